@@ -1,0 +1,50 @@
+//! The other end of a client connection.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+/// Where a client connection comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Peer {
+    /// A TCP client. An IPv4 client of a dual-stack listener is written as IPv4.
+    Tcp(SocketAddr),
+    /// A client of a unix socket; it has no address.
+    Unix,
+}
+
+impl Peer {
+    /// The peer at `address`, with IPv4-mapped IPv6 addresses written as IPv4.
+    #[must_use]
+    pub fn tcp(address: SocketAddr) -> Self {
+        Self::Tcp(SocketAddr::new(address.ip().to_canonical(), address.port()))
+    }
+
+    /// The address without the port; none for a unix socket.
+    #[must_use]
+    pub fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Self::Tcp(address) => Some(address.ip()),
+            Self::Unix => None,
+        }
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(formatter),
+            Self::Unix => formatter.write_str("unix"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_a_mapped_address_as_ipv4() {
+        let peer = Peer::tcp("[::ffff:192.0.2.1]:80".parse().unwrap());
+        assert_eq!(peer.to_string(), "192.0.2.1:80");
+    }
+}

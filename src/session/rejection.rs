@@ -1,0 +1,206 @@
+//! Every refusal of a request.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use tracing::Level;
+
+/// Why a request was refused, before anything was opened for it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Rejection {
+    /// No route answers this host and path.
+    NoRoute,
+    /// The route takes WebSocket only and no upgrade was asked for.
+    UpgradeRequired,
+    /// The opening handshake is malformed (RFC 6455 section 4.2.1); says how.
+    BadHandshake(&'static str),
+    /// The request is no sound HTTP; says how.
+    BadRequest(&'static str),
+    /// Sec-WebSocket-Version is not 13 (RFC 6455 section 4.4).
+    UnsupportedVersion,
+    /// The Origin is not allowed, missing, opaque or repeated; says which.
+    OriginDenied(&'static str),
+    /// The gateway, or the listener, holds as many connections or sessions as it may.
+    GatewayFull,
+    /// The gateway is stopping.
+    Draining,
+    /// No backend of the pool is ready.
+    NoReadyBackend,
+    /// Every candidate refused the connection or broke the handshake; says how the last one did.
+    BackendFailed(&'static str),
+    /// The backends did not answer in time.
+    BackendTimeout,
+    /// The request head is larger than `limits.request_head`.
+    HeadTooLarge,
+    /// The request target is too long.
+    TargetTooLong,
+    /// The request head did not arrive within `timeouts.request_header`.
+    HeadTooSlow,
+}
+
+/// How long a client is asked to wait before it tries again.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+impl Rejection {
+    /// Every value that [`Rejection::label`] has, for metrics that start at 0.
+    pub const LABELS: [&'static str; 14] = [
+        "no_route",
+        "upgrade_required",
+        "bad_handshake",
+        "bad_request",
+        "unsupported_version",
+        "origin_denied",
+        "gateway_full",
+        "draining",
+        "no_ready_backend",
+        "backend_failed",
+        "backend_timeout",
+        "head_too_large",
+        "target_too_long",
+        "head_too_slow",
+    ];
+
+    /// The status of the answer.
+    #[must_use]
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::NoRoute => StatusCode::NOT_FOUND,
+            Self::UpgradeRequired | Self::UnsupportedVersion => StatusCode::UPGRADE_REQUIRED,
+            Self::BadHandshake(_) | Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::OriginDenied(_) => StatusCode::FORBIDDEN,
+            Self::GatewayFull | Self::Draining | Self::NoReadyBackend => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::BackendFailed(_) => StatusCode::BAD_GATEWAY,
+            Self::BackendTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::TargetTooLong => StatusCode::URI_TOO_LONG,
+            Self::HeadTooSlow => StatusCode::REQUEST_TIMEOUT,
+        }
+    }
+
+    /// The value of the `result` label and log field, one of [`Rejection::LABELS`].
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::NoRoute => "no_route",
+            Self::UpgradeRequired => "upgrade_required",
+            Self::BadHandshake(_) => "bad_handshake",
+            Self::BadRequest(_) => "bad_request",
+            Self::UnsupportedVersion => "unsupported_version",
+            Self::OriginDenied(_) => "origin_denied",
+            Self::GatewayFull => "gateway_full",
+            Self::Draining => "draining",
+            Self::NoReadyBackend => "no_ready_backend",
+            Self::BackendFailed(_) => "backend_failed",
+            Self::BackendTimeout => "backend_timeout",
+            Self::HeadTooLarge => "head_too_large",
+            Self::TargetTooLong => "target_too_long",
+            Self::HeadTooSlow => "head_too_slow",
+        }
+    }
+
+    /// How loud the refusal is in the log: the client's fault is told quietly, ours aloud.
+    #[must_use]
+    pub fn level(self) -> Level {
+        match self {
+            Self::NoRoute
+            | Self::UpgradeRequired
+            | Self::BadHandshake(_)
+            | Self::BadRequest(_)
+            | Self::UnsupportedVersion
+            | Self::OriginDenied(_)
+            | Self::Draining
+            | Self::HeadTooLarge
+            | Self::TargetTooLong
+            | Self::HeadTooSlow => Level::INFO,
+            Self::GatewayFull
+            | Self::NoReadyBackend
+            | Self::BackendFailed(_)
+            | Self::BackendTimeout => Level::WARN,
+        }
+    }
+
+    /// What the client is told, in words that give nothing of the inside away.
+    #[must_use]
+    pub fn message(self) -> &'static str {
+        match self {
+            Self::NoRoute => "Nothing is served at this host and path.",
+            Self::UpgradeRequired => "Only WebSocket connections are taken here.",
+            Self::BadHandshake(detail)
+            | Self::BadRequest(detail)
+            | Self::OriginDenied(detail) => detail,
+            Self::UnsupportedVersion => "Only WebSocket version 13 is spoken here.",
+            Self::GatewayFull => "The gateway is full. Try again in a moment.",
+            Self::Draining => "The gateway is restarting. Try again in a moment.",
+            Self::NoReadyBackend => "No backend is ready. Try again in a moment.",
+            Self::BackendFailed(_) => "The backend could not be reached.",
+            Self::BackendTimeout => "The backend did not answer in time.",
+            Self::HeadTooLarge => "The request head is too large.",
+            Self::TargetTooLong => "The request target is too long.",
+            Self::HeadTooSlow => "The request head did not arrive in time.",
+        }
+    }
+
+    /// What the operator is told beyond the label; empty where the label says it all.
+    #[must_use]
+    pub fn detail(self) -> &'static str {
+        match self {
+            Self::BadHandshake(detail)
+            | Self::BadRequest(detail)
+            | Self::OriginDenied(detail)
+            | Self::BackendFailed(detail) => detail,
+            Self::NoRoute
+            | Self::UpgradeRequired
+            | Self::UnsupportedVersion
+            | Self::GatewayFull
+            | Self::Draining
+            | Self::NoReadyBackend
+            | Self::BackendTimeout
+            | Self::HeadTooLarge
+            | Self::TargetTooLong
+            | Self::HeadTooSlow => "",
+        }
+    }
+
+    /// The value of Retry-After, where the client may try again (RFC 9110 section 10.2.3).
+    #[must_use]
+    pub fn retry_after(self) -> Option<Duration> {
+        (self.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Rejection; 14] = [
+        Rejection::NoRoute,
+        Rejection::UpgradeRequired,
+        Rejection::BadHandshake(""),
+        Rejection::BadRequest(""),
+        Rejection::UnsupportedVersion,
+        Rejection::OriginDenied(""),
+        Rejection::GatewayFull,
+        Rejection::Draining,
+        Rejection::NoReadyBackend,
+        Rejection::BackendFailed(""),
+        Rejection::BackendTimeout,
+        Rejection::HeadTooLarge,
+        Rejection::TargetTooLong,
+        Rejection::HeadTooSlow,
+    ];
+
+    #[test]
+    fn every_label_is_listed() {
+        assert_eq!(ALL.map(Rejection::label), Rejection::LABELS);
+    }
+
+    #[test]
+    fn asks_to_retry_only_where_it_may_help() {
+        for rejection in ALL {
+            let unavailable = rejection.status() == StatusCode::SERVICE_UNAVAILABLE;
+            assert_eq!(rejection.retry_after().is_some(), unavailable, "{rejection:?}");
+        }
+    }
+}
