@@ -1,4 +1,6 @@
 //! wsgate, a reverse proxy and WebSocket gateway with load balancing.
 
-pub mod session;
 pub mod config;
+pub mod drain;
+pub mod session;
+pub mod stream;

@@ -1,0 +1,258 @@
+//! Ending many things in order: begin once, wait for all, cut at the deadline.
+//!
+//! A [`Drain`] stands at what may stop (a listener, a route, a backend). Everything that would outlive the
+//! stop holds a [`DrainWatch`], taken before it became visible; so nothing can slip through between the
+//! signal and the list of those who hear it. No moments and no Close frames are decided here.
+
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use slab::Slab;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// How far a drain has come.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[repr(u8)]
+pub enum Stage {
+    /// Nothing has begun.
+    Open,
+    /// Those who watch end in their own time, within the plan.
+    Draining,
+    /// Those who watch end now.
+    Cut,
+}
+
+/// The times of a drain.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Plan {
+    /// When it began.
+    pub begun: Instant,
+    /// The time over which the ends are spread.
+    pub window: Duration,
+    /// When whatever is left is cut.
+    pub deadline: Instant,
+}
+
+impl Plan {
+    /// A plan that begins now; `deadline` counts from now as well.
+    #[must_use]
+    pub fn now(window: Duration, deadline: Duration) -> Self {
+        let begun = Instant::now();
+        Self {
+            begun,
+            window,
+            deadline: begun + deadline,
+        }
+    }
+
+    /// A moment in the window, at random, so that clients do not come back as a herd.
+    #[must_use]
+    pub fn moment(&self) -> Instant {
+        self.begun + self.window.mul_f64(fastrand::f64())
+    }
+}
+
+/// What may stop, and everything that has to end when it does.
+#[derive(Debug, Default)]
+pub struct Drain {
+    shared: Arc<Shared>,
+}
+
+impl Drain {
+    /// A drain that has not begun.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Joins those who hear of it. One that joins late hears of it at once.
+    #[must_use]
+    pub fn watch(&self) -> DrainWatch {
+        let key = self.shared.state().watchers.insert(None);
+        DrainWatch {
+            shared: Arc::clone(&self.shared),
+            key,
+        }
+    }
+
+    /// Begins the drain. The first plan stands; a second call changes nothing.
+    pub fn begin(&self, plan: Plan) {
+        self.advance(Stage::Draining, Some(plan));
+    }
+
+    /// Tells those who are left to end now.
+    pub fn cut(&self) {
+        self.advance(Stage::Cut, None);
+    }
+
+    /// How many still watch.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.shared.state().watchers.len()
+    }
+
+    /// How far it has come.
+    #[must_use]
+    pub fn stage(&self) -> Stage {
+        self.shared.stage()
+    }
+
+    /// Waits until nobody watches any more.
+    pub async fn ended(&self) {
+        loop {
+            let left = self.shared.left.notified();
+            if self.open() == 0 {
+                return;
+            }
+            left.await;
+        }
+    }
+
+    fn advance(&self, stage: Stage, plan: Option<Plan>) {
+        let mut state = self.shared.state();
+        if self.shared.stage() >= stage {
+            return;
+        }
+        state.plan = state.plan.or(plan);
+        self.shared.stage.store(stage as u8, Ordering::Release);
+        let wakers: Vec<Waker> = state
+            .watchers
+            .iter_mut()
+            .filter_map(|(_, waker)| waker.take())
+            .collect();
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// A claim to hear of a [`Drain`], and what the drain waits for. Given back on Drop.
+#[derive(Debug)]
+pub struct DrainWatch {
+    shared: Arc<Shared>,
+    key: usize,
+}
+
+impl DrainWatch {
+    /// How far the drain has come; one atomic load.
+    #[must_use]
+    pub fn stage(&self) -> Stage {
+        self.shared.stage()
+    }
+
+    /// The plan, once the drain has begun with one.
+    #[must_use]
+    pub fn plan(&self) -> Option<Plan> {
+        self.shared.state().plan
+    }
+
+    /// Wakes the task when the stage is beyond `seen`; ready if it already is.
+    pub fn poll_beyond(&self, seen: Stage, context: &mut Context<'_>) -> Poll<Stage> {
+        let mut state = self.shared.state();
+        let stage = self.shared.stage();
+        if stage > seen {
+            return Poll::Ready(stage);
+        }
+        let waker = &mut state.watchers[self.key];
+        if !waker
+            .as_ref()
+            .is_some_and(|waker| waker.will_wake(context.waker()))
+        {
+            *waker = Some(context.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    /// Waits until the stage is beyond `seen`.
+    pub async fn beyond(&self, seen: Stage) -> Stage {
+        poll_fn(|context| self.poll_beyond(seen, context)).await
+    }
+}
+
+impl Drop for DrainWatch {
+    fn drop(&mut self) {
+        let mut state = self.shared.state();
+        state.watchers.remove(self.key);
+        if state.watchers.is_empty() {
+            self.shared.left.notify_waiters();
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    stage: AtomicU8,
+    state: Mutex<State>,
+    left: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    plan: Option<Plan>,
+    watchers: Slab<Option<Waker>>,
+}
+
+impl Shared {
+    fn stage(&self) -> Stage {
+        match self.stage.load(Ordering::Acquire) {
+            0 => Stage::Open,
+            1 => Stage::Draining,
+            _ => Stage::Cut,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan() -> Plan {
+        Plan::now(Duration::from_secs(30), Duration::from_secs(60))
+    }
+
+    #[tokio::test]
+    async fn wakes_those_who_wait_and_waits_for_them() {
+        let drain = Drain::new();
+        let watch = drain.watch();
+        let session = tokio::spawn(async move { watch.beyond(Stage::Open).await });
+        tokio::task::yield_now().await;
+        drain.begin(plan());
+        assert_eq!(session.await.unwrap(), Stage::Draining);
+        drain.ended().await;
+    }
+
+    #[tokio::test]
+    async fn tells_one_that_joins_late_at_once() {
+        let drain = Drain::new();
+        drain.begin(plan());
+        assert_eq!(drain.watch().beyond(Stage::Open).await, Stage::Draining);
+    }
+
+    #[tokio::test]
+    async fn cuts_after_it_began_and_keeps_the_first_plan() {
+        let drain = Drain::new();
+        let watch = drain.watch();
+        drain.begin(plan());
+        let first = watch.plan();
+        drain.begin(plan());
+        drain.cut();
+        assert_eq!(watch.beyond(Stage::Draining).await, Stage::Cut);
+        assert_eq!(watch.plan(), first);
+    }
+
+    #[test]
+    fn spreads_moments_over_the_window() {
+        let plan = plan();
+        for _ in 0..100 {
+            let moment = plan.moment();
+            assert!(moment >= plan.begun && moment < plan.begun + plan.window);
+        }
+    }
+}
