@@ -1,0 +1,15 @@
+//! RFC 6455 without input and output: opening handshakes, frame headers, control frames, close
+//! codes.
+//!
+//! Nothing here reads a socket, waits, or stores a payload, except that of a control frame (at
+//! most 125 bytes).
+
+mod answer;
+mod handshake;
+mod headers;
+mod key;
+
+pub use answer::{AnswerError, verify_answer};
+pub use handshake::{Handshake, HandshakeError, VERSION, asks_for_websocket};
+pub use headers::{list_has_token, write_name};
+pub use key::{Key, accept_key};
