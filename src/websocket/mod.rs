@@ -5,11 +5,19 @@
 //! most 125 bytes).
 
 mod answer;
+mod close;
+mod control;
+mod frame;
 mod handshake;
 mod headers;
 mod key;
+mod protocol_error;
 
 pub use answer::{AnswerError, verify_answer};
+pub use close::{BUCKETS, Close, CloseCode, bucket};
+pub use control::ControlFrame;
+pub use frame::{FrameHeader, MAX_CONTROL_PAYLOAD, Opcode, Sender, mask};
 pub use handshake::{Handshake, HandshakeError, VERSION, asks_for_websocket};
 pub use headers::{list_has_token, write_name};
 pub use key::{Key, accept_key};
+pub use protocol_error::ProtocolError;
