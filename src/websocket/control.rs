@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::close::CloseCode;
-use super::frame::{MAX_CONTROL_PAYLOAD, Opcode, Sender, mask};
+use super::frame::{MAX_CONTROL_PAYLOAD, mask};
+use super::opcode::{Opcode, Sender};
 
 /// Two bytes, and a masking key of four.
 const MAX_HEADER: usize = 6;

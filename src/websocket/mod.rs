@@ -11,13 +11,15 @@ mod frame;
 mod handshake;
 mod headers;
 mod key;
+mod opcode;
 mod protocol_error;
 
 pub use answer::{AnswerError, verify_answer};
 pub use close::{BUCKETS, Close, CloseCode, bucket};
 pub use control::ControlFrame;
-pub use frame::{FrameHeader, MAX_CONTROL_PAYLOAD, Opcode, Sender, mask};
+pub use frame::{FrameHeader, MAX_CONTROL_PAYLOAD, mask};
 pub use handshake::{Handshake, HandshakeError, VERSION, asks_for_websocket};
 pub use headers::{list_has_token, write_name};
 pub use key::{Key, accept_key};
+pub use opcode::{Opcode, Sender};
 pub use protocol_error::ProtocolError;
