@@ -1,0 +1,181 @@
+//! Control frames that the gateway itself puts into a stream (RFC 6455 section 5.5).
+
+use std::fmt;
+
+use super::close::CloseCode;
+use super::frame::{MAX_CONTROL_PAYLOAD, mask};
+use super::opcode::{Opcode, Sender};
+
+/// Two bytes, and a masking key of four.
+const MAX_HEADER: usize = 6;
+
+/// A whole control frame as it goes on the wire, at most 131 bytes, held without the heap.
+#[derive(Clone, Copy)]
+pub struct ControlFrame {
+    bytes: [u8; MAX_HEADER + MAX_CONTROL_PAYLOAD],
+    length: u8,
+}
+
+impl ControlFrame {
+    /// A Close with a code and a reason, spoken as `sender`. The reason is cut to the 123 bytes
+    /// that it may have, between two characters.
+    #[must_use]
+    pub fn close(sender: Sender, code: CloseCode, reason: &str) -> Self {
+        let mut payload = [0; MAX_CONTROL_PAYLOAD];
+        let (number, text) = payload.split_at_mut(2);
+        number.copy_from_slice(&code.number().to_be_bytes());
+        let reason = beginning(reason, text.len());
+        text[..reason.len()].copy_from_slice(reason.as_bytes());
+        Self::new(sender, Opcode::Close, &payload[..2 + reason.len()])
+    }
+
+    /// A Ping spoken as `sender`; of `payload` the first 125 bytes are sent.
+    #[must_use]
+    pub fn ping(sender: Sender, payload: &[u8]) -> Self {
+        Self::new(sender, Opcode::Ping, payload)
+    }
+
+    /// A Pong spoken as `sender`; of `payload` the first 125 bytes are sent.
+    #[must_use]
+    pub fn pong(sender: Sender, payload: &[u8]) -> Self {
+        Self::new(sender, Opcode::Pong, payload)
+    }
+
+    /// The frame as it goes on the wire.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.length)]
+    }
+
+    /// Masked with a fresh key where a client speaks, so that no payload can be foreseen on the
+    /// wire (section 10.3).
+    fn new(sender: Sender, opcode: Opcode, payload: &[u8]) -> Self {
+        let key = match sender {
+            Sender::Client => Some(rand::random()),
+            Sender::Backend => None,
+        };
+        Self::with_key(key, opcode, payload)
+    }
+
+    fn with_key(key: Option<[u8; 4]>, opcode: Opcode, payload: &[u8]) -> Self {
+        let payload = &payload[..payload.len().min(MAX_CONTROL_PAYLOAD)];
+        let mut frame = Self {
+            bytes: [0; MAX_HEADER + MAX_CONTROL_PAYLOAD],
+            length: 0,
+        };
+        frame.push(&[0x80 | opcode.number(), byte_of(payload.len())]);
+        if let Some(key) = key {
+            frame.bytes[1] |= 0x80;
+            frame.push(&key);
+        }
+        let start = usize::from(frame.length);
+        frame.push(payload);
+        if let Some(key) = key {
+            mask(&mut frame.bytes[start..start + payload.len()], key, 0);
+        }
+        frame
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        let start = usize::from(self.length);
+        self.bytes[start..start + bytes.len()].copy_from_slice(bytes);
+        self.length += byte_of(bytes.len());
+    }
+}
+
+impl fmt::Debug for ControlFrame {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "ControlFrame({})",
+            self.as_bytes().escape_ascii()
+        )
+    }
+}
+
+/// As many whole characters from the beginning of `text` as fit into `limit` bytes.
+fn beginning(text: &str, limit: usize) -> &str {
+    let mut end = limit.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+/// A length that is known to be at most 131.
+fn byte_of(length: usize) -> u8 {
+    u8::try_from(length).expect("a control frame is at most 131 bytes long")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::close::Close;
+    use super::super::frame::FrameHeader;
+    use super::*;
+
+    /// The header of a frame and its payload, unmasked.
+    fn read(frame: &ControlFrame) -> (FrameHeader, Vec<u8>) {
+        let header = FrameHeader::parse(frame.as_bytes()).unwrap().unwrap();
+        let mut payload = frame.as_bytes()[usize::from(header.header_length)..].to_vec();
+        mask(&mut payload, header.mask.unwrap_or_default(), 0);
+        assert_eq!(header.payload_length, payload.len() as u64);
+        (header, payload)
+    }
+
+    #[test]
+    fn writes_the_examples_of_the_rfc() {
+        assert_eq!(
+            ControlFrame::ping(Sender::Backend, b"Hello").as_bytes(),
+            b"\x89\x05Hello"
+        );
+        let key = Some([0x37, 0xfa, 0x21, 0x3d]);
+        let pong = ControlFrame::with_key(key, Opcode::Pong, b"Hello");
+        assert_eq!(
+            pong.as_bytes(),
+            b"\x8a\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"
+        );
+    }
+
+    #[test]
+    fn masks_as_the_client_with_a_fresh_key() {
+        let keys = [(); 2].map(|()| read(&ControlFrame::ping(Sender::Client, b"x")).0.mask);
+        assert!(keys[0].is_some());
+        assert_ne!(keys[0], keys[1]);
+        assert_eq!(
+            read(&ControlFrame::ping(Sender::Backend, b"x")).0.mask,
+            None
+        );
+    }
+
+    #[test]
+    fn cuts_a_long_reason_between_two_characters() {
+        let reason = "é".repeat(100);
+        let frame = ControlFrame::close(Sender::Client, CloseCode::GOING_AWAY, &reason);
+        let (_, payload) = read(&frame);
+        let close = Close::parse(&payload).unwrap();
+        assert_eq!(close.code, Some(CloseCode::GOING_AWAY));
+        assert_eq!(close.reason, "é".repeat(61));
+    }
+
+    proptest! {
+        #[test]
+        fn writes_what_is_read_again(payload: Vec<u8>, masked: bool) {
+            let sender = if masked { Sender::Client } else { Sender::Backend };
+            let (header, read_again) = read(&ControlFrame::ping(sender, &payload));
+            prop_assert_eq!((header.fin, header.reserved, header.opcode), (true, 0, Opcode::Ping));
+            prop_assert_eq!(header.mask.is_some(), masked);
+            prop_assert_eq!(&read_again[..], &payload[..payload.len().min(125)]);
+        }
+
+        #[test]
+        fn keeps_the_beginning_of_a_reason(reason: String) {
+            let frame = ControlFrame::close(Sender::Backend, CloseCode::NORMAL, &reason);
+            let (_, payload) = read(&frame);
+            let close = Close::parse(&payload).unwrap();
+            prop_assert!(reason.starts_with(close.reason));
+            prop_assert!(reason.len() == close.reason.len() || close.reason.len() > 119);
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! The opening handshake as the client sends it (RFC 6455 section 4.2.1).
+//!
+//! Which route answers, and whether this client may come in, is decided elsewhere.
+
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, HOST, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING,
+    UPGRADE,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, request};
+use thiserror::Error;
+
+use super::headers::list_has_token;
+use super::key::Key;
+
+/// The only version of the protocol that is spoken (RFC 6455 section 4.1).
+pub const VERSION: &str = "13";
+
+/// A sound opening handshake over HTTP/1.1.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Handshake {
+    /// The client's key, to be passed on to the backend.
+    pub key: Key,
+}
+
+impl Handshake {
+    /// Reads the opening handshake from the head of a request.
+    ///
+    /// The version is looked at before the key, so that a client of an older draft, whose key is
+    /// spelt otherwise, learns which version it should speak (RFC 6455 section 4.4).
+    ///
+    /// # Errors
+    ///
+    /// The first fault found, in the order of [`HandshakeError`].
+    pub fn read(request: &request::Parts) -> Result<Self, HandshakeError> {
+        let headers = &request.headers;
+        if request.method != Method::GET {
+            return Err(HandshakeError::Method);
+        }
+        if request.version != Version::HTTP_11 {
+            return Err(HandshakeError::HttpVersion);
+        }
+        check_host(headers)?;
+        if !asks_for_websocket(headers) {
+            return Err(HandshakeError::NoUpgrade);
+        }
+        if announces_body(headers) {
+            return Err(HandshakeError::Body);
+        }
+        check_version(headers)?;
+        Ok(Self {
+            key: read_key(headers)?,
+        })
+    }
+}
+
+/// What is wrong with an opening handshake.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Error)]
+#[error("{}", self.detail())]
+pub enum HandshakeError {
+    /// The method is not GET.
+    Method,
+    /// The request is not HTTP/1.1.
+    HttpVersion,
+    /// There is no Host, or an empty one.
+    HostMissing,
+    /// There is more than one Host (RFC 9112 section 3.2).
+    HostRepeated,
+    /// Upgrade does not name `websocket`, or Connection does not name `upgrade`.
+    NoUpgrade,
+    /// A body is announced; its bytes could pass for frames.
+    Body,
+    /// Sec-WebSocket-Version is missing, repeated or not 13; answered with 426.
+    UnsupportedVersion,
+    /// There is no Sec-WebSocket-Key.
+    KeyMissing,
+    /// There is more than one Sec-WebSocket-Key (RFC 6455 section 11.3.1).
+    KeyRepeated,
+    /// The Sec-WebSocket-Key is not the base64 of 16 bytes.
+    KeyMalformed,
+}
+
+impl HandshakeError {
+    /// What the client is told.
+    #[must_use]
+    pub fn detail(self) -> &'static str {
+        match self {
+            Self::Method => "A WebSocket is opened with GET.",
+            Self::HttpVersion => "A WebSocket is opened over HTTP/1.1.",
+            Self::HostMissing => "Host is missing.",
+            Self::HostRepeated => "Host is given more than once.",
+            Self::NoUpgrade => "Upgrade: websocket or Connection: Upgrade is missing.",
+            Self::Body => "A request that opens a WebSocket has no body.",
+            Self::UnsupportedVersion => "Only WebSocket version 13 is spoken here.",
+            Self::KeyMissing => "Sec-WebSocket-Key is missing.",
+            Self::KeyRepeated => "Sec-WebSocket-Key is given more than once.",
+            Self::KeyMalformed => "Sec-WebSocket-Key is not the base64 of 16 bytes.",
+        }
+    }
+}
+
+/// Whether a request asks to become a WebSocket: Upgrade names `websocket` and Connection names
+/// `upgrade`, in any case, list or repeated field.
+///
+/// An upgrade to anything else, `h2c` among them, is never one.
+#[must_use]
+pub fn asks_for_websocket(headers: &HeaderMap) -> bool {
+    list_has_token(headers, &UPGRADE, "websocket")
+        && list_has_token(headers, &CONNECTION, "upgrade")
+}
+
+fn check_host(headers: &HeaderMap) -> Result<(), HandshakeError> {
+    match sole_value(headers, &HOST) {
+        Sole::Missing => Err(HandshakeError::HostMissing),
+        Sole::Repeated => Err(HandshakeError::HostRepeated),
+        Sole::Value(host) if host.is_empty() => Err(HandshakeError::HostMissing),
+        Sole::Value(_) => Ok(()),
+    }
+}
+
+fn announces_body(headers: &HeaderMap) -> bool {
+    headers.contains_key(TRANSFER_ENCODING)
+        || headers
+            .get_all(CONTENT_LENGTH)
+            .iter()
+            .any(|length| length != "0")
+}
+
+fn check_version(headers: &HeaderMap) -> Result<(), HandshakeError> {
+    match sole_value(headers, &SEC_WEBSOCKET_VERSION) {
+        Sole::Value(version) if version == VERSION => Ok(()),
+        Sole::Value(_) | Sole::Missing | Sole::Repeated => Err(HandshakeError::UnsupportedVersion),
+    }
+}
+
+fn read_key(headers: &HeaderMap) -> Result<Key, HandshakeError> {
+    match sole_value(headers, &SEC_WEBSOCKET_KEY) {
+        Sole::Missing => Err(HandshakeError::KeyMissing),
+        Sole::Repeated => Err(HandshakeError::KeyRepeated),
+        Sole::Value(key) => Key::parse(key.as_bytes()).ok_or(HandshakeError::KeyMalformed),
+    }
+}
+
+/// A field that may be given only once.
+enum Sole<'a> {
+    Missing,
+    Value(&'a HeaderValue),
+    Repeated,
+}
+
+fn sole_value<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Sole<'a> {
+    let mut values = headers.get_all(name).into_iter();
+    match (values.next(), values.next()) {
+        (None, _) => Sole::Missing,
+        (Some(value), None) => Sole::Value(value),
+        (Some(_), Some(_)) => Sole::Repeated,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+    use http::request::Builder;
+
+    use super::*;
+
+    const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+
+    fn upgrade() -> Builder {
+        Request::get("/chat")
+            .header("Host", "chat.example.com")
+            .header("Upgrade", "websocket")
+            .header("Connection", "Upgrade")
+    }
+
+    fn sound() -> Builder {
+        upgrade()
+            .header("Sec-WebSocket-Version", VERSION)
+            .header("Sec-WebSocket-Key", KEY)
+    }
+
+    fn read(request: Builder) -> Result<Handshake, HandshakeError> {
+        Handshake::read(&request.body(()).unwrap().into_parts().0)
+    }
+
+    #[test]
+    fn keeps_the_key_as_given() {
+        assert_eq!(read(sound()).unwrap().key.as_bytes(), KEY.as_bytes());
+    }
+
+    #[test]
+    fn takes_upgrade_in_any_case_list_and_field() {
+        let request = Request::get("/")
+            .header("Host", "a")
+            .header("Connection", "keep-alive")
+            .header("Connection", "x, UPGRADE")
+            .header("Upgrade", "foo, WebSocket")
+            .header("Sec-WebSocket-Version", VERSION)
+            .header("Sec-WebSocket-Key", KEY)
+            .header("Content-Length", "0");
+        assert!(read(request).is_ok());
+    }
+
+    #[test]
+    fn refuses_what_is_no_websocket() {
+        let plain = Request::get("/").header("Host", "a");
+        assert_eq!(read(plain), Err(HandshakeError::NoUpgrade));
+        let h2c = Request::get("/")
+            .header("Host", "a")
+            .header("Connection", "Upgrade, HTTP2-Settings")
+            .header("Upgrade", "h2c");
+        assert_eq!(read(h2c), Err(HandshakeError::NoUpgrade));
+        let half = Request::get("/")
+            .header("Host", "a")
+            .header("Upgrade", "websocket");
+        assert_eq!(read(half), Err(HandshakeError::NoUpgrade));
+    }
+
+    #[test]
+    fn refuses_another_method_or_protocol() {
+        assert_eq!(read(sound().method("POST")), Err(HandshakeError::Method));
+        for version in [Version::HTTP_10, Version::HTTP_2] {
+            assert_eq!(
+                read(sound().version(version)),
+                Err(HandshakeError::HttpVersion)
+            );
+        }
+    }
+
+    #[test]
+    fn wants_one_host() {
+        let none = Request::get("/").header("Upgrade", "websocket");
+        assert_eq!(read(none), Err(HandshakeError::HostMissing));
+        assert_eq!(
+            read(Request::get("/").header("Host", "")),
+            Err(HandshakeError::HostMissing)
+        );
+        assert_eq!(
+            read(sound().header("Host", "other")),
+            Err(HandshakeError::HostRepeated)
+        );
+    }
+
+    #[test]
+    fn refuses_a_body() {
+        for (name, value) in [
+            ("Content-Length", "1"),
+            ("Content-Length", "0, 5"),
+            ("Transfer-Encoding", "chunked"),
+        ] {
+            assert_eq!(read(sound().header(name, value)), Err(HandshakeError::Body));
+        }
+    }
+
+    #[test]
+    fn speaks_version_13_only() {
+        let expected = Err(HandshakeError::UnsupportedVersion);
+        assert_eq!(read(upgrade().header("Sec-WebSocket-Key", KEY)), expected);
+        for version in ["8", "013", "13, 8", "", "thirteen"] {
+            assert_eq!(
+                read(upgrade().header("Sec-WebSocket-Version", version)),
+                expected
+            );
+        }
+        assert_eq!(
+            read(sound().header("Sec-WebSocket-Version", VERSION)),
+            expected
+        );
+    }
+
+    #[test]
+    fn wants_one_sound_key() {
+        let versioned = || upgrade().header("Sec-WebSocket-Version", VERSION);
+        assert_eq!(read(versioned()), Err(HandshakeError::KeyMissing));
+        let malformed = versioned().header("Sec-WebSocket-Key", "dGhlIHNhbXBsZQ==");
+        assert_eq!(read(malformed), Err(HandshakeError::KeyMalformed));
+        assert_eq!(
+            read(sound().header("Sec-WebSocket-Key", KEY)),
+            Err(HandshakeError::KeyRepeated)
+        );
+    }
+}

@@ -1,0 +1,114 @@
+//! Header fields the way the opening handshake reads and spells them.
+
+use http::{HeaderMap, HeaderName};
+
+/// The beginning of the names whose spelling is not plain title case (RFC 6455 section 11.3).
+const WEBSOCKET_PREFIX: &str = "sec-websocket-";
+
+/// Whether a comma list names `token`, in any case and in any of the repeated fields
+/// (RFC 9110 section 5.6.1).
+///
+/// Parameters are not split off: `websocket;x` is another token than `websocket`.
+#[must_use]
+pub fn list_has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    list_items(headers, name).any(|item| item.eq_ignore_ascii_case(token.as_bytes()))
+}
+
+/// Writes `name` with the capitals of the RFC: `Sec-WebSocket-Key`, `Content-Length`.
+///
+/// The `http` crate keeps names in lower case, and some backends compare them with case.
+pub fn write_name(name: &HeaderName, head: &mut Vec<u8>) {
+    let mut rest = name.as_str();
+    if let Some(ending) = rest.strip_prefix(WEBSOCKET_PREFIX) {
+        head.extend_from_slice(b"Sec-WebSocket-");
+        rest = ending;
+    }
+    let mut starts_word = true;
+    for byte in rest.bytes() {
+        head.push(if starts_word {
+            byte.to_ascii_uppercase()
+        } else {
+            byte
+        });
+        starts_word = byte == b'-';
+    }
+}
+
+/// The items of a comma list over all its fields, trimmed; empty items are none.
+pub(super) fn list_items<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> impl Iterator<Item = &'a [u8]> {
+    headers
+        .get_all(name)
+        .into_iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii)
+        .filter(|item| !item.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use http::header::{CONNECTION, HeaderName};
+
+    use super::*;
+
+    fn connection(values: &[&'static str]) -> HeaderMap {
+        values
+            .iter()
+            .map(|value| (CONNECTION, HeaderValue::from_static(value)))
+            .collect()
+    }
+
+    #[test]
+    fn finds_a_token_in_any_case_list_and_field() {
+        for values in [
+            &["upgrade"][..],
+            &["Upgrade"],
+            &["keep-alive, UPGRADE"],
+            &["keep-alive", "upgrade"],
+            &[" ,,\tupgrade ,"],
+        ] {
+            assert!(
+                list_has_token(&connection(values), &CONNECTION, "upgrade"),
+                "{values:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn takes_no_part_of_a_token() {
+        for values in [
+            &[][..],
+            &[""],
+            &["upgrades"],
+            &["up", "grade"],
+            &["upgrade;x"],
+            &["x y"],
+        ] {
+            assert!(
+                !list_has_token(&connection(values), &CONNECTION, "upgrade"),
+                "{values:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn spells_names_as_the_rfc_does() {
+        for (name, spelling) in [
+            ("sec-websocket-key", "Sec-WebSocket-Key"),
+            ("sec-websocket-accept", "Sec-WebSocket-Accept"),
+            ("sec-websocket-version", "Sec-WebSocket-Version"),
+            ("sec-websocket-protocol", "Sec-WebSocket-Protocol"),
+            ("sec-websocket-extensions", "Sec-WebSocket-Extensions"),
+            ("sec-fetch-mode", "Sec-Fetch-Mode"),
+            ("host", "Host"),
+            ("x--y", "X--Y"),
+        ] {
+            let mut head = Vec::new();
+            write_name(&HeaderName::from_static(name), &mut head);
+            assert_eq!(String::from_utf8(head).unwrap(), spelling);
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! RFC 6455 without input and output: opening handshakes, frame headers, control frames, close
+//! codes.
+//!
+//! Nothing here reads a socket, waits, or stores a payload, except that of a control frame (at
+//! most 125 bytes).
+
+mod answer;
+mod close;
+mod control;
+mod frame;
+mod handshake;
+mod headers;
+mod key;
+mod opcode;
+mod protocol_error;
+
+pub use answer::{AnswerError, verify_answer};
+pub use close::{BUCKETS, Close, CloseCode, bucket};
+pub use control::ControlFrame;
+pub use frame::{FrameHeader, MAX_CONTROL_PAYLOAD, mask};
+pub use handshake::{Handshake, HandshakeError, VERSION, asks_for_websocket};
+pub use headers::{list_has_token, write_name};
+pub use key::{Key, accept_key};
+pub use opcode::{Opcode, Sender};
+pub use protocol_error::ProtocolError;

@@ -1,0 +1,104 @@
+//! What a frame is, and who sends it.
+
+/// Who sends in a direction: a client masks its frames, a backend does not (RFC 6455 section 5.1).
+///
+/// The gateway speaks as the client towards the backend and as the backend towards the client.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Sender {
+    /// The frames run from the client to the backend.
+    Client,
+    /// The frames run from the backend to the client.
+    Backend,
+}
+
+/// What a frame is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Opcode {
+    /// A further fragment of a message.
+    Continuation,
+    /// A text message, or its first fragment.
+    Text,
+    /// A binary message, or its first fragment.
+    Binary,
+    /// The end of what this side sends.
+    Close,
+    /// Asks for a Pong.
+    Ping,
+    /// Answers a Ping, or comes unasked.
+    Pong,
+}
+
+impl Opcode {
+    /// Every opcode, in the order of their numbers.
+    pub const ALL: [Self; 6] = [
+        Self::Continuation,
+        Self::Text,
+        Self::Binary,
+        Self::Close,
+        Self::Ping,
+        Self::Pong,
+    ];
+
+    /// The opcode of this number; none where it is reserved.
+    #[must_use]
+    pub const fn new(number: u8) -> Option<Self> {
+        match number {
+            0x0 => Some(Self::Continuation),
+            0x1 => Some(Self::Text),
+            0x2 => Some(Self::Binary),
+            0x8 => Some(Self::Close),
+            0x9 => Some(Self::Ping),
+            0xa => Some(Self::Pong),
+            _ => None,
+        }
+    }
+
+    /// The number in the low four bits of a header.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Continuation => 0x0,
+            Self::Text => 0x1,
+            Self::Binary => 0x2,
+            Self::Close => 0x8,
+            Self::Ping => 0x9,
+            Self::Pong => 0xa,
+        }
+    }
+
+    /// Whether this is a control frame (section 5.5).
+    #[must_use]
+    pub const fn is_control(self) -> bool {
+        matches!(self, Self::Close | Self::Ping | Self::Pong)
+    }
+
+    /// The value of the `opcode` label and log field.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Continuation => "continuation",
+            Self::Text => "text",
+            Self::Binary => "binary",
+            Self::Close => "close",
+            Self::Ping => "ping",
+            Self::Pong => "pong",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_opcodes_fit() {
+        for opcode in Opcode::ALL {
+            assert_eq!(Opcode::new(opcode.number()), Some(opcode));
+        }
+        let reserved = (0..16).filter(|number| Opcode::new(*number).is_none());
+        assert_eq!(
+            reserved.collect::<Vec<_>>(),
+            [3, 4, 5, 6, 7, 11, 12, 13, 14, 15]
+        );
+    }
+}
