@@ -2,6 +2,8 @@
 
 pub mod config;
 pub mod drain;
+pub mod route;
 pub mod session;
 pub mod stream;
+pub mod tls;
 pub mod websocket;

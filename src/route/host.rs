@@ -1,0 +1,101 @@
+//! The host of a request as routes compare it.
+
+use std::borrow::Cow;
+
+/// Bytes of the longest DNS name (RFC 1035 section 2.3.4); what is longer fits no pattern.
+const NAME_LENGTH_MAX: usize = 253;
+
+/// The host without port, brackets, trailing dot and capitals.
+///
+/// What is no sound authority (RFC 3986 section 3.2) becomes empty, and fits no pattern.
+pub(super) fn normalize(authority: &str) -> Cow<'_, str> {
+    let host = without_port(authority).unwrap_or_default();
+    let host = host.strip_suffix('.').unwrap_or(host);
+    if host.len() > NAME_LENGTH_MAX {
+        return Cow::Borrowed("");
+    }
+    if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return Cow::Owned(host.to_ascii_lowercase());
+    }
+    Cow::Borrowed(host)
+}
+
+/// What a wildcard may stand before, longest first: `b.c` and `c` for `a.b.c`.
+///
+/// Ends at an empty label: a wildcard covers labels, and that is none.
+pub(super) fn suffixes(host: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(host), |rest| {
+        rest.split_once('.')
+            .filter(|(label, _)| !label.is_empty())
+            .map(|(_, suffix)| suffix)
+    })
+    .skip(1)
+}
+
+fn without_port(authority: &str) -> Option<&str> {
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(literal) => literal.split_once(']')?,
+        None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
+    };
+    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+    (port.is_empty() || port.strip_prefix(':').is_some_and(is_port)).then_some(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_off_what_does_not_distinguish_hosts() {
+        let cases = [
+            ("chat.example.com", "chat.example.com"),
+            ("chat.example.com:8443", "chat.example.com"),
+            ("chat.example.com:", "chat.example.com"),
+            ("Chat.Example.COM.", "chat.example.com"),
+            ("chat.example.com.:443", "chat.example.com"),
+            ("192.0.2.1:80", "192.0.2.1"),
+            ("[::1]", "::1"),
+            ("[2001:DB8::1]:8443", "2001:db8::1"),
+        ];
+        for (authority, host) in cases {
+            assert_eq!(normalize(authority), host, "{authority}");
+        }
+    }
+
+    #[test]
+    fn makes_nothing_of_what_is_no_authority() {
+        let long = "a.".repeat(200);
+        let cases = [
+            "",
+            ":80",
+            "::1",
+            "[::1",
+            "[::1]x",
+            "[::1]x:80",
+            "chat:80:80",
+            "chat:x",
+            &long,
+        ];
+        for authority in cases {
+            assert_eq!(normalize(authority), "", "{authority}");
+        }
+    }
+
+    #[test]
+    fn lists_suffixes_up_to_an_empty_label() {
+        let listed = |host| suffixes(host).collect::<Vec<_>>();
+        assert_eq!(listed("a.b.c"), ["b.c", "c"]);
+        assert_eq!(listed("a"), [""; 0]);
+        assert_eq!(listed(".b.c"), [""; 0]);
+        assert_eq!(listed("a..c"), [".c"]);
+        assert_eq!(listed(""), [""; 0]);
+    }
+
+    #[test]
+    fn allocates_only_for_capitals() {
+        assert!(matches!(
+            normalize("chat.example.com:8443"),
+            Cow::Borrowed(_)
+        ));
+    }
+}

@@ -1,0 +1,92 @@
+//! Paths that a backend may read differently than the route table does.
+
+/// Whether a segment of the path is `.` or `..`, written plainly or in percent-encoding.
+///
+/// Paths are forwarded as they came. A backend that resolves such segments (RFC 3986 section
+/// 5.2.4) sees another path than the one that was routed, and a route with stricter rules could be
+/// walked around; so these paths are refused. Backslashes and encoded slashes count
+/// as borders of segments, because some backends take them so.
+#[must_use]
+pub fn has_dot_segment(path: &str) -> bool {
+    let mut segment = Segment::Dots(0);
+    let mut rest = path.as_bytes();
+    while let Some((byte, after)) = decode_first(rest) {
+        rest = after;
+        segment = match (byte, segment) {
+            (b'/' | b'\\', Segment::Dots(1..=2)) => return true,
+            (b'/' | b'\\', _) => Segment::Dots(0),
+            (b'.', Segment::Dots(dots)) => Segment::Dots(dots + 1),
+            _ => Segment::Name,
+        };
+    }
+    matches!(segment, Segment::Dots(1..=2))
+}
+
+/// What stands in a segment so far.
+#[derive(Clone, Copy)]
+enum Segment {
+    /// So many dots and nothing else.
+    Dots(usize),
+    /// Something else, too.
+    Name,
+}
+
+/// The first byte, percent-encoding undone (RFC 3986 section 2.1), and what follows it.
+fn decode_first(path: &[u8]) -> Option<(u8, &[u8])> {
+    let (&first, rest) = path.split_first()?;
+    if let (b'%', [high, low, after @ ..]) = (first, rest)
+        && let (Some(high), Some(low)) = (digit(*high), digit(*low))
+    {
+        return Some((high << 4 | low, after));
+    }
+    Some((first, rest))
+}
+
+fn digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_dot_segments_in_every_spelling() {
+        let cases = [
+            "/..",
+            "/.",
+            "/chat/../admin",
+            "/chat/..%2fadmin",
+            "/chat/%2e%2E/admin",
+            "/chat/.%2e\\admin",
+            "/chat%2F..%5Cadmin",
+            "/chat/./x",
+        ];
+        for path in cases {
+            assert!(has_dot_segment(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn lets_other_dots_be() {
+        for path in [
+            "",
+            "/",
+            "/chat",
+            "/a.b",
+            "/.well-known/x",
+            "/...",
+            "/..a",
+            "/a..",
+            "/%2",
+            "/a%",
+        ] {
+            assert!(!has_dot_segment(path), "{path}");
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! A certificate chain with its key: do they fit, which names do they cover, until when.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use rustls::crypto::CryptoProvider;
+use rustls::sign::CertifiedKey;
+use rustls::{Error, InconsistentKeys};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use webpki::{EndEntityCert, KeyUsage};
+
+use super::error::{Problem, TlsError};
+use super::pem;
+use crate::config::CertificateFiles;
+
+/// A chain whose key belongs to it.
+#[derive(Debug)]
+pub(super) struct Certificate {
+    pub(super) key: Arc<CertifiedKey>,
+    /// The DNS names of the subject alternative name, in lower case; wildcards begin with `*.`.
+    pub(super) dns_names: Vec<String>,
+    pub(super) not_after: SystemTime,
+}
+
+impl Certificate {
+    /// Reads and checks both files; both are looked at even when the first is wrong.
+    pub(super) fn load(
+        files: &CertificateFiles,
+        provider: &CryptoProvider,
+    ) -> Result<Self, Vec<TlsError>> {
+        let (chain, key) = match (
+            pem::certificates(&files.certificate),
+            pem::private_key(&files.key),
+        ) {
+            (Ok(chain), Ok(key)) => (chain, key),
+            (chain, key) => return Err(chain.err().into_iter().chain(key.err()).collect()),
+        };
+        Self::new(chain, key, provider).map_err(|problem| {
+            let file = match &problem {
+                Problem::UnusableKey(_) | Problem::KeyMismatch => &files.key,
+                _ => &files.certificate,
+            };
+            vec![TlsError::new(file, problem)]
+        })
+    }
+
+    /// Checks a chain, leaf first, and its key.
+    pub(super) fn new(
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+        provider: &CryptoProvider,
+    ) -> Result<Self, Problem> {
+        let leaf = chain.first().ok_or(Problem::NoCertificate)?;
+        let (dns_names, not_after) = facts(leaf)?;
+        let key = provider
+            .key_provider
+            .load_private_key(key)
+            .map_err(Problem::UnusableKey)?;
+        let certified = CertifiedKey::new(chain, key);
+        match certified.keys_match() {
+            // Unknown: a key that cannot tell its public half. It is found out by the first client.
+            Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => {}
+            Err(Error::InconsistentKeys(_)) => return Err(Problem::KeyMismatch),
+            Err(error) => return Err(Problem::BadCertificate(error.to_string())),
+        }
+        Ok(Self {
+            key: Arc::new(certified),
+            dns_names,
+            not_after,
+        })
+    }
+}
+
+/// What a leaf says of itself: its DNS names and the end of its validity.
+fn facts(leaf: &CertificateDer<'_>) -> Result<(Vec<String>, SystemTime), Problem> {
+    let refuse = |error: webpki::Error| Problem::BadCertificate(error.to_string());
+    let parsed = EndEntityCert::try_from(leaf).map_err(refuse)?;
+    let dns_names = parsed
+        .valid_dns_names()
+        .map(str::to_ascii_lowercase)
+        .collect();
+    Ok((dns_names, not_after(&parsed).map_err(refuse)?))
+}
+
+/// The end of validity (RFC 5280 section 4.1.2.5).
+///
+/// The verifier does not tell it outright, but asked about the end of time it refuses the certificate
+/// as expired and says when that was. Validity is the first thing it looks at, so that neither
+/// the issuer nor the purpose of the certificate matter here.
+fn not_after(certificate: &EndEntityCert<'_>) -> Result<SystemTime, webpki::Error> {
+    let end_of_time = UnixTime::since_unix_epoch(Duration::from_secs(u64::MAX));
+    let usage = KeyUsage::server_auth();
+    match certificate.verify_for_usage(&[], &[], &[], end_of_time, usage, None, None) {
+        Err(webpki::Error::CertExpired { not_after, .. }) => {
+            Ok(SystemTime::UNIX_EPOCH + Duration::from_secs(not_after.as_secs()))
+        }
+        Err(error) => Err(error),
+        Ok(_) => Err(webpki::Error::InvalidCertValidity),
+    }
+}

@@ -1,0 +1,63 @@
+//! Whether clients show certificates, and which authorities vouch for them.
+
+use std::sync::Arc;
+
+use rustls::RootCertStore;
+use rustls::crypto::CryptoProvider;
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls_pki_types::CertificateDer;
+
+use super::error::{Problem, TlsError};
+use super::pem;
+use crate::config::ClientAuth;
+
+/// How the certificates of clients are judged.
+pub(super) struct Clients {
+    /// The judge; `None` where clients are not asked.
+    pub(super) verifier: Option<Arc<dyn ClientCertVerifier>>,
+    /// The authorities as they were read.
+    pub(super) authorities: Vec<CertificateDer<'static>>,
+}
+
+impl Clients {
+    /// Clients are asked for nothing.
+    pub(super) fn unasked() -> Self {
+        Self {
+            verifier: None,
+            authorities: Vec::new(),
+        }
+    }
+
+    /// Reads the file of authorities, if clients are asked.
+    pub(super) fn load(
+        client_auth: &ClientAuth,
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<Self, TlsError> {
+        let (path, required) = match client_auth {
+            ClientAuth::None => return Ok(Self::unasked()),
+            ClientAuth::Request(path) => (path, false),
+            ClientAuth::Require(path) => (path, true),
+        };
+        let authorities = pem::certificates(path)?;
+        let refuse = |reason: String| TlsError::new(path, Problem::BadCertificate(reason));
+        let mut roots = RootCertStore::empty();
+        for authority in &authorities {
+            roots
+                .add(authority.clone())
+                .map_err(|error| refuse(error.to_string()))?;
+        }
+        let builder =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+        let builder = if required {
+            builder
+        } else {
+            builder.allow_unauthenticated()
+        };
+        let verifier = builder.build().map_err(|error| refuse(error.to_string()))?;
+        Ok(Self {
+            verifier: Some(verifier),
+            authorities,
+        })
+    }
+}

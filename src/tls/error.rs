@@ -1,0 +1,54 @@
+//! What may be wrong with certificates and keys, in words for an operator.
+
+use std::path::{Path, PathBuf};
+
+/// One problem with one file.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {problem}", file.display())]
+pub struct TlsError {
+    /// The file that has to be mended.
+    pub file: PathBuf,
+    /// What is wrong with it.
+    pub problem: Problem,
+}
+
+impl TlsError {
+    pub(super) fn new(file: &Path, problem: Problem) -> Self {
+        Self {
+            file: file.to_owned(),
+            problem,
+        }
+    }
+}
+
+/// What is wrong with a certificate, a key or a file of authorities.
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    /// The file cannot be read.
+    #[error("cannot be read: {0}")]
+    Unreadable(std::io::Error),
+    /// The file is far larger than any chain or key.
+    #[error("is larger than 1 MiB; this is no file of certificates or keys")]
+    TooLarge,
+    /// A PEM section is broken (RFC 7468).
+    #[error("is not sound PEM: {0}")]
+    BadPem(std::io::Error),
+    /// No certificate is in the file.
+    #[error("holds no certificate; a section BEGIN CERTIFICATE is expected")]
+    NoCertificate,
+    /// A certificate cannot be used (RFC 5280); says why.
+    #[error("holds a certificate that cannot be used: {0}")]
+    BadCertificate(String),
+    /// No private key is in the file.
+    #[error("holds no private key; PKCS#8, PKCS#1 and SEC1 are read")]
+    NoKey,
+    /// The private key needs a passphrase, and there is nobody to ask for it.
+    #[error("holds an encrypted private key; decrypt it first, wsgate asks for no passphrase")]
+    EncryptedKey,
+    /// The private key is of a kind or size that cannot sign a handshake.
+    #[error("holds a private key that cannot be used: {0}")]
+    UnusableKey(rustls::Error),
+    /// The private key belongs to another certificate.
+    #[error("does not belong to the first certificate of the chain it is configured with")]
+    KeyMismatch,
+}

@@ -1,0 +1,140 @@
+//! TLS towards clients: certificates and keys from files, the choice between them, rustls settings.
+//!
+//! No socket is touched here: `listener` runs the handshakes with what this room builds.
+
+mod certificate;
+mod choice;
+mod clients;
+mod error;
+mod pem;
+mod provider;
+mod self_signed;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use rustls::ServerConfig;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+use self::certificate::Certificate;
+use self::clients::Clients;
+pub use self::error::{Problem, TlsError};
+pub use self::provider::{Tickets, provider};
+pub use self::self_signed::self_signed;
+use crate::config::{Tls, TlsVersion};
+
+/// What a listener needs to speak TLS.
+#[derive(Clone, Debug)]
+pub struct ServerTls {
+    /// The settings of every handshake.
+    pub config: Arc<ServerConfig>,
+    /// From the first byte to the end of the TLS handshake.
+    pub handshake_timeout: Duration,
+    /// The certificates in the order of the file.
+    pub certificates: Vec<CertificateInfo>,
+    /// Tells whether the files changed while the configuration did not.
+    pub fingerprint: Fingerprint,
+}
+
+/// What metrics and warnings say of a certificate.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CertificateInfo {
+    /// Its first DNS name, or the path of its file where it has none.
+    pub name: String,
+    /// The end of its validity (RFC 5280 section 4.1.2.5).
+    pub not_after: SystemTime,
+}
+
+impl CertificateInfo {
+    /// Whether it is no longer valid. It is still served: some clients do not mind, and a listener
+    /// that does not come up helps none of them. The operator is warned.
+    #[must_use]
+    pub fn is_expired(&self, now: SystemTime) -> bool {
+        self.not_after < now
+    }
+}
+
+/// Stands for the content of all files of a listener; different content has the same one with
+/// a probability of 2⁻⁶⁴. Keys are not in it: a key that changes changes its certificate.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Fingerprint(u64);
+
+/// Reads the files of a listener and builds its settings.
+///
+/// # Errors
+/// Every problem of every file.
+pub fn server(tls: &Tls, tickets: &Tickets) -> Result<ServerTls, Vec<TlsError>> {
+    let provider = provider();
+    let mut errors = Vec::new();
+    let mut certificates = Vec::new();
+    for files in &tls.certificates {
+        match Certificate::load(files, &provider) {
+            Ok(certificate) => certificates.push(certificate),
+            Err(problems) => errors.extend(problems),
+        }
+    }
+    let clients = match Clients::load(&tls.client_auth, &provider) {
+        Ok(clients) if errors.is_empty() => clients,
+        Ok(_) => return Err(errors),
+        Err(error) => {
+            errors.push(error);
+            return Err(errors);
+        }
+    };
+    let paths = tls
+        .certificates
+        .iter()
+        .map(|files| files.certificate.as_path());
+    Ok(ServerTls {
+        certificates: std::iter::zip(&certificates, paths).map(info).collect(),
+        fingerprint: fingerprint(&certificates, &clients),
+        config: settings::build(&certificates, clients, tls.min_version, tickets, provider),
+        handshake_timeout: tls.handshake_timeout,
+    })
+}
+
+/// Builds the settings of a listener from a chain, leaf first, and a key that lie on no disk.
+///
+/// # Errors
+/// When the key does not belong to the chain, or one of them cannot be used.
+pub fn server_in_memory(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    handshake_timeout: Duration,
+    tickets: &Tickets,
+) -> Result<ServerTls, Problem> {
+    let provider = provider();
+    let certificates = [Certificate::new(chain, key, &provider)?];
+    let clients = Clients::unasked();
+    Ok(ServerTls {
+        certificates: certificates
+            .iter()
+            .map(|one| info((one, Path::new("memory"))))
+            .collect(),
+        fingerprint: fingerprint(&certificates, &clients),
+        config: settings::build(&certificates, clients, TlsVersion::Tls12, tickets, provider),
+        handshake_timeout,
+    })
+}
+
+fn info((certificate, path): (&Certificate, &Path)) -> CertificateInfo {
+    let name = certificate.dns_names.first().cloned();
+    CertificateInfo {
+        name: name.unwrap_or_else(|| path.display().to_string()),
+        not_after: certificate.not_after,
+    }
+}
+
+fn fingerprint(certificates: &[Certificate], clients: &Clients) -> Fingerprint {
+    let mut hasher = DefaultHasher::new();
+    for certificate in certificates {
+        certificate.key.cert.hash(&mut hasher);
+    }
+    clients.authorities.hash(&mut hasher);
+    Fingerprint(hasher.finish())
+}

@@ -1,0 +1,130 @@
+//! PEM files: certificates and private keys as they lie on disk.
+//!
+//! The only file that knows the PEM library. What the sections mean is decided elsewhere.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+use super::error::{Problem, TlsError};
+
+/// Bytes that are read of one file; the bundle of all public authorities is a fifth of it.
+const FILE_SIZE_MAX: u64 = 1 << 20;
+
+/// The marks of a key with a passphrase: PKCS#8 (RFC 5958), and the older form (RFC 1421).
+const ENCRYPTED: [&[u8]; 2] = [
+    b"-----BEGIN ENCRYPTED PRIVATE KEY-----",
+    b"Proc-Type: 4,ENCRYPTED",
+];
+
+/// Every certificate of the file, in its order; at least one.
+pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let parsed = read(path).and_then(|content| parse_certificates(&content));
+    parsed.map_err(|problem| TlsError::new(path, problem))
+}
+
+/// The first private key of the file: PKCS#8, PKCS#1 or SEC1.
+pub(super) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    let parsed = read(path).and_then(|content| parse_private_key(&content));
+    parsed.map_err(|problem| TlsError::new(path, problem))
+}
+
+fn parse_certificates(mut content: &[u8]) -> Result<Vec<CertificateDer<'static>>, Problem> {
+    let certificates: Result<Vec<_>, _> = rustls_pemfile::certs(&mut content).collect();
+    match certificates {
+        Ok(certificates) if certificates.is_empty() => Err(Problem::NoCertificate),
+        Ok(certificates) => Ok(certificates),
+        Err(error) => Err(Problem::BadPem(error)),
+    }
+}
+
+fn parse_private_key(content: &[u8]) -> Result<PrivateKeyDer<'static>, Problem> {
+    match rustls_pemfile::private_key(&mut &*content) {
+        Ok(Some(key)) => Ok(key),
+        // The library passes over one of the encrypted forms and calls the other broken.
+        Ok(None) | Err(_) if is_encrypted(content) => Err(Problem::EncryptedKey),
+        Ok(None) => Err(Problem::NoKey),
+        Err(error) => Err(Problem::BadPem(error)),
+    }
+}
+
+fn is_encrypted(content: &[u8]) -> bool {
+    ENCRYPTED
+        .iter()
+        .any(|mark| content.windows(mark.len()).any(|window| window == *mark))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Problem> {
+    let file = File::open(path).map_err(Problem::Unreadable)?;
+    let mut content = Vec::new();
+    let size = file
+        .take(FILE_SIZE_MAX + 1)
+        .read_to_end(&mut content)
+        .map_err(Problem::Unreadable)?;
+    if size as u64 > FILE_SIZE_MAX {
+        Err(Problem::TooLarge)
+    } else {
+        Ok(content)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_an_encrypted_key_from_none() {
+        let pkcs8 =
+            b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
+        assert!(matches!(
+            parse_private_key(pkcs8),
+            Err(Problem::EncryptedKey)
+        ));
+        let older = b"-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\
+            DEK-Info: AES-128-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n";
+        assert!(matches!(
+            parse_private_key(older),
+            Err(Problem::EncryptedKey)
+        ));
+        assert!(matches!(parse_private_key(b"nothing"), Err(Problem::NoKey)));
+    }
+
+    #[test]
+    fn calls_a_broken_section_broken() {
+        let cut = b"-----BEGIN CERTIFICATE-----\nAAAA\n";
+        assert!(matches!(parse_certificates(cut), Err(Problem::BadPem(_))));
+        let garbage = b"-----BEGIN PRIVATE KEY-----\n!!!!\n-----END PRIVATE KEY-----\n";
+        assert!(matches!(
+            parse_private_key(garbage),
+            Err(Problem::BadPem(_))
+        ));
+        assert!(matches!(
+            parse_certificates(b""),
+            Err(Problem::NoCertificate)
+        ));
+    }
+
+    #[test]
+    fn reads_no_more_than_the_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("large.pem");
+        std::fs::write(&path, vec![b'a'; (1 << 20) + 1]).unwrap();
+        assert!(matches!(
+            certificates(&path).unwrap_err().problem,
+            Problem::TooLarge
+        ));
+    }
+
+    #[test]
+    fn names_the_file_that_is_not_there() {
+        let error = certificates(Path::new("/nowhere/local.crt")).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("/nowhere/local.crt: cannot be read: "),
+            "{error}"
+        );
+    }
+}

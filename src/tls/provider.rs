@@ -1,0 +1,47 @@
+//! Who does the cryptography, and the keys of session tickets.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rustls::crypto::CryptoProvider;
+#[cfg(feature = "aws-lc-rs")]
+use rustls::crypto::aws_lc_rs as chosen;
+#[cfg(all(feature = "ring", not(feature = "aws-lc-rs")))]
+use rustls::crypto::ring as chosen;
+use rustls::server::ProducesTickets;
+
+#[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+compile_error!("one of the features aws-lc-rs and ring is needed");
+
+/// The provider of cryptography, named wherever rustls is configured: a process-wide default would
+/// be global state, and is not there when two providers are compiled in.
+#[must_use]
+pub fn provider() -> Arc<CryptoProvider> {
+    Arc::new(chosen::default_provider())
+}
+
+/// The keys of session tickets (RFC 8446 section 4.6.1), which change by themselves every 6 hours.
+///
+/// Made once for the process, so that a session resumes on every worker and after a reload.
+#[derive(Clone)]
+pub struct Tickets(Arc<dyn ProducesTickets>);
+
+impl Tickets {
+    /// Makes the first key.
+    ///
+    /// # Errors
+    /// When the system gives no random bytes.
+    pub fn new() -> Result<Self, rustls::Error> {
+        chosen::Ticketer::new().map(Self)
+    }
+
+    pub(super) fn producer(&self) -> Arc<dyn ProducesTickets> {
+        Arc::clone(&self.0)
+    }
+}
+
+impl fmt::Debug for Tickets {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Tickets")
+    }
+}

@@ -1,0 +1,53 @@
+//! The settings of rustls for one listener.
+
+use std::sync::Arc;
+
+use rustls::crypto::CryptoProvider;
+use rustls::server::NoServerSessionStorage;
+use rustls::version::{TLS12, TLS13};
+use rustls::{ServerConfig, SupportedProtocolVersion};
+
+use super::certificate::Certificate;
+use super::choice::ByServerName;
+use super::clients::Clients;
+use super::provider::Tickets;
+use crate::config::TlsVersion;
+
+/// What is offered by ALPN (RFC 7301): WebSocket upgrades need HTTP/1.1.
+const PROTOCOLS: [&[u8]; 1] = [b"http/1.1"];
+
+/// Puts the parts together.
+pub(super) fn build(
+    certificates: &[Certificate],
+    clients: Clients,
+    min_version: TlsVersion,
+    tickets: &Tickets,
+    provider: Arc<CryptoProvider>,
+) -> Arc<ServerConfig> {
+    let builder = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&versions(min_version))
+        .expect("both providers speak TLS 1.2 and 1.3");
+    // A ticket stands for a handshake that was judged once. The keys are shared by all listeners,
+    // so where clients show certificates no ticket is taken or given: one from a listener
+    // that asks for none would open the other, and a withdrawn authority would live on.
+    let resumes = clients.verifier.is_none();
+    let builder = match clients.verifier {
+        Some(verifier) => builder.with_client_cert_verifier(verifier),
+        None => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_cert_resolver(Arc::new(ByServerName::new(certificates)));
+    config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = usize::from(resumes);
+    if resumes {
+        config.ticketer = tickets.producer();
+    }
+    Arc::new(config)
+}
+
+fn versions(min_version: TlsVersion) -> Vec<&'static SupportedProtocolVersion> {
+    match min_version {
+        TlsVersion::Tls12 => vec![&TLS13, &TLS12],
+        TlsVersion::Tls13 => vec![&TLS13],
+    }
+}

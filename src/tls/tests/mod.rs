@@ -1,0 +1,5 @@
+//! Certificates made on the spot, from files to whole handshakes in memory.
+
+mod files;
+mod handshakes;
+mod workshop;
