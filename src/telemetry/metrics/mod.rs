@@ -201,3 +201,6 @@ fn register_process(registry: &Registry) {
 
 #[cfg(not(target_os = "linux"))]
 fn register_process(_registry: &Registry) {}
+
+#[cfg(test)]
+mod tests;

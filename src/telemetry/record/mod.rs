@@ -272,3 +272,6 @@ fn tls_label(version: TlsVersion) -> &'static str {
         TlsVersion::Tls13 => "TLSv1.3",
     }
 }
+
+#[cfg(test)]
+mod tests;
