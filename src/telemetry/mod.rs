@@ -5,6 +5,8 @@
 //! resolved when the snapshot was built.
 
 mod access_log;
+#[cfg(test)]
+mod kept;
 mod line;
 mod logging;
 mod metrics;
@@ -15,7 +17,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use access_log::{AccessLog, FlushGuard};
-pub use logging::{Logging, LoggingAlreadyStarted};
+pub use logging::{Logging, LoggingAlreadyStarted, request_span};
 pub use metrics::{
     BackendMetrics, BackendSession, CertificateMetrics, ConnectResult, ConnectionRejection,
     HandshakeResult, ListenerMetrics, Metrics, PoolMetrics, ReloadResult, RouteMetrics,

@@ -1,28 +1,11 @@
 //! Scenarios of one request: what it leaves in the log and in the metrics.
 
-use std::io;
-use std::sync::Mutex;
-
 use serde_json::{Value, json};
 
 use super::*;
 use crate::config::{self, LogFormat, Name};
+use crate::telemetry::kept::Kept;
 use crate::telemetry::{FlushGuard, Telemetry};
-
-/// A writer that keeps what it is given.
-#[derive(Clone, Default)]
-struct Kept(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Kept {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 struct Scenario {
     telemetry: Arc<Telemetry>,
@@ -94,9 +77,8 @@ impl Scenario {
     /// The lines written, without what differs from run to run.
     fn lines(self) -> Vec<Value> {
         drop(self.guard);
-        let bytes = self.kept.0.lock().unwrap();
-        let lines = std::str::from_utf8(&bytes).unwrap().lines();
-        lines
+        let text = self.kept.text();
+        text.lines()
             .map(|line| without_chance(serde_json::from_str(line).unwrap()))
             .collect()
     }
@@ -267,7 +249,7 @@ fn keys_come_in_the_documented_order() {
     });
     drop(record);
     drop(scenario.guard);
-    let written = String::from_utf8(scenario.kept.0.lock().unwrap().clone()).unwrap();
+    let written = scenario.kept.text();
     let mut rest = written.lines().nth(1).unwrap();
     for key in "ts event session_id request_id client listener route pool backend host path origin \
                 user_agent protocol tls_version status result duration_ms bytes_in bytes_out \
