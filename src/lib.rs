@@ -5,5 +5,6 @@ pub mod drain;
 pub mod route;
 pub mod session;
 pub mod stream;
+pub mod telemetry;
 pub mod tls;
 pub mod websocket;

@@ -1,0 +1,156 @@
+//! The diagnostic log: what the gateway says about itself, on stderr.
+
+use std::io::{self, IsTerminal};
+
+use tracing::level_filters::LevelFilter;
+use tracing::{Level, Span, Subscriber};
+use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Registry, fmt, reload};
+
+use crate::config::{Log, LogFormat};
+
+/// Lines that may wait to be written; more are dropped.
+const QUEUED_LINES: usize = 4 * 1024;
+
+/// The running diagnostic log; dropping it writes out what is queued.
+pub struct Logging {
+    level: LevelHandle,
+    _worker: WorkerGuard,
+}
+
+type LevelHandle = reload::Handle<Targets, Registry>;
+
+/// The process logs already; there is one diagnostic log for all of it.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the diagnostic log was started twice")]
+pub struct LoggingAlreadyStarted;
+
+impl Logging {
+    /// Sends the events of the whole process to stderr, by a thread of its own.
+    ///
+    /// # Errors
+    /// When the process logs already.
+    pub fn start(log: &Log) -> Result<Self, LoggingAlreadyStarted> {
+        let (queue, worker) = NonBlockingBuilder::default()
+            .buffered_lines_limit(QUEUED_LINES)
+            .lossy(true)
+            .thread_name("log")
+            .finish(io::stderr());
+        let (subscriber, level) = subscriber(log, queue);
+        subscriber
+            .try_init()
+            .map_err(|_already| LoggingAlreadyStarted)?;
+        Ok(Self {
+            level,
+            _worker: worker,
+        })
+    }
+
+    /// Changes the least level that is written, at once. The form of a line is fixed at the start.
+    pub fn set_level(&self, level: Level) {
+        if self.level.reload(targets(level)).is_err() {
+            tracing::warn!(%level, "the log level could not be changed");
+        }
+    }
+}
+
+/// The span whose `request_id` stands in every event about a request. It belongs to the handshake only: in
+/// an idle tunnel it would cost more memory than the tunnel does.
+#[must_use]
+pub fn request_span(id: &str) -> Span {
+    // At the highest level, because a span below the configured one would vanish with its field.
+    tracing::error_span!("request", request_id = id)
+}
+
+fn subscriber(
+    log: &Log,
+    queue: NonBlocking,
+) -> (impl Subscriber + Send + Sync + 'static, LevelHandle) {
+    let (filter, level) = reload::Layer::new(targets(log.level));
+    let layer = fmt::layer().with_writer(queue);
+    let lines = match log.format {
+        LogFormat::Json => layer
+            .json()
+            .flatten_event(true)
+            .with_span_list(false)
+            .boxed(),
+        LogFormat::Text => layer.with_ansi(io::stderr().is_terminal()).boxed(),
+    };
+    (
+        tracing_subscriber::registry().with(filter).with(lines),
+        level,
+    )
+}
+
+/// Our own events at `level`; those of libraries only from warnings up, because their details may hold
+/// what clients sent.
+fn targets(level: Level) -> Targets {
+    let level = LevelFilter::from_level(level);
+    Targets::new()
+        .with_default(level.min(LevelFilter::WARN))
+        .with_target("wsgate", level)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::config::AccessLog;
+    use crate::telemetry::kept::Kept;
+
+    /// What `act` leaves in the log.
+    fn logged(format: LogFormat, act: impl FnOnce(&LevelHandle)) -> String {
+        let access = AccessLog {
+            open: true,
+            close: true,
+            redact_query: true,
+        };
+        let log = Log {
+            format,
+            level: Level::INFO,
+            access,
+        };
+        let kept = Kept::default();
+        let (queue, worker) = NonBlocking::new(kept.clone());
+        let (subscriber, level) = subscriber(&log, queue);
+        tracing::subscriber::with_default(Arc::new(subscriber), || act(&level));
+        drop(worker);
+        kept.text()
+    }
+
+    #[test]
+    fn json_lines_carry_the_request_id() {
+        let text = logged(LogFormat::Json, |_| {
+            let _entered = request_span("request-1").entered();
+            tracing::warn!(backend = "a", "a backend failed");
+        });
+        let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(line["level"], "WARN");
+        assert_eq!(line["message"], "a backend failed");
+        assert_eq!(line["backend"], "a");
+        assert_eq!(line["span"]["request_id"], "request-1");
+    }
+
+    #[test]
+    fn the_level_changes_at_once_and_keeps_libraries_quiet() {
+        let text = logged(LogFormat::Text, |level| {
+            tracing::debug!("before");
+            level.reload(targets(Level::DEBUG)).unwrap();
+            tracing::debug!("after");
+            tracing::debug!(target: "hyper::proto", "of a library");
+            tracing::warn!(target: "hyper::proto", "loud library");
+            level.reload(targets(Level::ERROR)).unwrap();
+            tracing::warn!("too quiet");
+            tracing::warn!(target: "hyper::proto", "too quiet");
+        });
+        let said: Vec<_> = text
+            .lines()
+            .map(|line| line.rsplit(": ").next().unwrap())
+            .collect();
+        assert_eq!(said, ["after", "loud library"]);
+    }
+}

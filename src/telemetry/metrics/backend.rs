@@ -1,0 +1,127 @@
+//! What is counted of a pool and its backends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus::{Histogram, IntCounter, IntGauge};
+
+use super::families::{BackendFamilies, Families};
+use super::labels::{ConnectResult, Enumerated, connect_results};
+use super::live::Series;
+use crate::config::Name;
+
+/// The metrics of a pool.
+pub struct PoolMetrics {
+    name: Name,
+    connect_duration: Histogram,
+    retries: IntCounter,
+}
+
+impl PoolMetrics {
+    pub(super) fn new(families: &BackendFamilies, name: &Name) -> Self {
+        Self {
+            name: Arc::clone(name),
+            connect_duration: families.connect_duration.with_label_values(&[name]),
+            retries: families.retries.with_label_values(&[name]),
+        }
+    }
+
+    /// The pool's name.
+    #[must_use]
+    pub fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// Counts that a further candidate is tried because one failed.
+    pub fn retried(&self) {
+        self.retries.inc();
+    }
+}
+
+impl Series for PoolMetrics {
+    fn remove(&self, families: &Families) {
+        // Only an unknown series is an error, and then it is gone.
+        let _ = families
+            .backend
+            .connect_duration
+            .remove_label_values(&[&self.name]);
+        let _ = families.backend.retries.remove_label_values(&[&self.name]);
+    }
+}
+
+/// The metrics of a backend in a pool.
+pub struct BackendMetrics {
+    name: Name,
+    pool: Arc<PoolMetrics>,
+    sessions_active: IntGauge,
+    connects: Enumerated,
+}
+
+impl BackendMetrics {
+    pub(super) fn new(families: &BackendFamilies, pool: Arc<PoolMetrics>, name: &Name) -> Self {
+        let labels: [&str; 2] = [&pool.name, name];
+        Self {
+            name: Arc::clone(name),
+            sessions_active: families.sessions_active.with_label_values(&labels),
+            connects: Enumerated::new(&families.connects, &labels, connect_results()),
+            pool,
+        }
+    }
+
+    /// The backend's name.
+    #[must_use]
+    pub fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// The metrics of its pool.
+    #[must_use]
+    pub fn pool(&self) -> &Arc<PoolMetrics> {
+        &self.pool
+    }
+
+    /// Counts one more session on the backend for as long as the guard lives.
+    #[must_use]
+    pub fn session(self: &Arc<Self>) -> BackendSession {
+        self.sessions_active.inc();
+        BackendSession(Arc::clone(self))
+    }
+
+    /// Counts an attempt at the backend, from the dial to its answer; the durations of those that opened
+    /// are kept.
+    pub fn connect_finished(&self, result: ConnectResult, duration: Duration) {
+        self.connects.increment(result.label());
+        if result == ConnectResult::Opened {
+            self.pool.connect_duration.observe(duration.as_secs_f64());
+        }
+    }
+}
+
+impl Series for BackendMetrics {
+    fn remove(&self, families: &Families) {
+        let labels: [&str; 2] = [&self.pool.name, &self.name];
+        // Only an unknown series is an error, and then it is gone.
+        let _ = families
+            .backend
+            .sessions_active
+            .remove_label_values(&labels);
+        self.connects.remove(&families.backend.connects, &labels);
+    }
+}
+
+/// One session in `wsgate_backend_sessions_active`.
+pub struct BackendSession(Arc<BackendMetrics>);
+
+impl BackendSession {
+    /// The metrics of the backend that it counts on.
+    #[must_use]
+    pub fn backend(&self) -> &Arc<BackendMetrics> {
+        &self.0
+    }
+}
+
+impl Drop for BackendSession {
+    fn drop(&mut self) {
+        self.0.sessions_active.dec();
+    }
+}

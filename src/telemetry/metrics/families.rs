@@ -1,0 +1,248 @@
+//! Every metric: its name, its help, its labels, its buckets. docs/metrics.md says the same to operators.
+
+use prometheus::core::Collector;
+use prometheus::{
+    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
+
+/// Seconds; from a handshake within the machine to one that its deadline ends.
+const HANDSHAKE_BUCKETS: &[f64] = &[
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+
+/// Seconds; from a page that was left at once to a tab that stays open for a week.
+const SESSION_BUCKETS: &[f64] = &[
+    0.1, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 10_800.0, 43_200.0, 86_400.0, 604_800.0,
+];
+
+/// The families, by what they are about.
+pub(super) struct Families {
+    pub(super) process: ProcessFamilies,
+    pub(super) listener: ListenerFamilies,
+    pub(super) route: RouteFamilies,
+    pub(super) backend: BackendFamilies,
+}
+
+impl Families {
+    pub(super) fn register(registry: &Registry) -> Self {
+        let registrar = Registrar(registry);
+        Self {
+            process: ProcessFamilies::register(&registrar),
+            listener: ListenerFamilies::register(&registrar),
+            route: RouteFamilies::register(&registrar),
+            backend: BackendFamilies::register(&registrar),
+        }
+    }
+}
+
+pub(super) struct ProcessFamilies {
+    pub(super) reloads: IntCounterVec,
+    pub(super) last_reload_successful: IntGauge,
+    pub(super) last_reload_success: IntGauge,
+    pub(super) drain_sessions: IntGauge,
+    pub(super) dropped_lines: IntCounter,
+}
+
+impl ProcessFamilies {
+    fn register(registrar: &Registrar<'_>) -> Self {
+        let build = registrar.gauges(
+            "build_info",
+            "What is running; the value is always 1.",
+            &["version", "revision"],
+        );
+        let revision = option_env!("WSGATE_REVISION").unwrap_or("unknown");
+        build
+            .with_label_values(&[env!("CARGO_PKG_VERSION"), revision])
+            .set(1);
+        Self {
+            reloads: registrar.counters(
+                "config_reloads_total",
+                "Reloads of the configuration by what they came to.",
+                &["result"],
+            ),
+            last_reload_successful: registrar.gauge(
+                "config_last_reload_successful",
+                "Whether the last reload was taken (1) or refused (0).",
+            ),
+            last_reload_success: registrar.gauge(
+                "config_last_reload_success_timestamp_seconds",
+                "When a configuration was last taken, in seconds since 1970.",
+            ),
+            drain_sessions: registrar.gauge(
+                "drain_sessions",
+                "Sessions that were asked to end and have not ended yet.",
+            ),
+            dropped_lines: registrar.counter(
+                "access_log_dropped_lines_total",
+                "Access-log lines lost because they came faster than they could be written.",
+            ),
+        }
+    }
+}
+
+pub(super) struct ListenerFamilies {
+    pub(super) accepts: IntCounterVec,
+    pub(super) rejects: IntCounterVec,
+    pub(super) tls_handshakes: IntCounterVec,
+    pub(super) tls_handshake_duration: HistogramVec,
+    pub(super) tls_certificate_not_after: IntGaugeVec,
+}
+
+impl ListenerFamilies {
+    fn register(registrar: &Registrar<'_>) -> Self {
+        Self {
+            accepts: registrar.counters(
+                "listener_accepts_total",
+                "Connections accepted.",
+                &["listener"],
+            ),
+            rejects: registrar.counters(
+                "listener_rejects_total",
+                "Connections that ended before they brought a request.",
+                &["listener", "reason"],
+            ),
+            tls_handshakes: registrar.counters(
+                "tls_handshakes_total",
+                "TLS handshakes with clients by what they came to.",
+                &["listener", "result"],
+            ),
+            tls_handshake_duration: registrar.histograms(
+                "tls_handshake_duration_seconds",
+                "Duration of successful TLS handshakes with clients.",
+                &["listener"],
+                HANDSHAKE_BUCKETS,
+            ),
+            tls_certificate_not_after: registrar.gauges(
+                "tls_certificate_not_after_timestamp_seconds",
+                "When a certificate in use expires, in seconds since 1970.",
+                &["listener", "name"],
+            ),
+        }
+    }
+}
+
+pub(super) struct RouteFamilies {
+    pub(super) handshakes: IntCounterVec,
+    pub(super) handshake_duration: HistogramVec,
+    pub(super) sessions_active: IntGaugeVec,
+    pub(super) session_duration: HistogramVec,
+    pub(super) sessions_closed: IntCounterVec,
+    pub(super) bytes: IntCounterVec,
+}
+
+impl RouteFamilies {
+    fn register(registrar: &Registrar<'_>) -> Self {
+        Self {
+            handshakes: registrar.counters(
+                "handshakes_total",
+                "Requests by what they came to; route is empty where none took it.",
+                &["route", "result"],
+            ),
+            handshake_duration: registrar.histograms(
+                "handshake_duration_seconds",
+                "From the request to the 101 of accepted handshakes, backend included.",
+                &["route"],
+                HANDSHAKE_BUCKETS,
+            ),
+            sessions_active: registrar.gauges(
+                "sessions_active",
+                "Sessions that are open.",
+                &["route", "pool"],
+            ),
+            session_duration: registrar.histograms(
+                "session_duration_seconds",
+                "Duration of sessions that ended, from the request on.",
+                &["route"],
+                SESSION_BUCKETS,
+            ),
+            sessions_closed: registrar.counters(
+                "sessions_closed_total",
+                "Sessions that ended: who began it, the code of the first Close frame, why.",
+                &["route", "initiator", "code", "reason"],
+            ),
+            bytes: registrar.counters(
+                "bytes_total",
+                "Bytes of WebSocket streams passed on, frame headers included.",
+                &["route", "direction"],
+            ),
+        }
+    }
+}
+
+pub(super) struct BackendFamilies {
+    pub(super) sessions_active: IntGaugeVec,
+    pub(super) connects: IntCounterVec,
+    pub(super) connect_duration: HistogramVec,
+    pub(super) retries: IntCounterVec,
+}
+
+impl BackendFamilies {
+    fn register(registrar: &Registrar<'_>) -> Self {
+        Self {
+            sessions_active: registrar.gauges(
+                "backend_sessions_active",
+                "Sessions on a backend, those being opened included.",
+                &["pool", "backend"],
+            ),
+            connects: registrar.counters(
+                "backend_connects_total",
+                "Attempts at a backend by what they came to.",
+                &["pool", "backend", "result"],
+            ),
+            connect_duration: registrar.histograms(
+                "backend_connect_duration_seconds",
+                "From the dial to the answer of a backend that agreed.",
+                &["pool"],
+                HANDSHAKE_BUCKETS,
+            ),
+            retries: registrar.counters(
+                "backend_retries_total",
+                "Further candidates tried because one failed.",
+                &["pool"],
+            ),
+        }
+    }
+}
+
+/// Makes families with the common prefix and registers them.
+struct Registrar<'a>(&'a Registry);
+
+impl Registrar<'_> {
+    fn counter(&self, name: &str, help: &str) -> IntCounter {
+        self.keep(IntCounter::with_opts(options(name, help)))
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+        self.keep(IntCounterVec::new(options(name, help), labels))
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> IntGauge {
+        self.keep(IntGauge::with_opts(options(name, help)))
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+        self.keep(IntGaugeVec::new(options(name, help), labels))
+    }
+
+    fn histograms(&self, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> HistogramVec {
+        let options = HistogramOpts::from(options(name, help)).buckets(buckets.to_vec());
+        self.keep(HistogramVec::new(options, labels))
+    }
+
+    fn keep<C: Collector + Clone + 'static>(&self, made: prometheus::Result<C>) -> C {
+        let family = made.expect("the names and labels in this file are valid");
+        register(self.0, family.clone());
+        family
+    }
+}
+
+fn options(name: &str, help: &str) -> Opts {
+    Opts::new(name, help).namespace("wsgate")
+}
+
+/// Registers what has a name of its own.
+pub(super) fn register(registry: &Registry, collector: impl Collector + 'static) {
+    registry
+        .register(Box::new(collector))
+        .expect("the names in this file are unique");
+}

@@ -1,0 +1,106 @@
+//! What is counted of a listener and its certificates.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use prometheus::{Histogram, IntCounter, IntGauge};
+
+use super::families::Families;
+use super::labels::{
+    ConnectionRejection, Enumerated, TlsResult, connection_rejections, tls_results,
+};
+use super::live::Series;
+use super::seconds_since_epoch;
+use crate::config::Name;
+
+/// The metrics of a listener.
+pub struct ListenerMetrics {
+    name: Name,
+    accepts: IntCounter,
+    rejects: Enumerated,
+    tls_handshakes: Enumerated,
+    tls_handshake_duration: Histogram,
+}
+
+impl ListenerMetrics {
+    pub(super) fn new(families: &Families, name: &Name) -> Self {
+        let listener = &families.listener;
+        Self {
+            name: Arc::clone(name),
+            accepts: listener.accepts.with_label_values(&[name]),
+            rejects: Enumerated::new(&listener.rejects, &[name], connection_rejections()),
+            tls_handshakes: Enumerated::new(&listener.tls_handshakes, &[name], tls_results()),
+            tls_handshake_duration: listener.tls_handshake_duration.with_label_values(&[name]),
+        }
+    }
+
+    /// The listener's name.
+    #[must_use]
+    pub fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// Counts a connection that was accepted.
+    pub fn accepted(&self) {
+        self.accepts.inc();
+    }
+
+    /// Counts a connection that ended before it brought a request.
+    pub fn rejected(&self, reason: ConnectionRejection) {
+        self.rejects.increment(reason.label());
+    }
+
+    /// Counts a TLS handshake; the durations of those that succeeded are kept.
+    pub fn tls_finished(&self, result: TlsResult, duration: Duration) {
+        self.tls_handshakes.increment(result.label());
+        if result == TlsResult::Success {
+            self.tls_handshake_duration.observe(duration.as_secs_f64());
+        }
+    }
+}
+
+impl Series for ListenerMetrics {
+    fn remove(&self, families: &Families) {
+        let listener = &families.listener;
+        let name: &[&str] = &[&self.name];
+        let _ = listener.accepts.remove_label_values(name);
+        self.rejects.remove(&listener.rejects, name);
+        self.tls_handshakes.remove(&listener.tls_handshakes, name);
+        let _ = listener.tls_handshake_duration.remove_label_values(name);
+    }
+}
+
+/// The metrics of a certificate that a listener shows.
+pub struct CertificateMetrics {
+    listener: Name,
+    name: Name,
+    not_after: IntGauge,
+}
+
+impl CertificateMetrics {
+    pub(super) fn new(families: &Families, listener: &Name, name: &Name) -> Self {
+        Self {
+            listener: Arc::clone(listener),
+            name: Arc::clone(name),
+            not_after: families
+                .listener
+                .tls_certificate_not_after
+                .with_label_values(&[listener, name]),
+        }
+    }
+
+    /// Notes until when the certificate that is now in use is valid.
+    pub fn set_not_after(&self, moment: SystemTime) {
+        self.not_after.set(seconds_since_epoch(moment));
+    }
+}
+
+impl Series for CertificateMetrics {
+    fn remove(&self, families: &Families) {
+        let labels = [&self.listener, &self.name];
+        let _ = families
+            .listener
+            .tls_certificate_not_after
+            .remove_label_values(&labels);
+    }
+}

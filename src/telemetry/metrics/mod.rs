@@ -1,0 +1,206 @@
+//! Everything that is counted.
+//!
+//! Names, helps and labels stand in `families.rs`, label values in `labels.rs`. What a snapshot holds are
+//! handles whose labels are resolved; the same live identity always gets the same handle, and the series
+//! of an identity leave with the first scrape after its last handle was dropped.
+
+mod backend;
+mod families;
+mod labels;
+mod listener;
+mod live;
+mod route;
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use prometheus::{Registry, TextEncoder};
+
+pub use backend::{BackendMetrics, BackendSession, PoolMetrics};
+pub use labels::{ConnectResult, ConnectionRejection, HandshakeResult, ReloadResult, TlsResult};
+pub use listener::{CertificateMetrics, ListenerMetrics};
+pub use prometheus::TEXT_FORMAT;
+pub use route::RouteMetrics;
+
+use crate::config::Name;
+use families::Families;
+use labels::Enumerated;
+use live::Live;
+use route::RouteSeries;
+
+/// The `route` label of a request that no route took. No route can have this name.
+const NO_ROUTE: &str = "";
+
+/// The metrics of a process.
+pub struct Metrics {
+    registry: Registry,
+    families: Families,
+    reloads: Enumerated,
+    unrouted: Enumerated,
+    listeners: Live<ListenerMetrics>,
+    certificates: Live<CertificateMetrics>,
+    routes: Live<RouteMetrics>,
+    route_series: Live<RouteSeries>,
+    pools: Live<PoolMetrics>,
+    backends: Live<BackendMetrics>,
+}
+
+impl Metrics {
+    /// Registers every family and gives the enumerated series of the process their zeros.
+    #[must_use]
+    pub fn new() -> Self {
+        let registry = Registry::new();
+        let families = Families::register(&registry);
+        register_process(&registry);
+        let metrics = Self {
+            reloads: Enumerated::new(&families.process.reloads, &[], labels::reload_results()),
+            unrouted: Enumerated::new(
+                &families.route.handshakes,
+                &[NO_ROUTE],
+                labels::handshake_results(),
+            ),
+            registry,
+            families,
+            listeners: Live::new(),
+            certificates: Live::new(),
+            routes: Live::new(),
+            route_series: Live::new(),
+            pools: Live::new(),
+            backends: Live::new(),
+        };
+        metrics.families.process.last_reload_successful.set(1);
+        metrics
+            .families
+            .process
+            .last_reload_success
+            .set(seconds_since_epoch(SystemTime::now()));
+        metrics
+    }
+
+    /// The handle of a listener.
+    #[must_use]
+    pub fn listener(&self, listener: &Name) -> Arc<ListenerMetrics> {
+        self.listeners.handle(&[listener], || {
+            ListenerMetrics::new(&self.families, listener)
+        })
+    }
+
+    /// The handle of a certificate, held by the listener's TLS settings; `name` is unique in the listener.
+    #[must_use]
+    pub fn certificate(&self, listener: &Name, name: &Name) -> Arc<CertificateMetrics> {
+        self.certificates.handle(&[listener, name], || {
+            CertificateMetrics::new(&self.families, listener, name)
+        })
+    }
+
+    /// The handle of a route and the pool behind it; none for a route that answers by itself.
+    #[must_use]
+    pub fn route(&self, route: &Name, pool: Option<&Name>) -> Arc<RouteMetrics> {
+        let key: &[&Name] = match pool {
+            Some(pool) => &[route, pool],
+            None => &[route],
+        };
+        self.routes.handle(key, || {
+            let series = self
+                .route_series
+                .handle(&[route], || RouteSeries::new(&self.families.route, route));
+            RouteMetrics::new(&self.families.route, series, pool)
+        })
+    }
+
+    /// The handle of a pool.
+    #[must_use]
+    pub fn pool(&self, pool: &Name) -> Arc<PoolMetrics> {
+        self.pools
+            .handle(&[pool], || PoolMetrics::new(&self.families.backend, pool))
+    }
+
+    /// The handle of a backend in a pool.
+    #[must_use]
+    pub fn backend(&self, pool: &Name, backend: &Name) -> Arc<BackendMetrics> {
+        self.backends.handle(&[pool, backend], || {
+            BackendMetrics::new(&self.families.backend, self.pool(pool), backend)
+        })
+    }
+
+    /// Counts a reload and notes whether and when the last one succeeded.
+    pub fn reloaded(&self, result: ReloadResult) {
+        self.reloads.increment(result.label());
+        let process = &self.families.process;
+        match result {
+            ReloadResult::Success | ReloadResult::Noop => {
+                process.last_reload_successful.set(1);
+                process
+                    .last_reload_success
+                    .set(seconds_since_epoch(SystemTime::now()));
+            }
+            ReloadResult::Failure => process.last_reload_successful.set(0),
+        }
+    }
+
+    /// Notes how many sessions a drain still waits for.
+    pub fn set_drain_sessions(&self, sessions: usize) {
+        self.families
+            .process
+            .drain_sessions
+            .set(i64::try_from(sessions).unwrap_or(i64::MAX));
+    }
+
+    /// Brings the count of dropped access-log lines up to `total`; one call at a time.
+    pub(super) fn set_dropped_lines(&self, total: u64) {
+        let counter = &self.families.process.dropped_lines;
+        counter.inc_by(total.saturating_sub(counter.get()));
+    }
+
+    /// Counts a request that ended before a route took it.
+    pub(super) fn unrouted(&self, result: HandshakeResult) {
+        self.unrouted.increment(result.label());
+    }
+
+    pub(super) fn render(&self) -> String {
+        self.remove_series_of_the_gone();
+        TextEncoder::new()
+            .encode_to_string(&self.registry.gather())
+            .unwrap_or_else(|error| {
+                tracing::error!(%error, "the metrics cannot be written as text");
+                String::new()
+            })
+    }
+
+    fn remove_series_of_the_gone(&self) {
+        self.listeners.sweep(&self.families);
+        self.certificates.sweep(&self.families);
+        // Routes and backends hold handles of their own, so what they hold is swept after them.
+        self.routes.sweep(&self.families);
+        self.route_series.sweep(&self.families);
+        self.backends.sweep(&self.families);
+        self.pools.sweep(&self.families);
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Whole seconds since 1970; negative before.
+fn seconds_since_epoch(moment: SystemTime) -> i64 {
+    let seconds = |duration: std::time::Duration| i64::try_from(duration.as_secs());
+    match moment.duration_since(UNIX_EPOCH) {
+        Ok(after) => seconds(after).unwrap_or(i64::MAX),
+        Err(before) => seconds(before.duration()).map_or(i64::MIN, |seconds| -seconds),
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn register_process(registry: &Registry) {
+    use prometheus::process_collector::ProcessCollector;
+    families::register(registry, ProcessCollector::for_self());
+}
+
+#[cfg(not(target_os = "linux"))]
+fn register_process(_registry: &Registry) {}
+
+#[cfg(test)]
+mod tests;

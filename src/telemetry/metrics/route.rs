@@ -1,0 +1,185 @@
+//! What is counted of a route.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge};
+
+use super::families::{Families, RouteFamilies};
+use super::labels::{CLOSE_CODES, Enumerated, HandshakeResult, close_code, handshake_results};
+use super::live::Series;
+use crate::config::Name;
+use crate::session::{Closure, Initiator, Reason};
+
+/// The values of the `direction` label, from the side that sends.
+const CLIENT_TO_BACKEND: &str = "client_to_backend";
+const BACKEND_TO_CLIENT: &str = "backend_to_client";
+
+/// The metrics of a route and the pool behind it.
+pub struct RouteMetrics {
+    series: Arc<RouteSeries>,
+    pool: Option<PoolSide>,
+}
+
+/// What is told apart by pool, because sessions stay with theirs when a reload gives the route another.
+struct PoolSide {
+    name: Name,
+    sessions_active: IntGauge,
+}
+
+impl RouteMetrics {
+    pub(super) fn new(
+        families: &RouteFamilies,
+        series: Arc<RouteSeries>,
+        pool: Option<&Name>,
+    ) -> Self {
+        let pool = pool.map(|pool| PoolSide {
+            name: Arc::clone(pool),
+            sessions_active: families
+                .sessions_active
+                .with_label_values(&[&series.name, pool]),
+        });
+        Self { series, pool }
+    }
+
+    /// The route's name.
+    #[must_use]
+    pub fn name(&self) -> &Name {
+        &self.series.name
+    }
+
+    /// The name of the pool behind it; none where the route answers by itself.
+    #[must_use]
+    pub fn pool(&self) -> Option<&Name> {
+        self.pool.as_ref().map(|pool| &pool.name)
+    }
+
+    /// How many sessions are open on this route and pool.
+    #[must_use]
+    pub fn sessions_active(&self) -> u64 {
+        let sessions = self
+            .pool
+            .as_ref()
+            .map_or(0, |pool| pool.sessions_active.get());
+        u64::try_from(sessions).unwrap_or(0)
+    }
+
+    pub(in super::super) fn handshake_finished(&self, result: HandshakeResult) {
+        self.series.handshakes.increment(result.label());
+    }
+
+    /// Counts the opening of a session; its end is to be counted by [`RouteMetrics::session_closed`].
+    pub(in super::super) fn session_opened(&self, handshake: Duration) {
+        self.handshake_finished(HandshakeResult::Accepted);
+        self.series
+            .handshake_duration
+            .observe(handshake.as_secs_f64());
+        if let Some(pool) = &self.pool {
+            pool.sessions_active.inc();
+        }
+    }
+
+    pub(in super::super) fn session_closed(&self, closure: &Closure, session: Duration) {
+        self.series.count_closed(closure);
+        self.series.session_duration.observe(session.as_secs_f64());
+        if let Some(pool) = &self.pool {
+            pool.sessions_active.dec();
+        }
+    }
+
+    pub(in super::super) fn add_bytes(&self, client_to_backend: u64, backend_to_client: u64) {
+        self.series
+            .bytes_client_to_backend
+            .inc_by(client_to_backend);
+        self.series
+            .bytes_backend_to_client
+            .inc_by(backend_to_client);
+    }
+}
+
+impl Series for RouteMetrics {
+    fn remove(&self, families: &Families) {
+        if let Some(pool) = &self.pool {
+            let labels = [&self.series.name, &pool.name];
+            let _ = families.route.sessions_active.remove_label_values(&labels);
+        }
+    }
+}
+
+/// What is counted of a route whatever its pool.
+pub(super) struct RouteSeries {
+    name: Name,
+    handshakes: Enumerated,
+    handshake_duration: Histogram,
+    session_duration: Histogram,
+    sessions_closed: IntCounterVec,
+    bytes_client_to_backend: IntCounter,
+    bytes_backend_to_client: IntCounter,
+}
+
+impl RouteSeries {
+    pub(super) fn new(families: &RouteFamilies, name: &Name) -> Self {
+        for (initiator, reason) in endings() {
+            families.sessions_closed.with_label_values(&[
+                name,
+                initiator,
+                close_code(None),
+                reason,
+            ]);
+        }
+        Self {
+            name: Arc::clone(name),
+            handshakes: Enumerated::new(&families.handshakes, &[name], handshake_results()),
+            handshake_duration: families.handshake_duration.with_label_values(&[name]),
+            session_duration: families.session_duration.with_label_values(&[name]),
+            sessions_closed: families.sessions_closed.clone(),
+            bytes_client_to_backend: families.bytes.with_label_values(&[name, CLIENT_TO_BACKEND]),
+            bytes_backend_to_client: families.bytes.with_label_values(&[name, BACKEND_TO_CLIENT]),
+        }
+    }
+
+    /// Looks the labels up, because their combinations are too many to resolve and an end is rare.
+    fn count_closed(&self, closure: &Closure) {
+        let Closure {
+            initiator,
+            code,
+            reason,
+        } = closure;
+        let labels = [
+            &self.name,
+            initiator.label(),
+            close_code(*code),
+            reason.label(),
+        ];
+        self.sessions_closed.with_label_values(&labels).inc();
+    }
+}
+
+impl Series for RouteSeries {
+    fn remove(&self, families: &Families) {
+        let families = &families.route;
+        let name: &[&str] = &[&self.name];
+        self.handshakes.remove(&families.handshakes, name);
+        // Only an unknown series is an error, and then it is gone.
+        let _ = families.handshake_duration.remove_label_values(name);
+        let _ = families.session_duration.remove_label_values(name);
+        for direction in [CLIENT_TO_BACKEND, BACKEND_TO_CLIENT] {
+            let _ = families.bytes.remove_label_values(&[&self.name, direction]);
+        }
+        for (initiator, reason) in endings() {
+            for code in CLOSE_CODES {
+                let labels = [&self.name, initiator, code, reason];
+                let _ = families.sessions_closed.remove_label_values(&labels);
+            }
+        }
+    }
+}
+
+/// Every pair of `initiator` and `reason` labels.
+fn endings() -> impl Iterator<Item = (&'static str, &'static str)> {
+    Initiator::ALL.into_iter().flat_map(|initiator| {
+        Reason::ALL
+            .into_iter()
+            .map(move |reason| (initiator.label(), reason.label()))
+    })
+}

@@ -1,0 +1,195 @@
+//! Which series there are, and when they come and go.
+
+use std::time::Duration;
+
+use super::*;
+use crate::session::{Closure, Initiator, Reason, Rejection};
+
+fn name(name: &str) -> Name {
+    Name::from(name)
+}
+
+/// Whether a rendered text has a series of `family` with all of `labels`.
+fn has(rendered: &str, family: &str, labels: &[&str]) -> bool {
+    rendered
+        .lines()
+        .filter(|line| line.starts_with(&format!("wsgate_{family}{{")))
+        .any(|line| labels.iter().all(|label| line.contains(label)))
+}
+
+#[test]
+fn enumerated_values_are_there_from_the_start() {
+    let metrics = Metrics::new();
+    let _route = metrics.route(&name("chat"), Some(&name("rooms")));
+    let rendered = metrics.render();
+    for rejection in Rejection::LABELS {
+        let result = format!("result=\"{rejection}\"");
+        assert!(
+            has(&rendered, "handshakes_total", &["route=\"chat\"", &result]),
+            "{rejection}"
+        );
+        assert!(
+            has(&rendered, "handshakes_total", &["route=\"\"", &result]),
+            "{rejection}"
+        );
+    }
+    for (initiator, reason) in Initiator::ALL
+        .iter()
+        .flat_map(|who| Reason::ALL.iter().map(move |why| (who, why)))
+    {
+        let labels = [
+            format!("initiator=\"{}\"", initiator.label()),
+            format!("reason=\"{}\"", reason.label()),
+        ];
+        assert!(
+            has(
+                &rendered,
+                "sessions_closed_total",
+                &[&labels[0], &labels[1]]
+            ),
+            "{labels:?}"
+        );
+    }
+    for result in ["success", "failure", "noop"] {
+        assert!(
+            has(&rendered, "config_reloads_total", &[result]),
+            "{result}"
+        );
+    }
+}
+
+#[test]
+fn the_same_live_identity_has_the_same_handle() {
+    let metrics = Metrics::new();
+    let backend = metrics.backend(&name("rooms"), &name("a"));
+    assert!(Arc::ptr_eq(
+        &backend,
+        &metrics.backend(&name("rooms"), &name("a"))
+    ));
+    assert!(!Arc::ptr_eq(
+        &backend,
+        &metrics.backend(&name("other"), &name("a"))
+    ));
+    assert!(Arc::ptr_eq(backend.pool(), &metrics.pool(&name("rooms"))));
+}
+
+#[test]
+fn series_go_with_their_last_handle() {
+    let metrics = Metrics::new();
+    let listener = metrics.listener(&name("gone"));
+    let certificate = metrics.certificate(&name("gone"), &name("gone.crt"));
+    let route = metrics.route(&name("gone"), Some(&name("gone")));
+    let backend = metrics.backend(&name("gone"), &name("gone"));
+    route.session_opened(Duration::ZERO);
+    let closure = Closure {
+        initiator: Initiator::Client,
+        code: Some(1000),
+        reason: Reason::Finished,
+    };
+    route.session_closed(&closure, Duration::ZERO);
+    certificate.set_not_after(SystemTime::UNIX_EPOCH);
+    let before = metrics.render().matches("gone\"").count();
+    assert!(before > 50, "{before}");
+
+    let second = Arc::clone(&route);
+    drop((listener, certificate, route, backend));
+    let rendered = metrics.render();
+    assert!(
+        has(&rendered, "handshakes_total", &["route=\"gone\""]),
+        "a handle is still held"
+    );
+    assert!(!has(&rendered, "backend_connects_total", &["gone"]));
+    drop(second);
+    assert!(!metrics.render().contains("\"gone"));
+}
+
+#[test]
+fn a_session_keeps_the_series_of_its_old_pool() {
+    let metrics = Metrics::new();
+    let old = metrics.route(&name("chat"), Some(&name("old")));
+    let new = metrics.route(&name("chat"), Some(&name("new")));
+    old.session_opened(Duration::ZERO);
+    new.session_opened(Duration::ZERO);
+    drop(old);
+    let rendered = metrics.render();
+    assert!(!has(&rendered, "sessions_active", &["pool=\"old\""]));
+    assert!(rendered.contains("wsgate_sessions_active{pool=\"new\",route=\"chat\"} 1\n"));
+    assert!(
+        rendered.contains("wsgate_handshakes_total{result=\"accepted\",route=\"chat\"} 2\n"),
+        "the route's own series stay while any of its handles does"
+    );
+}
+
+#[test]
+fn a_handle_made_anew_keeps_its_series() {
+    let metrics = Arc::new(Metrics::new());
+    let threads: Vec<_> = (0..4)
+        .map(|_| {
+            let metrics = Arc::clone(&metrics);
+            std::thread::spawn(move || {
+                for _ in 0..500 {
+                    metrics.pool(&name("rooms")).retried();
+                    drop(metrics.render());
+                }
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    let pool = metrics.pool(&name("rooms"));
+    let before = retries(&metrics.render());
+    pool.retried();
+    assert_eq!(retries(&metrics.render()), before + 1);
+}
+
+fn retries(rendered: &str) -> u64 {
+    let sample = "wsgate_backend_retries_total{pool=\"rooms\"} ";
+    rendered
+        .lines()
+        .find_map(|line| line.strip_prefix(sample))
+        .unwrap()
+        .parse()
+        .unwrap()
+}
+
+#[test]
+fn a_backend_counts_sessions_by_guards() {
+    let metrics = Metrics::new();
+    let backend = metrics.backend(&name("rooms"), &name("a"));
+    let guards = [backend.session(), backend.session()];
+    let sample =
+        |count| format!("wsgate_backend_sessions_active{{backend=\"a\",pool=\"rooms\"}} {count}\n");
+    assert!(metrics.render().contains(&sample(2)));
+    drop(guards);
+    assert!(metrics.render().contains(&sample(0)));
+}
+
+#[test]
+fn tells_whether_the_last_reload_was_taken() {
+    let metrics = Metrics::new();
+    for (result, successful) in [
+        (ReloadResult::Failure, 0),
+        (ReloadResult::Noop, 1),
+        (ReloadResult::Success, 1),
+    ] {
+        metrics.reloaded(result);
+        let sample = format!("wsgate_config_last_reload_successful {successful}\n");
+        assert!(metrics.render().contains(&sample), "{result:?}");
+        let count = format!(
+            "wsgate_config_reloads_total{{result=\"{}\"}} 1\n",
+            result.label()
+        );
+        assert!(metrics.render().contains(&count), "{result:?}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn includes_the_process() {
+    assert!(
+        Metrics::new()
+            .render()
+            .contains("\nprocess_resident_memory_bytes ")
+    );
+}

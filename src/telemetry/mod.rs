@@ -1,0 +1,72 @@
+//! What an operator sees of the gateway: metrics, the access log, the diagnostic log.
+//!
+//! [`SessionRecord`] gathers the facts of one request and turns them into log lines and counts. Nothing
+//! here decides anything; other rooms hold handles ([`RouteMetrics`] and its kin) whose labels were
+//! resolved when the snapshot was built.
+
+mod access_log;
+#[cfg(test)]
+mod kept;
+mod line;
+mod logging;
+mod metrics;
+mod record;
+mod timestamp;
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+pub use access_log::{AccessLog, FlushGuard};
+pub use logging::{Logging, LoggingAlreadyStarted, request_span};
+pub use metrics::{
+    BackendMetrics, BackendSession, CertificateMetrics, ConnectResult, ConnectionRejection,
+    HandshakeResult, ListenerMetrics, Metrics, PoolMetrics, ReloadResult, RouteMetrics,
+    TEXT_FORMAT, TlsResult,
+};
+pub use record::{Connection, Request, SessionRecord};
+pub use timestamp::Rfc3339;
+
+use crate::config::Log;
+
+/// The metrics and the access log of a process; made once.
+pub struct Telemetry {
+    /// Everything that is counted.
+    pub metrics: Metrics,
+    /// Where session lines go.
+    pub access_log: AccessLog,
+    // Two scrapes at once would count dropped lines twice.
+    rendering: Mutex<()>,
+}
+
+impl Telemetry {
+    /// Starts counting, with the access log on stdout; dropping the guard writes out what is queued.
+    pub fn start(log: &Log) -> (Arc<Self>, FlushGuard) {
+        Self::with_writer(log, io::stdout())
+    }
+
+    /// As [`Telemetry::start`], with the access log on `writer`.
+    pub fn with_writer(
+        log: &Log,
+        writer: impl io::Write + Send + 'static,
+    ) -> (Arc<Self>, FlushGuard) {
+        let (access_log, guard) = AccessLog::start(log, writer);
+        let telemetry = Self {
+            metrics: Metrics::new(),
+            access_log,
+            rendering: Mutex::new(()),
+        };
+        (Arc::new(telemetry), guard)
+    }
+
+    /// Every metric in Prometheus' text format ([`TEXT_FORMAT`]), without the series of what is gone.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let _one_at_a_time = self
+            .rendering
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        self.metrics
+            .set_dropped_lines(self.access_log.dropped_lines());
+        self.metrics.render()
+    }
+}

@@ -1,0 +1,94 @@
+//! What a client said of itself, bounded and kept as small as can be: it lies in memory as long as the
+//! session does.
+
+use http::header::{HOST, ORIGIN, USER_AGENT};
+
+use super::super::line::Line;
+use super::Request;
+
+/// Stands between the values. No header value and no target holds it (RFC 9110 section 5.5).
+const SEPARATOR: char = '\0';
+
+/// Stands where a value was cut.
+const CUT: char = '…';
+
+const REQUEST_ID_LIMIT: usize = 128;
+const HOST_LIMIT: usize = 256;
+const PATH_LIMIT: usize = 1024;
+const ORIGIN_LIMIT: usize = 256;
+const USER_AGENT_LIMIT: usize = 256;
+
+/// The texts of a request in one allocation; empty where no line will be written.
+#[derive(Default)]
+pub(super) struct Facts(Box<str>);
+
+impl Facts {
+    pub(super) fn of(request: &Request<'_>, redact_query: bool) -> Self {
+        let header = |name| {
+            request
+                .headers
+                .get(name)
+                .map_or(&[][..], |value| value.as_bytes())
+        };
+        let host = match request.uri.authority() {
+            Some(authority) => authority.as_str().as_bytes(),
+            None => header(HOST),
+        };
+        let mut texts = String::with_capacity(512);
+        push(&mut texts, request.id.as_bytes(), REQUEST_ID_LIMIT);
+        push(&mut texts, host, HOST_LIMIT);
+        match request.uri.query() {
+            Some(query) if redact_query => {
+                let target = format!("{}?{}", request.uri.path(), redacted(query));
+                push(&mut texts, target.as_bytes(), PATH_LIMIT);
+            }
+            Some(_) | None => {
+                let target = request
+                    .uri
+                    .path_and_query()
+                    .map_or("", |target| target.as_str());
+                push(&mut texts, target.as_bytes(), PATH_LIMIT);
+            }
+        }
+        push(&mut texts, header(ORIGIN), ORIGIN_LIMIT);
+        push(&mut texts, header(USER_AGENT), USER_AGENT_LIMIT);
+        Self(texts.into_boxed_str())
+    }
+
+    /// Adds `request_id`.
+    pub(super) fn write_identity(&self, line: &mut Line) {
+        self.write(line, &["request_id"], 0);
+    }
+
+    /// Adds `host path origin user_agent`, those that were given.
+    pub(super) fn write_request(&self, line: &mut Line) {
+        self.write(line, &["host", "path", "origin", "user_agent"], 1);
+    }
+
+    fn write(&self, line: &mut Line, keys: &[&str], first: usize) {
+        for (key, value) in keys.iter().zip(self.0.split(SEPARATOR).skip(first)) {
+            if !value.is_empty() {
+                line.text(key, value);
+            }
+        }
+    }
+}
+
+/// Appends at most `limit` bytes of a value and the separator.
+fn push(texts: &mut String, value: &[u8], limit: usize) {
+    let kept = String::from_utf8_lossy(&value[..value.len().min(limit)]);
+    texts.extend(kept.chars().filter(|&character| character != SEPARATOR));
+    if value.len() > limit {
+        texts.push(CUT);
+    }
+    texts.push(SEPARATOR);
+}
+
+/// The query with every value replaced; names stay, so that a line still says what was asked.
+fn redacted(query: &str) -> String {
+    let redact = |pair: &str| match pair.split_once('=') {
+        Some((name, _)) => format!("{name}=***"),
+        None => pair.to_owned(),
+    };
+    query.split('&').map(redact).collect::<Vec<_>>().join("&")
+}

@@ -1,0 +1,277 @@
+//! The record of a request: gathers facts, becomes log lines and counts.
+
+mod facts;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use http::{HeaderMap, StatusCode, Uri, Version};
+
+use facts::Facts;
+
+use super::line::Line;
+use super::metrics::{BackendMetrics, HandshakeResult, ListenerMetrics, RouteMetrics};
+use super::{Rfc3339, Telemetry};
+use crate::config::TlsVersion;
+use crate::session::{Closure, Initiator, Peer, Reason, Rejection, SessionId};
+
+/// What is known of a connection once it speaks HTTP.
+#[derive(Clone)]
+pub struct Connection {
+    /// The listener that accepted it.
+    pub listener: Arc<ListenerMetrics>,
+    /// Where it comes from.
+    pub client: Peer,
+    /// The TLS version; none on a plain connection.
+    pub tls_version: Option<TlsVersion>,
+}
+
+/// What is logged of a request. Header fields other than those of the access log are never looked at.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    /// The X-Request-ID that was taken over or made.
+    pub id: &'a str,
+    /// The target.
+    pub uri: &'a Uri,
+    /// The version.
+    pub version: Version,
+    /// The header fields.
+    pub headers: &'a HeaderMap,
+}
+
+/// The record of one request and of the session that it may open.
+///
+/// Exactly one of [`refuse`](Self::refuse), [`relay`](Self::relay), [`answer`](Self::answer) and
+/// [`open`](Self::open) followed by [`close`](Self::close) has an effect: the first that is called. A
+/// record dropped before an answer counts as a client that left; one dropped while open, as a session that
+/// was cut. So there is always one final line and one set of counts.
+pub struct SessionRecord {
+    telemetry: Arc<Telemetry>,
+    connection: Connection,
+    id: SessionId,
+    began: Instant,
+    route: Option<Arc<RouteMetrics>>,
+    backend: Option<Arc<BackendMetrics>>,
+    bytes_client_to_backend: u64,
+    bytes_backend_to_client: u64,
+    facts: Facts,
+    http2: bool,
+    stage: Stage,
+}
+
+/// How far a record is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Asked,
+    Open,
+    Ended,
+}
+
+impl SessionRecord {
+    /// Begins with the request.
+    #[must_use]
+    pub fn begin(
+        telemetry: &Arc<Telemetry>,
+        connection: &Connection,
+        request: Request<'_>,
+    ) -> Self {
+        let log = &telemetry.access_log;
+        let facts = if log.writes_open() || log.writes_close() {
+            Facts::of(&request, log.redacts_query())
+        } else {
+            Facts::default()
+        };
+        Self {
+            telemetry: Arc::clone(telemetry),
+            connection: connection.clone(),
+            id: SessionId::random(),
+            began: Instant::now(),
+            route: None,
+            backend: None,
+            bytes_client_to_backend: 0,
+            bytes_backend_to_client: 0,
+            facts,
+            http2: request.version == Version::HTTP_2,
+            stage: Stage::Asked,
+        }
+    }
+
+    /// The identity in every line of the session.
+    #[must_use]
+    pub fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// Notes which route took the request.
+    pub fn route(&mut self, route: &Arc<RouteMetrics>) {
+        self.route = Some(Arc::clone(route));
+    }
+
+    /// Notes which backend agreed or answered.
+    pub fn backend(&mut self, backend: &Arc<BackendMetrics>) {
+        self.backend = Some(Arc::clone(backend));
+    }
+
+    /// The gateway refused.
+    pub fn refuse(&mut self, rejection: Rejection) {
+        let result = HandshakeResult::Refused(rejection);
+        self.finish("refused", result, Some(rejection.status()));
+    }
+
+    /// The backend answered something else than 101, and that is passed on.
+    pub fn relay(&mut self, status: StatusCode) {
+        self.finish("refused", HandshakeResult::BackendAnswered, Some(status));
+    }
+
+    /// The route answered by itself.
+    pub fn answer(&mut self, status: StatusCode) {
+        self.finish("answered", HandshakeResult::Answered, Some(status));
+    }
+
+    /// Both sides agreed: the session is open.
+    pub fn open(&mut self) {
+        if self.stage != Stage::Asked {
+            return;
+        }
+        self.stage = Stage::Open;
+        let duration = self.began.elapsed();
+        if let Some(route) = &self.route {
+            route.session_opened(duration);
+        }
+        let log = &self.telemetry.access_log;
+        if log.writes_open() {
+            let status = Some(self.opening_status());
+            log.write(self.line("open", HandshakeResult::Accepted, status, duration));
+        }
+        if !log.writes_close() {
+            self.facts = Facts::default();
+        }
+    }
+
+    /// Adds traffic to the session and to the shared counters; meant to be called every few seconds and at
+    /// the end, not per message.
+    pub fn add_bytes(&mut self, client_to_backend: u64, backend_to_client: u64) {
+        self.bytes_client_to_backend += client_to_backend;
+        self.bytes_backend_to_client += backend_to_client;
+        if let Some(route) = &self.route {
+            route.add_bytes(client_to_backend, backend_to_client);
+        }
+    }
+
+    /// The session ended.
+    pub fn close(&mut self, closure: Closure) {
+        if self.stage != Stage::Open {
+            return;
+        }
+        self.stage = Stage::Ended;
+        let duration = self.began.elapsed();
+        if let Some(route) = &self.route {
+            route.session_closed(&closure, duration);
+        }
+        let log = &self.telemetry.access_log;
+        if log.writes_close() {
+            let status = Some(self.opening_status());
+            let mut line = self.line("close", HandshakeResult::Accepted, status, duration);
+            line.number("bytes_in", self.bytes_client_to_backend);
+            line.number("bytes_out", self.bytes_backend_to_client);
+            if let Some(code) = closure.code {
+                line.number("close_code", code);
+            }
+            line.text("close_initiator", closure.initiator.label());
+            line.text("close_reason", closure.reason.label());
+            log.write(line);
+        }
+    }
+
+    /// Ends a record that opened no session.
+    fn finish(&mut self, event: &str, result: HandshakeResult, status: Option<StatusCode>) {
+        if self.stage != Stage::Asked {
+            return;
+        }
+        self.stage = Stage::Ended;
+        match &self.route {
+            Some(route) => route.handshake_finished(result),
+            None => self.telemetry.metrics.unrouted(result),
+        }
+        let log = &self.telemetry.access_log;
+        if log.writes_close() {
+            let mut line = self.line(event, result, status, self.began.elapsed());
+            if let HandshakeResult::Refused(rejection) = result
+                && !rejection.detail().is_empty()
+            {
+                line.text("detail", rejection.detail());
+            }
+            log.write(line);
+        }
+    }
+
+    /// What all lines have in common.
+    fn line(
+        &self,
+        event: &str,
+        result: HandshakeResult,
+        status: Option<StatusCode>,
+        duration: Duration,
+    ) -> Line {
+        let mut line = self.telemetry.access_log.line();
+        line.safe("ts", Rfc3339(SystemTime::now()));
+        line.text("event", event);
+        line.safe("session_id", self.id);
+        self.facts.write_identity(&mut line);
+        line.safe("client", self.connection.client);
+        line.text("listener", self.connection.listener.name());
+        if let Some(route) = &self.route {
+            line.text("route", route.name());
+            if let Some(pool) = route.pool() {
+                line.text("pool", pool);
+            }
+        }
+        if let Some(backend) = &self.backend {
+            line.text("backend", backend.name());
+        }
+        self.facts.write_request(&mut line);
+        line.text("protocol", if self.http2 { "h2" } else { "h1" });
+        if let Some(version) = self.connection.tls_version {
+            line.text("tls_version", tls_label(version));
+        }
+        if let Some(status) = status {
+            line.number("status", status.as_u16());
+        }
+        line.text("result", result.label());
+        line.number("duration_ms", duration.as_millis());
+        line
+    }
+
+    /// The status of an answer that opens a session (RFC 6455 section 4.2.2, RFC 8441 section 5).
+    fn opening_status(&self) -> StatusCode {
+        if self.http2 {
+            StatusCode::OK
+        } else {
+            StatusCode::SWITCHING_PROTOCOLS
+        }
+    }
+}
+
+impl Drop for SessionRecord {
+    fn drop(&mut self) {
+        match self.stage {
+            Stage::Asked => self.finish("refused", HandshakeResult::ClientGone, None),
+            Stage::Open => self.close(Closure {
+                initiator: Initiator::Gateway,
+                code: None,
+                reason: Reason::Cut,
+            }),
+            Stage::Ended => {}
+        }
+    }
+}
+
+fn tls_label(version: TlsVersion) -> &'static str {
+    match version {
+        TlsVersion::Tls12 => "TLSv1.2",
+        TlsVersion::Tls13 => "TLSv1.3",
+    }
+}
+
+#[cfg(test)]
+mod tests;

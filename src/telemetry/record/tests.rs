@@ -1,0 +1,334 @@
+//! Scenarios of one request: what it leaves in the log and in the metrics.
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::config::{self, LogFormat, Name};
+use crate::telemetry::kept::Kept;
+use crate::telemetry::{FlushGuard, Telemetry};
+
+struct Scenario {
+    telemetry: Arc<Telemetry>,
+    connection: Connection,
+    route: Arc<RouteMetrics>,
+    backend: Arc<BackendMetrics>,
+    kept: Kept,
+    guard: FlushGuard,
+}
+
+impl Scenario {
+    fn new() -> Self {
+        Self::with(config::AccessLog {
+            open: true,
+            close: true,
+            redact_query: true,
+        })
+    }
+
+    fn with(access: config::AccessLog) -> Self {
+        let log = config::Log {
+            format: LogFormat::Json,
+            level: tracing::Level::INFO,
+            access,
+        };
+        let kept = Kept::default();
+        let (telemetry, guard) = Telemetry::with_writer(&log, kept.clone());
+        let connection = Connection {
+            listener: telemetry.metrics.listener(&Name::from("public")),
+            client: Peer::tcp("[::ffff:192.0.2.1]:5000".parse().unwrap()),
+            tls_version: Some(TlsVersion::Tls13),
+        };
+        let (route, pool) = (Name::from("chat"), Name::from("rooms"));
+        Self {
+            route: telemetry.metrics.route(&route, Some(&pool)),
+            backend: telemetry.metrics.backend(&pool, &Name::from("a")),
+            telemetry,
+            connection,
+            kept,
+            guard,
+        }
+    }
+
+    fn record(&self, request: &http::Request<()>) -> SessionRecord {
+        let request = Request {
+            id: "request-1",
+            uri: request.uri(),
+            version: request.version(),
+            headers: request.headers(),
+        };
+        SessionRecord::begin(&self.telemetry, &self.connection, request)
+    }
+
+    fn routed(&self) -> SessionRecord {
+        let mut record = self.record(&request("/chat?token=secret&x&y="));
+        record.route(&self.route);
+        record.backend(&self.backend);
+        record
+    }
+
+    fn has(&self, sample: &str) {
+        let rendered = self.telemetry.render();
+        assert!(
+            rendered.lines().any(|line| line == sample),
+            "{sample} is not in\n{rendered}"
+        );
+    }
+
+    /// The lines written, without what differs from run to run.
+    fn lines(self) -> Vec<Value> {
+        drop(self.guard);
+        let text = self.kept.text();
+        text.lines()
+            .map(|line| without_chance(serde_json::from_str(line).unwrap()))
+            .collect()
+    }
+}
+
+fn without_chance(mut line: Value) -> Value {
+    let fields = line.as_object_mut().unwrap();
+    assert_eq!(fields.remove("ts").unwrap().as_str().unwrap().len(), 24);
+    assert_eq!(
+        fields.remove("session_id").unwrap().as_str().unwrap().len(),
+        32
+    );
+    assert!(fields.remove("duration_ms").unwrap().is_u64());
+    line
+}
+
+fn request(target: &str) -> http::Request<()> {
+    http::Request::get(target)
+        .header("host", "chat.example.com")
+        .header("origin", "https://app.example.com")
+        .header("user-agent", "test/1.0")
+        .header("authorization", "Bearer secret")
+        .header("cookie", "secret=1")
+        .body(())
+        .unwrap()
+}
+
+fn finished() -> Closure {
+    Closure {
+        initiator: Initiator::Client,
+        code: None,
+        reason: Reason::Finished,
+    }
+}
+
+#[test]
+fn is_small_while_the_session_is_idle() {
+    assert!(
+        size_of::<SessionRecord>() <= 150,
+        "{}",
+        size_of::<SessionRecord>()
+    );
+}
+
+/// What every line of a routed request says.
+fn common() -> Value {
+    json!({
+        "request_id": "request-1", "client": "192.0.2.1:5000", "listener": "public",
+        "route": "chat", "pool": "rooms", "backend": "a", "host": "chat.example.com",
+        "path": "/chat?token=***&x&y=***", "origin": "https://app.example.com",
+        "user_agent": "test/1.0", "protocol": "h1", "tls_version": "TLSv1.3",
+    })
+}
+
+fn common_and(more: Value) -> Value {
+    let mut line = common();
+    line.as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
+    line
+}
+
+#[test]
+fn a_session_leaves_two_lines_and_one_set_of_counts() {
+    let scenario = Scenario::new();
+    let mut record = scenario.routed();
+    record.open();
+    scenario.has(r#"wsgate_sessions_active{pool="rooms",route="chat"} 1"#);
+    record.add_bytes(10, 20);
+    record.add_bytes(1, 2);
+    scenario.has(r#"wsgate_bytes_total{direction="client_to_backend",route="chat"} 11"#);
+    record.close(finished());
+    record.close(finished());
+    record.refuse(Rejection::NoRoute);
+    drop(record);
+
+    scenario.has(r#"wsgate_sessions_active{pool="rooms",route="chat"} 0"#);
+    scenario.has(r#"wsgate_bytes_total{direction="backend_to_client",route="chat"} 22"#);
+    scenario.has(r#"wsgate_handshakes_total{result="accepted",route="chat"} 1"#);
+    scenario.has(r#"wsgate_handshakes_total{result="no_route",route="chat"} 0"#);
+    scenario.has(r#"wsgate_handshake_duration_seconds_count{route="chat"} 1"#);
+    scenario.has(r#"wsgate_session_duration_seconds_count{route="chat"} 1"#);
+    scenario.has(
+        r#"wsgate_sessions_closed_total{code="none",initiator="client",reason="finished",route="chat"} 1"#,
+    );
+    let accepted = json!({"event": "open", "status": 101, "result": "accepted"});
+    let closed = json!({
+        "event": "close", "status": 101, "result": "accepted", "bytes_in": 11, "bytes_out": 22,
+        "close_initiator": "client", "close_reason": "finished",
+    });
+    assert_eq!(scenario.lines(), [common_and(accepted), common_and(closed)]);
+}
+
+#[test]
+fn a_refusal_leaves_one_line_and_one_count() {
+    let scenario = Scenario::new();
+    let mut record = scenario.routed();
+    record.refuse(Rejection::OriginDenied("Origin is missing."));
+    record.open();
+    drop(record);
+    scenario.has(r#"wsgate_handshakes_total{result="origin_denied",route="chat"} 1"#);
+    scenario.has(r#"wsgate_handshakes_total{result="accepted",route="chat"} 0"#);
+    scenario.has(r#"wsgate_handshakes_total{result="client_gone",route="chat"} 0"#);
+    let refused = json!({
+        "event": "refused", "status": 403, "result": "origin_denied",
+        "detail": "Origin is missing.",
+    });
+    assert_eq!(scenario.lines(), [common_and(refused)]);
+}
+
+#[test]
+fn a_request_without_a_route_is_counted_under_the_empty_one() {
+    let scenario = Scenario::new();
+    let mut record = scenario.record(&request("/"));
+    record.refuse(Rejection::NoRoute);
+    drop(record);
+    scenario.has(r#"wsgate_handshakes_total{result="no_route",route=""} 1"#);
+    let lines = scenario.lines();
+    assert_eq!(lines.len(), 1);
+    assert_eq!(lines[0].get("route"), None);
+}
+
+#[test]
+fn answers_of_others_are_told_apart() {
+    let scenario = Scenario::new();
+    scenario.routed().relay(StatusCode::UNAUTHORIZED);
+    scenario.routed().answer(StatusCode::OK);
+    scenario.has(r#"wsgate_handshakes_total{result="backend_answered",route="chat"} 1"#);
+    scenario.has(r#"wsgate_handshakes_total{result="answered",route="chat"} 1"#);
+    let relayed = json!({"event": "refused", "status": 401, "result": "backend_answered"});
+    let answered = json!({"event": "answered", "status": 200, "result": "answered"});
+    assert_eq!(
+        scenario.lines(),
+        [common_and(relayed), common_and(answered)]
+    );
+}
+
+#[test]
+fn a_record_that_is_dropped_ends_all_the_same() {
+    let scenario = Scenario::new();
+    drop(scenario.routed());
+    let mut opened = scenario.routed();
+    opened.open();
+    drop(opened);
+    scenario.has(r#"wsgate_handshakes_total{result="client_gone",route="chat"} 1"#);
+    scenario.has(r#"wsgate_sessions_active{pool="rooms",route="chat"} 0"#);
+    scenario.has(
+        r#"wsgate_sessions_closed_total{code="none",initiator="gateway",reason="cut",route="chat"} 1"#,
+    );
+    let lines = scenario.lines();
+    let events: Vec<_> = lines
+        .iter()
+        .map(|line| line["event"].as_str().unwrap())
+        .collect();
+    assert_eq!(events, ["refused", "open", "close"]);
+    assert_eq!(lines[0].get("status"), None);
+    assert_eq!(lines[2]["close_reason"], "cut");
+}
+
+#[test]
+fn keys_come_in_the_documented_order() {
+    let scenario = Scenario::new();
+    let mut record = scenario.routed();
+    record.open();
+    record.close(Closure {
+        code: Some(1000),
+        ..finished()
+    });
+    drop(record);
+    drop(scenario.guard);
+    let written = scenario.kept.text();
+    let mut rest = written.lines().nth(1).unwrap();
+    for key in "ts event session_id request_id client listener route pool backend host path origin \
+                user_agent protocol tls_version status result duration_ms bytes_in bytes_out \
+                close_code close_initiator close_reason"
+        .split_whitespace()
+    {
+        let key = format!("\"{key}\":");
+        let place = rest.find(&key);
+        assert!(
+            place.is_some(),
+            "{key} is missing or out of order in {written}"
+        );
+        rest = &rest[place.unwrap() + key.len()..];
+    }
+}
+
+#[test]
+fn what_the_client_sends_is_bounded_and_cannot_forge_a_line() {
+    let scenario = Scenario::new();
+    let mut request = request(&format!("/{}", "p".repeat(4000)));
+    let headers = request.headers_mut();
+    let forged = http::HeaderValue::from_bytes(b"\xff\t\"}{\"event\":\"open\"").unwrap();
+    headers.insert("user-agent", forged);
+    headers.insert("origin", "o".repeat(9000).parse().unwrap());
+    drop(scenario.record(&request));
+    let lines = scenario.lines();
+    let length = |key: &str| lines[0][key].as_str().unwrap().chars().count();
+    assert_eq!((length("path"), length("origin")), (1025, 257));
+    assert_eq!(lines[0]["user_agent"], "\u{fffd}\t\"}{\"event\":\"open\"");
+    assert_eq!(lines[0]["event"], "refused");
+}
+
+#[test]
+fn writes_only_what_is_asked_for() {
+    let access = |open, close| config::AccessLog {
+        open,
+        close,
+        redact_query: false,
+    };
+    for (access, expected) in [
+        (access(true, false), vec!["open"]),
+        (access(false, true), vec!["close", "refused"]),
+        (access(false, false), vec![]),
+    ] {
+        let scenario = Scenario::with(access);
+        let mut record = scenario.routed();
+        record.open();
+        record.close(finished());
+        scenario.routed().refuse(Rejection::Draining);
+        let lines = scenario.lines();
+        let events: Vec<_> = lines
+            .iter()
+            .map(|line| line["event"].as_str().unwrap())
+            .collect();
+        assert_eq!(events, expected);
+        assert!(
+            lines
+                .iter()
+                .all(|line| line["path"] == "/chat?token=secret&x&y=")
+        );
+    }
+}
+
+#[test]
+fn a_reload_changes_which_lines_are_written() {
+    let scenario = Scenario::with(config::AccessLog {
+        open: false,
+        close: false,
+        redact_query: true,
+    });
+    scenario.routed().refuse(Rejection::Draining);
+    let all = config::AccessLog {
+        open: true,
+        close: true,
+        redact_query: true,
+    };
+    scenario.telemetry.access_log.apply(&all);
+    scenario.routed().refuse(Rejection::NoReadyBackend);
+    let lines = scenario.lines();
+    assert_eq!(lines.len(), 1);
+    assert_eq!(lines[0]["result"], "no_ready_backend");
+}
