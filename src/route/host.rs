@@ -1,18 +1,26 @@
 //! The host of a request as routes compare it.
 
 use std::borrow::Cow;
+use std::net::Ipv6Addr;
 
 /// Bytes of the longest DNS name (RFC 1035 section 2.3.4); what is longer fits no pattern.
 const NAME_LENGTH_MAX: usize = 253;
 
-/// The host without port, brackets, trailing dot and capitals.
+/// The host without port, trailing dot and capitals; an IPv6 address in brackets and in its short
+/// form (RFC 5952).
 ///
 /// What is no sound authority (RFC 3986 section 3.2) becomes empty, and fits no pattern.
 pub(super) fn normalize(authority: &str) -> Cow<'_, str> {
     let host = without_port(authority).unwrap_or_default();
+    if let Some(literal) = host.strip_prefix('[') {
+        let address = literal
+            .strip_suffix(']')
+            .and_then(|text| text.parse::<Ipv6Addr>().ok());
+        return address.map_or_else(Cow::default, |address| Cow::Owned(format!("[{address}]")));
+    }
     let host = host.strip_suffix('.').unwrap_or(host);
     if host.len() > NAME_LENGTH_MAX {
-        return Cow::Borrowed("");
+        return Cow::default();
     }
     if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
         return Cow::Owned(host.to_ascii_lowercase());
@@ -33,12 +41,19 @@ pub(super) fn suffixes(host: &str) -> impl Iterator<Item = &str> {
 }
 
 fn without_port(authority: &str) -> Option<&str> {
-    let (host, port) = match authority.strip_prefix('[') {
-        Some(literal) => literal.split_once(']')?,
-        None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
+    let after_literal = if authority.starts_with('[') {
+        authority.find(']')? + 1
+    } else {
+        0
     };
-    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
-    (port.is_empty() || port.strip_prefix(':').is_some_and(is_port)).then_some(host)
+    let Some(colon) = authority[after_literal..].find(':') else {
+        return Some(authority);
+    };
+    let (host, port) = authority.split_at(after_literal + colon);
+    port[1..]
+        .bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then_some(host)
 }
 
 #[cfg(test)]
@@ -54,8 +69,8 @@ mod tests {
             ("Chat.Example.COM.", "chat.example.com"),
             ("chat.example.com.:443", "chat.example.com"),
             ("192.0.2.1:80", "192.0.2.1"),
-            ("[::1]", "::1"),
-            ("[2001:DB8::1]:8443", "2001:db8::1"),
+            ("[::1]", "[::1]"),
+            ("[2001:DB8:0::1]:8443", "[2001:db8::1]"),
         ];
         for (authority, host) in cases {
             assert_eq!(normalize(authority), host, "{authority}");
@@ -71,6 +86,8 @@ mod tests {
             "::1",
             "[::1",
             "[::1]x",
+            "[::1]]",
+            "[a]",
             "[::1]x:80",
             "chat:80:80",
             "chat:x",

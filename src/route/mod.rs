@@ -58,7 +58,7 @@ impl<T> RouteTable<T> {
     ///
     /// `host` is the authority of the request: with or without a port, in any case, with or
     /// without a trailing dot, an IPv6 address in brackets. `path` is without the query.
-    /// Allocates nothing unless the host is written with capitals.
+    /// Allocates only for a host with capitals or an IPv6 address.
     #[must_use]
     pub fn find(&self, host: &str, path: &str, listener: &str) -> Option<&T> {
         let host = host::normalize(host);
