@@ -1,5 +1,6 @@
 //! wsgate, a reverse proxy and WebSocket gateway with load balancing.
 
+pub mod admin;
 pub mod config;
 pub mod drain;
 pub mod route;

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use prometheus::{Histogram, IntCounter, IntGauge};
 
+use super::enumerated::Enumerated;
 use super::families::{BackendFamilies, Families};
-use super::labels::{ConnectResult, Enumerated, connect_results};
+use super::labels::{ConnectResult, connect_results};
 use super::live::Series;
 use crate::config::Name;
 

@@ -5,10 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use prometheus::{Histogram, IntCounter, IntGauge};
 
+use super::enumerated::Enumerated;
 use super::families::Families;
-use super::labels::{
-    ConnectionRejection, Enumerated, TlsResult, connection_rejections, tls_results,
-};
+use super::labels::{ConnectionRejection, TlsResult, connection_rejections, tls_results};
 use super::live::Series;
 use super::seconds_since_epoch;
 use crate::config::Name;

@@ -5,6 +5,7 @@
 //! of an identity leave with the first scrape after its last handle was dropped.
 
 mod backend;
+mod enumerated;
 mod families;
 mod labels;
 mod listener;
@@ -23,8 +24,8 @@ pub use prometheus::TEXT_FORMAT;
 pub use route::RouteMetrics;
 
 use crate::config::Name;
+use enumerated::Enumerated;
 use families::Families;
-use labels::Enumerated;
 use live::Live;
 use route::RouteSeries;
 

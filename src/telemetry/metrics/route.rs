@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge};
 
+use super::enumerated::Enumerated;
 use super::families::{Families, RouteFamilies};
-use super::labels::{CLOSE_CODES, Enumerated, HandshakeResult, close_code, handshake_results};
+use super::labels::{CLOSE_CODES, HandshakeResult, close_code, handshake_results};
 use super::live::Series;
 use crate::config::Name;
 use crate::session::{Closure, Initiator, Reason};
@@ -64,12 +65,12 @@ impl RouteMetrics {
         u64::try_from(sessions).unwrap_or(0)
     }
 
-    pub(in super::super) fn handshake_finished(&self, result: HandshakeResult) {
+    pub(in crate::telemetry) fn handshake_finished(&self, result: HandshakeResult) {
         self.series.handshakes.increment(result.label());
     }
 
     /// Counts the opening of a session; its end is to be counted by [`RouteMetrics::session_closed`].
-    pub(in super::super) fn session_opened(&self, handshake: Duration) {
+    pub(in crate::telemetry) fn session_opened(&self, handshake: Duration) {
         self.handshake_finished(HandshakeResult::Accepted);
         self.series
             .handshake_duration
@@ -79,7 +80,7 @@ impl RouteMetrics {
         }
     }
 
-    pub(in super::super) fn session_closed(&self, closure: &Closure, session: Duration) {
+    pub(in crate::telemetry) fn session_closed(&self, closure: &Closure, session: Duration) {
         self.series.count_closed(closure);
         self.series.session_duration.observe(session.as_secs_f64());
         if let Some(pool) = &self.pool {
@@ -87,7 +88,7 @@ impl RouteMetrics {
         }
     }
 
-    pub(in super::super) fn add_bytes(&self, client_to_backend: u64, backend_to_client: u64) {
+    pub(in crate::telemetry) fn add_bytes(&self, client_to_backend: u64, backend_to_client: u64) {
         self.series
             .bytes_client_to_backend
             .inc_by(client_to_backend);

@@ -1,5 +1,6 @@
 //! Which series there are, and when they come and go.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::*;
@@ -192,4 +193,63 @@ fn includes_the_process() {
             .render()
             .contains("\nprocess_resident_memory_bytes ")
     );
+}
+
+/// Metrics with a handle of every kind, and the handles.
+fn complete() -> (Metrics, impl Sized) {
+    let metrics = Metrics::new();
+    let handles = (
+        metrics.listener(&name("public")),
+        metrics.certificate(&name("public"), &name("local.crt")),
+        metrics.route(&name("chat"), Some(&name("rooms"))),
+        metrics.backend(&name("rooms"), &name("a")),
+    );
+    (metrics, handles)
+}
+
+/// The names of our families, without the prefix.
+fn family_names(rendered: &str) -> BTreeSet<&str> {
+    let types = rendered
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE wsgate_"));
+    types.filter_map(|line| line.split(' ').next()).collect()
+}
+
+#[test]
+fn every_metric_and_label_value_is_documented() {
+    let document = include_str!("../../../docs/metrics.md");
+    let (metrics, _handles) = complete();
+    for family in family_names(&metrics.render()) {
+        assert!(document.contains(&format!("| `{family}` |")), "{family}");
+    }
+    let values = labels::handshake_results()
+        .chain(labels::connect_results())
+        .chain(labels::connection_rejections())
+        .chain(labels::tls_results())
+        .chain(labels::reload_results())
+        .chain(Reason::ALL.map(Reason::label))
+        .chain(Initiator::ALL.map(Initiator::label));
+    for value in values {
+        assert!(document.contains(&format!("`{value}`")), "{value}");
+    }
+}
+
+#[test]
+fn alerts_and_dashboard_ask_for_metrics_that_exist() {
+    let (metrics, _handles) = complete();
+    let rendered = metrics.render();
+    let known = family_names(&rendered);
+    let texts = [
+        include_str!("../../../docs/metrics.md"),
+        include_str!("../../../deploy/prometheus/alerts.yml"),
+        include_str!("../../../deploy/grafana/wsgate.json"),
+    ];
+    for text in texts {
+        for used in text.split("wsgate_").skip(1) {
+            let end = used.find(|letter: char| !letter.is_ascii_lowercase() && letter != '_');
+            let used = &used[..end.unwrap_or(used.len())];
+            let family = used.strip_suffix("_bucket").unwrap_or(used);
+            assert!(family.is_empty() || known.contains(family), "wsgate_{used}");
+        }
+    }
 }

@@ -1,0 +1,128 @@
+//! What runs now, as GET /status shows it.
+
+use std::time::SystemTime;
+
+use serde_json::{Value, json};
+
+use crate::config::Name;
+use crate::telemetry::Rfc3339;
+
+/// What runs now.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// When the process started.
+    pub started: SystemTime,
+    /// How many configurations there have been, this one included.
+    pub generation: u64,
+    /// When the configuration was taken.
+    pub configured: SystemTime,
+    /// Whether the process is stopping.
+    pub draining: bool,
+    /// The listeners, by name.
+    pub listeners: Vec<ListenerStatus>,
+    /// The routes, by name.
+    pub routes: Vec<RouteStatus>,
+    /// The pools, by name.
+    pub pools: Vec<PoolStatus>,
+}
+
+/// A listener in [`Status`].
+#[derive(Clone, Debug)]
+pub struct ListenerStatus {
+    /// Its name.
+    pub name: Name,
+    /// Where it listens; the real port where the system chose it.
+    pub address: String,
+    /// Whether it speaks TLS.
+    pub tls: bool,
+    /// Connections open now.
+    pub connections: u64,
+}
+
+/// A route in [`Status`].
+#[derive(Clone, Debug)]
+pub struct RouteStatus {
+    /// Its name.
+    pub name: Name,
+    /// The pool behind it; none where it answers by itself.
+    pub pool: Option<Name>,
+    /// Sessions open now.
+    pub sessions: u64,
+}
+
+/// A pool in [`Status`].
+#[derive(Clone, Debug)]
+pub struct PoolStatus {
+    /// Its name.
+    pub name: Name,
+    /// Its backends, in the order of the file.
+    pub backends: Vec<BackendStatus>,
+}
+
+/// A backend in [`Status`].
+#[derive(Clone, Debug)]
+pub struct BackendStatus {
+    /// Its name.
+    pub name: Name,
+    /// Where it is.
+    pub address: String,
+    /// Its share of the sessions.
+    pub weight: u32,
+    /// Sessions open now.
+    pub sessions: u64,
+}
+
+impl Status {
+    pub(super) fn to_json(&self) -> Value {
+        let uptime = self.started.elapsed().unwrap_or_default();
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "started": Rfc3339(self.started).to_string(),
+            "uptime_seconds": uptime.as_secs(),
+            "draining": self.draining,
+            "configuration": {
+                "generation": self.generation,
+                "time": Rfc3339(self.configured).to_string(),
+            },
+            "listeners": self.listeners.iter().map(ListenerStatus::to_json).collect::<Value>(),
+            "routes": self.routes.iter().map(RouteStatus::to_json).collect::<Value>(),
+            "pools": self.pools.iter().map(PoolStatus::to_json).collect::<Value>(),
+        })
+    }
+}
+
+impl ListenerStatus {
+    fn to_json(&self) -> Value {
+        json!({
+            "name": &*self.name,
+            "address": self.address,
+            "tls": self.tls,
+            "connections": self.connections,
+        })
+    }
+}
+
+impl RouteStatus {
+    fn to_json(&self) -> Value {
+        json!({ "name": &*self.name, "pool": self.pool.as_deref(), "sessions": self.sessions })
+    }
+}
+
+impl PoolStatus {
+    fn to_json(&self) -> Value {
+        let sessions: u64 = self.backends.iter().map(|backend| backend.sessions).sum();
+        let backends: Value = self.backends.iter().map(BackendStatus::to_json).collect();
+        json!({ "name": &*self.name, "sessions": sessions, "backends": backends })
+    }
+}
+
+impl BackendStatus {
+    fn to_json(&self) -> Value {
+        json!({
+            "name": &*self.name,
+            "address": self.address,
+            "weight": self.weight,
+            "sessions": self.sessions,
+        })
+    }
+}

@@ -1,0 +1,222 @@
+//! Each endpoint, asked as a client would.
+
+use std::time::{Duration, SystemTime};
+
+use http::header::{ALLOW, CONTENT_TYPE, HOST, ORIGIN};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::config::{AccessLog, Log, LogFormat, Name};
+use crate::telemetry::FlushGuard;
+
+struct Fake {
+    ready: bool,
+    report: ReloadReport,
+}
+
+impl Control for Fake {
+    fn ready(&self) -> bool {
+        self.ready
+    }
+
+    fn status(&self) -> Status {
+        let backend = |name, sessions| BackendStatus {
+            name: Name::from(name),
+            address: format!("127.0.0.1:900{sessions}"),
+            weight: 1,
+            sessions,
+        };
+        Status {
+            started: SystemTime::now() - Duration::from_secs(90),
+            generation: 3,
+            configured: SystemTime::UNIX_EPOCH,
+            draining: !self.ready,
+            listeners: vec![ListenerStatus {
+                name: Name::from("public"),
+                address: "[::]:8443".to_owned(),
+                tls: true,
+                connections: 4,
+            }],
+            routes: vec![RouteStatus {
+                name: Name::from("hello"),
+                pool: None,
+                sessions: 0,
+            }],
+            pools: vec![PoolStatus {
+                name: Name::from("chat"),
+                backends: vec![backend("a", 1), backend("b", 2)],
+            }],
+        }
+    }
+
+    async fn reload(&self) -> ReloadReport {
+        self.report.clone()
+    }
+}
+
+fn admin(ready: bool, report: ReloadReport) -> (Admin<Fake>, FlushGuard) {
+    let access = AccessLog {
+        open: true,
+        close: true,
+        redact_query: true,
+    };
+    let log = Log {
+        format: LogFormat::Json,
+        level: tracing::Level::INFO,
+        access,
+    };
+    let (telemetry, guard) = Telemetry::with_writer(&log, std::io::sink());
+    (Admin::new(telemetry, Fake { ready, report }), guard)
+}
+
+fn unchanged() -> ReloadReport {
+    ReloadReport::Unchanged { changes: vec![] }
+}
+
+/// Status, Content-Type and body of the answer.
+async fn ask(admin: &Admin<Fake>, method: Method, path: &str) -> (u16, String, String) {
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .body(())
+        .unwrap();
+    let (head, body) = admin.answer(request).await.into_parts();
+    let content_type = head.headers[CONTENT_TYPE].to_str().unwrap().to_owned();
+    let body = body.collect().await.unwrap().to_bytes();
+    (
+        head.status.as_u16(),
+        content_type,
+        String::from_utf8(body.to_vec()).unwrap(),
+    )
+}
+
+#[tokio::test]
+async fn says_that_it_lives_and_whether_it_is_ready() {
+    for (ready, status, body) in [(true, 200, "ready\n"), (false, 503, "draining\n")] {
+        let (admin, _guard) = admin(ready, unchanged());
+        let answer = ask(&admin, Method::GET, "/readyz").await;
+        assert_eq!((answer.0, answer.2.as_str()), (status, body));
+        assert_eq!(ask(&admin, Method::GET, "/healthz").await.0, 200);
+    }
+}
+
+#[tokio::test]
+async fn shows_the_metrics() {
+    let (admin, _guard) = admin(true, unchanged());
+    let (status, content_type, body) = ask(&admin, Method::GET, "/metrics").await;
+    assert_eq!(
+        (status, content_type.as_str()),
+        (200, "text/plain; version=0.0.4")
+    );
+    assert!(body.contains("# TYPE wsgate_build_info gauge\n"));
+}
+
+#[tokio::test]
+async fn shows_what_runs() {
+    let (admin, _guard) = admin(true, unchanged());
+    let (status, content_type, body) = ask(&admin, Method::GET, "/status?pretty").await;
+    assert_eq!((status, content_type.as_str()), (200, "application/json"));
+    let shown: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(shown["version"], env!("CARGO_PKG_VERSION"));
+    assert!(shown["uptime_seconds"].as_u64().unwrap() >= 90);
+    assert_eq!(shown["draining"], false);
+    assert_eq!(
+        shown["configuration"],
+        json!({"generation": 3, "time": "1970-01-01T00:00:00.000Z"})
+    );
+    assert_eq!(shown["listeners"][0]["address"], "[::]:8443");
+    assert_eq!(
+        shown["routes"],
+        json!([{"name": "hello", "pool": null, "sessions": 0}])
+    );
+    assert_eq!(shown["pools"][0]["sessions"], 3);
+    assert_eq!(shown["pools"][0]["backends"][1]["name"], "b");
+}
+
+#[tokio::test]
+async fn shows_a_page_that_needs_nothing_from_elsewhere() {
+    let (admin, _guard) = admin(true, unchanged());
+    let (status, content_type, body) = ask(&admin, Method::GET, "/").await;
+    assert_eq!(
+        (status, content_type.as_str()),
+        (200, "text/html; charset=utf-8")
+    );
+    assert!(!body.contains("://"), "an outside address in the page");
+}
+
+#[tokio::test]
+async fn answers_a_reload_with_its_report() {
+    let taken = ReloadReport::Taken {
+        generation: 4,
+        changes: vec!["route chat added".to_owned()],
+    };
+    let refused = ReloadReport::Refused {
+        errors: vec!["line 3: unknown key".to_owned()],
+    };
+    for (report, status, expected) in [
+        (
+            taken,
+            200,
+            json!({"result": "success", "generation": 4, "changes": ["route chat added"]}),
+        ),
+        (unchanged(), 200, json!({"result": "noop", "changes": []})),
+        (
+            refused,
+            422,
+            json!({"result": "failure", "errors": ["line 3: unknown key"]}),
+        ),
+    ] {
+        let (admin, _guard) = admin(true, report);
+        let answer = ask(&admin, Method::POST, "/reload").await;
+        assert_eq!(answer.0, status);
+        assert_eq!(serde_json::from_str::<Value>(&answer.2).unwrap(), expected);
+    }
+}
+
+#[tokio::test]
+async fn does_not_reload_for_another_sites_page() {
+    let (admin, _guard) = admin(true, unchanged());
+    for (origin, status) in [
+        ("https://evil.example", 403),
+        ("http://127.0.0.1:9901", 200),
+    ] {
+        let request = Request::post("/reload")
+            .header(HOST, "127.0.0.1:9901")
+            .header(ORIGIN, origin)
+            .body(())
+            .unwrap();
+        assert_eq!(
+            admin.answer(request).await.status().as_u16(),
+            status,
+            "{origin}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn names_the_methods_it_takes() {
+    let (admin, _guard) = admin(true, unchanged());
+    for (method, path, status, allowed) in [
+        (Method::HEAD, "/metrics", 200, None),
+        (Method::HEAD, "/", 200, None),
+        (Method::POST, "/metrics", 405, Some("GET, HEAD")),
+        (Method::GET, "/reload", 405, Some("POST")),
+        (Method::DELETE, "/", 405, Some("GET, HEAD")),
+        (Method::GET, "/nothing", 404, None),
+        (Method::GET, "/metrics/", 404, None),
+    ] {
+        let request = Request::builder()
+            .method(&method)
+            .uri(path)
+            .body(())
+            .unwrap();
+        let answer = admin.answer(request).await;
+        assert_eq!(answer.status().as_u16(), status, "{method} {path}");
+        let allow = answer
+            .headers()
+            .get(ALLOW)
+            .map(|allow| allow.to_str().unwrap());
+        assert_eq!(allow, allowed, "{method} {path}");
+    }
+}

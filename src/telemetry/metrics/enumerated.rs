@@ -1,0 +1,39 @@
+//! Counters that are told apart by one closed enumeration.
+
+use prometheus::{IntCounter, IntCounterVec};
+
+/// The counters of a family's last label, one for each of its values, all there from the start.
+pub(super) struct Enumerated {
+    counters: Box<[(&'static str, IntCounter)]>,
+}
+
+impl Enumerated {
+    /// Resolves `fixed`, the values of the other labels, with each of `values`.
+    pub(super) fn new(
+        family: &IntCounterVec,
+        fixed: &[&str],
+        values: impl Iterator<Item = &'static str>,
+    ) -> Self {
+        let counter = |value| family.with_label_values(&[fixed, &[value]].concat());
+        Self {
+            counters: values.map(|value| (value, counter(value))).collect(),
+        }
+    }
+
+    /// Counts one of the values that the family was made with.
+    pub(super) fn increment(&self, value: &'static str) {
+        let counter = self.counters.iter().find(|(known, _)| *known == value);
+        debug_assert!(counter.is_some(), "{value} is no value of this label");
+        if let Some((_, counter)) = counter {
+            counter.inc();
+        }
+    }
+
+    /// Takes the series out of `family`.
+    pub(super) fn remove(&self, family: &IntCounterVec, fixed: &[&str]) {
+        for (value, _) in &self.counters {
+            // Only an unknown series is an error, and then it is gone.
+            let _ = family.remove_label_values(&[fixed, &[value]].concat());
+        }
+    }
+}
