@@ -54,8 +54,13 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the enumeration.
-    pub const ALL: [Self; 5] =
-        [Self::Finished, Self::Lost, Self::HalfClose, Self::Drain, Self::Cut];
+    pub const ALL: [Self; 5] = [
+        Self::Finished,
+        Self::Lost,
+        Self::HalfClose,
+        Self::Drain,
+        Self::Cut,
+    ];
 
     /// The value of the `reason` label and log field.
     #[must_use]

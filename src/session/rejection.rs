@@ -127,9 +127,9 @@ impl Rejection {
         match self {
             Self::NoRoute => "Nothing is served at this host and path.",
             Self::UpgradeRequired => "Only WebSocket connections are taken here.",
-            Self::BadHandshake(detail)
-            | Self::BadRequest(detail)
-            | Self::OriginDenied(detail) => detail,
+            Self::BadHandshake(detail) | Self::BadRequest(detail) | Self::OriginDenied(detail) => {
+                detail
+            }
             Self::UnsupportedVersion => "Only WebSocket version 13 is spoken here.",
             Self::GatewayFull => "The gateway is full. Try again in a moment.",
             Self::Draining => "The gateway is restarting. Try again in a moment.",
@@ -200,7 +200,11 @@ mod tests {
     fn asks_to_retry_only_where_it_may_help() {
         for rejection in ALL {
             let unavailable = rejection.status() == StatusCode::SERVICE_UNAVAILABLE;
-            assert_eq!(rejection.retry_after().is_some(), unavailable, "{rejection:?}");
+            assert_eq!(
+                rejection.retry_after().is_some(),
+                unavailable,
+                "{rejection:?}"
+            );
         }
     }
 }
