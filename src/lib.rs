@@ -9,3 +9,5 @@ pub mod stream;
 pub mod telemetry;
 pub mod tls;
 pub mod websocket;
+pub mod config;
+pub mod session;
