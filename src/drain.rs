@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use slab::Slab;
 use tokio::sync::Notify;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 /// How far a drain has come.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -33,19 +33,15 @@ pub struct Plan {
     pub begun: Instant,
     /// The time over which the ends are spread.
     pub window: Duration,
-    /// When whatever is left is cut.
-    pub deadline: Instant,
 }
 
 impl Plan {
-    /// A plan that begins now; `deadline` counts from now as well.
+    /// A plan that begins now.
     #[must_use]
-    pub fn now(window: Duration, deadline: Duration) -> Self {
-        let begun = Instant::now();
+    pub fn now(window: Duration) -> Self {
         Self {
-            begun,
+            begun: Instant::now(),
             window,
-            deadline: begun + deadline,
         }
     }
 
@@ -110,6 +106,16 @@ impl Drain {
             }
             left.await;
         }
+    }
+
+    /// Waits until all have ended. Those who have not by `deadline` are cut; returns how many they were.
+    pub async fn finish(&self, deadline: Instant) -> usize {
+        if timeout_at(deadline, self.ended()).await.is_ok() {
+            return 0;
+        }
+        let left = self.open();
+        self.cut();
+        left
     }
 
     fn advance(&self, stage: Stage, plan: Option<Plan>) {
@@ -214,7 +220,7 @@ mod tests {
     use super::*;
 
     fn plan() -> Plan {
-        Plan::now(Duration::from_secs(30), Duration::from_secs(60))
+        Plan::now(Duration::from_secs(30))
     }
 
     #[tokio::test]
@@ -245,6 +251,18 @@ mod tests {
         drain.cut();
         assert_eq!(watch.beyond(Stage::Draining).await, Stage::Cut);
         assert_eq!(watch.plan(), first);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn cuts_who_is_left_at_the_deadline() {
+        let drain = Drain::new();
+        let watch = drain.watch();
+        drain.begin(plan());
+        let deadline = Instant::now() + Duration::from_secs(60);
+        assert_eq!(drain.finish(deadline).await, 1);
+        assert_eq!(watch.stage(), Stage::Cut);
+        drop(watch);
+        assert_eq!(drain.finish(deadline).await, 0);
     }
 
     #[test]

@@ -1,13 +1,19 @@
 //! wsgate, a reverse proxy and WebSocket gateway with load balancing.
 
 pub mod admin;
+pub mod admission;
 pub mod config;
 pub mod drain;
+pub mod gateway;
+pub mod listener;
+pub mod occupancy;
 pub mod route;
+pub mod server;
 pub mod session;
+pub mod snapshot;
 pub mod stream;
 pub mod telemetry;
 pub mod tls;
+pub mod tunnel;
+pub mod upstream;
 pub mod websocket;
-pub mod config;
-pub mod session;

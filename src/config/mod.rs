@@ -40,3 +40,12 @@ pub fn json_schema() -> String {
 
 #[cfg(test)]
 mod tests;
+
+/// placeholder
+pub fn changes(a: &Config, b: &Config) -> Vec<String> {
+    if a == b {
+        vec![]
+    } else {
+        vec!["changed".into()]
+    }
+}

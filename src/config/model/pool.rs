@@ -1,5 +1,7 @@
 //! Backends and how sessions are spread over them.
 
+use std::fmt;
+
 use super::Name;
 
 /// Backends and how sessions are spread over them.
@@ -38,4 +40,14 @@ pub struct BackendAddress {
     pub host: String,
     /// The port; 80 where the file gives none.
     pub port: u16,
+}
+
+impl fmt::Display for BackendAddress {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(formatter, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(formatter, "{}:{}", self.host, self.port)
+        }
+    }
 }

@@ -1,0 +1,161 @@
+//! One request to one answer, and for an accepted handshake one tunnel.
+
+mod headers;
+mod respond;
+mod session;
+mod spelling;
+
+use std::sync::Arc;
+
+use http::{Extensions, Request, Response, request};
+use hyper::body::Incoming;
+use tracing::Instrument;
+
+use crate::admission::Admission;
+use crate::listener::{Body, Client, Handler};
+use crate::route::has_dot_segment;
+use crate::session::Rejection;
+use crate::snapshot::{Current, Route, Snapshot, Target};
+use crate::telemetry::{self, SessionRecord, Telemetry, request_span};
+use headers::{RequestId, host};
+use session::Ready;
+
+/// Answers the requests of all listeners.
+pub struct Gateway {
+    current: Arc<Current>,
+    telemetry: Arc<Telemetry>,
+    admission: Admission,
+    /// Makes hyper spell the fields of a 101 as the RFC does.
+    spelling: Extensions,
+}
+
+/// A request, who sent it, and its name in logs.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    request: &'a request::Parts,
+    client: &'a Client,
+    id: &'a RequestId,
+}
+
+/// What a request leads to.
+enum Outcome {
+    /// Both sides agreed.
+    Session(Box<Ready>),
+    /// An answer that opens nothing.
+    Answer(Response<Body>),
+}
+
+impl Gateway {
+    /// A gateway that answers by what is current, and holds at most `max_sessions` sessions.
+    pub async fn new(
+        current: Arc<Current>,
+        telemetry: Arc<Telemetry>,
+        max_sessions: usize,
+    ) -> Self {
+        let admission = Admission::new(max_sessions);
+        Self {
+            current,
+            telemetry,
+            admission,
+            spelling: spelling::of_the_rfc().await,
+        }
+    }
+
+    /// Sessions open now, those that are being opened included.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        self.admission.sessions()
+    }
+
+    /// The whole way of a request.
+    async fn answer(
+        &self,
+        mut request: Request<Incoming>,
+        client: Arc<Client>,
+        id: &RequestId,
+    ) -> Response<Body> {
+        let upgrade = hyper::upgrade::on(&mut request);
+        let (request, _body) = request.into_parts();
+        let mut record = self.record(&request, &client, id);
+        let asked = Asked {
+            request: &request,
+            client: &client,
+            id,
+        };
+        match self.open(asked, &mut record).await {
+            Ok(Outcome::Session(ready)) => ready.start(upgrade, client, record, &self.spelling),
+            Ok(Outcome::Answer(answer)) => answer,
+            Err(rejection) => {
+                record.refuse(rejection);
+                respond::refusal(rejection)
+            }
+        }
+    }
+
+    /// Route, admit, open the backend: the straight line, with a rejection at every step.
+    async fn open(
+        &self,
+        asked: Asked<'_>,
+        record: &mut SessionRecord,
+    ) -> Result<Outcome, Rejection> {
+        check_room(asked.client)?;
+        let snapshot = self.current.load();
+        let route = find(&snapshot, asked)?;
+        record.route(&route.metrics);
+        match &route.target {
+            Target::Respond(answer) => {
+                record.answer(answer.status);
+                Ok(Outcome::Answer(respond::fixed(answer)))
+            }
+            Target::Pool(target) => {
+                session::open(asked, route, target, &self.admission, record).await
+            }
+        }
+    }
+
+    fn record(&self, request: &request::Parts, client: &Client, id: &RequestId) -> SessionRecord {
+        let facts = telemetry::Request {
+            id: id.as_str(),
+            uri: &request.uri,
+            version: request.version,
+            headers: &request.headers,
+        };
+        SessionRecord::begin(&self.telemetry, &client.facts, facts)
+    }
+}
+
+impl Handler for Gateway {
+    async fn handle(&self, request: Request<Incoming>, client: Arc<Client>) -> Response<Body> {
+        let id = RequestId::of(request.headers());
+        let span = request_span(id.as_str());
+        self.answer(request, client, &id).instrument(span).await
+    }
+
+    fn refuse(&self, rejection: Rejection, client: &Client) {
+        let id = RequestId::random();
+        let (request, ()) = Request::new(()).into_parts();
+        self.record(&request, client, &id).refuse(rejection);
+    }
+}
+
+fn check_room(client: &Client) -> Result<(), Rejection> {
+    if client.surplus {
+        return Err(Rejection::GatewayFull);
+    }
+    if client.is_draining() {
+        return Err(Rejection::Draining);
+    }
+    Ok(())
+}
+
+fn find<'a>(snapshot: &'a Snapshot, asked: Asked<'_>) -> Result<&'a Arc<Route>, Rejection> {
+    let path = asked.request.uri.path();
+    if has_dot_segment(path) {
+        return Err(Rejection::BadRequest("The path contains dot segments."));
+    }
+    let listener = asked.client.facts.listener.name();
+    snapshot
+        .table
+        .find(host(asked.request), path, listener)
+        .ok_or(Rejection::NoRoute)
+}

@@ -1,0 +1,154 @@
+//! An opening handshake: admit, open the backend, answer, start the tunnel.
+
+use std::sync::Arc;
+
+use http::{Extensions, Response};
+use hyper::upgrade::OnUpgrade;
+
+use super::headers::opening_head;
+use super::{Asked, Outcome, respond};
+use crate::admission::{self, Admission, Permit};
+use crate::config::SessionTimeouts;
+use crate::drain::DrainWatch;
+use crate::listener::{self, Body, Client};
+use crate::session::Rejection;
+use crate::snapshot::{PoolTarget, Route};
+use crate::telemetry::SessionRecord;
+use crate::tunnel::{Deadlines, End, Tunnel};
+use crate::upstream::{Answer, Lease, OpenTimeouts, Opened, Opening, Switched};
+use crate::websocket::{Handshake, HandshakeError, asks_for_websocket};
+
+/// A session that both sides agreed to, before the client has been told.
+pub(super) struct Ready {
+    backend: Switched,
+    deadlines: Deadlines,
+    watches: [DrainWatch; 3],
+    permit: Permit,
+    lease: Lease,
+}
+
+/// What a session holds until it ends.
+struct Guards {
+    _client: Arc<Client>,
+    _permit: Permit,
+    _lease: Lease,
+}
+
+/// Reads the handshake, checks the origin, opens a backend. The watches are taken before anybody can see
+/// the session, so a drain that begins meanwhile finds it.
+pub(super) async fn open(
+    asked: Asked<'_>,
+    route: &Route,
+    target: &PoolTarget,
+    admission: &Admission,
+    record: &mut SessionRecord,
+) -> Result<Outcome, Rejection> {
+    let Asked {
+        request, client, ..
+    } = asked;
+    if !asks_for_websocket(&request.headers) {
+        return Err(Rejection::UpgradeRequired);
+    }
+    let handshake = Handshake::read(request).map_err(rejection)?;
+    admission::origin::check(&request.headers, &target.origins)?;
+    let permit = admission.enter()?;
+    let watches = (client.watch(), route.watch());
+    let opening = Opening::new(opening_head(asked), handshake.key);
+    let Opened { lease, answer } = target
+        .pool
+        .open(&opening, open_timeouts(&target.timeouts))
+        .await?;
+    record.backend(lease.metrics());
+    match answer {
+        Answer::Other(answer) => {
+            record.relay(answer.status());
+            Ok(Outcome::Answer(respond::relayed(answer)))
+        }
+        Answer::Switched(backend) => Ok(Outcome::Session(Box::new(Ready {
+            backend,
+            deadlines: deadlines(&target.timeouts),
+            watches: [watches.0, watches.1, lease.watch()],
+            permit,
+            lease,
+        }))),
+    }
+}
+
+impl Ready {
+    /// Answers the 101. The tunnel starts when the answer has been written, as a task of its own, so that
+    /// what the handshake needed is freed.
+    pub(super) fn start(
+        self,
+        upgrade: OnUpgrade,
+        client: Arc<Client>,
+        mut record: SessionRecord,
+        spelling: &Extensions,
+    ) -> Response<Body> {
+        let Self {
+            backend,
+            deadlines,
+            watches,
+            permit,
+            lease,
+        } = self;
+        let Switched {
+            headers,
+            stream,
+            early,
+        } = backend;
+        tokio::spawn(async move {
+            // A client that left before the 101 was written is told by the record when it is dropped.
+            let Ok(upgraded) = upgrade.await else { return };
+            let Ok((client_stream, client_early)) = listener::into_stream(upgraded) else {
+                return;
+            };
+            record.open();
+            let ends = [
+                End {
+                    stream: client_stream,
+                    early: &client_early,
+                },
+                End {
+                    stream,
+                    early: &early,
+                },
+            ];
+            let guards = Guards {
+                _client: client,
+                _permit: permit,
+                _lease: lease,
+            };
+            tokio::spawn(Tunnel::new(ends, deadlines, watches, record, guards));
+        });
+        respond::switching(headers, spelling)
+    }
+}
+
+fn rejection(error: HandshakeError) -> Rejection {
+    match error {
+        HandshakeError::UnsupportedVersion => Rejection::UnsupportedVersion,
+        HandshakeError::NoUpgrade => Rejection::UpgradeRequired,
+        HandshakeError::Method
+        | HandshakeError::HttpVersion
+        | HandshakeError::HostMissing
+        | HandshakeError::HostRepeated
+        | HandshakeError::Body
+        | HandshakeError::KeyMissing
+        | HandshakeError::KeyRepeated
+        | HandshakeError::KeyMalformed => Rejection::BadHandshake(error.detail()),
+    }
+}
+
+fn open_timeouts(timeouts: &SessionTimeouts) -> OpenTimeouts {
+    OpenTimeouts {
+        connect: timeouts.connect,
+        handshake: timeouts.handshake,
+    }
+}
+
+fn deadlines(timeouts: &SessionTimeouts) -> Deadlines {
+    Deadlines {
+        half_close: timeouts.half_close,
+        close: timeouts.close,
+    }
+}

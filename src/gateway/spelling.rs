@@ -1,0 +1,38 @@
+//! Sec-WebSocket-* towards clients as the RFC spells them.
+//!
+//! hyper writes field names in title case, `Sec-Websocket-Accept`, unless an answer carries the spelling of
+//! a message that hyper itself has read; there is no other way to give it one. So it is given a message to
+//! read, once.
+
+use http::Extensions;
+use http_body_util::Empty;
+use hyper_util::rt::TokioIo;
+use tokio::io::AsyncWriteExt;
+
+const TEMPLATE: &[u8] = b"HTTP/1.1 200 OK\r\n\
+    Sec-WebSocket-Accept: x\r\n\
+    Sec-WebSocket-Extensions: x\r\n\
+    Sec-WebSocket-Protocol: x\r\n\
+    Sec-WebSocket-Version: x\r\n\
+    Content-Length: 0\r\n\r\n";
+
+/// What an answer carries so that hyper spells its fields as RFC 6455 does. Empty, and the spelling title
+/// case, should hyper ever no longer keep spellings.
+pub(super) async fn of_the_rfc() -> Extensions {
+    read_template().await.unwrap_or_default()
+}
+
+async fn read_template() -> Option<Extensions> {
+    let (mut peer, stream) = tokio::io::duplex(TEMPLATE.len() * 2);
+    let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
+        .preserve_header_case(true)
+        .handshake(TokioIo::new(stream))
+        .await
+        .ok()?;
+    let connection = tokio::spawn(connection);
+    peer.write_all(TEMPLATE).await.ok()?;
+    let request = http::Request::new(Empty::<bytes::Bytes>::new());
+    let answer = sender.send_request(request).await.ok()?;
+    connection.abort();
+    Some(answer.extensions().clone())
+}

@@ -1,0 +1,48 @@
+//! A client connection as those who answer its requests see it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+
+use super::pulse::Watched;
+use crate::drain::{Drain, DrainWatch, Stage};
+use crate::occupancy::Slot;
+use crate::stream::Stream;
+use crate::telemetry::Connection;
+
+/// A client connection. Whoever holds it keeps its place at the listener and on the worker.
+pub struct Client {
+    /// What is known of it.
+    pub facts: Connection,
+    /// The port that it came in at; none on a unix socket.
+    pub local_port: Option<u16>,
+    /// Whether it is one too many: each request is refused.
+    pub surplus: bool,
+    pub(super) drain: Arc<Drain>,
+    pub(super) _slots: [Slot; 2],
+}
+
+impl Client {
+    /// Whether the listener, or the whole gateway, is stopping.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.drain.stage() != Stage::Open
+    }
+
+    /// Joins those who hear when the listener, or the whole gateway, stops.
+    #[must_use]
+    pub fn watch(&self) -> DrainWatch {
+        self.drain.watch()
+    }
+}
+
+/// Takes the client's stream back from hyper after a 101, with the bytes that came behind the head.
+///
+/// # Errors
+/// When `upgraded` is not of this listener; that is HTTP/2, which has no stream of its own.
+pub fn into_stream(upgraded: Upgraded) -> Result<(Stream, Bytes), Upgraded> {
+    let parts = upgraded.downcast::<TokioIo<Watched>>()?;
+    Ok((parts.io.into_inner().into_stream(), parts.read_buf))
+}

@@ -1,0 +1,150 @@
+//! One client connection: TLS, HTTP/1.1, drain.
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1::Builder;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpStream, UnixStream};
+
+use super::body::BusyBody;
+use super::client::Client;
+use super::head_clock::HeadClock;
+use super::pulse::{Phase, Pulse, Watched};
+use super::socket::{Accepted, AcceptedSocket};
+use super::{Entry, Handler, Settings, refusal, tls};
+use crate::drain::{DrainWatch, Stage};
+use crate::session::Rejection;
+use crate::stream::{Socket, Stream};
+use crate::telemetry::Connection;
+
+/// The least buffer that hyper works with, in bytes.
+const SMALLEST_BUFFER: usize = 8 * 1024;
+
+/// Serves a connection until it ends or becomes a session. `watch` ends it when its listener stops.
+pub async fn serve<H: Handler>(
+    accepted: Accepted,
+    entry: Entry,
+    watch: DrainWatch,
+    handler: Arc<H>,
+) {
+    let peer = accepted.peer;
+    let settings = Arc::clone(&entry.settings);
+    let conversation = async {
+        let Ok((socket, local_port)) = adopt(accepted.socket) else {
+            return;
+        };
+        let (stream, tls_version) = match &settings.tls {
+            None => (Stream::Plain(socket), None),
+            Some(settings) => match tls::accept(socket, settings, &entry.metrics).await {
+                Some((stream, version)) => (stream, Some(version)),
+                None => return,
+            },
+        };
+        let facts = Connection {
+            listener: entry.metrics,
+            client: peer,
+            tls_version,
+        };
+        let client = Arc::new(Client {
+            facts,
+            local_port,
+            surplus: entry.surplus,
+            drain: entry.drain,
+            _slots: entry.slots,
+        });
+        converse(stream, &client, &settings, &watch, handler).await;
+    };
+    tokio::select! {
+        () = conversation => {}
+        _ = watch.beyond(Stage::Draining) => {}
+    }
+}
+
+/// Brings the socket into this worker's runtime.
+fn adopt(socket: AcceptedSocket) -> io::Result<(Socket, Option<u16>)> {
+    match socket {
+        AcceptedSocket::Tcp(socket) => {
+            let socket = TcpStream::from_std(socket)?;
+            let port = socket.local_addr()?.port();
+            let socket = Socket::Tcp(socket);
+            socket.tune()?;
+            Ok((socket, Some(port)))
+        }
+        AcceptedSocket::Unix(socket) => Ok((Socket::Unix(UnixStream::from_std(socket)?), None)),
+    }
+}
+
+/// Speaks HTTP/1.1 until the connection ends, becomes a session, or has to be refused.
+async fn converse<H: Handler>(
+    stream: Stream,
+    client: &Arc<Client>,
+    settings: &Settings,
+    watch: &DrainWatch,
+    handler: Arc<H>,
+) {
+    let pulse = Pulse::new();
+    let service = service_fn(|request| answer(request, &pulse, client, &*handler));
+    let watched = TokioIo::new(Watched::new(stream, Arc::clone(&pulse)));
+    let mut connection = builder(settings)
+        .serve_connection(watched, service)
+        .with_upgrades();
+    let mut clock = HeadClock::new(settings.timeouts.clone());
+    let mut seen = Stage::Open;
+    let outcome = poll_fn(|context| {
+        if let Poll::Ready(stage) = watch.poll_beyond(seen, context) {
+            seen = stage;
+            Pin::new(&mut connection).graceful_shutdown();
+        }
+        match Pin::new(&mut connection).poll(context) {
+            Poll::Ready(result) => Poll::Ready(Some(result)),
+            Poll::Pending => clock.poll(pulse.phase(), context).map(|()| None),
+        }
+    })
+    .await;
+
+    let phase = pulse.phase();
+    let Some(parts) = connection.into_parts() else {
+        return;
+    };
+    let rejection = match outcome {
+        Some(Ok(())) => None,
+        Some(Err(error)) => refusal::rejection(&error, &parts.read_buf),
+        None => (!parts.read_buf.is_empty()).then_some(Rejection::HeadTooSlow),
+    };
+    if let Some(rejection) = rejection
+        && phase == Phase::Head
+    {
+        handler.refuse(rejection, client);
+        refusal::refuse(parts.io.into_inner().into_stream(), rejection).await;
+    }
+}
+
+async fn answer<H: Handler>(
+    request: Request<Incoming>,
+    pulse: &Arc<Pulse>,
+    client: &Arc<Client>,
+    handler: &H,
+) -> Result<Response<BusyBody>, Infallible> {
+    let busy = pulse.busy();
+    let response = handler.handle(request, Arc::clone(client)).await;
+    Ok(response.map(|body| BusyBody::new(body, busy)))
+}
+
+fn builder(settings: &Settings) -> Builder {
+    let head = settings.limits.request_head;
+    let mut builder = Builder::new();
+    builder
+        .max_header_size(head)
+        .max_buf_size(head.max(SMALLEST_BUFFER))
+        .header_read_timeout(None)
+        .title_case_headers(true);
+    builder
+}

@@ -1,0 +1,65 @@
+//! From socket to HTTP request. No WebSocket is known here: requests go to the [`Handler`] that is given.
+
+mod body;
+mod client;
+mod connection;
+mod head_clock;
+mod pulse;
+mod refusal;
+mod socket;
+mod tls;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+
+use crate::config::{ListenerLimits, ListenerTimeouts};
+use crate::drain::Drain;
+use crate::occupancy::Slot;
+use crate::session::Rejection;
+use crate::telemetry::ListenerMetrics;
+use crate::tls::ServerTls;
+pub use body::{Body, text};
+pub use client::{Client, into_stream};
+pub use connection::serve;
+pub use socket::{Accepted, Bound, Listener};
+
+/// What answers the requests of a listener.
+pub trait Handler: Send + Sync + 'static {
+    /// Answers `request`. Dropped when the client leaves before there is an answer.
+    fn handle(
+        &self,
+        request: Request<Incoming>,
+        client: Arc<Client>,
+    ) -> impl Future<Output = Response<Body>> + Send;
+
+    /// Hears of a head that never became a request; `client` has been told.
+    fn refuse(&self, rejection: Rejection, client: &Client);
+}
+
+/// What a listener does with its connections, as the configuration in force when they came says.
+#[derive(Debug)]
+pub struct Settings {
+    /// How TLS is spoken; `None` on a plain listener.
+    pub tls: Option<ServerTls>,
+    /// Deadlines before and between requests.
+    pub timeouts: ListenerTimeouts,
+    /// Bounds on heads and connections.
+    pub limits: ListenerLimits,
+}
+
+/// What a connection is given by the listener that accepted it.
+pub struct Entry {
+    /// How to treat it.
+    pub settings: Arc<Settings>,
+    /// The listener's metrics; they know its name.
+    pub metrics: Arc<ListenerMetrics>,
+    /// What ends the listener's connections and sessions.
+    pub drain: Arc<Drain>,
+    /// Its places: at the listener and on the worker.
+    pub slots: [Slot; 2],
+    /// Whether the listener is full already.
+    pub surplus: bool,
+}

@@ -1,0 +1,146 @@
+//! What a client connection is doing, as far as its deadlines and refusals depend on it.
+//!
+//! hyper has one deadline for a request head, which also runs while a connection rests between requests, and
+//! it answers a head it cannot read with a bare status. Here both are told apart: the [`Watched`] stream
+//! notes when the first byte of a head arrives and when an answer has gone out, and holds back what hyper
+//! writes while no request is in hand, so that the connection can refuse in words.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::stream::Stream;
+
+/// What a connection is doing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(super) enum Phase {
+    /// A request head is awaited or on its way.
+    Head,
+    /// A request is being answered.
+    Busy,
+    /// The answer is complete, but may not have gone out.
+    Answered,
+    /// Between two requests.
+    Idle,
+}
+
+/// The phase of one connection.
+#[derive(Debug)]
+pub(super) struct Pulse(AtomicU8);
+
+impl Pulse {
+    /// The pulse of a connection that has just been accepted.
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self(AtomicU8::new(Phase::Head as u8)))
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        match self.0.load(Ordering::Acquire) {
+            0 => Phase::Head,
+            1 => Phase::Busy,
+            2 => Phase::Answered,
+            _ => Phase::Idle,
+        }
+    }
+
+    /// A request is in hand until the guard is dropped.
+    pub(super) fn busy(self: &Arc<Self>) -> Busy {
+        self.enter(Phase::Busy);
+        Busy(Arc::clone(self))
+    }
+
+    fn enter(&self, phase: Phase) {
+        self.0.store(phase as u8, Ordering::Release);
+    }
+}
+
+/// A request in hand; dropped with the body of its answer.
+#[derive(Debug)]
+pub(super) struct Busy(Arc<Pulse>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.enter(Phase::Answered);
+    }
+}
+
+/// A client's stream under hyper.
+#[derive(Debug)]
+pub(super) struct Watched {
+    stream: Stream,
+    pulse: Arc<Pulse>,
+}
+
+impl Watched {
+    pub(super) fn new(stream: Stream, pulse: Arc<Pulse>) -> Self {
+        Self { stream, pulse }
+    }
+
+    pub(super) fn into_stream(self) -> Stream {
+        self.stream
+    }
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        if self.pulse.phase() == Phase::Idle && buffer.filled().len() > before {
+            self.pulse.enter(Phase::Head);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.pulse.phase() == Phase::Head {
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.stream).poll_flush(context))?;
+        // hyper flushes what it holds itself before it asks for this.
+        if self.pulse.phase() == Phase::Answered {
+            self.pulse.enter(Phase::Idle);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.pulse.phase() == Phase::Head {
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if self.pulse.phase() == Phase::Head {
+            return Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()));
+        }
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}

@@ -1,0 +1,60 @@
+//! Refusing a head that never became a request.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+
+use crate::session::Rejection;
+use crate::stream::Stream;
+
+/// How long a refused client is given to take the refusal and end.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How much of what it still sends is read and dropped, in bytes.
+const DISCARDED: u64 = 256 * 1024;
+
+/// The rejection that fits what hyper says of a head; none where there is nobody left to be told.
+///
+/// `received` is what has been read of the head.
+pub(super) fn rejection(error: &hyper::Error, received: &[u8]) -> Option<Rejection> {
+    if error.is_parse_too_large() {
+        let has_target = received.contains(&b'\n');
+        return Some(if has_target {
+            Rejection::HeadTooLarge
+        } else {
+            Rejection::TargetTooLong
+        });
+    }
+    error
+        .is_parse()
+        .then_some(Rejection::BadRequest("The request is no sound HTTP."))
+}
+
+/// Tells the client, then ends the connection.
+///
+/// What it still sends is read for a while: a socket closed with unread bytes would be reset, and the reset
+/// could overtake the refusal.
+pub(super) async fn refuse(mut stream: Stream, rejection: Rejection) {
+    // Whatever goes wrong here: the client has left.
+    let _ = timeout(PATIENCE, tell(&mut stream, rejection)).await;
+}
+
+async fn tell(stream: &mut Stream, rejection: Rejection) -> io::Result<()> {
+    stream.write_all(answer(rejection).as_bytes()).await?;
+    stream.shutdown().await?;
+    tokio::io::copy(&mut stream.take(DISCARDED), &mut tokio::io::sink()).await?;
+    Ok(())
+}
+
+fn answer(rejection: Rejection) -> String {
+    let status = rejection.status();
+    let text = rejection.message();
+    format!(
+        "HTTP/1.1 {} {}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n\
+         Connection: close\r\n\r\n{text}\n",
+        status.as_str(),
+        status.canonical_reason().unwrap_or_default(),
+        text.len() + 1,
+    )
+}

@@ -1,0 +1,218 @@
+//! A bound socket, and accepting from it.
+//!
+//! Accepted sockets are handed to other threads, so they must not be registered with the runtime that
+//! accepts. tokio's own listeners do that; watching the bare descriptor does not, and takes one `unsafe`.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use crate::config::Address;
+use crate::session::Peer;
+
+/// How many connections the system keeps until they are accepted.
+const BACKLOG: i32 = 4096;
+/// How long accepting pauses after an error that another try would meet as well.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A bound socket that listens.
+#[derive(Debug)]
+pub struct Bound {
+    socket: BoundSocket,
+    address: Address,
+}
+
+#[derive(Debug)]
+enum BoundSocket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// A connection as it was accepted, not yet at home in any runtime.
+#[derive(Debug)]
+pub struct Accepted {
+    pub(super) socket: AcceptedSocket,
+    pub(super) peer: Peer,
+}
+
+#[derive(Debug)]
+pub(super) enum AcceptedSocket {
+    Tcp(std::net::TcpStream),
+    Unix(UnixStream),
+}
+
+impl Bound {
+    /// Binds `address` and listens. An IPv6 wildcard takes IPv4 as well. The file of a unix socket that
+    /// nobody listens at any more is replaced.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn bind(address: &Address) -> io::Result<Self> {
+        let socket = match address {
+            Address::Tcp(address) => BoundSocket::Tcp(bind_tcp(*address)?),
+            Address::Unix(path) => BoundSocket::Unix(bind_unix(path)?),
+        };
+        let address = match &socket {
+            BoundSocket::Tcp(socket) => Address::Tcp(socket.local_addr()?),
+            BoundSocket::Unix(_) => address.clone(),
+        };
+        Ok(Self { socket, address })
+    }
+
+    /// Where it listens; for port 0, with the port that the system chose.
+    #[must_use]
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// A second handle on the same socket.
+    ///
+    /// # Errors
+    /// When descriptors are used up.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        let socket = match &self.socket {
+            BoundSocket::Tcp(socket) => BoundSocket::Tcp(socket.try_clone()?),
+            BoundSocket::Unix(socket) => BoundSocket::Unix(socket.try_clone()?),
+        };
+        Ok(Self {
+            socket,
+            address: self.address.clone(),
+        })
+    }
+
+    /// Removes what listening left in the file system.
+    pub fn remove_file(&self) {
+        if let Address::Unix(path) = &self.address {
+            // Somebody else may have removed it before, which is what is wanted.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+
+    fn accept(&self) -> io::Result<Accepted> {
+        match &self.socket {
+            BoundSocket::Tcp(socket) => {
+                let (socket, peer) = socket.accept()?;
+                socket.set_nonblocking(true)?;
+                Ok(Accepted {
+                    socket: AcceptedSocket::Tcp(socket),
+                    peer: Peer::tcp(peer),
+                })
+            }
+            BoundSocket::Unix(socket) => {
+                let (socket, _) = socket.accept()?;
+                socket.set_nonblocking(true)?;
+                Ok(Accepted {
+                    socket: AcceptedSocket::Unix(socket),
+                    peer: Peer::Unix,
+                })
+            }
+        }
+    }
+}
+
+/// A listener in the runtime that accepts from it.
+#[derive(Debug)]
+pub struct Listener {
+    socket: AsyncFd<BoundFd>,
+}
+
+#[derive(Debug)]
+struct BoundFd(Bound);
+
+impl std::os::fd::AsRawFd for BoundFd {
+    fn as_raw_fd(&self) -> std::os::fd::RawFd {
+        match &self.0.socket {
+            BoundSocket::Tcp(socket) => socket.as_fd().as_raw_fd(),
+            BoundSocket::Unix(socket) => socket.as_fd().as_raw_fd(),
+        }
+    }
+}
+
+impl Listener {
+    /// Brings `bound` into the current runtime.
+    ///
+    /// # Errors
+    /// When the system cannot watch the socket.
+    pub fn new(bound: Bound) -> io::Result<Self> {
+        #[expect(
+            unsafe_code,
+            reason = "watching a descriptor; see the head of the file"
+        )]
+        // SAFETY: `BoundFd` owns the socket, never replaces it, and so always names the same open descriptor
+        // for as long as the `AsyncFd` that owns it lives.
+        let socket =
+            unsafe { AsyncFd::register_with_interest(BoundFd(bound), Interest::READABLE)? };
+        Ok(Self { socket })
+    }
+
+    /// The next connection. This cannot fail: a connection that is gone already is passed over, and when
+    /// descriptors or memory are used up accepting pauses; `on_error` hears of it.
+    pub async fn accept(&self, on_error: impl Fn(&io::Error)) -> Accepted {
+        loop {
+            let accepted = match self.socket.readable().await {
+                Ok(mut ready) => ready.try_io(|socket| socket.get_ref().0.accept()),
+                Err(error) => Ok(Err(error)),
+            };
+            match accepted {
+                Ok(Ok(accepted)) => return accepted,
+                Ok(Err(error)) if is_of_one_connection(&error) => {}
+                Ok(Err(error)) => {
+                    on_error(&error);
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Err(_would_block) => {}
+            }
+        }
+    }
+}
+
+/// Whether only the connection that was to be accepted is concerned (accept(2), "Error handling").
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
+}
+
+fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(!address.ip().is_unspecified())?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+fn bind_unix(path: &Path) -> io::Result<UnixListener> {
+    let bound = match UnixListener::bind(path) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_abandoned(path) => {
+            std::fs::remove_file(path)?;
+            UnixListener::bind(path)?
+        }
+        other => other?,
+    };
+    bound.set_nonblocking(true)?;
+    Ok(bound)
+}
+
+/// Whether a unix socket file is left over from a process that is gone.
+fn is_abandoned(path: &Path) -> bool {
+    UnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+}

@@ -1,0 +1,70 @@
+//! Counting what is open, with a guard for each.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::Notify;
+
+/// How many of something are open.
+#[derive(Debug, Default)]
+pub struct Occupancy {
+    taken: AtomicUsize,
+    freed: Notify,
+}
+
+impl Occupancy {
+    /// How many are taken.
+    #[must_use]
+    pub fn taken(&self) -> usize {
+        self.taken.load(Ordering::Acquire)
+    }
+
+    /// Takes one; whether it may be taken is the caller's to ask.
+    #[must_use]
+    pub fn take(self: &Arc<Self>) -> Slot {
+        self.taken.fetch_add(1, Ordering::AcqRel);
+        Slot(Arc::clone(self))
+    }
+
+    /// Waits until fewer than `limit()` are taken. The limit is asked anew whenever one is given back.
+    pub async fn below(&self, limit: impl Fn() -> usize) {
+        loop {
+            let freed = self.freed.notified();
+            if self.taken() < limit() {
+                return;
+            }
+            freed.await;
+        }
+    }
+}
+
+/// One that is taken; given back on Drop.
+#[derive(Debug)]
+pub struct Slot(Arc<Occupancy>);
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.taken.fetch_sub(1, Ordering::AcqRel);
+        self.0.freed.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn waits_until_one_is_given_back() {
+        let occupancy = Arc::new(Occupancy::default());
+        let slot = occupancy.take();
+        let waiting = tokio::spawn({
+            let occupancy = Arc::clone(&occupancy);
+            async move { occupancy.below(|| 1).await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        drop(slot);
+        waiting.await.unwrap();
+        assert_eq!(occupancy.taken(), 0);
+    }
+}

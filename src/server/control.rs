@@ -1,0 +1,127 @@
+//! What the admin side sees of the running server, and may ask of it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use http::{Request, Response};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tokio::sync::{mpsc, oneshot};
+
+use super::ports::Ports;
+use super::signals::Command;
+use crate::admin::{
+    Admin, BackendStatus, Control, ListenerStatus, PoolStatus, ReloadReport, RouteStatus, Status,
+};
+use crate::listener::{Body, Client, Handler};
+use crate::session::Rejection;
+use crate::snapshot::{Current, Route, Snapshot};
+use crate::upstream::Pool;
+
+/// What the parts of the server share.
+pub(super) struct Shared {
+    pub(super) current: Arc<Current>,
+    pub(super) ports: Mutex<Ports>,
+    pub(super) started: SystemTime,
+    pub(super) stopping: AtomicBool,
+    pub(super) commands: mpsc::Sender<Command>,
+}
+
+impl Shared {
+    /// The open listeners; the lock is never held across an await.
+    pub(super) fn ports(&self) -> MutexGuard<'_, Ports> {
+        self.ports.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Control for Arc<Shared> {
+    fn ready(&self) -> bool {
+        !self.stopping.load(Ordering::Relaxed)
+    }
+
+    fn status(&self) -> Status {
+        let snapshot = self.current.load();
+        Status {
+            started: self.started,
+            generation: snapshot.generation,
+            configured: snapshot.since,
+            draining: !self.ready(),
+            listeners: listener_status(&snapshot, &self.ports()),
+            routes: snapshot
+                .routes
+                .values()
+                .map(|route| route_status(route))
+                .collect(),
+            pools: snapshot
+                .pools
+                .values()
+                .map(|pool| pool_status(pool))
+                .collect(),
+        }
+    }
+
+    async fn reload(&self) -> ReloadReport {
+        let (sender, report) = oneshot::channel();
+        let stopped = || ReloadReport::Refused {
+            errors: vec!["the gateway is stopping".to_owned()],
+        };
+        if self
+            .commands
+            .send(Command::Reload(Some(sender)))
+            .await
+            .is_err()
+        {
+            return stopped();
+        }
+        report.await.unwrap_or_else(|_| stopped())
+    }
+}
+
+fn listener_status(snapshot: &Snapshot, ports: &Ports) -> Vec<ListenerStatus> {
+    let status = |(name, port): (&crate::config::Name, &super::ports::Port)| ListenerStatus {
+        name: Arc::clone(name),
+        address: port.address().to_string(),
+        tls: snapshot
+            .listeners
+            .get(name)
+            .is_some_and(|settings| settings.tls.is_some()),
+        connections: port.connections() as u64,
+    };
+    ports.iter().map(status).collect()
+}
+
+fn route_status(route: &Route) -> RouteStatus {
+    RouteStatus {
+        name: Arc::clone(route.metrics.name()),
+        pool: route.metrics.pool().cloned(),
+        sessions: route.metrics.sessions_active(),
+    }
+}
+
+fn pool_status(pool: &Pool) -> PoolStatus {
+    let backends = pool.members().iter().map(|member| BackendStatus {
+        name: Arc::clone(member.name()),
+        address: member.address().to_string(),
+        weight: member.weight(),
+        sessions: member.backend().sessions() as u64,
+    });
+    PoolStatus {
+        name: Arc::clone(pool.name()),
+        backends: backends.collect(),
+    }
+}
+
+/// The admin side as a listener sees it.
+pub(super) struct AdminHandler(pub(super) Admin<Arc<Shared>>);
+
+impl Handler for AdminHandler {
+    async fn handle(&self, request: Request<Incoming>, _: Arc<Client>) -> Response<Body> {
+        let answer = self.0.answer(request).await;
+        answer.map(|body| body.map_err(|never| match never {}).boxed_unsync())
+    }
+
+    fn refuse(&self, rejection: Rejection, client: &Client) {
+        tracing::info!(client = %client.facts.client, "admin request refused: {}", rejection.message());
+    }
+}

@@ -1,0 +1,205 @@
+//! The life of the process: bind, run, reload, drain, stop.
+
+mod control;
+mod limits;
+mod ports;
+mod reload;
+mod signals;
+mod source;
+mod stop;
+mod workers;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::mpsc;
+
+use crate::admin::Admin;
+use crate::config::{self, Address, ListenerLimits, ListenerTimeouts, Name};
+use crate::gateway::Gateway;
+use crate::listener::{Bound, Settings};
+use crate::snapshot::{Current, Snapshot};
+use crate::telemetry::{Logging, Telemetry};
+use control::{AdminHandler, Shared};
+use ports::{Ports, Service};
+pub use signals::{Command, forward};
+pub use source::{Environment, FileSource, Loaded, Source};
+pub use stop::Outcome;
+use workers::Workers;
+
+/// The name of the admin side where listeners have one.
+const ADMIN: &str = "admin";
+
+/// Commands that may wait until the server has time for them.
+const COMMANDS: usize = 16;
+
+/// A running gateway. Dropping it ends everything at once.
+pub struct Server {
+    source: Box<dyn Source>,
+    telemetry: Arc<Telemetry>,
+    logging: Option<Logging>,
+    shared: Arc<Shared>,
+    commands: mpsc::Receiver<Command>,
+    service: Service<Gateway>,
+    // Last, so that what runs on them ends after all others have let go.
+    admin: AdminSide,
+}
+
+/// The admin side has a listener and a thread of its own, so that a scrape cannot delay the data path.
+struct AdminSide {
+    address: Address,
+    _ports: Ports,
+    _thread: Arc<Workers>,
+}
+
+impl Server {
+    /// Reads the configuration, binds every address, and serves.
+    ///
+    /// # Errors
+    /// Every problem, each a line: what is wrong with the configuration, or which address cannot be bound.
+    pub async fn start(
+        source: Box<dyn Source>,
+        loaded: Loaded,
+        telemetry: Arc<Telemetry>,
+        logging: Option<Logging>,
+    ) -> Result<Self, Vec<String>> {
+        let Loaded { config, tls } = loaded;
+        let mut ports = Ports::default();
+        let addresses = config
+            .listeners
+            .iter()
+            .map(|(name, listener)| (name, &listener.address));
+        let bound = ports.bind(addresses)?;
+        let snapshot = Arc::new(Snapshot::build(config, tls, &telemetry.metrics, None));
+        let current = Arc::new(Current::new(Arc::clone(&snapshot)));
+        let (sender, commands) = mpsc::channel(COMMANDS);
+        let shared = Arc::new(Shared {
+            current: Arc::clone(&current),
+            ports: Mutex::default(),
+            started: SystemTime::now(),
+            stopping: AtomicBool::new(false),
+            commands: sender,
+        });
+        let admin = AdminSide::start(&snapshot.config.admin, &telemetry, &shared)?;
+        let service = service(&snapshot.config.runtime, current, &telemetry).await?;
+        for (name, address, bound) in bound {
+            ports
+                .open(&name, address, bound, &service)
+                .map_err(|error| vec![format!("listeners.{name}: {error}")])?;
+        }
+        *shared.ports() = ports;
+        Ok(Self {
+            source,
+            telemetry,
+            logging,
+            shared,
+            commands,
+            service,
+            admin,
+        })
+    }
+
+    /// Where commands go.
+    #[must_use]
+    pub fn commands(&self) -> mpsc::Sender<Command> {
+        self.shared.commands.clone()
+    }
+
+    /// Where each listener listens; for port 0, with the port that the system chose.
+    #[must_use]
+    pub fn addresses(&self) -> BTreeMap<Name, Address> {
+        let ports = self.shared.ports();
+        ports
+            .iter()
+            .map(|(name, port)| (Arc::clone(name), port.address().clone()))
+            .collect()
+    }
+
+    /// Where the admin side listens.
+    #[must_use]
+    pub fn admin_address(&self) -> &Address {
+        &self.admin.address
+    }
+
+    /// Obeys commands until the gateway has stopped.
+    pub async fn run(mut self) -> Outcome {
+        loop {
+            match self.commands.recv().await {
+                Some(Command::Reload(answer)) => {
+                    let report = self.reload();
+                    if let Some(answer) = answer {
+                        // Who asked may have left; the log has the report as well.
+                        let _ = answer.send(report);
+                    }
+                }
+                Some(Command::Stop) | None => return self.stop().await,
+            }
+        }
+    }
+}
+
+async fn service(
+    runtime: &config::Runtime,
+    current: Arc<Current>,
+    telemetry: &Arc<Telemetry>,
+) -> Result<Service<Gateway>, Vec<String>> {
+    let workers = Workers::start(runtime.workers)
+        .map_err(|error| vec![format!("workers cannot be started: {error}")])?;
+    let max_sessions = limits::max_sessions();
+    let gateway = Gateway::new(Arc::clone(&current), Arc::clone(telemetry), max_sessions).await;
+    let metrics = Arc::clone(telemetry);
+    Ok(Service {
+        workers: Arc::new(workers),
+        handler: Arc::new(gateway),
+        settings: Arc::new(move |name| current.load().listeners.get(name).cloned()),
+        metrics: Arc::new(move |name| metrics.metrics.listener(name)),
+    })
+}
+
+impl AdminSide {
+    fn start(
+        config: &config::Admin,
+        telemetry: &Arc<Telemetry>,
+        shared: &Arc<Shared>,
+    ) -> Result<Self, Vec<String>> {
+        let fail = |error: io::Error| vec![format!("admin.address: {}: {error}", config.address)];
+        let bound = Bound::bind(&config.address).map_err(fail)?;
+        let address = bound.address().clone();
+        let thread = Arc::new(Workers::single(ADMIN).map_err(fail)?);
+        let admin = Admin::new(Arc::clone(telemetry), Arc::clone(shared));
+        let settings = Arc::new(admin_settings());
+        let metrics = Arc::clone(telemetry);
+        let service = Service {
+            workers: Arc::clone(&thread),
+            handler: Arc::new(AdminHandler(admin)),
+            settings: Arc::new(move |_| Some(Arc::clone(&settings))),
+            metrics: Arc::new(move |name| metrics.metrics.listener(name)),
+        };
+        let mut ports = Ports::default();
+        ports
+            .open(&Name::from(ADMIN), config.address.clone(), bound, &service)
+            .map_err(fail)?;
+        Ok(Self {
+            address,
+            _ports: ports,
+            _thread: thread,
+        })
+    }
+}
+
+fn admin_settings() -> Settings {
+    Settings {
+        tls: None,
+        timeouts: ListenerTimeouts {
+            request_header: Duration::from_secs(10),
+            keep_alive: Duration::from_secs(75),
+        },
+        limits: ListenerLimits {
+            max_connections: 64,
+            request_head: 16 * 1024,
+        },
+    }
+}

@@ -1,0 +1,146 @@
+//! From a file to what is in force: read, compare, bind, swap. Any error leaves everything as it was.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::Server;
+use super::ports::Port;
+use super::source::Loaded;
+use crate::admin::ReloadReport;
+use crate::config::{self, Config, changes};
+use crate::drain::{Drain, Plan};
+use crate::snapshot::Snapshot;
+
+impl Server {
+    /// Reads the configuration again and puts it in force. Sessions that the change does not concern are not
+    /// touched; those of what was removed are drained.
+    pub(super) fn reload(&mut self) -> ReloadReport {
+        let report = match self.source.load() {
+            Ok(loaded) => self.take(loaded),
+            Err(errors) => ReloadReport::Refused { errors },
+        };
+        self.telemetry.metrics.reloaded(report.result());
+        tell(&report, &self.source.name());
+        report
+    }
+
+    fn take(&mut self, loaded: Loaded) -> ReloadReport {
+        let before = self.shared.current.load();
+        let renewed = renewed_certificates(&before, &loaded);
+        let mut changes = changes(&before.config, &loaded.config);
+        let is_equal = changes.is_empty();
+        changes.extend(renewed);
+        if changes.is_empty() {
+            return ReloadReport::Unchanged { changes };
+        }
+        let listeners = loaded.config.listeners.iter();
+        let bound = self
+            .shared
+            .ports()
+            .bind(listeners.map(|(name, listener)| (name, &listener.address)));
+        let bound = match bound {
+            Ok(bound) => bound,
+            Err(errors) => return ReloadReport::Refused { errors },
+        };
+        let metrics = &self.telemetry.metrics;
+        let after = Arc::new(Snapshot::build(
+            loaded.config,
+            loaded.tls,
+            metrics,
+            Some(&before),
+        ));
+        self.shared.current.replace(Arc::clone(&after));
+        let errors = self.exchange_listeners(&after.config, bound);
+        for drain in after.retired(&before) {
+            self.retire(drain, &after.config.drain);
+        }
+        self.apply_logging(&after.config);
+        if !errors.is_empty() {
+            changes.extend(errors);
+        }
+        match is_equal {
+            true => ReloadReport::Unchanged { changes },
+            false => ReloadReport::Taken {
+                generation: after.generation,
+                changes,
+            },
+        }
+    }
+
+    /// Opens what is new, then closes what is gone.
+    fn exchange_listeners(
+        &mut self,
+        config: &Config,
+        bound: Vec<(config::Name, config::Address, crate::listener::Bound)>,
+    ) -> Vec<String> {
+        let mut ports = self.shared.ports();
+        let address = |name: &str| config.listeners.get(name).map(|to| to.address.clone());
+        let gone: Vec<Port> = ports.take_gone(address);
+        let mut errors = Vec::new();
+        for (name, address, bound) in bound {
+            if let Err(error) = ports.open(&name, address, bound, &self.service) {
+                errors.push(format!("listener {name} could not be opened: {error}"));
+            }
+        }
+        ports.remove_files(&gone);
+        drop(ports);
+        for port in gone {
+            self.retire(Arc::clone(port.drain()), &config.drain);
+        }
+        errors
+    }
+
+    /// Drains the sessions of something that was removed, in the background.
+    pub(super) fn retire(&self, drain: Arc<Drain>, plan: &config::Drain) {
+        drain.begin(Plan::now(plan.window));
+        let deadline = Instant::now() + plan.deadline;
+        tokio::spawn(async move { drain.finish(deadline).await });
+    }
+
+    fn apply_logging(&self, config: &Config) {
+        self.telemetry.access_log.apply(&config.log.access);
+        if let Some(logging) = &self.logging {
+            logging.set_level(config.log.level);
+        }
+    }
+}
+
+/// A line for each listener whose certificates are other ones than before, although the file is the same.
+fn renewed_certificates(before: &Snapshot, loaded: &Loaded) -> Vec<String> {
+    let is_renewed = |name: &str, tls: &crate::tls::ServerTls| {
+        let settings = before.listeners.get(name);
+        settings
+            .and_then(|settings| settings.tls.as_ref())
+            .is_some_and(|before| before.fingerprint != tls.fingerprint)
+    };
+    loaded
+        .tls
+        .iter()
+        .filter(|(name, tls)| is_renewed(name, tls))
+        .map(|(name, _)| format!("listener {name}: new certificates"))
+        .collect()
+}
+
+fn tell(report: &ReloadReport, source: &str) {
+    match report {
+        ReloadReport::Taken {
+            generation,
+            changes,
+        } => {
+            tracing::info!(
+                generation,
+                changes = changes.join("; "),
+                "configuration reloaded"
+            );
+        }
+        ReloadReport::Unchanged { changes } => {
+            tracing::info!(changes = changes.join("; "), "configuration is the same");
+        }
+        ReloadReport::Refused { errors } => {
+            for error in errors {
+                tracing::error!(source, "configuration refused: {error}");
+            }
+        }
+    }
+}

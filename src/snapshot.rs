@@ -1,0 +1,232 @@
+//! What is in force: routes, pools and listener settings, built whole and swapped whole.
+//!
+//! A request takes one [`Snapshot`] and keeps it. What lives longer than a configuration (session counts,
+//! drains, the place of a round) stands behind `Arc` and is carried from one snapshot to the next by its
+//! identity.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use arc_swap::ArcSwap;
+
+use crate::config::{self, Config, FixedAnswer, Name, Origins, SessionTimeouts};
+use crate::drain::{Drain, DrainWatch};
+use crate::listener::Settings;
+use crate::route::RouteTable;
+use crate::telemetry::{CertificateMetrics, Metrics, RouteMetrics};
+use crate::tls::ServerTls;
+use crate::upstream::{Backend, Member, Pool};
+
+/// An immutable view of everything that a configuration decides.
+pub struct Snapshot {
+    /// Counts the configurations that were in force, from 1.
+    pub generation: u64,
+    /// When it came into force.
+    pub since: SystemTime,
+    /// The configuration it was built from.
+    pub config: Config,
+    /// Which route answers.
+    pub table: RouteTable<Arc<Route>>,
+    /// All routes by name.
+    pub routes: BTreeMap<Name, Arc<Route>>,
+    /// All pools by name.
+    pub pools: BTreeMap<Name, Arc<Pool>>,
+    /// What each listener does with new connections.
+    pub listeners: BTreeMap<Name, Arc<Settings>>,
+    _certificates: Vec<Arc<CertificateMetrics>>,
+}
+
+/// A route and what it leads to.
+pub struct Route {
+    /// What answers.
+    pub target: Target,
+    /// What is counted of it; it knows the route's name.
+    pub metrics: Arc<RouteMetrics>,
+    drain: Arc<Drain>,
+}
+
+/// What answers a route's requests.
+pub enum Target {
+    /// WebSocket sessions to a pool.
+    Pool(PoolTarget),
+    /// A fixed answer.
+    Respond(FixedAnswer),
+}
+
+/// WebSocket sessions to a pool.
+pub struct PoolTarget {
+    /// The pool.
+    pub pool: Arc<Pool>,
+    /// Which origins may open sessions.
+    pub origins: Origins,
+    /// Deadlines of a session.
+    pub timeouts: SessionTimeouts,
+}
+
+impl Route {
+    /// Joins those who hear when the route is removed.
+    #[must_use]
+    pub fn watch(&self) -> DrainWatch {
+        self.drain.watch()
+    }
+}
+
+impl Snapshot {
+    /// Builds what `config` says. Live state of what was there before is taken from `previous`.
+    #[must_use]
+    pub fn build(
+        config: Config,
+        mut tls: BTreeMap<Name, ServerTls>,
+        metrics: &Metrics,
+        previous: Option<&Self>,
+    ) -> Self {
+        let certificates = certificate_metrics(&tls, metrics);
+        let pools = build_pools(&config, metrics, previous);
+        let routes = build_routes(&config, &pools, metrics, previous);
+        let matchers = config.routes.values().map(|route| route.matcher.clone());
+        let table = RouteTable::new(matchers.zip(routes.values().cloned()));
+        let listeners = config
+            .listeners
+            .iter()
+            .map(|(name, listener)| (Arc::clone(name), settings(listener, tls.remove(name))))
+            .collect();
+        Self {
+            generation: previous.map_or(1, |previous| previous.generation + 1),
+            since: SystemTime::now(),
+            config,
+            table,
+            routes,
+            pools,
+            listeners,
+            _certificates: certificates,
+        }
+    }
+
+    /// The drains of backends and routes of `previous` that are no longer here.
+    pub fn retired<'a>(&'a self, previous: &'a Self) -> impl Iterator<Item = Arc<Drain>> + 'a {
+        let routes = previous
+            .routes
+            .iter()
+            .filter(|(name, _)| !self.routes.contains_key(*name))
+            .map(|(_, route)| Arc::clone(&route.drain));
+        let backends = previous
+            .pools
+            .iter()
+            .flat_map(|(name, pool)| pool.members().iter().map(move |member| (name, member)))
+            .filter(|(name, member)| find_backend(self, name, member.address()).is_none())
+            .map(|(_, member)| Arc::clone(member.backend().drain()));
+        routes.chain(backends)
+    }
+}
+
+/// The snapshot in force.
+pub struct Current(ArcSwap<Snapshot>);
+
+impl Current {
+    /// Puts the first snapshot in force.
+    #[must_use]
+    pub fn new(snapshot: Arc<Snapshot>) -> Self {
+        Self(ArcSwap::new(snapshot))
+    }
+
+    /// The snapshot in force now; to be kept for the life of a request.
+    #[must_use]
+    pub fn load(&self) -> Arc<Snapshot> {
+        self.0.load_full()
+    }
+
+    /// Puts `snapshot` in force.
+    pub fn replace(&self, snapshot: Arc<Snapshot>) {
+        self.0.store(snapshot);
+    }
+}
+
+fn settings(listener: &config::Listener, tls: Option<ServerTls>) -> Arc<Settings> {
+    Arc::new(Settings {
+        tls,
+        timeouts: listener.timeouts.clone(),
+        limits: listener.limits.clone(),
+    })
+}
+
+fn certificate_metrics(
+    tls: &BTreeMap<Name, ServerTls>,
+    metrics: &Metrics,
+) -> Vec<Arc<CertificateMetrics>> {
+    let mut all = Vec::new();
+    for (listener, tls) in tls {
+        for certificate in &tls.certificates {
+            let handle = metrics.certificate(listener, &Name::from(certificate.name.as_str()));
+            handle.set_not_after(certificate.not_after);
+            all.push(handle);
+        }
+    }
+    all
+}
+
+fn build_routes(
+    config: &Config,
+    pools: &BTreeMap<Name, Arc<Pool>>,
+    metrics: &Metrics,
+    previous: Option<&Snapshot>,
+) -> BTreeMap<Name, Arc<Route>> {
+    let build = |(name, route): (&Name, &config::Route)| {
+        let before = previous.and_then(|previous| previous.routes.get(name));
+        let (target, pool) = match &route.target {
+            config::Target::Respond(answer) => (Target::Respond(answer.clone()), None),
+            config::Target::Pool(target) => {
+                let to = PoolTarget {
+                    pool: Arc::clone(&pools[&target.pool]),
+                    origins: target.origins.clone(),
+                    timeouts: target.timeouts,
+                };
+                (Target::Pool(to), Some(&target.pool))
+            }
+        };
+        let route = Route {
+            target,
+            metrics: metrics.route(name, pool),
+            drain: before.map_or_else(Arc::default, |before| Arc::clone(&before.drain)),
+        };
+        (Arc::clone(name), Arc::new(route))
+    };
+    config.routes.iter().map(build).collect()
+}
+
+fn build_pools(
+    config: &Config,
+    metrics: &Metrics,
+    previous: Option<&Snapshot>,
+) -> BTreeMap<Name, Arc<Pool>> {
+    let build = |(name, pool): (&Name, &config::Pool)| {
+        let before = previous.and_then(|previous| previous.pools.get(name));
+        if let (Some(previous), Some(before)) = (previous, before)
+            && previous.config.pools.get(name) == Some(pool)
+        {
+            return (Arc::clone(name), Arc::clone(before));
+        }
+        let members = pool.backends.iter().map(|backend| {
+            let live = previous
+                .and_then(|previous| find_backend(previous, name, &backend.address))
+                .unwrap_or_else(|| Arc::new(Backend::new(backend.address.clone())));
+            let metrics = metrics.backend(name, &backend.name);
+            Member::new(Arc::clone(&backend.name), backend.weight, live, metrics)
+        });
+        let before = before.map(Arc::as_ref);
+        let pool = Pool::new(name, pool, members.collect(), metrics.pool(name), before);
+        (Arc::clone(name), Arc::new(pool))
+    };
+    config.pools.iter().map(build).collect()
+}
+
+/// The backend with this identity: the pool's name and the address.
+fn find_backend(
+    snapshot: &Snapshot,
+    pool: &Name,
+    address: &config::BackendAddress,
+) -> Option<Arc<Backend>> {
+    let members = snapshot.pools.get(pool)?.members();
+    let member = members.iter().find(|member| member.address() == address)?;
+    Some(Arc::clone(member.backend()))
+}

@@ -1,0 +1,138 @@
+//! One backend with its live state, its place in a pool, and a session's claim on it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::config::{BackendAddress, Name};
+use crate::drain::{Drain, DrainWatch};
+use crate::telemetry::{BackendMetrics, BackendSession};
+
+/// The live state of a backend. Its identity is the pool and the address; it outlives reloads.
+#[derive(Debug)]
+pub struct Backend {
+    address: BackendAddress,
+    sessions: AtomicUsize,
+    drain: Arc<Drain>,
+}
+
+impl Backend {
+    /// A backend without sessions.
+    #[must_use]
+    pub fn new(address: BackendAddress) -> Self {
+        Self {
+            address,
+            sessions: AtomicUsize::new(0),
+            drain: Arc::default(),
+        }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn address(&self) -> &BackendAddress {
+        &self.address
+    }
+
+    /// Sessions open now, those that are being opened included.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        self.sessions.load(Ordering::Relaxed)
+    }
+
+    /// Ends its sessions when it is removed.
+    #[must_use]
+    pub fn drain(&self) -> &Arc<Drain> {
+        &self.drain
+    }
+}
+
+/// A backend as one configuration of its pool sees it.
+#[derive(Clone)]
+pub struct Member {
+    name: Name,
+    weight: u32,
+    backend: Arc<Backend>,
+    metrics: Arc<BackendMetrics>,
+}
+
+impl Member {
+    /// `backend` under the name and with the weight that the configuration gives it.
+    #[must_use]
+    pub fn new(
+        name: Name,
+        weight: u32,
+        backend: Arc<Backend>,
+        metrics: Arc<BackendMetrics>,
+    ) -> Self {
+        Self {
+            name,
+            weight,
+            backend,
+            metrics,
+        }
+    }
+
+    /// The name that the configuration gives it.
+    #[must_use]
+    pub fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// Its share of the sessions.
+    #[must_use]
+    pub fn weight(&self) -> u32 {
+        self.weight
+    }
+
+    /// The live state.
+    #[must_use]
+    pub fn backend(&self) -> &Arc<Backend> {
+        &self.backend
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn address(&self) -> &BackendAddress {
+        &self.backend.address
+    }
+
+    /// What is counted of it.
+    #[must_use]
+    pub fn metrics(&self) -> &Arc<BackendMetrics> {
+        &self.metrics
+    }
+
+    /// Claims a session on it.
+    pub(super) fn lease(&self) -> Lease {
+        self.backend.sessions.fetch_add(1, Ordering::Relaxed);
+        Lease {
+            backend: Arc::clone(&self.backend),
+            session: self.metrics.session(),
+        }
+    }
+}
+
+/// One session's claim on a backend; given back on Drop.
+pub struct Lease {
+    backend: Arc<Backend>,
+    session: BackendSession,
+}
+
+impl Lease {
+    /// What is counted of the backend; it knows the backend's name.
+    #[must_use]
+    pub fn metrics(&self) -> &Arc<BackendMetrics> {
+        self.session.backend()
+    }
+
+    /// Joins those who hear when the backend is removed.
+    #[must_use]
+    pub fn watch(&self) -> DrainWatch {
+        self.backend.drain.watch()
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.backend.sessions.fetch_sub(1, Ordering::Relaxed);
+    }
+}

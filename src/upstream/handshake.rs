@@ -1,0 +1,176 @@
+//! The client side of the opening handshake (RFC 6455 section 4.1).
+
+use std::io;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use hyper::body::Incoming;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::replay;
+use crate::session::Rejection;
+use crate::stream::Stream;
+use crate::telemetry::ConnectResult;
+use crate::websocket::{Key, verify_answer};
+
+/// The most bytes that the head of a backend's answer may have.
+const HEAD_LIMIT: usize = 64 * 1024;
+/// The most fields that it may have.
+const FIELD_LIMIT: usize = 128;
+/// What is read at once while the head is awaited; a 101 nearly always fits.
+const HEAD_READ: usize = 4 * 1024;
+
+/// An opening handshake as it goes to a backend.
+#[derive(Debug)]
+pub struct Opening {
+    /// The request head, written out; the same bytes go to every candidate.
+    head: Vec<u8>,
+    key: Key,
+}
+
+impl Opening {
+    /// An opening handshake whose head is `head` and whose Sec-WebSocket-Key is `key`.
+    #[must_use]
+    pub fn new(head: Vec<u8>, key: Key) -> Self {
+        Self { head, key }
+    }
+}
+
+/// What a backend answered.
+#[derive(Debug)]
+pub enum Answer {
+    /// 101, and it is what RFC 6455 section 4.1 wants.
+    Switched(Switched),
+    /// Any other answer; it goes to the client as it is.
+    Other(Response<Incoming>),
+}
+
+/// A backend's 101.
+#[derive(Debug)]
+pub struct Switched {
+    /// The fields of the answer.
+    pub headers: HeaderMap,
+    /// The stream behind it.
+    pub stream: Stream,
+    /// Bytes that arrived behind the head; they belong to the tunnel.
+    pub early: Bytes,
+}
+
+/// Why an attempt came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error("its name cannot be resolved: {0}")]
+    Unresolved(io::Error),
+    #[error("it refused the connection")]
+    Refused,
+    #[error("it cannot be reached: {0}")]
+    Unreachable(io::Error),
+    #[error(
+        "no local port is left towards it; more backend addresses or a wider port range are needed"
+    )]
+    NoLocalPort,
+    #[error("the connection was not there in time")]
+    ConnectTimeout,
+    #[error("the answer was not there in time")]
+    AnswerTimeout,
+    #[error("it ended the connection before it answered: {0}")]
+    Lost(io::Error),
+    #[error("it broke the handshake: {0}")]
+    Broken(&'static str),
+}
+
+impl Failure {
+    /// How the attempt is counted.
+    pub(super) fn result(&self) -> ConnectResult {
+        match self {
+            Self::Unresolved(_) => ConnectResult::ResolveFailed,
+            Self::Refused | Self::Unreachable(_) => ConnectResult::ConnectFailed,
+            Self::NoLocalPort => ConnectResult::PortsExhausted,
+            Self::ConnectTimeout | Self::AnswerTimeout => ConnectResult::Timeout,
+            Self::Lost(_) | Self::Broken(_) => ConnectResult::HandshakeFailed,
+        }
+    }
+
+    /// What the client is told when no other candidate is left.
+    pub(super) fn rejection(&self) -> Rejection {
+        match self {
+            Self::ConnectTimeout | Self::AnswerTimeout => Rejection::BackendTimeout,
+            Self::Unresolved(_)
+            | Self::Refused
+            | Self::Unreachable(_)
+            | Self::NoLocalPort
+            | Self::Lost(_)
+            | Self::Broken(_) => Rejection::BackendFailed(self.result().label()),
+        }
+    }
+}
+
+/// Sends `opening` and reads the answer. The caller bounds the time.
+pub(super) async fn ask(mut stream: Stream, opening: &Opening) -> Result<Answer, Failure> {
+    stream
+        .write_all(&opening.head)
+        .await
+        .map_err(Failure::Lost)?;
+    stream.flush().await.map_err(Failure::Lost)?;
+    let mut received = Vec::with_capacity(HEAD_READ);
+    loop {
+        if stream
+            .read_buf(&mut received)
+            .await
+            .map_err(Failure::Lost)?
+            == 0
+        {
+            return Err(Failure::Lost(io::ErrorKind::UnexpectedEof.into()));
+        }
+        match read_head(&received)? {
+            Head::Incomplete if received.len() > HEAD_LIMIT => {
+                return Err(Failure::Broken("the head of the answer is too large"));
+            }
+            Head::Incomplete => {}
+            Head::Switched { headers, length } => {
+                verify_answer(&headers, &opening.key)
+                    .map_err(|error| Failure::Broken(error.detail()))?;
+                let early = Bytes::copy_from_slice(&received[length..]);
+                return Ok(Answer::Switched(Switched {
+                    headers,
+                    stream,
+                    early,
+                }));
+            }
+            Head::Other => {
+                return replay::answer(stream, &received).await.map(Answer::Other);
+            }
+        }
+    }
+}
+
+/// What has been read of an answer.
+enum Head {
+    Incomplete,
+    Switched { headers: HeaderMap, length: usize },
+    Other,
+}
+
+fn read_head(received: &[u8]) -> Result<Head, Failure> {
+    let mut fields = [httparse::EMPTY_HEADER; FIELD_LIMIT];
+    let mut answer = httparse::Response::new(&mut fields);
+    let status = answer
+        .parse(received)
+        .map_err(|_| Failure::Broken("the answer is no sound HTTP"))?;
+    let httparse::Status::Complete(length) = status else {
+        return Ok(Head::Incomplete);
+    };
+    if answer.code != Some(StatusCode::SWITCHING_PROTOCOLS.as_u16()) {
+        return Ok(Head::Other);
+    }
+    let mut headers = HeaderMap::with_capacity(answer.headers.len());
+    for field in answer.headers.iter() {
+        let name = HeaderName::from_bytes(field.name.as_bytes());
+        let value = HeaderValue::from_bytes(field.value);
+        let (Ok(name), Ok(value)) = (name, value) else {
+            return Err(Failure::Broken("the answer has a malformed field"));
+        };
+        headers.append(name, value);
+    }
+    Ok(Head::Switched { headers, length })
+}

@@ -1,0 +1,166 @@
+//! The backend side: pools, their backends, and the way to an open session on one of them.
+
+mod backend;
+mod balancer;
+mod connect;
+mod handshake;
+mod replay;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+use crate::config::{self, Name};
+use crate::session::Rejection;
+use crate::telemetry::{ConnectResult, PoolMetrics};
+pub use backend::{Backend, Lease, Member};
+use balancer::{Balancer, Candidates};
+use handshake::Failure;
+pub use handshake::{Answer, Opening, Switched};
+
+/// Backends behind routes, and how sessions are spread over them.
+pub struct Pool {
+    name: Name,
+    attempts: usize,
+    members: Vec<Member>,
+    balancer: Balancer,
+    metrics: Arc<PoolMetrics>,
+}
+
+/// How long opening a session may take.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OpenTimeouts {
+    /// To connect to one backend.
+    pub connect: Duration,
+    /// To the backend's answer, all attempts together.
+    pub handshake: Duration,
+}
+
+/// What a pool answered to an opening handshake.
+pub struct Opened {
+    /// The session's claim on the backend that answered.
+    pub lease: Lease,
+    /// What it answered.
+    pub answer: Answer,
+}
+
+impl Pool {
+    /// A pool of `members`. What the balancer of `previous` knows of surviving backends is taken over, so
+    /// that a reload does not begin the round anew.
+    #[must_use]
+    pub fn new(
+        name: &Name,
+        config: &config::Pool,
+        members: Vec<Member>,
+        metrics: Arc<PoolMetrics>,
+        previous: Option<&Self>,
+    ) -> Self {
+        let balancer = Balancer::new(config.strategy, members.len());
+        if let Some(previous) = previous {
+            balancer.resume(&members, &previous.balancer, &previous.members);
+        }
+        Self {
+            name: Arc::clone(name),
+            attempts: config.attempts,
+            members,
+            balancer,
+            metrics,
+        }
+    }
+
+    /// The name that the configuration gives it.
+    #[must_use]
+    pub fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// Its backends in the order of the configuration.
+    #[must_use]
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// Opens a session: candidates in order, each is dialled and asked, the first that agrees has it.
+    ///
+    /// An answer other than 101 is an answer. A backend that cannot be reached, does not answer in its share
+    /// of `timeouts.handshake`, or breaks the handshake is followed by the next.
+    ///
+    /// # Errors
+    /// The rejection that the last candidate earned, or [`Rejection::NoReadyBackend`].
+    pub async fn open(
+        &self,
+        opening: &Opening,
+        timeouts: OpenTimeouts,
+    ) -> Result<Opened, Rejection> {
+        let deadline = Instant::now() + timeouts.handshake;
+        let mut last = Rejection::NoReadyBackend;
+        let mut candidates = Candidates::new(&self.balancer, &self.members, self.attempts);
+        while let Some(member) = candidates.next() {
+            if last != Rejection::NoReadyBackend {
+                self.metrics.retried();
+            }
+            let lease = member.lease();
+            let share = share_of(deadline, candidates.left() + 1);
+            match attempt(member, opening, timeouts.connect, share).await {
+                Ok(answer) => return Ok(Opened { lease, answer }),
+                Err(failure) => {
+                    tracing::warn!(pool = %self.name, backend = %member.name(), "{failure}");
+                    last = failure.rejection();
+                }
+            }
+        }
+        Err(last)
+    }
+}
+
+/// Dials one backend and asks it; counts what that came to, also when the client leaves meanwhile.
+async fn attempt(
+    member: &Member,
+    opening: &Opening,
+    connect: Duration,
+    deadline: Instant,
+) -> Result<Answer, Failure> {
+    let begun = Instant::now();
+    let mut count = AttemptCount {
+        member,
+        begun,
+        result: ConnectResult::Abandoned,
+    };
+    let outcome = async {
+        let stream = connect::dial(member.address(), deadline.min(begun + connect)).await?;
+        timeout_at(deadline, handshake::ask(stream, opening))
+            .await
+            .unwrap_or(Err(Failure::AnswerTimeout))
+    }
+    .await;
+    count.result = match &outcome {
+        Ok(Answer::Switched(_)) => ConnectResult::Opened,
+        Ok(Answer::Other(_)) => ConnectResult::Answered,
+        Err(failure) => failure.result(),
+    };
+    outcome
+}
+
+/// Counts an attempt when it ends, whatever ends it.
+struct AttemptCount<'a> {
+    member: &'a Member,
+    begun: Instant,
+    result: ConnectResult,
+}
+
+impl Drop for AttemptCount<'_> {
+    fn drop(&mut self) {
+        self.member
+            .metrics()
+            .connect_finished(self.result, self.begun.elapsed());
+    }
+}
+
+/// When an attempt has to be over: it may use an equal part of what is left, so that a backend that takes
+/// connections but never answers does not use up the time of those after it.
+fn share_of(deadline: Instant, attempts_left: usize) -> Instant {
+    let now = Instant::now();
+    let parts = u32::try_from(attempts_left).unwrap_or(u32::MAX);
+    now + deadline.saturating_duration_since(now) / parts.max(1)
+}
