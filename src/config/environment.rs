@@ -1,0 +1,39 @@
+//! `${NAME}` in values: taken from the environment; `$${` stands for `${`.
+
+/// Where the values of variables come from; the environment of the process is read in `main` only.
+pub type Environment<'e> = &'e dyn Fn(&str) -> Option<String>;
+
+/// Puts values in place of names; `None` where the text names no variable.
+pub(super) fn expand(text: &str, environment: Environment<'_>) -> Result<Option<String>, String> {
+    if !text.contains("${") {
+        return Ok(None);
+    }
+    let mut expanded = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find("${") {
+        let (before, after) = (&rest[..start], &rest[start + 2..]);
+        if let Some(literal) = before.strip_suffix('$') {
+            expanded.push_str(literal);
+            expanded.push_str("${");
+            rest = after;
+            continue;
+        }
+        let (name, after) = after.split_once('}').ok_or("`${` has no `}` after it")?;
+        expanded.push_str(before);
+        expanded.push_str(&look_up(name, environment)?);
+        rest = after;
+    }
+    expanded.push_str(rest);
+    Ok(Some(expanded))
+}
+
+fn look_up(name: &str, environment: Environment<'_>) -> Result<String, String> {
+    let mut characters = name.chars();
+    let begins_well = characters
+        .next()
+        .is_some_and(|first| first.is_ascii_alphabetic() || first == '_');
+    if !begins_well || !characters.all(|next| next.is_ascii_alphanumeric() || next == '_') {
+        return Err("`${…}` holds a name of letters, digits and `_`".to_owned());
+    }
+    environment(name).ok_or_else(|| format!("`${{{name}}}` is not set in the environment"))
+}

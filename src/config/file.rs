@@ -1,0 +1,122 @@
+//! A file, its size and its text; and the way from there to a `Config`.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use super::environment::Environment;
+use super::model::Config;
+use super::problems::{Place, Position, Problems};
+use super::reading::{At, FromNode, Reader};
+use super::resolve::{self, Context};
+use super::{schema, yaml};
+
+/// Bytes of a configuration file.
+const LARGEST: usize = 1 << 20;
+
+impl Config {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the file, each thing with its place.
+    pub fn load(path: &Path, environment: Environment<'_>) -> Result<Self, Problems> {
+        let name = path.display().to_string();
+        let bytes = read(path).map_err(|message| Problems::whole(&name, None, message))?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let sound = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let position = end_of(&String::from_utf8_lossy(sound));
+            Problems::whole(
+                &name,
+                Some(position),
+                "is not UTF-8 from here on".to_owned(),
+            )
+        })?;
+        let directory = directory_of(path).map_err(|error| {
+            Problems::whole(
+                &name,
+                None,
+                format!("its directory cannot be told: {error}"),
+            )
+        })?;
+        Self::parse(&text, &name, &directory, environment)
+    }
+
+    /// Reads the text of a file; `source_name` is what problems call it, and relative paths begin at
+    /// `base_directory`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the text, each thing with its place.
+    pub fn parse(
+        text: &str,
+        source_name: &str,
+        base_directory: &Path,
+        environment: Environment<'_>,
+    ) -> Result<Self, Problems> {
+        if text.len() > LARGEST {
+            return Err(Problems::whole(source_name, None, too_large()));
+        }
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let root = yaml::parse(text)
+            .map_err(|fault| Problems::whole(source_name, fault.position, fault.message))?;
+        if root.is_null() {
+            let message = "is empty: `listeners` and `routes` are needed at least".to_owned();
+            return Err(Problems::whole(source_name, None, message));
+        }
+        let mut reader = Reader::new(environment);
+        let file = schema::File::read(
+            &At {
+                node: &root,
+                place: Place::default(),
+            },
+            &mut reader,
+        );
+        let mut context = Context {
+            directory: base_directory,
+            findings: reader.findings,
+        };
+        let config = file.and_then(|file| resolve::file(file, &mut context));
+        match config {
+            Some(config) if context.findings.is_empty() => Ok(config),
+            _ => Err(context.findings.locate(source_name, text)),
+        }
+    }
+}
+
+fn too_large() -> String {
+    format!(
+        "is larger than {} MiB, which no configuration is",
+        LARGEST >> 20
+    )
+}
+
+/// The bytes of a file; one byte more than allowed is enough to know that it is too large.
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    let cannot = |error: io::Error| format!("cannot be read: {error}");
+    let file = File::open(path).map_err(cannot)?;
+    if file.metadata().map_err(cannot)?.is_dir() {
+        return Err("is a directory, not a file".to_owned());
+    }
+    let mut bytes = Vec::new();
+    file.take(LARGEST as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(cannot)?;
+    if bytes.len() > LARGEST {
+        Err(too_large())
+    } else {
+        Ok(bytes)
+    }
+}
+
+fn directory_of(path: &Path) -> io::Result<PathBuf> {
+    let absolute = std::path::absolute(path)?;
+    Ok(absolute.parent().unwrap_or(&absolute).to_owned())
+}
+
+/// The position after the end of a text.
+fn end_of(text: &str) -> Position {
+    let last = text.rsplit('\n').next().unwrap_or_default();
+    Position {
+        line: text.matches('\n').count() + 1,
+        column: last.chars().count() + 1,
+    }
+}

@@ -1,0 +1,79 @@
+//! Where clients connect.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::Address;
+
+/// Where clients connect.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Listener {
+    /// Where it listens.
+    pub address: Address,
+    /// TLS settings; `None` is a plain listener.
+    pub tls: Option<Tls>,
+    /// Deadlines of a connection before and between requests.
+    pub timeouts: ListenerTimeouts,
+    /// Bounds on connections.
+    pub limits: ListenerLimits,
+}
+
+/// TLS settings of a listener.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Tls {
+    /// Certificates in the order of the file, never empty; the first answers when none fits the SNI.
+    pub certificates: Vec<CertificateFiles>,
+    /// The oldest version spoken.
+    pub min_version: TlsVersion,
+    /// From the first byte to the end of the TLS handshake.
+    pub handshake_timeout: Duration,
+    /// Whether clients show certificates.
+    pub client_auth: ClientAuth,
+}
+
+/// A certificate chain and its key, as paths of PEM files (made absolute).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CertificateFiles {
+    /// The chain, leaf first.
+    pub certificate: PathBuf,
+    /// The key: PKCS#8, PKCS#1 or SEC1.
+    pub key: PathBuf,
+}
+
+/// A TLS version.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TlsVersion {
+    /// TLS 1.2 (RFC 5246).
+    Tls12,
+    /// TLS 1.3 (RFC 8446).
+    Tls13,
+}
+
+/// Whether clients show certificates; the path names a PEM file of authorities.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ClientAuth {
+    /// They are not asked.
+    None,
+    /// They are asked; one that is shown must be valid.
+    Request(PathBuf),
+    /// They must show a valid one.
+    Require(PathBuf),
+}
+
+/// Deadlines of a connection before and between requests.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ListenerTimeouts {
+    /// From the first moment of waiting for a request head to its last byte.
+    pub request_header: Duration,
+    /// Between an answer and the next request.
+    pub keep_alive: Duration,
+}
+
+/// Bounds on a listener.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ListenerLimits {
+    /// Connections open at once.
+    pub max_connections: usize,
+    /// Bytes of a request head.
+    pub request_head: usize,
+}

@@ -1,0 +1,40 @@
+//! What is true once the configuration has been read: every name exists, every value is in range.
+//!
+//! Types only; `resolve` makes them and nothing else does.
+
+mod listener;
+mod pool;
+mod process;
+mod route;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub use listener::{
+    CertificateFiles, ClientAuth, Listener, ListenerLimits, ListenerTimeouts, Tls, TlsVersion,
+};
+pub use pool::{Backend, BackendAddress, Pool, Strategy};
+pub use process::{AccessLog, Address, Admin, Drain, Log, LogFormat, Runtime};
+pub use route::{FixedAnswer, PoolTarget, Route, RouteMatch, SessionTimeouts, Target};
+
+/// A name given by the operator to a listener, route, pool or backend; also its metric label.
+pub type Name = Arc<str>;
+
+/// A whole configuration.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Config {
+    /// The admin side.
+    pub admin: Admin,
+    /// What is logged and how.
+    pub log: Log,
+    /// Threads.
+    pub runtime: Runtime,
+    /// Where clients connect, by name; never empty.
+    pub listeners: BTreeMap<Name, Listener>,
+    /// What answers, by name; never empty.
+    pub routes: BTreeMap<Name, Route>,
+    /// Backends, by name.
+    pub pools: BTreeMap<Name, Pool>,
+    /// How sessions are ended when something stops.
+    pub drain: Drain,
+}

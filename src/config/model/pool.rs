@@ -1,0 +1,41 @@
+//! Backends and how sessions are spread over them.
+
+use super::Name;
+
+/// Backends and how sessions are spread over them.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Pool {
+    /// How the order of candidates is found.
+    pub strategy: Strategy,
+    /// Backends tried before the client is refused; at least 1.
+    pub attempts: usize,
+    /// The backends in the order of the file, never empty; names and addresses are each unique.
+    pub backends: Vec<Backend>,
+}
+
+/// How the order of candidates is found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Strategy {
+    /// In turn, smooth by weight.
+    RoundRobin,
+}
+
+/// One backend of a pool.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Backend {
+    /// Its name; the address as written where the file gives none.
+    pub name: Name,
+    /// Where it is.
+    pub address: BackendAddress,
+    /// Its share of the sessions; at least 1.
+    pub weight: u32,
+}
+
+/// Where a backend is.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct BackendAddress {
+    /// A name or an address (an IPv6 address without brackets).
+    pub host: String,
+    /// The port; 80 where the file gives none.
+    pub port: u16,
+}

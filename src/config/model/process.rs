@@ -1,0 +1,75 @@
+//! Settings of the process as a whole: the admin side, logs, threads, the way it stops.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The admin side: metrics, health, status, reload.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Admin {
+    /// Where it listens.
+    pub address: Address,
+}
+
+/// A place to listen at.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Address {
+    /// A TCP address; port 0 lets the system choose.
+    Tcp(SocketAddr),
+    /// The path of a unix socket.
+    Unix(PathBuf),
+}
+
+/// What is logged and how.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Log {
+    /// The form of a line.
+    pub format: LogFormat,
+    /// The least level that is written.
+    pub level: tracing::Level,
+    /// Access-log lines.
+    pub access: AccessLog,
+}
+
+/// The form of a log line.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// `key=value` pairs for people.
+    Text,
+}
+
+/// Which access-log lines are written.
+#[derive(Clone, PartialEq, Debug)]
+pub struct AccessLog {
+    /// A line when a session opens.
+    pub open: bool,
+    /// A line when a session ends.
+    pub close: bool,
+    /// Whether values in query strings are replaced.
+    pub redact_query: bool,
+}
+
+/// Threads.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Runtime {
+    /// The number of workers; `None` stands for one per core.
+    pub workers: Option<NonZeroUsize>,
+}
+
+/// How sessions are ended when something stops.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Drain {
+    /// Not ready, still accepting.
+    pub grace: Duration,
+    /// The time over which the ends are spread.
+    pub window: Duration,
+    /// When whatever is left is cut, from the beginning of the drain.
+    pub deadline: Duration,
+    /// The code of the Close frame.
+    pub close_code: u16,
+    /// The reason in the Close frame; at most 123 bytes.
+    pub reason: String,
+}

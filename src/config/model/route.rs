@@ -1,0 +1,71 @@
+//! What requests a route takes and what becomes of them.
+
+use std::time::Duration;
+
+use super::Name;
+use crate::config::host::HostPattern;
+use crate::config::origin::Origins;
+
+/// What requests a route takes and what becomes of them.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Route {
+    /// Which requests it takes.
+    pub matcher: RouteMatch,
+    /// What answers.
+    pub target: Target,
+}
+
+/// Which requests a route takes; all that is given must fit.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RouteMatch {
+    /// Host patterns; empty takes any host.
+    pub hosts: Vec<HostPattern>,
+    /// The path, beginning with a slash.
+    pub path: String,
+    /// Whether the path must be equal; otherwise it is a prefix on segment borders.
+    pub exact: bool,
+    /// The listeners it answers on; empty stands for all.
+    pub listeners: Vec<Name>,
+}
+
+/// What answers a route's requests.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Target {
+    /// WebSocket sessions to a pool.
+    Pool(PoolTarget),
+    /// A fixed answer.
+    Respond(FixedAnswer),
+}
+
+/// WebSocket sessions to a pool.
+#[derive(Clone, PartialEq, Debug)]
+pub struct PoolTarget {
+    /// The pool; it exists.
+    pub pool: Name,
+    /// Which origins may open sessions.
+    pub origins: Origins,
+    /// Deadlines of a session.
+    pub timeouts: SessionTimeouts,
+}
+
+/// A fixed answer.
+#[derive(Clone, PartialEq, Debug)]
+pub struct FixedAnswer {
+    /// The status, 200 to 599.
+    pub status: http::StatusCode,
+    /// The body, as plain text.
+    pub body: String,
+}
+
+/// Deadlines of a session.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct SessionTimeouts {
+    /// To connect to one backend.
+    pub connect: Duration,
+    /// To the backend's 101, all attempts together.
+    pub handshake: Duration,
+    /// For the peer's Close before its connection is cut.
+    pub close: Duration,
+    /// After one side ended its sending half.
+    pub half_close: Duration,
+}

@@ -1,0 +1,232 @@
+//! Everything that is wrong with a file, each thing with its place.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::tree::{NodeId, quote};
+use super::yaml;
+
+/// Problems told of one file; those beyond are counted.
+const MAX_TOLD: usize = 100;
+
+/// A place in a file, counted from 1; columns count characters.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Position {
+    /// The line.
+    pub line: usize,
+    /// The column.
+    pub column: usize,
+}
+
+/// One thing that is wrong with a file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Problem {
+    /// The file, as the operator named it.
+    pub file: Arc<str>,
+    /// Where in the file; none where the file as a whole is meant.
+    pub position: Option<Position>,
+    /// The key, such as `pools.chat.backends[0].url`; empty where the file as a whole is meant.
+    pub path: String,
+    /// What is wrong.
+    pub message: String,
+    /// What was probably meant.
+    pub suggestion: Option<String>,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.file)?;
+        if let Some(Position { line, column }) = self.position {
+            write!(formatter, ":{line}:{column}")?;
+        }
+        if !self.path.is_empty() {
+            write!(formatter, ": {}", self.path)?;
+        }
+        write!(formatter, ": {}", self.message)?;
+        match &self.suggestion {
+            Some(suggestion) => write!(formatter, "; did you mean `{suggestion}`?"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// All problems of a file, in the order of their places; never empty.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Problems {
+    told: Vec<Problem>,
+    untold: usize,
+}
+
+impl Problems {
+    /// A problem of the file as a whole.
+    pub(super) fn whole(file: &str, position: Option<Position>, message: String) -> Self {
+        let problem = Problem {
+            file: file.into(),
+            position,
+            path: String::new(),
+            message,
+            suggestion: None,
+        };
+        Self {
+            told: vec![problem],
+            untold: 0,
+        }
+    }
+
+    /// The problems, in the order of their places; at most 100.
+    pub fn iter(&self) -> std::slice::Iter<'_, Problem> {
+        self.told.iter()
+    }
+
+    /// How many there are, those beyond the first 100 included.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.told.len() + self.untold
+    }
+}
+
+impl<'p> IntoIterator for &'p Problems {
+    type Item = &'p Problem;
+    type IntoIter = std::slice::Iter<'p, Problem>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+/// One problem a line.
+impl fmt::Display for Problems {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.told.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "\n" };
+            write!(formatter, "{separator}{problem}")?;
+        }
+        match self.untold {
+            0 => Ok(()),
+            untold => write!(formatter, "\nand {untold} more"),
+        }
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// Where a key or a value stands, before anybody asked for its line.
+#[derive(Clone, Default, Debug)]
+pub(super) struct Place {
+    pub(super) id: NodeId,
+    pub(super) path: String,
+}
+
+impl Place {
+    /// The place of a key below this one.
+    pub(super) fn key(&self, id: NodeId, key: &str) -> Self {
+        let separator = if self.path.is_empty() { "" } else { "." };
+        Self {
+            id,
+            path: format!("{}{separator}{key}", self.path),
+        }
+    }
+
+    /// The place of a list's item below this one.
+    pub(super) fn item(&self, id: NodeId, index: usize) -> Self {
+        Self {
+            id,
+            path: format!("{}[{index}]", self.path),
+        }
+    }
+}
+
+/// What is wrong with a value: a message, and what was probably meant.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Complaint {
+    pub(super) message: String,
+    pub(super) suggestion: Option<String>,
+}
+
+impl<M: Into<String>> From<M> for Complaint {
+    fn from(message: M) -> Self {
+        Self {
+            message: message.into(),
+            suggestion: None,
+        }
+    }
+}
+
+impl Complaint {
+    /// A word that is none of those known here.
+    pub(super) fn unknown<'k>(
+        what: &str,
+        word: &str,
+        known: impl Iterator<Item = &'k str>,
+    ) -> Self {
+        let suggestion = nearest(word, known);
+        Self {
+            message: format!("{what} {}", quote(word)),
+            suggestion,
+        }
+    }
+}
+
+/// Gathers problems while a file is read and resolved.
+#[derive(Default, Debug)]
+pub(super) struct Findings {
+    found: Vec<(Place, Complaint)>,
+    untold: usize,
+}
+
+impl Findings {
+    /// Adds a problem.
+    pub(super) fn add(&mut self, place: &Place, complaint: impl Into<Complaint>) {
+        if self.is_full() {
+            self.untold += 1;
+        } else {
+            self.found.push((place.clone(), complaint.into()));
+        }
+    }
+
+    /// Whether further problems are only counted.
+    pub(super) fn is_full(&self) -> bool {
+        self.found.len() >= MAX_TOLD
+    }
+
+    /// Whether nothing is wrong.
+    pub(super) fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+
+    /// The problems with their places in the text.
+    pub(super) fn locate(self, file: &str, text: &str) -> Problems {
+        let file: Arc<str> = file.into();
+        let mut told: Vec<Problem> = self
+            .found
+            .into_iter()
+            .map(|(place, complaint)| Problem {
+                file: Arc::clone(&file),
+                position: yaml::locate(text, place.id),
+                path: place.path,
+                message: complaint.message,
+                suggestion: complaint.suggestion,
+            })
+            .collect();
+        told.sort_by_key(|problem| problem.position);
+        Problems {
+            told,
+            untold: self.untold,
+        }
+    }
+}
+
+/// The known word that is most like a misspelt one, if any is near enough.
+fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<String> {
+    let lower = word.to_lowercase();
+    known
+        .map(|candidate| {
+            (
+                strsim::damerau_levenshtein(&lower, &candidate.to_lowercase()),
+                candidate,
+            )
+        })
+        .filter(|(distance, candidate)| *distance <= (candidate.len() / 3).max(1))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate.to_owned())
+}

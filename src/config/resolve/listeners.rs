@@ -1,0 +1,126 @@
+//! Listeners: addresses, TLS, deadlines, bounds.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{Context, addresses};
+use crate::config::model::{
+    CertificateFiles, ClientAuth, Listener, ListenerLimits, ListenerTimeouts, Tls, TlsVersion,
+};
+use crate::config::problems::Place;
+use crate::config::reading::{Placed, Setting};
+use crate::config::schema;
+use crate::config::values::choice::ClientAuthMode;
+use crate::config::values::{OneOf, Size, Timeout};
+
+pub(super) fn one(
+    place: &Place,
+    raw: schema::Listener,
+    context: &mut Context<'_>,
+) -> Option<Listener> {
+    let address = raw.address.require("address", place, &mut context.findings);
+    let is_plain = matches!(raw.tls, Setting::Absent);
+    let tls = raw
+        .tls
+        .placed()
+        .and_then(|placed| tls(&placed.place, placed.value, context));
+    let limits = limits(raw.limits.or_default(), context);
+    if tls.is_none() && !is_plain {
+        return None;
+    }
+    Some(Listener {
+        address: addresses::absolute(address?, context),
+        tls,
+        timeouts: timeouts(raw.timeouts.or_default()),
+        limits,
+    })
+}
+
+fn timeouts(raw: schema::ListenerTimeouts) -> ListenerTimeouts {
+    ListenerTimeouts {
+        request_header: seconds(raw.request_header, 10),
+        keep_alive: seconds(raw.keep_alive, 75),
+    }
+}
+
+fn seconds(setting: Setting<Timeout>, default: u64) -> Duration {
+    setting.or(Timeout(Duration::from_secs(default))).0
+}
+
+fn limits(raw: schema::ListenerLimits, context: &mut Context<'_>) -> ListenerLimits {
+    ListenerLimits {
+        max_connections: raw
+            .max_connections
+            .value()
+            .map_or(100_000, |limit| limit.count()),
+        request_head: request_head(&raw.request_head, context),
+    }
+}
+
+fn request_head(setting: &Setting<Size>, context: &mut Context<'_>) -> usize {
+    /// The least that the HTTP library takes.
+    const LEAST: usize = 8 << 10;
+    const MOST: usize = 1 << 20;
+    let Some(placed) = setting.given() else {
+        return 32 << 10;
+    };
+    let Size(bytes) = placed.value;
+    if !(LEAST..=MOST).contains(&bytes) {
+        context
+            .findings
+            .add(&placed.place, "must be from `8KiB` to `1MiB`");
+    }
+    bytes
+}
+
+fn tls(place: &Place, raw: schema::Tls, context: &mut Context<'_>) -> Option<Tls> {
+    let client_auth = client_auth(raw.client_auth.placed(), context);
+    let certificates = certificates(place, raw.certificates, context);
+    Some(Tls {
+        certificates: certificates?,
+        min_version: raw.min_version.or(OneOf(TlsVersion::Tls12)).0,
+        handshake_timeout: seconds(raw.handshake_timeout, 10),
+        client_auth: client_auth?,
+    })
+}
+
+fn certificates(
+    place: &Place,
+    setting: Setting<Vec<Placed<schema::CertificateFiles>>>,
+    context: &mut Context<'_>,
+) -> Option<Vec<CertificateFiles>> {
+    let at = setting.place().cloned();
+    let list = setting.require("certificates", place, &mut context.findings)?;
+    if let (true, Some(at)) = (list.is_empty(), at) {
+        context
+            .findings
+            .add(&at, "must hold at least one certificate and its key");
+    }
+    let files = list.into_iter().map(|raw| {
+        let certificate = context.file(raw.value.certificate, "certificate", &raw.place);
+        let key = context.file(raw.value.key, "key", &raw.place);
+        Some(CertificateFiles {
+            certificate: certificate?,
+            key: key?,
+        })
+    });
+    // All of them are looked at before one that is missing ends it.
+    let files: Vec<Option<CertificateFiles>> = files.collect();
+    files.into_iter().collect()
+}
+
+fn client_auth(
+    raw: Option<Placed<schema::ClientAuth>>,
+    context: &mut Context<'_>,
+) -> Option<ClientAuth> {
+    let Some(Placed { value: raw, place }) = raw else {
+        return Some(ClientAuth::None);
+    };
+    let with_authorities: fn(PathBuf) -> ClientAuth =
+        match raw.mode.or(OneOf(ClientAuthMode::None)).0 {
+            ClientAuthMode::None => return Some(ClientAuth::None),
+            ClientAuthMode::Request => ClientAuth::Request,
+            ClientAuthMode::Require => ClientAuth::Require,
+        };
+    context.file(raw.ca, "ca", &place).map(with_authorities)
+}

@@ -1,0 +1,108 @@
+//! From what a file says to what is true: defaults, inheritance, and the checks that need more than
+//! one value. Split by nature; each part takes its piece of the schema and notes what is wrong.
+
+mod addresses;
+mod listeners;
+mod matches;
+mod origins;
+mod pools;
+mod process;
+mod routes;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::model::{Config, Name};
+use super::problems::{Findings, Place};
+use super::reading::{Entry, Named, Setting};
+use super::schema;
+use super::values::FilePath;
+
+/// What resolving needs to know and what it has found.
+pub(super) struct Context<'c> {
+    /// Where relative paths begin.
+    pub(super) directory: &'c Path,
+    pub(super) findings: Findings,
+}
+
+impl Context<'_> {
+    fn absolute(&self, path: &str) -> PathBuf {
+        self.directory.join(path)
+    }
+
+    /// The path of a file that must be given.
+    fn file(&mut self, path: Setting<FilePath>, key: &str, holder: &Place) -> Option<PathBuf> {
+        let FilePath(path) = path.require(key, holder, &mut self.findings)?;
+        Some(self.absolute(&path))
+    }
+}
+
+/// Resolves a file; `None`, or findings in the context, where something is wrong.
+pub(super) fn file(file: schema::File, context: &mut Context<'_>) -> Option<Config> {
+    addresses::check(&file, context);
+    let listeners = required(file.listeners, "listeners", context);
+    let routes = required(file.routes, "routes", context);
+    let pools = file.pools.or_default();
+    let defaults = file.defaults.or_default();
+    let scope = routes::Scope {
+        listeners: names(listeners.as_ref()),
+        pools: names(Some(&pools)),
+        origins: origins::resolve(defaults.origins, context),
+        timeouts: defaults.timeouts.or_default(),
+    };
+
+    let listeners =
+        listeners.map(|raw| each(raw, |place, raw| listeners::one(place, raw, context)));
+    let routes = routes.map(|raw| routes::all(raw, &scope, context));
+    let pools = each(pools, |place, raw| pools::one(place, raw, context));
+    Some(Config {
+        admin: process::admin(file.admin.or_default(), context),
+        log: process::log(file.log.or_default()),
+        runtime: process::runtime(file.runtime.or_default()),
+        drain: process::drain(file.drain.or_default(), context),
+        listeners: listeners?,
+        routes: routes?,
+        pools,
+    })
+}
+
+/// The names that others may mention, in the order of the file.
+fn names<T>(named: Option<&Named<T>>) -> Vec<Name> {
+    named
+        .into_iter()
+        .flat_map(|named| &named.0)
+        .map(|entry| Name::clone(&entry.name))
+        .collect()
+}
+
+/// A map of names that must be given and must not be empty.
+fn required<T>(
+    setting: Setting<Named<T>>,
+    key: &str,
+    context: &mut Context<'_>,
+) -> Option<Named<T>> {
+    let place = setting
+        .given()
+        .map(|placed| placed.place.clone())
+        .unwrap_or_default();
+    let named = setting.require(key, &place, &mut context.findings)?;
+    if named.0.is_empty() {
+        context.findings.add(&place, "must name at least one");
+    }
+    Some(named)
+}
+
+/// Resolves everything that has a name; what is wrong is left out.
+fn each<T, R>(
+    named: Named<T>,
+    mut resolve: impl FnMut(&Place, T) -> Option<R>,
+) -> BTreeMap<Name, R> {
+    let resolved = named
+        .0
+        .into_iter()
+        .filter_map(|Entry { name, place, value }| {
+            let resolved = resolve(&place, value?)?;
+            Some((name, resolved))
+        });
+    resolved.collect()
+}

@@ -1,0 +1,117 @@
+//! Settings of the process as a whole.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time;
+
+use tracing::Level;
+
+use super::{Context, addresses};
+use crate::config::model::{AccessLog, Address, Admin, Drain, Log, LogFormat, Runtime};
+use crate::config::problems::{Findings, Place};
+use crate::config::reading::Setting;
+use crate::config::schema;
+use crate::config::values::{Duration, OneOf, Text, Whole};
+
+/// Where the admin side listens by default: never on a public address unless asked for.
+pub(super) const ADMIN_ADDRESS: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9901);
+
+pub(super) fn admin(raw: schema::Admin, context: &Context<'_>) -> Admin {
+    let address = raw
+        .address
+        .value()
+        .map(|address| addresses::absolute(address, context));
+    Admin {
+        address: address.unwrap_or(Address::Tcp(ADMIN_ADDRESS)),
+    }
+}
+
+pub(super) fn log(raw: schema::Log) -> Log {
+    let access = raw.access.or_default();
+    Log {
+        format: raw.format.or(OneOf(LogFormat::Json)).0,
+        level: raw.level.or(OneOf(Level::INFO)).0,
+        access: AccessLog {
+            open: access.open.or(true),
+            close: access.close.or(true),
+            redact_query: access.redact_query.or(true),
+        },
+    }
+}
+
+pub(super) fn runtime(raw: schema::Runtime) -> Runtime {
+    Runtime {
+        workers: raw.workers.or_default().0,
+    }
+}
+
+pub(super) fn drain(raw: schema::Drain, context: &mut Context<'_>) -> Drain {
+    let findings = &mut context.findings;
+    let places = [raw.window.place(), raw.deadline.place(), raw.grace.place()];
+    let place = places.into_iter().flatten().next().cloned();
+    let drain = Drain {
+        close_code: close_code(&raw.close_code, findings),
+        reason: reason(raw.reason, findings),
+        grace: seconds(raw.grace, 0),
+        window: seconds(raw.window, 30),
+        deadline: seconds(raw.deadline, 60),
+    };
+    if let Some(place) = place
+        && drain.grace + drain.window > drain.deadline
+    {
+        findings.add(
+            &place,
+            format!(
+                "`grace` ({:?}) and `window` ({:?}) together are longer than `deadline` ({:?}), \
+                 when whatever is left is cut",
+                drain.grace, drain.window, drain.deadline
+            ),
+        );
+    }
+    drain
+}
+
+fn seconds(setting: Setting<Duration>, default: u64) -> time::Duration {
+    setting.or(Duration(time::Duration::from_secs(default))).0
+}
+
+fn close_code(setting: &Setting<Whole<1000, 4999>>, findings: &mut Findings) -> u16 {
+    const SERVICE_RESTART: u16 = 1012;
+    let Some(placed) = setting.given() else {
+        return SERVICE_RESTART;
+    };
+    let code = u16::try_from(placed.value.number()).unwrap_or(SERVICE_RESTART);
+    if !is_sent_by_servers(code) {
+        findings.add(
+            &placed.place,
+            format!("the code {code} is never sent by a server; 1012, 1001 or 4000 to 4999 are"),
+        );
+    }
+    code
+}
+
+/// RFC 6455 section 7.4 and the registry of IANA: 1004 to 1006 and 1015 never go on the wire, 1010
+/// is the client's, 1016 to 2999 mean nothing.
+fn is_sent_by_servers(code: u16) -> bool {
+    matches!(code, 1000..=1003 | 1007..=1009 | 1011..=1014 | 3000..=4999)
+}
+
+fn reason(setting: Setting<Text>, findings: &mut Findings) -> String {
+    /// RFC 6455 section 5.5: 125 bytes of a control frame, two of them the code.
+    const LONGEST: usize = 123;
+    let Setting::Given(placed) = setting else {
+        return "service restart".to_owned();
+    };
+    let Text(reason) = placed.value;
+    if reason.len() > LONGEST {
+        too_long(&placed.place, reason.len(), LONGEST, findings);
+    }
+    reason
+}
+
+fn too_long(place: &Place, bytes: usize, longest: usize, findings: &mut Findings) {
+    findings.add(
+        place,
+        format!("has {bytes} bytes; a Close frame has room for {longest}"),
+    );
+}

@@ -1,0 +1,218 @@
+//! Routes: which requests they take, what answers, and what they inherit.
+
+use std::collections::BTreeMap;
+use std::mem;
+use std::time::Duration;
+
+use http::StatusCode;
+
+use super::matches::Matches;
+use super::{Context, origins};
+use crate::config::host::HostPattern;
+use crate::config::model::{
+    FixedAnswer, Name, PoolTarget, Route, RouteMatch, SessionTimeouts, Target,
+};
+use crate::config::origin::Origins;
+use crate::config::problems::{Complaint, Findings, Place};
+use crate::config::reading::{Entry, Named, Placed, Setting};
+use crate::config::schema;
+use crate::config::tree::quote;
+use crate::config::values::{PathText, Text, Timeout, Whole};
+
+/// What routes refer to and what they inherit, key by key.
+pub(super) struct Scope {
+    pub(super) listeners: Vec<Name>,
+    pub(super) pools: Vec<Name>,
+    pub(super) origins: Setting<Origins>,
+    pub(super) timeouts: schema::SessionTimeouts,
+}
+
+pub(super) fn all(
+    named: Named<schema::Route>,
+    scope: &Scope,
+    context: &mut Context<'_>,
+) -> BTreeMap<Name, Route> {
+    let mut matches = Matches::default();
+    let mut routes = BTreeMap::new();
+    for Entry { name, place, value } in named.0 {
+        let Some(mut raw) = value else { continue };
+        let matcher = matcher(mem::take(&mut raw.r#match), scope, &mut context.findings);
+        if let Some(matcher) = &matcher {
+            matches.add(&name, matcher, &place, context);
+        }
+        let target = target(&place, raw, scope, context);
+        if let (Some(matcher), Some(target)) = (matcher, target) {
+            routes.insert(name, Route { matcher, target });
+        }
+    }
+    routes
+}
+
+/// `None` where a part is wrong: what is left of it must not be taken for all of it.
+fn matcher(
+    setting: Setting<schema::RouteMatch>,
+    scope: &Scope,
+    findings: &mut Findings,
+) -> Option<RouteMatch> {
+    if matches!(setting, Setting::Invalid) {
+        return None;
+    }
+    let raw = setting.or_default();
+    let exact = raw.exact.or(false);
+    let hosts = raw.hosts.sound(Vec::new)?;
+    let path = path(raw.path, exact, findings);
+    let listeners = listeners(raw.listeners, scope, findings);
+    Some(RouteMatch {
+        hosts: hosts
+            .into_iter()
+            .map(|placed| placed.value.0)
+            .collect::<Vec<HostPattern>>(),
+        path: path?,
+        exact,
+        listeners: listeners?,
+    })
+}
+
+fn path(setting: Setting<PathText>, exact: bool, findings: &mut Findings) -> Option<String> {
+    let Some(Placed {
+        value: PathText(path),
+        place,
+    }) = setting.given().cloned()
+    else {
+        return setting
+            .sound(|| PathText("/".to_owned()))
+            .map(|path| path.0);
+    };
+    if !exact && path.len() > 1 && path.ends_with('/') {
+        let shorter = path.trim_end_matches('/');
+        findings.add(
+            &place,
+            format!(
+                "a prefix ends before the slash, as it reaches to the next segment anyway: \
+                 write {}, or `exact: true` for this path alone",
+                quote(shorter)
+            ),
+        );
+    }
+    Some(path)
+}
+
+fn listeners(
+    setting: Setting<Vec<Placed<Text>>>,
+    scope: &Scope,
+    findings: &mut Findings,
+) -> Option<Vec<Name>> {
+    let mut names: Vec<Name> = Vec::new();
+    for placed in setting.sound(Vec::new)? {
+        let name = known("listener", &placed, &scope.listeners, findings)?;
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    Some(names)
+}
+
+/// The name that a text mentions, noting a problem where nothing has it.
+fn known(
+    what: &str,
+    mentioned: &Placed<Text>,
+    names: &[Name],
+    findings: &mut Findings,
+) -> Option<Name> {
+    let Text(text) = &mentioned.value;
+    if let Some(name) = names.iter().find(|name| &***name == text) {
+        return Some(Name::clone(name));
+    }
+    let candidates = names.iter().map(|name| &**name);
+    findings.add(
+        &mentioned.place,
+        Complaint::unknown(&format!("no {what} is named"), text, candidates),
+    );
+    None
+}
+
+fn target(
+    place: &Place,
+    raw: schema::Route,
+    scope: &Scope,
+    context: &mut Context<'_>,
+) -> Option<Target> {
+    match (&raw.pool, &raw.respond) {
+        (Setting::Absent, Setting::Absent) => {
+            context
+                .findings
+                .add(place, "says what answers by one of `pool` and `respond`");
+            None
+        }
+        (Setting::Absent, _) => {
+            refuse_session_keys(&raw, &mut context.findings);
+            let respond = raw.respond.placed()?;
+            fixed_answer(&respond.place, respond.value, &mut context.findings).map(Target::Respond)
+        }
+        (_, Setting::Absent) => pool_target(place, raw, scope, context).map(Target::Pool),
+        (_, _) => {
+            context
+                .findings
+                .add(place, "has both `pool` and `respond`: only one can answer");
+            None
+        }
+    }
+}
+
+/// Notes keys that mean nothing where no session is opened.
+fn refuse_session_keys(raw: &schema::Route, findings: &mut Findings) {
+    for place in [raw.origins.place(), raw.timeouts.place()]
+        .into_iter()
+        .flatten()
+    {
+        findings.add(place, "has no effect on a route that answers by `respond`");
+    }
+}
+
+fn fixed_answer(
+    place: &Place,
+    raw: schema::FixedAnswer,
+    findings: &mut Findings,
+) -> Option<FixedAnswer> {
+    let status: Whole<200, 599> = raw.status.require("status", place, findings)?;
+    let status = u16::try_from(status.number()).ok()?;
+    Some(FixedAnswer {
+        status: StatusCode::from_u16(status).ok()?,
+        body: raw.body.or_default().0,
+    })
+}
+
+fn pool_target(
+    place: &Place,
+    raw: schema::Route,
+    scope: &Scope,
+    context: &mut Context<'_>,
+) -> Option<PoolTarget> {
+    let pool = raw.pool.placed();
+    let pool = pool.and_then(|name| known("pool", &name, &scope.pools, &mut context.findings));
+    let origins = origins::resolve(raw.origins, context).or_inherit(&scope.origins);
+    if matches!(origins, Setting::Absent) {
+        origins::missing(place, context);
+    }
+    let timeouts = timeouts(raw.timeouts.or_default(), &scope.timeouts);
+    Some(PoolTarget {
+        pool: pool?,
+        origins: origins.value()?,
+        timeouts,
+    })
+}
+
+fn timeouts(own: schema::SessionTimeouts, inherited: &schema::SessionTimeouts) -> SessionTimeouts {
+    SessionTimeouts {
+        connect: seconds(own.connect, &inherited.connect, 3),
+        handshake: seconds(own.handshake, &inherited.handshake, 10),
+        close: seconds(own.close, &inherited.close, 5),
+        half_close: seconds(own.half_close, &inherited.half_close, 10),
+    }
+}
+
+fn seconds(own: Setting<Timeout>, inherited: &Setting<Timeout>, default: u64) -> Duration {
+    own.or_inherit(inherited)
+        .or(Timeout(Duration::from_secs(default)))
+        .0
+}

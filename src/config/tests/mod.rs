@@ -1,0 +1,3 @@
+//! The room as a whole: texts in, configurations or problems out.
+
+mod files;

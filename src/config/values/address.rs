@@ -1,0 +1,42 @@
+//! Places to listen at: `127.0.0.1:8080`, `[::]:8443`, `unix:/run/wsgate.sock`.
+
+use std::net::SocketAddr;
+
+use super::text_schema;
+use crate::config::problems::Complaint;
+use crate::config::reading::FromScalar;
+use crate::config::tree::{Scalar, quote};
+
+/// A place to listen at; the path of a unix socket is still as written.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(in crate::config) enum ListenAddress {
+    Tcp(SocketAddr),
+    Unix(String),
+}
+
+text_schema!(ListenAddress, "An address and a port, or unix: and a path");
+
+impl FromScalar for ListenAddress {
+    const WANTED: &'static str = "an address such as `127.0.0.1:8080`";
+
+    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
+        scalar
+            .as_text()
+            .map(|text| parse(text).map_err(Complaint::from))
+    }
+}
+
+fn parse(text: &str) -> Result<ListenAddress, String> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        let is_sound = !path.is_empty() && !path.contains('\0');
+        let sound = is_sound.then(|| ListenAddress::Unix(path.to_owned()));
+        return sound.ok_or_else(|| "`unix:` must be followed by a path".to_owned());
+    }
+    text.parse().map(ListenAddress::Tcp).map_err(|_| {
+        format!(
+            "{} is no address to listen at: write an address (no name) and a port, such as \
+             `127.0.0.1:8080`, `[::]:8443` for every address, or `unix:/path`",
+            quote(text)
+        )
+    })
+}

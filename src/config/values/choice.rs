@@ -1,0 +1,116 @@
+//! One word of a few.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use tracing::Level;
+
+use crate::config::model::{LogFormat, Strategy, TlsVersion};
+use crate::config::problems::Complaint;
+use crate::config::reading::FromScalar;
+use crate::config::tree::{Kind, Scalar};
+
+/// What is chosen by a word.
+pub(in crate::config) trait Choice: Copy + 'static {
+    /// Every word and what it stands for.
+    const WORDS: &'static [(&'static str, Self)];
+}
+
+/// One of the words of a choice.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::config) struct OneOf<T>(pub(in crate::config) T);
+
+impl<T: Choice> FromScalar for OneOf<T> {
+    const WANTED: &'static str = "a word";
+
+    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
+        let found = T::WORDS.iter().find(|(word, _)| *word == scalar.text);
+        let words = || T::WORDS.iter().map(|(word, _)| *word);
+        match (found, scalar.as_text()) {
+            (Some((_, value)), Some(_)) => Some(Ok(Self(*value))),
+            (Some((word, _)), None) => Some(Err(format!(
+                "must stand in quotes, as YAML takes it for a number: \"{word}\""
+            )
+            .into())),
+            (None, _) if scalar.kind == Kind::Null => None,
+            (None, _) => {
+                let what = format!("must be {}, not", list(words()));
+                Some(Err(Complaint::unknown(&what, &scalar.text, words())))
+            }
+        }
+    }
+}
+
+/// Words in a sentence: `a`, `b` or `c`.
+fn list<'w>(words: impl Iterator<Item = &'w str>) -> String {
+    let words: Vec<String> = words.map(|word| format!("`{word}`")).collect();
+    match words.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("{} or {last}", others.join(", ")),
+        _ => words.concat(),
+    }
+}
+
+impl<T: Choice> JsonSchema for OneOf<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        let words: Vec<_> = T::WORDS.iter().map(|(word, _)| *word).collect();
+        words.join("_or_").into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let words: Vec<_> = T::WORDS.iter().map(|(word, _)| *word).collect();
+        json_schema!({ "enum": words })
+    }
+}
+
+impl Choice for LogFormat {
+    const WORDS: &'static [(&'static str, Self)] = &[("json", Self::Json), ("text", Self::Text)];
+}
+
+impl Choice for Level {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("error", Self::ERROR),
+        ("warn", Self::WARN),
+        ("info", Self::INFO),
+        ("debug", Self::DEBUG),
+        ("trace", Self::TRACE),
+    ];
+}
+
+impl Choice for TlsVersion {
+    const WORDS: &'static [(&'static str, Self)] = &[("1.2", Self::Tls12), ("1.3", Self::Tls13)];
+}
+
+impl Choice for Strategy {
+    const WORDS: &'static [(&'static str, Self)] = &[("round_robin", Self::RoundRobin)];
+}
+
+/// How a listener asks for the client's certificate.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::config) enum ClientAuthMode {
+    None,
+    Request,
+    Require,
+}
+
+impl Choice for ClientAuthMode {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("none", Self::None),
+        ("request", Self::Request),
+        ("require", Self::Require),
+    ];
+}
+
+/// What becomes of a request whose Origin says nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::config) enum Verdict {
+    Deny,
+    Allow,
+}
+
+impl Choice for Verdict {
+    const WORDS: &'static [(&'static str, Self)] = &[("deny", Self::Deny), ("allow", Self::Allow)];
+}

@@ -1,0 +1,81 @@
+//! Durations: `500ms`, `5s`, `10m`, `2h`.
+
+use std::time;
+
+use super::text_schema;
+use crate::config::problems::Complaint;
+use crate::config::reading::FromScalar;
+use crate::config::tree::{Kind, Scalar, quote};
+
+/// A year; longer spans are mistakes, and deadlines that far away could not be counted.
+const LONGEST: time::Duration = time::Duration::from_secs(365 * 24 * 3600);
+/// The rule as a regular expression.
+const PATTERN: &str = "^[0-9]+(ms|s|m|h)$";
+
+/// A span of time, 0 included.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::config) struct Duration(pub(in crate::config) time::Duration);
+
+text_schema!(Duration, "A duration: 500ms, 5s, 10m, 2h", PATTERN);
+
+impl FromScalar for Duration {
+    const WANTED: &'static str = "a duration such as `5s`";
+
+    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
+        if scalar.kind == Kind::Number {
+            let message = format!(
+                "a duration has a unit: `{}ms`, `{0}s`, `{0}m` or `{0}h`",
+                scalar.text
+            );
+            return Some(Err(message.into()));
+        }
+        scalar
+            .as_text()
+            .map(|text| parse(text).map(Self).map_err(Complaint::from))
+    }
+}
+
+/// A span of time after which something is given up; never 0.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::config) struct Timeout(pub(in crate::config) time::Duration);
+
+text_schema!(Timeout, "A duration above 0: 500ms, 5s, 10m, 2h", PATTERN);
+
+impl FromScalar for Timeout {
+    const WANTED: &'static str = Duration::WANTED;
+
+    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
+        let read = Duration::from_scalar(scalar)?;
+        Some(read.and_then(|Duration(span)| {
+            if span.is_zero() {
+                return Err("must be more than 0".into());
+            }
+            Ok(Self(span))
+        }))
+    }
+}
+
+/// Reads a duration.
+fn parse(text: &str) -> Result<time::Duration, String> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let milliseconds = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => 0,
+    };
+    if number.is_empty() || milliseconds == 0 {
+        return Err(format!(
+            "{} is no duration: write `500ms`, `5s`, `10m` or `2h`",
+            quote(text)
+        ));
+    }
+    let number: Option<u64> = number.parse().ok();
+    number
+        .and_then(|number| number.checked_mul(milliseconds))
+        .map(time::Duration::from_millis)
+        .filter(|span| *span <= LONGEST)
+        .ok_or_else(|| "a duration is at most a year, `8760h`".to_owned())
+}

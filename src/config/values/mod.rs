@@ -1,0 +1,44 @@
+//! Single values as the file writes them, each parsed once into a type that cannot be wrong.
+
+pub(super) mod address;
+pub(super) mod backend;
+pub(super) mod choice;
+pub(super) mod duration;
+pub(super) mod name;
+pub(super) mod number;
+pub(super) mod pattern;
+pub(super) mod size;
+pub(super) mod text;
+
+pub(super) use address::ListenAddress;
+pub(super) use backend::BackendUrl;
+pub(super) use choice::OneOf;
+pub(super) use duration::{Duration, Timeout};
+pub(super) use number::{Whole, Workers};
+pub(super) use pattern::{Host, OriginText, PathText};
+pub(super) use size::Size;
+pub(super) use text::{FilePath, Text};
+
+/// The JSON Schema of a value that is written as text: how it reads, and what is said of it.
+macro_rules! text_schema {
+    ($kind:ty, $about:expr $(, $pattern:expr)?) => {
+        impl schemars::JsonSchema for $kind {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($kind).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({
+                    "type": "string",
+                    "description": $about,
+                    $("pattern": $pattern,)?
+                })
+            }
+        }
+    };
+}
+use text_schema;

@@ -1,0 +1,125 @@
+//! Patterns: hosts, paths and origins.
+
+use super::text_schema;
+use crate::config::host::HostPattern;
+use crate::config::origin::{OriginFault, OriginPattern};
+use crate::config::problems::Complaint;
+use crate::config::reading::FromScalar;
+use crate::config::tree::{Scalar, quote};
+
+/// A pattern for hosts.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(in crate::config) struct Host(pub(in crate::config) HostPattern);
+
+text_schema!(
+    Host,
+    "A host, or *. and a suffix: chat.example.com, *.example.com"
+);
+
+impl FromScalar for Host {
+    const WANTED: &'static str = "a host such as `chat.example.com`";
+
+    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
+        scalar
+            .as_text()
+            .map(|text| parse_host(text).map(Self).map_err(Complaint::from))
+    }
+}
+
+fn parse_host(text: &str) -> Result<HostPattern, String> {
+    if text.contains('/') {
+        return Err(format!(
+            "{} holds a slash: a host has neither scheme nor path",
+            quote(text)
+        ));
+    }
+    if text == "*" {
+        return Err("any host is meant by leaving `hosts` out".to_owned());
+    }
+    if text.contains(':') && !text.ends_with(']') {
+        return Err(format!(
+            "{} has a port: hosts are compared without",
+            quote(text)
+        ));
+    }
+    HostPattern::parse(text).map_err(|fault| fault.to_string())
+}
+
+/// A pattern for origins.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(in crate::config) struct OriginText(pub(in crate::config) OriginPattern);
+
+text_schema!(
+    OriginText,
+    "An origin: scheme, host (or *. and a suffix) and port: https://app.example.com, \
+     https://*.example.com:8443"
+);
+
+impl FromScalar for OriginText {
+    const WANTED: &'static str = "an origin such as `https://app.example.com`";
+
+    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
+        let text = scalar.as_text()?;
+        Some(
+            OriginPattern::parse(text)
+                .map(Self)
+                .map_err(|fault| explain(text, fault)),
+        )
+    }
+}
+
+fn explain(text: &str, fault: OriginFault) -> Complaint {
+    let suggestion = match fault {
+        OriginFault::Path => text.strip_suffix('/').and_then(spelt),
+        OriginFault::Scheme => spelt(&format!("https://{text}")),
+        _ => None,
+    };
+    if text == "*" || text.eq_ignore_ascii_case("any") {
+        return "every origin is allowed by `origins: any`".into();
+    }
+    Complaint {
+        message: format!("{}: {fault}", quote(text)),
+        suggestion,
+    }
+}
+
+/// A text, where it would be a pattern.
+fn spelt(text: &str) -> Option<String> {
+    OriginPattern::parse(text)
+        .ok()
+        .map(|pattern| pattern.to_string())
+}
+
+/// The path of a route, as written.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(in crate::config) struct PathText(pub(in crate::config) String);
+
+text_schema!(PathText, "A path, beginning with a slash", "^/[^?#]*$");
+
+impl FromScalar for PathText {
+    const WANTED: &'static str = "a path such as `/chat`";
+
+    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
+        scalar
+            .as_text()
+            .map(|text| parse_path(text).map_err(Complaint::from))
+    }
+}
+
+fn parse_path(text: &str) -> Result<PathText, String> {
+    if !text.starts_with('/') {
+        return Err(format!("{} must begin with a slash", quote(text)));
+    }
+    if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(
+            "a path is visible ASCII: write other characters as `%` and two digits".to_owned(),
+        );
+    }
+    if text.contains(['?', '#']) {
+        return Err("a path ends before the query".to_owned());
+    }
+    if text.contains("//") || text.split('/').any(|segment| matches!(segment, "." | "..")) {
+        return Err("a path holds no empty segment and no `.` or `..`".to_owned());
+    }
+    Ok(PathText(text.to_owned()))
+}

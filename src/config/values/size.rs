@@ -1,0 +1,51 @@
+//! Sizes: `512B`, `64KiB`, `1MiB`.
+
+use super::text_schema;
+use crate::config::problems::Complaint;
+use crate::config::reading::FromScalar;
+use crate::config::tree::{Kind, Scalar, quote};
+
+/// A number of bytes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(in crate::config) struct Size(pub(in crate::config) usize);
+
+text_schema!(Size, "A size: 512B, 64KiB, 1MiB", "^[0-9]+(B|KiB|MiB|GiB)$");
+
+impl FromScalar for Size {
+    const WANTED: &'static str = "a size such as `64KiB`";
+
+    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
+        if scalar.kind == Kind::Number {
+            let message = format!(
+                "a size has a unit: `{}B`, `{0}KiB` or `{0}MiB`",
+                scalar.text
+            );
+            return Some(Err(message.into()));
+        }
+        scalar
+            .as_text()
+            .map(|text| parse(text).map(Self).map_err(Complaint::from))
+    }
+}
+
+fn parse(text: &str) -> Result<usize, String> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let bytes: usize = match unit {
+        "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => 0,
+    };
+    if number.is_empty() || bytes == 0 {
+        return Err(format!(
+            "{} is no size: write `512B`, `64KiB` or `1MiB`",
+            quote(text)
+        ));
+    }
+    let number: Option<usize> = number.parse().ok();
+    number
+        .and_then(|number| number.checked_mul(bytes))
+        .ok_or_else(|| format!("{} is too large", quote(text)))
+}

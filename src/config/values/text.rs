@@ -1,0 +1,57 @@
+//! Plain text, truth values, paths of files.
+
+use super::text_schema;
+use crate::config::problems::Complaint;
+use crate::config::reading::FromScalar;
+use crate::config::tree::{Kind, Scalar};
+
+/// Any text.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub(in crate::config) struct Text(pub(in crate::config) String);
+
+text_schema!(Text, "Text");
+
+impl FromScalar for Text {
+    const WANTED: &'static str = "text";
+
+    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
+        match scalar.kind {
+            Kind::Text | Kind::Expanded => Some(Ok(Self(scalar.text.clone()))),
+            Kind::Number | Kind::Boolean => Some(Err(format!(
+                "must be text; write it in quotes: \"{}\"",
+                scalar.text
+            )
+            .into())),
+            Kind::Null => None,
+        }
+    }
+}
+
+/// The path of a file, relative to the directory of the configuration.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(in crate::config) struct FilePath(pub(in crate::config) String);
+
+text_schema!(
+    FilePath,
+    "The path of a file, relative to the directory of this one"
+);
+
+impl FromScalar for FilePath {
+    const WANTED: &'static str = "the path of a file";
+
+    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
+        let path = scalar.as_text()?;
+        if path.is_empty() || path.contains('\0') {
+            return Some(Err("the path is empty or holds a zero byte".into()));
+        }
+        Some(Ok(Self(path.to_owned())))
+    }
+}
+
+impl FromScalar for bool {
+    const WANTED: &'static str = "`true` or `false`";
+
+    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
+        scalar.as_boolean().map(Ok)
+    }
+}

@@ -1,0 +1,273 @@
+//! YAML text to a tree, and from a node back to its line and column.
+//!
+//! The only user of serde_yaml. That library gives no places for values, but an error raised while
+//! a node is visited carries the place of that node. So [`locate`] walks the text once more and
+//! raises an error at the wanted node: a cost that only files with problems pay.
+
+use std::fmt;
+
+use serde::de::{DeserializeSeed, EnumAccess, Error, MapAccess, SeqAccess, Visitor};
+use serde_yaml::Deserializer;
+
+use super::problems::Position;
+use super::tree::{Kind, Node, NodeId, Pair, Scalar, Value};
+
+/// Values and keys of one file, those that aliases repeat included.
+const MAX_NODES: usize = 200_000;
+/// Bytes of all values and keys of one file, those that aliases repeat included.
+const MAX_TEXT: usize = 4 << 20;
+/// Maps and lists within each other.
+const MAX_DEPTH: usize = 32;
+
+/// Why a text is no configuration at all.
+#[derive(Debug)]
+pub(super) struct Fault {
+    pub(super) position: Option<Position>,
+    pub(super) message: String,
+}
+
+/// Reads the one document of a text; an empty text is a null node.
+pub(super) fn parse(text: &str) -> Result<Node, Fault> {
+    let mut walk = Walk::default();
+    let mut documents = Deserializer::from_str(text);
+    let first = documents
+        .next()
+        .ok_or_else(|| Fault::new("the file is empty"))?;
+    let root = NodeSeed(&mut walk)
+        .deserialize(first)
+        .map_err(|error| Fault::explain(&error, walk.complaint.as_deref(), text))?;
+    match documents.next() {
+        None => Ok(root),
+        Some(second) => Err(second_document(second)),
+    }
+}
+
+/// The place of a node or key of a text that [`parse`] has read.
+pub(super) fn locate(text: &str, id: NodeId) -> Option<Position> {
+    let mut walk = Walk {
+        wanted: Some(id),
+        ..Walk::default()
+    };
+    let document = Deserializer::from_str(text).next()?;
+    let error = NodeSeed(&mut walk).deserialize(document).err()?;
+    Position::of(&error)
+}
+
+fn second_document(document: Deserializer<'_>) -> Fault {
+    let mut walk = Walk {
+        wanted: Some(0),
+        ..Walk::default()
+    };
+    let error = NodeSeed(&mut walk).deserialize(document).err();
+    Fault {
+        position: error.as_ref().and_then(Position::of),
+        message: "a second document begins: a configuration is one document".to_owned(),
+    }
+}
+
+impl Position {
+    fn of(error: &serde_yaml::Error) -> Option<Self> {
+        error.location().map(|found| Self {
+            line: found.line(),
+            column: found.column(),
+        })
+    }
+}
+
+impl Fault {
+    fn new(message: &str) -> Self {
+        Self {
+            position: None,
+            message: message.to_owned(),
+        }
+    }
+
+    fn explain(error: &serde_yaml::Error, complaint: Option<&str>, text: &str) -> Self {
+        let position = Position::of(error);
+        let message = match (complaint, position) {
+            (Some(complaint), _) => complaint.to_owned(),
+            (None, Some(position)) if stands_at_tab(text, position) => {
+                "a tab stands here: YAML is indented with spaces only".to_owned()
+            }
+            (None, Some(Position { line, column })) => {
+                let place = format!(" at line {line} column {column}");
+                format!("this is no YAML: {}", error.to_string().replace(&place, ""))
+            }
+            (None, None) => format!("this is no YAML: {error}"),
+        };
+        Self { position, message }
+    }
+}
+
+fn stands_at_tab(text: &str, position: Position) -> bool {
+    let line = text
+        .lines()
+        .nth(position.line.saturating_sub(1))
+        .unwrap_or_default();
+    let indentation = &line[..line.len() - line.trim_start().len()];
+    line.chars().nth(position.column.saturating_sub(1)) == Some('\t') || indentation.contains('\t')
+}
+
+/// The state of one walk over a document.
+#[derive(Default)]
+struct Walk {
+    next: NodeId,
+    text: usize,
+    depth: usize,
+    /// The node at which an error is raised, so that the error carries its place.
+    wanted: Option<NodeId>,
+    /// What is wrong with the document, in our words.
+    complaint: Option<String>,
+}
+
+impl Walk {
+    /// Counts one node or key and gives it its number.
+    fn count<E: Error>(&mut self, text: &str) -> Result<NodeId, E> {
+        let id = self.next;
+        if self.wanted == Some(id) {
+            return Err(E::custom("here"));
+        }
+        self.next += 1;
+        self.text += text.len();
+        if self.next > MAX_NODES || self.text > MAX_TEXT {
+            return Err(
+                self.complain("the file holds too many values, counting what aliases repeat")
+            );
+        }
+        Ok(id)
+    }
+
+    fn enter<E: Error>(&mut self) -> Result<NodeId, E> {
+        let id = self.count("")?;
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err(self.complain("maps and lists stand too deep within each other"));
+        }
+        Ok(id)
+    }
+
+    fn complain<E: Error>(&mut self, message: &str) -> E {
+        self.complaint = Some(message.to_owned());
+        E::custom(message)
+    }
+}
+
+struct NodeSeed<'w>(&'w mut Walk);
+
+impl NodeSeed<'_> {
+    fn scalar<E: Error>(self, kind: Kind, text: impl Into<String>) -> Result<Node, E> {
+        let scalar = Scalar::new(kind, text);
+        Ok(Node {
+            id: self.0.count(&scalar.text)?,
+            value: Value::Scalar(scalar),
+        })
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for NodeSeed<'_> {
+    type Value = Node;
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, from: D) -> Result<Node, D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for NodeSeed<'_> {
+    type Value = Node;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a value")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Node, E> {
+        self.scalar(Kind::Null, "")
+    }
+
+    fn visit_none<E: Error>(self) -> Result<Node, E> {
+        self.scalar(Kind::Null, "")
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Node, E> {
+        self.scalar(Kind::Boolean, value.to_string())
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Node, E> {
+        self.scalar(Kind::Number, value.to_string())
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Node, E> {
+        self.scalar(Kind::Number, value.to_string())
+    }
+
+    fn visit_i128<E: Error>(self, value: i128) -> Result<Node, E> {
+        self.scalar(Kind::Number, value.to_string())
+    }
+
+    fn visit_u128<E: Error>(self, value: u128) -> Result<Node, E> {
+        self.scalar(Kind::Number, value.to_string())
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Node, E> {
+        self.scalar(Kind::Number, value.to_string())
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<Node, E> {
+        self.scalar(Kind::Text, value)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Node, A::Error> {
+        let walk = self.0;
+        let id = walk.enter()?;
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element_seed(NodeSeed(walk))? {
+            list.push(item);
+        }
+        walk.depth -= 1;
+        Ok(Node {
+            id,
+            value: Value::List(list),
+        })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Node, A::Error> {
+        let walk = self.0;
+        let id = walk.enter()?;
+        let mut map = Vec::new();
+        while let Some((key_id, key)) = entries.next_key_seed(KeySeed(walk))? {
+            let value = entries.next_value_seed(NodeSeed(walk))?;
+            map.push(Pair { key, key_id, value });
+        }
+        walk.depth -= 1;
+        Ok(Node {
+            id,
+            value: Value::Map(map),
+        })
+    }
+
+    fn visit_enum<A: EnumAccess<'de>>(self, _: A) -> Result<Node, A::Error> {
+        Err(self.0.complain("tags such as `!name` have no meaning here"))
+    }
+}
+
+struct KeySeed<'w>(&'w mut Walk);
+
+impl<'de> DeserializeSeed<'de> for KeySeed<'_> {
+    type Value = (NodeId, String);
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
+        // Not `any`: a key is taken as it is written, `8443` and `true` are names like others.
+        from.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for KeySeed<'_> {
+    type Value = (NodeId, String);
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a key that is text")
+    }
+
+    fn visit_str<E: Error>(self, key: &str) -> Result<Self::Value, E> {
+        Ok((self.0.count(key)?, key.to_owned()))
+    }
+}
