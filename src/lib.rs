@@ -1,5 +1,6 @@
 //! wsgate, a reverse proxy and WebSocket gateway with load balancing.
 
+pub mod admission;
 pub mod config;
 pub mod route;
 pub mod session;
