@@ -1,0 +1,76 @@
+//! The rules of the house as tests: what ARCHITECTURE.md and the style promise, checked in the sources.
+//!
+//! Every rule is a function from sources to findings. It is tried on samples that break it, in its own
+//! file, and then on the repository, here.
+
+mod arrows;
+mod borders;
+mod documents;
+mod form;
+mod lexer;
+mod names;
+mod secrets;
+mod sources;
+
+use sources::{Source, documents_of, repository, rust_sources};
+
+/// A broken rule: where, and what to do about it.
+type Finding = String;
+
+fn expect_none(findings: &[Finding]) {
+    assert!(findings.is_empty(), "\n{}\n", findings.join("\n"));
+}
+
+fn architecture() -> String {
+    std::fs::read_to_string(repository().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md is there")
+}
+
+fn check_each(sources: &[Source], rule: impl Fn(&Source) -> Vec<Finding>) {
+    let findings: Vec<_> = sources.iter().flat_map(rule).collect();
+    expect_none(&findings);
+}
+
+#[test]
+fn imports_point_down() {
+    let layers = arrows::Layers::read(&architecture()).expect("the table of rooms");
+    check_each(&rust_sources(&["src"]), |source| {
+        arrows::check(source, &layers)
+    });
+}
+
+#[test]
+fn libraries_stay_in_their_rooms() {
+    let borders = borders::read(&architecture()).expect("the table of libraries");
+    check_each(&rust_sources(&["src"]), |source| {
+        borders::check(source, &borders)
+    });
+}
+
+#[test]
+fn files_are_short_and_say_what_they_hold() {
+    check_each(
+        &rust_sources(&["src", "tests", "benches", "fuzz"]),
+        form::check,
+    );
+}
+
+#[test]
+fn names_say_what_things_are() {
+    check_each(
+        &rust_sources(&["src", "tests", "benches", "fuzz"]),
+        names::check,
+    );
+}
+
+#[test]
+fn links_in_documents_lead_somewhere() {
+    let exists = |path: &std::path::Path| repository().join(path).exists();
+    check_each(&documents_of(), |document| {
+        documents::check(document, exists)
+    });
+}
+
+#[test]
+fn no_private_key_is_committed() {
+    check_each(&sources::tracked(), secrets::check);
+}
