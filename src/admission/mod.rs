@@ -1,6 +1,64 @@
 //! May this client come in now? The checks between routing and the first backend, cheap ones first.
 //!
-//! A check answers with a [`Rejection`](crate::session::Rejection), or lets the request pass. It sends
-//! nothing and counts nothing.
+//! A check answers with a [`Rejection`], or lets the request pass. It sends nothing and counts nothing.
 
 pub mod origin;
+
+use std::sync::Arc;
+
+use crate::occupancy::{Occupancy, Slot};
+use crate::session::Rejection;
+
+/// The bounds on sessions of the whole gateway.
+#[derive(Debug)]
+pub struct Admission {
+    sessions: Arc<Occupancy>,
+    max_sessions: usize,
+}
+
+impl Admission {
+    /// Lets at most `max_sessions` be open at once.
+    #[must_use]
+    pub fn new(max_sessions: usize) -> Self {
+        Self { sessions: Arc::default(), max_sessions }
+    }
+
+    /// Sessions open now, those that are being opened included.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        self.sessions.taken()
+    }
+
+    /// Takes room for one session.
+    ///
+    /// # Errors
+    /// [`Rejection::GatewayFull`].
+    pub fn enter(&self) -> Result<Permit, Rejection> {
+        let slot = self.sessions.take();
+        // Taken first, so that two who come at once cannot both have the last place.
+        if self.sessions.taken() > self.max_sessions {
+            return Err(Rejection::GatewayFull);
+        }
+        Ok(Permit { _slot: slot })
+    }
+}
+
+/// The room that one session takes; given back on Drop.
+#[derive(Debug)]
+pub struct Permit {
+    _slot: Slot,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_one_too_many_and_takes_the_next_when_one_has_left() {
+        let admission = Admission::new(1);
+        let permit = admission.enter().unwrap();
+        assert_eq!(admission.enter().unwrap_err(), Rejection::GatewayFull);
+        drop(permit);
+        assert!(admission.enter().is_ok());
+    }
+}
