@@ -2,6 +2,9 @@
 //!
 //! Payloads are skipped by count. Only what a relay may have to hold back is kept: the bytes of an
 //! unfinished header (at most 14) and of an unfinished control frame (at most 131).
+//!
+//! The path of a data frame is marked to be inlined into the relay and the rest as cold: together
+//! that halves the cost of a frame (`benches/frame_tracker.rs`).
 
 mod event;
 mod held;
@@ -77,6 +80,7 @@ impl FrameTracker {
     ///
     /// The caller goes on with what the step did not consume, even if that is nothing, until the
     /// event is [`Event::NeedMore`] or [`Event::Violation`].
+    #[inline]
     pub fn step(&mut self, input: &[u8]) -> Step {
         match &mut self.place {
             Place::Header => self.step_header(input),
@@ -123,6 +127,7 @@ impl FrameTracker {
         self.message_length
     }
 
+    #[inline]
     fn step_header(&mut self, input: &[u8]) -> Step {
         let held = self.header.as_bytes().len();
         let read = if held == 0 {
@@ -147,6 +152,7 @@ impl FrameTracker {
     }
 
     /// Begins the frame of `header`, of which `held` bytes came before `input`.
+    #[inline]
     fn begin(&mut self, header: FrameHeader, input: &[u8], held: usize) -> Step {
         if let Err(error) = self.check(&header) {
             return self.lose(error);
@@ -181,6 +187,7 @@ impl FrameTracker {
     }
 
     /// Checks what depends on the sender, the extensions and the frames before.
+    #[inline]
     fn check(&self, header: &FrameHeader) -> Result<(), ProtocolError> {
         if !self.extensions.allow(header.reserved, header.opcode) {
             return Err(ProtocolError::ReservedBits);
@@ -202,6 +209,7 @@ impl FrameTracker {
         }
     }
 
+    #[inline]
     fn step_data(&mut self, frame: DataFrame, input: &[u8]) -> Step {
         let DataFrame {
             remaining,
@@ -241,6 +249,7 @@ impl FrameTracker {
     }
 
     /// Goes on in a control frame after `consumed` bytes; `payload` is there once it is complete.
+    #[cold]
     fn step_control(
         &mut self,
         opcode: Opcode,
@@ -266,6 +275,7 @@ impl FrameTracker {
         }
     }
 
+    #[cold]
     fn lose(&mut self, error: ProtocolError) -> Step {
         self.place = Place::Lost(error);
         Step {
