@@ -38,6 +38,7 @@ impl FrameHeader {
     ///
     /// A reserved opcode, a control frame that is fragmented or too long, a length over 63 bits
     /// or not in its shortest form; the one whose byte comes first.
+    #[inline]
     pub fn parse(prefix: &[u8]) -> Result<Option<Self>, ProtocolError> {
         let Some(&first) = prefix.first() else {
             return Ok(None);

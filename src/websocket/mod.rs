@@ -7,19 +7,23 @@
 mod answer;
 mod close;
 mod control;
+mod extensions;
 mod frame;
 mod handshake;
 mod headers;
 mod key;
 mod opcode;
 mod protocol_error;
+mod tracker;
 
 pub use answer::{AnswerError, verify_answer};
 pub use close::{BUCKETS, Close, CloseCode, bucket};
 pub use control::ControlFrame;
+pub use extensions::Extensions;
 pub use frame::{FrameHeader, MAX_CONTROL_PAYLOAD, mask};
 pub use handshake::{Handshake, HandshakeError, VERSION, asks_for_websocket};
 pub use headers::{list_has_token, write_name};
 pub use key::{Key, accept_key};
 pub use opcode::{Opcode, Sender};
 pub use protocol_error::ProtocolError;
+pub use tracker::{ControlPayload, Event, FrameTracker, Step};

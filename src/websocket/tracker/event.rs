@@ -1,0 +1,86 @@
+//! What following a stream tells.
+
+use std::fmt;
+
+use super::super::frame::{FrameHeader, MAX_CONTROL_PAYLOAD};
+use super::super::opcode::Opcode;
+use super::super::protocol_error::ProtocolError;
+
+/// One step over a chunk.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Step {
+    /// How many bytes of the input came before the event.
+    pub consumed: usize,
+    /// What happened after them.
+    pub event: Event,
+}
+
+/// What happened in a stream.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Event {
+    /// The input is used up; the next chunk goes on where it ended.
+    NeedMore,
+    /// A header is complete, and nothing of its payload is consumed yet.
+    Header(FrameHeader),
+    /// A data frame is complete.
+    DataEnd {
+        /// What its message began as: text or binary.
+        opcode: Opcode,
+        /// Whether its message is complete, too.
+        fin: bool,
+        /// The payload bytes of its message so far, as on the wire.
+        message_length: u64,
+    },
+    /// A control frame is complete.
+    Control {
+        /// Close, Ping or Pong.
+        opcode: Opcode,
+        /// Its payload, unmasked; that of a Close is sound.
+        payload: ControlPayload,
+    },
+    /// The sender broke the protocol. Consumes nothing, and every further step says it again.
+    Violation(ProtocolError),
+}
+
+/// The unmasked payload of a control frame, at most 125 bytes.
+#[derive(Clone, Copy)]
+pub struct ControlPayload {
+    bytes: [u8; MAX_CONTROL_PAYLOAD],
+    length: u8,
+}
+
+impl ControlPayload {
+    /// The payload.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.length)]
+    }
+
+    /// A payload of `length` bytes, copied from the beginning of `masked` and unmasked.
+    pub(super) fn unmask(masked: &[u8], length: u8, key: Option<[u8; 4]>) -> Self {
+        let mut payload = Self {
+            bytes: [0; MAX_CONTROL_PAYLOAD],
+            length,
+        };
+        let used = &mut payload.bytes[..usize::from(length)];
+        used.copy_from_slice(&masked[..usize::from(length)]);
+        if let Some(key) = key {
+            super::super::frame::mask(used, key, 0);
+        }
+        payload
+    }
+}
+
+impl PartialEq for ControlPayload {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for ControlPayload {}
+
+impl fmt::Debug for ControlPayload {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "\"{}\"", self.as_bytes().escape_ascii())
+    }
+}
