@@ -1,0 +1,183 @@
+"""What the run needs from outside, installed once: npm and PyPI packages beside this file, programs from Debian.
+
+Each function returns a path, or raises Unavailable with the reason, which becomes that of a skipped case.
+"""
+
+import functools
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+CACHE = HERE / ".cache"
+
+
+class Unavailable(Exception):
+    """A tool is not here and could not be installed."""
+
+
+def once(attempt):
+    """What failed once is not attempted again in this run: a missing network costs its timeouts one time."""
+    outcomes = []
+
+    @functools.wraps(attempt)
+    def remembered():
+        if not outcomes:
+            try:
+                outcomes.append(attempt())
+            except Unavailable as reason:
+                outcomes.append(reason)
+        if isinstance(outcomes[0], Unavailable):
+            raise outcomes[0]
+        return outcomes[0]
+
+    return remembered
+
+
+def bare_python():
+    """This interpreter, without packages."""
+    return sys.executable
+
+
+def bare_node():
+    """Node, without packages."""
+    path = shutil.which("node")
+    if not path:
+        raise Unavailable("node is not installed")
+    return path
+
+
+@once
+def node():
+    """Node, with the packages of package-lock.json installed."""
+    path = bare_node()
+    if not shutil.which("npm"):
+        raise Unavailable("npm is not installed")
+    lock = HERE / "package-lock.json"
+    if not is_stamped("npm", lock) or not (HERE / "node_modules").is_dir():
+        call("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retry-mintimeout=2000", cwd=HERE)
+        stamp("npm", lock)
+    return path
+
+
+@once
+def python():
+    """The interpreter of a virtual environment that has the packages of requirements.txt."""
+    environment, requirements = CACHE / "venv", HERE / "requirements.txt"
+    path = environment / "bin" / "python"
+    if not is_stamped("venv", requirements) or not path.exists():
+        make_environment(environment)
+        call(path, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement", requirements)
+        stamp("venv", requirements)
+    return path
+
+
+def make_environment(environment):
+    shutil.rmtree(environment, ignore_errors=True)
+    try:
+        call(sys.executable, "-m", "venv", environment)
+    except Unavailable:
+        install("python3-venv")
+        shutil.rmtree(environment, ignore_errors=True)
+        call(sys.executable, "-m", "venv", environment)
+
+
+@once
+def chromium():
+    return program("chromium", package="chromium")
+
+
+@once
+def openssl():
+    return program("openssl", package="openssl")
+
+
+@once
+def nginx():
+    return program("nginx", package="nginx-light")
+
+
+@once
+def promtool():
+    """Taken out of Debian's package without installing it: that would start a Prometheus server."""
+    found = shutil.which("promtool")
+    if found:
+        return found
+    unpacked = CACHE / "prometheus"
+    path = unpacked / "usr" / "bin" / "promtool"
+    if not path.exists():
+        downloads = CACHE / "downloads"
+        downloads.mkdir(parents=True, exist_ok=True)
+        update_package_lists()
+        call("apt-get", "download", "--quiet", "prometheus", cwd=downloads)
+        call("dpkg-deb", "--extract", next(downloads.glob("prometheus_*.deb")), unpacked)
+    return path
+
+
+@once
+def systemd_analyze():
+    found = shutil.which("systemd-analyze")
+    if not found:
+        raise Unavailable("systemd-analyze is not installed")
+    return found
+
+
+def program(name, package):
+    found = shutil.which(name)
+    if not found:
+        install(package)
+        found = shutil.which(name)
+    if not found:
+        raise Unavailable(f"the package {package} has no {name}")
+    return found
+
+
+def install(package):
+    update_package_lists()
+    quietly = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    call("apt-get", "install", "--yes", "--quiet", "--no-install-recommends", package, env=quietly)
+
+
+@once
+def update_package_lists():
+    if not shutil.which("apt-get"):
+        raise Unavailable("this is no Debian: there is no apt-get")
+    if os.geteuid() != 0:
+        raise Unavailable("only root may install Debian packages")
+    call("apt-get", "update", "--quiet")
+
+
+def call(*command, **options):
+    """Runs it; its last words where it fails."""
+    words = [str(part) for part in command]
+    try:
+        subprocess.run(words, check=True, capture_output=True, text=True, timeout=600, **options)
+    except subprocess.CalledProcessError as error:
+        raise Unavailable(f"{' '.join(words[:3])} failed: {complaint(error)}") from None
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise Unavailable(f"{' '.join(words[:3])}: {error}") from None
+
+
+def complaint(error):
+    """The first line that npm, pip or apt calls an error."""
+    lines = f"{error.stderr}\n{error.stdout}".splitlines()
+    marked = (line for line in lines if line.lower().startswith(("npm error", "error", "e:")))
+    return next(marked, f"exit code {error.returncode}")
+
+
+def is_stamped(name, source):
+    """Whether `name` was installed from this very content of `source`."""
+    path = CACHE / f"{name}.stamp"
+    return path.exists() and path.read_text(encoding="ascii") == digest(source)
+
+
+def stamp(name, source):
+    CACHE.mkdir(exist_ok=True)
+    (CACHE / f"{name}.stamp").write_text(digest(source), encoding="ascii")
+
+
+def digest(source):
+    return hashlib.sha256(source.read_bytes()).hexdigest()
