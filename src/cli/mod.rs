@@ -4,6 +4,7 @@
 //! and the parts of `demo`) stand in files of their own.
 
 pub mod check;
+pub mod demo;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
