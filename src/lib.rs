@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod admission;
+pub mod cli;
 pub mod config;
 pub mod drain;
 pub mod gateway;

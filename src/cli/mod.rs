@@ -1,0 +1,208 @@
+//! The command line: what may be asked of the program, and how it answers the shell.
+//!
+//! Arguments become a [`Command`] here and nothing is run; the commands that need no gateway (`check`
+//! and the parts of `demo`) stand in files of their own.
+
+pub mod check;
+pub mod demo;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+/// What the program is asked to do.
+#[derive(Clone, PartialEq, Eq, Debug, Subcommand)]
+pub enum Command {
+    /// Run the gateway (the default command)
+    Run(ConfigFile),
+    /// Read a configuration and the files it names, and print every problem
+    Check(ConfigFile),
+    /// Try the gateway out: four echo backends, ws and wss, and a page in the browser
+    Demo(DemoPorts),
+    /// Print the JSON Schema of the configuration, for editors
+    Schema,
+}
+
+/// The file that a command reads.
+#[derive(Clone, PartialEq, Eq, Debug, Args)]
+pub struct ConfigFile {
+    /// The configuration, a YAML file
+    #[arg(long, short, value_name = "FILE")]
+    pub config: PathBuf,
+}
+
+/// Where the demo listens, on the loopback address only; 0 lets the system choose.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Args)]
+pub struct DemoPorts {
+    /// Port for the page; 0 lets the system choose
+    #[arg(long = "page-port", value_name = "PORT", default_value_t = 8000)]
+    pub page: u16,
+    /// Port for ws; 0 lets the system choose
+    #[arg(long = "ws-port", value_name = "PORT", default_value_t = 8080)]
+    pub ws: u16,
+    /// Port for wss; 0 lets the system choose
+    #[arg(long = "wss-port", value_name = "PORT", default_value_t = 8443)]
+    pub wss: u16,
+    /// Port for the admin side; 0 lets the system choose
+    #[arg(long = "admin-port", value_name = "PORT", default_value_t = 9901)]
+    pub admin: u16,
+}
+
+/// How the program ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Exit {
+    /// As asked.
+    Done,
+    /// It failed, or sessions were cut.
+    Failed,
+    /// It was called wrongly.
+    Misused,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        match exit {
+            Exit::Done => Self::from(0),
+            Exit::Failed => Self::from(1),
+            Exit::Misused => Self::from(2),
+        }
+    }
+}
+
+/// Reads the arguments, the name of the program first.
+///
+/// # Errors
+/// How to end at once: after `--help` and `--version`, and after wrong use. What there is to say has
+/// been printed then.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, Exit> {
+    read(arguments).map_err(|error| {
+        let is_answer = matches!(
+            error.kind(),
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+        );
+        // Nobody is left to be told when the terminal is gone.
+        let _ = error.print();
+        if is_answer { Exit::Done } else { Exit::Misused }
+    })
+}
+
+fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, clap::Error> {
+    match Arguments::try_parse_from(arguments)? {
+        Arguments {
+            command: Some(command),
+            ..
+        } => Ok(command),
+        Arguments {
+            run: Some(file), ..
+        } => Ok(Command::Run(file)),
+        Arguments {
+            command: None,
+            run: None,
+        } => {
+            let message = "a command is needed, or --config FILE";
+            Err(Arguments::command().error(ErrorKind::MissingSubcommand, message))
+        }
+    }
+}
+
+/// A reverse proxy and WebSocket gateway with load balancing.
+#[derive(Parser)]
+#[command(name = "wsgate", version, args_conflicts_with_subcommands = true)]
+#[command(arg_required_else_help = true, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 ended as asked, 1 failed, 2 wrong use.\n\
+    Signals of `run`: SIGHUP reads the configuration again, SIGTERM and SIGINT drain.")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: Option<ConfigFile>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_words(line: &str) -> Result<Command, ErrorKind> {
+        read(line.split(' ').map(OsString::from)).map_err(|error| error.kind())
+    }
+
+    fn file(path: &str) -> ConfigFile {
+        ConfigFile {
+            config: path.into(),
+        }
+    }
+
+    #[test]
+    fn the_definitions_agree_with_each_other() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn run_is_the_default_command() {
+        assert_eq!(
+            read_words("wsgate run --config a.yaml"),
+            Ok(Command::Run(file("a.yaml")))
+        );
+        assert_eq!(
+            read_words("wsgate --config a.yaml"),
+            Ok(Command::Run(file("a.yaml")))
+        );
+        assert_eq!(
+            read_words("wsgate -c a.yaml"),
+            Ok(Command::Run(file("a.yaml")))
+        );
+    }
+
+    #[test]
+    fn reads_the_other_commands() {
+        assert_eq!(
+            read_words("wsgate check -c a.yaml"),
+            Ok(Command::Check(file("a.yaml")))
+        );
+        assert_eq!(read_words("wsgate schema"), Ok(Command::Schema));
+        let ports = DemoPorts {
+            page: 8000,
+            ws: 8080,
+            wss: 0,
+            admin: 9901,
+        };
+        assert_eq!(
+            read_words("wsgate demo --wss-port 0"),
+            Ok(Command::Demo(ports))
+        );
+    }
+
+    #[test]
+    fn refuses_what_is_no_command() {
+        assert_eq!(
+            read_words("wsgate run"),
+            Err(ErrorKind::MissingRequiredArgument)
+        );
+        assert_eq!(
+            read_words("wsgate serve"),
+            Err(ErrorKind::InvalidSubcommand)
+        );
+        assert_eq!(read_words("wsgate --config"), Err(ErrorKind::InvalidValue));
+        assert_eq!(
+            read_words("wsgate schema --config a"),
+            Err(ErrorKind::UnknownArgument)
+        );
+        assert_eq!(
+            read_words("wsgate demo --ws-port 65536"),
+            Err(ErrorKind::ValueValidation)
+        );
+        assert!(read_words("wsgate --config a.yaml check").is_err());
+        assert!(read_words("wsgate").is_err());
+    }
+
+    #[test]
+    fn tells_help_from_wrong_use() {
+        let words = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
+        assert_eq!(parse(words("wsgate --version")), Err(Exit::Done));
+        assert_eq!(parse(words("wsgate serve")), Err(Exit::Misused));
+        assert_eq!(parse(words("wsgate")), Err(Exit::Misused));
+    }
+}
