@@ -1,18 +1,172 @@
-//! main
-use std::sync::Arc;
-use wsgate::server::{FileSource, Server, Source, Outcome, forward};
-use wsgate::telemetry::{Telemetry, Logging};
-fn main() -> std::process::ExitCode {
-    let path = std::env::args().last().unwrap();
-    let source = FileSource::new(path.into(), Box::new(|n| std::env::var(n).ok()), wsgate::tls::Tickets::new().unwrap());
-    let loaded = source.load().unwrap();
-    let (telemetry, _g) = Telemetry::start(&loaded.config.log);
-    let logging = Logging::start(&loaded.config.log).unwrap();
-    let rt = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let _ = Arc::clone(&telemetry);
-    rt.block_on(async {
-        let server = Server::start(Box::new(source), loaded, telemetry, Some(logging)).await.unwrap();
-        forward(server.commands()).unwrap();
-        match server.run().await { Outcome::Drained => 0.into(), Outcome::Cut(_) => 1.into() }
+//! The program: arguments, configuration, runtime, exit code.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use wsgate::cli::{self, Command, DemoPorts, Exit, demo};
+use wsgate::config::{self, Address, Config};
+use wsgate::server::{FileSource, Loaded, Outcome, Server, Source, forward};
+use wsgate::telemetry::{Logging, Telemetry};
+use wsgate::tls::{self, Tickets};
+
+/// How long a TLS handshake with the demo may take.
+const DEMO_HANDSHAKE: Duration = Duration::from_secs(10);
+
+fn main() -> ExitCode {
+    let exit = match cli::parse(std::env::args_os()) {
+        Ok(command) => obey(command).unwrap_or_else(|error| {
+            complain(&error);
+            Exit::Failed
+        }),
+        Err(exit) => exit,
+    };
+    exit.into()
+}
+
+fn obey(command: Command) -> anyhow::Result<Exit> {
+    match command {
+        Command::Run(file) => run(&file.config),
+        Command::Check(file) => {
+            let mut output = io::stdout().lock();
+            Ok(cli::check::check(&file.config, &environment, &mut output)?)
+        }
+        Command::Demo(ports) => runtime()?.block_on(demonstrate(ports)),
+        Command::Schema => {
+            writeln!(io::stdout().lock(), "{}", config::json_schema())?;
+            Ok(Exit::Done)
+        }
+    }
+}
+
+fn run(path: &Path) -> anyhow::Result<Exit> {
+    let source = FileSource::new(path.to_owned(), Box::new(environment), Tickets::new()?);
+    let loaded = source.load().map_err(several)?;
+    runtime()?.block_on(serve(source, loaded, |_| Ok(())))
+}
+
+/// Serves until told to stop; `ready` hears when everything is bound.
+async fn serve(
+    source: impl Source,
+    loaded: Loaded,
+    ready: impl FnOnce(&Server) -> anyhow::Result<()>,
+) -> anyhow::Result<Exit> {
+    // The guards write out what is queued, so they outlive the server.
+    let logging = Logging::start(&loaded.config.log)?;
+    let (telemetry, _flush) = Telemetry::start(&loaded.config.log);
+    let server = Server::start(Box::new(source), loaded, telemetry, Some(logging));
+    let server = server.await.map_err(several)?;
+    forward(server.commands()).context("signals cannot be heard")?;
+    ready(&server)?;
+    Ok(match server.run().await {
+        Outcome::Drained => Exit::Done,
+        Outcome::Cut(_) => Exit::Failed,
     })
+}
+
+/// Four backends, a gateway before them, and a page to try it with.
+async fn demonstrate(wanted: DemoPorts) -> anyhow::Result<Exit> {
+    let ports = DemoPorts {
+        page: free(wanted.page),
+        ws: free(wanted.ws),
+        wss: free(wanted.wss),
+        admin: free(wanted.admin),
+    };
+    let backends = demo::Backends::start()
+        .await
+        .context("a backend cannot be started")?;
+    let page = demo::Page::bind(ports.page)
+        .await
+        .context("the page cannot be served")?;
+    let page_address = page.address();
+    let text = demo::configuration(&backends, page_address, ports);
+    let source = DemoSource {
+        text,
+        tickets: Tickets::new()?,
+    };
+    let loaded = source.load().map_err(several)?;
+    let mut serving = None;
+    serve(source, loaded, |server| {
+        let addresses = demo::Addresses {
+            page: page_address,
+            ws: address_of(server, "ws")?,
+            wss: address_of(server, demo::SECURE_LISTENER)?,
+            admin: tcp(server.admin_address())?,
+        };
+        serving = Some(page.serve(&addresses));
+        Ok(writeln!(
+            io::stdout().lock(),
+            "{}",
+            demo::words(&backends, &addresses)
+        )?)
+    })
+    .await
+}
+
+/// The demo's configuration, and a certificate made in memory.
+struct DemoSource {
+    text: String,
+    tickets: Tickets,
+}
+
+impl Source for DemoSource {
+    fn load(&self) -> Result<Loaded, Vec<String>> {
+        let config = Config::parse(&self.text, &self.name(), Path::new("."), &environment)
+            .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        let (certificate, key) =
+            tls::self_signed(&demo::CERTIFICATE_NAMES).map_err(|error| vec![error.to_string()])?;
+        let tls = tls::server_in_memory(vec![certificate], key, DEMO_HANDSHAKE, &self.tickets)
+            .map_err(|problem| vec![problem.to_string()])?;
+        Ok(Loaded {
+            config,
+            tls: [(demo::SECURE_LISTENER.into(), tls)].into(),
+        })
+    }
+
+    fn name(&self) -> String {
+        "demo".to_owned()
+    }
+}
+
+/// `port`, or any free one where somebody else has it; what was taken is printed.
+fn free(port: u16) -> u16 {
+    let is_free = std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
+    if is_free { port } else { 0 }
+}
+
+fn address_of(server: &Server, listener: &str) -> anyhow::Result<std::net::SocketAddr> {
+    let addresses = server.addresses();
+    tcp(addresses
+        .get(listener)
+        .context("the demo has this listener")?)
+}
+
+fn tcp(address: &Address) -> anyhow::Result<std::net::SocketAddr> {
+    match address {
+        Address::Tcp(address) => Ok(*address),
+        Address::Unix(_) => Err(anyhow!("the demo listens at TCP addresses")),
+    }
+}
+
+/// The runtime of signals, reloads and drains; traffic has runtimes of its own.
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+}
+
+/// The environment is read here and nowhere else.
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+fn several(problems: Vec<String>) -> anyhow::Error {
+    anyhow!(problems.join("\n"))
+}
+
+fn complain(error: &anyhow::Error) {
+    // Nobody is left to be told when the terminal is gone.
+    let _ = writeln!(io::stderr().lock(), "wsgate: {error:#}");
 }

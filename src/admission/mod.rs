@@ -20,7 +20,10 @@ impl Admission {
     /// Lets at most `max_sessions` be open at once.
     #[must_use]
     pub fn new(max_sessions: usize) -> Self {
-        Self { sessions: Arc::default(), max_sessions }
+        Self {
+            sessions: Arc::default(),
+            max_sessions,
+        }
     }
 
     /// Sessions open now, those that are being opened included.

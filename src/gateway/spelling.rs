@@ -31,7 +31,10 @@ async fn read_template() -> Option<Extensions> {
         .ok()?;
     let connection = tokio::spawn(connection);
     let request = http::Request::new(Empty::<bytes::Bytes>::new());
-    let (answer, ()) = tokio::join!(sender.send_request(request), answer_with_template(&mut peer));
+    let (answer, ()) = tokio::join!(
+        sender.send_request(request),
+        answer_with_template(&mut peer)
+    );
     connection.abort();
     Some(answer.ok()?.extensions().clone())
 }
@@ -51,6 +54,10 @@ mod tests {
 
     #[tokio::test]
     async fn hyper_still_keeps_spellings() {
-        assert!(read_template().await.is_some_and(|spelling| !spelling.is_empty()));
+        assert!(
+            read_template()
+                .await
+                .is_some_and(|spelling| !spelling.is_empty())
+        );
     }
 }
