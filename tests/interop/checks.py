@@ -55,6 +55,10 @@ def run_tool(report, case, command, text_in="", complaint=None):
     except tools.Unavailable as reason:
         report.skipped(case, reason)
         return
-    done = subprocess.run(words, input=text_in, capture_output=True, text=True, timeout=60, check=False)
+    try:
+        done = subprocess.run(words, input=text_in, capture_output=True, text=True, timeout=60, check=False)
+    except subprocess.TimeoutExpired as error:
+        report.failed(case, error)
+        return
     said = done.stdout + done.stderr
     report.judge(case, done.returncode == 0 and not (complaint and complaint in said), said[-800:])
