@@ -42,12 +42,3 @@ pub fn json_schema() -> String {
 
 #[cfg(test)]
 mod tests;
-
-/// placeholder
-pub fn changes(a: &Config, b: &Config) -> Vec<String> {
-    if a == b {
-        vec![]
-    } else {
-        vec!["changed".into()]
-    }
-}
