@@ -171,6 +171,9 @@ impl Ports {
     }
 }
 
+/// Finds what is counted of a listener.
+pub(super) type FindMetrics = Arc<dyn Fn(&Name) -> Arc<ListenerMetrics> + Send + Sync>;
+
 /// What serves the connections of listeners.
 pub(super) struct Service<H> {
     /// Where connections are served.
@@ -180,7 +183,7 @@ pub(super) struct Service<H> {
     /// How they are treated.
     pub(super) settings: FindSettings,
     /// What is counted of a listener.
-    pub(super) metrics: Arc<dyn Fn(&Name) -> Arc<ListenerMetrics> + Send + Sync>,
+    pub(super) metrics: FindMetrics,
 }
 
 impl<H> Clone for Service<H> {
