@@ -253,6 +253,11 @@ fn any_target() -> impl Strategy<Value = Target> {
                 pool: "replaced".into(),
                 origins,
                 timeouts,
+                websocket: super::sound(super::SOUND).routes["chat"]
+                    .target
+                    .pool()
+                    .expect("a pool")
+                    .websocket,
             })
         });
     prop_oneof![respond, pool]
