@@ -50,3 +50,25 @@ fn parse(text: &str) -> Result<u8, String> {
         .filter(|number| *number <= Percent::MOST);
     number.ok_or_else(|| format!("must be from `0%` to `{}%`", Percent::MOST))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_shares() {
+        for (text, fraction) in [("0%", 0.0), ("10%", 0.1), ("050%", 0.5), ("100%", 1.0)] {
+            let share = parse(text).map(|share| Percent(share).fraction());
+            assert_eq!(share, Ok(fraction), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_share() {
+        for text in [
+            "", "%", "5", "101%", "999%", "-5%", "+5%", "1.5%", "5 %", "5%%", "x%",
+        ] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+}
