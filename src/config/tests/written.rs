@@ -230,7 +230,7 @@ fn any_listener() -> impl Strategy<Value = Listener> {
 }
 
 fn any_pool() -> impl Strategy<Value = Pool> {
-    (1..=100_usize, vec(("[a-z]{1,9}", 1..=1000_u32), 1..5)).prop_map(|(attempts, backends)| Pool {
+    (1..=100_usize, vec(("[a-z]{1,9}", 1..=1000_u32), 0..5)).prop_map(|(attempts, backends)| Pool {
         strategy: crate::config::Strategy::RoundRobin,
         attempts,
         backends: (1..)
