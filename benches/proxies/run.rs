@@ -216,9 +216,11 @@ impl Run<'_> {
     fn mark(&self) -> Result<Mark> {
         let Cores { proxy, generator } = self.bench.cores;
         let tally = self.generator.tally();
+        // Looking for the proxy's processes takes a while; the clock is read after it.
+        let used = self.running.process.processor_time()?;
         Ok(Mark {
             time: Instant::now(),
-            proxy: self.running.process.processor_time()?,
+            proxy: used,
             generator: machine::thread_time()?,
             cores: machine::core_busy(proxy)? + machine::core_busy(generator)?,
             echoes: tally.echoes,
