@@ -22,7 +22,9 @@ pub(super) type FindSettings = Arc<dyn Fn(&str) -> Option<Arc<Settings>> + Send 
 /// An open listener.
 pub(super) struct Port {
     configured: Address,
-    bound: Bound,
+    address: Address,
+    /// None once it is closed; as long as it is there, the system takes connections.
+    bound: Option<Bound>,
     drain: Arc<Drain>,
     connections: Arc<Occupancy>,
     accepting: Option<AbortOnDrop>,
@@ -31,7 +33,7 @@ pub(super) struct Port {
 impl Port {
     /// Where it listens.
     pub(super) fn address(&self) -> &Address {
-        self.bound.address()
+        &self.address
     }
 
     /// Connections open now.
@@ -46,12 +48,15 @@ impl Port {
 
     /// Removes what listening left in the file system.
     pub(super) fn remove_file(&self) {
-        self.bound.remove_file();
+        if let Some(bound) = &self.bound {
+            bound.remove_file();
+        }
     }
 
-    /// Accepts no more.
+    /// Accepts no more; who connects from now on is refused by the system.
     pub(super) fn close(&mut self) {
         self.accepting = None;
+        self.bound = None;
     }
 }
 
@@ -102,8 +107,13 @@ impl Ports {
     }
 
     fn bind_one(&self, address: &Address) -> io::Result<Bound> {
-        match self.open.values().find(|port| port.configured == *address) {
-            Some(port) => port.bound.try_clone(),
+        let holder = self
+            .open
+            .values()
+            .find(|port| port.configured == *address)
+            .and_then(|port| port.bound.as_ref());
+        match holder {
+            Some(bound) => bound.try_clone(),
             None => Bound::bind(address),
         }
     }
@@ -140,7 +150,8 @@ impl Ports {
         };
         let port = Port {
             configured,
-            bound,
+            address: bound.address().clone(),
+            bound: Some(bound),
             drain: Arc::clone(&acceptor.drain),
             connections: Arc::clone(&acceptor.connections),
             accepting: None,

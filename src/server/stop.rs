@@ -42,11 +42,7 @@ impl Server {
             () = sleep(config.grace) => true,
             () = second_stop(&mut self.commands) => false,
         };
-        self.shared
-            .ports()
-            .iter_mut()
-            .for_each(super::ports::Port::close);
-        self.remove_socket_files();
+        self.close_listeners();
         if is_patient {
             drains
                 .iter()
@@ -73,11 +69,11 @@ impl Server {
         Outcome::Cut(left)
     }
 
-    fn remove_socket_files(&self) {
-        self.shared
-            .ports()
-            .iter()
-            .for_each(|(_, port)| port.remove_file());
+    fn close_listeners(&self) {
+        for port in self.shared.ports().iter_mut() {
+            port.remove_file();
+            port.close();
+        }
     }
 }
 
