@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::workers::{AbortOnDrop, Workers, spawn};
+use super::workers::{AbortOnDrop, Places, spawn};
 use crate::config::{Address, Name};
 use crate::drain::Drain;
 use crate::listener::{Accepted, Bound, Entry, Handler, Listener, Settings, serve};
@@ -156,7 +156,7 @@ impl Ports {
             connections: Arc::clone(&acceptor.connections),
             accepting: None,
         };
-        let home = service.workers.home(self.open.len());
+        let home = service.places.home(self.open.len());
         let accepting = spawn(home, acceptor.run());
         self.open.insert(
             Arc::clone(name),
@@ -185,7 +185,7 @@ impl Ports {
 /// What serves the connections of listeners.
 pub(super) struct Service<H> {
     /// Where connections are served.
-    pub(super) workers: Arc<Workers>,
+    pub(super) places: Places,
     /// What answers their requests.
     pub(super) handler: Arc<H>,
     /// How they are treated.
@@ -197,7 +197,7 @@ pub(super) struct Service<H> {
 impl<H> Clone for Service<H> {
     fn clone(&self) -> Self {
         Self {
-            workers: Arc::clone(&self.workers),
+            places: self.places.clone(),
             handler: Arc::clone(&self.handler),
             settings: Arc::clone(&self.settings),
             metrics: Arc::clone(&self.metrics),
@@ -242,7 +242,7 @@ impl<H: Handler> Acceptor<H> {
             let Some(settings) = (service.settings)(&name) else {
                 continue;
             };
-            let (runtime, place) = service.workers.place();
+            let (runtime, place) = service.places.take();
             let surplus = connections.taken() >= settings.limits.max_connections;
             count(&metrics, surplus);
             let entry = Entry {
