@@ -64,6 +64,8 @@ impl Port {
 #[derive(Default)]
 pub(super) struct Ports {
     open: BTreeMap<Name, Port>,
+    /// Of listeners that are gone, as long as they have connections.
+    leaving: Vec<Arc<Drain>>,
 }
 
 impl Ports {
@@ -73,6 +75,12 @@ impl Ports {
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Port> {
         self.open.values_mut()
+    }
+
+    /// What ends the connections of all listeners, also of those that are gone but not yet without any.
+    pub(super) fn drains(&self) -> Vec<Arc<Drain>> {
+        let open = self.open.values().map(Port::drain);
+        open.chain(&self.leaving).map(Arc::clone).collect()
     }
 
     /// Binds what `wanted` needs and is not open yet. Nothing is given up before all of it succeeded. An
@@ -120,14 +128,14 @@ impl Ports {
 
     /// Takes out the listeners that `wanted` does not have, or has elsewhere.
     pub(super) fn take_gone(&mut self, wanted: impl Fn(&str) -> Option<Address>) -> Vec<Port> {
-        let gone = self.open.extract_if(.., |name, port| {
-            wanted(name).as_ref() != Some(&port.configured)
-        });
-        gone.map(|(_, mut port)| {
-            port.close();
-            port
-        })
-        .collect()
+        let (stays, gone): (BTreeMap<_, _>, BTreeMap<_, _>) = std::mem::take(&mut self.open)
+            .into_iter()
+            .partition(|(name, port)| wanted(name).as_ref() == Some(&port.configured));
+        self.open = stays;
+        self.leaving.retain(|drain| drain.open() > 0);
+        self.leaving
+            .extend(gone.values().map(|port| Arc::clone(port.drain())));
+        gone.into_values().collect()
     }
 
     /// Opens a listener: from here on it accepts.

@@ -85,7 +85,8 @@ impl Server {
         }
         ports.remove_files(&gone);
         drop(ports);
-        for port in gone {
+        for mut port in gone {
+            port.close();
             self.retire(Arc::clone(port.drain()), &config.drain);
         }
         errors

@@ -31,12 +31,7 @@ impl Server {
     pub(super) async fn stop(mut self) -> Outcome {
         self.shared.stopping.store(true, Ordering::Relaxed);
         let config = self.shared.current.load().config.drain.clone();
-        let drains: Vec<Arc<Drain>> = self
-            .shared
-            .ports()
-            .iter()
-            .map(|(_, port)| Arc::clone(port.drain()))
-            .collect();
+        let drains = self.shared.ports().drains();
         tracing::info!(connections = open(&drains), "stopping");
         let is_patient = tokio::select! {
             () = sleep(config.grace) => true,
