@@ -36,6 +36,11 @@ impl Port {
         &self.address
     }
 
+    /// Lets the accept loop ask for its limit anew.
+    pub(super) fn limit_changed(&self) {
+        self.connections.ask_again();
+    }
+
     /// Connections open now.
     pub(super) fn connections(&self) -> usize {
         self.connections.taken()

@@ -84,6 +84,7 @@ impl Server {
             }
         }
         ports.remove_files(&gone);
+        ports.iter().for_each(|(_, port)| port.limit_changed());
         drop(ports);
         for mut port in gone {
             port.close();
