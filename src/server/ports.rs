@@ -5,6 +5,8 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tokio::task::coop::consume_budget;
+
 use super::workers::{AbortOnDrop, Places, spawn};
 use crate::config::{Address, Name};
 use crate::drain::Drain;
@@ -247,6 +249,8 @@ impl<H: Handler> Acceptor<H> {
         };
         let trouble = Trouble::default();
         loop {
+            // While clients wait in the queue nothing else here is ever pending.
+            consume_budget().await;
             connections.below(|| limit().saturating_add(SURPLUS)).await;
             let accepted = listener
                 .accept(|error| trouble.begin(&metrics, error))
