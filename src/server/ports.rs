@@ -21,6 +21,9 @@ const SURPLUS: usize = 64;
 /// Finds the settings in force for a listener; none once it is removed.
 pub(super) type FindSettings = Arc<dyn Fn(&str) -> Option<Arc<Settings>> + Send + Sync>;
 
+/// Finds what is counted of a listener.
+pub(super) type FindMetrics = Arc<dyn Fn(&Name) -> Arc<ListenerMetrics> + Send + Sync>;
+
 /// An open listener.
 pub(super) struct Port {
     configured: Address,
@@ -122,10 +125,11 @@ impl Ports {
     }
 
     fn bind_one(&self, address: &Address) -> io::Result<Bound> {
+        let is_same = |port: &&Port| port.configured == *address;
         let holder = self
             .open
             .values()
-            .find(|port| port.configured == *address)
+            .find(is_same)
             .and_then(|port| port.bound.as_ref());
         match holder {
             Some(bound) => bound.try_clone(),
@@ -206,7 +210,7 @@ pub(super) struct Service<H> {
     /// How they are treated.
     pub(super) settings: FindSettings,
     /// What is counted of a listener.
-    pub(super) metrics: Arc<dyn Fn(&Name) -> Arc<ListenerMetrics> + Send + Sync>,
+    pub(super) metrics: FindMetrics,
 }
 
 impl<H> Clone for Service<H> {
@@ -247,6 +251,9 @@ impl<H: Handler> Acceptor<H> {
             let settings = (service.settings)(&name);
             settings.map_or(0, |settings| settings.limits.max_connections)
         };
+        let Some(mut settings) = (service.settings)(&name) else {
+            return;
+        };
         let trouble = Trouble::default();
         loop {
             // While clients wait in the queue nothing else here is ever pending.
@@ -256,14 +263,13 @@ impl<H: Handler> Acceptor<H> {
                 .accept(|error| trouble.begin(&metrics, error))
                 .await;
             trouble.end();
-            let Some(settings) = (service.settings)(&name) else {
-                continue;
-            };
+            // One that comes in the moment in which the listener is removed is still treated as before.
+            settings = (service.settings)(&name).unwrap_or(settings);
             let (runtime, place) = service.places.take();
             let surplus = connections.taken() >= settings.limits.max_connections;
             count(&metrics, surplus);
             let entry = Entry {
-                settings,
+                settings: Arc::clone(&settings),
                 metrics: Arc::clone(&metrics),
                 drain: Arc::clone(&drain),
                 slots: [connections.take(), place],
