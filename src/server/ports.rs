@@ -125,7 +125,7 @@ impl Ports {
     }
 
     fn bind_one(&self, address: &Address) -> io::Result<Bound> {
-        let is_same = |port: &&Port| port.configured == *address;
+        let is_same = |port: &&Port| port.configured == *address && !is_any_port(address);
         let holder = self
             .open
             .values()
@@ -278,6 +278,11 @@ impl<H: Handler> Acceptor<H> {
             start(runtime, accepted, entry, &service.handler);
         }
     }
+}
+
+/// Whether the system chooses the port, for each listener another one.
+fn is_any_port(address: &Address) -> bool {
+    matches!(address, Address::Tcp(address) if address.port() == 0)
 }
 
 fn count(metrics: &ListenerMetrics, surplus: bool) {
