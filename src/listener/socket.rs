@@ -6,6 +6,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsFd;
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::time::Duration;
@@ -212,7 +213,41 @@ fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     Ok(bound)
 }
 
-/// Whether a unix socket file is left over from a process that is gone.
+/// Whether a unix socket file is left over from a process that is gone. Any other file refuses a connection
+/// just so, and is somebody's.
 fn is_abandoned(path: &Path) -> bool {
-    UnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
+    is_socket
+        && UnixStream::connect(path)
+            .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bind(path: &Path) -> io::Result<Bound> {
+        Bound::bind(&Address::Unix(path.into()))
+    }
+
+    #[test]
+    fn takes_the_place_of_a_socket_that_nobody_listens_at() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        drop(bind(&path).unwrap());
+        assert!(path.exists());
+        assert!(bind(&path).is_ok());
+    }
+
+    #[test]
+    fn leaves_a_socket_that_is_in_use_and_every_other_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let _listening = bind(&path).unwrap();
+        assert_eq!(bind(&path).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        let file = folder.path().join("file");
+        std::fs::write(&file, "precious").unwrap();
+        assert_eq!(bind(&file).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(std::fs::read(&file).unwrap(), b"precious");
+    }
 }
