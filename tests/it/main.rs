@@ -7,3 +7,5 @@
 mod backends;
 mod handshake;
 mod harness;
+mod limits;
+mod upstream;
