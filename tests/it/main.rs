@@ -7,5 +7,7 @@
 mod backends;
 mod handshake;
 mod harness;
+mod limits;
 mod tunnel;
+mod upstream;
 mod venue;
