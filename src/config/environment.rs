@@ -37,3 +37,55 @@ fn look_up(name: &str, environment: Environment<'_>) -> Result<String, String> {
     }
     environment(name).ok_or_else(|| format!("`${{{name}}}` is not set in the environment"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn expanded(text: &str) -> Result<Option<String>, String> {
+        expand(text, &|name| (name == "NAME").then(|| "value".to_owned()))
+    }
+
+    #[test]
+    fn names_give_way_to_their_values() {
+        assert_eq!(expanded("plain $NAME }"), Ok(None));
+        assert_eq!(expanded("${NAME}"), Ok(Some("value".to_owned())));
+        assert_eq!(
+            expanded("a ${NAME}${NAME} b"),
+            Ok(Some("a valuevalue b".to_owned()))
+        );
+    }
+
+    #[test]
+    fn a_second_dollar_keeps_the_text() {
+        assert_eq!(
+            expanded("$${NAME} ${NAME}"),
+            Ok(Some("${NAME} value".to_owned()))
+        );
+        assert_eq!(expanded("$${"), Ok(Some("${".to_owned())));
+    }
+
+    #[test]
+    fn what_is_no_name_is_told() {
+        assert_eq!(
+            expanded("${OTHER}"),
+            Err("`${OTHER}` is not set in the environment".to_owned())
+        );
+        assert_eq!(
+            expanded("${NAME"),
+            Err("`${` has no `}` after it".to_owned())
+        );
+        for text in ["${}", "${1}", "${A B}", "${${NAME}}", "${\u{e9}}"] {
+            assert!(
+                expanded(text).is_err_and(|message| message.contains("letters")),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_value_is_not_expanded_again() {
+        let value = expand("${A}", &|_| Some("${B}".to_owned()));
+        assert_eq!(value, Ok(Some("${B}".to_owned())));
+    }
+}

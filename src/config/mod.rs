@@ -8,6 +8,7 @@
 //! `values` parses single values, `resolve` puts in defaults and checks one part against another.
 //! Each step goes on after a problem, so that all [`Problems`] of a file are told at once.
 
+mod diff;
 mod environment;
 mod file;
 mod host;
@@ -21,6 +22,7 @@ mod tree;
 mod values;
 mod yaml;
 
+pub use diff::{Changes, Diff};
 pub use environment::Environment;
 pub use host::{HostFault, HostPattern, PortFault};
 pub use model::{
@@ -40,12 +42,3 @@ pub fn json_schema() -> String {
 
 #[cfg(test)]
 mod tests;
-
-/// placeholder
-pub fn changes(a: &Config, b: &Config) -> Vec<String> {
-    if a == b {
-        vec![]
-    } else {
-        vec!["changed".into()]
-    }
-}

@@ -8,6 +8,9 @@ use super::yaml;
 
 /// Problems told of one file; those beyond are counted.
 const MAX_TOLD: usize = 100;
+/// Bytes walked over to find lines; problems beyond are told by the path of their key alone. Finding
+/// one costs a walk over the whole file, so this is reached by files above 80 KiB only.
+const MAX_WALKED: usize = 8 << 20;
 
 /// A place in a file, counted from 1; columns count characters.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -159,10 +162,9 @@ impl Complaint {
         word: &str,
         known: impl Iterator<Item = &'k str>,
     ) -> Self {
-        let suggestion = nearest(word, known);
         Self {
             message: format!("{what} {}", quote(word)),
-            suggestion,
+            suggestion: nearest(word, known),
         }
     }
 }
@@ -177,15 +179,27 @@ pub(super) struct Findings {
 impl Findings {
     /// Adds a problem.
     pub(super) fn add(&mut self, place: &Place, complaint: impl Into<Complaint>) {
+        self.add_with(place, || complaint.into());
+    }
+
+    /// Adds a key that is none of those known.
+    pub(super) fn add_unknown_key(&mut self, place: &Place, key: &str, known: &[&str]) {
+        self.add_with(place, || Complaint {
+            message: "unknown key".to_owned(),
+            suggestion: nearest(key, known.iter().copied()),
+        });
+    }
+
+    /// Adds a problem that is only put into words, and what was meant searched for, if it is told.
+    pub(super) fn add_with(&mut self, place: &Place, complaint: impl FnOnce() -> Complaint) {
         if self.is_full() {
             self.untold += 1;
         } else {
-            self.found.push((place.clone(), complaint.into()));
+            self.found.push((place.clone(), complaint()));
         }
     }
 
-    /// Whether further problems are only counted.
-    pub(super) fn is_full(&self) -> bool {
+    fn is_full(&self) -> bool {
         self.found.len() >= MAX_TOLD
     }
 
@@ -195,22 +209,27 @@ impl Findings {
     }
 
     /// The problems with their places in the text.
-    pub(super) fn locate(self, file: &str, text: &str) -> Problems {
+    pub(super) fn locate(mut self, file: &str, text: &str) -> Problems {
         let file: Arc<str> = file.into();
-        let mut told: Vec<Problem> = self
+        let located = MAX_WALKED / text.len().max(1);
+        self.found.sort_by_key(|(place, _)| place.id);
+        let told = self
             .found
             .into_iter()
-            .map(|(place, complaint)| Problem {
+            .enumerate()
+            .map(|(index, (place, complaint))| Problem {
                 file: Arc::clone(&file),
-                position: yaml::locate(text, place.id),
+                position: if index < located {
+                    yaml::locate(text, place.id)
+                } else {
+                    None
+                },
                 path: place.path,
                 message: complaint.message,
                 suggestion: complaint.suggestion,
-            })
-            .collect();
-        told.sort_by_key(|problem| problem.position);
+            });
         Problems {
-            told,
+            told: told.collect(),
             untold: self.untold,
         }
     }
@@ -218,11 +237,16 @@ impl Findings {
 
 /// The known word that is most like a misspelt one, if any is near enough.
 fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<String> {
-    let lower = word.to_lowercase();
+    /// Nothing known is longer, and comparing costs memory by the product of both lengths.
+    const LONGEST: usize = 64;
+    if word.len() > LONGEST {
+        return None;
+    }
+    let word = word.to_lowercase();
     known
         .map(|candidate| {
             (
-                strsim::damerau_levenshtein(&lower, &candidate.to_lowercase()),
+                strsim::damerau_levenshtein(&word, &candidate.to_lowercase()),
                 candidate,
             )
         })

@@ -18,6 +18,10 @@ const MAX_NODES: usize = 200_000;
 const MAX_TEXT: usize = 4 << 20;
 /// Maps and lists within each other.
 const MAX_DEPTH: usize = 32;
+/// Brackets open at once; more than [`MAX_DEPTH`], since some may stand in texts.
+const MAX_BRACKETS: usize = 256;
+
+const TOO_DEEP: &str = "maps and lists stand too deep within each other";
 
 /// Why a text is no configuration at all.
 #[derive(Debug)]
@@ -28,6 +32,7 @@ pub(super) struct Fault {
 
 /// Reads the one document of a text; an empty text is a null node.
 pub(super) fn parse(text: &str) -> Result<Node, Fault> {
+    check_characters(text)?;
     let mut walk = Walk::default();
     let mut documents = Deserializer::from_str(text);
     let first = documents
@@ -51,6 +56,44 @@ pub(super) fn locate(text: &str, id: NodeId) -> Option<Position> {
     let document = Deserializer::from_str(text).next()?;
     let error = NodeSeed(&mut walk).deserialize(document).err()?;
     Position::of(&error)
+}
+
+/// Refuses what the library would tell without a place or would take very long over.
+///
+/// Its time grows with the square of the brackets that are open at once. Brackets in quotes are
+/// counted too: that is simple, and a file made to deceive the count only takes longer.
+fn check_characters(text: &str) -> Result<(), Fault> {
+    let mut open: usize = 0;
+    for (number, line) in text.lines().enumerate() {
+        if line.trim_start().starts_with('#') {
+            continue;
+        }
+        for (index, character) in line.chars().enumerate() {
+            let message = match character {
+                '\t' | '\u{85}' => continue,
+                '[' | '{' if open < MAX_BRACKETS => {
+                    open += 1;
+                    continue;
+                }
+                ']' | '}' => {
+                    open = open.saturating_sub(1);
+                    continue;
+                }
+                '[' | '{' => TOO_DEEP,
+                _ if character.is_control() => "a control character stands here",
+                _ => continue,
+            };
+            let position = Position {
+                line: number + 1,
+                column: index + 1,
+            };
+            return Err(Fault {
+                position: Some(position),
+                message: message.to_owned(),
+            });
+        }
+    }
+    Ok(())
 }
 
 fn second_document(document: Deserializer<'_>) -> Fault {
@@ -92,6 +135,9 @@ impl Fault {
             (None, Some(Position { line, column })) => {
                 let place = format!(" at line {line} column {column}");
                 format!("this is no YAML: {}", error.to_string().replace(&place, ""))
+            }
+            (None, None) if error.to_string().contains("repetition limit") => {
+                "aliases repeat more than any configuration needs".to_owned()
             }
             (None, None) => format!("this is no YAML: {error}"),
         };
@@ -141,7 +187,7 @@ impl Walk {
         let id = self.count("")?;
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            return Err(self.complain("maps and lists stand too deep within each other"));
+            return Err(self.complain(TOO_DEEP));
         }
         Ok(id)
     }
@@ -256,7 +302,11 @@ impl<'de> DeserializeSeed<'de> for KeySeed<'_> {
 
     fn deserialize<D: serde::Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
         // Not `any`: a key is taken as it is written, `8443` and `true` are names like others.
-        from.deserialize_str(self)
+        let walk = self.0;
+        from.deserialize_str(KeySeed(walk)).inspect_err(|_| {
+            walk.complaint
+                .get_or_insert_with(|| "a key is a text, not a map or a list".to_owned());
+        })
     }
 }
 

@@ -8,7 +8,7 @@ use super::Server;
 use super::ports::Port;
 use super::source::Loaded;
 use crate::admin::ReloadReport;
-use crate::config::{self, Config, changes};
+use crate::config::{self, Config, Diff};
 use crate::drain::{Drain, Plan};
 use crate::snapshot::Snapshot;
 
@@ -28,9 +28,10 @@ impl Server {
     fn take(&mut self, loaded: Loaded) -> ReloadReport {
         let before = self.shared.current.load();
         let renewed = renewed_certificates(&before, &loaded);
-        let mut changes = changes(&before.config, &loaded.config);
-        let is_equal = changes.is_empty();
+        let diff = Diff::between(&before.config, &loaded.config);
+        let mut changes = diff.words();
         changes.extend(renewed);
+        changes.extend(deferred(&before.config, &loaded.config));
         if changes.is_empty() {
             return ReloadReport::Unchanged { changes };
         }
@@ -59,12 +60,12 @@ impl Server {
         if !errors.is_empty() {
             changes.extend(errors);
         }
-        match is_equal {
-            true => ReloadReport::Unchanged { changes },
-            false => ReloadReport::Taken {
-                generation: after.generation,
-                changes,
-            },
+        if diff.is_empty() {
+            return ReloadReport::Unchanged { changes };
+        }
+        ReloadReport::Taken {
+            generation: after.generation,
+            changes,
         }
     }
 
@@ -104,6 +105,20 @@ impl Server {
             logging.set_level(config.log.level);
         }
     }
+}
+
+/// A line for each change that only a restart brings about.
+fn deferred(before: &Config, after: &Config) -> Vec<String> {
+    let deferred = [
+        ("admin.address", before.admin.address != after.admin.address),
+        ("log.format", before.log.format != after.log.format),
+        ("runtime.workers", before.runtime != after.runtime),
+    ];
+    deferred
+        .into_iter()
+        .filter(|(_, is_changed)| *is_changed)
+        .map(|(key, _)| format!("{key} takes effect after a restart"))
+        .collect()
 }
 
 /// A line for each listener whose certificates are other ones than before, although the file is the same.

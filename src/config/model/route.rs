@@ -37,6 +37,17 @@ pub enum Target {
     Respond(FixedAnswer),
 }
 
+impl Target {
+    /// The pool, where sessions go to one.
+    #[must_use]
+    pub fn pool(&self) -> Option<&PoolTarget> {
+        match self {
+            Self::Pool(target) => Some(target),
+            Self::Respond(_) => None,
+        }
+    }
+}
+
 /// WebSocket sessions to a pool.
 #[derive(Clone, PartialEq, Debug)]
 pub struct PoolTarget {

@@ -9,7 +9,7 @@ mod pools;
 mod process;
 mod routes;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::model::{Config, Name};
@@ -42,11 +42,11 @@ pub(super) fn file(file: schema::File, context: &mut Context<'_>) -> Option<Conf
     addresses::check(&file, context);
     let listeners = required(file.listeners, "listeners", context);
     let routes = required(file.routes, "routes", context);
-    let pools = file.pools.or_default();
+    let pools = file.pools.sound(Named::default);
     let defaults = file.defaults.or_default();
     let scope = routes::Scope {
         listeners: names(listeners.as_ref()),
-        pools: names(Some(&pools)),
+        pools: names(pools.as_ref()),
         origins: origins::resolve(defaults.origins, context),
         timeouts: defaults.timeouts.or_default(),
     };
@@ -54,7 +54,7 @@ pub(super) fn file(file: schema::File, context: &mut Context<'_>) -> Option<Conf
     let listeners =
         listeners.map(|raw| each(raw, |place, raw| listeners::one(place, raw, context)));
     let routes = routes.map(|raw| routes::all(raw, &scope, context));
-    let pools = each(pools, |place, raw| pools::one(place, raw, context));
+    let pools = pools.map(|raw| each(raw, |place, raw| pools::one(place, raw, context)));
     Some(Config {
         admin: process::admin(file.admin.or_default(), context),
         log: process::log(file.log.or_default()),
@@ -62,17 +62,19 @@ pub(super) fn file(file: schema::File, context: &mut Context<'_>) -> Option<Conf
         drain: process::drain(file.drain.or_default(), context),
         listeners: listeners?,
         routes: routes?,
-        pools,
+        pools: pools?,
     })
 }
 
-/// The names that others may mention, in the order of the file.
-fn names<T>(named: Option<&Named<T>>) -> Vec<Name> {
-    named
-        .into_iter()
-        .flat_map(|named| &named.0)
-        .map(|entry| Name::clone(&entry.name))
-        .collect()
+/// The names that others may mention.
+fn names<T>(named: Option<&Named<T>>) -> Option<BTreeSet<Name>> {
+    named.map(|named| {
+        named
+            .0
+            .iter()
+            .map(|entry| Name::clone(&entry.name))
+            .collect()
+    })
 }
 
 /// A map of names that must be given and must not be empty.

@@ -13,18 +13,22 @@ pub(super) fn resolve(
     setting: Setting<schema::Origins>,
     context: &mut Context<'_>,
 ) -> Setting<Origins> {
-    match setting {
-        Setting::Absent => Setting::Absent,
-        Setting::Invalid => Setting::Invalid,
-        Setting::Given(Placed { value, place }) => {
-            let value = match value {
-                schema::Origins::Any => Origins::Any,
-                schema::Origins::List(list) => Origins::List(only(list)),
-                schema::Origins::Rules(rules) => Origins::List(by_rules(rules)),
-            };
+    let Placed { value, place } = match setting {
+        Setting::Absent => return Setting::Absent,
+        Setting::Invalid => return Setting::Invalid,
+        Setting::Given(placed) => placed,
+    };
+    let origins = match value {
+        schema::Origins::Any => Some(Origins::Any),
+        schema::Origins::List(list) => Some(Origins::List(only(list))),
+        schema::Origins::Rules(rules) => by_rules(rules).map(Origins::List),
+    };
+    match origins {
+        Some(value) => {
             check(&value, &place, context);
             Setting::Given(Placed { value, place })
         }
+        None => Setting::Invalid,
     }
 }
 
@@ -45,14 +49,19 @@ fn only(list: Vec<Placed<OriginText>>) -> OriginList {
     }
 }
 
-fn by_rules(rules: schema::OriginRules) -> OriginList {
-    let allows =
-        |verdict: Setting<OneOf<Verdict>>| verdict.or(OneOf(Verdict::Deny)).0 == Verdict::Allow;
-    OriginList {
-        allow: patterns(rules.allow.or_default()),
-        allow_missing: allows(rules.missing),
-        allow_opaque: allows(rules.opaque),
-    }
+/// `None` where a rule is wrong, which has been noted.
+fn by_rules(rules: schema::OriginRules) -> Option<OriginList> {
+    Some(OriginList {
+        allow: patterns(rules.allow.sound(Vec::new)?),
+        allow_missing: allows(rules.missing)?,
+        allow_opaque: allows(rules.opaque)?,
+    })
+}
+
+fn allows(verdict: Setting<OneOf<Verdict>>) -> Option<bool> {
+    verdict
+        .sound(|| OneOf(Verdict::Deny))
+        .map(|OneOf(verdict)| verdict == Verdict::Allow)
 }
 
 fn patterns(list: Vec<Placed<OriginText>>) -> Vec<OriginPattern> {

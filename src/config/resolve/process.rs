@@ -7,7 +7,7 @@ use tracing::Level;
 
 use super::{Context, addresses};
 use crate::config::model::{AccessLog, Address, Admin, Drain, Log, LogFormat, Runtime};
-use crate::config::problems::{Findings, Place};
+use crate::config::problems::Findings;
 use crate::config::reading::Setting;
 use crate::config::schema;
 use crate::config::values::{Duration, OneOf, Text, Whole};
@@ -15,6 +15,11 @@ use crate::config::values::{Duration, OneOf, Text, Whole};
 /// Where the admin side listens by default: never on a public address unless asked for.
 pub(super) const ADMIN_ADDRESS: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9901);
+
+/// Seconds of a drain by default.
+const GRACE: u64 = 0;
+const WINDOW: u64 = 30;
+const DEADLINE: u64 = 60;
 
 pub(super) fn admin(raw: schema::Admin, context: &Context<'_>) -> Admin {
     let address = raw
@@ -47,32 +52,41 @@ pub(super) fn runtime(raw: schema::Runtime) -> Runtime {
 
 pub(super) fn drain(raw: schema::Drain, context: &mut Context<'_>) -> Drain {
     let findings = &mut context.findings;
-    let places = [raw.window.place(), raw.deadline.place(), raw.grace.place()];
-    let place = places.into_iter().flatten().next().cloned();
-    let drain = Drain {
+    check_times(&raw, findings);
+    Drain {
         close_code: close_code(&raw.close_code, findings),
         reason: reason(raw.reason, findings),
-        grace: seconds(raw.grace, 0),
-        window: seconds(raw.window, 30),
-        deadline: seconds(raw.deadline, 60),
-    };
-    if let Some(place) = place
-        && drain.grace + drain.window > drain.deadline
-    {
-        findings.add(
-            &place,
-            format!(
-                "`grace` ({:?}) and `window` ({:?}) together are longer than `deadline` ({:?}), \
-                 when whatever is left is cut",
-                drain.grace, drain.window, drain.deadline
-            ),
-        );
+        grace: seconds(&raw.grace, GRACE),
+        window: seconds(&raw.window, WINDOW),
+        deadline: seconds(&raw.deadline, DEADLINE),
     }
-    drain
 }
 
-fn seconds(setting: Setting<Duration>, default: u64) -> time::Duration {
-    setting.or(Duration(time::Duration::from_secs(default))).0
+/// Notes closes that would come after the deadline.
+fn check_times(raw: &schema::Drain, findings: &mut Findings) {
+    let settings = [&raw.window, &raw.deadline, &raw.grace];
+    let Some(place) = settings.iter().find_map(|setting| setting.place()) else {
+        return;
+    };
+    let is_wrong = settings
+        .iter()
+        .any(|setting| matches!(setting, Setting::Invalid));
+    let grace = seconds(&raw.grace, GRACE);
+    let window = seconds(&raw.window, WINDOW);
+    let deadline = seconds(&raw.deadline, DEADLINE);
+    if !is_wrong && grace + window > deadline {
+        let message = format!(
+            "`grace` ({grace:?}) and `window` ({window:?}) together are longer than `deadline` \
+             ({deadline:?}), when whatever is left is cut"
+        );
+        findings.add(place, message);
+    }
+}
+
+fn seconds(setting: &Setting<Duration>, default: u64) -> time::Duration {
+    setting
+        .given()
+        .map_or(time::Duration::from_secs(default), |placed| placed.value.0)
 }
 
 fn close_code(setting: &Setting<Whole<1000, 4999>>, findings: &mut Findings) -> u16 {
@@ -104,14 +118,11 @@ fn reason(setting: Setting<Text>, findings: &mut Findings) -> String {
     };
     let Text(reason) = placed.value;
     if reason.len() > LONGEST {
-        too_long(&placed.place, reason.len(), LONGEST, findings);
+        let message = format!(
+            "has {} bytes; a Close frame has room for {LONGEST}",
+            reason.len()
+        );
+        findings.add(&placed.place, message);
     }
     reason
-}
-
-fn too_long(place: &Place, bytes: usize, longest: usize, findings: &mut Findings) {
-    findings.add(
-        place,
-        format!("has {bytes} bytes; a Close frame has room for {longest}"),
-    );
 }

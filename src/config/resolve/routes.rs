@@ -1,6 +1,6 @@
 //! Routes: which requests they take, what answers, and what they inherit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::time::Duration;
 
@@ -21,8 +21,9 @@ use crate::config::values::{PathText, Text, Timeout, Whole};
 
 /// What routes refer to and what they inherit, key by key.
 pub(super) struct Scope {
-    pub(super) listeners: Vec<Name>,
-    pub(super) pools: Vec<Name>,
+    /// Names that exist; `None` where they could not be read, so that none is called unknown.
+    pub(super) listeners: Option<BTreeSet<Name>>,
+    pub(super) pools: Option<BTreeSet<Name>>,
     pub(super) origins: Setting<Origins>,
     pub(super) timeouts: schema::SessionTimeouts,
 }
@@ -59,11 +60,11 @@ fn matcher(
     }
     let raw = setting.or_default();
     let exact = raw.exact.or(false);
-    let hosts = raw.hosts.sound(Vec::new)?;
+    let hosts = raw.hosts.sound(Vec::new);
     let path = path(raw.path, exact, findings);
     let listeners = listeners(raw.listeners, scope, findings);
     Some(RouteMatch {
-        hosts: hosts
+        hosts: hosts?
             .into_iter()
             .map(|placed| placed.value.0)
             .collect::<Vec<HostPattern>>(),
@@ -102,33 +103,32 @@ fn listeners(
     scope: &Scope,
     findings: &mut Findings,
 ) -> Option<Vec<Name>> {
-    let mut names: Vec<Name> = Vec::new();
-    for placed in setting.sound(Vec::new)? {
-        let name = known("listener", &placed, &scope.listeners, findings)?;
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    Some(names)
+    let mentioned = setting.sound(Vec::new)?;
+    let names = mentioned
+        .iter()
+        .map(|name| known("listener", name, &scope.listeners, findings));
+    // All of them are looked at before one that is unknown ends it.
+    let names: Vec<Option<Name>> = names.collect();
+    let names: Option<BTreeSet<Name>> = names.into_iter().collect();
+    names.map(|names| names.into_iter().collect())
 }
 
 /// The name that a text mentions, noting a problem where nothing has it.
 fn known(
     what: &str,
     mentioned: &Placed<Text>,
-    names: &[Name],
+    names: &Option<BTreeSet<Name>>,
     findings: &mut Findings,
 ) -> Option<Name> {
-    let Text(text) = &mentioned.value;
-    if let Some(name) = names.iter().find(|name| &***name == text) {
-        return Some(Name::clone(name));
+    let (Text(text), names) = (&mentioned.value, names.as_ref()?);
+    let found = names.get(text.as_str()).cloned();
+    if found.is_none() {
+        findings.add_with(&mentioned.place, || {
+            let candidates = names.iter().map(|name| &**name);
+            Complaint::unknown(&format!("no {what} is named"), text, candidates)
+        });
     }
-    let candidates = names.iter().map(|name| &**name);
-    findings.add(
-        &mentioned.place,
-        Complaint::unknown(&format!("no {what} is named"), text, candidates),
-    );
-    None
+    found
 }
 
 fn target(

@@ -1,20 +1,113 @@
 //! The files of `config/`, as an operator finds them.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::config::Config;
+use super::parse;
+use crate::config::{Config, json_schema};
 
 fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("config")
 }
 
-fn load(name: &str) -> Config {
-    let loaded = Config::load(&directory().join(name), &|_| None);
-    loaded.unwrap_or_else(|problems| panic!("{problems}"))
+fn load(path: &Path) -> Config {
+    let environment = |name: &str| match name {
+        "LISTEN_PORT" => Some("8080".to_owned()),
+        "ORIGIN" => Some("https://app.example.com".to_owned()),
+        "BACKEND_HOST" => Some("chat.internal".to_owned()),
+        "BACKEND_WEIGHT" => Some("2".to_owned()),
+        _ => None,
+    };
+    Config::load(path, &environment).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
 #[test]
 fn the_small_file_is_sound() {
-    let config = load("wsgate.yaml");
+    let config = load(&directory().join("wsgate.yaml"));
     assert_eq!(config.pools["chat"].backends.len(), 2);
+}
+
+#[test]
+fn every_example_is_sound() {
+    let examples = fs::read_dir(directory().join("examples")).expect("config/examples");
+    let loaded: Vec<Config> = examples
+        .map(|entry| load(&entry.expect("entry").path()))
+        .collect();
+    assert!(loaded.len() >= 5);
+}
+
+#[test]
+fn the_reference_states_the_defaults() {
+    let reference = load(&directory().join("reference.yaml"));
+    let text = "
+        listeners:
+          public:
+            address: '[::]:8443'
+            tls: { certificates: [{ certificate: a.crt, key: a.key }] }
+        routes:
+          chat:
+            origins: any
+            pool: chat
+        pools:
+          chat:
+            backends: [ws://127.0.0.1:9001]
+    ";
+    let bare = parse(text).expect("sound");
+    assert_eq!(reference.admin, bare.admin);
+    assert_eq!(reference.log, bare.log);
+    assert_eq!(reference.runtime, bare.runtime);
+    assert_eq!(reference.drain, bare.drain);
+    assert_eq!(
+        reference.listeners["public"].timeouts,
+        bare.listeners["public"].timeouts
+    );
+    assert_eq!(
+        reference.listeners["public"].limits,
+        bare.listeners["public"].limits
+    );
+    let tls = |config: &Config| {
+        let tls = config.listeners["public"].tls.clone().expect("tls");
+        (tls.min_version, tls.handshake_timeout, tls.client_auth)
+    };
+    assert_eq!(tls(&reference), tls(&bare));
+    assert_eq!(
+        reference.pools["chat"].strategy,
+        bare.pools["chat"].strategy
+    );
+    assert_eq!(
+        reference.pools["chat"].attempts,
+        bare.pools["chat"].attempts
+    );
+    assert_eq!(
+        reference.pools["chat"].backends[0].weight,
+        bare.pools["chat"].backends[0].weight
+    );
+    let timeouts = |config: &Config| config.routes["chat"].target.pool().expect("pool").timeouts;
+    assert_eq!(timeouts(&reference), timeouts(&bare));
+}
+
+/// Every key of the schema stands in the reference and in the documentation.
+#[test]
+fn the_reference_and_the_documentation_name_every_key() {
+    let reference = fs::read_to_string(directory().join("reference.yaml")).expect("reference");
+    let documentation = directory().join("../docs/configuration.md");
+    let documentation = fs::read_to_string(documentation).expect("documentation");
+    let schema: serde_json::Value = serde_json::from_str(&json_schema()).expect("JSON");
+    let definitions = schema["$defs"].as_object().expect("definitions").values();
+    for definition in definitions.chain([&schema]) {
+        for key in definition["properties"]
+            .as_object()
+            .into_iter()
+            .flat_map(|keys| keys.keys())
+        {
+            assert!(
+                reference.contains(&format!("{key}:")),
+                "`{key}` is not in reference.yaml"
+            );
+            assert!(
+                documentation.contains(key.as_str()),
+                "`{key}` is not in configuration.md"
+            );
+        }
+    }
 }

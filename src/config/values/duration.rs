@@ -79,3 +79,57 @@ fn parse(text: &str) -> Result<time::Duration, String> {
         .filter(|span| *span <= LONGEST)
         .ok_or_else(|| "a duration is at most a year, `8760h`".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn every_unit() {
+        let cases = [
+            ("0s", 0),
+            ("500ms", 500),
+            ("5s", 5_000),
+            ("10m", 600_000),
+            ("2h", 7_200_000),
+        ];
+        for (text, milliseconds) in cases {
+            assert_eq!(
+                parse(text),
+                Ok(time::Duration::from_millis(milliseconds)),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_duration() {
+        let far = "99999999999999999999h";
+        for text in [
+            "", "5", "s", "5 s", "-5s", "+5s", "1.5s", "5S", "5d", "1h30m", "8761h", far,
+        ] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back(milliseconds in 0..31_536_000_000_u64) {
+            let read = parse(&format!("{milliseconds}ms"));
+            prop_assert_eq!(read, Ok(time::Duration::from_millis(milliseconds)));
+        }
+
+        #[test]
+        fn units_agree(hours in 0..8760_u64) {
+            prop_assert_eq!(parse(&format!("{hours}h")), parse(&format!("{}m", hours * 60)));
+            prop_assert_eq!(parse(&format!("{hours}h")), parse(&format!("{}s", hours * 3600)));
+        }
+
+        #[test]
+        fn no_text_panics(text in "\\PC{0,12}") {
+            let _ = parse(&text);
+        }
+    }
+}

@@ -35,7 +35,8 @@ macro_rules! text_schema {
                 schemars::json_schema!({
                     "type": "string",
                     "description": $about,
-                    $("pattern": $pattern,)?
+                    // A variable may stand in any text.
+                    $("pattern": format!(r"{}|\$\{{", $pattern),)?
                 })
             }
         }

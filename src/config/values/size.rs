@@ -49,3 +49,54 @@ fn parse(text: &str) -> Result<usize, String> {
         .and_then(|number| number.checked_mul(bytes))
         .ok_or_else(|| format!("{} is too large", quote(text)))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn every_unit() {
+        let cases = [
+            ("0B", 0),
+            ("512B", 512),
+            ("64KiB", 65_536),
+            ("1MiB", 1 << 20),
+            ("1GiB", 1 << 30),
+        ];
+        for (text, bytes) in cases {
+            assert_eq!(parse(text), Ok(bytes), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_size() {
+        for text in [
+            "",
+            "5",
+            "B",
+            "5 B",
+            "-5B",
+            "1.5KiB",
+            "5KB",
+            "5kib",
+            "5k",
+            "18446744073709551615KiB",
+        ] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back(bytes in any::<usize>()) {
+            prop_assert_eq!(parse(&format!("{bytes}B")), Ok(bytes));
+        }
+
+        #[test]
+        fn no_text_panics(text in "\\PC{0,12}") {
+            let _ = parse(&text);
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Maps with known keys.
+
+use super::{At, FromNode, Placed, Reader, Setting, place_of, shortened};
+use crate::config::problems::Place;
+use crate::config::tree::Pair;
+
+/// A map with known keys, from which one after the other is taken.
+pub(in crate::config) struct Keys<'n> {
+    place: Place,
+    pairs: Vec<&'n Pair>,
+    known: Vec<&'static str>,
+}
+
+impl<'n> Keys<'n> {
+    pub(in crate::config) fn open(at: &At<'n>, reader: &mut Reader<'_>) -> Option<Self> {
+        let pairs = reader.pairs(at)?;
+        Some(Self {
+            place: at.place.clone(),
+            pairs,
+            known: Vec::new(),
+        })
+    }
+
+    /// Reads the value of a key.
+    pub(in crate::config) fn take<T: FromNode>(
+        &mut self,
+        key: &'static str,
+        reader: &mut Reader<'_>,
+    ) -> Setting<T> {
+        // Rust's keyword `match` is written `r#match` as a field.
+        let key = key.trim_start_matches("r#");
+        self.known.push(key);
+        let Some(found) = self.pairs.iter().position(|pair| pair.key == key) else {
+            return Setting::Absent;
+        };
+        let pair = self.pairs.swap_remove(found);
+        if pair.value.is_null() {
+            return Setting::Absent;
+        }
+        let at = At {
+            node: &pair.value,
+            place: place_of(pair, &self.place),
+        };
+        match T::read(&at, reader) {
+            Some(value) => Setting::Given(Placed {
+                value,
+                place: at.place,
+            }),
+            None => Setting::Invalid,
+        }
+    }
+
+    /// Notes every key that nobody took.
+    pub(in crate::config) fn close(self, reader: &mut Reader<'_>) {
+        for pair in self.pairs {
+            let place = self.place.key(pair.key_id, &shortened(&pair.key));
+            reader
+                .findings
+                .add_unknown_key(&place, &pair.key, &self.known);
+        }
+    }
+}
+
+/// Declares a map of the configuration: its keys, what each takes, and what is said of it in the
+/// JSON Schema. The only place where a key has to be made known.
+macro_rules! keys {
+    ($($(#[$about:meta])* $name:ident { $($(#[$key_about:meta])* $key:ident: $kind:ty,)* })*) => {$(
+        $(#[$about])*
+        #[derive(Default, Debug, schemars::JsonSchema)]
+        #[schemars(default, deny_unknown_fields)]
+        pub(in crate::config) struct $name {
+            $($(#[$key_about])* pub(in crate::config) $key: $crate::config::reading::Setting<$kind>,)*
+        }
+
+        impl $crate::config::reading::FromNode for $name {
+            fn read(
+                at: &$crate::config::reading::At<'_>,
+                reader: &mut $crate::config::reading::Reader<'_>,
+            ) -> Option<Self> {
+                let mut keys = $crate::config::reading::Keys::open(at, reader)?;
+                let read = Self { $($key: keys.take(stringify!($key), reader),)* };
+                keys.close(reader);
+                Some(read)
+            }
+        }
+    )*};
+}
+pub(in crate::config) use keys;

@@ -1,0 +1,149 @@
+//! From the tree to the schema's types: unknown keys, duplicate keys and wrong types are found here.
+//!
+//! Reading never stops at a problem: what is wrong is noted once and its setting becomes
+//! [`Setting::Invalid`], which everybody after that passes over in silence.
+
+mod keys;
+mod named;
+mod setting;
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+pub(in crate::config) use keys::{Keys, keys};
+pub(in crate::config) use named::{Entry, Named};
+pub(in crate::config) use setting::{Placed, Setting};
+
+use super::environment::{self, Environment};
+use super::problems::{Complaint, Findings, Place};
+use super::tree::{Kind, Node, Pair, Scalar, Value, quote};
+
+/// A node and its place.
+pub(in crate::config) struct At<'n> {
+    pub(in crate::config) node: &'n Node,
+    pub(in crate::config) place: Place,
+}
+
+/// What can be read from a node; `None` when the problem has been noted.
+pub(in crate::config) trait FromNode: Sized {
+    fn read(at: &At<'_>, reader: &mut Reader<'_>) -> Option<Self>;
+}
+
+/// What can be read from a single value.
+pub(in crate::config) trait FromScalar: Sized {
+    /// What a value must be, in words that follow "must be".
+    const WANTED: &'static str;
+
+    /// `None` where the scalar is of the wrong kind, an error where it is of the right kind but wrong.
+    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>>;
+}
+
+impl<T: FromScalar> FromNode for T {
+    fn read(at: &At<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+        let Value::Scalar(written) = &at.node.value else {
+            return reader.refuse_kind(at, T::WANTED);
+        };
+        let scalar = reader.expand(at, written)?;
+        match T::from_scalar(&scalar) {
+            Some(Ok(value)) => Some(value),
+            // What the environment holds may be a secret: it is not told.
+            Some(Err(_)) | None if scalar.kind == Kind::Expanded => {
+                let message = format!("must be {}; what the environment gives is not", T::WANTED);
+                reader.refuse(at, message)
+            }
+            Some(Err(complaint)) => reader.refuse(at, complaint),
+            None => reader.refuse_kind(at, T::WANTED),
+        }
+    }
+}
+
+impl<T: FromNode> FromNode for Vec<Placed<T>> {
+    fn read(at: &At<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+        let Value::List(items) = &at.node.value else {
+            return reader.refuse_kind(at, "a list");
+        };
+        let mut list = Vec::with_capacity(items.len());
+        for (index, node) in items.iter().enumerate() {
+            let at = At {
+                node,
+                place: at.place.item(node.id, index),
+            };
+            let value = T::read(&at, reader);
+            list.extend(value.map(|value| Placed {
+                value,
+                place: at.place,
+            }));
+        }
+        (list.len() == items.len()).then_some(list)
+    }
+}
+
+/// What reading a file needs to know and what it has found.
+pub(in crate::config) struct Reader<'e> {
+    pub(in crate::config) environment: Environment<'e>,
+    pub(in crate::config) findings: Findings,
+}
+
+impl<'e> Reader<'e> {
+    pub(in crate::config) fn new(environment: Environment<'e>) -> Self {
+        Self {
+            environment,
+            findings: Findings::default(),
+        }
+    }
+
+    /// Notes what is wrong with a node.
+    pub(in crate::config) fn refuse<T>(
+        &mut self,
+        at: &At<'_>,
+        complaint: impl Into<Complaint>,
+    ) -> Option<T> {
+        self.findings.add(&at.place, complaint);
+        None
+    }
+
+    /// Notes that a node is of the wrong kind.
+    pub(in crate::config) fn refuse_kind<T>(&mut self, at: &At<'_>, wanted: &str) -> Option<T> {
+        self.refuse(at, format!("must be {wanted}, not {}", at.node.describe()))
+    }
+
+    /// A scalar with the values of variables put in.
+    fn expand<'n>(&mut self, at: &At<'_>, scalar: &'n Scalar) -> Option<Cow<'n, Scalar>> {
+        match environment::expand(&scalar.text, self.environment) {
+            Ok(None) => Some(Cow::Borrowed(scalar)),
+            Ok(Some(text)) => Some(Cow::Owned(Scalar::new(Kind::Expanded, text))),
+            Err(message) => self.refuse(at, message),
+        }
+    }
+
+    /// The entries of a map; duplicate keys are noted and left out.
+    fn pairs<'n>(&mut self, at: &At<'n>) -> Option<Vec<&'n Pair>> {
+        let Value::Map(pairs) = &at.node.value else {
+            return self.refuse_kind(at, "a map");
+        };
+        let mut seen = HashSet::new();
+        let (first, repeated): (Vec<_>, Vec<_>) = pairs
+            .iter()
+            .partition(|pair| seen.insert(pair.key.as_str()));
+        for pair in repeated {
+            let place = at.place.key(pair.key_id, &shortened(&pair.key));
+            self.findings
+                .add(&place, "the key stands here a second time");
+        }
+        Some(first)
+    }
+}
+
+/// A key for a path; those of known keys and names are short anyway.
+fn shortened(key: &str) -> String {
+    quote(key).trim_matches('`').to_owned()
+}
+
+/// The place of a map's value: its own where it is a single value, else that of its key.
+fn place_of(pair: &Pair, above: &Place) -> Place {
+    let id = match &pair.value.value {
+        Value::Scalar(scalar) if scalar.kind != Kind::Null => pair.value.id,
+        Value::Scalar(_) | Value::List(_) | Value::Map(_) => pair.key_id,
+    };
+    above.key(id, &pair.key)
+}

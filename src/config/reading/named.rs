@@ -1,0 +1,72 @@
+//! Maps whose keys are names given by the operator.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+
+use super::{At, FromNode, Reader, place_of, shortened};
+use crate::config::model::Name;
+use crate::config::problems::Place;
+use crate::config::values::name;
+
+/// A map whose keys are names given by the operator, in the order of the file.
+#[derive(Debug)]
+pub(in crate::config) struct Named<T>(pub(in crate::config) Vec<Entry<T>>);
+
+/// One named thing.
+#[derive(Debug)]
+pub(in crate::config) struct Entry<T> {
+    pub(in crate::config) name: Name,
+    pub(in crate::config) place: Place,
+    /// `None` where it is wrong as a whole, which has been noted; its name exists all the same.
+    pub(in crate::config) value: Option<T>,
+}
+
+impl<T> Default for Named<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T: FromNode> FromNode for Named<T> {
+    fn read(at: &At<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+        let mut named = Vec::new();
+        for pair in reader.pairs(at)? {
+            let name = Name::from(&*pair.key);
+            if let Err(complaint) = name::check(&name) {
+                let place = at.place.key(pair.key_id, &shortened(&name));
+                reader.findings.add(&place, complaint);
+                named.push(Entry {
+                    name,
+                    place,
+                    value: None,
+                });
+                continue;
+            }
+            let at = At {
+                node: &pair.value,
+                place: place_of(pair, &at.place),
+            };
+            named.push(Entry {
+                name,
+                value: T::read(&at, reader),
+                place: at.place,
+            });
+        }
+        Some(Self(named))
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Named<T> {
+    fn schema_name() -> Cow<'static, str> {
+        format!("Named_{}", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        schemars::json_schema!({
+            "type": "object",
+            "propertyNames": { "pattern": name::PATTERN },
+            "additionalProperties": generator.subschema_for::<T>(),
+        })
+    }
+}

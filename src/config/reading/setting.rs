@@ -1,0 +1,130 @@
+//! What a file says for a key: nothing, something wrong, or a value and its place.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+
+use crate::config::problems::{Findings, Place};
+
+/// A value and its place.
+#[derive(Clone, Debug)]
+pub(in crate::config) struct Placed<T> {
+    pub(in crate::config) value: T,
+    pub(in crate::config) place: Place,
+}
+
+/// What the file says for a key.
+#[derive(Default, Debug)]
+pub(in crate::config) enum Setting<T> {
+    /// Nothing, or null.
+    #[default]
+    Absent,
+    /// Something that is wrong and has been noted.
+    Invalid,
+    /// This.
+    Given(Placed<T>),
+}
+
+impl<T> Setting<T> {
+    /// The value with its place, where it is given and sound.
+    pub(in crate::config) fn given(&self) -> Option<&Placed<T>> {
+        match self {
+            Self::Given(placed) => Some(placed),
+            Self::Absent | Self::Invalid => None,
+        }
+    }
+
+    /// Where it is given, if it is sound.
+    pub(in crate::config) fn place(&self) -> Option<&Place> {
+        self.given().map(|placed| &placed.place)
+    }
+
+    /// The value with its place, where it is given and sound.
+    pub(in crate::config) fn placed(self) -> Option<Placed<T>> {
+        match self {
+            Self::Given(placed) => Some(placed),
+            Self::Absent | Self::Invalid => None,
+        }
+    }
+
+    /// The value, or what holds where the file says nothing; `None` where it says something wrong.
+    pub(in crate::config) fn sound(self, default: impl FnOnce() -> T) -> Option<T> {
+        match self {
+            Self::Given(placed) => Some(placed.value),
+            Self::Absent => Some(default()),
+            Self::Invalid => None,
+        }
+    }
+
+    /// The value, where it is given and sound.
+    pub(in crate::config) fn value(self) -> Option<T> {
+        self.placed().map(|placed| placed.value)
+    }
+
+    /// The value, or what holds where the file says nothing.
+    pub(in crate::config) fn or(self, default: T) -> T {
+        self.value().unwrap_or(default)
+    }
+
+    /// This setting, or the other where the file says nothing here.
+    pub(in crate::config) fn or_inherit(self, inherited: &Self) -> Self
+    where
+        T: Clone,
+    {
+        match (self, inherited) {
+            (Self::Absent, Self::Given(placed)) => Self::Given(placed.clone()),
+            (Self::Absent, Self::Invalid) => Self::Invalid,
+            (own, _) => own,
+        }
+    }
+
+    /// The value, noting a problem at the holder where the file says nothing.
+    pub(in crate::config) fn require(
+        self,
+        key: &str,
+        holder: &Place,
+        findings: &mut Findings,
+    ) -> Option<T> {
+        if matches!(self, Self::Absent) {
+            findings.add(holder, format!("the key `{key}` is missing"));
+        }
+        self.value()
+    }
+}
+
+impl<T: Default> Setting<T> {
+    /// The value, or an empty one.
+    pub(in crate::config) fn or_default(self) -> T {
+        self.value().unwrap_or_default()
+    }
+}
+
+/// In the JSON Schema every setting may be left out or null.
+impl<T: JsonSchema> JsonSchema for Setting<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        Option::<T>::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        Option::<T>::json_schema(generator)
+    }
+}
+
+/// In the JSON Schema the place is not to be seen.
+impl<T: JsonSchema> JsonSchema for Placed<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        generator.subschema_for::<T>()
+    }
+}

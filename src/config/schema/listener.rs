@@ -1,0 +1,64 @@
+//! Keys of a listener.
+
+use crate::config::model::TlsVersion;
+use crate::config::reading::{Placed, keys};
+use crate::config::values::choice::ClientAuthMode;
+use crate::config::values::{FilePath, ListenAddress, OneOf, Size, Timeout, Whole};
+
+keys! {
+    /// A place where clients connect.
+    Listener {
+        /// Required. An address and a port, or unix: and a path.
+        address: ListenAddress,
+        /// TLS settings; a listener without them is plain.
+        tls: Tls,
+        /// Deadlines before and between requests.
+        timeouts: ListenerTimeouts,
+        /// Bounds on connections.
+        limits: ListenerLimits,
+    }
+
+    /// TLS settings of a listener.
+    Tls {
+        /// Required. Chosen by SNI; the first answers when none fits.
+        certificates: Vec<Placed<CertificateFiles>>,
+        /// The oldest version spoken; 1.2 by default.
+        min_version: OneOf<TlsVersion>,
+        /// From the first byte to the end of the TLS handshake; 10s by default.
+        handshake_timeout: Timeout,
+        /// Whether clients show certificates.
+        client_auth: ClientAuth,
+    }
+
+    /// A certificate chain and its key, as PEM files.
+    CertificateFiles {
+        /// Required. The chain, leaf first.
+        certificate: FilePath,
+        /// Required. The key: PKCS#8, PKCS#1 or SEC1.
+        key: FilePath,
+    }
+
+    /// Whether clients show certificates.
+    ClientAuth {
+        /// Whether they are asked, or must; none by default.
+        mode: OneOf<ClientAuthMode>,
+        /// Authorities in PEM; required unless the mode is none.
+        ca: FilePath,
+    }
+
+    /// Deadlines of a connection before and between requests.
+    ListenerTimeouts {
+        /// For a whole request head; 10s by default.
+        request_header: Timeout,
+        /// Between an answer and the next request; 75s by default.
+        keep_alive: Timeout,
+    }
+
+    /// Bounds on a listener.
+    ListenerLimits {
+        /// Connections open at once; 100000 by default.
+        max_connections: Whole<1, 10_000_000>,
+        /// Bytes of a request head, 8KiB to 1MiB; 32KiB by default.
+        request_head: Size,
+    }
+}

@@ -1,0 +1,41 @@
+//! What YAML may say: every key, what it takes, and what is said of it in the JSON Schema.
+//!
+//! A new key is one line here and one line in `resolve`, where its default stands.
+
+mod listener;
+mod pool;
+mod process;
+mod route;
+
+pub(super) use listener::{
+    CertificateFiles, ClientAuth, Listener, ListenerLimits, ListenerTimeouts, Tls,
+};
+pub(super) use pool::{Backend, Pool};
+pub(super) use process::{Admin, Drain, Log, Runtime};
+pub(super) use route::{
+    Defaults, FixedAnswer, OriginRules, Origins, Route, RouteMatch, SessionTimeouts,
+};
+
+use super::reading::{Named, keys};
+
+keys! {
+    /// The configuration of wsgate.
+    File {
+        /// The admin side: metrics, health, status, reload.
+        admin: Admin,
+        /// What is logged and how.
+        log: Log,
+        /// Threads.
+        runtime: Runtime,
+        /// Inherited by every route; a route overrides single keys.
+        defaults: Defaults,
+        /// Required. Where clients connect, by name.
+        listeners: Named<Listener>,
+        /// Required. What answers, by name; the most specific match wins.
+        routes: Named<Route>,
+        /// Backends, by name.
+        pools: Named<Pool>,
+        /// How sessions are ended when something stops.
+        drain: Drain,
+    }
+}

@@ -1,0 +1,61 @@
+//! Keys of a pool and its backends.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+use crate::config::model::Strategy;
+use crate::config::reading::{At, FromNode, Placed, Reader, keys};
+use crate::config::tree::Value;
+use crate::config::values::{BackendUrl, OneOf, Text, Whole};
+
+keys! {
+    /// Backends and how sessions are spread over them.
+    Pool {
+        /// How the order of candidates is found; round_robin by default.
+        strategy: OneOf<Strategy>,
+        /// Backends tried before the client is refused; 3 by default.
+        attempts: Whole<1, 100>,
+        /// Required. Addresses such as ws://127.0.0.1:9001, or maps.
+        backends: Vec<Placed<Backend>>,
+    }
+
+    /// One backend of a pool.
+    BackendKeys {
+        /// Its name, a metric label; the address by default.
+        name: Text,
+        /// Required. ws://host:port
+        url: BackendUrl,
+        /// Its share of the sessions; 1 by default.
+        weight: Whole<1, 1000>,
+    }
+}
+
+/// A backend: its address alone, or a map.
+#[derive(Debug)]
+pub(in crate::config) enum Backend {
+    Url(BackendUrl),
+    Keys(BackendKeys),
+}
+
+impl FromNode for Backend {
+    fn read(at: &At<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+        match &at.node.value {
+            Value::Map(_) => FromNode::read(at, reader).map(Self::Keys),
+            Value::Scalar(_) | Value::List(_) => FromNode::read(at, reader).map(Self::Url),
+        }
+    }
+}
+
+impl JsonSchema for Backend {
+    fn schema_name() -> Cow<'static, str> {
+        "Backend".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [
+            generator.subschema_for::<BackendUrl>(),
+            generator.subschema_for::<BackendKeys>(),
+        ]})
+    }
+}

@@ -1,0 +1,53 @@
+//! Keys of the process as a whole.
+
+use crate::config::model::LogFormat;
+use crate::config::reading::keys;
+use crate::config::values::{Duration, ListenAddress, OneOf, Text, Whole, Workers};
+
+keys! {
+    /// The admin side: metrics, health, status, reload.
+    Admin {
+        /// Where it listens; 127.0.0.1:9901 by default.
+        address: ListenAddress,
+    }
+
+    /// What is logged and how.
+    Log {
+        /// The form of a line; json by default.
+        format: OneOf<LogFormat>,
+        /// The least level that is written; info by default.
+        level: OneOf<tracing::Level>,
+        /// Access-log lines.
+        access: AccessLog,
+    }
+
+    /// Access-log lines.
+    AccessLog {
+        /// A line when a session opens; true by default.
+        open: bool,
+        /// A line when a session ends; true by default.
+        close: bool,
+        /// Whether values in query strings are replaced; true by default.
+        redact_query: bool,
+    }
+
+    /// Threads.
+    Runtime {
+        /// The number of workers; auto, one per core, by default.
+        workers: Workers,
+    }
+
+    /// How sessions are ended when something stops.
+    Drain {
+        /// Not ready, still accepting; 0s by default.
+        grace: Duration,
+        /// The time over which the ends are spread; 30s by default.
+        window: Duration,
+        /// The code of the Close frame; 1012 by default.
+        close_code: Whole<1000, 4999>,
+        /// The reason in the Close frame, at most 123 bytes; "service restart" by default.
+        reason: Text,
+        /// When whatever is left is cut; 60s by default.
+        deadline: Duration,
+    }
+}

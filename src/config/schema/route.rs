@@ -1,0 +1,119 @@
+//! Keys of a route, and of what routes inherit.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+use crate::config::problems::Complaint;
+use crate::config::reading::{At, FromNode, FromScalar, Placed, Reader, keys};
+use crate::config::tree::{Scalar, Value};
+use crate::config::values::choice::Verdict;
+use crate::config::values::{Host, OneOf, OriginText, PathText, Text, Timeout, Whole};
+
+keys! {
+    /// Inherited by every route; a route overrides single keys.
+    Defaults {
+        /// Which origins may open sessions.
+        origins: Origins,
+        /// Deadlines of a session.
+        timeouts: SessionTimeouts,
+    }
+
+    /// Which requests are taken and what becomes of them.
+    Route {
+        /// Which requests are taken.
+        r#match: RouteMatch,
+        /// Which origins may open sessions; required here or in defaults.
+        origins: Origins,
+        /// Deadlines of a session.
+        timeouts: SessionTimeouts,
+        /// The pool that sessions go to; required, or respond.
+        pool: Text,
+        /// A fixed answer; required, or pool.
+        respond: FixedAnswer,
+    }
+
+    /// Which requests are taken; all that is given must fit.
+    RouteMatch {
+        /// Host patterns; any host by default.
+        hosts: Vec<Placed<Host>>,
+        /// A prefix on segment borders; / by default.
+        path: PathText,
+        /// Whether the path must be equal; false by default.
+        exact: bool,
+        /// Names of listeners; all by default.
+        listeners: Vec<Placed<Text>>,
+    }
+
+    /// Deadlines of a session.
+    SessionTimeouts {
+        /// To connect to one backend; 3s by default.
+        connect: Timeout,
+        /// To the backend's 101, all attempts together; 10s by default.
+        handshake: Timeout,
+        /// For the peer's Close before its connection is cut; 5s by default.
+        close: Timeout,
+        /// After one side ended its sending half; 10s by default.
+        half_close: Timeout,
+    }
+
+    /// A fixed answer.
+    FixedAnswer {
+        /// Required. 200 to 599.
+        status: Whole<200, 599>,
+        /// The body, as plain text; empty by default.
+        body: Text,
+    }
+
+    /// Which origins may open sessions.
+    OriginRules {
+        /// Patterns; one that matches suffices.
+        allow: Vec<Placed<OriginText>>,
+        /// A request without Origin; deny by default.
+        missing: OneOf<Verdict>,
+        /// A request with Origin: null; deny by default.
+        opaque: OneOf<Verdict>,
+    }
+}
+
+/// Which origins may open sessions: the word `any`, a list of patterns, or a map.
+#[derive(Debug)]
+pub(in crate::config) enum Origins {
+    Any,
+    List(Vec<Placed<OriginText>>),
+    Rules(OriginRules),
+}
+
+impl FromNode for Origins {
+    fn read(at: &At<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+        match &at.node.value {
+            Value::Scalar(_) => AnyWord::read(at, reader).map(|AnyWord| Self::Any),
+            Value::List(_) => FromNode::read(at, reader).map(Self::List),
+            Value::Map(_) => FromNode::read(at, reader).map(Self::Rules),
+        }
+    }
+}
+
+struct AnyWord;
+
+impl FromScalar for AnyWord {
+    const WANTED: &'static str = "a list of origins, or the word `any`";
+
+    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
+        (scalar.text == "any").then_some(Ok(Self))
+    }
+}
+
+impl JsonSchema for Origins {
+    fn schema_name() -> Cow<'static, str> {
+        "Origins".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [
+            { "const": "any" },
+            generator.subschema_for::<Vec<OriginText>>(),
+            generator.subschema_for::<OriginRules>(),
+        ]})
+    }
+}

@@ -1,0 +1,49 @@
+//! What is told of a change.
+
+use super::{SOUND, sound};
+use crate::config::Diff;
+
+fn changes(old: &str, new: &str) -> String {
+    Diff::between(&sound(old), &sound(new)).to_string()
+}
+
+#[test]
+fn the_same_file_again_changes_nothing() {
+    let diff = Diff::between(&sound(SOUND), &sound(&format!("# a remark\n{SOUND}")));
+    assert!(diff.is_empty() && diff.words().is_empty());
+    assert_eq!(diff.to_string(), "nothing changed");
+}
+
+#[test]
+fn what_came_and_went_has_a_name() {
+    let new = SOUND
+        .replacen("  public:", "  outside:", 1)
+        .replacen("origins: [\"https://app.example.com\"]", "origins: any", 1)
+        .replacen("pools:\n", "pools:\n  spare: { backends: [ws://c] }\n", 1);
+    assert_eq!(
+        changes(
+            SOUND,
+            &format!("{new}log: {{ level: debug }}\ndrain: {{ window: 1s }}\n")
+        ),
+        "changed log; changed drain; added listener outside; removed listener public; \
+         changed route chat; added pool spare"
+    );
+}
+
+#[test]
+fn a_changed_pool_tells_its_backends() {
+    let pool = |keys: &str| SOUND.replacen("backends: [\"ws://127.0.0.1:9001\"]", keys, 1);
+    let old = pool("backends: [{ name: a, url: ws://a }, { name: b, url: ws://b }]");
+    let new = pool("backends: [{ name: a, url: ws://a, weight: 2 }, { name: c, url: ws://c }]");
+    assert_eq!(
+        changes(&old, &new),
+        "changed pool chat: added backend c, removed backend b, changed backend a"
+    );
+    assert_eq!(
+        changes(
+            SOUND,
+            &SOUND.replacen("    backends", "    attempts: 1\n    backends", 1)
+        ),
+        "changed pool chat"
+    );
+}

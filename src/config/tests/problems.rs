@@ -1,0 +1,273 @@
+//! Every problem of a file in one run, each with its place, its key and what was meant.
+
+use super::{parse, problems, problems_after, problems_with};
+
+#[test]
+fn all_problems_are_told_at_once_in_the_order_of_the_file() {
+    let text = "\
+admin: { adress: 127.0.0.1:9901, address: 5 }
+log:
+  format: jsn
+  level: 3
+  access: { open: on }
+runtime: { workers: 0 }
+defaults:
+  timeouts: { connect: 5, close: 0s, half_close: 5 minutes }
+listeners:
+  public:
+    adress: 127.0.0.1:8080
+    tls: { min_version: 1.2 }
+  bad name: {}
+routes:
+  chat:
+    match: { hosts: [\"a.b:80\"], path: chat, listeners: [publik] }
+    pool: caht
+  chat: {}
+pools:
+  chat:
+    backends:
+      - wss://a
+      - url: ws://b/path
+        weight: 0
+";
+    let expected = "\
+wsgate.yaml:1:10: admin.adress: unknown key; did you mean `address`?
+wsgate.yaml:1:43: admin.address: must be an address such as `127.0.0.1:8080`, not the number 5
+wsgate.yaml:3:11: log.format: must be `json` or `text`, not `jsn`; did you mean `json`?
+wsgate.yaml:4:10: log.level: must be `error`, `warn`, `info`, `debug` or `trace`, not `3`
+wsgate.yaml:5:19: log.access.open: must be `true` or `false`, not the text `on`
+wsgate.yaml:6:21: runtime.workers: must be `auto` or a number from 1 to 1024
+wsgate.yaml:8:24: defaults.timeouts.connect: a duration has a unit: `5ms`, `5s`, `5m` or `5h`
+wsgate.yaml:8:34: defaults.timeouts.close: must be more than 0
+wsgate.yaml:8:50: defaults.timeouts.half_close: `5 minutes` is no duration: write `500ms`, `5s`, `10m` or `2h`
+wsgate.yaml:10:3: listeners.public: the key `address` is missing
+wsgate.yaml:11:5: listeners.public.adress: unknown key; did you mean `address`?
+wsgate.yaml:12:5: listeners.public.tls: the key `certificates` is missing
+wsgate.yaml:12:25: listeners.public.tls.min_version: must stand in quotes, as YAML takes it for a number: \"1.2\"
+wsgate.yaml:13:3: listeners.bad name: `bad name` is no name: at most 63 letters, digits, `_`, `.` and `-`, a letter or digit first
+wsgate.yaml:15:3: routes.chat: a route that takes WebSockets must say which origins may open it: `origins: [...]` or `origins: any`
+wsgate.yaml:16:22: routes.chat.match.hosts[0]: `a.b:80` has a port: hosts are compared without
+wsgate.yaml:16:39: routes.chat.match.path: `chat` must begin with a slash
+wsgate.yaml:16:57: routes.chat.match.listeners[0]: no listener is named `publik`; did you mean `public`?
+wsgate.yaml:17:11: routes.chat.pool: no pool is named `caht`; did you mean `chat`?
+wsgate.yaml:18:3: routes.chat: the key stands here a second time
+wsgate.yaml:22:9: pools.chat.backends[0]: backends behind TLS (wss) are not supported yet: write `ws://host:port`
+wsgate.yaml:23:14: pools.chat.backends[1].url: a backend has no path and no query: those of the client's request are passed on
+wsgate.yaml:24:17: pools.chat.backends[1].weight: must be a whole number from 1 to 1000";
+    assert_eq!(problems(text), expected);
+}
+
+#[test]
+fn the_sections_that_a_file_needs() {
+    assert_eq!(
+        problems("log: {}\n"),
+        "wsgate.yaml:1:1: the key `listeners` is missing\n\
+         wsgate.yaml:1:1: the key `routes` is missing"
+    );
+    assert_eq!(
+        problems("listeners: {}\nroutes:\n"),
+        "wsgate.yaml:1:1: the key `routes` is missing\n\
+         wsgate.yaml:1:1: listeners: must name at least one"
+    );
+}
+
+#[test]
+fn a_route_has_one_answer() {
+    assert_eq!(
+        problems_with("    pool: chat\n", ""),
+        "wsgate.yaml:5:3: routes.chat: says what answers by one of `pool` and `respond`"
+    );
+    assert_eq!(
+        problems_with(
+            "    pool: chat\n",
+            "    pool: chat\n    respond: { status: 200 }\n"
+        ),
+        "wsgate.yaml:5:3: routes.chat: has both `pool` and `respond`: only one can answer"
+    );
+    assert_eq!(
+        problems_with("    pool: chat\n", "    respond: { status: 200 }\n"),
+        "wsgate.yaml:6:5: routes.chat.origins: has no effect on a route that answers by `respond`"
+    );
+}
+
+#[test]
+fn origins_are_a_list_a_map_or_any() {
+    let with = |origins: &str| problems_with("[\"https://app.example.com\"]", origins);
+    let path = "wsgate.yaml:6:5: routes.chat.origins:";
+    assert_eq!(
+        with("everybody"),
+        "wsgate.yaml:6:14: routes.chat.origins: must be a list of origins, or the word `any`, \
+         not the text `everybody`"
+    );
+    let nobody = format!("{path} allows nobody: name an origin, or write `origins: any`");
+    assert_eq!(with("[]"), nobody);
+    assert_eq!(with("{}"), nobody);
+    assert_eq!(
+        with("[\"https://app.example.com/\"]"),
+        "wsgate.yaml:6:15: routes.chat.origins[0]: `https://app.example.com/`: an origin ends \
+         after host and port, without a slash or a path; did you mean `https://app.example.com`?"
+    );
+    assert_eq!(
+        with("{ allow: [app.example.com], missing: maybe }"),
+        "wsgate.yaml:6:24: routes.chat.origins.allow[0]: `app.example.com`: an origin begins with \
+         its scheme, such as `https://`; did you mean `https://app.example.com`?\n\
+         wsgate.yaml:6:51: routes.chat.origins.missing: must be `deny` or `allow`, not `maybe`"
+    );
+    assert_eq!(
+        with("[\"*\"]"),
+        "wsgate.yaml:6:15: routes.chat.origins[0]: every origin is allowed by `origins: any`"
+    );
+}
+
+#[test]
+fn two_routes_do_not_take_the_same_requests() {
+    let told = problems_with(
+        "routes:\n",
+        "routes:\n  first: { match: { hosts: [A.example.com, b.example.com] }, respond: { status: 200 } }\n  \
+         second: { match: { hosts: [c.example.com, a.example.com], listeners: [public] }, respond: { status: 200 } }\n  \
+         third: { match: { hosts: [a.example.com], exact: true }, respond: { status: 200 } }\n",
+    );
+    assert_eq!(
+        told,
+        "wsgate.yaml:6:3: routes.second: takes the same requests as routes.first"
+    );
+}
+
+#[test]
+fn a_prefix_ends_on_a_segment_border() {
+    let told = problems_with("    pool:", "    match: { path: /chat/ }\n    pool:");
+    assert!(
+        told.starts_with("wsgate.yaml:7:20: routes.chat.match.path: a prefix ends before"),
+        "{told}"
+    );
+}
+
+#[test]
+fn no_two_listeners_share_an_address() {
+    let with = |address: &str| {
+        let lines = format!("  other:\n    address: \"{address}\"\nroutes:\n");
+        super::SOUND.replacen("routes:\n", &lines, 1)
+    };
+    for address in ["127.0.0.1:8080", "0.0.0.0:8080", "[::]:8080"] {
+        let expected = "wsgate.yaml:5:14: listeners.other.address: listeners.public.address listens there already";
+        assert_eq!(problems(&with(address)), expected, "{address}");
+    }
+    assert_eq!(
+        problems(&with("127.0.0.1:9901")),
+        "wsgate.yaml:5:14: listeners.other.address: admin.address (by default) listens there already"
+    );
+    for address in [
+        "127.0.0.2:8080",
+        "[::1]:8080",
+        "127.0.0.1:0",
+        "unix:/run/other.sock",
+    ] {
+        assert!(parse(&with(address)).is_ok(), "{address}");
+    }
+}
+
+#[test]
+fn backends_are_told_apart() {
+    let with = |backends: &str| problems_with("[\"ws://127.0.0.1:9001\"]", backends);
+    assert_eq!(
+        with("[ws://A, ws://a:80]"),
+        "wsgate.yaml:10:24: pools.chat.backends[1]: pools.chat.backends[0] has the same address"
+    );
+    assert_eq!(
+        with("[{ name: a, url: ws://b }, { name: a, url: ws://c }]"),
+        "wsgate.yaml:10:42: pools.chat.backends[1]: pools.chat.backends[0] has the same name `a`"
+    );
+    assert_eq!(
+        with("[]"),
+        "wsgate.yaml:10:5: pools.chat.backends: must hold at least one backend"
+    );
+    assert_eq!(
+        with("[{ name: \"a b\", weight: 1 }]"),
+        "wsgate.yaml:10:16: pools.chat.backends[0]: the key `url` is missing\n\
+         wsgate.yaml:10:24: pools.chat.backends[0].name: `a b` is no name: at most 63 letters, \
+         digits, `_`, `.` and `-`, a letter or digit first"
+    );
+}
+
+#[test]
+fn a_drain_ends_in_time_with_a_code_that_may_be_sent() {
+    assert_eq!(
+        problems_after("drain: { grace: 10s, window: 55s }\n"),
+        "wsgate.yaml:11:30: drain.window: `grace` (10s) and `window` (55s) together are longer than \
+         `deadline` (60s), when whatever is left is cut"
+    );
+    assert_eq!(
+        problems_after("drain: { close_code: 1006 }\n"),
+        "wsgate.yaml:11:22: drain.close_code: the code 1006 is never sent by a server; 1012, 1001 or \
+         4000 to 4999 are"
+    );
+    let reason = "\u{e9}".repeat(62);
+    assert_eq!(
+        problems_after(&format!("drain: {{ reason: {reason} }}\n")),
+        "wsgate.yaml:11:18: drain.reason: has 124 bytes; a Close frame has room for 123"
+    );
+}
+
+#[test]
+fn bounds_of_a_listener() {
+    let with = |lines: &str| problems_with("routes:\n", &format!("    {lines}\nroutes:\n"));
+    assert_eq!(
+        with("limits: { request_head: 4KiB, max_connections: 0 }"),
+        "wsgate.yaml:4:29: listeners.public.limits.request_head: must be from `8KiB` to `1MiB`\n\
+         wsgate.yaml:4:52: listeners.public.limits.max_connections: must be a whole number from 1 to \
+         10000000"
+    );
+    assert_eq!(
+        with("tls: { certificates: [{ key: a }], client_auth: { mode: require } }"),
+        "wsgate.yaml:4:27: listeners.public.tls.certificates[0]: the key `certificate` is missing\n\
+         wsgate.yaml:4:40: listeners.public.tls.client_auth: the key `ca` is missing"
+    );
+}
+
+#[test]
+fn variables_that_are_wrong_are_told_without_their_values() {
+    assert_eq!(
+        problems_with("127.0.0.1:8080", "\"127.0.0.1:${PROT}\""),
+        "wsgate.yaml:3:14: listeners.public.address: `${PROT}` is not set in the environment"
+    );
+    assert_eq!(
+        problems_with("127.0.0.1:8080", "\"${SECRET}\""),
+        "wsgate.yaml:3:14: listeners.public.address: must be an address such as `127.0.0.1:8080`; \
+         what the environment gives is not"
+    );
+    assert_eq!(
+        problems_with("pool: chat", "pool: \"${SECRET\""),
+        "wsgate.yaml:7:11: routes.chat.pool: `${` has no `}` after it"
+    );
+}
+
+#[test]
+fn a_wrong_part_is_told_once() {
+    // The pool exists, though it is wrong; the route that names it is not.
+    assert_eq!(
+        problems_with("    backends: [\"ws://127.0.0.1:9001\"]\n", "    5\n"),
+        "wsgate.yaml:10:5: pools.chat: must be a map, not the number 5"
+    );
+    assert_eq!(
+        problems_with("\"https://app.example.com\"", "5"),
+        "wsgate.yaml:6:15: routes.chat.origins[0]: must be an origin such as \
+         `https://app.example.com`, not the number 5"
+    );
+}
+
+#[test]
+fn what_could_not_be_read_makes_no_further_problems() {
+    assert_eq!(
+        problems_with(
+            "pools:\n  chat:\n    backends: [\"ws://127.0.0.1:9001\"]\n",
+            "pools: 5\n"
+        ),
+        "wsgate.yaml:8:8: pools: must be a map, not the number 5"
+    );
+    assert_eq!(
+        problems_after("drain: { window: x, deadline: 1s }\n"),
+        "wsgate.yaml:11:18: drain.window: `x` is no duration: write `500ms`, `5s`, `10m` or `2h`"
+    );
+    let told = problems_with("  public:", "  pub lic:");
+    assert!(told.starts_with("wsgate.yaml:2:3: listeners.pub lic: ") && told.lines().count() == 1);
+}

@@ -1,0 +1,171 @@
+//! What a sound file means: defaults, inheritance, paths, variables.
+
+use std::time::Duration;
+
+use super::{SOUND, sound};
+use crate::config::{
+    Address, ClientAuth, Config, HostPattern, LogFormat, Origin, Origins, SessionTimeouts, Target,
+};
+
+fn timeouts(config: &Config, route: &str) -> SessionTimeouts {
+    config.routes[route].target.pool().expect("a pool").timeouts
+}
+
+#[test]
+fn what_is_left_out_has_its_default() {
+    let config = sound(SOUND);
+    assert_eq!(
+        config.admin.address,
+        Address::Tcp("127.0.0.1:9901".parse().expect("address"))
+    );
+    assert_eq!(
+        (config.log.format, config.log.level),
+        (LogFormat::Json, tracing::Level::INFO)
+    );
+    assert!(config.log.access.open && config.log.access.close && config.log.access.redact_query);
+    assert_eq!(config.runtime.workers, None);
+    let listener = &config.listeners["public"];
+    assert_eq!(listener.tls, None);
+    assert_eq!(listener.timeouts.request_header, Duration::from_secs(10));
+    assert_eq!(listener.timeouts.keep_alive, Duration::from_secs(75));
+    assert_eq!(
+        (
+            listener.limits.max_connections,
+            listener.limits.request_head
+        ),
+        (100_000, 32 << 10)
+    );
+    let route = &config.routes["chat"].matcher;
+    assert_eq!((&*route.path, route.exact), ("/", false));
+    assert!(route.hosts.is_empty() && route.listeners.is_empty());
+    let expected = SessionTimeouts {
+        connect: Duration::from_secs(3),
+        handshake: Duration::from_secs(10),
+        close: Duration::from_secs(5),
+        half_close: Duration::from_secs(10),
+    };
+    assert_eq!(timeouts(&config, "chat"), expected);
+    assert_eq!(config.pools["chat"].attempts, 3);
+    let backend = &config.pools["chat"].backends[0];
+    assert_eq!(
+        (&*backend.name, &*backend.address.host),
+        ("127.0.0.1:9001", "127.0.0.1")
+    );
+    assert_eq!((backend.address.port, backend.weight), (9001, 1));
+    assert_eq!(
+        (config.drain.close_code, &*config.drain.reason),
+        (1012, "service restart")
+    );
+    assert_eq!(config.drain.deadline, Duration::from_secs(60));
+}
+
+#[test]
+fn null_is_as_good_as_nothing() {
+    let text = "admin:\nlog: { format: null, access: ~ }\ndefaults: { origins: null, timeouts: }\n";
+    assert_eq!(sound(&format!("{SOUND}{text}")), sound(SOUND));
+}
+
+#[test]
+fn a_route_overrides_single_keys() {
+    let text = SOUND.replacen(
+        "    pool: chat\n",
+        "    timeouts: { connect: 1s }\n    pool: chat\n  other:\n    match: { path: /other }\n    pool: chat\n",
+        1,
+    );
+    let config = sound(&format!(
+        "defaults:\n  origins: any\n  timeouts: {{ connect: 2s, close: 7s }}\n{text}"
+    ));
+    let (chat, other) = (timeouts(&config, "chat"), timeouts(&config, "other"));
+    assert_eq!(
+        (chat.connect, chat.close),
+        (Duration::from_secs(1), Duration::from_secs(7))
+    );
+    assert_eq!(
+        (other.connect, other.close),
+        (Duration::from_secs(2), Duration::from_secs(7))
+    );
+    let origins = |route: &str| &config.routes[route].target.pool().expect("a pool").origins;
+    assert_eq!(*origins("other"), Origins::Any);
+    let Origins::List(list) = origins("chat") else {
+        panic!("{:?}", origins("chat"))
+    };
+    assert!(list.allows(&Origin::parse("https://app.example.com").expect("origin")));
+    assert!(!list.allow_missing && !list.allow_opaque);
+}
+
+#[test]
+fn paths_begin_at_the_directory_of_the_file() {
+    let config = sound(&SOUND.replacen(
+        "    address: 127.0.0.1:8080\n",
+        "    address: unix:run/wsgate.sock\n    tls:\n      \
+         certificates: [{ certificate: a.crt, key: /keys/a.key }]\n      \
+         client_auth: { mode: request, ca: ca.crt }\n",
+        1,
+    ));
+    let listener = &config.listeners["public"];
+    assert_eq!(
+        listener.address,
+        Address::Unix("/etc/wsgate/run/wsgate.sock".into())
+    );
+    let tls = listener.tls.as_ref().expect("TLS");
+    assert_eq!(
+        tls.certificates[0].certificate.to_str(),
+        Some("/etc/wsgate/a.crt")
+    );
+    assert_eq!(tls.certificates[0].key.to_str(), Some("/keys/a.key"));
+    assert_eq!(
+        tls.client_auth,
+        ClientAuth::Request("/etc/wsgate/ca.crt".into())
+    );
+}
+
+#[test]
+fn variables_pass_for_any_kind_of_value() {
+    let text = SOUND
+        .replacen("127.0.0.1:8080", "127.0.0.1:${PORT}", 1)
+        .replacen(
+            "[\"ws://127.0.0.1:9001\"]",
+            "[{ url: ws://b, weight: \"${WEIGHT}\" }]",
+            1,
+        );
+    let config = sound(&format!(
+        "{text}log: {{ access: {{ open: \"${{FLAG}}\" }} }}\ndrain: {{ reason: \"a $${{PORT}} b ${{PORT}}\" }}\n"
+    ));
+    let expected = Address::Tcp("127.0.0.1:8443".parse().expect("address"));
+    assert_eq!(config.listeners["public"].address, expected);
+    assert_eq!(config.pools["chat"].backends[0].weight, 7);
+    assert!(!config.log.access.open);
+    assert_eq!(config.drain.reason, "a ${PORT} b 8443");
+}
+
+#[test]
+fn hosts_and_backends_have_one_spelling() {
+    let config = sound(
+        &SOUND
+            .replacen("    pool:", "    match: { hosts: [Chat.Example.com, \"*.Example.com\", \"[::0:1]\"] }\n    pool:", 1)
+            .replacen("ws://127.0.0.1:9001", "WS://[0::1]", 1),
+    );
+    assert_eq!(
+        config.routes["chat"].matcher.hosts,
+        [
+            HostPattern::Exact("chat.example.com".to_owned()),
+            HostPattern::Wildcard("example.com".to_owned()),
+            HostPattern::Exact("[::1]".to_owned()),
+        ]
+    );
+    let backend = &config.pools["chat"].backends[0];
+    assert_eq!((&*backend.name, &*backend.address.host), ("[0::1]", "::1"));
+    assert_eq!(backend.address.port, 80);
+}
+
+#[test]
+fn a_route_may_answer_by_itself_and_without_pools() {
+    let config = sound(
+        "listeners: { a: { address: \"127.0.0.1:0\" } }\nroutes: { r: { respond: { status: 503, body: later } } }\n",
+    );
+    let Target::Respond(answer) = &config.routes["r"].target else {
+        panic!("{config:?}")
+    };
+    assert_eq!((answer.status.as_u16(), &*answer.body), (503, "later"));
+    assert!(config.pools.is_empty());
+}

@@ -1,0 +1,287 @@
+//! A configuration written out again, by other code than reads it, and configurations at random.
+
+use std::time::Duration;
+
+use proptest::collection::{btree_map, vec};
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+
+use crate::config::{
+    Address, Admin, Backend, BackendAddress, Config, Drain, FixedAnswer, HostPattern, Listener,
+    ListenerLimits, ListenerTimeouts, Name, OriginList, OriginPattern, Origins, Pool, PoolTarget,
+    Route, RouteMatch, SessionTimeouts, Target,
+};
+
+/// A configuration as JSON, which is YAML as well; every key is given.
+pub(super) fn write(config: &Config) -> Value {
+    let named = |entries: Vec<(&Name, Value)>| -> Value {
+        entries
+            .into_iter()
+            .map(|(name, value)| (name.to_string(), value))
+            .collect::<Map<_, _>>()
+            .into()
+    };
+    json!({
+        "admin": { "address": address(&config.admin.address) },
+        "log": { "access": { "open": config.log.access.open } },
+        "runtime": { "workers": config.runtime.workers.map_or(json!("auto"), |count| json!(count)) },
+        "listeners": named(config.listeners.iter().map(|(name, it)| (name, listener(it))).collect()),
+        "routes": named(config.routes.iter().map(|(name, it)| (name, route(it))).collect()),
+        "pools": named(config.pools.iter().map(|(name, it)| (name, pool(it))).collect()),
+        "drain": {
+            "grace": milliseconds(config.drain.grace),
+            "window": milliseconds(config.drain.window),
+            "deadline": milliseconds(config.drain.deadline),
+            "close_code": config.drain.close_code,
+            "reason": config.drain.reason.replace("${", "$${"),
+        },
+    })
+}
+
+fn milliseconds(duration: Duration) -> String {
+    format!("{}ms", duration.as_millis())
+}
+
+fn address(address: &Address) -> String {
+    match address {
+        Address::Tcp(address) => address.to_string(),
+        Address::Unix(path) => format!("unix:{}", path.display()),
+    }
+}
+
+fn listener(listener: &Listener) -> Value {
+    json!({
+        "address": address(&listener.address),
+        "timeouts": {
+            "request_header": milliseconds(listener.timeouts.request_header),
+            "keep_alive": milliseconds(listener.timeouts.keep_alive),
+        },
+        "limits": {
+            "max_connections": listener.limits.max_connections,
+            "request_head": format!("{}B", listener.limits.request_head),
+        },
+    })
+}
+
+fn route(route: &Route) -> Value {
+    let hosts = route.matcher.hosts.iter().map(|host| match host {
+        HostPattern::Exact(host) => host.clone(),
+        HostPattern::Wildcard(suffix) => format!("*.{suffix}"),
+    });
+    let mut written = json!({ "match": {
+        "hosts": hosts.collect::<Vec<_>>(),
+        "path": route.matcher.path,
+        "exact": route.matcher.exact,
+        "listeners": route.matcher.listeners.iter().map(|name| &**name).collect::<Vec<_>>(),
+    }});
+    match &route.target {
+        Target::Respond(answer) => {
+            written["respond"] = json!({ "status": answer.status.as_u16(), "body": answer.body });
+        }
+        Target::Pool(target) => {
+            written["pool"] = json!(&*target.pool);
+            written["origins"] = origins(&target.origins);
+            written["timeouts"] = json!({
+                "connect": milliseconds(target.timeouts.connect),
+                "handshake": milliseconds(target.timeouts.handshake),
+                "close": milliseconds(target.timeouts.close),
+                "half_close": milliseconds(target.timeouts.half_close),
+            });
+        }
+    }
+    written
+}
+
+fn origins(origins: &Origins) -> Value {
+    let verdict = |allowed: bool| if allowed { "allow" } else { "deny" };
+    match origins {
+        Origins::Any => json!("any"),
+        Origins::List(list) => json!({
+            "allow": list.allow.iter().map(OriginPattern::to_string).collect::<Vec<_>>(),
+            "missing": verdict(list.allow_missing),
+            "opaque": verdict(list.allow_opaque),
+        }),
+    }
+}
+
+fn pool(pool: &Pool) -> Value {
+    let backends = pool.backends.iter().map(|backend| {
+        let BackendAddress { host, port } = &backend.address;
+        json!({ "name": &*backend.name, "url": format!("ws://{host}:{port}"), "weight": backend.weight })
+    });
+    json!({ "attempts": pool.attempts, "backends": backends.collect::<Vec<_>>() })
+}
+
+/// A sound configuration; names and addresses are made unequal by their numbers.
+pub(super) fn any_config() -> impl Strategy<Value = Config> {
+    let pools = btree_map(any_name(), any_pool(), 1..3);
+    let listeners = vec((any_name(), any_listener()), 1..4);
+    let parts = (
+        listeners,
+        pools,
+        vec(any_route(), 1..4),
+        any_drain(),
+        any::<bool>(),
+    );
+    parts.prop_map(|(listeners, pools, routes, drain, open)| {
+        let mut config = super::sound(super::SOUND);
+        let numbered = (1..).zip(listeners);
+        config.listeners = numbered
+            .map(|(port, (name, listener))| {
+                let address = Address::Tcp(([127, 0, 0, 1], port).into());
+                (
+                    name,
+                    Listener {
+                        address,
+                        ..listener
+                    },
+                )
+            })
+            .collect();
+        let pool = pools.keys().next().expect("a pool");
+        let numbered = routes.into_iter().enumerate();
+        config.routes = numbered
+            .map(|(number, route)| (format!("route{number}").into(), settle(route, number, pool)))
+            .collect();
+        config.admin = Admin {
+            address: Address::Unix("/run/admin.sock".into()),
+        };
+        config.log.access.open = open;
+        Config {
+            pools,
+            drain,
+            ..config
+        }
+    })
+}
+
+/// Makes a route's path its own and its pool one that exists.
+fn settle(mut route: Route, number: usize, pool: &Name) -> Route {
+    route.matcher.path = format!("/{number}{}", route.matcher.path);
+    if let Target::Pool(target) = &mut route.target {
+        target.pool = Name::clone(pool);
+    }
+    route
+}
+
+fn any_name() -> impl Strategy<Value = Name> {
+    "[A-Za-z0-9][A-Za-z0-9_.-]{0,12}".prop_map(Name::from)
+}
+
+fn any_duration() -> impl Strategy<Value = Duration> {
+    (1..31_536_000_000_u64).prop_map(Duration::from_millis)
+}
+
+fn any_listener() -> impl Strategy<Value = Listener> {
+    let parts = (
+        any_duration(),
+        any_duration(),
+        1..10_000_000_usize,
+        8192..1_048_576_usize,
+    );
+    parts.prop_map(
+        |(request_header, keep_alive, max_connections, request_head)| Listener {
+            address: Address::Unix("/replaced".into()),
+            tls: None,
+            timeouts: ListenerTimeouts {
+                request_header,
+                keep_alive,
+            },
+            limits: ListenerLimits {
+                max_connections,
+                request_head,
+            },
+        },
+    )
+}
+
+fn any_pool() -> impl Strategy<Value = Pool> {
+    (1..=100_usize, vec(("[a-z]{1,9}", 1..=1000_u32), 1..5)).prop_map(|(attempts, backends)| Pool {
+        strategy: crate::config::Strategy::RoundRobin,
+        attempts,
+        backends: (1..)
+            .zip(backends)
+            .map(|(port, (host, weight))| Backend {
+                name: format!("backend{port}").into(),
+                address: BackendAddress { host, port },
+                weight,
+            })
+            .collect(),
+    })
+}
+
+fn any_route() -> impl Strategy<Value = Route> {
+    let host = prop_oneof![
+        "[a-z]{1,9}(\\.[a-z]{1,9}){0,2}".prop_map(HostPattern::Exact),
+        "[a-z]{1,9}(\\.[a-z]{1,9}){0,2}".prop_map(HostPattern::Wildcard),
+    ];
+    let matcher = (vec(host, 0..3), "(/[a-z0-9._~%-]{3,9}){0,3}", any::<bool>());
+    (matcher, any_target()).prop_map(|((hosts, path, exact), target)| Route {
+        matcher: RouteMatch {
+            hosts,
+            path,
+            exact,
+            listeners: Vec::new(),
+        },
+        target,
+    })
+}
+
+fn any_target() -> impl Strategy<Value = Target> {
+    let respond = (200..600_u16, "\\PC{0,20}").prop_map(|(status, body)| {
+        let status = http::StatusCode::from_u16(status).expect("a status");
+        Target::Respond(FixedAnswer {
+            status,
+            body: body.replace("${", ""),
+        })
+    });
+    let timeouts = [
+        any_duration(),
+        any_duration(),
+        any_duration(),
+        any_duration(),
+    ];
+    let pool =
+        (any_origins(), timeouts).prop_map(|(origins, [connect, handshake, close, half_close])| {
+            let timeouts = SessionTimeouts {
+                connect,
+                handshake,
+                close,
+                half_close,
+            };
+            Target::Pool(PoolTarget {
+                pool: "replaced".into(),
+                origins,
+                timeouts,
+            })
+        });
+    prop_oneof![respond, pool]
+}
+
+fn any_origins() -> impl Strategy<Value = Origins> {
+    let pattern = "(https?|app)://(\\*\\.)?[a-z]{1,9}(\\.[a-z]{1,9}){0,2}(:[1-9][0-9]{0,3})?"
+        .prop_map(|text| OriginPattern::parse(&text).expect("a pattern"));
+    let list = (vec(pattern, 1..4), any::<bool>(), any::<bool>());
+    prop_oneof![
+        Just(Origins::Any),
+        list.prop_map(|(allow, allow_missing, allow_opaque)| {
+            Origins::List(OriginList {
+                allow,
+                allow_missing,
+                allow_opaque,
+            })
+        }),
+    ]
+}
+
+fn any_drain() -> impl Strategy<Value = Drain> {
+    let times = (0..100_000_u64, 0..100_000_u64, 0..100_000_u64);
+    let codes = prop_oneof![Just(1001), Just(1012), 3000..5000_u16];
+    (times, codes, "\\PC{0,30}").prop_map(|((grace, window, rest), close_code, reason)| Drain {
+        grace: Duration::from_millis(grace),
+        window: Duration::from_millis(window),
+        deadline: Duration::from_millis(grace + window + rest),
+        close_code,
+        reason,
+    })
+}
