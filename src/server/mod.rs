@@ -28,7 +28,7 @@ use ports::{Ports, Service};
 pub use signals::{Command, forward};
 pub use source::{Environment, FileSource, Loaded, Source};
 pub use stop::Outcome;
-use workers::Workers;
+use workers::{Placement, Workers};
 
 /// The name of the admin side where listeners have one.
 const ADMIN: &str = "admin";
@@ -46,13 +46,14 @@ pub struct Server {
     service: Service<Gateway>,
     // Last, so that what runs on them ends after all others have let go.
     admin: AdminSide,
+    _workers: Workers,
 }
 
 /// The admin side has a listener and a thread of its own, so that a scrape cannot delay the data path.
 struct AdminSide {
     address: Address,
     _ports: Ports,
-    _thread: Arc<Workers>,
+    _thread: Workers,
 }
 
 impl Server {
@@ -84,7 +85,9 @@ impl Server {
             commands: sender,
         });
         let admin = AdminSide::start(&snapshot.config.admin, &telemetry, &shared)?;
-        let service = service(&snapshot.config.runtime, current, &telemetry).await?;
+        let workers = Workers::start(snapshot.config.runtime.workers)
+            .map_err(|error| vec![format!("workers cannot be started: {error}")])?;
+        let service = service(workers.placement(), current, &telemetry).await;
         for (name, address, bound) in bound {
             ports
                 .open(&name, address, bound, &service)
@@ -99,6 +102,7 @@ impl Server {
             commands,
             service,
             admin,
+            _workers: workers,
         })
     }
 
@@ -142,21 +146,19 @@ impl Server {
 }
 
 async fn service(
-    runtime: &config::Runtime,
+    workers: &Arc<Placement>,
     current: Arc<Current>,
     telemetry: &Arc<Telemetry>,
-) -> Result<Service<Gateway>, Vec<String>> {
-    let workers = Workers::start(runtime.workers)
-        .map_err(|error| vec![format!("workers cannot be started: {error}")])?;
+) -> Service<Gateway> {
     let max_sessions = limits::max_sessions();
     let gateway = Gateway::new(Arc::clone(&current), Arc::clone(telemetry), max_sessions).await;
     let metrics = Arc::clone(telemetry);
-    Ok(Service {
-        workers: Arc::new(workers),
+    Service {
+        workers: Arc::clone(workers),
         handler: Arc::new(gateway),
         settings: Arc::new(move |name| current.load().listeners.get(name).cloned()),
         metrics: Arc::new(move |name| metrics.metrics.listener(name)),
-    })
+    }
 }
 
 impl AdminSide {
@@ -168,12 +170,12 @@ impl AdminSide {
         let fail = |error: io::Error| vec![format!("admin.address: {}: {error}", config.address)];
         let bound = Bound::bind(&config.address).map_err(fail)?;
         let address = bound.address().clone();
-        let thread = Arc::new(Workers::single(ADMIN).map_err(fail)?);
+        let thread = Workers::single(ADMIN).map_err(fail)?;
         let admin = Admin::new(Arc::clone(telemetry), Arc::clone(shared));
         let settings = Arc::new(admin_settings());
         let metrics = Arc::clone(telemetry);
         let service = Service {
-            workers: Arc::clone(&thread),
+            workers: Arc::clone(thread.placement()),
             handler: Arc::new(admin),
             settings: Arc::new(move |_| Some(Arc::clone(&settings))),
             metrics: Arc::new(move |name| metrics.metrics.listener(name)),

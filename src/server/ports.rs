@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::workers::{AbortOnDrop, Workers, spawn};
+use super::workers::{AbortOnDrop, Placement, spawn};
 use crate::config::{Address, Name};
 use crate::drain::Drain;
 use crate::listener::{Accepted, Bound, Entry, Handler, Listener, Settings, serve};
@@ -174,7 +174,7 @@ impl Ports {
 /// What serves the connections of listeners.
 pub(super) struct Service<H> {
     /// Where connections are served.
-    pub(super) workers: Arc<Workers>,
+    pub(super) workers: Arc<Placement>,
     /// What answers their requests.
     pub(super) handler: Arc<H>,
     /// How they are treated.

@@ -14,9 +14,17 @@ use crate::occupancy::{Occupancy, Slot};
 /// The most threads of a worker that wait for name look-ups.
 const LOOKUP_THREADS: usize = 16;
 
-/// The workers. Dropping them ends their threads and whatever still runs there.
+/// The threads of the workers. Dropping them ends the threads and whatever still runs there, so it is never
+/// done on one of them.
 #[derive(Debug)]
 pub(super) struct Workers {
+    placement: Arc<Placement>,
+    _threads: Vec<Thread>,
+}
+
+/// Finds the worker for what is new. Tasks may keep it: it does not keep the threads.
+#[derive(Debug)]
+pub(super) struct Placement {
     workers: Vec<Worker>,
 }
 
@@ -24,6 +32,11 @@ pub(super) struct Workers {
 struct Worker {
     runtime: Handle,
     load: Arc<Occupancy>,
+}
+
+/// A thread that runs until it is dropped.
+#[derive(Debug)]
+struct Thread {
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -38,10 +51,9 @@ impl Workers {
             Some(count) => count.get(),
             None => thread::available_parallelism()?.get(),
         };
-        let workers = (0..count)
+        (0..count)
             .map(|index| Worker::start(format!("worker-{index}")))
-            .collect::<Result<_, _>>()?;
-        Ok(Self { workers })
+            .collect()
     }
 
     /// Starts a single worker under a name of its own.
@@ -49,11 +61,26 @@ impl Workers {
     /// # Errors
     /// As [`Workers::start`].
     pub(super) fn single(name: &str) -> io::Result<Self> {
-        Ok(Self {
-            workers: vec![Worker::start(name.to_owned())?],
-        })
+        std::iter::once(Worker::start(name.to_owned())).collect()
     }
 
+    /// What finds a worker.
+    pub(super) fn placement(&self) -> &Arc<Placement> {
+        &self.placement
+    }
+}
+
+impl FromIterator<(Worker, Thread)> for Workers {
+    fn from_iter<T: IntoIterator<Item = (Worker, Thread)>>(started: T) -> Self {
+        let (workers, threads) = started.into_iter().unzip();
+        Self {
+            placement: Arc::new(Placement { workers }),
+            _threads: threads,
+        }
+    }
+}
+
+impl Placement {
     /// The runtime where the accept loop with this number is at home.
     pub(super) fn home(&self, number: usize) -> &Handle {
         &self.workers[number % self.workers.len()].runtime
@@ -72,12 +99,15 @@ impl Workers {
 }
 
 impl Worker {
-    fn start(name: String) -> io::Result<Self> {
+    fn start(name: String) -> io::Result<(Self, Thread)> {
         let runtime = Builder::new_current_thread()
             .enable_all()
             .max_blocking_threads(LOOKUP_THREADS)
             .build()?;
-        let handle = runtime.handle().clone();
+        let worker = Self {
+            runtime: runtime.handle().clone(),
+            load: Arc::default(),
+        };
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = thread::Builder::new().name(name).spawn(move || {
             // An error is the sender dropped, which means the same.
@@ -85,16 +115,15 @@ impl Worker {
             // Look-ups that hang are not waited for.
             runtime.shutdown_background();
         })?;
-        Ok(Self {
-            runtime: handle,
-            load: Arc::default(),
+        let thread = Thread {
             stop: Some(stop),
             thread: Some(thread),
-        })
+        };
+        Ok((worker, thread))
     }
 }
 
-impl Drop for Worker {
+impl Drop for Thread {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
