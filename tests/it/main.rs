@@ -7,5 +7,8 @@
 mod backends;
 mod handshake;
 mod harness;
+mod headers;
 mod limits;
+mod origin;
+mod routes;
 mod upstream;
