@@ -7,7 +7,10 @@
 mod backends;
 mod handshake;
 mod harness;
+mod headers;
 mod limits;
+mod origin;
+mod routes;
 mod tunnel;
 mod upstream;
 mod venue;
