@@ -7,5 +7,6 @@
 mod backends;
 mod handshake;
 mod harness;
+mod reload;
 mod tunnel;
 mod venue;
