@@ -7,6 +7,8 @@
 mod backends;
 mod handshake;
 mod harness;
+mod limits;
 mod reload;
 mod tunnel;
+mod upstream;
 mod venue;

@@ -17,6 +17,7 @@ use wsgate::tls::Tickets;
 
 use super::log::Kept;
 use super::metrics::Metrics;
+use super::opening::Opening;
 use super::patience::{eventually_some, soon};
 use super::wire::{Answer, ask};
 
@@ -29,6 +30,9 @@ const BEGINNINGS: [(&str, &str); 3] = [
         "listeners: { main: { address: \"127.0.0.1:0\" } }\n",
     ),
 ];
+
+/// The metric of what requests came to.
+const HANDSHAKES: &str = "wsgate_handshakes_total";
 
 /// A running gateway; it ends when this is dropped.
 pub(crate) struct Gateway {
@@ -168,7 +172,7 @@ impl Gateway {
     /// How many requests of `route` came to `result`.
     pub(crate) fn handshakes(&self, route: &str, result: &str) -> f64 {
         let labels = [("route", route), ("result", result)];
-        self.count("wsgate_handshakes_total", &labels)
+        self.count(HANDSHAKES, &labels)
     }
 
     /// The access log.
@@ -187,6 +191,35 @@ impl Gateway {
         eventually_some(&format!("a line of the event {event}"), find).await
     }
 
+    /// The first line with this event of the request that was sent as `id`, once it is there.
+    pub(crate) async fn line_of(&self, event: &str, id: &str) -> Value {
+        let fits = |line: &Value| line["event"] == event && line["request_id"] == id;
+        let find = || self.log.lines().into_iter().find(fits);
+        eventually_some(&format!("a line of the event {event} for {id}"), find).await
+    }
+
+    /// Sends a request that is to be refused, and looks at what is told of that: to the client in a few
+    /// plain words, to the operator in the access log and in the count of the route (empty for none).
+    pub(crate) async fn expect_refusal(&self, request: Opening, expected: Refusal<'_>) -> Answer {
+        let Refusal {
+            status,
+            result,
+            route,
+        } = expected;
+        let labels = [("route", route), ("result", result)];
+        let before = self.count(HANDSHAKES, &labels);
+        let id = format!("{result}-{before}");
+        let request = request.with("X-Request-ID", &id).text();
+        let answer = ask(self.address(), &request).await;
+        assert_eq!(answer.status(), status, "{request}{answer:?}");
+        expect_few_words(&answer);
+        let line = self.line_of("refused", &id).await;
+        assert_eq!(line["status"], status, "{line}");
+        assert_eq!(line["result"], result, "{line}");
+        assert_eq!(self.count(HANDSHAKES, &labels), before + 1.0);
+        answer
+    }
+
     async fn command(&self, command: Command) {
         let sent = soon("a command taken", self.commands.send(command)).await;
         assert!(sent.is_ok(), "the gateway has ended");
@@ -197,6 +230,25 @@ impl Drop for Gateway {
     fn drop(&mut self) {
         self.running.abort();
     }
+}
+
+/// What a refusal is to look like.
+#[derive(Clone, Copy)]
+pub(crate) struct Refusal<'a> {
+    /// The status of the answer.
+    pub(crate) status: u16,
+    /// The result in log and metrics.
+    pub(crate) result: &'a str,
+    /// The route that it is counted for; empty for none.
+    pub(crate) route: &'a str,
+}
+
+/// A body that a person can read: plain text, one short line.
+pub(crate) fn expect_few_words(answer: &Answer) {
+    let kind = answer.value("content-type");
+    assert_eq!(kind, Some("text/plain; charset=utf-8"), "{answer:?}");
+    assert!((10..100).contains(&answer.body.len()), "{answer:?}");
+    assert_eq!(answer.body.lines().count(), 1, "{answer:?}");
 }
 
 /// A directory for one scenario.

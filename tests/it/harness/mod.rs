@@ -1,5 +1,6 @@
 //! What scenarios are told with: a gateway, clients, and patience.
 
+mod configuration;
 mod gateway;
 mod log;
 mod metrics;
@@ -9,7 +10,8 @@ mod tls;
 mod websocket;
 mod wire;
 
-pub(crate) use gateway::{Gateway, directory};
+pub(crate) use configuration::{before, pool, routed};
+pub(crate) use gateway::{Gateway, Refusal, directory, expect_few_words};
 pub(crate) use log::Kept;
 pub(crate) use metrics::Metrics;
 pub(crate) use opening::{ACCEPT, KEY, Opening};
