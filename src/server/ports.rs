@@ -201,9 +201,6 @@ impl Ports {
     }
 }
 
-/// Finds what is counted of a listener.
-pub(super) type FindMetrics = Arc<dyn Fn(&Name) -> Arc<ListenerMetrics> + Send + Sync>;
-
 /// What serves the connections of listeners.
 pub(super) struct Service<H> {
     /// Where connections are served.
