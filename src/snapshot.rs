@@ -229,18 +229,7 @@ fn terms(target: &config::PoolTarget, drain: &config::Drain) -> Terms {
     Terms {
         close: target.timeouts.close,
         half_close: target.timeouts.half_close,
-        idle: None,
-        ping: Some(crate::tunnel::Ping {
-            interval: std::time::Duration::from_secs(30),
-            timeout: std::time::Duration::from_secs(20),
-            client: true,
-            backend: false,
-        }),
-        max_message_size: Some(16 << 20),
-        max_messages_per_second: None,
-        max_age: None,
-        stall: Some(std::time::Duration::from_secs(30)),
-        on_protocol_error: crate::tunnel::OnProtocolError::Pass,
+        websocket: target.websocket,
         drain: Words {
             code: CloseCode::new(drain.close_code).unwrap_or(CloseCode::SERVICE_RESTART),
             reason: drain.reason.clone(),

@@ -23,7 +23,7 @@ use crate::gateway::Gateway;
 use crate::listener::{Bound, Settings};
 use crate::snapshot::{Current, Snapshot};
 use crate::telemetry::{Logging, Telemetry};
-use control::{AdminHandler, Shared};
+use control::Shared;
 use ports::{Ports, Service};
 pub use signals::{Command, forward};
 pub use source::{Environment, FileSource, Loaded, Source};
@@ -172,7 +172,7 @@ impl AdminSide {
         let metrics = Arc::clone(telemetry);
         let service = Service {
             places: thread.places(),
-            handler: Arc::new(AdminHandler(admin)),
+            handler: Arc::new(admin),
             settings: Arc::new(move |_| Some(Arc::clone(&settings))),
             metrics: Arc::new(move |name| metrics.metrics.listener(name)),
         };

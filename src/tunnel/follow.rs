@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::terms::{OnProtocolError, Terms};
+use super::terms::Terms;
+use crate::config::OnProtocolError;
 use crate::telemetry::DirectionTraffic;
 use crate::websocket::{
     Close, CloseCode, ControlPayload, Event, Extensions, FrameHeader, FrameTracker, Opcode, Sender,
@@ -215,12 +216,13 @@ impl Follower {
         }
         self.has_data = true;
         if terms
+            .websocket
             .max_message_size
             .is_some_and(|max| self.tracker.message_length() > max)
         {
             return Some(Finding::MessageTooBig);
         }
-        let limit = terms.max_messages_per_second?;
+        let limit = terms.websocket.max_messages_per_second?;
         if self.sender == Sender::Backend || header.opcode == Opcode::Continuation {
             return None;
         }
@@ -266,7 +268,7 @@ impl Follower {
             return self.passage(0, None);
         }
         tally.protocol_error();
-        match terms.on_protocol_error {
+        match terms.websocket.on_protocol_error {
             OnProtocolError::Pass => {
                 self.mode = Mode::Blind;
                 self.passage(walk.length, None)

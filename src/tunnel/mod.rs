@@ -33,7 +33,7 @@ use follow::{Finding, SeenClose};
 use keepalive::Keepalive;
 use relay::{Lane, Relay, Verdict};
 use tally::Tally;
-pub use terms::{MaxAge, OnProtocolError, Ping, Terms, Words};
+pub use terms::{Terms, Words};
 
 /// How often a busy session's counts are added to the shared counters.
 const REPORT_INTERVAL: Duration = Duration::from_secs(2);
@@ -143,15 +143,15 @@ impl<G> Tunnel<G> {
     }
 
     fn set_alarms(&mut self) {
-        if let Some(ping) = self.terms.ping {
+        if let Some(ping) = self.terms.websocket.ping {
             self.alarms.set(Alarm::Ping, ping.interval);
         }
-        if let Some(idle) = self.terms.idle {
+        if let Some(idle) = self.terms.websocket.idle {
             self.alarms.set(Alarm::Idle, idle / u32::from(IDLE_PARTS));
         }
-        if let Some(max) = self.terms.max_age {
-            let part = 1.0 - max.jitter * fastrand::f64();
-            self.alarms.set(Alarm::MaxAge, max.age.mul_f64(part));
+        if let Some(age) = self.terms.websocket.max_age {
+            let part = 1.0 - self.terms.websocket.max_age_jitter * fastrand::f64();
+            self.alarms.set(Alarm::MaxAge, age.mul_f64(part));
         }
     }
 
@@ -381,7 +381,9 @@ impl<G> Tunnel<G> {
     }
 
     fn ping(&mut self) {
-        let Some(ping) = self.terms.ping else { return };
+        let Some(ping) = self.terms.websocket.ping else {
+            return;
+        };
         let Self {
             keepalive,
             upward,
@@ -418,7 +420,9 @@ impl<G> Tunnel<G> {
     }
 
     fn check_idle(&mut self) {
-        let Some(idle) = self.terms.idle else { return };
+        let Some(idle) = self.terms.websocket.idle else {
+            return;
+        };
         let upward = self.upward.follower.take_has_data();
         let downward = self.downward.follower.take_has_data();
         self.idle_parts = if upward || downward {
@@ -448,7 +452,7 @@ impl<G> Tunnel<G> {
             self.alarms.set(Alarm::Report, REPORT_INTERVAL);
         }
         let is_clear = self.upward.is_clear() && self.downward.is_clear();
-        if let Some(stall) = self.terms.stall
+        if let Some(stall) = self.terms.websocket.stall
             && !is_clear
             && !self.alarms.is_set(Alarm::Stall)
         {
