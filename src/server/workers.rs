@@ -125,9 +125,7 @@ impl Worker {
 impl Drop for Worker {
     fn drop(&mut self) {
         drop(self.stop.take());
-        // What runs on a worker may be the last to hold it; a thread cannot wait for itself.
-        let is_elsewhere = |thread: &JoinHandle<()>| thread.thread().id() != thread::current().id();
-        if let Some(thread) = self.thread.take().filter(is_elsewhere) {
+        if let Some(thread) = self.thread.take() {
             // A worker that panicked has said so already.
             let _ = thread.join();
         }

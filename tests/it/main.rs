@@ -10,6 +10,7 @@ mod harness;
 mod headers;
 mod limits;
 mod origin;
+mod reload;
 mod routes;
 mod tunnel;
 mod upstream;
