@@ -42,23 +42,47 @@ impl Initiator {
 pub enum Reason {
     /// Both sides ended in order.
     Finished,
-    /// One side was reset, or ended inside TLS without close_notify.
+    /// One side was reset, ended without a Close, or ended inside TLS without close_notify.
     Lost,
     /// One side ended its sending half and the other did not follow within `timeouts.half_close`.
     HalfClose,
-    /// The gateway is stopping, or a part of the configuration was removed.
+    /// Nothing but control frames passed for too long.
+    Idle,
+    /// A Ping of the gateway's own was not answered in time.
+    PongOverdue,
+    /// The session was as old as one may be.
+    MaxAge,
+    /// The gateway is stopping or was told to drain, or a part of the configuration was removed.
     Drain,
+    /// A message was larger than allowed.
+    MessageTooBig,
+    /// Messages came faster than allowed.
+    TooManyMessages,
+    /// A side broke the protocol, and that is not to be passed on.
+    ProtocolError,
+    /// A side did not take what was sent to it for too long.
+    Stalled,
+    /// The tunnel was to end and no frame boundary came by the deadline: reset in the middle of a frame.
+    Stuck,
     /// Cut: the drain's deadline came, or a second signal.
     Cut,
 }
 
 impl Reason {
     /// Every reason, in the order of the enumeration.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 13] = [
         Self::Finished,
         Self::Lost,
         Self::HalfClose,
+        Self::Idle,
+        Self::PongOverdue,
+        Self::MaxAge,
         Self::Drain,
+        Self::MessageTooBig,
+        Self::TooManyMessages,
+        Self::ProtocolError,
+        Self::Stalled,
+        Self::Stuck,
         Self::Cut,
     ];
 
@@ -69,7 +93,15 @@ impl Reason {
             Self::Finished => "finished",
             Self::Lost => "lost",
             Self::HalfClose => "half_close",
+            Self::Idle => "idle",
+            Self::PongOverdue => "pong_overdue",
+            Self::MaxAge => "max_age",
             Self::Drain => "drain",
+            Self::MessageTooBig => "message_too_big",
+            Self::TooManyMessages => "too_many_messages",
+            Self::ProtocolError => "protocol_error",
+            Self::Stalled => "stalled",
+            Self::Stuck => "stuck",
             Self::Cut => "cut",
         }
     }
