@@ -12,6 +12,7 @@ mod logging;
 mod metrics;
 mod record;
 mod timestamp;
+mod traffic;
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,6 +26,7 @@ pub use metrics::{
 };
 pub use record::{Connection, Request, SessionRecord};
 pub use timestamp::Rfc3339;
+pub use traffic::{DirectionTraffic, Traffic};
 
 use crate::config::Log;
 

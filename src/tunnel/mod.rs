@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use crate::drain::{DrainWatch, Stage};
 use crate::session::{Closure, Initiator, Reason};
 use crate::stream::Stream;
-use crate::telemetry::SessionRecord;
+use crate::telemetry::{SessionRecord, Traffic};
 use alarm::{Alarm, Alarms};
 use farewell::poll_farewell;
 use relay::{Fault, Relay};
@@ -237,8 +237,10 @@ impl<G> Tunnel<G> {
     }
 
     fn report(&mut self) {
-        self.record
-            .add_bytes(self.upward.take_bytes(), self.downward.take_bytes());
+        let mut traffic = Traffic::default();
+        traffic.client_to_backend.bytes = self.upward.take_bytes();
+        traffic.backend_to_client.bytes = self.downward.take_bytes();
+        self.record.add_traffic(&traffic);
     }
 }
 
