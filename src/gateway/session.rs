@@ -49,6 +49,9 @@ pub(super) async fn open(
     if !asks_for_websocket(&request.headers) {
         return Err(Rejection::UpgradeRequired);
     }
+    if route.is_draining() {
+        return Err(Rejection::Draining);
+    }
     let handshake = Handshake::read(request).map_err(rejection)?;
     admission::origin::check(&request.headers, &target.origins)?;
     let permit = admission.enter()?;
