@@ -14,5 +14,8 @@ mod limits;
 mod metrics;
 mod origin;
 mod pools;
+mod reload;
 mod routes;
+mod tunnel;
 mod upstream;
+mod venue;

@@ -158,6 +158,17 @@ impl SessionRecord {
         }
     }
 
+    /// x
+    pub fn add_traffic(&mut self, traffic: &super::Traffic) {
+        self.add_bytes(
+            traffic.client_to_backend.bytes,
+            traffic.backend_to_client.bytes,
+        );
+    }
+
+    /// x
+    pub fn ping_answered(&self, _: Duration) {}
+
     /// The session ended.
     pub fn close(&mut self, closure: Closure) {
         if self.stage != Stage::Open {
