@@ -18,10 +18,10 @@ use super::body::BusyBody;
 use super::client::Client;
 use super::head_clock::HeadClock;
 use super::pulse::{Phase, Pulse, Watched};
+use super::refusal::Fault;
 use super::socket::{Accepted, AcceptedSocket};
 use super::{Entry, Handler, Settings, refusal, tls};
 use crate::drain::{DrainWatch, Stage};
-use crate::session::Rejection;
 use crate::stream::{Socket, Stream};
 use crate::telemetry::Connection;
 
@@ -112,14 +112,15 @@ async fn converse<H: Handler>(
     let Some(parts) = connection.into_parts() else {
         return;
     };
-    let rejection = match outcome {
+    let fault = match outcome {
         Some(Ok(())) => None,
-        Some(Err(error)) => refusal::rejection(&error, &parts.read_buf),
-        None => (!parts.read_buf.is_empty()).then_some(Rejection::HeadTooSlow),
+        Some(Err(error)) => Fault::of(&error, &parts.read_buf),
+        None => (!parts.read_buf.is_empty()).then_some(Fault::SLOW),
     };
-    if let Some(rejection) = rejection
+    if let Some(Fault { rejection, reason }) = fault
         && phase == Phase::Head
     {
+        client.facts.listener.rejected(reason);
         handler.refuse(rejection, client);
         refusal::refuse(parts.io.into_inner().into_stream(), rejection).await;
     }
