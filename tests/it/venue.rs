@@ -108,7 +108,10 @@ impl Venue {
 }
 
 /// Opens a session over `client`.
-pub(crate) async fn open<S: Duplex>(mut client: Wire<S>, arrivals: &Arrivals) -> (Wire<S>, Wire) {
+pub(crate) async fn open<S: AsyncRead + AsyncWrite + Unpin>(
+    mut client: Wire<S>,
+    arrivals: &Arrivals,
+) -> (Wire<S>, Wire) {
     client.send(Opening::to("/").text()).await;
     let backend = arrivals.agreed().await;
     assert_eq!(client.head().await.status(), 101);
