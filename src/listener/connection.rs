@@ -7,7 +7,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use http::{Request, Response};
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
@@ -96,14 +97,23 @@ async fn converse<H: Handler>(
         .with_upgrades();
     let mut clock = HeadClock::new(settings.timeouts.clone());
     let mut seen = Stage::Open;
+    let mut is_told = false;
     let outcome = poll_fn(|context| {
         if let Poll::Ready(stage) = watch.poll_beyond(seen, context) {
             seen = stage;
-            Pin::new(&mut connection).graceful_shutdown();
         }
-        match Pin::new(&mut connection).poll(context) {
-            Poll::Ready(result) => Poll::Ready(Some(result)),
-            Poll::Pending => clock.poll(pulse.phase(), context).map(|()| None),
+        loop {
+            // Told while it answers, hyper would write `Connection: Upgrade, close` into a 101.
+            if seen > Stage::Open && !is_told && pulse.phase() != Phase::Busy {
+                is_told = true;
+                Pin::new(&mut connection).graceful_shutdown();
+            }
+            if let Poll::Ready(result) = Pin::new(&mut connection).poll(context) {
+                return Poll::Ready(Some(result));
+            }
+            if seen == Stage::Open || is_told || pulse.phase() == Phase::Busy {
+                return clock.poll(pulse.phase(), context).map(|()| None);
+            }
         }
     })
     .await;
@@ -133,7 +143,11 @@ async fn answer<H: Handler>(
     handler: &H,
 ) -> Result<Response<BusyBody>, Infallible> {
     let busy = pulse.busy();
-    let response = handler.handle(request, Arc::clone(client)).await;
+    let mut response = handler.handle(request, Arc::clone(client)).await;
+    if client.is_draining() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().append(CONNECTION, close);
+    }
     Ok(response.map(|body| BusyBody::new(body, busy)))
 }
 

@@ -108,7 +108,10 @@ impl Venue {
 }
 
 /// Opens a session over `client`.
-pub(crate) async fn open<S: Duplex>(mut client: Wire<S>, arrivals: &Arrivals) -> (Wire<S>, Wire) {
+pub(crate) async fn open<S: AsyncRead + AsyncWrite + Unpin>(
+    mut client: Wire<S>,
+    arrivals: &Arrivals,
+) -> (Wire<S>, Wire) {
     client.send(Opening::to("/").text()).await;
     let backend = arrivals.agreed().await;
     assert_eq!(client.head().await.status(), 101);
@@ -171,4 +174,47 @@ pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
     std::iter::repeat_with(|| random.u8(..))
         .take(length)
         .collect()
+}
+
+/// A text frame of a backend, shorter than 126 bytes.
+pub(crate) fn text(payload: &str) -> Vec<u8> {
+    frame(0x81, payload.as_bytes())
+}
+
+/// A Close frame of a backend.
+pub(crate) fn close(code: u16) -> Vec<u8> {
+    frame(0x88, &code.to_be_bytes())
+}
+
+fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(payload.len()).expect("a short payload");
+    [&[first, length], payload].concat()
+}
+
+/// The frame as a client sends it.
+pub(crate) fn masked(frame: Vec<u8>) -> Vec<u8> {
+    const KEY: [u8; 4] = [1, 2, 3, 4];
+    let (head, payload) = frame.split_at(2);
+    let payload = payload.iter().zip(KEY.iter().cycle());
+    let payload = payload.map(|(byte, key)| byte ^ key);
+    let mut masked = vec![head[0], head[1] | 0x80];
+    masked.extend(KEY);
+    masked.extend(payload);
+    masked
+}
+
+/// The code in a Close frame of either side; none where there is no Close, or no code in it.
+pub(crate) fn close_code(bytes: &[u8]) -> Option<u16> {
+    let (&[0x88, second], payload) = bytes.split_first_chunk()? else {
+        panic!("something else than a Close: {bytes:?}");
+    };
+    let unmasked: Vec<u8> = match second & 0x80 {
+        0 => payload.into(),
+        _ => {
+            let (key, masked) = payload.split_first_chunk::<4>()?;
+            let pairs = masked.iter().zip(key.iter().cycle());
+            pairs.map(|(byte, key)| byte ^ key).collect()
+        }
+    };
+    unmasked.first_chunk().map(|code| u16::from_be_bytes(*code))
 }

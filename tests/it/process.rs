@@ -1,0 +1,167 @@
+//! The program itself, as a service manager meets it. It listens at unix sockets, so that no port is needed.
+
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+use tokio::net::UnixStream;
+use tokio::process::{Child, Command};
+
+use crate::harness::{Answer, Metrics, Wire, directory, repeatedly, soon};
+
+/// A running wsgate; it is killed when this is dropped.
+pub(crate) struct Process {
+    child: Child,
+    directory: TempDir,
+}
+
+impl Process {
+    /// Starts one with a listener `main`, and waits until it is ready and hears signals.
+    pub(crate) async fn start(yaml: &str) -> Self {
+        Self::started(yaml, |file| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_wsgate"));
+            command.args(["run", "--config"]).arg(file);
+            command
+        })
+        .await
+    }
+
+    /// As [`Process::start`], with so many descriptors and no more.
+    pub(crate) async fn start_with_descriptors(count: u32, yaml: &str) -> Self {
+        Self::started(yaml, |file| {
+            let script = format!("ulimit -n {count}; exec \"$0\" run --config \"$1\"");
+            let mut command = Command::new("sh");
+            command.arg("-c").arg(script);
+            command.arg(env!("CARGO_BIN_EXE_wsgate")).arg(file);
+            command
+        })
+        .await
+    }
+
+    async fn started(yaml: &str, command: impl FnOnce(&Path) -> Command) -> Self {
+        let directory = directory();
+        write(directory.path(), yaml);
+        let log = std::fs::File::create(directory.path().join("log"));
+        let child = command(&directory.path().join("wsgate.yaml"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log.expect("the directory takes files"))
+            .kill_on_drop(true)
+            .spawn();
+        let process = Self {
+            child: child.expect("the program starts"),
+            directory,
+        };
+        let ready = async || (process.hears_signals() && process.is_ready().await).then_some(());
+        repeatedly("the program is ready", ready).await;
+        process
+    }
+
+    fn id(&self) -> i32 {
+        let id = self.child.id().expect("the program runs");
+        i32::try_from(id).expect("a process id")
+    }
+
+    /// A line of its status, as proc(5) has it.
+    fn status(&self, key: &str) -> String {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()));
+        let status = status.unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix(key));
+        line.unwrap_or_default()
+            .trim_start_matches(':')
+            .trim()
+            .to_owned()
+    }
+
+    fn hears_signals(&self) -> bool {
+        let caught = u64::from_str_radix(&self.status("SigCgt"), 16).unwrap_or(0);
+        let signals = [Signal::HUP, Signal::INT, Signal::TERM];
+        signals
+            .iter()
+            .all(|signal| caught >> (signal.as_raw() - 1) & 1 == 1)
+    }
+
+    async fn is_ready(&self) -> bool {
+        UnixStream::connect(self.path("admin")).await.is_ok()
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Bytes of memory that it has in use.
+    pub(crate) fn memory(&self) -> usize {
+        let kibibytes = self.status("VmRSS");
+        let kibibytes = kibibytes.trim_end_matches(" kB").parse::<usize>();
+        kibibytes.expect("a number of kB") * 1024
+    }
+
+    /// Writes another configuration without telling it.
+    pub(crate) fn rewrite(&self, yaml: &str) {
+        write(self.directory.path(), yaml);
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        let id = Pid::from_raw(self.id()).expect("a process id");
+        kill_process(id, signal).expect("the program runs");
+    }
+
+    /// How it ended.
+    pub(crate) async fn exit_code(&mut self) -> i32 {
+        let status = soon("the end of the program", self.child.wait()).await;
+        let status = status.expect("it can be waited for");
+        let log = std::fs::read_to_string(self.path("log")).expect("it has a log");
+        assert!(!log.contains("panicked"), "{log}");
+        let code = status.code();
+        code.unwrap_or_else(|| panic!("ended by signal {:?}: {log}", status.signal()))
+    }
+
+    /// Connects to the listener `main`.
+    pub(crate) async fn connect(&self) -> Wire<UnixStream> {
+        self.connect_to("main").await
+    }
+
+    async fn connect_to(&self, socket: &str) -> Wire<UnixStream> {
+        let connecting = UnixStream::connect(self.path(socket));
+        let stream = soon("a connection", connecting).await;
+        Wire::new(stream.expect("the socket takes connections"))
+    }
+
+    /// Whether its listener can be connected to.
+    pub(crate) async fn is_open(&self) -> bool {
+        UnixStream::connect(self.path("main")).await.is_ok()
+    }
+
+    /// Asks `main` for `/`.
+    pub(crate) async fn ask(&self) -> Answer {
+        get(self.connect().await, "/").await
+    }
+
+    /// Asks the admin side.
+    pub(crate) async fn admin(&self, path: &str) -> Answer {
+        get(self.connect_to("admin").await, path).await
+    }
+
+    /// Everything that is counted now.
+    pub(crate) async fn metrics(&self) -> Metrics {
+        Metrics::read(&self.admin("/metrics").await.body)
+    }
+}
+
+async fn get(mut wire: Wire<UnixStream>, path: &str) -> Answer {
+    wire.send(format!("GET {path} HTTP/1.1\r\nHost: gateway.test\r\n\r\n"))
+        .await;
+    wire.answer().await
+}
+
+fn write(directory: &Path, yaml: &str) {
+    let at = |name: &str| format!("unix:{}", directory.join(name).display());
+    let (admin, main) = (at("admin"), at("main"));
+    let beginning = format!(
+        "admin: {{ address: \"{admin}\" }}\nlisteners: {{ main: {{ address: \"{main}\" }} }}\n"
+    );
+    let written = std::fs::write(directory.join("wsgate.yaml"), beginning + yaml);
+    written.expect("the directory takes files");
+}

@@ -1,0 +1,206 @@
+//! Stopping in order: not ready, listeners closed, sessions ended in their time, the rest cut.
+
+mod process;
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::Message;
+use wsgate::admin::ReloadReport;
+use wsgate::server::Outcome;
+
+use crate::backends::Backend;
+use crate::harness::{Gateway, Opening, WebSocket, Wire, echo, open, repeatedly, soon};
+use crate::venue::{Transport, Venue, agreement, close_code};
+
+fn before(backend: &Backend, drain: &str) -> String {
+    format!(
+        "routes: {{ chat: {{ origins: any, pool: chat }} }}\n\
+         pools: {{ chat: {{ backends: [\"{}\"] }} }}\ndrain: {drain}\n",
+        backend.url()
+    )
+}
+
+/// Waits for the Close that ends `socket`, which the client library answers, and tells its code.
+async fn end_of(mut socket: WebSocket) -> Option<u16> {
+    let message = soon("a Close", socket.next()).await;
+    let Some(Ok(Message::Close(close))) = message else {
+        panic!("something else than a Close: {message:?}");
+    };
+    let rest = soon("the end", socket.next()).await;
+    assert!(rest.is_none(), "{rest:?}");
+    close.map(|close| close.code.into())
+}
+
+async fn is_refused(gateway: &Gateway) {
+    let address = gateway.address();
+    let refused = async || TcpStream::connect(address).await.is_err().then_some(());
+    repeatedly("connections are refused", refused).await;
+}
+
+#[tokio::test]
+async fn a_stop_is_told_closes_the_listeners_and_waits_for_the_sessions() {
+    let backend = Backend::echo().await;
+    let drain = "{ window: 500ms, deadline: 1h }";
+    let mut gateway = Gateway::start(&before(&backend, drain)).await;
+    assert_eq!(gateway.admin("GET", "/readyz").await.status(), 200);
+    let socket = open(gateway.address(), "/").await;
+    gateway.stop().await;
+    is_refused(&gateway).await;
+    assert_eq!(gateway.admin("GET", "/readyz").await.status(), 503);
+    assert_eq!(gateway.admin("GET", "/healthz").await.status(), 200);
+    assert_eq!(end_of(socket).await, Some(1012));
+    assert_eq!(gateway.outcome().await, Outcome::Drained);
+    let line = gateway.line("close").await;
+    assert_eq!(line["close_reason"], "drain", "{line}");
+    backend.is_left().await;
+}
+
+#[tokio::test]
+async fn ends_are_spread_over_the_window() {
+    const SESSIONS: usize = 30;
+    let backend = Backend::echo().await;
+    let drain = "{ window: 2s, deadline: 1h }";
+    let mut gateway = Gateway::start(&before(&backend, drain)).await;
+    let mut sessions = JoinSet::new();
+    for _ in 0..SESSIONS {
+        let socket = open(gateway.address(), "/").await;
+        sessions.spawn(async move {
+            end_of(socket).await;
+            Instant::now()
+        });
+    }
+    gateway.stop().await;
+    let ends = sessions.join_all().await;
+    let first = ends.iter().min().expect("sessions");
+    let last = ends.iter().max().expect("sessions");
+    let spread = last.duration_since(*first);
+    assert!(spread > Duration::from_millis(500), "all within {spread:?}");
+    assert_eq!(gateway.outcome().await, Outcome::Drained);
+}
+
+#[tokio::test]
+async fn a_stop_ends_at_its_deadline_although_nobody_answers() {
+    let more = "defaults: { timeouts: { close: 1h } }\ndrain: { window: 0s, deadline: 300ms }\n";
+    let mut venue = Venue::start_with(Transport::Plain, more).await;
+    let _sessions = [venue.session().await, venue.session().await];
+    venue.gateway.stop().await;
+    assert_eq!(venue.gateway.outcome().await, Outcome::Cut(2));
+}
+
+#[tokio::test]
+async fn a_second_stop_cuts_at_once() {
+    let more = "drain: { window: 1h, deadline: 2h }\n";
+    let mut venue = Venue::start_with(Transport::Plain, more).await;
+    let (mut client, mut backend) = venue.session().await;
+    venue.gateway.stop().await;
+    is_refused(&venue.gateway).await;
+    venue.gateway.stop().await;
+    assert_eq!(venue.gateway.outcome().await, Outcome::Cut(1));
+    client.gone().await;
+    backend.gone().await;
+}
+
+#[tokio::test]
+async fn in_the_time_of_grace_sessions_still_open() {
+    let backend = Backend::echo().await;
+    let drain = "{ grace: 1h, window: 0s, deadline: 1h }";
+    let mut gateway = Gateway::start(&before(&backend, drain)).await;
+    gateway.stop().await;
+    let not_ready = async || (gateway.admin("GET", "/readyz").await.status() == 503).then_some(());
+    repeatedly("it is not ready", not_ready).await;
+    let mut socket = open(gateway.address(), "/").await;
+    echo(&mut socket, "in time").await;
+    gateway.stop().await;
+    assert_eq!(gateway.outcome().await, Outcome::Cut(1));
+}
+
+/// The backend has been asked, but has not agreed yet, when the drain begins.
+#[tokio::test]
+async fn a_session_whose_101_is_under_way_is_drained_too() {
+    let more = "drain: { window: 0s, deadline: 1h }\n";
+    let mut venue = Venue::start_with(Transport::Plain, more).await;
+    let mut client = venue.connect().await;
+    client.send(Opening::to("/").text()).await;
+    let mut backend = venue.arrivals.asked().await;
+    venue.gateway.stop().await;
+    is_refused(&venue.gateway).await;
+    backend.send(agreement()).await;
+    let head = client.head().await;
+    assert_eq!(head.status(), 101);
+    assert_eq!(head.values("connection"), ["Upgrade"]);
+    client.end().await;
+    assert_eq!(close_code(&client.rest().await), Some(1012));
+    drop(backend);
+    assert_eq!(venue.gateway.outcome().await, Outcome::Drained);
+}
+
+#[tokio::test]
+async fn a_stop_waits_for_sessions_of_a_listener_that_was_removed() {
+    let backend = Backend::echo().await;
+    let rest = before(&backend, "{ window: 1s, deadline: 1h }");
+    let both =
+        "listeners:\n  main: { address: \"127.0.0.1:0\" }\n  less: { address: \"127.0.0.1:0\" }\n";
+    let mut gateway = Gateway::start(&format!("{both}{rest}")).await;
+    let socket = open(gateway.address_of("less"), "/").await;
+    gateway.change(&rest).await;
+    gateway.stop().await;
+    assert_eq!(end_of(socket).await, Some(1012));
+    assert_eq!(gateway.outcome().await, Outcome::Drained);
+}
+
+#[tokio::test]
+async fn connections_without_a_session_hold_up_no_stop() {
+    let yaml =
+        "routes: { fixed: { respond: { status: 200, body: in } } }\ndrain: { deadline: 1h }\n";
+    let mut gateway = Gateway::start(yaml).await;
+    let mut silent = Wire::connect(gateway.address()).await;
+    let mut resting = Wire::connect(gateway.address()).await;
+    resting
+        .send("GET / HTTP/1.1\r\nHost: gateway.test\r\n\r\n")
+        .await;
+    assert_eq!(resting.answer().await.status(), 200);
+    gateway.stop().await;
+    assert!(resting.rest().await.is_empty());
+    silent.gone().await;
+    assert_eq!(gateway.outcome().await, Outcome::Drained);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_awaited_at_a_stop_still_comes_and_ends_the_connection() {
+    let more = "drain: { window: 1h, deadline: 2h }\n";
+    let mut venue = Venue::start_with(Transport::Plain, more).await;
+    let mut waiting = venue.connect().await;
+    waiting.send(Opening::to("/").text()).await;
+    let mut backend = venue.arrivals.asked().await;
+    venue.gateway.stop().await;
+    is_refused(&venue.gateway).await;
+    backend
+        .send("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+        .await;
+    let answer = waiting.answer().await;
+    assert_eq!(
+        (answer.status(), answer.values("connection")),
+        (403, vec!["close"])
+    );
+    waiting.gone().await;
+    drop(backend);
+    assert_eq!(venue.gateway.outcome().await, Outcome::Drained);
+}
+
+#[tokio::test]
+async fn a_reload_while_stopping_is_refused() {
+    let more = "drain: { window: 1h, deadline: 2h }\n";
+    let venue = Venue::start_with(Transport::Plain, more).await;
+    let _session = venue.session().await;
+    venue.gateway.stop().await;
+    let errors = vec!["the gateway is stopping".to_owned()];
+    assert_eq!(
+        venue.gateway.reload().await,
+        ReloadReport::Refused { errors }
+    );
+    assert_eq!(venue.gateway.admin("POST", "/reload").await.status(), 422);
+}

@@ -1,0 +1,82 @@
+//! Signals and exit codes of the program.
+
+use rustix::process::Signal;
+use tokio::net::UnixStream;
+
+use crate::harness::{Wire, repeatedly};
+use crate::process::Process;
+use crate::venue::{Arrivals, close, close_code, masked, open};
+
+const ROUTE: &str = "routes: { fixed: { respond: { status: 200, body: before } } }\n";
+
+async fn session(process: &Process, arrivals: &Arrivals) -> (Wire<UnixStream>, Wire) {
+    open(process.connect().await, arrivals).await
+}
+
+#[tokio::test]
+async fn sigterm_drains() {
+    drains(Signal::TERM).await;
+}
+
+#[tokio::test]
+async fn sigint_drains() {
+    drains(Signal::INT).await;
+}
+
+async fn drains(signal: Signal) {
+    let arrivals = Arrivals::listen().await;
+    let yaml = arrivals.route() + "drain: { window: 100ms, deadline: 1h }\n";
+    let mut process = Process::start(&yaml).await;
+    let (mut client, mut backend) = session(&process, &arrivals).await;
+    process.signal(signal);
+    assert_eq!(close_code(&client.take(19).await), Some(1012));
+    client.send(masked(close(1012))).await;
+    client.end().await;
+    backend.send(close(1001)).await;
+    backend.end().await;
+    assert_eq!(process.exit_code().await, 0);
+    assert!(!process.is_open().await);
+}
+
+#[tokio::test]
+async fn sessions_that_do_not_end_in_time_make_exit_code_1() {
+    let arrivals = Arrivals::listen().await;
+    let yaml = arrivals.route() + "drain: { window: 0s, deadline: 300ms }\n";
+    let mut process = Process::start(&yaml).await;
+    let _session = session(&process, &arrivals).await;
+    process.signal(Signal::TERM);
+    assert_eq!(process.exit_code().await, 1);
+}
+
+#[tokio::test]
+async fn a_second_signal_cuts_at_once() {
+    let arrivals = Arrivals::listen().await;
+    let yaml = arrivals.route() + "drain: { window: 1h, deadline: 2h }\n";
+    let mut process = Process::start(&yaml).await;
+    let (mut client, _backend) = session(&process, &arrivals).await;
+    process.signal(Signal::TERM);
+    let closed = async || (!process.is_open().await).then_some(());
+    repeatedly("the listener closes", closed).await;
+    assert_eq!(process.admin("/readyz").await.status(), 503);
+    process.signal(Signal::INT);
+    client.gone().await;
+    assert_eq!(process.exit_code().await, 1);
+}
+
+#[tokio::test]
+async fn sighup_reads_the_file_again() {
+    let mut process = Process::start(ROUTE).await;
+    assert_eq!(process.ask().await.body, "before");
+    process.rewrite(&ROUTE.replace("before", "after"));
+    process.signal(Signal::HUP);
+    let is_new = async || (process.ask().await.body == "after").then_some(());
+    repeatedly("the new answer", is_new).await;
+    process.rewrite("routes: [");
+    process.signal(Signal::HUP);
+    let name = "wsgate_config_last_reload_successful";
+    let is_told = async || (process.metrics().await.value(name, &[]) == Some(0.0)).then_some(());
+    repeatedly("the metric tells of it", is_told).await;
+    assert_eq!(process.ask().await.body, "after");
+    process.signal(Signal::TERM);
+    assert_eq!(process.exit_code().await, 0);
+}
