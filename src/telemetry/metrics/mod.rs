@@ -5,6 +5,7 @@
 //! of an identity leave with the first scrape after its last handle was dropped.
 
 mod backend;
+mod endings;
 mod enumerated;
 mod families;
 mod labels;

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge};
 
+use super::endings;
 use super::enumerated::Enumerated;
 use super::families::{Families, RouteFamilies};
-use super::labels::{CLOSE_CODES, HandshakeResult, close_code, handshake_results};
+use super::labels::{HandshakeResult, handshake_results};
 use super::live::Series;
 use crate::config::Name;
-use crate::session::{Closure, Initiator, Reason};
+use crate::session::Closure;
 use crate::telemetry::Traffic;
+use crate::websocket::bucket;
 
 /// The values of the `direction` label, from the side that sends.
 const CLIENT_TO_BACKEND: &str = "client_to_backend";
@@ -126,13 +128,9 @@ pub(super) struct RouteSeries {
 
 impl RouteSeries {
     pub(super) fn new(families: &RouteFamilies, name: &Name) -> Self {
-        for (initiator, reason) in endings() {
-            families.sessions_closed.with_label_values(&[
-                name,
-                initiator,
-                close_code(None),
-                reason,
-            ]);
+        for [initiator, code, reason] in endings::expected() {
+            let labels = [name, initiator, code, reason];
+            families.sessions_closed.with_label_values(&labels);
         }
         Self {
             name: Arc::clone(name),
@@ -153,12 +151,7 @@ impl RouteSeries {
             code,
             reason,
         } = closure;
-        let labels = [
-            &self.name,
-            initiator.label(),
-            close_code(*code),
-            reason.label(),
-        ];
+        let labels = [&self.name, initiator.label(), bucket(*code), reason.label()];
         self.sessions_closed.with_label_values(&labels).inc();
     }
 }
@@ -175,20 +168,9 @@ impl Series for RouteSeries {
         for direction in [CLIENT_TO_BACKEND, BACKEND_TO_CLIENT] {
             let _ = families.bytes.remove_label_values(&[&self.name, direction]);
         }
-        for (initiator, reason) in endings() {
-            for code in CLOSE_CODES {
-                let labels = [&self.name, initiator, code, reason];
-                let _ = families.sessions_closed.remove_label_values(&labels);
-            }
+        for [initiator, code, reason] in endings::possible() {
+            let labels = [&self.name, initiator, code, reason];
+            let _ = families.sessions_closed.remove_label_values(&labels);
         }
     }
-}
-
-/// Every pair of `initiator` and `reason` labels.
-fn endings() -> impl Iterator<Item = (&'static str, &'static str)> {
-    Initiator::ALL.into_iter().flat_map(|initiator| {
-        Reason::ALL
-            .into_iter()
-            .map(move |reason| (initiator.label(), reason.label()))
-    })
 }
