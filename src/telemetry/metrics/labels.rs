@@ -1,6 +1,7 @@
 //! The values that labels may have; each enumeration is closed, so that series stay bounded.
 
 use crate::session::Rejection;
+use crate::websocket::Opcode;
 
 /// What a reload came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -204,6 +205,23 @@ pub(super) fn handshake_results() -> impl Iterator<Item = &'static str> {
         .into_iter()
         .map(HandshakeResult::label)
         .chain(Rejection::LABELS)
+}
+
+/// What a message can begin as.
+pub(super) fn message_opcodes() -> impl Iterator<Item = &'static str> {
+    opcodes(|opcode| matches!(opcode, Opcode::Text | Opcode::Binary))
+}
+
+/// What a control frame can be.
+pub(super) fn control_opcodes() -> impl Iterator<Item = &'static str> {
+    opcodes(Opcode::is_control)
+}
+
+fn opcodes(counted: fn(Opcode) -> bool) -> impl Iterator<Item = &'static str> {
+    let opcodes = Opcode::ALL
+        .into_iter()
+        .filter(move |opcode| counted(*opcode));
+    opcodes.map(Opcode::label)
 }
 
 #[cfg(test)]

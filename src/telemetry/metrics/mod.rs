@@ -5,6 +5,7 @@
 //! of an identity leave with the first scrape after its last handle was dropped.
 
 mod backend;
+mod direction;
 mod endings;
 mod enumerated;
 mod families;
@@ -12,6 +13,7 @@ mod labels;
 mod listener;
 mod live;
 mod route;
+mod sizes;
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge};
+use prometheus::{Histogram, IntCounterVec, IntGauge};
 
+use super::direction::DirectionSeries;
 use super::endings;
 use super::enumerated::Enumerated;
 use super::families::{Families, RouteFamilies};
@@ -13,11 +14,7 @@ use super::live::Series;
 use crate::config::Name;
 use crate::session::Closure;
 use crate::telemetry::Traffic;
-use crate::websocket::bucket;
-
-/// The values of the `direction` label, from the side that sends.
-const CLIENT_TO_BACKEND: &str = "client_to_backend";
-const BACKEND_TO_CLIENT: &str = "backend_to_client";
+use crate::websocket::{Sender, bucket};
 
 /// The metrics of a route and the pool behind it.
 pub struct RouteMetrics {
@@ -93,11 +90,11 @@ impl RouteMetrics {
 
     pub(in crate::telemetry) fn add_traffic(&self, traffic: &Traffic) {
         self.series
-            .bytes_client_to_backend
-            .inc_by(traffic.client_to_backend.bytes);
+            .client_to_backend
+            .add(&traffic.client_to_backend);
         self.series
-            .bytes_backend_to_client
-            .inc_by(traffic.backend_to_client.bytes);
+            .backend_to_client
+            .add(&traffic.backend_to_client);
     }
 
     pub(in crate::telemetry) fn ping_answered(&self, round_trip: Duration) {
@@ -121,8 +118,8 @@ pub(super) struct RouteSeries {
     handshake_duration: Histogram,
     session_duration: Histogram,
     sessions_closed: IntCounterVec,
-    bytes_client_to_backend: IntCounter,
-    bytes_backend_to_client: IntCounter,
+    client_to_backend: DirectionSeries,
+    backend_to_client: DirectionSeries,
     ping_rtt: Histogram,
 }
 
@@ -138,8 +135,8 @@ impl RouteSeries {
             handshake_duration: families.handshake_duration.with_label_values(&[name]),
             session_duration: families.session_duration.with_label_values(&[name]),
             sessions_closed: families.sessions_closed.clone(),
-            bytes_client_to_backend: families.bytes.with_label_values(&[name, CLIENT_TO_BACKEND]),
-            bytes_backend_to_client: families.bytes.with_label_values(&[name, BACKEND_TO_CLIENT]),
+            client_to_backend: DirectionSeries::new(families, name, Sender::Client),
+            backend_to_client: DirectionSeries::new(families, name, Sender::Backend),
             ping_rtt: families.ping_rtt.with_label_values(&[name]),
         }
     }
@@ -165,9 +162,10 @@ impl Series for RouteSeries {
         let _ = families.handshake_duration.remove_label_values(name);
         let _ = families.session_duration.remove_label_values(name);
         let _ = families.ping_rtt.remove_label_values(name);
-        for direction in [CLIENT_TO_BACKEND, BACKEND_TO_CLIENT] {
-            let _ = families.bytes.remove_label_values(&[&self.name, direction]);
-        }
+        self.client_to_backend
+            .remove(families, &self.name, Sender::Client);
+        self.backend_to_client
+            .remove(families, &self.name, Sender::Backend);
         for [initiator, code, reason] in endings::possible() {
             let labels = [&self.name, initiator, code, reason];
             let _ = families.sessions_closed.remove_label_values(&labels);
