@@ -5,6 +5,7 @@
 //! unless the configuration says otherwise.
 
 mod answer;
+mod handler;
 mod origin;
 mod reload;
 mod status;

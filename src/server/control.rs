@@ -4,18 +4,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use http::{Request, Response};
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use tokio::sync::{mpsc, oneshot};
 
 use super::ports::Ports;
 use super::signals::Command;
 use crate::admin::{
-    Admin, BackendStatus, Control, ListenerStatus, PoolStatus, ReloadReport, RouteStatus, Status,
+    BackendStatus, Control, ListenerStatus, PoolStatus, ReloadReport, RouteStatus, Status,
 };
-use crate::listener::{Body, Client, Handler};
-use crate::session::Rejection;
 use crate::snapshot::{Current, Route, Snapshot};
 use crate::upstream::Pool;
 
@@ -109,19 +104,5 @@ fn pool_status(pool: &Pool) -> PoolStatus {
     PoolStatus {
         name: Arc::clone(pool.name()),
         backends: backends.collect(),
-    }
-}
-
-/// The admin side as a listener sees it.
-pub(super) struct AdminHandler(pub(super) Admin<Arc<Shared>>);
-
-impl Handler for AdminHandler {
-    async fn handle(&self, request: Request<Incoming>, _: Arc<Client>) -> Response<Body> {
-        let answer = self.0.answer(request).await;
-        answer.map(|body| body.map_err(|never| match never {}).boxed_unsync())
-    }
-
-    fn refuse(&self, rejection: Rejection, client: &Client) {
-        tracing::info!(client = %client.facts.client, "admin request refused: {}", rejection.message());
     }
 }

@@ -23,12 +23,12 @@ use crate::gateway::Gateway;
 use crate::listener::{Bound, Settings};
 use crate::snapshot::{Current, Snapshot};
 use crate::telemetry::{Logging, Telemetry};
-use control::{AdminHandler, Shared};
+use control::Shared;
 use ports::{Ports, Service};
 pub use signals::{Command, forward};
 pub use source::{Environment, FileSource, Loaded, Source};
 pub use stop::Outcome;
-use workers::Workers;
+use workers::{Places, Workers};
 
 /// The name of the admin side where listeners have one.
 const ADMIN: &str = "admin";
@@ -45,6 +45,7 @@ pub struct Server {
     commands: mpsc::Receiver<Command>,
     service: Service<Gateway>,
     // Last, so that what runs on them ends after all others have let go.
+    _workers: Workers,
     admin: AdminSide,
 }
 
@@ -52,7 +53,7 @@ pub struct Server {
 struct AdminSide {
     address: Address,
     _ports: Ports,
-    _thread: Arc<Workers>,
+    _thread: Workers,
 }
 
 impl Server {
@@ -84,7 +85,9 @@ impl Server {
             commands: sender,
         });
         let admin = AdminSide::start(&snapshot.config.admin, &telemetry, &shared)?;
-        let service = service(&snapshot.config.runtime, current, &telemetry).await?;
+        let workers = Workers::start(snapshot.config.runtime.workers)
+            .map_err(|error| vec![format!("workers cannot be started: {error}")])?;
+        let service = service(workers.places(), current, &telemetry).await;
         for (name, address, bound) in bound {
             ports
                 .open(&name, address, bound, &service)
@@ -98,6 +101,7 @@ impl Server {
             shared,
             commands,
             service,
+            _workers: workers,
             admin,
         })
     }
@@ -126,37 +130,31 @@ impl Server {
 
     /// Obeys commands until the gateway has stopped.
     pub async fn run(mut self) -> Outcome {
-        loop {
-            match self.commands.recv().await {
-                Some(Command::Reload(answer)) => {
-                    let report = self.reload();
-                    if let Some(answer) = answer {
-                        // Who asked may have left; the log has the report as well.
-                        let _ = answer.send(report);
-                    }
-                }
-                Some(Command::Stop) | None => return self.stop().await,
+        while let Some(Command::Reload(answer)) = self.commands.recv().await {
+            let report = self.reload();
+            if let Some(answer) = answer {
+                // Who asked may have left; the log has the report as well.
+                let _ = answer.send(report);
             }
         }
+        self.stop().await
     }
 }
 
 async fn service(
-    runtime: &config::Runtime,
+    places: Places,
     current: Arc<Current>,
     telemetry: &Arc<Telemetry>,
-) -> Result<Service<Gateway>, Vec<String>> {
-    let workers = Workers::start(runtime.workers)
-        .map_err(|error| vec![format!("workers cannot be started: {error}")])?;
+) -> Service<Gateway> {
     let max_sessions = limits::max_sessions();
     let gateway = Gateway::new(Arc::clone(&current), Arc::clone(telemetry), max_sessions).await;
     let metrics = Arc::clone(telemetry);
-    Ok(Service {
-        workers: Arc::new(workers),
+    Service {
+        places,
         handler: Arc::new(gateway),
         settings: Arc::new(move |name| current.load().listeners.get(name).cloned()),
         metrics: Arc::new(move |name| metrics.metrics.listener(name)),
-    })
+    }
 }
 
 impl AdminSide {
@@ -168,13 +166,13 @@ impl AdminSide {
         let fail = |error: io::Error| vec![format!("admin.address: {}: {error}", config.address)];
         let bound = Bound::bind(&config.address).map_err(fail)?;
         let address = bound.address().clone();
-        let thread = Arc::new(Workers::single(ADMIN).map_err(fail)?);
+        let thread = Workers::single(ADMIN).map_err(fail)?;
         let admin = Admin::new(Arc::clone(telemetry), Arc::clone(shared));
         let settings = Arc::new(admin_settings());
         let metrics = Arc::clone(telemetry);
         let service = Service {
-            workers: Arc::clone(&thread),
-            handler: Arc::new(AdminHandler(admin)),
+            places: thread.places(),
+            handler: Arc::new(admin),
             settings: Arc::new(move |_| Some(Arc::clone(&settings))),
             metrics: Arc::new(move |name| metrics.metrics.listener(name)),
         };

@@ -31,22 +31,13 @@ impl Server {
     pub(super) async fn stop(mut self) -> Outcome {
         self.shared.stopping.store(true, Ordering::Relaxed);
         let config = self.shared.current.load().config.drain.clone();
-        let drains: Vec<Arc<Drain>> = self
-            .shared
-            .ports()
-            .iter()
-            .map(|(_, port)| Arc::clone(port.drain()))
-            .collect();
+        let drains = self.shared.ports().drains();
         tracing::info!(connections = open(&drains), "stopping");
         let is_patient = tokio::select! {
             () = sleep(config.grace) => true,
             () = second_stop(&mut self.commands) => false,
         };
-        self.shared
-            .ports()
-            .iter_mut()
-            .for_each(super::ports::Port::close);
-        self.remove_socket_files();
+        self.close_listeners();
         if is_patient {
             drains
                 .iter()
@@ -73,11 +64,11 @@ impl Server {
         Outcome::Cut(left)
     }
 
-    fn remove_socket_files(&self) {
-        self.shared
-            .ports()
-            .iter()
-            .for_each(|(_, port)| port.remove_file());
+    fn close_listeners(&self) {
+        for port in self.shared.ports().iter_mut() {
+            port.remove_file();
+            port.close();
+        }
     }
 }
 

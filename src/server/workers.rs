@@ -15,15 +15,26 @@ use crate::occupancy::{Occupancy, Slot};
 const LOOKUP_THREADS: usize = 16;
 
 /// The workers. Dropping them ends their threads and whatever still runs there.
+///
+/// What runs there knows only the [`Places`], so that no worker can come to wait for its own end.
 #[derive(Debug)]
 pub(super) struct Workers {
-    workers: Vec<Worker>,
+    places: Places,
+    _threads: Vec<Worker>,
+}
+
+/// Where connections can be served.
+#[derive(Clone, Debug)]
+pub(super) struct Places(Arc<[Place]>);
+
+#[derive(Debug)]
+struct Place {
+    runtime: Handle,
+    load: Arc<Occupancy>,
 }
 
 #[derive(Debug)]
 struct Worker {
-    runtime: Handle,
-    load: Arc<Occupancy>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -38,10 +49,7 @@ impl Workers {
             Some(count) => count.get(),
             None => thread::available_parallelism()?.get(),
         };
-        let workers = (0..count)
-            .map(|index| Worker::start(format!("worker-{index}")))
-            .collect::<Result<_, _>>()?;
-        Ok(Self { workers })
+        Self::named((0..count).map(|index| format!("worker-{index}")))
     }
 
     /// Starts a single worker under a name of its own.
@@ -49,30 +57,47 @@ impl Workers {
     /// # Errors
     /// As [`Workers::start`].
     pub(super) fn single(name: &str) -> io::Result<Self> {
+        Self::named([name.to_owned()])
+    }
+
+    fn named(names: impl IntoIterator<Item = String>) -> io::Result<Self> {
+        let started: Vec<(Place, Worker)> = names
+            .into_iter()
+            .map(Worker::start)
+            .collect::<Result<_, _>>()?;
+        let (places, threads): (Vec<_>, Vec<_>) = started.into_iter().unzip();
         Ok(Self {
-            workers: vec![Worker::start(name.to_owned())?],
+            places: Places(places.into()),
+            _threads: threads,
         })
     }
 
+    /// Where connections can be served.
+    pub(super) fn places(&self) -> Places {
+        self.places.clone()
+    }
+}
+
+impl Places {
     /// The runtime where the accept loop with this number is at home.
     pub(super) fn home(&self, number: usize) -> &Handle {
-        &self.workers[number % self.workers.len()].runtime
+        &self.0[number % self.0.len()].runtime
     }
 
     /// Takes a place on the worker with the fewest connections. (SO_REUSEPORT would spread by hash, which is
     /// unfair to connections that live for days.)
-    pub(super) fn place(&self) -> (&Handle, Slot) {
-        let worker = self
-            .workers
+    pub(super) fn take(&self) -> (&Handle, Slot) {
+        let place = self
+            .0
             .iter()
-            .min_by_key(|worker| worker.load.taken())
+            .min_by_key(|place| place.load.taken())
             .expect("there is at least one worker");
-        (&worker.runtime, worker.load.take())
+        (&place.runtime, place.load.take())
     }
 }
 
 impl Worker {
-    fn start(name: String) -> io::Result<Self> {
+    fn start(name: String) -> io::Result<(Place, Self)> {
         let runtime = Builder::new_current_thread()
             .enable_all()
             .max_blocking_threads(LOOKUP_THREADS)
@@ -85,12 +110,15 @@ impl Worker {
             // Look-ups that hang are not waited for.
             runtime.shutdown_background();
         })?;
-        Ok(Self {
+        let place = Place {
             runtime: handle,
             load: Arc::default(),
+        };
+        let worker = Self {
             stop: Some(stop),
             thread: Some(thread),
-        })
+        };
+        Ok((place, worker))
     }
 }
 

@@ -40,29 +40,29 @@ impl Initiator {
 /// Why a tunnel ended.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Reason {
-    /// Both sides ended in order.
+    /// Both sides said Close.
     Finished,
-    /// One side was reset, ended without a Close, or ended inside TLS without close_notify.
+    /// One side was reset, or ended without a Close.
     Lost,
-    /// One side ended its sending half and the other did not follow within `timeouts.half_close`.
+    /// One side said Close and the other did not within `timeouts.half_close`.
     HalfClose,
-    /// Nothing but control frames passed for too long.
+    /// No data frame passed for `websocket.idle`.
     Idle,
-    /// A Ping of the gateway's own was not answered in time.
+    /// One side sent no byte within `websocket.ping.timeout` after a Ping.
     PongOverdue,
-    /// The session was as old as one may be.
+    /// The session was as old as `websocket.max_age` lets it get.
     MaxAge,
-    /// The gateway is stopping or was told to drain, or a part of the configuration was removed.
+    /// The gateway is stopping, or a part of the configuration was removed.
     Drain,
-    /// A message was larger than allowed.
+    /// A message was larger than `websocket.max_message_size`.
     MessageTooBig,
-    /// Messages came faster than allowed.
+    /// The client sent more than `websocket.max_messages_per_second`.
     TooManyMessages,
-    /// A side broke the protocol, and that is not to be passed on.
+    /// One side broke the protocol, and `websocket.on_protocol_error` is `close`.
     ProtocolError,
-    /// A side did not take what was sent to it for too long.
+    /// One side took no byte for `websocket.slow_consumer.stall`.
     Stalled,
-    /// The tunnel was to end and no frame boundary came by the deadline: reset in the middle of a frame.
+    /// Reset: no frame ended before the deadline, so no Close could be said.
     Stuck,
     /// Cut: the drain's deadline came, or a second signal.
     Cut,

@@ -19,6 +19,17 @@ pub(crate) fn check(document: &Source, exists: impl Fn(&Path) -> bool) -> Vec<Fi
     findings
 }
 
+/// What is wrong where a document shows a file as a code block, and the file says something else.
+pub(crate) fn check_shown(document: &Source, file: &Source) -> Vec<Finding> {
+    let blocks = document.text.split("```").skip(1).step_by(2);
+    let mut contents = blocks.filter_map(|block| Some(block.split_once('\n')?.1));
+    if contents.any(|content| content == file.text) {
+        return Vec::new();
+    }
+    let (document, file) = (&document.path, &file.path);
+    vec![format!("{document}: no code block is {file} to the letter")]
+}
+
 /// The targets of `[words](target)` outside of code blocks, and where they stand.
 fn links(text: &str) -> Vec<(usize, &str)> {
     let mut links = Vec::new();
@@ -66,4 +77,15 @@ fn finds_links_that_lead_nowhere() {
         "docs/a.md:6: ../missing.md does not exist",
     ];
     assert_eq!(findings, expected);
+}
+
+#[test]
+fn finds_files_that_are_shown_wrongly() {
+    let document = |block| Source::new("a.md", &format!("```\nx\n```\n{block}\n"));
+    let file = Source::new("b.yaml", "b: 1\n");
+    assert!(check_shown(&document("```yaml\nb: 1\n```"), &file).is_empty());
+    for block in ["```yaml\nb: 2\n```", "b: 1", ""] {
+        let finding = ["a.md: no code block is b.yaml to the letter"];
+        assert_eq!(check_shown(&document(block), &file), finding, "{block}");
+    }
 }

@@ -22,7 +22,7 @@ fn expect_none(findings: &[Finding]) {
 }
 
 fn architecture() -> String {
-    std::fs::read_to_string(repository().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md is there")
+    sources::file("ARCHITECTURE.md").text
 }
 
 fn check_each(sources: &[Source], rule: impl Fn(&Source) -> Vec<Finding>) {
@@ -68,6 +68,12 @@ fn links_in_documents_lead_somewhere() {
     check_each(&documents_of(), |document| {
         documents::check(document, exists)
     });
+}
+
+#[test]
+fn the_readme_shows_the_small_configuration() {
+    let [readme, configuration] = ["README.md", "config/wsgate.yaml"].map(sources::file);
+    expect_none(&documents::check_shown(&readme, &configuration));
 }
 
 #[test]

@@ -44,6 +44,15 @@ pub(crate) fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// One file that must be there.
+pub(crate) fn file(path: &str) -> Source {
+    let text = std::fs::read_to_string(repository().join(path));
+    Source::new(
+        path,
+        &text.unwrap_or_else(|error| panic!("{path}: {error}")),
+    )
+}
+
 /// Every Rust file below these folders; folders that are not there have none.
 pub(crate) fn rust_sources(folders: &[&str]) -> Vec<Source> {
     let folders = folders.iter().map(|folder| repository().join(folder));

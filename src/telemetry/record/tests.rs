@@ -135,7 +135,7 @@ fn is_small_while_the_session_is_idle() {
 }
 
 /// What every line of a routed request says.
-fn common() -> Value {
+fn routed_line() -> Value {
     json!({
         "request_id": "request-1", "client": "192.0.2.1:5000", "listener": "public",
         "route": "chat", "pool": "rooms", "backend": "a", "host": "chat.example.com",
@@ -144,8 +144,8 @@ fn common() -> Value {
     })
 }
 
-fn common_and(more: Value) -> Value {
-    let mut line = common();
+fn routed_line_and(more: Value) -> Value {
+    let mut line = routed_line();
     line.as_object_mut()
         .unwrap()
         .extend(more.as_object().unwrap().clone());
@@ -181,7 +181,10 @@ fn a_session_leaves_two_lines_and_one_set_of_counts() {
         "messages_in": 0, "messages_out": 4,
         "close_initiator": "client", "close_reason": "finished",
     });
-    assert_eq!(scenario.lines(), [common_and(accepted), common_and(closed)]);
+    assert_eq!(
+        scenario.lines(),
+        [routed_line_and(accepted), routed_line_and(closed)]
+    );
 }
 
 #[test]
@@ -198,7 +201,7 @@ fn a_refusal_leaves_one_line_and_one_count() {
         "event": "refused", "status": 403, "result": "origin_denied",
         "detail": "Origin is missing.",
     });
-    assert_eq!(scenario.lines(), [common_and(refused)]);
+    assert_eq!(scenario.lines(), [routed_line_and(refused)]);
 }
 
 #[test]
@@ -224,7 +227,7 @@ fn answers_of_others_are_told_apart() {
     let answered = json!({"event": "answered", "status": 200, "result": "answered"});
     assert_eq!(
         scenario.lines(),
-        [common_and(relayed), common_and(answered)]
+        [routed_line_and(relayed), routed_line_and(answered)]
     );
 }
 

@@ -1,0 +1,22 @@
+//! The admin side as its listener sees it.
+
+use std::sync::Arc;
+
+use http::{Request, Response};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+
+use super::{Admin, Control};
+use crate::listener::{Body, Client, Handler};
+use crate::session::Rejection;
+
+impl<C: Control + 'static> Handler for Admin<C> {
+    async fn handle(&self, request: Request<Incoming>, _: Arc<Client>) -> Response<Body> {
+        let answer = self.answer(request).await;
+        answer.map(|body| body.map_err(|never| match never {}).boxed_unsync())
+    }
+
+    fn refuse(&self, rejection: Rejection, client: &Client) {
+        tracing::info!(client = %client.facts.client, "admin request refused: {}", rejection.message());
+    }
+}
