@@ -66,10 +66,6 @@ impl Ports {
         self.open.iter()
     }
 
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Port> {
-        self.open.values_mut()
-    }
-
     /// Binds what `wanted` needs and is not open yet. Nothing is given up before all of it succeeded. An
     /// address that another listener has is shared with it until that one closes.
     ///

@@ -1,5 +1,6 @@
 //! Stopping in order: not ready, listeners closed, sessions drained, the rest cut.
 
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -37,23 +38,20 @@ impl Server {
             .iter()
             .map(|(_, port)| Arc::clone(port.drain()))
             .collect();
+        let deadline = Instant::now() + config.deadline;
         tracing::info!(connections = open(&drains), "stopping");
         let is_patient = tokio::select! {
             () = sleep(config.grace) => true,
             () = second_stop(&mut self.commands) => false,
         };
-        self.shared
-            .ports()
-            .iter_mut()
-            .for_each(super::ports::Port::close);
-        self.remove_socket_files();
+        self.close_listeners();
         if is_patient {
             drains
                 .iter()
                 .for_each(|drain| drain.begin(Plan::now(config.window)));
             tokio::select! {
                 () = ended(&drains, &self.telemetry) => {}
-                () = sleep_until(Instant::now() + config.deadline) => {}
+                () = sleep_until(deadline) => {}
                 () = second_stop(&mut self.commands) => {}
             }
         }
@@ -73,11 +71,10 @@ impl Server {
         Outcome::Cut(left)
     }
 
-    fn remove_socket_files(&self) {
-        self.shared
-            .ports()
-            .iter()
-            .for_each(|(_, port)| port.remove_file());
+    /// From here on the system refuses connections.
+    fn close_listeners(&self) {
+        let ports = mem::take(&mut *self.shared.ports());
+        ports.iter().for_each(|(_, port)| port.remove_file());
     }
 }
 
