@@ -57,10 +57,8 @@ mod tests {
     async fn waits_until_one_is_given_back() {
         let occupancy = Arc::new(Occupancy::default());
         let slot = occupancy.take();
-        let waiting = tokio::spawn({
-            let occupancy = Arc::clone(&occupancy);
-            async move { occupancy.below(|| 1).await }
-        });
+        let shared = Arc::clone(&occupancy);
+        let waiting = tokio::spawn(async move { shared.below(|| 1).await });
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished());
         drop(slot);

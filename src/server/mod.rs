@@ -130,18 +130,12 @@ impl Server {
 
     /// Obeys commands until the gateway has stopped.
     pub async fn run(mut self) -> Outcome {
-        loop {
-            match self.commands.recv().await {
-                Some(Command::Reload(answer)) => {
-                    let report = self.reload();
-                    if let Some(answer) = answer {
-                        // Who asked may have left; the log has the report as well.
-                        let _ = answer.send(report);
-                    }
-                }
-                Some(Command::Stop) | None => return self.stop().await,
-            }
+        while let Some(Command::Reload(answer)) = self.commands.recv().await {
+            let report = self.reload();
+            // Who asked may have left; the log has the report as well.
+            let _ = answer.map(|answer| answer.send(report));
         }
+        self.stop().await
     }
 }
 

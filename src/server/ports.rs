@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -18,6 +19,9 @@ const SURPLUS: usize = 64;
 
 /// Finds the settings in force for a listener; none once it is removed.
 pub(super) type FindSettings = Arc<dyn Fn(&str) -> Option<Arc<Settings>> + Send + Sync>;
+
+/// Finds the metrics of a listener, which are made with it.
+pub(super) type FindMetrics = Arc<dyn Fn(&Name) -> Arc<ListenerMetrics> + Send + Sync>;
 
 /// An open listener.
 pub(super) struct Port {
@@ -77,14 +81,11 @@ impl Ports {
     ) -> Result<Vec<(Name, Address, Bound)>, Vec<String>> {
         let mut bound = Vec::new();
         let mut errors = Vec::new();
-        for (name, address) in wanted {
-            if self
-                .open
-                .get(name)
-                .is_some_and(|port| port.configured == *address)
-            {
-                continue;
-            }
+        let is_open = |name: &Name, address: &Address| {
+            let port = self.open.get(name);
+            port.is_some_and(|port| port.configured == *address)
+        };
+        for (name, address) in wanted.filter(|(name, address)| !is_open(name, address)) {
             match self.bind_one(address) {
                 Ok(socket) => bound.push((Arc::clone(name), address.clone(), socket)),
                 Err(error) => errors.push(format!("listeners.{name}.address: {address}: {error}")),
@@ -106,14 +107,12 @@ impl Ports {
 
     /// Takes out the listeners that `wanted` does not have, or has elsewhere.
     pub(super) fn take_gone(&mut self, wanted: impl Fn(&str) -> Option<Address>) -> Vec<Port> {
-        let gone = self.open.extract_if(.., |name, port| {
-            wanted(name).as_ref() != Some(&port.configured)
-        });
-        gone.map(|(_, mut port)| {
-            port.close();
-            port
-        })
-        .collect()
+        let is_wanted = |(name, port): &(Name, Port)| wanted(name) == Some(port.configured.clone());
+        let (open, gone) = mem::take(&mut self.open).into_iter().partition(is_wanted);
+        self.open = open;
+        let mut gone: Vec<Port> = BTreeMap::into_values(gone).collect();
+        gone.iter_mut().for_each(Port::close);
+        gone
     }
 
     /// Opens a listener: from here on it accepts.
@@ -155,15 +154,13 @@ impl Ports {
 
     /// Removes the files of unix sockets that nobody listens at any more.
     pub(super) fn remove_files(&self, gone: &[Port]) {
-        for port in gone {
-            if !self
+        let is_left = |port: &&Port| {
+            !self
                 .open
                 .values()
                 .any(|open| open.configured == port.configured)
-            {
-                port.remove_file();
-            }
-        }
+        };
+        gone.iter().filter(is_left).for_each(Port::remove_file);
     }
 }
 
@@ -176,7 +173,7 @@ pub(super) struct Service<H> {
     /// How they are treated.
     pub(super) settings: FindSettings,
     /// What is counted of a listener.
-    pub(super) metrics: Arc<dyn Fn(&Name) -> Arc<ListenerMetrics> + Send + Sync>,
+    pub(super) metrics: FindMetrics,
 }
 
 impl<H> Clone for Service<H> {
