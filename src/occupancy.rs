@@ -26,7 +26,8 @@ impl Occupancy {
         Slot(Arc::clone(self))
     }
 
-    /// Waits until fewer than `limit()` are taken. The limit is asked anew whenever one is given back.
+    /// Waits until fewer than `limit()` are taken. The limit is asked anew whenever one is given back, and by
+    /// [`Occupancy::ask_again`].
     pub async fn below(&self, limit: impl Fn() -> usize) {
         loop {
             let freed = self.freed.notified();
@@ -35,6 +36,11 @@ impl Occupancy {
             }
             freed.await;
         }
+    }
+
+    /// To be called when a limit that somebody waits for may have become another.
+    pub fn ask_again(&self) {
+        self.freed.notify_one();
     }
 }
 
@@ -57,12 +63,27 @@ mod tests {
     async fn waits_until_one_is_given_back() {
         let occupancy = Arc::new(Occupancy::default());
         let slot = occupancy.take();
-        let shared = Arc::clone(&occupancy);
-        let waiting = tokio::spawn(async move { shared.below(|| 1).await });
+        let full = Arc::clone(&occupancy);
+        let waiting = tokio::spawn(async move { full.below(|| 1).await });
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished());
         drop(slot);
         waiting.await.unwrap();
         assert_eq!(occupancy.taken(), 0);
+    }
+
+    #[tokio::test]
+    async fn asks_for_a_limit_that_was_raised() {
+        let occupancy = Arc::new(Occupancy::default());
+        let _slot = occupancy.take();
+        let limit = Arc::new(AtomicUsize::new(1));
+        let waiting = tokio::spawn({
+            let (occupancy, limit) = (Arc::clone(&occupancy), Arc::clone(&limit));
+            async move { occupancy.below(|| limit.load(Ordering::Relaxed)).await }
+        });
+        tokio::task::yield_now().await;
+        limit.store(2, Ordering::Relaxed);
+        occupancy.ask_again();
+        waiting.await.unwrap();
     }
 }

@@ -16,7 +16,9 @@ use crate::listener::Settings;
 use crate::route::RouteTable;
 use crate::telemetry::{CertificateMetrics, Metrics, RouteMetrics};
 use crate::tls::ServerTls;
+use crate::tunnel::{Terms, Words};
 use crate::upstream::{Backend, Member, Pool};
+use crate::websocket::CloseCode;
 
 /// An immutable view of everything that a configuration decides.
 pub struct Snapshot {
@@ -60,8 +62,10 @@ pub struct PoolTarget {
     pub pool: Arc<Pool>,
     /// Which origins may open sessions.
     pub origins: Origins,
-    /// Deadlines of a session.
+    /// Deadlines of an opening handshake.
     pub timeouts: SessionTimeouts,
+    /// What holds for the tunnels.
+    pub terms: Arc<Terms>,
 }
 
 impl Route {
@@ -180,6 +184,7 @@ fn build_routes(
                     pool: Arc::clone(&pools[&target.pool]),
                     origins: target.origins.clone(),
                     timeouts: target.timeouts,
+                    terms: Arc::new(terms(target, &config.drain)),
                 };
                 (Target::Pool(to), Some(&target.pool))
             }
@@ -218,6 +223,18 @@ fn build_pools(
         (Arc::clone(name), Arc::new(pool))
     };
     config.pools.iter().map(build).collect()
+}
+
+fn terms(target: &config::PoolTarget, drain: &config::Drain) -> Terms {
+    Terms {
+        close: target.timeouts.close,
+        half_close: target.timeouts.half_close,
+        websocket: target.websocket,
+        drain: Words {
+            code: CloseCode::new(drain.close_code).unwrap_or(CloseCode::SERVICE_RESTART),
+            reason: drain.reason.clone(),
+        },
+    }
 }
 
 /// The backend with this identity: the pool's name and the address.

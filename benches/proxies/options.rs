@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail, ensure};
@@ -30,7 +31,7 @@ pub(crate) struct Options {
 
     /// Sessions, instead of each case's own number
     #[arg(long)]
-    sessions: Option<usize>,
+    sessions: Option<NonZeroUsize>,
 
     /// Messages per second in the latency case, over all sessions
     #[arg(long, default_value_t = 20_000)]
@@ -66,7 +67,7 @@ impl Options {
             .iter()
             .filter(|case| is_chosen(case.name, &self.cases));
         let resized = |case: &Case| Case {
-            sessions: self.sessions.unwrap_or(case.sessions),
+            sessions: self.sessions.map_or(case.sessions, NonZeroUsize::get),
             ..*case
         };
         Ok(chosen.map(resized).collect())

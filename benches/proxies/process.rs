@@ -18,8 +18,6 @@ const STEP: Duration = Duration::from_millis(10);
 /// A proxy's processes. Dropping it ends them.
 pub(crate) struct Process {
     child: Child,
-    /// The child and its workers; they do not change once the proxy listens.
-    family: Vec<u32>,
     output: PathBuf,
 }
 
@@ -42,13 +40,8 @@ impl Process {
         let child = command.spawn();
         machine::pin(cores.generator)?;
         let child = child.with_context(|| format!("starting {:?}", command.get_program()))?;
-        let mut process = Self {
-            family: vec![child.id()],
-            child,
-            output,
-        };
+        let mut process = Self { child, output };
         process.wait_until_listening(address)?;
-        process.family = machine::family(process.child.id())?;
         Ok(process)
     }
 
@@ -68,12 +61,17 @@ impl Process {
 
     /// Processor time used so far.
     pub(crate) fn processor_time(&self) -> Result<Duration> {
-        machine::processor_time(&self.family)
+        machine::processor_time(&self.family()?)
     }
 
     /// Memory held now.
     pub(crate) fn memory(&self) -> Result<Memory> {
-        machine::memory(&self.family)
+        machine::memory(&self.family()?)
+    }
+
+    /// The child and its workers. Asked for anew each time: nginx listens before it has a worker.
+    fn family(&self) -> Result<Vec<u32>> {
+        machine::family(self.child.id())
     }
 
     /// What the proxy wrote.
@@ -108,7 +106,7 @@ impl Drop for Process {
         if self.wait(STOP_DEADLINE) {
             return;
         }
-        for process in machine::family(self.child.id()).unwrap_or_default() {
+        for process in self.family().unwrap_or_default() {
             self.signal(process, Signal::KILL);
         }
         // Killed; it is only to be reaped.

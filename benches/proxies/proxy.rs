@@ -129,21 +129,21 @@ impl Running {
 impl Proxy {
     /// The version the program gives of itself.
     pub(crate) fn version(&self) -> String {
+        let unknown = || "unknown version".to_owned();
         let flag = if self.program == Program::Wsgate {
             "--version"
         } else {
             "-v"
         };
         let Ok(output) = Command::new(&self.path).arg(flag).output() else {
-            return "unknown version".to_owned();
+            return unknown();
         };
         // nginx writes it to the error output.
         let text = [output.stdout, output.stderr].concat();
-        String::from_utf8_lossy(&text)
-            .lines()
-            .next()
-            .unwrap_or("unknown version")
-            .to_owned()
+        let text = String::from_utf8_lossy(&text);
+        text.lines()
+            .find(|line| !line.is_empty())
+            .map_or_else(unknown, str::to_owned)
     }
 
     /// Starts it in front of `backend`.

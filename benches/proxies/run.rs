@@ -17,8 +17,9 @@ const STALL: Duration = Duration::from_secs(10);
 const WARM_UP: Duration = Duration::from_millis(300);
 /// So many sessions are opened at a time where only the opened ones matter.
 const OPENING: usize = 64;
-/// Open before memory is read first, so that what is set up once is no session's.
-const FIRST_SESSIONS: usize = 32;
+/// Open before memory is read first, so that what is set up once, or kept from so many handshakes
+/// at a time, is no session's.
+const FIRST_SESSIONS: usize = 256;
 /// A proxy may need a moment until it has given back what opening took.
 const SETTLE: Duration = Duration::from_secs(1);
 
@@ -216,9 +217,11 @@ impl Run<'_> {
     fn mark(&self) -> Result<Mark> {
         let Cores { proxy, generator } = self.bench.cores;
         let tally = self.generator.tally();
+        // Looking for the proxy's processes takes a while; the clock is read after it.
+        let used = self.running.process.processor_time()?;
         Ok(Mark {
             time: Instant::now(),
-            proxy: self.running.process.processor_time()?,
+            proxy: used,
             generator: machine::thread_time()?,
             cores: machine::core_busy(proxy)? + machine::core_busy(generator)?,
             echoes: tally.echoes,

@@ -28,6 +28,10 @@ pub(super) fn refusal(rejection: Rejection) -> Response<Body> {
     if let Some(wait) = rejection.retry_after() {
         headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs()));
     }
+    if rejection == Rejection::GatewayFull {
+        // Its place is wanted; and a connection that was one too many stays so.
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     if rejection.status() == StatusCode::UPGRADE_REQUIRED {
         headers.insert(UPGRADE, WEBSOCKET);
         headers.insert(CONNECTION, UPGRADE_TOKEN);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{Extensions, Response};
+use http::Response;
 use hyper::upgrade::OnUpgrade;
 
 use super::headers::opening_head;
@@ -14,14 +14,14 @@ use crate::listener::{self, Body, Client};
 use crate::session::Rejection;
 use crate::snapshot::{PoolTarget, Route};
 use crate::telemetry::SessionRecord;
-use crate::tunnel::{Deadlines, End, Tunnel};
+use crate::tunnel::{Agreed, End, Terms, Tunnel};
 use crate::upstream::{Answer, Lease, OpenTimeouts, Opened, Opening, Switched};
-use crate::websocket::{Handshake, HandshakeError, asks_for_websocket};
+use crate::websocket::{Extensions, Handshake, HandshakeError, asks_for_websocket};
 
 /// A session that both sides agreed to, before the client has been told.
 pub(super) struct Ready {
     backend: Switched,
-    deadlines: Deadlines,
+    terms: Arc<Terms>,
     watches: [DrainWatch; 3],
     permit: Permit,
     lease: Lease,
@@ -53,7 +53,7 @@ pub(super) async fn open(
     admission::origin::check(&request.headers, &target.origins)?;
     let permit = admission.enter()?;
     let watches = (client.watch(), route.watch());
-    let opening = Opening::new(opening_head(asked), handshake.key);
+    let opening = Opening::new(opening_head(asked), handshake.key, asked.id.as_str());
     let Opened { lease, answer } = target
         .pool
         .open(&opening, open_timeouts(&target.timeouts))
@@ -66,7 +66,7 @@ pub(super) async fn open(
         }
         Answer::Switched(backend) => Ok(Outcome::Session(Box::new(Ready {
             backend,
-            deadlines: deadlines(&target.timeouts),
+            terms: Arc::clone(&target.terms),
             watches: [watches.0, watches.1, lease.watch()],
             permit,
             lease,
@@ -82,11 +82,11 @@ impl Ready {
         upgrade: OnUpgrade,
         client: Arc<Client>,
         mut record: SessionRecord,
-        spelling: &Extensions,
+        spelling: &http::Extensions,
     ) -> Response<Body> {
         let Self {
             backend,
-            deadlines,
+            terms,
             watches,
             permit,
             lease,
@@ -96,6 +96,10 @@ impl Ready {
             stream,
             early,
         } = backend;
+        let agreed = Agreed {
+            terms,
+            extensions: Extensions::agreed(&headers),
+        };
         tokio::spawn(async move {
             // A client that left before the 101 was written is told by the record when it is dropped.
             let Ok(upgraded) = upgrade.await else { return };
@@ -118,7 +122,7 @@ impl Ready {
                 _permit: permit,
                 _lease: lease,
             };
-            tokio::spawn(Tunnel::new(ends, deadlines, watches, record, guards));
+            tokio::spawn(Tunnel::new(ends, agreed, watches, record, guards));
         });
         respond::switching(headers, spelling)
     }
@@ -143,12 +147,5 @@ fn open_timeouts(timeouts: &SessionTimeouts) -> OpenTimeouts {
     OpenTimeouts {
         connect: timeouts.connect,
         handshake: timeouts.handshake,
-    }
-}
-
-fn deadlines(timeouts: &SessionTimeouts) -> Deadlines {
-    Deadlines {
-        half_close: timeouts.half_close,
-        close: timeouts.close,
     }
 }

@@ -35,10 +35,14 @@ pub async fn serve<H: Handler>(
     watch: DrainWatch,
     handler: Arc<H>,
 ) {
-    let peer = accepted.peer;
+    let Accepted {
+        socket,
+        peer,
+        local_port,
+    } = accepted;
     let settings = Arc::clone(&entry.settings);
     let conversation = async {
-        let Ok((socket, local_port)) = adopt(accepted.socket) else {
+        let Ok(socket) = adopt(socket) else {
             return;
         };
         let (stream, tls_version) = match &settings.tls {
@@ -69,17 +73,11 @@ pub async fn serve<H: Handler>(
 }
 
 /// Brings the socket into this worker's runtime.
-fn adopt(socket: AcceptedSocket) -> io::Result<(Socket, Option<u16>)> {
-    match socket {
-        AcceptedSocket::Tcp(socket) => {
-            let socket = TcpStream::from_std(socket)?;
-            let port = socket.local_addr()?.port();
-            let socket = Socket::Tcp(socket);
-            socket.tune()?;
-            Ok((socket, Some(port)))
-        }
-        AcceptedSocket::Unix(socket) => Ok((Socket::Unix(UnixStream::from_std(socket)?), None)),
-    }
+fn adopt(socket: AcceptedSocket) -> io::Result<Socket> {
+    Ok(match socket {
+        AcceptedSocket::Tcp(socket) => Socket::Tcp(TcpStream::from_std(socket)?),
+        AcceptedSocket::Unix(socket) => Socket::Unix(UnixStream::from_std(socket)?),
+    })
 }
 
 /// Speaks HTTP/1.1 until the connection ends, becomes a session, or has to be refused.

@@ -6,19 +6,24 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsFd;
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use rustix::net::{SocketFlags, accept_with, acceptfrom_with};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use crate::config::Address;
 use crate::session::Peer;
+use crate::stream::tune;
 
 /// How many connections the system keeps until they are accepted.
 const BACKLOG: i32 = 4096;
+/// What every accepted socket is from its first moment.
+const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
 /// How long accepting pauses after an error that another try would meet as well.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -40,6 +45,8 @@ enum BoundSocket {
 pub struct Accepted {
     pub(super) socket: AcceptedSocket,
     pub(super) peer: Peer,
+    /// The port that it came in at; none on a unix socket.
+    pub(super) local_port: Option<u16>,
 }
 
 #[derive(Debug)]
@@ -98,21 +105,26 @@ impl Bound {
     fn accept(&self) -> io::Result<Accepted> {
         match &self.socket {
             BoundSocket::Tcp(socket) => {
-                let (socket, peer) = socket.accept()?;
-                socket.set_nonblocking(true)?;
+                let (socket, peer) = acceptfrom_with(socket, FLAGS)?;
+                let peer = peer.ok_or(io::ErrorKind::ConnectionAborted)?;
                 Ok(Accepted {
-                    socket: AcceptedSocket::Tcp(socket),
-                    peer: Peer::tcp(peer),
+                    socket: AcceptedSocket::Tcp(socket.into()),
+                    peer: Peer::tcp(peer.try_into()?),
+                    local_port: self.port(),
                 })
             }
-            BoundSocket::Unix(socket) => {
-                let (socket, _) = socket.accept()?;
-                socket.set_nonblocking(true)?;
-                Ok(Accepted {
-                    socket: AcceptedSocket::Unix(socket),
-                    peer: Peer::Unix,
-                })
-            }
+            BoundSocket::Unix(socket) => Ok(Accepted {
+                socket: AcceptedSocket::Unix(accept_with(socket, FLAGS)?.into()),
+                peer: Peer::Unix,
+                local_port: None,
+            }),
+        }
+    }
+
+    fn port(&self) -> Option<u16> {
+        match &self.address {
+            Address::Tcp(address) => Some(address.port()),
+            Address::Unix(_) => None,
         }
     }
 }
@@ -195,6 +207,7 @@ fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
         socket.set_only_v6(!address.ip().is_unspecified())?;
     }
     socket.set_nonblocking(true)?;
+    tune(&SockRef::from(&socket))?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
@@ -212,7 +225,58 @@ fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     Ok(bound)
 }
 
-/// Whether a unix socket file is left over from a process that is gone.
+/// Whether a unix socket file is left over from a process that is gone. Any other file refuses a connection
+/// just so, and is somebody's.
 fn is_abandoned(path: &Path) -> bool {
-    UnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
+    is_socket
+        && UnixStream::connect(path)
+            .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bind(path: &Path) -> io::Result<Bound> {
+        Bound::bind(&Address::Unix(path.into()))
+    }
+
+    #[test]
+    fn accepted_sockets_have_what_the_listening_one_was_given() {
+        let bound = Bound::bind(&Address::Tcp("127.0.0.1:0".parse().unwrap())).unwrap();
+        let Address::Tcp(address) = bound.address() else {
+            panic!("a TCP address was bound");
+        };
+        let _client = std::net::TcpStream::connect(address).unwrap();
+        let AcceptedSocket::Tcp(socket) = bound.accept().unwrap().socket else {
+            panic!("a TCP connection was accepted");
+        };
+        let socket = SockRef::from(&socket);
+        assert!(socket.tcp_nodelay().unwrap());
+        assert!(socket.keepalive().unwrap());
+        assert!(socket.tcp_user_timeout().unwrap().is_some());
+        assert!(socket.nonblocking().unwrap());
+    }
+
+    #[test]
+    fn takes_the_place_of_a_socket_that_nobody_listens_at() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        drop(bind(&path).unwrap());
+        assert!(path.exists());
+        assert!(bind(&path).is_ok());
+    }
+
+    #[test]
+    fn leaves_a_socket_that_is_in_use_and_every_other_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let _listening = bind(&path).unwrap();
+        assert_eq!(bind(&path).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        let file = folder.path().join("file");
+        std::fs::write(&file, "precious").unwrap();
+        assert_eq!(bind(&file).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(std::fs::read(&file).unwrap(), b"precious");
+    }
 }

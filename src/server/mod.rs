@@ -28,7 +28,7 @@ use ports::{Ports, Service};
 pub use signals::{Command, forward};
 pub use source::{Environment, FileSource, Loaded, Source};
 pub use stop::Outcome;
-use workers::{Placement, Workers};
+use workers::{Places, Workers};
 
 /// The name of the admin side where listeners have one.
 const ADMIN: &str = "admin";
@@ -45,8 +45,8 @@ pub struct Server {
     commands: mpsc::Receiver<Command>,
     service: Service<Gateway>,
     // Last, so that what runs on them ends after all others have let go.
-    admin: AdminSide,
     _workers: Workers,
+    admin: AdminSide,
 }
 
 /// The admin side has a listener and a thread of its own, so that a scrape cannot delay the data path.
@@ -87,7 +87,7 @@ impl Server {
         let admin = AdminSide::start(&snapshot.config.admin, &telemetry, &shared)?;
         let workers = Workers::start(snapshot.config.runtime.workers)
             .map_err(|error| vec![format!("workers cannot be started: {error}")])?;
-        let service = service(workers.placement(), current, &telemetry).await;
+        let service = service(workers.places(), current, &telemetry).await;
         for (name, address, bound) in bound {
             ports
                 .open(&name, address, bound, &service)
@@ -101,8 +101,8 @@ impl Server {
             shared,
             commands,
             service,
-            admin,
             _workers: workers,
+            admin,
         })
     }
 
@@ -132,15 +132,17 @@ impl Server {
     pub async fn run(mut self) -> Outcome {
         while let Some(Command::Reload(answer)) = self.commands.recv().await {
             let report = self.reload();
-            // Who asked may have left; the log has the report as well.
-            let _ = answer.map(|answer| answer.send(report));
+            if let Some(answer) = answer {
+                // Who asked may have left; the log has the report as well.
+                let _ = answer.send(report);
+            }
         }
         self.stop().await
     }
 }
 
 async fn service(
-    workers: &Arc<Placement>,
+    places: Places,
     current: Arc<Current>,
     telemetry: &Arc<Telemetry>,
 ) -> Service<Gateway> {
@@ -148,7 +150,7 @@ async fn service(
     let gateway = Gateway::new(Arc::clone(&current), Arc::clone(telemetry), max_sessions).await;
     let metrics = Arc::clone(telemetry);
     Service {
-        workers: Arc::clone(workers),
+        places,
         handler: Arc::new(gateway),
         settings: Arc::new(move |name| current.load().listeners.get(name).cloned()),
         metrics: Arc::new(move |name| metrics.metrics.listener(name)),
@@ -169,7 +171,7 @@ impl AdminSide {
         let settings = Arc::new(admin_settings());
         let metrics = Arc::clone(telemetry);
         let service = Service {
-            workers: Arc::clone(thread.placement()),
+            places: thread.places(),
             handler: Arc::new(admin),
             settings: Arc::new(move |_| Some(Arc::clone(&settings))),
             metrics: Arc::new(move |name| metrics.metrics.listener(name)),

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::workers::{AbortOnDrop, Placement, spawn};
+use tokio::task::coop::consume_budget;
+
+use super::workers::{AbortOnDrop, Places, spawn};
 use crate::config::{Address, Name};
 use crate::drain::Drain;
 use crate::listener::{Accepted, Bound, Entry, Handler, Listener, Settings, serve};
@@ -20,13 +21,15 @@ const SURPLUS: usize = 64;
 /// Finds the settings in force for a listener; none once it is removed.
 pub(super) type FindSettings = Arc<dyn Fn(&str) -> Option<Arc<Settings>> + Send + Sync>;
 
-/// Finds the metrics of a listener, which are made with it.
+/// Finds what is counted of a listener.
 pub(super) type FindMetrics = Arc<dyn Fn(&Name) -> Arc<ListenerMetrics> + Send + Sync>;
 
 /// An open listener.
 pub(super) struct Port {
     configured: Address,
-    bound: Bound,
+    address: Address,
+    /// None once it is closed; as long as it is there, the system takes connections.
+    bound: Option<Bound>,
     drain: Arc<Drain>,
     connections: Arc<Occupancy>,
     accepting: Option<AbortOnDrop>,
@@ -35,7 +38,12 @@ pub(super) struct Port {
 impl Port {
     /// Where it listens.
     pub(super) fn address(&self) -> &Address {
-        self.bound.address()
+        &self.address
+    }
+
+    /// Lets the accept loop ask for its limit anew.
+    pub(super) fn limit_changed(&self) {
+        self.connections.ask_again();
     }
 
     /// Connections open now.
@@ -50,12 +58,15 @@ impl Port {
 
     /// Removes what listening left in the file system.
     pub(super) fn remove_file(&self) {
-        self.bound.remove_file();
+        if let Some(bound) = &self.bound {
+            bound.remove_file();
+        }
     }
 
-    /// Accepts no more.
+    /// Accepts no more; who connects from now on is refused by the system.
     pub(super) fn close(&mut self) {
         self.accepting = None;
+        self.bound = None;
     }
 }
 
@@ -63,11 +74,23 @@ impl Port {
 #[derive(Default)]
 pub(super) struct Ports {
     open: BTreeMap<Name, Port>,
+    /// Of listeners that are gone, as long as they have connections.
+    leaving: Vec<Arc<Drain>>,
 }
 
 impl Ports {
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Name, &Port)> {
         self.open.iter()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Port> {
+        self.open.values_mut()
+    }
+
+    /// What ends the connections of all listeners, also of those that are gone but not yet without any.
+    pub(super) fn drains(&self) -> Vec<Arc<Drain>> {
+        let open = self.open.values().map(Port::drain);
+        open.chain(&self.leaving).map(Arc::clone).collect()
     }
 
     /// Binds what `wanted` needs and is not open yet. Nothing is given up before all of it succeeded. An
@@ -81,11 +104,14 @@ impl Ports {
     ) -> Result<Vec<(Name, Address, Bound)>, Vec<String>> {
         let mut bound = Vec::new();
         let mut errors = Vec::new();
-        let is_open = |name: &Name, address: &Address| {
-            let port = self.open.get(name);
-            port.is_some_and(|port| port.configured == *address)
-        };
-        for (name, address) in wanted.filter(|(name, address)| !is_open(name, address)) {
+        for (name, address) in wanted {
+            if self
+                .open
+                .get(name)
+                .is_some_and(|port| port.configured == *address)
+            {
+                continue;
+            }
             match self.bind_one(address) {
                 Ok(socket) => bound.push((Arc::clone(name), address.clone(), socket)),
                 Err(error) => errors.push(format!("listeners.{name}.address: {address}: {error}")),
@@ -99,20 +125,28 @@ impl Ports {
     }
 
     fn bind_one(&self, address: &Address) -> io::Result<Bound> {
-        match self.open.values().find(|port| port.configured == *address) {
-            Some(port) => port.bound.try_clone(),
+        let is_same = |port: &&Port| port.configured == *address && !is_any_port(address);
+        let holder = self
+            .open
+            .values()
+            .find(is_same)
+            .and_then(|port| port.bound.as_ref());
+        match holder {
+            Some(bound) => bound.try_clone(),
             None => Bound::bind(address),
         }
     }
 
     /// Takes out the listeners that `wanted` does not have, or has elsewhere.
     pub(super) fn take_gone(&mut self, wanted: impl Fn(&str) -> Option<Address>) -> Vec<Port> {
-        let is_wanted = |(name, port): &(Name, Port)| wanted(name) == Some(port.configured.clone());
-        let (open, gone) = mem::take(&mut self.open).into_iter().partition(is_wanted);
-        self.open = open;
-        let mut gone: Vec<Port> = BTreeMap::into_values(gone).collect();
-        gone.iter_mut().for_each(Port::close);
-        gone
+        let (stays, gone): (BTreeMap<_, _>, BTreeMap<_, _>) = std::mem::take(&mut self.open)
+            .into_iter()
+            .partition(|(name, port)| wanted(name).as_ref() == Some(&port.configured));
+        self.open = stays;
+        self.leaving.retain(|drain| drain.open() > 0);
+        self.leaving
+            .extend(gone.values().map(|port| Arc::clone(port.drain())));
+        gone.into_values().collect()
     }
 
     /// Opens a listener: from here on it accepts.
@@ -135,12 +169,13 @@ impl Ports {
         };
         let port = Port {
             configured,
-            bound,
+            address: bound.address().clone(),
+            bound: Some(bound),
             drain: Arc::clone(&acceptor.drain),
             connections: Arc::clone(&acceptor.connections),
             accepting: None,
         };
-        let home = service.workers.home(self.open.len());
+        let home = service.places.home(self.open.len());
         let accepting = spawn(home, acceptor.run());
         self.open.insert(
             Arc::clone(name),
@@ -154,20 +189,22 @@ impl Ports {
 
     /// Removes the files of unix sockets that nobody listens at any more.
     pub(super) fn remove_files(&self, gone: &[Port]) {
-        let is_left = |port: &&Port| {
-            !self
+        for port in gone {
+            if !self
                 .open
                 .values()
                 .any(|open| open.configured == port.configured)
-        };
-        gone.iter().filter(is_left).for_each(Port::remove_file);
+            {
+                port.remove_file();
+            }
+        }
     }
 }
 
 /// What serves the connections of listeners.
 pub(super) struct Service<H> {
     /// Where connections are served.
-    pub(super) workers: Arc<Placement>,
+    pub(super) places: Places,
     /// What answers their requests.
     pub(super) handler: Arc<H>,
     /// How they are treated.
@@ -179,7 +216,7 @@ pub(super) struct Service<H> {
 impl<H> Clone for Service<H> {
     fn clone(&self) -> Self {
         Self {
-            workers: Arc::clone(&self.workers),
+            places: self.places.clone(),
             handler: Arc::clone(&self.handler),
             settings: Arc::clone(&self.settings),
             metrics: Arc::clone(&self.metrics),
@@ -214,21 +251,25 @@ impl<H: Handler> Acceptor<H> {
             let settings = (service.settings)(&name);
             settings.map_or(0, |settings| settings.limits.max_connections)
         };
+        let Some(mut settings) = (service.settings)(&name) else {
+            return;
+        };
         let trouble = Trouble::default();
         loop {
+            // While clients wait in the queue nothing else here is ever pending.
+            consume_budget().await;
             connections.below(|| limit().saturating_add(SURPLUS)).await;
             let accepted = listener
                 .accept(|error| trouble.begin(&metrics, error))
                 .await;
             trouble.end();
-            let Some(settings) = (service.settings)(&name) else {
-                continue;
-            };
-            let (runtime, place) = service.workers.place();
+            // One that comes in the moment in which the listener is removed is still treated as before.
+            settings = (service.settings)(&name).unwrap_or(settings);
+            let (runtime, place) = service.places.take();
             let surplus = connections.taken() >= settings.limits.max_connections;
             count(&metrics, surplus);
             let entry = Entry {
-                settings,
+                settings: Arc::clone(&settings),
                 metrics: Arc::clone(&metrics),
                 drain: Arc::clone(&drain),
                 slots: [connections.take(), place],
@@ -237,6 +278,11 @@ impl<H: Handler> Acceptor<H> {
             start(runtime, accepted, entry, &service.handler);
         }
     }
+}
+
+/// Whether the system chooses the port, for each listener another one.
+fn is_any_port(address: &Address) -> bool {
+    matches!(address, Address::Tcp(address) if address.port() == 0)
 }
 
 fn count(metrics: &ListenerMetrics, surplus: bool) {

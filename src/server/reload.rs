@@ -85,8 +85,10 @@ impl Server {
             }
         }
         ports.remove_files(&gone);
+        ports.iter().for_each(|(_, port)| port.limit_changed());
         drop(ports);
-        for port in gone {
+        for mut port in gone {
+            port.close();
             self.retire(Arc::clone(port.drain()), &config.drain);
         }
         errors

@@ -1,6 +1,5 @@
 //! Stopping in order: not ready, listeners closed, sessions drained, the rest cut.
 
-use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -32,13 +31,7 @@ impl Server {
     pub(super) async fn stop(mut self) -> Outcome {
         self.shared.stopping.store(true, Ordering::Relaxed);
         let config = self.shared.current.load().config.drain.clone();
-        let drains: Vec<Arc<Drain>> = self
-            .shared
-            .ports()
-            .iter()
-            .map(|(_, port)| Arc::clone(port.drain()))
-            .collect();
-        let deadline = Instant::now() + config.deadline;
+        let drains = self.shared.ports().drains();
         tracing::info!(connections = open(&drains), "stopping");
         let is_patient = tokio::select! {
             () = sleep(config.grace) => true,
@@ -51,7 +44,7 @@ impl Server {
                 .for_each(|drain| drain.begin(Plan::now(config.window)));
             tokio::select! {
                 () = ended(&drains, &self.telemetry) => {}
-                () = sleep_until(deadline) => {}
+                () = sleep_until(Instant::now() + config.deadline) => {}
                 () = second_stop(&mut self.commands) => {}
             }
         }
@@ -71,10 +64,11 @@ impl Server {
         Outcome::Cut(left)
     }
 
-    /// From here on the system refuses connections.
     fn close_listeners(&self) {
-        let ports = mem::take(&mut *self.shared.ports());
-        ports.iter().for_each(|(_, port)| port.remove_file());
+        for port in self.shared.ports().iter_mut() {
+            port.remove_file();
+            port.close();
+        }
     }
 }
 

@@ -14,29 +14,27 @@ use crate::occupancy::{Occupancy, Slot};
 /// The most threads of a worker that wait for name look-ups.
 const LOOKUP_THREADS: usize = 16;
 
-/// The threads of the workers. Dropping them ends the threads and whatever still runs there, so it is never
-/// done on one of them.
+/// The workers. Dropping them ends their threads and whatever still runs there.
+///
+/// What runs there knows only the [`Places`], so that no worker can come to wait for its own end.
 #[derive(Debug)]
 pub(super) struct Workers {
-    placement: Arc<Placement>,
-    _threads: Vec<Thread>,
+    places: Places,
+    _threads: Vec<Worker>,
 }
 
-/// Finds the worker for what is new. Tasks may keep it: it does not keep the threads.
-#[derive(Debug)]
-pub(super) struct Placement {
-    workers: Vec<Worker>,
-}
+/// Where connections can be served.
+#[derive(Clone, Debug)]
+pub(super) struct Places(Arc<[Place]>);
 
 #[derive(Debug)]
-struct Worker {
+struct Place {
     runtime: Handle,
     load: Arc<Occupancy>,
 }
 
-/// A thread that runs until it is dropped.
 #[derive(Debug)]
-struct Thread {
+struct Worker {
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -51,9 +49,7 @@ impl Workers {
             Some(count) => count.get(),
             None => thread::available_parallelism()?.get(),
         };
-        (0..count)
-            .map(|index| Worker::start(format!("worker-{index}")))
-            .collect()
+        Self::named((0..count).map(|index| format!("worker-{index}")))
     }
 
     /// Starts a single worker under a name of its own.
@@ -61,53 +57,52 @@ impl Workers {
     /// # Errors
     /// As [`Workers::start`].
     pub(super) fn single(name: &str) -> io::Result<Self> {
-        std::iter::once(Worker::start(name.to_owned())).collect()
+        Self::named([name.to_owned()])
     }
 
-    /// What finds a worker.
-    pub(super) fn placement(&self) -> &Arc<Placement> {
-        &self.placement
-    }
-}
-
-impl FromIterator<(Worker, Thread)> for Workers {
-    fn from_iter<T: IntoIterator<Item = (Worker, Thread)>>(started: T) -> Self {
-        let (workers, threads) = started.into_iter().unzip();
-        Self {
-            placement: Arc::new(Placement { workers }),
+    fn named(names: impl IntoIterator<Item = String>) -> io::Result<Self> {
+        let started: Vec<(Place, Worker)> = names
+            .into_iter()
+            .map(Worker::start)
+            .collect::<Result<_, _>>()?;
+        let (places, threads): (Vec<_>, Vec<_>) = started.into_iter().unzip();
+        Ok(Self {
+            places: Places(places.into()),
             _threads: threads,
-        }
+        })
+    }
+
+    /// Where connections can be served.
+    pub(super) fn places(&self) -> Places {
+        self.places.clone()
     }
 }
 
-impl Placement {
+impl Places {
     /// The runtime where the accept loop with this number is at home.
     pub(super) fn home(&self, number: usize) -> &Handle {
-        &self.workers[number % self.workers.len()].runtime
+        &self.0[number % self.0.len()].runtime
     }
 
     /// Takes a place on the worker with the fewest connections. (SO_REUSEPORT would spread by hash, which is
     /// unfair to connections that live for days.)
-    pub(super) fn place(&self) -> (&Handle, Slot) {
-        let worker = self
-            .workers
+    pub(super) fn take(&self) -> (&Handle, Slot) {
+        let place = self
+            .0
             .iter()
-            .min_by_key(|worker| worker.load.taken())
+            .min_by_key(|place| place.load.taken())
             .expect("there is at least one worker");
-        (&worker.runtime, worker.load.take())
+        (&place.runtime, place.load.take())
     }
 }
 
 impl Worker {
-    fn start(name: String) -> io::Result<(Self, Thread)> {
+    fn start(name: String) -> io::Result<(Place, Self)> {
         let runtime = Builder::new_current_thread()
             .enable_all()
             .max_blocking_threads(LOOKUP_THREADS)
             .build()?;
-        let worker = Self {
-            runtime: runtime.handle().clone(),
-            load: Arc::default(),
-        };
+        let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = thread::Builder::new().name(name).spawn(move || {
             // An error is the sender dropped, which means the same.
@@ -115,15 +110,19 @@ impl Worker {
             // Look-ups that hang are not waited for.
             runtime.shutdown_background();
         })?;
-        let thread = Thread {
+        let place = Place {
+            runtime: handle,
+            load: Arc::default(),
+        };
+        let worker = Self {
             stop: Some(stop),
             thread: Some(thread),
         };
-        Ok((worker, thread))
+        Ok((place, worker))
     }
 }
 
-impl Drop for Thread {
+impl Drop for Worker {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {

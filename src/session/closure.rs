@@ -40,25 +40,49 @@ impl Initiator {
 /// Why a tunnel ended.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Reason {
-    /// Both sides ended in order.
+    /// Both sides said Close.
     Finished,
-    /// One side was reset, or ended inside TLS without close_notify.
+    /// One side was reset, or ended without a Close.
     Lost,
-    /// One side ended its sending half and the other did not follow within `timeouts.half_close`.
+    /// One side said Close and the other did not within `timeouts.half_close`.
     HalfClose,
+    /// No data frame passed for `websocket.idle`.
+    Idle,
+    /// One side sent no byte within `websocket.ping.timeout` after a Ping.
+    PongOverdue,
+    /// The session was as old as `websocket.max_age` lets it get.
+    MaxAge,
     /// The gateway is stopping, or a part of the configuration was removed.
     Drain,
+    /// A message was larger than `websocket.max_message_size`.
+    MessageTooBig,
+    /// The client sent more than `websocket.max_messages_per_second`.
+    TooManyMessages,
+    /// One side broke the protocol, and `websocket.on_protocol_error` is `close`.
+    ProtocolError,
+    /// One side took no byte for `websocket.slow_consumer.stall`.
+    Stalled,
+    /// Reset: no frame ended before the deadline, so no Close could be said.
+    Stuck,
     /// Cut: the drain's deadline came, or a second signal.
     Cut,
 }
 
 impl Reason {
     /// Every reason, in the order of the enumeration.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 13] = [
         Self::Finished,
         Self::Lost,
         Self::HalfClose,
+        Self::Idle,
+        Self::PongOverdue,
+        Self::MaxAge,
         Self::Drain,
+        Self::MessageTooBig,
+        Self::TooManyMessages,
+        Self::ProtocolError,
+        Self::Stalled,
+        Self::Stuck,
         Self::Cut,
     ];
 
@@ -69,7 +93,15 @@ impl Reason {
             Self::Finished => "finished",
             Self::Lost => "lost",
             Self::HalfClose => "half_close",
+            Self::Idle => "idle",
+            Self::PongOverdue => "pong_overdue",
+            Self::MaxAge => "max_age",
             Self::Drain => "drain",
+            Self::MessageTooBig => "message_too_big",
+            Self::TooManyMessages => "too_many_messages",
+            Self::ProtocolError => "protocol_error",
+            Self::Stalled => "stalled",
+            Self::Stuck => "stuck",
             Self::Cut => "cut",
         }
     }

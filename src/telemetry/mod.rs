@@ -12,12 +12,13 @@ mod logging;
 mod metrics;
 mod record;
 mod timestamp;
+mod traffic;
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use access_log::{AccessLog, FlushGuard};
-pub use logging::{Logging, LoggingAlreadyStarted, request_span};
+pub use logging::{Logging, LoggingAlreadyStarted};
 pub use metrics::{
     BackendMetrics, BackendSession, CertificateMetrics, ConnectResult, ConnectionRejection,
     HandshakeResult, ListenerMetrics, Metrics, PoolMetrics, ReloadResult, RouteMetrics,
@@ -25,6 +26,7 @@ pub use metrics::{
 };
 pub use record::{Connection, Request, SessionRecord};
 pub use timestamp::Rfc3339;
+pub use traffic::{DirectionTraffic, Traffic};
 
 use crate::config::Log;
 

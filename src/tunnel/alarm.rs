@@ -3,46 +3,70 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// What a tunnel may have to do at a certain time.
+/// What a tunnel may have to do at a certain time. Of those due at one moment the first comes first.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Alarm {
-    /// Add what was counted to the shared counters.
-    Report,
-    /// One side ended its sending half and the other did not follow.
-    HalfClose,
-    /// The moment in the drain's window has come.
-    Drain,
     /// The end was asked for and has not come: cut.
     Cut,
+    /// The moment in the drain's window has come.
+    Drain,
+    /// One side ended its sending half and the other did not follow.
+    HalfClose,
+    /// The session is as old as it may get.
+    MaxAge,
+    /// A side that was asked has not answered.
+    Pong,
+    /// Look whether a side takes no bytes.
+    Stall,
+    /// Look whether data still passes.
+    Idle,
+    /// Ask whether a side is there.
+    Ping,
+    /// Add what was counted to the shared counters.
+    Report,
 }
 
 impl Alarm {
-    /// Every alarm; of those due at one moment the first comes first.
-    const BY_RANK: [Self; 4] = [Self::Cut, Self::Drain, Self::HalfClose, Self::Report];
+    const ALL: [Self; 9] = [
+        Self::Cut,
+        Self::Drain,
+        Self::HalfClose,
+        Self::MaxAge,
+        Self::Pong,
+        Self::Stall,
+        Self::Idle,
+        Self::Ping,
+        Self::Report,
+    ];
 }
 
-/// The alarms of one tunnel. An idle tunnel that waits for nothing pays one pointer.
+/// The alarms of one tunnel. A tunnel that waits for nothing pays one pointer.
 #[derive(Debug, Default)]
 pub(super) struct Alarms {
     armed: Option<Pin<Box<Armed>>>,
 }
 
 impl Alarms {
+    /// Sets `alarm` to go off after `wait`, unless it is set to an earlier time.
+    pub(super) fn set(&mut self, alarm: Alarm, wait: Duration) {
+        self.set_at(alarm, Instant::now() + wait);
+    }
+
     /// Sets `alarm` to `at`, unless it is set to an earlier time.
-    pub(super) fn set_sooner(&mut self, alarm: Alarm, at: Instant) {
+    pub(super) fn set_at(&mut self, alarm: Alarm, at: Instant) {
         let armed = self.armed.get_or_insert_with(|| Box::pin(Armed::new(at)));
-        let sooner = armed.due[alarm as usize].map_or(at, |set| set.min(at));
-        armed.as_mut().set(alarm, Some(sooner));
+        armed.as_mut().set_sooner(alarm, at);
     }
 
     /// Whether `alarm` is set.
     pub(super) fn is_set(&self, alarm: Alarm) -> bool {
         self.armed
             .as_ref()
-            .is_some_and(|armed| armed.due[alarm as usize].is_some())
+            .is_some_and(|armed| armed.due[alarm as usize] != NEVER)
     }
 
     /// The next alarm that is due; it is no longer set then.
@@ -51,17 +75,23 @@ impl Alarms {
             return Poll::Pending;
         };
         let alarm = ready!(armed.as_mut().poll(context));
-        if armed.due.iter().all(Option::is_none) {
+        if armed.next() == NEVER {
             self.armed = None;
         }
         Poll::Ready(alarm)
     }
 }
 
+/// A time that does not come.
+const NEVER: u64 = u64::MAX;
+
 pin_project_lite::pin_project! {
     #[derive(Debug)]
     struct Armed {
-        due: [Option<Instant>; Alarm::BY_RANK.len()],
+        // When the first alarm was set; the others are told from here.
+        begun: Instant,
+        // Nanoseconds after `begun`, half the size of instants.
+        due: [u64; Alarm::ALL.len()],
         #[pin]
         sleep: Sleep,
     }
@@ -70,47 +100,56 @@ pin_project_lite::pin_project! {
 impl Armed {
     fn new(at: Instant) -> Self {
         Self {
-            due: [None; Alarm::BY_RANK.len()],
+            begun: Instant::now(),
+            due: [NEVER; Alarm::ALL.len()],
             sleep: sleep_until(at),
         }
     }
 
-    fn set(mut self: Pin<&mut Self>, alarm: Alarm, at: Option<Instant>) {
-        self.as_mut().project().due[alarm as usize] = at;
-        if let Some(next) = self.next()
-            && next != self.sleep.deadline()
-        {
-            self.project().sleep.reset(next);
+    fn set_sooner(mut self: Pin<&mut Self>, alarm: Alarm, at: Instant) {
+        let after = at.saturating_duration_since(self.begun).as_nanos();
+        let after = u64::try_from(after).unwrap_or(NEVER - 1);
+        let before = self.next();
+        let due = &mut self.as_mut().project().due[alarm as usize];
+        *due = after.min(*due);
+        if self.next() != before {
+            self.sleep_to_next();
         }
     }
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Alarm> {
         loop {
             ready!(self.as_mut().project().sleep.poll(context));
-            let now = Instant::now();
-            let due = Alarm::BY_RANK
-                .into_iter()
-                .find(|alarm| self.due[*alarm as usize].is_some_and(|at| at <= now));
-            if let Some(alarm) = due {
-                self.as_mut().set(alarm, None);
+            let now = self.begun.elapsed().as_nanos();
+            let is_due = |alarm: &Alarm| u128::from(self.due[*alarm as usize]) <= now;
+            if let Some(alarm) = Alarm::ALL.into_iter().find(is_due) {
+                self.as_mut().project().due[alarm as usize] = NEVER;
+                self.sleep_to_next();
                 return Poll::Ready(alarm);
             }
-            match self.next() {
-                Some(next) => self.as_mut().project().sleep.reset(next),
-                None => return Poll::Pending,
+            if self.next() == NEVER {
+                return Poll::Pending;
             }
+            self.as_mut().sleep_to_next();
         }
     }
 
-    fn next(&self) -> Option<Instant> {
-        self.due.iter().flatten().min().copied()
+    fn sleep_to_next(self: Pin<&mut Self>) {
+        let next = self.next();
+        if next != NEVER {
+            let at = self.begun + Duration::from_nanos(next);
+            self.project().sleep.reset(at);
+        }
+    }
+
+    fn next(&self) -> u64 {
+        self.due.iter().copied().min().unwrap_or(NEVER)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
-    use std::time::Duration;
 
     use super::*;
 
@@ -118,13 +157,22 @@ mod tests {
     async fn alarms_come_in_the_order_of_their_times() {
         let mut alarms = Alarms::default();
         let now = Instant::now();
-        alarms.set_sooner(Alarm::Cut, now + Duration::from_secs(3));
-        alarms.set_sooner(Alarm::Report, now + Duration::from_secs(2));
-        alarms.set_sooner(Alarm::Cut, now + Duration::from_secs(9));
+        alarms.set(Alarm::Cut, Duration::from_secs(3));
+        alarms.set(Alarm::Report, Duration::from_secs(2));
+        alarms.set(Alarm::Cut, Duration::from_secs(9));
         assert_eq!(poll_fn(|context| alarms.poll(context)).await, Alarm::Report);
         assert!(alarms.is_set(Alarm::Cut));
         assert_eq!(poll_fn(|context| alarms.poll(context)).await, Alarm::Cut);
         assert_eq!(now.elapsed(), Duration::from_secs(3));
         assert!(alarms.armed.is_none(), "nothing is due, nothing is held");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_two_at_one_moment_the_graver_comes_first() {
+        let mut alarms = Alarms::default();
+        alarms.set(Alarm::Report, Duration::from_secs(1));
+        alarms.set(Alarm::Drain, Duration::from_secs(1));
+        assert_eq!(poll_fn(|context| alarms.poll(context)).await, Alarm::Drain);
+        assert_eq!(poll_fn(|context| alarms.poll(context)).await, Alarm::Report);
     }
 }

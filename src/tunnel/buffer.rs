@@ -6,10 +6,13 @@ use std::cell::RefCell;
 pub(super) const LARGEST_READ: usize = 256 * 1024;
 /// What a read takes at first. Reads that fill it grow up to [`LARGEST_READ`].
 pub(super) const SMALLEST_READ: usize = 16 * 1024;
+/// Room in front of a read for what was held back before: a control frame but for its last byte.
+const LARGEST_HELD: usize = 131;
 
 thread_local! {
     /// One buffer for all tunnels of a worker: a tunnel that is not being polled holds none.
-    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; LARGEST_READ].into_boxed_slice());
+    static SCRATCH: RefCell<Box<[u8]>> =
+        RefCell::new(vec![0; LARGEST_HELD + LARGEST_READ].into_boxed_slice());
 }
 
 /// Runs `work` with the thread's buffer.
@@ -25,14 +28,11 @@ pub(super) struct Backlog {
 }
 
 impl Backlog {
-    /// Keeps `bytes`; there must be none yet.
-    pub(super) fn keep(&mut self, bytes: &[u8]) {
-        debug_assert!(
-            self.is_empty(),
-            "a direction that has a backlog does not read"
-        );
+    /// Keeps `bytes` behind what is there already.
+    pub(super) fn append(&mut self, bytes: &[u8]) {
+        let all = [self.rest(), bytes].concat();
         *self = Self {
-            bytes: bytes.into(),
+            bytes: all.into_boxed_slice(),
             sent: 0,
         };
     }
@@ -60,12 +60,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_backlog_gives_its_memory_back() {
+    fn a_backlog_keeps_the_order_and_gives_its_memory_back() {
         let mut backlog = Backlog::default();
-        backlog.keep(b"abc");
+        backlog.append(b"abc");
         backlog.advance(1);
-        assert_eq!(backlog.rest(), b"bc");
-        backlog.advance(2);
+        backlog.append(b"d");
+        assert_eq!(backlog.rest(), b"bcd");
+        backlog.advance(3);
         assert!(backlog.is_empty());
         assert_eq!(backlog.bytes.len(), 0);
     }

@@ -1,33 +1,144 @@
-//! The last exchange with one side: it gets what is left and an end, and is heard until it ends too.
+//! The last exchange: each side is brought to a frame boundary, told, heard, and ended.
 
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, ReadBuf};
+use super::relay::{Lane, Relay, Verdict, poll_until_end};
+use crate::websocket::ControlFrame;
 
-use super::buffer::with_scratch;
-use super::relay::Relay;
-use crate::stream::Stream;
+/// How far the farewell of one side has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Stage {
+    /// The frame that is on its way to this side has to end first.
+    Finishing,
+    /// The last words are on their way.
+    Telling,
+    /// Its answering Close is awaited.
+    Hearing,
+    /// Its stream is ended.
+    Ending,
+    /// It is to end too.
+    Waiting,
+    /// Over.
+    Done,
+}
 
-/// Ready when `side` has got all that `relay` kept for it and an end, and has ended itself or broken.
-///
-/// What it still sends is read and dropped: a socket closed with unread bytes would be reset, and the reset
-/// could overtake the last words.
-pub(super) fn poll_farewell(
-    context: &mut Context<'_>,
-    relay: &mut Relay,
-    side: &mut Stream,
-) -> Poll<()> {
-    if ready!(relay.poll_end(context, side)).is_err() {
-        return Poll::Ready(());
+/// The farewell of one side.
+#[derive(Debug)]
+pub(super) struct Farewell {
+    stage: Stage,
+    /// What it is told.
+    close: Option<ControlFrame>,
+}
+
+/// The two directions as one side sees them.
+pub(super) struct Parting<'a> {
+    /// The direction towards this side.
+    pub(super) towards: &'a mut Relay,
+    /// The direction from this side.
+    pub(super) from: &'a mut Relay,
+    /// From the other side to this one.
+    pub(super) lane: Lane<'a>,
+}
+
+impl Farewell {
+    /// A side that is told `close`, after the frame that is on its way.
+    pub(super) fn telling(close: ControlFrame, towards: &mut Relay) -> Self {
+        towards.follower.finish_frame();
+        Self {
+            stage: Stage::Finishing,
+            close: Some(close),
+        }
     }
-    with_scratch(|scratch| {
+
+    /// A side that gets what is kept for it and the end of the stream.
+    pub(super) fn silent() -> Self {
+        Self {
+            stage: Stage::Ending,
+            close: None,
+        }
+    }
+
+    /// A side that is gone already.
+    pub(super) fn done() -> Self {
+        Self {
+            stage: Stage::Done,
+            close: None,
+        }
+    }
+
+    pub(super) fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    /// Whether this side may be cut without losing anything: it has said Close or ended.
+    pub(super) fn is_settled(&self) -> bool {
+        matches!(self.stage, Stage::Ending | Stage::Waiting | Stage::Done)
+    }
+
+    /// Ready when nothing is left to be said or heard. `other` is how far the other side's farewell is:
+    /// while that one finishes a frame, it is the one that reads from this side.
+    pub(super) fn poll(
+        &mut self,
+        context: &mut Context<'_>,
+        parting: &mut Parting<'_>,
+        other: Stage,
+    ) -> Poll<()> {
         loop {
-            let mut buffer = ReadBuf::new(scratch);
-            match ready!(Pin::new(&mut *side).poll_read(context, &mut buffer)) {
-                Ok(()) if !buffer.filled().is_empty() => {}
-                Ok(()) | Err(_) => return Poll::Ready(()),
+            self.stage = match self.stage {
+                Stage::Finishing => ready!(self.poll_finish(context, parting)),
+                Stage::Telling | Stage::Ending => ready!(self.poll_out(context, parting)),
+                Stage::Hearing if other == Stage::Finishing => return Poll::Pending,
+                Stage::Hearing => {
+                    ready!(parting.from.poll_drop(context, &mut parting.lane.turned()));
+                    Stage::Ending
+                }
+                Stage::Waiting if other == Stage::Finishing => return Poll::Pending,
+                Stage::Waiting => {
+                    ready!(poll_until_end(context, parting.lane.sink));
+                    Stage::Done
+                }
+                Stage::Done => return Poll::Ready(()),
+            };
+        }
+    }
+
+    /// Forwards the rest of the frame that has begun, then puts the Close behind it. Without a boundary the
+    /// side can only be ended.
+    fn poll_finish(&mut self, context: &mut Context<'_>, parting: &mut Parting<'_>) -> Poll<Stage> {
+        let Parting { towards, lane, .. } = parting;
+        if !towards.follower.at_boundary() {
+            match ready!(towards.poll(context, lane.again())) {
+                Verdict::Stopped(_) => {}
+                Verdict::SinkLost => return Poll::Ready(Stage::Done),
+                Verdict::SourceEnded | Verdict::SourceLost => return Poll::Ready(Stage::Ending),
             }
         }
-    })
+        let is_told = self
+            .close
+            .take()
+            .is_some_and(|close| towards.insert(&close));
+        towards.follower.drop_rest();
+        Poll::Ready(if is_told {
+            Stage::Telling
+        } else {
+            Stage::Ending
+        })
+    }
+
+    /// Brings out what is kept for this side; at the end, with the end of the stream behind it.
+    fn poll_out(&mut self, context: &mut Context<'_>, parting: &mut Parting<'_>) -> Poll<Stage> {
+        let Parting { towards, lane, .. } = parting;
+        if self.stage == Stage::Ending {
+            towards.end_sink();
+        }
+        if ready!(towards.poll_out(context, lane.sink)).is_err() {
+            return Poll::Ready(Stage::Done);
+        }
+        let is_told = self.stage == Stage::Telling;
+        Poll::Ready(if is_told {
+            Stage::Hearing
+        } else {
+            Stage::Waiting
+        })
+    }
 }

@@ -1,156 +1,216 @@
-//! One direction of a tunnel: read, write at once, keep what is not taken, pass the end on.
+//! One direction of a tunnel: read, follow, write at once, keep what is not taken.
+//!
+//! A relay is the only writer of its sink. It moves bytes and says what it came to; what follows from that
+//! is the tunnel's to decide.
 
 use std::io;
+use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::buffer::{Backlog, LARGEST_READ, SMALLEST_READ, with_scratch};
+use super::follow::{Finding, Follower};
+use super::tally::Tally;
+use super::terms::Terms;
 use crate::stream::Stream;
+use crate::websocket::{ControlFrame, Extensions, Sender};
 
 /// One direction of a tunnel.
 #[derive(Debug)]
 pub(super) struct Relay {
+    pub(super) follower: Follower,
+    sender: Sender,
     backlog: Backlog,
-    phase: Phase,
+    /// What the direction came to; nothing is read for the sink any more.
+    verdict: Option<Verdict>,
+    end: SinkEnd,
     /// Whether bytes may still sit in the sink (under TLS, ciphertext does) and have to be flushed.
     unflushed: bool,
+    /// Whether the sink took bytes since this was last asked.
+    has_progress: bool,
+    /// Whether the source sent bytes since this was last asked.
+    has_heard: bool,
     /// What the next read takes at most; follows what the sink accepts.
     read_size: usize,
-    /// Bytes read since the last report.
-    bytes: u64,
 }
 
+/// What a direction works with.
+pub(super) struct Lane<'a> {
+    pub(super) source: &'a mut Stream,
+    pub(super) sink: &'a mut Stream,
+    pub(super) terms: &'a Terms,
+    pub(super) tally: &'a mut Tally,
+}
+
+impl Lane<'_> {
+    /// The same once more, for a call.
+    pub(super) fn again(&mut self) -> Lane<'_> {
+        Lane {
+            source: self.source,
+            sink: self.sink,
+            terms: self.terms,
+            tally: self.tally,
+        }
+    }
+
+    /// The other direction.
+    pub(super) fn turned(&mut self) -> Lane<'_> {
+        Lane {
+            source: self.sink,
+            sink: self.source,
+            terms: self.terms,
+            tally: self.tally,
+        }
+    }
+}
+
+/// What a direction came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Phase {
-    /// Bytes pass.
+pub(super) enum Verdict {
+    /// The source ended its sending half.
+    SourceEnded,
+    /// The source broke.
+    SourceLost,
+    /// The sink broke.
+    SinkLost,
+    /// Nothing more may be forwarded.
+    Stopped(Finding),
+}
+
+/// How far the sink's sending half is ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum SinkEnd {
     Open,
-    /// The source ended; what is kept goes out, then the sink's sending half is ended.
-    Ending,
-    /// Nothing passes any more.
-    Ended,
+    Asked,
+    Done,
 }
 
-/// Which end of a direction broke.
+/// A sink that takes no more bytes, ever.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Fault {
-    /// Where the bytes come from.
-    Source,
-    /// Where the bytes go to.
-    Sink,
-}
+pub(super) struct Broken;
 
 impl Relay {
     /// A direction whose first bytes are `early`: those that arrived together with a head.
-    pub(super) fn new(early: &[u8]) -> Self {
-        let mut backlog = Backlog::default();
-        backlog.keep(early);
+    pub(super) fn new(sender: Sender, extensions: Extensions) -> Self {
         Self {
-            backlog,
-            phase: Phase::Open,
+            follower: Follower::new(sender, extensions),
+            sender,
+            backlog: Backlog::default(),
+            verdict: None,
+            end: SinkEnd::Open,
             unflushed: false,
+            has_progress: false,
+            has_heard: false,
             read_size: SMALLEST_READ,
-            bytes: early.len() as u64,
         }
     }
 
-    /// Whether the source ended and the sink was told.
-    pub(super) fn has_ended(&self) -> bool {
-        self.phase == Phase::Ended
+    /// Takes `early` as the first bytes of the source: those that arrived together with a head.
+    pub(super) fn begin(&mut self, early: &[u8], terms: &Terms, tally: &mut Tally) {
+        let mut early = early.to_vec();
+        if early.is_empty() {
+            return;
+        }
+        let direction = tally.direction(self.sender);
+        direction.bytes += early.len() as u64;
+        let passage = self.follower.follow(&mut early, 0, terms, direction);
+        self.backlog.append(&early[..passage.forward]);
+        self.verdict = passage.finding.map(Verdict::Stopped);
     }
 
-    /// Bytes that passed since the last call.
-    pub(super) fn take_bytes(&mut self) -> u64 {
-        std::mem::take(&mut self.bytes)
-    }
-
-    /// Whether bytes passed since they were last taken.
-    pub(super) fn has_bytes(&self) -> bool {
-        self.bytes > 0
-    }
-
-    /// Reads no more. What is kept still goes out, then the sink's sending half is ended.
-    pub(super) fn end(&mut self) {
-        if self.phase == Phase::Open {
-            self.phase = Phase::Ending;
+    /// Moves bytes until one side has no more to give or to take. Ready when the direction came to
+    /// something, and all that it forwards is out.
+    pub(super) fn poll(&mut self, context: &mut Context<'_>, mut lane: Lane<'_>) -> Poll<Verdict> {
+        if ready!(self.poll_out(context, lane.sink)).is_err() {
+            return Poll::Ready(self.lose_sink());
+        }
+        if let Some(verdict) = self.verdict {
+            return Poll::Ready(verdict);
+        }
+        let pass = |scratch: &mut [u8]| self.poll_pass(context, &mut lane, scratch);
+        let verdict = ready!(with_scratch(pass));
+        if verdict == Verdict::SinkLost {
+            return Poll::Ready(self.lose_sink());
+        }
+        self.verdict = Some(verdict);
+        // Nothing wakes this task for what is left to flush, unless the sink is asked now.
+        match ready!(self.poll_out(context, lane.sink)) {
+            Ok(()) => Poll::Ready(verdict),
+            Err(Broken) => Poll::Ready(self.lose_sink()),
         }
     }
 
-    /// After [`Relay::end`]: ready when the sink has everything and its sending half is ended.
-    pub(super) fn poll_end(
-        &mut self,
-        context: &mut Context<'_>,
-        sink: &mut Stream,
-    ) -> Poll<Result<(), Fault>> {
-        if self.phase == Phase::Ending {
-            ready!(self.poll_backlog(context, sink))?;
-            ready!(fault(Fault::Sink, Pin::new(sink).poll_shutdown(context)))?;
-            self.phase = Phase::Ended;
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    /// Moves bytes until one side has no more to give or to take. Ready when the end has been passed on, or
-    /// when one side broke; a direction whose sink broke has ended.
-    pub(super) fn poll(
-        &mut self,
-        context: &mut Context<'_>,
-        source: &mut Stream,
-        sink: &mut Stream,
-    ) -> Poll<Result<(), Fault>> {
-        let result = self.poll_open(context, source, sink);
-        if let Poll::Ready(Err(Fault::Sink)) = result {
-            self.abandon();
-        }
-        result
-    }
-
-    fn poll_open(
-        &mut self,
-        context: &mut Context<'_>,
-        source: &mut Stream,
-        sink: &mut Stream,
-    ) -> Poll<Result<(), Fault>> {
-        if self.phase == Phase::Open {
-            ready!(self.poll_backlog(context, sink))?;
-            ready!(self.poll_pass(context, source, sink))?;
-        }
-        self.poll_end(context, sink)
-    }
-
-    /// Stops the direction where it is: the sink takes nothing more.
-    fn abandon(&mut self) {
+    fn lose_sink(&mut self) -> Verdict {
         self.backlog = Backlog::default();
-        self.phase = Phase::Ended;
+        self.unflushed = false;
+        self.end = SinkEnd::Done;
+        self.verdict = Some(Verdict::SinkLost);
+        Verdict::SinkLost
     }
 
-    /// Ready when the source has ended; until then bytes pass through the thread's buffer.
+    /// Passes bytes through the thread's buffer, until there is a verdict.
     fn poll_pass(
         &mut self,
         context: &mut Context<'_>,
-        source: &mut Stream,
-        sink: &mut Stream,
-    ) -> Poll<Result<(), Fault>> {
-        with_scratch(|scratch| {
-            loop {
-                let mut buffer = ReadBuf::new(&mut scratch[..self.read_size]);
-                match Pin::new(&mut *source).poll_read(context, &mut buffer) {
-                    Poll::Ready(Ok(())) => {}
-                    Poll::Ready(Err(_)) => return Poll::Ready(Err(Fault::Source)),
-                    Poll::Pending => {
-                        ready!(self.poll_flush(context, sink))?;
-                        return Poll::Pending;
-                    }
-                }
-                if buffer.filled().is_empty() {
-                    self.phase = Phase::Ending;
-                    return Poll::Ready(Ok(()));
-                }
-                self.bytes += buffer.filled().len() as u64;
-                ready!(self.poll_forward(context, sink, buffer.filled()))?;
+        lane: &mut Lane<'_>,
+        scratch: &mut [u8],
+    ) -> Poll<Verdict> {
+        loop {
+            if let ControlFlow::Break(verdict) = ready!(self.poll_chunk(context, lane, scratch)) {
+                return Poll::Ready(verdict);
             }
-        })
+        }
+    }
+
+    /// Reads once, follows what came, and writes it.
+    fn poll_chunk(
+        &mut self,
+        context: &mut Context<'_>,
+        lane: &mut Lane<'_>,
+        scratch: &mut [u8],
+    ) -> Poll<ControlFlow<Verdict>> {
+        let held = self.follower.held().len();
+        scratch[..held].copy_from_slice(self.follower.held());
+        let mut buffer = ReadBuf::new(&mut scratch[held..held + self.read_size]);
+        let read = match Pin::new(&mut *lane.source).poll_read(context, &mut buffer) {
+            Poll::Ready(Ok(())) => buffer.filled().len(),
+            Poll::Ready(Err(_)) => return stop(Verdict::SourceLost),
+            Poll::Pending => {
+                let is_broken = ready!(self.poll_out(context, lane.sink)).is_err();
+                return if is_broken {
+                    stop(Verdict::SinkLost)
+                } else {
+                    Poll::Pending
+                };
+            }
+        };
+        if read == 0 {
+            self.backlog.append(&scratch[..held]);
+            return stop(Verdict::SourceEnded);
+        }
+        self.has_heard = true;
+        let tally = lane.tally.direction(self.sender);
+        tally.bytes += read as u64;
+        let chunk = &mut scratch[..held + read];
+        let passage = self.follower.follow(chunk, held, lane.terms, tally);
+        self.verdict = passage.finding.map(Verdict::Stopped);
+        if ready!(self.poll_forward(context, lane.sink, &chunk[..passage.forward])).is_err() {
+            return stop(Verdict::SinkLost);
+        }
+        self.grow(read);
+        Poll::Ready(
+            self.verdict
+                .map_or(ControlFlow::Continue(()), ControlFlow::Break),
+        )
+    }
+
+    /// A source that fills its reads is read in larger pieces.
+    fn grow(&mut self, read: usize) {
+        if read == self.read_size {
+            self.read_size = (self.read_size * 2).min(LARGEST_READ);
+        }
     }
 
     /// Writes `bytes`. Pending when the sink is full: what it did not take is kept, and reading stops.
@@ -159,50 +219,147 @@ impl Relay {
         context: &mut Context<'_>,
         sink: &mut Stream,
         bytes: &[u8],
-    ) -> Poll<Result<(), Fault>> {
+    ) -> Poll<Result<(), Broken>> {
         let mut rest = bytes;
         while !rest.is_empty() {
-            match fault(Fault::Sink, poll_write(context, sink, rest))? {
-                Poll::Ready(count) => rest = &rest[count..],
+            match poll_write(context, sink, rest) {
+                Poll::Ready(Ok(count)) => rest = &rest[count..],
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(Broken)),
                 Poll::Pending => {
-                    self.backlog.keep(rest);
+                    self.backlog.append(rest);
                     self.read_size = (self.read_size / 2).max(SMALLEST_READ);
                     return Poll::Pending;
                 }
             }
+            self.has_progress = true;
             self.unflushed = true;
-        }
-        if bytes.len() == self.read_size {
-            self.read_size = (self.read_size * 2).min(LARGEST_READ);
         }
         Poll::Ready(Ok(()))
     }
 
-    fn poll_backlog(
+    /// Brings out what is kept, and what may still sit in the sink.
+    pub(super) fn poll_out(
         &mut self,
         context: &mut Context<'_>,
         sink: &mut Stream,
-    ) -> Poll<Result<(), Fault>> {
+    ) -> Poll<Result<(), Broken>> {
         while !self.backlog.is_empty() {
-            let write = poll_write(context, sink, self.backlog.rest());
-            let count = ready!(fault(Fault::Sink, write))?;
+            let Ok(count) = ready!(poll_write(context, sink, self.backlog.rest())) else {
+                return Poll::Ready(Err(Broken));
+            };
             self.backlog.advance(count);
+            self.has_progress = true;
             self.unflushed = true;
         }
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_flush(
-        &mut self,
-        context: &mut Context<'_>,
-        sink: &mut Stream,
-    ) -> Poll<Result<(), Fault>> {
         if self.unflushed {
-            ready!(fault(Fault::Sink, Pin::new(sink).poll_flush(context)))?;
+            if ready!(Pin::new(&mut *sink).poll_flush(context)).is_err() {
+                return Poll::Ready(Err(Broken));
+            }
             self.unflushed = false;
         }
+        if self.end == SinkEnd::Asked {
+            if ready!(Pin::new(sink).poll_shutdown(context)).is_err() {
+                return Poll::Ready(Err(Broken));
+            }
+            self.end = SinkEnd::Done;
+        }
         Poll::Ready(Ok(()))
     }
+
+    /// Reads and drops what the source still sends. Ready when it has said Close, ended or broken.
+    pub(super) fn poll_drop(&mut self, context: &mut Context<'_>, lane: &mut Lane<'_>) -> Poll<()> {
+        self.follower.drop_rest();
+        with_scratch(|scratch| self.poll_drop_through(context, lane, scratch))
+    }
+
+    fn poll_drop_through(
+        &mut self,
+        context: &mut Context<'_>,
+        lane: &mut Lane<'_>,
+        scratch: &mut [u8],
+    ) -> Poll<()> {
+        while self.follower.close().is_none() {
+            let bytes = ready!(poll_bytes(context, lane.source, scratch));
+            if bytes.is_empty() {
+                break;
+            }
+            let tally = lane.tally.direction(self.sender);
+            tally.bytes += bytes.len() as u64;
+            self.follower.follow(bytes, 0, lane.terms, tally);
+        }
+        Poll::Ready(())
+    }
+
+    /// Puts a frame of the gateway's own behind what has been forwarded. False where that is not between two
+    /// frames, or where the sink gets nothing more.
+    pub(super) fn insert(&mut self, frame: &ControlFrame) -> bool {
+        let can = self.end == SinkEnd::Open && self.follower.at_boundary();
+        if can {
+            self.backlog.append(frame.as_bytes());
+        }
+        can
+    }
+
+    /// Ends the sink's sending half once all that is kept is out.
+    pub(super) fn end_sink(&mut self) {
+        if self.end == SinkEnd::Open {
+            self.end = SinkEnd::Asked;
+        }
+    }
+
+    /// Whether the sink's sending half has been, or is being, ended.
+    pub(super) fn is_ending(&self) -> bool {
+        self.end != SinkEnd::Open
+    }
+
+    /// Whether the sink got all there is and its sending half is ended, or it broke.
+    pub(super) fn has_ended(&self) -> bool {
+        self.end == SinkEnd::Done
+    }
+
+    /// Whether nothing waits for the sink.
+    pub(super) fn is_clear(&self) -> bool {
+        self.backlog.is_empty()
+    }
+
+    /// Whether the sink took bytes since the last call.
+    pub(super) fn take_has_progress(&mut self) -> bool {
+        std::mem::take(&mut self.has_progress)
+    }
+
+    /// Whether the source sent bytes since the last call.
+    pub(super) fn take_has_heard(&mut self) -> bool {
+        std::mem::take(&mut self.has_heard)
+    }
+}
+
+/// Reads and drops everything until `side` ends or breaks. A socket closed with unread bytes would be reset,
+/// and the reset could overtake the last words.
+pub(super) fn poll_until_end(context: &mut Context<'_>, side: &mut Stream) -> Poll<()> {
+    with_scratch(|scratch| {
+        while !ready!(poll_bytes(context, side, scratch)).is_empty() {}
+        Poll::Ready(())
+    })
+}
+
+/// What `source` sends next; nothing when it ended or broke.
+fn poll_bytes<'a>(
+    context: &mut Context<'_>,
+    source: &mut Stream,
+    scratch: &'a mut [u8],
+) -> Poll<&'a mut [u8]> {
+    let mut buffer = ReadBuf::new(scratch);
+    let result = ready!(Pin::new(source).poll_read(context, &mut buffer));
+    let read = if result.is_ok() {
+        buffer.filled().len()
+    } else {
+        0
+    };
+    Poll::Ready(&mut scratch[..read])
+}
+
+fn stop(verdict: Verdict) -> Poll<ControlFlow<Verdict>> {
+    Poll::Ready(ControlFlow::Break(verdict))
 }
 
 /// A write that takes nothing is an error, so that no loop can spin on it.
@@ -215,9 +372,4 @@ fn poll_write(
         Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
         other => other,
     }
-}
-
-/// What exactly broke is of no use to anybody; which side did is.
-fn fault<T>(side: Fault, result: Poll<io::Result<T>>) -> Poll<Result<T, Fault>> {
-    result.map_err(|_| side)
 }

@@ -7,7 +7,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -27,6 +27,7 @@ pub(super) async fn answer(stream: Stream, received: &[u8]) -> Result<Response<I
     let replay = Replay {
         received: received.to_vec(),
         replayed: 0,
+        held: Some(None),
         stream,
     };
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(replay))
@@ -48,10 +49,14 @@ pub(super) async fn answer(stream: Stream, received: &[u8]) -> Result<Response<I
 const UNSOUND: Failure = Failure::Broken("the answer is no sound HTTP");
 
 /// A stream whose first bytes have been read before, and whose writes go nowhere.
+///
+/// Nothing is read before the first write: hyper takes an answer only once it has sent the request.
 #[derive(Debug)]
 struct Replay {
     received: Vec<u8>,
     replayed: usize,
+    /// Some until the first write; who wants to read then.
+    held: Option<Option<Waker>>,
     stream: Stream,
 }
 
@@ -61,6 +66,10 @@ impl AsyncRead for Replay {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if let Some(reader) = &mut self.held {
+            *reader = Some(context.waker().clone());
+            return Poll::Pending;
+        }
         let rest = &self.received[self.replayed..];
         if rest.is_empty() {
             return Pin::new(&mut self.stream).poll_read(context, buffer);
@@ -74,10 +83,13 @@ impl AsyncRead for Replay {
 
 impl AsyncWrite for Replay {
     fn poll_write(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if let Some(reader) = self.held.take().flatten() {
+            reader.wake();
+        }
         Poll::Ready(Ok(bytes.len()))
     }
 

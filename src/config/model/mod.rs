@@ -6,6 +6,7 @@ mod listener;
 mod pool;
 mod process;
 mod route;
+mod websocket;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ pub use listener::{
 pub use pool::{Backend, BackendAddress, Pool, Strategy};
 pub use process::{AccessLog, Address, Admin, Drain, Log, LogFormat, Runtime};
 pub use route::{FixedAnswer, PoolTarget, Route, RouteMatch, SessionTimeouts, Target};
+pub use websocket::{OnProtocolError, Ping, WebSocket};
 
 /// A name given by the operator to a listener, route, pool or backend; also its metric label.
 pub type Name = Arc<str>;

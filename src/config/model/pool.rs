@@ -11,7 +11,8 @@ pub struct Pool {
     pub strategy: Strategy,
     /// Backends tried before the client is refused; at least 1.
     pub attempts: usize,
-    /// The backends in the order of the file, never empty; names and addresses are each unique.
+    /// The backends in the order of the file; names and addresses are each unique. Where there are none,
+    /// sessions are refused.
     pub backends: Vec<Backend>,
 }
 

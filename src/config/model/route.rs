@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Name;
+use super::{Name, WebSocket};
 use crate::config::host::HostPattern;
 use crate::config::origin::Origins;
 
@@ -57,6 +57,8 @@ pub struct PoolTarget {
     pub origins: Origins,
     /// Deadlines of a session.
     pub timeouts: SessionTimeouts,
+    /// What holds for sessions once they are open.
+    pub websocket: WebSocket,
 }
 
 /// A fixed answer.

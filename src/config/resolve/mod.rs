@@ -8,6 +8,7 @@ mod origins;
 mod pools;
 mod process;
 mod routes;
+mod websocket;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -49,6 +50,7 @@ pub(super) fn file(file: schema::File, context: &mut Context<'_>) -> Option<Conf
         pools: names(pools.as_ref()),
         origins: origins::resolve(defaults.origins, context),
         timeouts: defaults.timeouts.or_default(),
+        websocket: defaults.websocket.or_default(),
     };
 
     let listeners =

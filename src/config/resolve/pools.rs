@@ -24,11 +24,7 @@ fn backends(
     setting: Setting<Vec<Placed<schema::Backend>>>,
     findings: &mut Findings,
 ) -> Option<Vec<Backend>> {
-    let at = setting.place().cloned();
     let list = setting.require("backends", place, findings)?;
-    if let (true, Some(at)) = (list.is_empty(), at) {
-        findings.add(&at, "must hold at least one backend");
-    }
     let mut seen = Seen::default();
     let mut backends = Vec::with_capacity(list.len());
     for Placed { value, place } in list {

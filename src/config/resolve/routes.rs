@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::matches::Matches;
-use super::{Context, origins};
+use super::{Context, origins, websocket};
 use crate::config::host::HostPattern;
 use crate::config::model::{
     FixedAnswer, Name, PoolTarget, Route, RouteMatch, SessionTimeouts, Target,
@@ -26,6 +26,7 @@ pub(super) struct Scope {
     pub(super) pools: Option<BTreeSet<Name>>,
     pub(super) origins: Setting<Origins>,
     pub(super) timeouts: schema::SessionTimeouts,
+    pub(super) websocket: schema::WebSocket,
 }
 
 pub(super) fn all(
@@ -161,10 +162,12 @@ fn target(
 
 /// Notes keys that mean nothing where no session is opened.
 fn refuse_session_keys(raw: &schema::Route, findings: &mut Findings) {
-    for place in [raw.origins.place(), raw.timeouts.place()]
-        .into_iter()
-        .flatten()
-    {
+    let places = [
+        raw.origins.place(),
+        raw.timeouts.place(),
+        raw.websocket.place(),
+    ];
+    for place in places.into_iter().flatten() {
         findings.add(place, "has no effect on a route that answers by `respond`");
     }
 }
@@ -195,10 +198,12 @@ fn pool_target(
         origins::missing(place, context);
     }
     let timeouts = timeouts(raw.timeouts.or_default(), &scope.timeouts);
+    let websocket = websocket::resolve(raw.websocket.or_default(), &scope.websocket);
     Some(PoolTarget {
         pool: pool?,
         origins: origins.value()?,
         timeouts,
+        websocket,
     })
 }
 
@@ -211,7 +216,12 @@ fn timeouts(own: schema::SessionTimeouts, inherited: &schema::SessionTimeouts) -
     }
 }
 
-fn seconds(own: Setting<Timeout>, inherited: &Setting<Timeout>, default: u64) -> Duration {
+/// A deadline of the route's own, else the inherited one, else so many seconds.
+pub(super) fn seconds(
+    own: Setting<Timeout>,
+    inherited: &Setting<Timeout>,
+    default: u64,
+) -> Duration {
     own.or_inherit(inherited)
         .or(Timeout(Duration::from_secs(default)))
         .0

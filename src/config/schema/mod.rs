@@ -6,6 +6,7 @@ mod listener;
 mod pool;
 mod process;
 mod route;
+mod websocket;
 
 pub(super) use listener::{
     CertificateFiles, ClientAuth, Listener, ListenerLimits, ListenerTimeouts, Tls,
@@ -15,6 +16,7 @@ pub(super) use process::{Admin, Drain, Log, Runtime};
 pub(super) use route::{
     Defaults, FixedAnswer, OriginRules, Origins, Route, RouteMatch, SessionTimeouts,
 };
+pub(super) use websocket::{Ping, SlowConsumer, WebSocket};
 
 use super::reading::{Named, keys};
 

@@ -16,7 +16,7 @@ keys! {
         strategy: OneOf<Strategy>,
         /// Backends tried before the client is refused; 3 by default.
         attempts: Whole<1, 100>,
-        /// Required. Addresses such as ws://127.0.0.1:9001, or maps.
+        /// Required. Addresses such as ws://127.0.0.1:9001, or maps; [] where there are none for now.
         backends: Vec<Placed<Backend>>,
     }
 

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
+use super::WebSocket;
 use crate::config::problems::Complaint;
 use crate::config::reading::{At, FromNode, FromScalar, Placed, Reader, keys};
 use crate::config::tree::{Scalar, Value};
@@ -17,6 +18,8 @@ keys! {
         origins: Origins,
         /// Deadlines of a session.
         timeouts: SessionTimeouts,
+        /// What holds for sessions once they are open.
+        websocket: WebSocket,
     }
 
     /// Which requests are taken and what becomes of them.
@@ -27,6 +30,8 @@ keys! {
         origins: Origins,
         /// Deadlines of a session.
         timeouts: SessionTimeouts,
+        /// What holds for sessions once they are open.
+        websocket: WebSocket,
         /// The pool that sessions go to; required, or respond.
         pool: Text,
         /// A fixed answer; required, or pool.

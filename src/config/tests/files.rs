@@ -82,8 +82,9 @@ fn the_reference_states_the_defaults() {
         reference.pools["chat"].backends[0].weight,
         bare.pools["chat"].backends[0].weight
     );
-    let timeouts = |config: &Config| config.routes["chat"].target.pool().expect("pool").timeouts;
-    assert_eq!(timeouts(&reference), timeouts(&bare));
+    let target = |config: &Config| config.routes["chat"].target.pool().expect("pool").clone();
+    assert_eq!(target(&reference).timeouts, target(&bare).timeouts);
+    assert_eq!(target(&reference).websocket, target(&bare).websocket);
 }
 
 /// Every key of the schema stands in the reference and in the documentation.

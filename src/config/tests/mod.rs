@@ -5,6 +5,7 @@ mod files;
 mod problems;
 mod properties;
 mod resolved;
+mod websocket;
 mod written;
 mod yaml;
 
@@ -31,6 +32,7 @@ fn parse(text: &str) -> Result<Config, Problems> {
     let environment = |name: &str| match name {
         "PORT" => Some("8443".to_owned()),
         "WEIGHT" => Some("7".to_owned()),
+        "ZERO" => Some("0".to_owned()),
         "FLAG" => Some("false".to_owned()),
         "SECRET" => Some("hunter2".to_owned()),
         _ => None,

@@ -178,8 +178,15 @@ fn backends_are_told_apart() {
         "wsgate.yaml:10:42: pools.chat.backends[1]: pools.chat.backends[0] has the same name `a`"
     );
     assert_eq!(
-        with("[]"),
-        "wsgate.yaml:10:5: pools.chat.backends: must hold at least one backend"
+        problems_with(
+            "    backends: [\"ws://127.0.0.1:9001\"]\n",
+            "    attempts: 1\n"
+        ),
+        "wsgate.yaml:9:3: pools.chat: the key `backends` is missing"
+    );
+    assert_eq!(
+        with(""),
+        "wsgate.yaml:9:3: pools.chat: the key `backends` is missing"
     );
     assert_eq!(
         with("[{ name: \"a b\", weight: 1 }]"),

@@ -159,6 +159,12 @@ fn hosts_and_backends_have_one_spelling() {
 }
 
 #[test]
+fn a_pool_may_be_empty_where_that_is_written_out() {
+    let config = sound(&SOUND.replacen("[\"ws://127.0.0.1:9001\"]", "[]", 1));
+    assert_eq!(config.pools["chat"].backends, []);
+}
+
+#[test]
 fn a_route_may_answer_by_itself_and_without_pools() {
     let config = sound(
         "listeners: { a: { address: \"127.0.0.1:0\" } }\nroutes: { r: { respond: { status: 503, body: later } } }\n",

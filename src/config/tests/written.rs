@@ -1,15 +1,17 @@
 //! A configuration written out again, by other code than reads it, and configurations at random.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use proptest::collection::{btree_map, vec};
+use proptest::option::of;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use crate::config::{
     Address, Admin, Backend, BackendAddress, Config, Drain, FixedAnswer, HostPattern, Listener,
-    ListenerLimits, ListenerTimeouts, Name, OriginList, OriginPattern, Origins, Pool, PoolTarget,
-    Route, RouteMatch, SessionTimeouts, Target,
+    ListenerLimits, ListenerTimeouts, Name, OnProtocolError, OriginList, OriginPattern, Origins,
+    Ping, Pool, PoolTarget, Route, RouteMatch, SessionTimeouts, Target, WebSocket,
 };
 
 /// A configuration as JSON, which is YAML as well; every key is given.
@@ -87,9 +89,41 @@ fn route(route: &Route) -> Value {
                 "close": milliseconds(target.timeouts.close),
                 "half_close": milliseconds(target.timeouts.half_close),
             });
+            written["websocket"] = websocket(&target.websocket);
         }
     }
     written
+}
+
+fn websocket(websocket: &WebSocket) -> Value {
+    let span = |limit: Option<Duration>| limit.map_or(json!(0), |span| json!(milliseconds(span)));
+    let size = websocket.max_message_size;
+    json!({
+        "idle": span(websocket.idle),
+        "ping": websocket.ping.map_or(json!({ "target": "none" }), ping),
+        "max_message_size": size.map_or(json!(0), |bytes| json!(format!("{bytes}B"))),
+        "max_messages_per_second": websocket.max_messages_per_second.map_or(0, NonZeroU32::get),
+        "max_age": span(websocket.max_age),
+        "max_age_jitter": format!("{:.0}%", websocket.max_age_jitter * 100.0),
+        "slow_consumer": { "stall": span(websocket.stall) },
+        "on_protocol_error": match websocket.on_protocol_error {
+            OnProtocolError::Pass => "pass",
+            OnProtocolError::Close => "close",
+        },
+    })
+}
+
+fn ping(ping: Ping) -> Value {
+    json!({
+        "interval": milliseconds(ping.interval),
+        "timeout": milliseconds(ping.timeout),
+        "target": match (ping.client, ping.backend) {
+            (true, false) => "client",
+            (false, true) => "backend",
+            (true, true) => "both",
+            (false, false) => "none",
+        },
+    })
 }
 
 fn origins(origins: &Origins) -> Value {
@@ -196,7 +230,7 @@ fn any_listener() -> impl Strategy<Value = Listener> {
 }
 
 fn any_pool() -> impl Strategy<Value = Pool> {
-    (1..=100_usize, vec(("[a-z]{1,9}", 1..=1000_u32), 1..5)).prop_map(|(attempts, backends)| Pool {
+    (1..=100_usize, vec(("[a-z]{1,9}", 1..=1000_u32), 0..5)).prop_map(|(attempts, backends)| Pool {
         strategy: crate::config::Strategy::RoundRobin,
         attempts,
         backends: (1..)
@@ -241,8 +275,9 @@ fn any_target() -> impl Strategy<Value = Target> {
         any_duration(),
         any_duration(),
     ];
-    let pool =
-        (any_origins(), timeouts).prop_map(|(origins, [connect, handshake, close, half_close])| {
+    let pool = (any_origins(), timeouts, any_websocket());
+    let pool = pool.prop_map(
+        |(origins, [connect, handshake, close, half_close], websocket)| {
             let timeouts = SessionTimeouts {
                 connect,
                 handshake,
@@ -253,9 +288,42 @@ fn any_target() -> impl Strategy<Value = Target> {
                 pool: "replaced".into(),
                 origins,
                 timeouts,
+                websocket,
             })
-        });
+        },
+    );
     prop_oneof![respond, pool]
+}
+
+fn any_websocket() -> impl Strategy<Value = WebSocket> {
+    let spans = [of(any_duration()), of(any_duration()), of(any_duration())];
+    let ends = prop_oneof![Just((true, false)), Just((false, true)), Just((true, true))];
+    let ping = (any_duration(), any_duration(), ends);
+    let ping = ping.prop_map(|(interval, timeout, (client, backend))| Ping {
+        interval,
+        timeout,
+        client,
+        backend,
+    });
+    let size = 1..=u64::from(u32::MAX);
+    let limits = (of(size), of(1..=1_000_000_u32), 0..=100_u8);
+    let parts = (spans, of(ping), limits, any::<bool>());
+    parts.prop_map(
+        |([idle, max_age, stall], ping, (size, rate, share), pass)| WebSocket {
+            idle,
+            ping,
+            max_message_size: size,
+            max_messages_per_second: rate.and_then(NonZeroU32::new),
+            max_age,
+            max_age_jitter: f64::from(share) / 100.0,
+            stall,
+            on_protocol_error: if pass {
+                OnProtocolError::Pass
+            } else {
+                OnProtocolError::Close
+            },
+        },
+    )
 }
 
 fn any_origins() -> impl Strategy<Value = Origins> {

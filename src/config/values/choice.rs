@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use tracing::Level;
 
-use crate::config::model::{LogFormat, Strategy, TlsVersion};
+use crate::config::model::{LogFormat, OnProtocolError, Strategy, TlsVersion};
 use crate::config::problems::Complaint;
 use crate::config::reading::FromScalar;
 use crate::config::tree::{Kind, Scalar};
@@ -86,6 +86,28 @@ impl Choice for TlsVersion {
 
 impl Choice for Strategy {
     const WORDS: &'static [(&'static str, Self)] = &[("round_robin", Self::RoundRobin)];
+}
+
+impl Choice for OnProtocolError {
+    const WORDS: &'static [(&'static str, Self)] = &[("pass", Self::Pass), ("close", Self::Close)];
+}
+
+/// Which ends of a session get Pings.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::config) enum PingTarget {
+    Client,
+    Backend,
+    Both,
+    None,
+}
+
+impl Choice for PingTarget {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("client", Self::Client),
+        ("backend", Self::Backend),
+        ("both", Self::Both),
+        ("none", Self::None),
+    ];
 }
 
 /// How a listener asks for the client's certificate.

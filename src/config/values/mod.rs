@@ -6,7 +6,9 @@ pub(super) mod choice;
 pub(super) mod duration;
 pub(super) mod name;
 pub(super) mod number;
+pub(super) mod or_none;
 pub(super) mod pattern;
+pub(super) mod percent;
 pub(super) mod size;
 pub(super) mod text;
 
@@ -15,7 +17,9 @@ pub(super) use backend::BackendUrl;
 pub(super) use choice::OneOf;
 pub(super) use duration::{Duration, Timeout};
 pub(super) use number::{Whole, Workers};
+pub(super) use or_none::OrNone;
 pub(super) use pattern::{Host, OriginText, PathText};
+pub(super) use percent::Percent;
 pub(super) use size::Size;
 pub(super) use text::{FilePath, Text};
 

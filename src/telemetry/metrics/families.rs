@@ -15,6 +15,11 @@ const SESSION_BUCKETS: &[f64] = &[
     0.1, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 10_800.0, 43_200.0, 86_400.0, 604_800.0,
 ];
 
+/// Seconds; from a peer on the same machine to the default deadline of a Pong and beyond.
+const ROUND_TRIP_BUCKETS: &[f64] = &[
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+];
+
 /// The families, by what they are about.
 pub(super) struct Families {
     pub(super) process: ProcessFamilies,
@@ -128,6 +133,7 @@ pub(super) struct RouteFamilies {
     pub(super) session_duration: HistogramVec,
     pub(super) sessions_closed: IntCounterVec,
     pub(super) bytes: IntCounterVec,
+    pub(super) ping_rtt: HistogramVec,
 }
 
 impl RouteFamilies {
@@ -164,6 +170,12 @@ impl RouteFamilies {
                 "bytes_total",
                 "Bytes of WebSocket streams passed on, frame headers included.",
                 &["route", "direction"],
+            ),
+            ping_rtt: registrar.histograms(
+                "ping_rtt_seconds",
+                "From a Ping of the gateway to the Pong that answers it.",
+                &["route"],
+                ROUND_TRIP_BUCKETS,
             ),
         }
     }

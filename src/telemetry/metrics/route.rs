@@ -11,6 +11,7 @@ use super::labels::{CLOSE_CODES, HandshakeResult, close_code, handshake_results}
 use super::live::Series;
 use crate::config::Name;
 use crate::session::{Closure, Initiator, Reason};
+use crate::telemetry::Traffic;
 
 /// The values of the `direction` label, from the side that sends.
 const CLIENT_TO_BACKEND: &str = "client_to_backend";
@@ -88,13 +89,17 @@ impl RouteMetrics {
         }
     }
 
-    pub(in crate::telemetry) fn add_bytes(&self, client_to_backend: u64, backend_to_client: u64) {
+    pub(in crate::telemetry) fn add_traffic(&self, traffic: &Traffic) {
         self.series
             .bytes_client_to_backend
-            .inc_by(client_to_backend);
+            .inc_by(traffic.client_to_backend.bytes);
         self.series
             .bytes_backend_to_client
-            .inc_by(backend_to_client);
+            .inc_by(traffic.backend_to_client.bytes);
+    }
+
+    pub(in crate::telemetry) fn ping_answered(&self, round_trip: Duration) {
+        self.series.ping_rtt.observe(round_trip.as_secs_f64());
     }
 }
 
@@ -116,6 +121,7 @@ pub(super) struct RouteSeries {
     sessions_closed: IntCounterVec,
     bytes_client_to_backend: IntCounter,
     bytes_backend_to_client: IntCounter,
+    ping_rtt: Histogram,
 }
 
 impl RouteSeries {
@@ -136,6 +142,7 @@ impl RouteSeries {
             sessions_closed: families.sessions_closed.clone(),
             bytes_client_to_backend: families.bytes.with_label_values(&[name, CLIENT_TO_BACKEND]),
             bytes_backend_to_client: families.bytes.with_label_values(&[name, BACKEND_TO_CLIENT]),
+            ping_rtt: families.ping_rtt.with_label_values(&[name]),
         }
     }
 
@@ -164,6 +171,7 @@ impl Series for RouteSeries {
         // Only an unknown series is an error, and then it is gone.
         let _ = families.handshake_duration.remove_label_values(name);
         let _ = families.session_duration.remove_label_values(name);
+        let _ = families.ping_rtt.remove_label_values(name);
         for direction in [CLIENT_TO_BACKEND, BACKEND_TO_CLIENT] {
             let _ = families.bytes.remove_label_values(&[&self.name, direction]);
         }

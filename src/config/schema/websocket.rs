@@ -1,0 +1,44 @@
+//! Keys of open sessions: keepalive, limits, ages.
+
+use crate::config::model::OnProtocolError;
+use crate::config::reading::keys;
+use crate::config::values::choice::PingTarget;
+use crate::config::values::{Duration, OneOf, OrNone, Percent, Size, Timeout, Whole};
+
+keys! {
+    /// What holds for sessions once they are open.
+    WebSocket {
+        /// A session ends after so long without a data frame either way; 0 for none, the default.
+        idle: OrNone<Duration>,
+        /// Pings of the gateway's own.
+        ping: Ping,
+        /// Bytes of a message as they pass; 16MiB by default, 0 for none.
+        max_message_size: OrNone<Size>,
+        /// Messages from one client in a second; 0 for none, the default.
+        max_messages_per_second: Whole<0, 1_000_000>,
+        /// A session ends at this age; 0 for none, the default.
+        max_age: OrNone<Duration>,
+        /// The share of max_age by which ends are spread; 10% by default.
+        max_age_jitter: Percent,
+        /// What becomes of an end that does not take its bytes.
+        slow_consumer: SlowConsumer,
+        /// Frames against RFC 6455: pass tunnels them, close ends the session; pass by default.
+        on_protocol_error: OneOf<OnProtocolError>,
+    }
+
+    /// Pings of the gateway's own.
+    Ping {
+        /// Between two of them; 30s by default.
+        interval: Timeout,
+        /// A session ends after so long without any byte since a Ping; 20s by default.
+        timeout: Timeout,
+        /// Which ends get them; client by default.
+        target: OneOf<PingTarget>,
+    }
+
+    /// What becomes of an end that does not take its bytes.
+    SlowConsumer {
+        /// The session ends after so long without a byte taken; 30s by default, 0 for none.
+        stall: OrNone<Duration>,
+    }
+}

@@ -1,0 +1,133 @@
+//! Why a tunnel ends, and what each side is told.
+
+use super::terms::{Terms, Words};
+use crate::session::{Closure, Initiator, Reason};
+use crate::websocket::CloseCode;
+
+/// One of the two ends of a tunnel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Side {
+    Client,
+    Backend,
+}
+
+impl Side {
+    pub(super) fn other(self) -> Self {
+        match self {
+            Self::Client => Self::Backend,
+            Self::Backend => Self::Client,
+        }
+    }
+
+    fn initiator(self) -> Initiator {
+        match self {
+            Self::Client => Initiator::Client,
+            Self::Backend => Initiator::Backend,
+        }
+    }
+}
+
+/// Why a tunnel ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Ending {
+    /// This side said Close first, and the code that it gave.
+    Finished(Side, Option<u16>),
+    /// This side broke, or ended without a Close.
+    Lost(Side),
+    /// This side ended first and the other did not follow.
+    HalfClose(Side),
+    /// This side sent no byte after a Ping.
+    PongOverdue(Side),
+    /// No data passed.
+    Idle,
+    /// The session is as old as it may get.
+    MaxAge,
+    /// Something stops or was removed.
+    Drain,
+    /// This side sent a message larger than allowed.
+    MessageTooBig(Side),
+    /// The client sent more messages than allowed.
+    TooManyMessages,
+    /// This side broke the protocol.
+    ProtocolError(Side),
+    /// This side took no bytes.
+    Stalled(Side),
+}
+
+/// What a side is told: a Close with these words, or nothing but the end of the stream.
+pub(super) type Told<'a> = Option<(CloseCode, &'a str)>;
+
+impl Ending {
+    /// What `side` is told. Nothing where it is the one that is gone, or has ended in order.
+    pub(super) fn told<'a>(&self, side: Side, terms: &'a Terms) -> Told<'a> {
+        match (*self, side) {
+            (Self::Finished(..), _) => None,
+            (
+                Self::Lost(gone)
+                | Self::HalfClose(gone)
+                | Self::PongOverdue(gone)
+                | Self::Stalled(gone),
+                side,
+            ) if gone == side => None,
+            (Self::MessageTooBig(fault), side) if fault == side => {
+                Some((CloseCode::MESSAGE_TOO_BIG, "message too big"))
+            }
+            (Self::ProtocolError(fault), side) if fault == side => {
+                Some((CloseCode::PROTOCOL_ERROR, "protocol error"))
+            }
+            (_, Side::Backend) => Some((CloseCode::GOING_AWAY, "")),
+            (ending, Side::Client) => Some(ending.told_client(terms)),
+        }
+    }
+
+    fn told_client(self, terms: &Terms) -> (CloseCode, &str) {
+        match self {
+            Self::Lost(_) | Self::HalfClose(_) | Self::PongOverdue(_) => {
+                (CloseCode::BAD_GATEWAY, "backend lost")
+            }
+            Self::Idle => (CloseCode::GOING_AWAY, "idle"),
+            Self::MaxAge => (CloseCode::SERVICE_RESTART, "session too old"),
+            Self::TooManyMessages => (CloseCode::POLICY_VIOLATION, "too many messages"),
+            Self::Stalled(_) => (CloseCode::TRY_AGAIN_LATER, "backend too slow"),
+            Self::Finished(..) | Self::Drain | Self::MessageTooBig(_) | Self::ProtocolError(_) => {
+                let Words { code, reason } = &terms.drain;
+                (*code, reason)
+            }
+        }
+    }
+
+    /// What the record says. The code is the one that the side that is told hears first.
+    pub(super) fn closure(self, terms: &Terms) -> Closure {
+        let (initiator, reason) = match self {
+            Self::Finished(side, _) => (side.initiator(), Reason::Finished),
+            Self::Lost(side) => (side.initiator(), Reason::Lost),
+            Self::HalfClose(side) => (side.initiator(), Reason::HalfClose),
+            Self::PongOverdue(side) => (side.initiator(), Reason::PongOverdue),
+            Self::Idle => (Initiator::Gateway, Reason::Idle),
+            Self::MaxAge => (Initiator::Gateway, Reason::MaxAge),
+            Self::Drain => (Initiator::Gateway, Reason::Drain),
+            Self::MessageTooBig(_) => (Initiator::Gateway, Reason::MessageTooBig),
+            Self::TooManyMessages => (Initiator::Gateway, Reason::TooManyMessages),
+            Self::ProtocolError(_) => (Initiator::Gateway, Reason::ProtocolError),
+            Self::Stalled(_) => (Initiator::Gateway, Reason::Stalled),
+        };
+        Closure {
+            initiator,
+            code: self.code(terms),
+            reason,
+        }
+    }
+
+    fn code(self, terms: &Terms) -> Option<u16> {
+        let heard_by = match self {
+            Self::Finished(_, code) => return code,
+            Self::Lost(side)
+            | Self::HalfClose(side)
+            | Self::PongOverdue(side)
+            | Self::Stalled(side) => side.other(),
+            Self::MessageTooBig(side) | Self::ProtocolError(side) => side,
+            Self::Idle | Self::MaxAge | Self::Drain | Self::TooManyMessages => Side::Client,
+        };
+        self.told(heard_by, terms).map(|(code, _)| code.number())
+    }
+}

@@ -1,0 +1,334 @@
+//! What a chunk of one direction contains, before any of it is forwarded.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::terms::Terms;
+use crate::config::OnProtocolError;
+use crate::telemetry::DirectionTraffic;
+use crate::websocket::{
+    Close, CloseCode, ControlPayload, Event, Extensions, FrameHeader, FrameTracker, Opcode, Sender,
+};
+
+/// Follows one direction and draws conclusions from its frames.
+#[derive(Debug)]
+pub(super) struct Follower {
+    tracker: FrameTracker,
+    sender: Sender,
+    mode: Mode,
+    /// Whether a finding keeps the next frame back, so that what was forwarded ends before it.
+    has_stopped: bool,
+    /// The payload of the gateway's own Ping to the source whose Pong is awaited; it is not forwarded.
+    awaited: Option<u64>,
+    /// Whether that Pong came.
+    has_pong: bool,
+    /// The first Close of this direction.
+    close: Option<SeenClose>,
+    /// Whether a data frame began since this was last asked.
+    has_data: bool,
+    /// Only where the route limits messages per second.
+    pace: Option<Box<Pace>>,
+}
+
+/// What happens to the frames of a direction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Mode {
+    /// They are forwarded.
+    Forward,
+    /// The frame that has begun is forwarded to its end, no more.
+    FinishFrame,
+    /// They are dropped; only a Close still matters.
+    Drop,
+    /// The stream broke the protocol and is forwarded unseen.
+    Blind,
+}
+
+/// A Close frame that passed, and its code if it has one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct SeenClose(pub(super) Option<u16>);
+
+/// What a chunk comes to.
+#[derive(PartialEq, Eq, Debug)]
+pub(super) struct Passage {
+    /// So many bytes at the front of the chunk go out.
+    pub(super) forward: usize,
+    /// Why the passage ends there; what lies behind is not forwarded.
+    pub(super) finding: Option<Finding>,
+}
+
+/// Why nothing more of a direction is forwarded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Finding {
+    /// The frame that was to be finished is.
+    Boundary,
+    /// The next frame makes a message larger than allowed.
+    MessageTooBig,
+    /// The next frame begins more messages than allowed.
+    TooManyMessages,
+    /// The next frame breaks the protocol.
+    ProtocolError,
+}
+
+impl Follower {
+    pub(super) fn new(sender: Sender, extensions: Extensions) -> Self {
+        Self {
+            tracker: FrameTracker::new(sender, extensions),
+            sender,
+            mode: Mode::Forward,
+            has_stopped: false,
+            awaited: None,
+            has_pong: false,
+            close: None,
+            has_data: false,
+            pace: None,
+        }
+    }
+
+    /// Bytes that were read but wait for the rest of their header or control frame.
+    pub(super) fn held(&self) -> &[u8] {
+        if self.mode == Mode::Blind {
+            &[]
+        } else {
+            self.tracker.pending()
+        }
+    }
+
+    /// Whether what has been forwarded ends between two frames, so that another may be put in.
+    pub(super) fn at_boundary(&self) -> bool {
+        let is_between = self.tracker.at_boundary() || !self.tracker.pending().is_empty();
+        self.mode != Mode::Blind && (self.has_stopped || is_between)
+    }
+
+    /// The first Close that the source sent.
+    pub(super) fn close(&self) -> Option<SeenClose> {
+        self.close
+    }
+
+    /// Whether a data frame began since the last call.
+    pub(super) fn take_has_data(&mut self) -> bool {
+        std::mem::take(&mut self.has_data)
+    }
+
+    /// Awaits the Pong to a Ping with this payload.
+    pub(super) fn await_pong(&mut self, payload: u64) {
+        self.awaited = Some(payload);
+    }
+
+    /// Whether the awaited Pong came since the last call.
+    pub(super) fn take_has_pong(&mut self) -> bool {
+        std::mem::take(&mut self.has_pong)
+    }
+
+    /// Forwards no frame that has not begun.
+    pub(super) fn finish_frame(&mut self) {
+        if self.mode == Mode::Forward {
+            self.mode = Mode::FinishFrame;
+        }
+    }
+
+    /// Forwards nothing more.
+    pub(super) fn drop_rest(&mut self) {
+        if self.mode != Mode::Blind {
+            self.mode = Mode::Drop;
+        }
+    }
+
+    /// Looks through `chunk`, whose first `held` bytes are those that [`Follower::held`] named before.
+    pub(super) fn follow(
+        &mut self,
+        chunk: &mut [u8],
+        held: usize,
+        terms: &Terms,
+        tally: &mut DirectionTraffic,
+    ) -> Passage {
+        let length = chunk.len();
+        if self.mode == Mode::Blind {
+            return Passage {
+                forward: length,
+                finding: None,
+            };
+        }
+        let mut walk = Walk {
+            chunk,
+            length,
+            at: held,
+            frame: 0,
+        };
+        loop {
+            if let Some(passage) = self.step(&mut walk, terms, tally) {
+                return passage;
+            }
+        }
+    }
+
+    /// One event further. Some where the walk through the chunk is over.
+    #[inline]
+    fn step(
+        &mut self,
+        walk: &mut Walk<'_>,
+        terms: &Terms,
+        tally: &mut DirectionTraffic,
+    ) -> Option<Passage> {
+        let step = self.tracker.step(walk.rest());
+        walk.at += step.consumed;
+        match step.event {
+            Event::NeedMore => {
+                // While frames are dropped, held bytes are not in the chunk.
+                let forward = walk.length.saturating_sub(self.tracker.pending().len());
+                Some(self.passage(forward, None))
+            }
+            Event::Header(header) => {
+                let finding = self.check(&header, terms)?;
+                Some(self.stop(walk.frame, finding))
+            }
+            Event::DataEnd {
+                opcode,
+                fin,
+                message_length,
+            } => {
+                if fin {
+                    tally.message(opcode, message_length);
+                }
+                walk.frame = walk.at;
+                self.stop_at_boundary(walk.at)
+            }
+            Event::Control { opcode, payload } => {
+                tally.control(opcode);
+                self.note_control(opcode, &payload, walk);
+                self.stop_at_boundary(walk.at)
+            }
+            Event::Violation(_) => Some(self.violated(walk, terms, tally)),
+        }
+    }
+
+    fn passage(&self, forward: usize, finding: Option<Finding>) -> Passage {
+        let forward = if self.mode == Mode::Drop { 0 } else { forward };
+        Passage { forward, finding }
+    }
+
+    /// The limits that are decided by a header, before any of its payload is forwarded.
+    #[inline]
+    fn check(&mut self, header: &FrameHeader, terms: &Terms) -> Option<Finding> {
+        if header.opcode.is_control() || self.mode == Mode::Drop {
+            return None;
+        }
+        self.has_data = true;
+        if terms
+            .websocket
+            .max_message_size
+            .is_some_and(|max| self.tracker.message_length() > max)
+        {
+            return Some(Finding::MessageTooBig);
+        }
+        let limit = terms.websocket.max_messages_per_second?;
+        if self.sender == Sender::Backend || header.opcode == Opcode::Continuation {
+            return None;
+        }
+        let pace = self.pace.get_or_insert_with(Box::default);
+        (!pace.allows(limit)).then_some(Finding::TooManyMessages)
+    }
+
+    #[inline]
+    fn stop_at_boundary(&mut self, at: usize) -> Option<Passage> {
+        (self.mode == Mode::FinishFrame).then(|| self.stop(at, Finding::Boundary))
+    }
+
+    fn stop(&mut self, forward: usize, finding: Finding) -> Passage {
+        self.has_stopped = true;
+        self.passage(forward, Some(finding))
+    }
+
+    /// Notes what a control frame means, and takes the Pong to the gateway's own Ping out of the chunk.
+    #[cold]
+    fn note_control(&mut self, opcode: Opcode, payload: &ControlPayload, walk: &mut Walk<'_>) {
+        let payload = payload.as_bytes();
+        if opcode == Opcode::Close && self.close.is_none() {
+            let code = Close::parse(payload).ok().and_then(|close| close.code);
+            self.close = Some(SeenClose(code.map(CloseCode::number)));
+        }
+        let is_awaited = |awaited: u64| payload == awaited.to_be_bytes();
+        if opcode == Opcode::Pong && self.awaited.is_some_and(is_awaited) {
+            self.awaited = None;
+            self.has_pong = true;
+            walk.take_frame_out();
+        }
+        walk.frame = walk.at;
+    }
+
+    #[cold]
+    fn violated(
+        &mut self,
+        walk: &Walk<'_>,
+        terms: &Terms,
+        tally: &mut DirectionTraffic,
+    ) -> Passage {
+        if self.mode == Mode::Drop {
+            return self.passage(0, None);
+        }
+        tally.protocol_error();
+        match terms.websocket.on_protocol_error {
+            OnProtocolError::Pass => {
+                self.mode = Mode::Blind;
+                self.passage(walk.length, None)
+            }
+            OnProtocolError::Close => self.stop(walk.frame, Finding::ProtocolError),
+        }
+    }
+}
+
+/// The way through a chunk.
+struct Walk<'a> {
+    chunk: &'a mut [u8],
+    /// So many bytes of the chunk count; less than all when a frame was taken out.
+    length: usize,
+    /// Where the next step looks.
+    at: usize,
+    /// Where the current frame begins, if it began in this chunk.
+    frame: usize,
+}
+
+impl Walk<'_> {
+    #[inline]
+    fn rest(&self) -> &[u8] {
+        &self.chunk[self.at..self.length]
+    }
+
+    /// Closes the gap that the frame which ends here leaves.
+    fn take_frame_out(&mut self) {
+        self.chunk.copy_within(self.at..self.length, self.frame);
+        self.length -= self.at - self.frame;
+        self.at = self.frame;
+    }
+}
+
+/// Counts messages against a limit; looks at the clock once per window and not per message.
+#[derive(Default, Debug)]
+struct Pace {
+    begun: Option<Instant>,
+    count: u32,
+}
+
+impl Pace {
+    const WINDOW: Duration = Duration::from_secs(1);
+
+    fn allows(&mut self, limit: NonZeroU32) -> bool {
+        let is_full = self.count >= limit.get();
+        if is_full
+            && self
+                .begun
+                .is_some_and(|begun| begun.elapsed() < Self::WINDOW)
+        {
+            return false;
+        }
+        if is_full || self.begun.is_none() {
+            *self = Self {
+                begun: Some(Instant::now()),
+                count: 0,
+            };
+        }
+        self.count += 1;
+        true
+    }
+}

@@ -1,0 +1,28 @@
+//! What was counted since the last report; held only while something was.
+
+use crate::telemetry::{DirectionTraffic, SessionRecord, Traffic};
+use crate::websocket::Sender;
+
+/// The counts of one tunnel. An idle tunnel pays one pointer.
+#[derive(Default)]
+pub(super) struct Tally {
+    traffic: Option<Box<Traffic>>,
+}
+
+impl Tally {
+    /// The counts of the direction in which `sender` sends.
+    pub(super) fn direction(&mut self, sender: Sender) -> &mut DirectionTraffic {
+        self.traffic.get_or_insert_default().from_sender(sender)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.traffic.is_none()
+    }
+
+    /// Hands the counts over.
+    pub(super) fn report(&mut self, record: &mut SessionRecord) {
+        if let Some(traffic) = self.traffic.take() {
+            record.add_traffic(&traffic);
+        }
+    }
+}

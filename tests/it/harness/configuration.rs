@@ -1,0 +1,25 @@
+//! The configurations that most scenarios have: one route, one pool.
+
+use crate::backends::Backend;
+
+/// A route `chat` for every host and path and origin, to a pool `chat` of these backends.
+pub(crate) fn before(backends: &[&Backend]) -> String {
+    routed("origins: any", backends)
+}
+
+/// As [`before`], with these keys in the route instead of `origins: any`.
+pub(crate) fn routed(keys: &str, backends: &[&Backend]) -> String {
+    format!(
+        "routes: {{ chat: {{ {keys}, pool: chat }} }}\n{}",
+        pool("", backends)
+    )
+}
+
+/// The pool `chat`, with these keys, each ended by a comma.
+pub(crate) fn pool(keys: &str, backends: &[&Backend]) -> String {
+    let urls = backends
+        .iter()
+        .map(|backend| format!("\"{}\"", backend.url()));
+    let urls = urls.collect::<Vec<_>>().join(", ");
+    format!("pools: {{ chat: {{ {keys} backends: [{urls}] }} }}\n")
+}

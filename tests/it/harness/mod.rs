@@ -1,0 +1,21 @@
+//! What scenarios are told with: a gateway, clients, and patience.
+
+mod configuration;
+mod gateway;
+mod log;
+mod metrics;
+mod opening;
+mod patience;
+mod tls;
+mod websocket;
+mod wire;
+
+pub(crate) use configuration::{before, pool, routed};
+pub(crate) use gateway::{Gateway, Refusal, directory, expect_few_words};
+pub(crate) use log::Kept;
+pub(crate) use metrics::Metrics;
+pub(crate) use opening::{ACCEPT, KEY, Opening};
+pub(crate) use patience::{PATIENCE, eventually, eventually_some, repeatedly, soon};
+pub(crate) use tls::{Identity, connect_tls};
+pub(crate) use websocket::{WebSocket, close, echo, open, open_by};
+pub(crate) use wire::{Answer, Head, Wire, ask};

@@ -1,0 +1,17 @@
+//! The gateway as its clients, its backends and its operator meet it: one scenario per row of what it
+//! promises.
+//!
+//! `harness` starts gateways and plays clients, `backends` plays backends, one per misbehaviour. Every
+//! other file is scenarios. Nothing here sleeps for a fixed time, uses a fixed port, or leaves loopback.
+
+mod backends;
+mod handshake;
+mod harness;
+mod headers;
+mod limits;
+mod origin;
+mod reload;
+mod routes;
+mod tunnel;
+mod upstream;
+mod venue;

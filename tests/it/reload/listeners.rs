@@ -1,0 +1,195 @@
+//! Listeners that come, go, move and change their names.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use tokio::net::{TcpListener, TcpStream, UnixStream};
+use wsgate::admin::ReloadReport;
+
+use crate::harness::{Gateway, Wire, ask, directory, eventually, repeatedly, soon};
+use crate::venue::{Arrivals, open};
+
+const REQUEST: &str = "GET / HTTP/1.1\r\nHost: gateway.test\r\nConnection: close\r\n\r\n";
+
+/// Every end happens at once.
+const DRAIN: &str = "drain: { window: 0s, deadline: 20s }\n";
+
+/// `listeners` by name and address, and for each a route that answers with its name.
+fn named(listeners: &[(&str, &str)]) -> String {
+    let listener =
+        |(name, address): &(&str, &str)| format!("  {name}: {{ address: \"{address}\" }}\n");
+    let route = |(name, _): &(&str, &str)| {
+        format!(
+            "  {name}: {{ match: {{ listeners: [{name}] }}, respond: {{ status: 200, body: {name} }} }}\n"
+        )
+    };
+    let routes: String = listeners.iter().map(route).collect();
+    let listeners: String = listeners.iter().map(listener).collect();
+    format!("listeners:\n{listeners}routes:\n{routes}{DRAIN}")
+}
+
+/// An address of this scenario alone: loopback is wide.
+async fn own_address() -> SocketAddr {
+    let ip = [127, fastrand::u8(1..), fastrand::u8(..), fastrand::u8(1..)];
+    let listener = TcpListener::bind((std::net::Ipv4Addr::from(ip), 0)).await;
+    listener
+        .expect("a free port")
+        .local_addr()
+        .expect("a bound socket")
+}
+
+async fn body(address: SocketAddr) -> String {
+    ask(address, REQUEST).await.body
+}
+
+async fn is_closed(address: SocketAddr) {
+    let refused = async || TcpStream::connect(address).await.is_err().then_some(());
+    repeatedly("the address refuses connections", refused).await;
+}
+
+#[tokio::test]
+async fn a_listener_that_is_added_takes_connections() {
+    let gateway = Gateway::start(&named(&[("main", "127.0.0.1:0")])).await;
+    gateway
+        .change(&named(&[("main", "127.0.0.1:0"), ("more", "127.0.0.1:0")]))
+        .await;
+    let more = gateway.address_now("more").await;
+    assert_ne!(more, gateway.address());
+    assert_eq!(body(more).await, "more");
+    assert_eq!(body(gateway.address()).await, "main");
+}
+
+#[tokio::test]
+async fn a_listener_that_is_removed_drains_its_own_sessions() {
+    let arrivals = Arrivals::listen().await;
+    let both =
+        "listeners:\n  main: { address: \"127.0.0.1:0\" }\n  less: { address: \"127.0.0.1:0\" }\n";
+    let yaml = arrivals.route() + DRAIN;
+    let gateway = Gateway::start(&format!("{both}{yaml}")).await;
+    let less = gateway.address_of("less");
+    let (mut stays, mut at_stays) = open(Wire::connect(gateway.address()).await, &arrivals).await;
+    let (mut goes, mut at_goes) = open(Wire::connect(less).await, &arrivals).await;
+    gateway.change(&yaml).await;
+    goes.gone().await;
+    at_goes.gone().await;
+    is_closed(less).await;
+    stays.send("here").await;
+    assert_eq!(at_stays.take(4).await, b"here");
+}
+
+#[tokio::test]
+async fn a_listener_that_moves_leaves_its_old_address() {
+    let arrivals = Arrivals::listen().await;
+    let yaml = arrivals.route() + DRAIN;
+    let gateway = Gateway::start(&yaml).await;
+    let (mut client, _backend) = open(Wire::connect(gateway.address()).await, &arrivals).await;
+    let moved = "listeners: { main: { address: \"127.0.0.2:0\" } }\n";
+    gateway.change(&format!("{moved}{yaml}")).await;
+    client.gone().await;
+    is_closed(gateway.address()).await;
+    let now = gateway.address_now("main").await;
+    assert_ne!(now.ip(), gateway.address().ip());
+    open(Wire::connect(now).await, &arrivals).await;
+}
+
+#[tokio::test]
+async fn a_listener_that_is_renamed_keeps_its_socket() {
+    let address = own_address().await;
+    let gateway = Gateway::start(&named(&[("before", &address.to_string())])).await;
+    assert_eq!(body(address).await, "before");
+    gateway
+        .change(&named(&[("after", &address.to_string())]))
+        .await;
+    assert_eq!(body(address).await, "after");
+}
+
+#[tokio::test]
+async fn listeners_swap_their_addresses() {
+    let (one, other) = (own_address().await, own_address().await);
+    let (at_one, at_other) = (one.to_string(), other.to_string());
+    let gateway = Gateway::start(&named(&[("a", &at_one), ("b", &at_other)])).await;
+    gateway
+        .change(&named(&[("a", &at_other), ("b", &at_one)]))
+        .await;
+    assert_eq!(body(one).await, "b");
+    assert_eq!(body(other).await, "a");
+    gateway
+        .change(&named(&[("a", &at_one), ("b", &at_other)]))
+        .await;
+    assert_eq!(body(one).await, "a");
+}
+
+async fn body_by_path(path: &Path) -> String {
+    let stream = soon("a connection", UnixStream::connect(path)).await;
+    let mut wire = Wire::new(stream.expect("the socket takes connections"));
+    wire.send(REQUEST).await;
+    wire.answer().await.body
+}
+
+#[tokio::test]
+async fn a_unix_listener_comes_moves_and_goes_with_its_file() {
+    let directory = directory();
+    let (first, second) = (
+        directory.path().join("first"),
+        directory.path().join("second"),
+    );
+    let (to_first, to_second) = (
+        format!("unix:{}", first.display()),
+        format!("unix:{}", second.display()),
+    );
+    let gateway = Gateway::start(&named(&[("main", "127.0.0.1:0")])).await;
+    gateway
+        .change(&named(&[("main", "127.0.0.1:0"), ("local", &to_first)]))
+        .await;
+    assert_eq!(body_by_path(&first).await, "local");
+    gateway
+        .change(&named(&[("main", "127.0.0.1:0"), ("local", &to_second)]))
+        .await;
+    assert_eq!(body_by_path(&second).await, "local");
+    assert!(!first.exists());
+    gateway
+        .change(&named(&[("main", "127.0.0.1:0"), ("renamed", &to_second)]))
+        .await;
+    assert_eq!(body_by_path(&second).await, "renamed");
+    gateway.change(&named(&[("main", "127.0.0.1:0")])).await;
+    assert!(!second.exists());
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_socket_is_refused_and_kept() {
+    let directory = directory();
+    let file = directory.path().join("precious");
+    std::fs::write(&file, "contents").expect("the directory takes files");
+    let gateway = Gateway::start(&named(&[("main", "127.0.0.1:0")])).await;
+    let address = format!("unix:{}", file.display());
+    gateway.rewrite(&named(&[("main", "127.0.0.1:0"), ("local", &address)]));
+    let report = gateway.reload().await;
+    assert!(matches!(report, ReloadReport::Refused { .. }), "{report:?}");
+    assert_eq!(
+        std::fs::read(&file).expect("it is still there"),
+        b"contents"
+    );
+}
+
+/// One connection, and the 64 that are accepted to be told that they are too many, hold up the accept loop.
+#[tokio::test]
+async fn a_limit_that_is_raised_lets_those_in_who_wait() {
+    let limited = |limit: u32| {
+        format!(
+            "listeners: {{ main: {{ address: \"127.0.0.1:0\", timeouts: {{ request_header: 60s }}, \
+             limits: {{ max_connections: {limit} }} }} }}\n\
+             routes: {{ fixed: {{ respond: {{ status: 200, body: in }} }} }}\n"
+        )
+    };
+    let gateway = Gateway::start(&limited(1)).await;
+    let mut connections = Vec::new();
+    for _ in 0..65 {
+        connections.push(Wire::connect(gateway.address()).await);
+    }
+    let accepted = || gateway.count("wsgate_listener_accepts_total", &[("listener", "main")]);
+    eventually("65 are accepted", || accepted() == 65.0).await;
+    let mut waits = Wire::connect(gateway.address()).await;
+    waits.send(REQUEST).await;
+    gateway.change(&limited(1000)).await;
+    assert_eq!(waits.answer().await.body, "in");
+}

@@ -1,0 +1,90 @@
+//! The end of one sending half passes on, and the other direction lives on.
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::harness::{Wire, eventually};
+use crate::venue::{Transport, Venue, noise};
+
+const LENGTH: usize = 4 << 20;
+
+#[tokio::test]
+async fn all_that_the_backend_sends_arrives_after_the_clients_end_over_ws() {
+    let venue = Venue::start(Transport::Plain).await;
+    let (client, backend) = venue.session().await;
+    all_arrives_after_the_end(client, backend).await;
+}
+
+#[tokio::test]
+async fn all_that_the_backend_sends_arrives_after_the_clients_end_over_wss() {
+    let venue = Venue::start(Transport::Tls).await;
+    let (client, backend) = venue.session().await;
+    all_arrives_after_the_end(client, backend).await;
+}
+
+#[tokio::test]
+async fn all_that_the_client_sends_arrives_after_the_backends_end_over_ws() {
+    let venue = Venue::start(Transport::Plain).await;
+    let (client, backend) = venue.session().await;
+    all_arrives_after_the_end(backend, client).await;
+}
+
+#[tokio::test]
+async fn all_that_the_client_sends_arrives_after_the_backends_end_over_wss() {
+    let venue = Venue::start(Transport::Tls).await;
+    let (client, backend) = venue.session().await;
+    all_arrives_after_the_end(backend, client).await;
+}
+
+/// `first` says something and ends; `last` hears both, and then sends a lot.
+async fn all_arrives_after_the_end<A, B>(mut first: Wire<A>, mut last: Wire<B>)
+where
+    A: AsyncRead + AsyncWrite + Unpin,
+    B: AsyncRead + AsyncWrite + Unpin,
+{
+    let words = noise(7, 100_000);
+    first.send(&words).await;
+    first.end().await;
+    assert!(
+        last.rest().await == words,
+        "not what was sent before the end"
+    );
+    let bytes = noise(8, LENGTH);
+    let sending = async {
+        last.send(&bytes).await;
+        last.end().await;
+    };
+    let ((), got) = tokio::join!(sending, first.rest());
+    assert!(got == bytes, "not what was sent after the end");
+}
+
+#[tokio::test]
+async fn a_session_that_both_sides_ended_is_over() {
+    let venue = Venue::start(Transport::Plain).await;
+    let (mut client, mut backend) = venue.session().await;
+    backend.end().await;
+    client.gone().await;
+    client.end().await;
+    backend.gone().await;
+    let line = venue.gateway.line("close").await;
+    assert_eq!(line["close_initiator"], "backend");
+    assert_eq!(line["close_reason"], "finished");
+}
+
+#[tokio::test]
+async fn a_side_that_does_not_follow_is_ended_at_the_deadline() {
+    let more = "defaults: { timeouts: { half_close: 100ms, close: 100ms } }\n";
+    let venue = Venue::start_with(Transport::Plain, more).await;
+    let (mut client, mut backend) = venue.session().await;
+    client.end().await;
+    assert!(backend.rest().await.is_empty());
+    client.gone().await;
+    backend.gone().await;
+    let line = venue.gateway.line("close").await;
+    assert_eq!(line["close_reason"], "half_close");
+    let active = || {
+        venue
+            .gateway
+            .count("wsgate_sessions_active", &[("route", "chat")])
+    };
+    eventually("no session is left", || active() == 0.0).await;
+}
