@@ -32,6 +32,7 @@ impl Server {
         self.shared.stopping.store(true, Ordering::Relaxed);
         let config = self.shared.current.load().config.drain.clone();
         let drains = self.shared.ports().drains();
+        let deadline = Instant::now() + config.deadline;
         tracing::info!(connections = open(&drains), "stopping");
         let is_patient = tokio::select! {
             () = sleep(config.grace) => true,
@@ -44,7 +45,7 @@ impl Server {
                 .for_each(|drain| drain.begin(Plan::now(config.window)));
             tokio::select! {
                 () = ended(&drains, &self.telemetry) => {}
-                () = sleep_until(Instant::now() + config.deadline) => {}
+                () = sleep_until(deadline) => {}
                 () = second_stop(&mut self.commands) => {}
             }
         }
