@@ -10,7 +10,6 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::Server;
 use super::signals::Command;
 use crate::admin::ReloadReport;
-use crate::config;
 use crate::drain::{Drain, Plan};
 
 /// How a gateway stopped.
@@ -39,6 +38,7 @@ impl Server {
             may_exit: matches!(command, Command::Stop),
         };
         let plan = self.shared.current.load().config.drain.clone();
+        let deadline = Instant::now() + plan.deadline;
         let is_patient = tokio::select! {
             () = sleep(plan.grace) => true,
             () = orders.urge() => false,
@@ -48,7 +48,7 @@ impl Server {
             port.close();
         }
         if is_patient {
-            drain_all(&drains, &plan, &mut orders).await;
+            drain_all(&drains, plan.window, deadline, &mut orders).await;
         }
         let outcome = cut(&drains).await;
         orders.exit().await;
@@ -57,13 +57,18 @@ impl Server {
 }
 
 /// Begins all `drains`; ready when they have ended, at the deadline, or when the operator is in a hurry.
-async fn drain_all(drains: &[Arc<Drain>], plan: &config::Drain, orders: &mut Orders<'_>) {
+async fn drain_all(
+    drains: &[Arc<Drain>],
+    window: Duration,
+    deadline: Instant,
+    orders: &mut Orders<'_>,
+) {
     for drain in drains {
-        drain.begin(Plan::now(plan.window));
+        drain.begin(Plan::now(window));
     }
     tokio::select! {
         () = ended(drains) => {}
-        () = sleep_until(Instant::now() + plan.deadline) => {}
+        () = sleep_until(deadline) => {}
         () = orders.urge() => {}
     }
 }
