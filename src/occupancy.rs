@@ -77,10 +77,9 @@ mod tests {
         let occupancy = Arc::new(Occupancy::default());
         let _slot = occupancy.take();
         let limit = Arc::new(AtomicUsize::new(1));
-        let waiting = tokio::spawn({
-            let (occupancy, limit) = (Arc::clone(&occupancy), Arc::clone(&limit));
-            async move { occupancy.below(|| limit.load(Ordering::Relaxed)).await }
-        });
+        let (asked, waits) = (Arc::clone(&limit), Arc::clone(&occupancy));
+        let below = async move { waits.below(|| asked.load(Ordering::Relaxed)).await };
+        let waiting = tokio::spawn(below);
         tokio::task::yield_now().await;
         limit.store(2, Ordering::Relaxed);
         occupancy.ask_again();
