@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 
 use crate::config::{self, Config, FixedAnswer, Name, Origins, SessionTimeouts};
-use crate::drain::{Drain, DrainWatch};
+use crate::drain::{Drain, DrainWatch, Stage};
 use crate::listener::Settings;
 use crate::route::RouteTable;
 use crate::telemetry::{CertificateMetrics, Metrics, RouteMetrics};
@@ -69,6 +69,12 @@ pub struct PoolTarget {
 }
 
 impl Route {
+    /// Whether it takes no new sessions.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.drain.stage() != Stage::Open
+    }
+
     /// Joins those who hear when the route is removed.
     #[must_use]
     pub fn watch(&self) -> DrainWatch {
@@ -105,6 +111,22 @@ impl Snapshot {
             listeners,
             _certificates: certificates,
         }
+    }
+
+    /// What ends the sessions of a route.
+    #[must_use]
+    pub fn route_drain(&self, name: &str) -> Option<Arc<Drain>> {
+        self.routes.get(name).map(|route| Arc::clone(&route.drain))
+    }
+
+    /// What ends the sessions of the backends of this name, one in each pool that has it.
+    #[must_use]
+    pub fn backend_drains(&self, name: &str) -> Vec<Arc<Drain>> {
+        let members = self.pools.values().flat_map(|pool| pool.members());
+        let named = members.filter(|member| **member.name() == *name);
+        named
+            .map(|member| Arc::clone(member.backend().drain()))
+            .collect()
     }
 
     /// The drains of backends and routes of `previous` that are no longer here.

@@ -38,24 +38,21 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 /// How long sent bytes may stay unacknowledged before the kernel gives the peer up.
 const USER_TIMEOUT: Duration = Duration::from_secs(60);
 
-impl Socket {
-    /// Sets what every connection has: no Nagle delay, keepalive, a bound on unacknowledged bytes.
-    ///
-    /// # Errors
-    /// What the system says; a socket whose peer is already gone refuses too.
-    pub fn tune(&self) -> io::Result<()> {
-        let Self::Tcp(socket) = self else {
-            return Ok(());
-        };
-        socket.set_nodelay(true)?;
-        let socket = SockRef::from(socket);
-        let keepalive = TcpKeepalive::new()
-            .with_time(KEEPALIVE_TIME)
-            .with_interval(KEEPALIVE_INTERVAL);
-        socket.set_tcp_keepalive(&keepalive)?;
-        socket.set_tcp_user_timeout(Some(USER_TIMEOUT))
-    }
+/// Sets what every TCP connection has: no Nagle delay, keepalive, a bound on unacknowledged bytes. On a
+/// listening socket it sets them for all connections accepted from it (Linux hands them down).
+///
+/// # Errors
+/// What the system says; a socket whose peer is already gone refuses too.
+pub fn tune(socket: &SockRef<'_>) -> io::Result<()> {
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE_TIME)
+        .with_interval(KEEPALIVE_INTERVAL);
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_keepalive(&keepalive)?;
+    socket.set_tcp_user_timeout(Some(USER_TIMEOUT))
+}
 
+impl Socket {
     /// Makes the coming close a reset, so that nothing lingers and the peer notices at once.
     pub fn reset_on_close(&self) {
         if let Self::Tcp(socket) = self {

@@ -121,7 +121,7 @@ impl Report<'_> {
         };
         let verdict = if value <= limit { "held" } else { "MISSED" };
         Some(format!(
-            "bar: at most {limit:.2} {unit}; wsgate {value:.2}: {verdict}"
+            "bar: at most {limit:.2} {unit}; wsgate {value:.3}: {verdict}"
         ))
     }
 }

@@ -12,7 +12,10 @@ fuzz_target!(|text: &str| {
         assert_eq!(Origin::parse(&origin.to_string()).as_ref(), Ok(origin));
     }
     if let Ok(pattern) = &pattern {
-        assert_eq!(OriginPattern::parse(&pattern.to_string()).as_ref(), Ok(pattern));
+        assert_eq!(
+            OriginPattern::parse(&pattern.to_string()).as_ref(),
+            Ok(pattern)
+        );
     }
     // An origin is a pattern that fits itself and nothing that has a star.
     if let (Ok(origin), Ok(pattern)) = (&origin, &pattern) {

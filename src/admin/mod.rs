@@ -1,10 +1,11 @@
-//! The admin side: one request to one answer. Metrics, health, status, reload.
+//! The admin side: one request to one answer. Metrics, health, status, reload, drain.
 //!
 //! What it shows and sets off belongs to others, who give it as a [`Control`]; the listener and the thread
 //! that it runs on are the server's. Whoever reaches the address may use it: it is bound to loopback
 //! unless the configuration says otherwise.
 
 mod answer;
+mod drain;
 mod handler;
 mod origin;
 mod reload;
@@ -13,9 +14,11 @@ mod status;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
+use serde_json::json;
 
+pub use drain::DrainTarget;
 pub use reload::ReloadReport;
 pub use status::{BackendStatus, ListenerStatus, PoolStatus, RouteStatus, Status};
 
@@ -28,6 +31,12 @@ pub trait Control: Send + Sync {
 
     /// What runs now.
     fn status(&self) -> Status;
+
+    /// Sessions that are to end because something is drained.
+    fn drain_sessions(&self) -> usize;
+
+    /// Begins to drain. The number of sessions that are to end, or none where there is no such thing.
+    fn drain(&self, target: DrainTarget<'_>) -> Option<usize>;
 
     /// Reads the configuration again and waits for what comes of it.
     fn reload(&self) -> impl Future<Output = ReloadReport> + Send;
@@ -48,6 +57,7 @@ enum Endpoint {
     Ready,
     Status,
     Reload,
+    Drain,
 }
 
 impl Endpoint {
@@ -59,6 +69,7 @@ impl Endpoint {
             "/readyz" => Some(Self::Ready),
             "/status" => Some(Self::Status),
             "/reload" => Some(Self::Reload),
+            "/drain" => Some(Self::Drain),
             _ => None,
         }
     }
@@ -67,7 +78,7 @@ impl Endpoint {
     fn allowed(self) -> &'static str {
         match self {
             Self::Page | Self::Metrics | Self::Alive | Self::Ready | Self::Status => "GET, HEAD",
-            Self::Reload => "POST",
+            Self::Reload | Self::Drain => "POST",
         }
     }
 
@@ -97,19 +108,21 @@ impl<C: Control> Admin<C> {
         if !endpoint.takes(&request.method) {
             return answer::method_not_allowed(endpoint.allowed());
         }
-        if endpoint == Endpoint::Reload && origin::is_cross_site(&request) {
+        if endpoint.takes(&Method::POST) && origin::is_cross_site(&request) {
             return answer::text(
                 StatusCode::FORBIDDEN,
                 "Another site's page may not do this.\n",
             );
         }
-        self.answer_endpoint(endpoint).await
+        self.answer_endpoint(endpoint, &request.uri).await
     }
 
-    async fn answer_endpoint(&self, endpoint: Endpoint) -> Response<Full<Bytes>> {
+    async fn answer_endpoint(&self, endpoint: Endpoint, uri: &Uri) -> Response<Full<Bytes>> {
         match endpoint {
             Endpoint::Page => answer::page(include_str!("page.html")),
             Endpoint::Metrics => {
+                let sessions = self.control.drain_sessions();
+                self.telemetry.metrics.set_drain_sessions(sessions);
                 answer::of_type(StatusCode::OK, TEXT_FORMAT, self.telemetry.render())
             }
             Endpoint::Alive => answer::text(StatusCode::OK, "ok\n"),
@@ -120,6 +133,20 @@ impl<C: Control> Admin<C> {
                 let report = self.control.reload().await;
                 answer::json(report.status(), &report.to_json())
             }
+            Endpoint::Drain => self.drain(uri),
+        }
+    }
+
+    fn drain(&self, uri: &Uri) -> Response<Full<Bytes>> {
+        let Some(target) = DrainTarget::read(uri) else {
+            let words = "Drain what? Nothing, ?backend=NAME or ?route=NAME is taken.\n";
+            return answer::text(StatusCode::BAD_REQUEST, words);
+        };
+        match self.control.drain(target) {
+            Some(sessions) => {
+                answer::json(StatusCode::ACCEPTED, &json!({ "drain_sessions": sessions }))
+            }
+            None => answer::text(StatusCode::NOT_FOUND, "There is none of that name.\n"),
         }
     }
 }

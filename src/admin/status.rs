@@ -18,6 +18,8 @@ pub struct Status {
     pub configured: SystemTime,
     /// Whether the process is stopping.
     pub draining: bool,
+    /// Sessions that are to end because something is drained.
+    pub drain_sessions: usize,
     /// The listeners, by name.
     pub listeners: Vec<ListenerStatus>,
     /// The routes, by name.
@@ -80,6 +82,7 @@ impl Status {
             "started": Rfc3339(self.started).to_string(),
             "uptime_seconds": uptime.as_secs(),
             "draining": self.draining,
+            "drain_sessions": self.drain_sessions,
             "configuration": {
                 "generation": self.generation,
                 "time": Rfc3339(self.configured).to_string(),

@@ -32,6 +32,7 @@ impl Control for Fake {
             generation: 3,
             configured: SystemTime::UNIX_EPOCH,
             draining: !self.ready,
+            drain_sessions: self.drain_sessions(),
             listeners: vec![ListenerStatus {
                 name: Name::from("public"),
                 address: "[::]:8443".to_owned(),
@@ -47,6 +48,18 @@ impl Control for Fake {
                 name: Name::from("chat"),
                 backends: vec![backend("a", 1), backend("b", 2)],
             }],
+        }
+    }
+
+    fn drain_sessions(&self) -> usize {
+        5
+    }
+
+    fn drain(&self, target: DrainTarget<'_>) -> Option<usize> {
+        match target {
+            DrainTarget::Gateway => Some(3),
+            DrainTarget::Backend("a") => Some(1),
+            DrainTarget::Backend(_) | DrainTarget::Route(_) => None,
         }
     }
 
@@ -219,4 +232,20 @@ async fn names_the_methods_it_takes() {
             .map(|allow| allow.to_str().unwrap());
         assert_eq!(allow, allowed, "{method} {path}");
     }
+}
+
+#[tokio::test]
+async fn drains_what_is_named_or_all() {
+    let (admin, _guard) = admin(true, unchanged());
+    for (path, status, words) in [
+        ("/drain", 202, "\"drain_sessions\": 3"),
+        ("/drain?backend=a", 202, "\"drain_sessions\": 1"),
+        ("/drain?backend=b", 404, "none of that name"),
+        ("/drain?backends=a", 400, "Drain what?"),
+    ] {
+        let (answered, _, body) = ask(&admin, Method::POST, path).await;
+        assert_eq!(answered, status, "{path}");
+        assert!(body.contains(words), "{path}: {body}");
+    }
+    assert_eq!(ask(&admin, Method::GET, "/drain").await.0, 405);
 }

@@ -9,14 +9,13 @@ use std::sync::Arc;
 
 use http::{Extensions, Request, Response, request};
 use hyper::body::Incoming;
-use tracing::Instrument;
 
 use crate::admission::Admission;
 use crate::listener::{Body, Client, Handler};
 use crate::route::has_dot_segment;
 use crate::session::Rejection;
 use crate::snapshot::{Current, Route, Snapshot, Target};
-use crate::telemetry::{self, SessionRecord, Telemetry, request_span};
+use crate::telemetry::{self, SessionRecord, Telemetry};
 use headers::{RequestId, host};
 use session::Ready;
 
@@ -127,8 +126,7 @@ impl Gateway {
 impl Handler for Gateway {
     async fn handle(&self, request: Request<Incoming>, client: Arc<Client>) -> Response<Body> {
         let id = RequestId::of(request.headers());
-        let span = request_span(id.as_str());
-        self.answer(request, client, &id).instrument(span).await
+        self.answer(request, client, &id).await
     }
 
     fn refuse(&self, rejection: Rejection, client: &Client) {

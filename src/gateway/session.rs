@@ -49,11 +49,14 @@ pub(super) async fn open(
     if !asks_for_websocket(&request.headers) {
         return Err(Rejection::UpgradeRequired);
     }
+    if route.is_draining() {
+        return Err(Rejection::Draining);
+    }
     let handshake = Handshake::read(request).map_err(rejection)?;
     admission::origin::check(&request.headers, &target.origins)?;
     let permit = admission.enter()?;
     let watches = (client.watch(), route.watch());
-    let opening = Opening::new(opening_head(asked), handshake.key);
+    let opening = Opening::new(opening_head(asked), handshake.key, asked.id.as_str());
     let Opened { lease, answer } = target
         .pool
         .open(&opening, open_timeouts(&target.timeouts))

@@ -19,10 +19,10 @@ use super::body::BusyBody;
 use super::client::Client;
 use super::head_clock::HeadClock;
 use super::pulse::{Phase, Pulse, Watched};
+use super::refusal::Fault;
 use super::socket::{Accepted, AcceptedSocket};
 use super::{Entry, Handler, Settings, refusal, tls};
 use crate::drain::{DrainWatch, Stage};
-use crate::session::Rejection;
 use crate::stream::{Socket, Stream};
 use crate::telemetry::Connection;
 
@@ -36,10 +36,14 @@ pub async fn serve<H: Handler>(
     watch: DrainWatch,
     handler: Arc<H>,
 ) {
-    let peer = accepted.peer;
+    let Accepted {
+        socket,
+        peer,
+        local_port,
+    } = accepted;
     let settings = Arc::clone(&entry.settings);
     let conversation = async {
-        let Ok((socket, local_port)) = adopt(accepted.socket) else {
+        let Ok(socket) = adopt(socket) else {
             return;
         };
         let (stream, tls_version) = match &settings.tls {
@@ -70,17 +74,11 @@ pub async fn serve<H: Handler>(
 }
 
 /// Brings the socket into this worker's runtime.
-fn adopt(socket: AcceptedSocket) -> io::Result<(Socket, Option<u16>)> {
-    match socket {
-        AcceptedSocket::Tcp(socket) => {
-            let socket = TcpStream::from_std(socket)?;
-            let port = socket.local_addr()?.port();
-            let socket = Socket::Tcp(socket);
-            socket.tune()?;
-            Ok((socket, Some(port)))
-        }
-        AcceptedSocket::Unix(socket) => Ok((Socket::Unix(UnixStream::from_std(socket)?), None)),
-    }
+fn adopt(socket: AcceptedSocket) -> io::Result<Socket> {
+    Ok(match socket {
+        AcceptedSocket::Tcp(socket) => Socket::Tcp(TcpStream::from_std(socket)?),
+        AcceptedSocket::Unix(socket) => Socket::Unix(UnixStream::from_std(socket)?),
+    })
 }
 
 /// Speaks HTTP/1.1 until the connection ends, becomes a session, or has to be refused.
@@ -124,14 +122,15 @@ async fn converse<H: Handler>(
     let Some(parts) = connection.into_parts() else {
         return;
     };
-    let rejection = match outcome {
+    let fault = match outcome {
         Some(Ok(())) => None,
-        Some(Err(error)) => refusal::rejection(&error, &parts.read_buf),
-        None => (!parts.read_buf.is_empty()).then_some(Rejection::HeadTooSlow),
+        Some(Err(error)) => Fault::of(&error, &parts.read_buf),
+        None => (!parts.read_buf.is_empty()).then_some(Fault::SLOW),
     };
-    if let Some(rejection) = rejection
+    if let Some(Fault { rejection, reason }) = fault
         && phase == Phase::Head
     {
+        client.facts.listener.rejected(reason);
         handler.refuse(rejection, client);
         refusal::refuse(parts.io.into_inner().into_stream(), rejection).await;
     }

@@ -8,27 +8,47 @@ use tokio::time::timeout;
 
 use crate::session::Rejection;
 use crate::stream::Stream;
+use crate::telemetry::ConnectionRejection;
 
 /// How long a refused client is given to take the refusal and end.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How much of what it still sends is read and dropped, in bytes.
 const DISCARDED: u64 = 256 * 1024;
 
-/// The rejection that fits what hyper says of a head; none where there is nobody left to be told.
-///
-/// `received` is what has been read of the head.
-pub(super) fn rejection(error: &hyper::Error, received: &[u8]) -> Option<Rejection> {
-    if error.is_parse_too_large() {
-        let has_target = received.contains(&b'\n');
-        return Some(if has_target {
-            Rejection::HeadTooLarge
-        } else {
-            Rejection::TargetTooLong
-        });
+/// What a head came to that never became a request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fault {
+    /// What the client is told.
+    pub(super) rejection: Rejection,
+    /// How the connection is counted.
+    pub(super) reason: ConnectionRejection,
+}
+
+impl Fault {
+    pub(super) const SLOW: Self = Self {
+        rejection: Rejection::HeadTooSlow,
+        reason: ConnectionRejection::HeadTooSlow,
+    };
+
+    /// What fits what hyper says of a head; none where there is nobody left to be told.
+    ///
+    /// `received` is what has been read of the head.
+    pub(super) fn of(error: &hyper::Error, received: &[u8]) -> Option<Self> {
+        if error.is_parse_too_large() {
+            let has_target = received.contains(&b'\n');
+            return Some(Self {
+                rejection: match has_target {
+                    true => Rejection::HeadTooLarge,
+                    false => Rejection::TargetTooLong,
+                },
+                reason: ConnectionRejection::HeadTooLarge,
+            });
+        }
+        error.is_parse().then_some(Self {
+            rejection: Rejection::BadRequest("The request is no sound HTTP."),
+            reason: ConnectionRejection::BadRequest,
+        })
     }
-    error
-        .is_parse()
-        .then_some(Rejection::BadRequest("The request is no sound HTTP."))
 }
 
 /// Tells the client, then ends the connection.

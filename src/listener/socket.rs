@@ -11,15 +11,19 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use rustix::net::{SocketFlags, accept_with, acceptfrom_with};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use crate::config::Address;
 use crate::session::Peer;
+use crate::stream::tune;
 
 /// How many connections the system keeps until they are accepted.
 const BACKLOG: i32 = 4096;
+/// What every accepted socket is from its first moment.
+const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
 /// How long accepting pauses after an error that another try would meet as well.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -41,6 +45,8 @@ enum BoundSocket {
 pub struct Accepted {
     pub(super) socket: AcceptedSocket,
     pub(super) peer: Peer,
+    /// The port that it came in at; none on a unix socket.
+    pub(super) local_port: Option<u16>,
 }
 
 #[derive(Debug)]
@@ -99,21 +105,26 @@ impl Bound {
     fn accept(&self) -> io::Result<Accepted> {
         match &self.socket {
             BoundSocket::Tcp(socket) => {
-                let (socket, peer) = socket.accept()?;
-                socket.set_nonblocking(true)?;
+                let (socket, peer) = acceptfrom_with(socket, FLAGS)?;
+                let peer = peer.ok_or(io::ErrorKind::ConnectionAborted)?;
                 Ok(Accepted {
-                    socket: AcceptedSocket::Tcp(socket),
-                    peer: Peer::tcp(peer),
+                    socket: AcceptedSocket::Tcp(socket.into()),
+                    peer: Peer::tcp(peer.try_into()?),
+                    local_port: self.port(),
                 })
             }
-            BoundSocket::Unix(socket) => {
-                let (socket, _) = socket.accept()?;
-                socket.set_nonblocking(true)?;
-                Ok(Accepted {
-                    socket: AcceptedSocket::Unix(socket),
-                    peer: Peer::Unix,
-                })
-            }
+            BoundSocket::Unix(socket) => Ok(Accepted {
+                socket: AcceptedSocket::Unix(accept_with(socket, FLAGS)?.into()),
+                peer: Peer::Unix,
+                local_port: None,
+            }),
+        }
+    }
+
+    fn port(&self) -> Option<u16> {
+        match &self.address {
+            Address::Tcp(address) => Some(address.port()),
+            Address::Unix(_) => None,
         }
     }
 }
@@ -196,6 +207,7 @@ fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
         socket.set_only_v6(!address.ip().is_unspecified())?;
     }
     socket.set_nonblocking(true)?;
+    tune(&SockRef::from(&socket))?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
@@ -228,6 +240,23 @@ mod tests {
 
     fn bind(path: &Path) -> io::Result<Bound> {
         Bound::bind(&Address::Unix(path.into()))
+    }
+
+    #[test]
+    fn accepted_sockets_have_what_the_listening_one_was_given() {
+        let bound = Bound::bind(&Address::Tcp("127.0.0.1:0".parse().unwrap())).unwrap();
+        let Address::Tcp(address) = bound.address() else {
+            panic!("a TCP address was bound");
+        };
+        let _client = std::net::TcpStream::connect(address).unwrap();
+        let AcceptedSocket::Tcp(socket) = bound.accept().unwrap().socket else {
+            panic!("a TCP connection was accepted");
+        };
+        let socket = SockRef::from(&socket);
+        assert!(socket.tcp_nodelay().unwrap());
+        assert!(socket.keepalive().unwrap());
+        assert!(socket.tcp_user_timeout().unwrap().is_some());
+        assert!(socket.nonblocking().unwrap());
     }
 
     #[test]

@@ -4,12 +4,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
+use super::drains::Drains;
 use super::ports::Ports;
 use super::signals::Command;
 use crate::admin::{
-    BackendStatus, Control, ListenerStatus, PoolStatus, ReloadReport, RouteStatus, Status,
+    BackendStatus, Control, DrainTarget, ListenerStatus, PoolStatus, ReloadReport, RouteStatus,
+    Status,
 };
 use crate::snapshot::{Current, Route, Snapshot};
 use crate::upstream::Pool;
@@ -20,6 +23,9 @@ pub(super) struct Shared {
     pub(super) ports: Mutex<Ports>,
     pub(super) started: SystemTime,
     pub(super) stopping: AtomicBool,
+    pub(super) drains: Drains,
+    /// Where drains are waited for.
+    pub(super) runtime: Handle,
     pub(super) commands: mpsc::Sender<Command>,
 }
 
@@ -42,6 +48,7 @@ impl Control for Arc<Shared> {
             generation: snapshot.generation,
             configured: snapshot.since,
             draining: !self.ready(),
+            drain_sessions: self.drain_sessions(),
             listeners: listener_status(&snapshot, &self.ports()),
             routes: snapshot
                 .routes
@@ -54,6 +61,28 @@ impl Control for Arc<Shared> {
                 .map(|pool| pool_status(pool))
                 .collect(),
         }
+    }
+
+    fn drain_sessions(&self) -> usize {
+        self.drains.sessions()
+    }
+
+    fn drain(&self, target: DrainTarget<'_>) -> Option<usize> {
+        let snapshot = self.current.load();
+        let drains = match target {
+            DrainTarget::Gateway => {
+                // A full queue means that commands wait which are as grave.
+                let _ = self.commands.try_send(Command::Drain);
+                return Some(self.ports().drains().iter().map(|drain| drain.open()).sum());
+            }
+            DrainTarget::Route(name) => snapshot.route_drain(name).into_iter().collect(),
+            DrainTarget::Backend(name) => snapshot.backend_drains(name),
+        };
+        for drain in &drains {
+            self.drains
+                .begin(drain, &snapshot.config.drain, &self.runtime);
+        }
+        (!drains.is_empty()).then(|| drains.iter().map(|drain| drain.open()).sum())
     }
 
     async fn reload(&self) -> ReloadReport {

@@ -1,6 +1,7 @@
 //! The life of the process: bind, run, reload, drain, stop.
 
 mod control;
+mod drains;
 mod limits;
 mod ports;
 mod reload;
@@ -15,15 +16,17 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::mpsc;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
 
-use crate::admin::Admin;
+use crate::admin::{Admin, ReloadReport};
 use crate::config::{self, Address, ListenerLimits, ListenerTimeouts, Name};
 use crate::gateway::Gateway;
 use crate::listener::{Bound, Settings};
 use crate::snapshot::{Current, Snapshot};
 use crate::telemetry::{Logging, Telemetry};
 use control::Shared;
+use drains::Drains;
 use ports::{Ports, Service};
 pub use signals::{Command, forward};
 pub use source::{Environment, FileSource, Loaded, Source};
@@ -82,6 +85,8 @@ impl Server {
             ports: Mutex::default(),
             started: SystemTime::now(),
             stopping: AtomicBool::new(false),
+            drains: Drains::default(),
+            runtime: Handle::current(),
             commands: sender,
         });
         let admin = AdminSide::start(&snapshot.config.admin, &telemetry, &shared)?;
@@ -130,14 +135,22 @@ impl Server {
 
     /// Obeys commands until the gateway has stopped.
     pub async fn run(mut self) -> Outcome {
-        while let Some(Command::Reload(answer)) = self.commands.recv().await {
-            let report = self.reload();
-            if let Some(answer) = answer {
-                // Who asked may have left; the log has the report as well.
-                let _ = answer.send(report);
+        let last = loop {
+            match self.commands.recv().await {
+                Some(Command::Reload(answer)) => self.answer_reload(answer),
+                Some(Command::Drain) => break Command::Drain,
+                Some(Command::Stop) | None => break Command::Stop,
             }
+        };
+        self.stop(last).await
+    }
+
+    fn answer_reload(&mut self, answer: Option<oneshot::Sender<ReloadReport>>) {
+        let report = self.reload();
+        if let Some(answer) = answer {
+            // Who asked may have left; the log has the report as well.
+            let _ = answer.send(report);
         }
-        self.stop().await
     }
 }
 

@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use tokio::time::Instant;
-
 use super::Server;
 use super::ports::Port;
 use super::source::Loaded;
 use crate::admin::ReloadReport;
 use crate::config::{self, Config, Diff};
-use crate::drain::{Drain, Plan};
+use crate::drain::Drain;
 use crate::snapshot::Snapshot;
 
 impl Server {
@@ -54,7 +52,7 @@ impl Server {
         self.shared.current.replace(Arc::clone(&after));
         let errors = self.exchange_listeners(&after.config, bound);
         for drain in after.retired(&before) {
-            self.retire(drain, &after.config.drain);
+            self.retire(&drain, &after.config.drain);
         }
         self.apply_logging(&after.config);
         if !errors.is_empty() {
@@ -89,16 +87,13 @@ impl Server {
         drop(ports);
         for mut port in gone {
             port.close();
-            self.retire(Arc::clone(port.drain()), &config.drain);
+            self.retire(port.drain(), &config.drain);
         }
         errors
     }
 
-    /// Drains the sessions of something that was removed, in the background.
-    pub(super) fn retire(&self, drain: Arc<Drain>, plan: &config::Drain) {
-        drain.begin(Plan::now(plan.window));
-        let deadline = Instant::now() + plan.deadline;
-        tokio::spawn(async move { drain.finish(deadline).await });
+    fn retire(&self, drain: &Arc<Drain>, plan: &config::Drain) {
+        self.shared.drains.begin(drain, plan, &self.shared.runtime);
     }
 
     fn apply_logging(&self, config: &Config) {

@@ -12,6 +12,8 @@ use crate::admin::ReloadReport;
 pub enum Command {
     /// Read the configuration again; whoever asks may want the report.
     Reload(Option<oneshot::Sender<ReloadReport>>),
+    /// End all sessions in order, but let the process stay.
+    Drain,
     /// Stop in order; the second time, at once.
     Stop,
 }

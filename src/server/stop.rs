@@ -5,13 +5,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::{Instant, interval, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::Server;
 use super::signals::Command;
 use crate::admin::ReloadReport;
 use crate::drain::{Drain, Plan};
-use crate::telemetry::Telemetry;
 
 /// How a gateway stopped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,51 +23,72 @@ pub enum Outcome {
 
 /// How long those who are cut are given to write their records.
 const LAST_RECORDS: Duration = Duration::from_secs(1);
-/// How often the progress of a drain is shown.
-const PROGRESS: Duration = Duration::from_millis(200);
 
 impl Server {
-    pub(super) async fn stop(mut self) -> Outcome {
-        self.shared.stopping.store(true, Ordering::Relaxed);
-        let config = self.shared.current.load().config.drain.clone();
+    /// Drains. After [`Command::Drain`] the process stays until it is told to stop.
+    pub(super) async fn stop(mut self, command: Command) -> Outcome {
         let drains = self.shared.ports().drains();
-        tracing::info!(connections = open(&drains), "stopping");
-        let is_patient = tokio::select! {
-            () = sleep(config.grace) => true,
-            () = second_stop(&mut self.commands) => false,
+        drains
+            .iter()
+            .for_each(|drain| self.shared.drains.note(drain));
+        self.shared.stopping.store(true, Ordering::Relaxed);
+        tracing::info!(connections = open(&drains), "draining");
+        let mut orders = Orders {
+            commands: &mut self.commands,
+            may_exit: matches!(command, Command::Stop),
         };
-        self.close_listeners();
-        if is_patient {
-            drains
-                .iter()
-                .for_each(|drain| drain.begin(Plan::now(config.window)));
-            tokio::select! {
-                () = ended(&drains, &self.telemetry) => {}
-                () = sleep_until(Instant::now() + config.deadline) => {}
-                () = second_stop(&mut self.commands) => {}
-            }
-        }
-        self.cut(&drains).await
-    }
-
-    async fn cut(&self, drains: &[Arc<Drain>]) -> Outcome {
-        let left = open(drains);
-        if left == 0 {
-            tracing::info!("stopped");
-            return Outcome::Drained;
-        }
-        drains.iter().for_each(|drain| drain.cut());
-        // Whoever does not hear it in time ends with the workers.
-        let _ = timeout(LAST_RECORDS, ended(drains, &self.telemetry)).await;
-        tracing::warn!(connections = left, "stopped; these were cut");
-        Outcome::Cut(left)
-    }
-
-    fn close_listeners(&self) {
+        let plan = self.shared.current.load().config.drain.clone();
+        let deadline = Instant::now() + plan.deadline;
+        let is_patient = tokio::select! {
+            () = sleep(plan.grace) => true,
+            () = orders.urge() => false,
+        };
         for port in self.shared.ports().iter_mut() {
             port.remove_file();
             port.close();
         }
+        if is_patient {
+            drain_all(&drains, plan.window, deadline, &mut orders).await;
+        }
+        let outcome = cut(&drains).await;
+        orders.exit().await;
+        outcome
+    }
+}
+
+/// Begins all `drains`; ready when they have ended, at the deadline, or when the operator is in a hurry.
+async fn drain_all(
+    drains: &[Arc<Drain>],
+    window: Duration,
+    deadline: Instant,
+    orders: &mut Orders<'_>,
+) {
+    for drain in drains {
+        drain.begin(Plan::now(window));
+    }
+    tokio::select! {
+        () = ended(drains) => {}
+        () = sleep_until(deadline) => {}
+        () = orders.urge() => {}
+    }
+}
+
+async fn cut(drains: &[Arc<Drain>]) -> Outcome {
+    let left = open(drains);
+    if left == 0 {
+        tracing::info!("drained");
+        return Outcome::Drained;
+    }
+    drains.iter().for_each(|drain| drain.cut());
+    // Whoever does not hear it in time ends with the workers.
+    let _ = timeout(LAST_RECORDS, ended(drains)).await;
+    tracing::warn!(connections = left, "drained; these were cut");
+    Outcome::Cut(left)
+}
+
+async fn ended(drains: &[Arc<Drain>]) {
+    for drain in drains {
+        drain.ended().await;
     }
 }
 
@@ -76,31 +96,43 @@ fn open(drains: &[Arc<Drain>]) -> usize {
     drains.iter().map(|drain| drain.open()).sum()
 }
 
-/// Ready when no connection is left; shows how many are until then.
-async fn ended(drains: &[Arc<Drain>], telemetry: &Telemetry) {
-    let mut progress = interval(PROGRESS);
-    loop {
-        let left = open(drains);
-        telemetry.metrics.set_drain_sessions(left);
-        if left == 0 {
-            return;
-        }
-        progress.tick().await;
-    }
+/// What the operator wants while the gateway drains.
+struct Orders<'a> {
+    commands: &'a mut mpsc::Receiver<Command>,
+    /// Whether the process may end when it is drained.
+    may_exit: bool,
 }
 
-/// Ready when a stop is asked for once more. A reload that is asked for meanwhile is refused.
-async fn second_stop(commands: &mut mpsc::Receiver<Command>) {
-    while let Some(command) = commands.recv().await {
-        match command {
-            Command::Stop => return,
-            Command::Reload(None) => {}
-            Command::Reload(Some(answer)) => {
-                let errors = vec!["the gateway is stopping".to_owned()];
-                // Who asked may have left.
-                let _ = answer.send(ReloadReport::Refused { errors });
+impl Orders<'_> {
+    /// Ready when a stop is asked for once more. A reload that is asked for meanwhile is refused.
+    async fn urge(&mut self) {
+        while let Some(command) = self.commands.recv().await {
+            match command {
+                Command::Stop if self.may_exit => return,
+                Command::Stop => self.may_exit = true,
+                Command::Drain => {}
+                Command::Reload(answer) => refuse(answer),
+            }
+        }
+        std::future::pending().await
+    }
+
+    /// Ready when the process may end.
+    async fn exit(&mut self) {
+        while !self.may_exit {
+            match self.commands.recv().await {
+                Some(Command::Stop) | None => self.may_exit = true,
+                Some(Command::Drain) => {}
+                Some(Command::Reload(answer)) => refuse(answer),
             }
         }
     }
-    std::future::pending().await
+}
+
+fn refuse(answer: Option<tokio::sync::oneshot::Sender<ReloadReport>>) {
+    let errors = vec!["the gateway is draining".to_owned()];
+    if let Some(answer) = answer {
+        // Who asked may have left.
+        let _ = answer.send(ReloadReport::Refused { errors });
+    }
 }

@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal};
 
 use tracing::level_filters::LevelFilter;
-use tracing::{Level, Span, Subscriber};
+use tracing::{Level, Subscriber};
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
@@ -55,14 +55,6 @@ impl Logging {
             tracing::warn!(%level, "the log level could not be changed");
         }
     }
-}
-
-/// The span whose `request_id` stands in every event about a request. It belongs to the handshake only: in
-/// an idle tunnel it would cost more memory than the tunnel does.
-#[must_use]
-pub fn request_span(id: &str) -> Span {
-    // At the highest level, because a span below the configured one would vanish with its field.
-    tracing::error_span!("request", request_id = id)
 }
 
 fn subscriber(
@@ -123,16 +115,15 @@ mod tests {
     }
 
     #[test]
-    fn json_lines_carry_the_request_id() {
+    fn json_lines_carry_their_fields() {
         let text = logged(LogFormat::Json, |_| {
-            let _entered = request_span("request-1").entered();
-            tracing::warn!(backend = "a", "a backend failed");
+            tracing::warn!(request_id = "request-1", backend = "a", "a backend failed");
         });
         let line: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(line["level"], "WARN");
         assert_eq!(line["message"], "a backend failed");
         assert_eq!(line["backend"], "a");
-        assert_eq!(line["span"]["request_id"], "request-1");
+        assert_eq!(line["request_id"], "request-1");
     }
 
     #[test]

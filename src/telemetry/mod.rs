@@ -18,7 +18,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use access_log::{AccessLog, FlushGuard};
-pub use logging::{Logging, LoggingAlreadyStarted, request_span};
+pub use logging::{Logging, LoggingAlreadyStarted};
 pub use metrics::{
     BackendMetrics, BackendSession, CertificateMetrics, ConnectResult, ConnectionRejection,
     HandshakeResult, ListenerMetrics, Metrics, PoolMetrics, ReloadResult, RouteMetrics,

@@ -1,34 +1,163 @@
-//! What passed through a tunnel since it was last reported.
+//! What passes through a tunnel, in plain integers: counted a frame at a time by the one task that owns
+//! the tunnel, and added to the shared counters all at once, every few seconds and at the end.
 
-use crate::websocket::Opcode;
+use crate::websocket::{Opcode, Sender};
 
-/// What passed through a tunnel since it was last reported: plain integers, both directions.
-#[derive(Clone, Default, Debug)]
+/// Bytes; the upper bounds of the message sizes that are told apart, each four times the one before. What
+/// is larger than the last has a place of its own.
+pub(super) const SIZE_BOUNDS: [u64; 11] = [
+    1 << 4,
+    1 << 6,
+    1 << 8,
+    1 << 10,
+    1 << 12,
+    1 << 14,
+    1 << 16,
+    1 << 18,
+    1 << 20,
+    1 << 22,
+    1 << 24,
+];
+
+/// As many as there are bounds, and one.
+pub(super) const SIZES: usize = SIZE_BOUNDS.len() + 1;
+
+/// What passed through a tunnel since it was last reported.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct Traffic {
-    /// From the client to the backend.
+    /// What the client sent.
     pub client_to_backend: DirectionTraffic,
-    /// From the backend to the client.
+    /// What the backend sent.
     pub backend_to_client: DirectionTraffic,
 }
 
+impl Traffic {
+    /// The direction in which `sender` sends.
+    pub fn from_sender(&mut self, sender: Sender) -> &mut DirectionTraffic {
+        match sender {
+            Sender::Client => &mut self.client_to_backend,
+            Sender::Backend => &mut self.backend_to_client,
+        }
+    }
+}
+
 /// What passed in one direction.
-#[derive(Clone, Default, Debug)]
+///
+/// Frames are counted in 32 bits, which a direction cannot fill between two reports that are seconds
+/// apart: at one frame a nanosecond it would take more than four.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct DirectionTraffic {
-    /// Bytes on the wire.
+    /// Bytes passed on, frame headers included.
     pub bytes: u64,
-    messages: u64,
+    pub(super) message_bytes: u64,
+    /// Messages by the bound that they are not above.
+    pub(super) sizes: [u32; SIZES],
+    pub(super) text: u32,
+    pub(super) binary: u32,
+    pub(super) close: u32,
+    pub(super) ping: u32,
+    pub(super) pong: u32,
+    pub(super) protocol_errors: u32,
 }
 
 impl DirectionTraffic {
-    /// Counts a complete message of `length` payload bytes on the wire.
+    /// Counts a message that is complete. `opcode` is what it began as, text or binary; `wire_length` the
+    /// bytes of its payloads as they passed, so compressed where an extension compresses.
     #[inline]
-    pub fn message(&mut self, _opcode: Opcode, _length: u64) {
-        self.messages += 1;
+    pub fn message(&mut self, opcode: Opcode, wire_length: u64) {
+        debug_assert!(
+            matches!(opcode, Opcode::Text | Opcode::Binary),
+            "{opcode:?} is no message"
+        );
+        if opcode == Opcode::Text {
+            self.text += 1;
+        } else {
+            self.binary += 1;
+        }
+        self.message_bytes += wire_length;
+        self.sizes[size_index(wire_length)] += 1;
     }
 
-    /// Counts a control frame.
-    pub fn control(&mut self, _opcode: Opcode) {}
+    /// Counts a control frame that is complete; what `opcode` of a message is given is not counted.
+    #[inline]
+    pub fn control(&mut self, opcode: Opcode) {
+        match opcode {
+            Opcode::Close => self.close += 1,
+            Opcode::Ping => self.ping += 1,
+            Opcode::Pong => self.pong += 1,
+            Opcode::Continuation | Opcode::Text | Opcode::Binary => {
+                debug_assert!(false, "{opcode:?} is no control frame");
+            }
+        }
+    }
 
-    /// Counts a stream that broke the protocol.
-    pub fn protocol_error(&mut self) {}
+    /// Counts that the sender broke the protocol. Once it did, its frames cannot be followed any further,
+    /// so this happens once a direction.
+    pub fn protocol_error(&mut self) {
+        self.protocol_errors += 1;
+    }
+
+    /// How many messages passed.
+    pub(super) fn messages(&self) -> u64 {
+        u64::from(self.text) + u64::from(self.binary)
+    }
+}
+
+/// The place of the smallest bound that `length` is not above, found without a search: bounds are the even
+/// powers of two from the fourth on.
+#[inline]
+fn size_index(length: u64) -> usize {
+    let bits = u64::BITS - length.saturating_sub(1).leading_zeros();
+    ((bits.saturating_sub(3) / 2) as usize).min(SIZES - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_small_enough_to_be_made_when_a_session_wakes() {
+        assert!(size_of::<Traffic>() <= 192, "{}", size_of::<Traffic>());
+    }
+
+    #[test]
+    fn finds_the_size_that_a_search_finds() {
+        let around = |bound: u64| [bound - 1, bound, bound + 1];
+        let edges = SIZE_BOUNDS.into_iter().flat_map(around);
+        for length in edges.chain([0, 1, 125, 126, 65_535, u64::MAX]) {
+            let expected = SIZE_BOUNDS.partition_point(|&bound| bound < length);
+            assert_eq!(size_index(length), expected, "{length}");
+        }
+    }
+
+    #[test]
+    fn tells_messages_and_control_frames_apart() {
+        let mut traffic = Traffic::default();
+        let direction = traffic.from_sender(Sender::Backend);
+        direction.message(Opcode::Text, 5);
+        direction.message(Opcode::Text, 17);
+        direction.message(Opcode::Binary, 1 << 30);
+        direction.control(Opcode::Ping);
+        direction.control(Opcode::Pong);
+        direction.control(Opcode::Pong);
+        direction.control(Opcode::Close);
+        direction.protocol_error();
+
+        let mut sizes = [0; SIZES];
+        (sizes[0], sizes[1], sizes[SIZES - 1]) = (1, 1, 1);
+        let expected = DirectionTraffic {
+            bytes: 0,
+            message_bytes: 22 + (1 << 30),
+            sizes,
+            text: 2,
+            binary: 1,
+            close: 1,
+            ping: 1,
+            pong: 2,
+            protocol_errors: 1,
+        };
+        assert_eq!(traffic.backend_to_client, expected);
+        assert_eq!(traffic.client_to_backend, DirectionTraffic::default());
+        assert_eq!(expected.messages(), 3);
+    }
 }

@@ -12,11 +12,7 @@ pub(super) struct Tally {
 impl Tally {
     /// The counts of the direction in which `sender` sends.
     pub(super) fn direction(&mut self, sender: Sender) -> &mut DirectionTraffic {
-        let traffic = self.traffic.get_or_insert_default();
-        match sender {
-            Sender::Client => &mut traffic.client_to_backend,
-            Sender::Backend => &mut traffic.backend_to_client,
-        }
+        self.traffic.get_or_insert_default().from_sender(sender)
     }
 
     pub(super) fn is_empty(&self) -> bool {

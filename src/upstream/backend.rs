@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::config::{BackendAddress, Name};
-use crate::drain::{Drain, DrainWatch};
+use crate::drain::{Drain, DrainWatch, Stage};
 use crate::telemetry::{BackendMetrics, BackendSession};
 
 /// The live state of a backend. Its identity is the pool and the address; it outlives reloads.
@@ -75,6 +75,12 @@ impl Member {
     #[must_use]
     pub fn name(&self) -> &Name {
         &self.name
+    }
+
+    /// Whether it may be given new sessions.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.backend.drain.stage() == Stage::Open
     }
 
     /// Its share of the sessions.

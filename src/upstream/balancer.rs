@@ -98,7 +98,7 @@ impl RoundRobin {
         let mut total = 0;
         let mut best: Option<usize> = None;
         for (index, member) in members.iter().enumerate() {
-            if tried.contains(&index) {
+            if tried.contains(&index) || !member.is_ready() {
                 continue;
             }
             credits[index] += i64::from(member.weight());

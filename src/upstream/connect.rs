@@ -3,13 +3,14 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
+use socket2::SockRef;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout_at};
 
 use super::handshake::Failure;
 use super::share_of;
 use crate::config::BackendAddress;
-use crate::stream::{Socket, Stream};
+use crate::stream::{Socket, Stream, tune};
 
 /// Opens a connection to `address` before `deadline`.
 ///
@@ -42,12 +43,11 @@ async fn resolve(address: &BackendAddress) -> io::Result<Vec<SocketAddr>> {
 }
 
 fn tuned(socket: TcpStream) -> Socket {
-    let socket = Socket::Tcp(socket);
-    if let Err(error) = socket.tune() {
+    if let Err(error) = tune(&SockRef::from(&socket)) {
         // The peer may be gone already; then the handshake tells it better.
         tracing::debug!(%error, "socket options refused");
     }
-    socket
+    Socket::Tcp(socket)
 }
 
 /// Running out of local ports is the gateway's trouble, not the backend's, and is told apart.

@@ -105,7 +105,9 @@ impl Pool {
             match attempt(member, opening, timeouts.connect, share).await {
                 Ok(answer) => return Ok(Opened { lease, answer }),
                 Err(failure) => {
-                    tracing::warn!(pool = %self.name, backend = %member.name(), "{failure}");
+                    let request_id = opening.request_id();
+                    let (pool, backend) = (&self.name, member.name());
+                    tracing::warn!(request_id, %pool, %backend, "backend failed: {failure}");
                     last = failure.rejection();
                 }
             }

@@ -1,9 +1,11 @@
 //! Refusals for want of room or time: heads that are too large or too slow, too many connections, a stop.
 
+use serde_json::Value;
+
 use crate::backends::Backend;
 use crate::harness::{
-    Answer, Gateway, Opening, Refusal, Wire, before, echo, eventually, expect_few_words, open,
-    repeatedly,
+    Answer, Gateway, Opening, Refusal, Wire, ask, before, echo, eventually, eventually_some,
+    expect_few_words, open, repeatedly,
 };
 
 /// A listener with these keys.
@@ -121,11 +123,20 @@ async fn one_connection_too_many_is_503_until_there_is_room() {
 #[tokio::test]
 async fn a_request_that_comes_while_the_gateway_stops_is_503() {
     let backend = Backend::echo().await;
-    let gateway = Gateway::start(&before(&[&backend])).await;
+    let yaml = "runtime: { workers: 1 }\n".to_owned() + &before(&[&backend]);
+    let gateway = Gateway::start(&yaml).await;
     let mut late = Wire::connect(gateway.address()).await;
     let request = Opening::to("/").text();
     let (beginning, rest) = request.split_at(20);
     late.send(beginning).await;
+    // A connection without a byte would be ended. Once the only worker has answered a later one, it has
+    // read this one.
+    let later = ask(
+        gateway.address(),
+        Opening::to("/").without("Upgrade").text(),
+    )
+    .await;
+    assert_eq!(later.status(), 426);
     gateway.stop().await;
     let draining = || gateway.count("wsgate_drain_sessions", &[]) > 0.0;
     eventually("the drain has begun", draining).await;
@@ -134,7 +145,9 @@ async fn a_request_that_comes_while_the_gateway_stops_is_503() {
     assert_eq!(answer.status(), 503, "{answer:?}");
     expect_few_words(&answer);
     expect_retry_after(&answer);
-    assert_eq!(gateway.line("refused").await["result"], "draining");
+    let refused = |line: &Value| line["result"] == "draining";
+    let find = || gateway.log().lines().into_iter().find(refused);
+    eventually_some("a line of the refusal", find).await;
     assert_eq!(gateway.handshakes("", "draining"), 1.0);
     assert_eq!(backend.connections(), 0);
 }

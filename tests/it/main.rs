@@ -4,13 +4,20 @@
 //! `harness` starts gateways and plays clients, `backends` plays backends, one per misbehaviour. Every
 //! other file is scenarios. Nothing here sleeps for a fixed time, uses a fixed port, or leaves loopback.
 
+mod access_log;
+mod admin;
 mod backends;
 mod handshake;
 mod harness;
+mod headers;
 mod limits;
 mod listener;
+mod metrics;
+mod origin;
+mod pools;
 mod process;
 mod reload;
+mod routes;
 mod stop;
 mod tls;
 mod tunnel;

@@ -148,7 +148,12 @@ fn no_two_listeners_share_an_address() {
         let lines = format!("  other:\n    address: \"{address}\"\nroutes:\n");
         super::SOUND.replacen("routes:\n", &lines, 1)
     };
-    for address in ["127.0.0.1:8080", "0.0.0.0:8080", "[::]:8080"] {
+    for address in [
+        "127.0.0.1:8080",
+        "localhost:8080",
+        "0.0.0.0:8080",
+        "[::]:8080",
+    ] {
         let expected = "wsgate.yaml:5:14: listeners.other.address: listeners.public.address listens there already";
         assert_eq!(problems(&with(address)), expected, "{address}");
     }
@@ -163,6 +168,25 @@ fn no_two_listeners_share_an_address() {
         "unix:/run/other.sock",
     ] {
         assert!(parse(&with(address)).is_ok(), "{address}");
+    }
+}
+
+#[test]
+fn a_listener_has_an_address_and_a_port() {
+    for address in [
+        "localhost",
+        "localhost:",
+        "localhost:x",
+        "localhost:65536",
+        "my.localhost:8080",
+        "example.com:8080",
+        "*:8080",
+    ] {
+        let told = problems_with("127.0.0.1:8080", &format!("\"{address}\""));
+        let expected = format!(
+            "wsgate.yaml:3:14: listeners.public.address: `{address}` is no address to listen at:"
+        );
+        assert!(told.starts_with(&expected), "{told}");
     }
 }
 

@@ -159,6 +159,15 @@ fn hosts_and_backends_have_one_spelling() {
 }
 
 #[test]
+fn localhost_is_listened_at_as_an_address() {
+    let at = |address: &str| sound(&SOUND.replacen("127.0.0.1:8080", address, 1)).listeners;
+    for address in ["localhost:8080", "LocalHost:8080"] {
+        assert_eq!(at(address), at("127.0.0.1:8080"), "{address}");
+    }
+    assert_eq!(at("localhost:0"), at("127.0.0.1:0"));
+}
+
+#[test]
 fn a_pool_may_be_empty_where_that_is_written_out() {
     let config = sound(&SOUND.replacen("[\"ws://127.0.0.1:9001\"]", "[]", 1));
     assert_eq!(config.pools["chat"].backends, []);

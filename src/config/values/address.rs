@@ -1,6 +1,7 @@
-//! Places to listen at: `127.0.0.1:8080`, `[::]:8443`, `unix:/run/wsgate.sock`.
+//! Places to listen at: `127.0.0.1:8080`, `[::]:8443`, `localhost:8080`, `unix:/run/wsgate.sock`.
 
-use std::net::SocketAddr;
+use std::borrow::Cow;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use super::text_schema;
 use crate::config::problems::Complaint;
@@ -32,11 +33,22 @@ fn parse(text: &str) -> Result<ListenAddress, String> {
         let sound = is_sound.then(|| ListenAddress::Unix(path.to_owned()));
         return sound.ok_or_else(|| "`unix:` must be followed by a path".to_owned());
     }
-    text.parse().map(ListenAddress::Tcp).map_err(|_| {
+    without_name(text).parse().map(ListenAddress::Tcp).map_err(|_| {
         format!(
-            "{} is no address to listen at: write an address (no name) and a port, such as \
-             `127.0.0.1:8080`, `[::]:8443` for every address, or `unix:/path`",
+            "{} is no address to listen at: write an address (no name but `localhost`) and a port, \
+             such as `127.0.0.1:8080`, `[::]:8443` for every address, or `unix:/path`",
             quote(text)
         )
     })
+}
+
+/// `localhost` is the one name that is taken, and it is 127.0.0.1 whatever the system says of it: a
+/// listener has one address.
+fn without_name(text: &str) -> Cow<'_, str> {
+    match text.rsplit_once(':') {
+        Some((host, port)) if host.eq_ignore_ascii_case("localhost") => {
+            format!("{}:{port}", Ipv4Addr::LOCALHOST).into()
+        }
+        _ => text.into(),
+    }
 }

@@ -22,10 +22,15 @@ impl Enumerated {
 
     /// Counts one of the values that the family was made with.
     pub(super) fn increment(&self, value: &'static str) {
+        self.add(value, 1);
+    }
+
+    /// As [`Enumerated::increment`], `count` times.
+    pub(super) fn add(&self, value: &'static str, count: u64) {
         let counter = self.counters.iter().find(|(known, _)| *known == value);
         debug_assert!(counter.is_some(), "{value} is no value of this label");
         if let Some((_, counter)) = counter {
-            counter.inc();
+            counter.inc_by(count);
         }
     }
 

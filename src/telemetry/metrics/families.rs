@@ -1,9 +1,12 @@
 //! Every metric: its name, its help, its labels, its buckets. docs/metrics.md says the same to operators.
 
-use prometheus::core::Collector;
+use prometheus::core::{Collector, MetricVec};
+use prometheus::proto::MetricType;
 use prometheus::{
     HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
+
+use super::sizes::{MessageSizesBuilder, MessageSizesVec};
 
 /// Seconds; from a handshake within the machine to one that its deadline ends.
 const HANDSHAKE_BUCKETS: &[f64] = &[
@@ -13,6 +16,11 @@ const HANDSHAKE_BUCKETS: &[f64] = &[
 /// Seconds; from a page that was left at once to a tab that stays open for a week.
 const SESSION_BUCKETS: &[f64] = &[
     0.1, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 10_800.0, 43_200.0, 86_400.0, 604_800.0,
+];
+
+/// Seconds; from a peer on the same machine to the default of `ping.timeout`.
+const ROUND_TRIP_BUCKETS: &[f64] = &[
+    0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 20.0,
 ];
 
 /// The families, by what they are about.
@@ -128,6 +136,11 @@ pub(super) struct RouteFamilies {
     pub(super) session_duration: HistogramVec,
     pub(super) sessions_closed: IntCounterVec,
     pub(super) bytes: IntCounterVec,
+    pub(super) messages: IntCounterVec,
+    pub(super) control_frames: IntCounterVec,
+    pub(super) message_sizes: MessageSizesVec,
+    pub(super) protocol_errors: IntCounterVec,
+    pub(super) ping_rtt: HistogramVec,
 }
 
 impl RouteFamilies {
@@ -164,6 +177,32 @@ impl RouteFamilies {
                 "bytes_total",
                 "Bytes of WebSocket streams passed on, frame headers included.",
                 &["route", "direction"],
+            ),
+            messages: registrar.counters(
+                "messages_total",
+                "Messages passed on, by what they began as.",
+                &["route", "direction", "opcode"],
+            ),
+            control_frames: registrar.counters(
+                "control_frames_total",
+                "Control frames of clients and backends that were passed on.",
+                &["route", "direction", "opcode"],
+            ),
+            message_sizes: registrar.message_sizes(
+                "message_size_bytes",
+                "Sizes of messages as they passed, without frame headers.",
+                &["route", "direction"],
+            ),
+            protocol_errors: registrar.counters(
+                "protocol_errors_total",
+                "Streams in which the sender broke RFC 6455, passed on or not.",
+                &["route", "direction"],
+            ),
+            ping_rtt: registrar.histograms(
+                "ping_rtt_seconds",
+                "From a Ping of the gateway to the Pong that answers it.",
+                &["route"],
+                ROUND_TRIP_BUCKETS,
             ),
         }
     }
@@ -227,6 +266,16 @@ impl Registrar<'_> {
     fn histograms(&self, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> HistogramVec {
         let options = HistogramOpts::from(options(name, help)).buckets(buckets.to_vec());
         self.keep(HistogramVec::new(options, labels))
+    }
+
+    fn message_sizes(&self, name: &str, help: &str, labels: &[&str]) -> MessageSizesVec {
+        let labels = labels.iter().map(|&label| label.to_owned()).collect();
+        let options = options(name, help).variable_labels(labels);
+        self.keep(MetricVec::create(
+            MetricType::HISTOGRAM,
+            MessageSizesBuilder,
+            options,
+        ))
     }
 
     fn keep<C: Collector + Clone + 'static>(&self, made: prometheus::Result<C>) -> C {

@@ -5,12 +5,15 @@
 //! of an identity leave with the first scrape after its last handle was dropped.
 
 mod backend;
+mod direction;
+mod endings;
 mod enumerated;
 mod families;
 mod labels;
 mod listener;
 mod live;
 mod route;
+mod sizes;
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge};
+use prometheus::{Histogram, IntCounterVec, IntGauge};
 
+use super::direction::DirectionSeries;
+use super::endings;
 use super::enumerated::Enumerated;
 use super::families::{Families, RouteFamilies};
-use super::labels::{CLOSE_CODES, HandshakeResult, close_code, handshake_results};
+use super::labels::{HandshakeResult, handshake_results};
 use super::live::Series;
 use crate::config::Name;
-use crate::session::{Closure, Initiator, Reason};
-
-/// The values of the `direction` label, from the side that sends.
-const CLIENT_TO_BACKEND: &str = "client_to_backend";
-const BACKEND_TO_CLIENT: &str = "backend_to_client";
+use crate::session::Closure;
+use crate::telemetry::Traffic;
+use crate::websocket::{Sender, bucket};
 
 /// The metrics of a route and the pool behind it.
 pub struct RouteMetrics {
@@ -88,13 +88,17 @@ impl RouteMetrics {
         }
     }
 
-    pub(in crate::telemetry) fn add_bytes(&self, client_to_backend: u64, backend_to_client: u64) {
+    pub(in crate::telemetry) fn add_traffic(&self, traffic: &Traffic) {
         self.series
-            .bytes_client_to_backend
-            .inc_by(client_to_backend);
+            .client_to_backend
+            .add(&traffic.client_to_backend);
         self.series
-            .bytes_backend_to_client
-            .inc_by(backend_to_client);
+            .backend_to_client
+            .add(&traffic.backend_to_client);
+    }
+
+    pub(in crate::telemetry) fn ping_answered(&self, round_trip: Duration) {
+        self.series.ping_rtt.observe(round_trip.as_secs_f64());
     }
 }
 
@@ -114,19 +118,16 @@ pub(super) struct RouteSeries {
     handshake_duration: Histogram,
     session_duration: Histogram,
     sessions_closed: IntCounterVec,
-    bytes_client_to_backend: IntCounter,
-    bytes_backend_to_client: IntCounter,
+    client_to_backend: DirectionSeries,
+    backend_to_client: DirectionSeries,
+    ping_rtt: Histogram,
 }
 
 impl RouteSeries {
     pub(super) fn new(families: &RouteFamilies, name: &Name) -> Self {
-        for (initiator, reason) in endings() {
-            families.sessions_closed.with_label_values(&[
-                name,
-                initiator,
-                close_code(None),
-                reason,
-            ]);
+        for [initiator, code, reason] in endings::expected() {
+            let labels = [name, initiator, code, reason];
+            families.sessions_closed.with_label_values(&labels);
         }
         Self {
             name: Arc::clone(name),
@@ -134,8 +135,9 @@ impl RouteSeries {
             handshake_duration: families.handshake_duration.with_label_values(&[name]),
             session_duration: families.session_duration.with_label_values(&[name]),
             sessions_closed: families.sessions_closed.clone(),
-            bytes_client_to_backend: families.bytes.with_label_values(&[name, CLIENT_TO_BACKEND]),
-            bytes_backend_to_client: families.bytes.with_label_values(&[name, BACKEND_TO_CLIENT]),
+            client_to_backend: DirectionSeries::new(families, name, Sender::Client),
+            backend_to_client: DirectionSeries::new(families, name, Sender::Backend),
+            ping_rtt: families.ping_rtt.with_label_values(&[name]),
         }
     }
 
@@ -146,12 +148,7 @@ impl RouteSeries {
             code,
             reason,
         } = closure;
-        let labels = [
-            &self.name,
-            initiator.label(),
-            close_code(*code),
-            reason.label(),
-        ];
+        let labels = [&self.name, initiator.label(), bucket(*code), reason.label()];
         self.sessions_closed.with_label_values(&labels).inc();
     }
 }
@@ -164,23 +161,14 @@ impl Series for RouteSeries {
         // Only an unknown series is an error, and then it is gone.
         let _ = families.handshake_duration.remove_label_values(name);
         let _ = families.session_duration.remove_label_values(name);
-        for direction in [CLIENT_TO_BACKEND, BACKEND_TO_CLIENT] {
-            let _ = families.bytes.remove_label_values(&[&self.name, direction]);
-        }
-        for (initiator, reason) in endings() {
-            for code in CLOSE_CODES {
-                let labels = [&self.name, initiator, code, reason];
-                let _ = families.sessions_closed.remove_label_values(&labels);
-            }
+        let _ = families.ping_rtt.remove_label_values(name);
+        self.client_to_backend
+            .remove(families, &self.name, Sender::Client);
+        self.backend_to_client
+            .remove(families, &self.name, Sender::Backend);
+        for [initiator, code, reason] in endings::possible() {
+            let labels = [&self.name, initiator, code, reason];
+            let _ = families.sessions_closed.remove_label_values(&labels);
         }
     }
-}
-
-/// Every pair of `initiator` and `reason` labels.
-fn endings() -> impl Iterator<Item = (&'static str, &'static str)> {
-    Initiator::ALL.into_iter().flat_map(|initiator| {
-        Reason::ALL
-            .into_iter()
-            .map(move |reason| (initiator.label(), reason.label()))
-    })
 }

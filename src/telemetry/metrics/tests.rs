@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::session::{Closure, Initiator, Reason, Rejection};
+use crate::telemetry::Traffic;
+use crate::websocket::{Opcode, Sender};
 
 fn name(name: &str) -> Name {
     Name::from(name)
@@ -34,22 +36,12 @@ fn enumerated_values_are_there_from_the_start() {
             "{rejection}"
         );
     }
-    for (initiator, reason) in Initiator::ALL
-        .iter()
-        .flat_map(|who| Reason::ALL.iter().map(move |why| (who, why)))
-    {
-        let labels = [
-            format!("initiator=\"{}\"", initiator.label()),
-            format!("reason=\"{}\"", reason.label()),
-        ];
-        assert!(
-            has(
-                &rendered,
-                "sessions_closed_total",
-                &[&labels[0], &labels[1]]
-            ),
-            "{labels:?}"
+    for [initiator, code, reason] in endings::expected() {
+        let sample = format!(
+            "wsgate_sessions_closed_total{{code=\"{code}\",initiator=\"{initiator}\",\
+             reason=\"{reason}\",route=\"chat\"}} 0\n"
         );
+        assert!(rendered.contains(&sample), "{sample}");
     }
     for result in ["success", "failure", "noop"] {
         assert!(
@@ -57,6 +49,92 @@ fn enumerated_values_are_there_from_the_start() {
             "{result}"
         );
     }
+}
+
+#[test]
+fn what_passes_a_tunnel_starts_at_zero() {
+    let metrics = Metrics::new();
+    let _route = metrics.route(&name("chat"), Some(&name("rooms")));
+    let rendered = metrics.render();
+    for direction in ["client_to_backend", "backend_to_client"] {
+        let fixed = format!("direction=\"{direction}\"");
+        let sample = |family: &str, opcode: &str| {
+            format!("wsgate_{family}{{{fixed}{opcode},route=\"chat\"}} 0\n")
+        };
+        let mut samples = vec![
+            sample("bytes_total", ""),
+            sample("protocol_errors_total", ""),
+            sample("message_size_bytes_count", ""),
+            sample("message_size_bytes_sum", ""),
+        ];
+        for opcode in ["text", "binary"] {
+            samples.push(sample("messages_total", &format!(",opcode=\"{opcode}\"")));
+        }
+        for opcode in ["close", "ping", "pong"] {
+            let opcode = format!(",opcode=\"{opcode}\"");
+            samples.push(sample("control_frames_total", &opcode));
+        }
+        for sample in samples {
+            assert!(rendered.contains(&sample), "{sample}");
+        }
+    }
+    assert!(rendered.contains("wsgate_ping_rtt_seconds_count{route=\"chat\"} 0\n"));
+}
+
+#[test]
+fn a_route_has_a_bounded_number_of_series() {
+    let metrics = Metrics::new();
+    let _route = metrics.route(&name("chat"), Some(&name("rooms")));
+    let rendered = metrics.render();
+    let series = rendered.matches("route=\"chat\"").count();
+    assert!(series <= 150, "{series}");
+}
+
+#[test]
+fn traffic_is_added_to_its_direction_alone() {
+    let metrics = Metrics::new();
+    let route = metrics.route(&name("chat"), Some(&name("rooms")));
+    let mut traffic = Traffic::default();
+    let backend = traffic.from_sender(Sender::Backend);
+    backend.bytes = 100;
+    backend.message(Opcode::Text, 16);
+    backend.message(Opcode::Binary, 17);
+    backend.message(Opcode::Binary, 1 << 40);
+    backend.control(Opcode::Pong);
+    backend.protocol_error();
+    route.add_traffic(&traffic);
+    route.add_traffic(&traffic);
+    route.ping_answered(Duration::from_millis(2));
+
+    let rendered = metrics.render();
+    let of_backend = "direction=\"backend_to_client\"";
+    let sum = 2.0 * (33.0 + 2_f64.powi(40));
+    for sample in [
+        format!("bytes_total{{{of_backend},route=\"chat\"}} 200"),
+        format!("messages_total{{{of_backend},opcode=\"text\",route=\"chat\"}} 2"),
+        format!("messages_total{{{of_backend},opcode=\"binary\",route=\"chat\"}} 4"),
+        format!("control_frames_total{{{of_backend},opcode=\"pong\",route=\"chat\"}} 2"),
+        format!("control_frames_total{{{of_backend},opcode=\"ping\",route=\"chat\"}} 0"),
+        format!("protocol_errors_total{{{of_backend},route=\"chat\"}} 2"),
+        format!("message_size_bytes_bucket{{{of_backend},route=\"chat\",le=\"16\"}} 2"),
+        format!("message_size_bytes_bucket{{{of_backend},route=\"chat\",le=\"64\"}} 4"),
+        format!("message_size_bytes_bucket{{{of_backend},route=\"chat\",le=\"16777216\"}} 4"),
+        format!("message_size_bytes_bucket{{{of_backend},route=\"chat\",le=\"+Inf\"}} 6"),
+        format!("message_size_bytes_count{{{of_backend},route=\"chat\"}} 6"),
+        format!("message_size_bytes_sum{{{of_backend},route=\"chat\"}} {sum}"),
+        "ping_rtt_seconds_bucket{route=\"chat\",le=\"0.005\"} 1".to_owned(),
+    ] {
+        assert!(
+            rendered.contains(&format!("\nwsgate_{sample}\n")),
+            "{sample}\n{rendered}"
+        );
+    }
+    let client: Vec<_> = rendered
+        .lines()
+        .filter(|line| line.contains("direction=\"client_to_backend\""))
+        .collect();
+    assert!(client.len() > 15, "{client:?}");
+    assert!(client.iter().all(|line| line.ends_with(" 0")), "{client:?}");
 }
 
 #[test]
@@ -84,9 +162,10 @@ fn series_go_with_their_last_handle() {
     route.session_opened(Duration::ZERO);
     let closure = Closure {
         initiator: Initiator::Client,
-        code: Some(1000),
-        reason: Reason::Finished,
+        code: Some(4321),
+        reason: Reason::Drain,
     };
+    assert!(!endings::expected().any(|[_, code, reason]| (code, reason) == ("4xxx", "drain")));
     route.session_closed(&closure, Duration::ZERO);
     certificate.set_not_after(SystemTime::UNIX_EPOCH);
     let before = metrics.render().matches("gone\"").count();
@@ -227,6 +306,8 @@ fn every_metric_and_label_value_is_documented() {
         .chain(labels::connection_rejections())
         .chain(labels::tls_results())
         .chain(labels::reload_results())
+        .chain(labels::message_opcodes())
+        .chain(labels::control_opcodes())
         .chain(Reason::ALL.map(Reason::label))
         .chain(Initiator::ALL.map(Initiator::label));
     for value in values {
@@ -248,7 +329,10 @@ fn alerts_and_dashboard_ask_for_metrics_that_exist() {
         for used in text.split("wsgate_").skip(1) {
             let end = used.find(|letter: char| !letter.is_ascii_lowercase() && letter != '_');
             let used = &used[..end.unwrap_or(used.len())];
-            let family = used.strip_suffix("_bucket").unwrap_or(used);
+            let family = ["_bucket", "_sum", "_count"]
+                .into_iter()
+                .find_map(|suffix| used.strip_suffix(suffix))
+                .unwrap_or(used);
             assert!(family.is_empty() || known.contains(family), "wsgate_{used}");
         }
     }

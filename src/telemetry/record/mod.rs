@@ -11,7 +11,7 @@ use facts::Facts;
 
 use super::line::Line;
 use super::metrics::{BackendMetrics, HandshakeResult, ListenerMetrics, RouteMetrics};
-use super::{Rfc3339, Telemetry};
+use super::{DirectionTraffic, Rfc3339, Telemetry, Traffic};
 use crate::config::TlsVersion;
 use crate::session::{Closure, Initiator, Peer, Reason, Rejection, SessionId};
 
@@ -52,11 +52,27 @@ pub struct SessionRecord {
     began: Instant,
     route: Option<Arc<RouteMetrics>>,
     backend: Option<Arc<BackendMetrics>>,
-    bytes_client_to_backend: u64,
-    bytes_backend_to_client: u64,
+    /// From the client to the backend.
+    inward: Total,
+    /// From the backend to the client.
+    outward: Total,
     facts: Facts,
     http2: bool,
     stage: Stage,
+}
+
+/// What a session passed on in one direction since it opened.
+#[derive(Default)]
+struct Total {
+    bytes: u64,
+    messages: u64,
+}
+
+impl Total {
+    fn add(&mut self, traffic: &DirectionTraffic) {
+        self.bytes += traffic.bytes;
+        self.messages += traffic.messages();
+    }
 }
 
 /// How far a record is.
@@ -88,8 +104,8 @@ impl SessionRecord {
             began: Instant::now(),
             route: None,
             backend: None,
-            bytes_client_to_backend: 0,
-            bytes_backend_to_client: 0,
+            inward: Total::default(),
+            outward: Total::default(),
             facts,
             http2: request.version == Version::HTTP_2,
             stage: Stage::Asked,
@@ -148,26 +164,22 @@ impl SessionRecord {
         }
     }
 
-    /// Adds traffic to the session and to the shared counters; meant to be called every few seconds and at
-    /// the end, not per message.
-    pub fn add_bytes(&mut self, client_to_backend: u64, backend_to_client: u64) {
-        self.bytes_client_to_backend += client_to_backend;
-        self.bytes_backend_to_client += backend_to_client;
+    /// Adds traffic to the session and to the shared counters; meant to be called every few seconds and
+    /// before [`close`](Self::close), not per message.
+    pub fn add_traffic(&mut self, traffic: &Traffic) {
+        self.inward.add(&traffic.client_to_backend);
+        self.outward.add(&traffic.backend_to_client);
         if let Some(route) = &self.route {
-            route.add_bytes(client_to_backend, backend_to_client);
+            route.add_traffic(traffic);
         }
     }
 
-    /// x
-    pub fn add_traffic(&mut self, traffic: &super::Traffic) {
-        self.add_bytes(
-            traffic.client_to_backend.bytes,
-            traffic.backend_to_client.bytes,
-        );
+    /// Notes how long the answer to a Ping of the gateway's own took.
+    pub fn ping_answered(&self, round_trip: Duration) {
+        if let Some(route) = &self.route {
+            route.ping_answered(round_trip);
+        }
     }
-
-    /// x
-    pub fn ping_answered(&self, _: Duration) {}
 
     /// The session ended.
     pub fn close(&mut self, closure: Closure) {
@@ -183,8 +195,10 @@ impl SessionRecord {
         if log.writes_close() {
             let status = Some(self.opening_status());
             let mut line = self.line("close", HandshakeResult::Accepted, status, duration);
-            line.number("bytes_in", self.bytes_client_to_backend);
-            line.number("bytes_out", self.bytes_backend_to_client);
+            line.number("bytes_in", self.inward.bytes);
+            line.number("bytes_out", self.outward.bytes);
+            line.number("messages_in", self.inward.messages);
+            line.number("messages_out", self.outward.messages);
             if let Some(code) = closure.code {
                 line.number("close_code", code);
             }

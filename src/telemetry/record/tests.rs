@@ -6,6 +6,7 @@ use super::*;
 use crate::config::{self, LogFormat, Name};
 use crate::telemetry::kept::Kept;
 use crate::telemetry::{FlushGuard, Telemetry};
+use crate::websocket::Opcode;
 
 struct Scenario {
     telemetry: Arc<Telemetry>,
@@ -114,10 +115,20 @@ fn finished() -> Closure {
     }
 }
 
+/// Bytes each way, and two messages to the client.
+fn traffic(client_to_backend: u64, backend_to_client: u64) -> Traffic {
+    let mut traffic = Traffic::default();
+    traffic.client_to_backend.bytes = client_to_backend;
+    traffic.backend_to_client.bytes = backend_to_client;
+    traffic.backend_to_client.message(Opcode::Text, 5);
+    traffic.backend_to_client.message(Opcode::Binary, 500);
+    traffic
+}
+
 #[test]
 fn is_small_while_the_session_is_idle() {
     assert!(
-        size_of::<SessionRecord>() <= 150,
+        size_of::<SessionRecord>() <= 160,
         "{}",
         size_of::<SessionRecord>()
     );
@@ -147,8 +158,8 @@ fn a_session_leaves_two_lines_and_one_set_of_counts() {
     let mut record = scenario.routed();
     record.open();
     scenario.has(r#"wsgate_sessions_active{pool="rooms",route="chat"} 1"#);
-    record.add_bytes(10, 20);
-    record.add_bytes(1, 2);
+    record.add_traffic(&traffic(10, 20));
+    record.add_traffic(&traffic(1, 2));
     scenario.has(r#"wsgate_bytes_total{direction="client_to_backend",route="chat"} 11"#);
     record.close(finished());
     record.close(finished());
@@ -167,6 +178,7 @@ fn a_session_leaves_two_lines_and_one_set_of_counts() {
     let accepted = json!({"event": "open", "status": 101, "result": "accepted"});
     let closed = json!({
         "event": "close", "status": 101, "result": "accepted", "bytes_in": 11, "bytes_out": 22,
+        "messages_in": 0, "messages_out": 4,
         "close_initiator": "client", "close_reason": "finished",
     });
     assert_eq!(
@@ -256,7 +268,7 @@ fn keys_come_in_the_documented_order() {
     let mut rest = written.lines().nth(1).unwrap();
     for key in "ts event session_id request_id client listener route pool backend host path origin \
                 user_agent protocol tls_version status result duration_ms bytes_in bytes_out \
-                close_code close_initiator close_reason"
+                messages_in messages_out close_code close_initiator close_reason"
         .split_whitespace()
     {
         let key = format!("\"{key}\":");

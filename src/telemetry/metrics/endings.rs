@@ -1,0 +1,87 @@
+//! Which endings of sessions have their series from the start.
+//!
+//! Initiators, codes and reasons make 624 combinations, most of which never occur. Those that the gateway
+//! brings about by design begin with 0; any other appears with its first session.
+
+use crate::session::{Initiator, Reason};
+use crate::websocket::BUCKETS;
+
+/// The `initiator`, `code` and `reason` labels of an ending.
+pub(super) type Ending = [&'static str; 3];
+
+const ENDS: &[Initiator] = &[Initiator::Client, Initiator::Backend];
+const GATEWAY: &[Initiator] = &[Initiator::Gateway];
+
+/// The endings that are there from the start.
+pub(super) fn expected() -> impl Iterator<Item = Ending> {
+    Reason::ALL.into_iter().flat_map(|reason| {
+        let (initiators, codes) = usual(reason);
+        combine(initiators, codes, reason)
+    })
+}
+
+/// Every ending that there can ever be.
+pub(super) fn possible() -> impl Iterator<Item = Ending> {
+    Reason::ALL
+        .into_iter()
+        .flat_map(|reason| combine(&Initiator::ALL, &BUCKETS, reason))
+}
+
+/// Who usually brings an ending about, and with which codes; `none` where no Close may be seen.
+fn usual(reason: Reason) -> (&'static [Initiator], &'static [&'static str]) {
+    match reason {
+        Reason::Finished => (ENDS, &["none", "1000", "1001", "4xxx"]),
+        Reason::Lost => (ENDS, &["none", "1001", "1014"]),
+        Reason::HalfClose => (ENDS, &["none"]),
+        Reason::Idle | Reason::PongOverdue => (GATEWAY, &["none", "1001"]),
+        Reason::MaxAge => (GATEWAY, &["none", "1012"]),
+        Reason::Drain => (GATEWAY, &["none", "1001", "1012"]),
+        // The side at fault, or the gateway that judges it.
+        Reason::MessageTooBig => (&Initiator::ALL, &["1009"]),
+        Reason::TooManyMessages => (&Initiator::ALL, &["1008"]),
+        Reason::ProtocolError => (&Initiator::ALL, &["1002"]),
+        Reason::Stalled => (&Initiator::ALL, &["none", "1013"]),
+        Reason::Stuck | Reason::Cut => (GATEWAY, &["none"]),
+    }
+}
+
+fn combine(
+    initiators: &'static [Initiator],
+    codes: &'static [&'static str],
+    reason: Reason,
+) -> impl Iterator<Item = Ending> {
+    initiators.iter().flat_map(move |initiator| {
+        codes
+            .iter()
+            .map(move |code| [initiator.label(), *code, reason.label()])
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn expected_endings_are_few_and_possible() {
+        let expected: BTreeSet<_> = expected().collect();
+        let possible: BTreeSet<_> = possible().collect();
+        assert!(expected.is_subset(&possible));
+        assert_eq!(possible.len(), 624);
+        assert!(expected.len() <= 50, "{}", expected.len());
+    }
+
+    #[test]
+    fn every_initiator_and_reason_is_expected() {
+        let expected: BTreeSet<_> = expected().collect();
+        let column = |index: usize| -> BTreeSet<_> {
+            expected
+                .iter()
+                .map(|ending: &Ending| ending[index])
+                .collect()
+        };
+        assert_eq!(column(0), Initiator::ALL.map(Initiator::label).into());
+        assert_eq!(column(2), Reason::ALL.map(Reason::label).into());
+    }
+}

@@ -1,0 +1,108 @@
+//! The histogram of message sizes. A whole report is added to it at once, where the library's own histogram
+//! takes one observation at a time.
+
+use std::array;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use prometheus::Opts;
+use prometheus::core::{Metric, MetricVec, MetricVecBuilder};
+use prometheus::proto::{self, Bucket, Histogram, LabelPair};
+
+use crate::telemetry::DirectionTraffic;
+use crate::telemetry::traffic::{SIZE_BOUNDS, SIZES};
+
+/// The family; it makes [`MessageSizes`] by their labels.
+pub(super) type MessageSizesVec = MetricVec<MessageSizesBuilder>;
+
+/// What the library asks for in order to make a series.
+#[derive(Clone)]
+pub(super) struct MessageSizesBuilder;
+
+impl MetricVecBuilder for MessageSizesBuilder {
+    type M = MessageSizes;
+    type P = Opts;
+
+    fn build<V: AsRef<str>>(
+        &self,
+        options: &Opts,
+        values: &[V],
+    ) -> prometheus::Result<MessageSizes> {
+        let mut labels: Vec<_> = options
+            .variable_labels
+            .iter()
+            .zip(values)
+            .map(|(name, value)| label(name, value.as_ref()))
+            .collect();
+        // The order in which the library writes the labels of its own metrics.
+        labels.sort();
+        Ok(MessageSizes(Arc::new(Counts {
+            labels,
+            messages: array::from_fn(|_| AtomicU64::new(0)),
+            bytes: AtomicU64::new(0),
+        })))
+    }
+}
+
+fn label(name: &str, value: &str) -> LabelPair {
+    let mut label = LabelPair::default();
+    label.set_name(name.to_owned());
+    label.set_value(value.to_owned());
+    label
+}
+
+/// One series of the family.
+#[derive(Clone)]
+pub(super) struct MessageSizes(Arc<Counts>);
+
+struct Counts {
+    labels: Vec<LabelPair>,
+    messages: [AtomicU64; SIZES],
+    bytes: AtomicU64,
+}
+
+impl MessageSizes {
+    /// Adds the messages of a report. A size that did not occur costs no atomic operation.
+    pub(super) fn add(&self, traffic: &DirectionTraffic) {
+        let sizes = self.0.messages.iter().zip(traffic.sizes);
+        for (counter, messages) in sizes.filter(|&(_, messages)| messages > 0) {
+            counter.fetch_add(u64::from(messages), Ordering::Relaxed);
+        }
+        self.0
+            .bytes
+            .fetch_add(traffic.message_bytes, Ordering::Relaxed);
+    }
+}
+
+impl Metric for MessageSizes {
+    /// A scrape may see a part of a report that is just being added. The count is made of the buckets, so
+    /// these two always agree; the sum may be that one report off.
+    fn metric(&self) -> proto::Metric {
+        let mut total = 0;
+        let cumulative = self.0.messages.each_ref().map(|counter| {
+            total += counter.load(Ordering::Relaxed);
+            total
+        });
+        let mut histogram = Histogram::default();
+        histogram.set_sample_count(total);
+        histogram.set_sample_sum(as_float(self.0.bytes.load(Ordering::Relaxed)));
+        let bounded = SIZE_BOUNDS.into_iter().zip(cumulative);
+        histogram.set_bucket(bounded.map(|(bound, count)| bucket(bound, count)).collect());
+
+        let mut metric = proto::Metric::from_label(self.0.labels.clone());
+        metric.set_histogram(histogram);
+        metric
+    }
+}
+
+fn bucket(bound: u64, count: u64) -> Bucket {
+    let mut bucket = Bucket::default();
+    bucket.set_upper_bound(as_float(bound));
+    bucket.set_cumulative_count(count);
+    bucket
+}
+
+/// The text format has floating point only: exact up to 2 to the 53rd; beyond it, a rate loses nothing that matters.
+fn as_float(count: u64) -> f64 {
+    count as f64
+}
