@@ -193,7 +193,7 @@ async fn a_reload_while_stopping_is_refused() {
     let venue = Venue::start_with(Transport::Plain, more).await;
     let _session = venue.session().await;
     venue.gateway.stop().await;
-    let errors = vec!["the gateway is stopping".to_owned()];
+    let errors = vec!["the gateway is draining".to_owned()];
     assert_eq!(
         venue.gateway.reload().await,
         ReloadReport::Refused { errors }
