@@ -77,9 +77,9 @@ mod tests {
         let occupancy = Arc::new(Occupancy::default());
         let _slot = occupancy.take();
         let limit = Arc::new(AtomicUsize::new(1));
-        let (asked, waits) = (Arc::clone(&limit), Arc::clone(&occupancy));
-        let below = async move { waits.below(|| asked.load(Ordering::Relaxed)).await };
-        let waiting = tokio::spawn(below);
+        let (full, raised) = (Arc::clone(&occupancy), Arc::clone(&limit));
+        let waiting =
+            tokio::spawn(async move { full.below(|| raised.load(Ordering::Relaxed)).await });
         tokio::task::yield_now().await;
         limit.store(2, Ordering::Relaxed);
         occupancy.ask_again();

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::backends::Backend;
 use crate::harness::{
     Gateway, Identity, Opening, Wire, ask, before, close, connect_tls, directory, echo, eventually,
-    open, open_by,
+    impatient, open, open_by,
 };
 
 /// The keys of every line about a session that a backend agreed to, in their order.
@@ -43,7 +43,7 @@ fn keys(line: &Value) -> Vec<&str> {
 
 async fn started(yaml: &str) -> (Gateway, Backend) {
     let backend = Backend::echo().await;
-    let gateway = Gateway::start(&(yaml.to_owned() + &before(&[&backend]))).await;
+    let gateway = Gateway::start(&(yaml.to_owned() + &impatient(&[&backend]))).await;
     (gateway, backend)
 }
 

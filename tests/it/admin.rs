@@ -4,7 +4,7 @@ use serde_json::Value;
 use wsgate::server::Outcome;
 
 use crate::backends::Backend;
-use crate::harness::{Answer, Gateway, before, echo, eventually_some, open, repeatedly};
+use crate::harness::{Answer, Gateway, before, close, echo, eventually_some, open, repeatedly};
 
 fn json(answer: &Answer) -> Value {
     assert_eq!(answer.values("content-type"), ["application/json"]);
@@ -56,7 +56,7 @@ async fn a_gateway_that_stops_is_healthy_but_not_ready() {
     assert_eq!(answer.status(), 503);
     assert_eq!(gateway.admin("GET", "/healthz").await.status(), 200);
     assert_eq!(gateway.status().await["draining"], true);
-    drop(socket);
+    close(socket).await;
     assert_eq!(gateway.outcome().await, Outcome::Drained);
 }
 

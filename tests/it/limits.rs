@@ -1,10 +1,11 @@
 //! Refusals for want of room or time: heads that are too large or too slow, too many connections, a stop.
 
 use serde_json::Value;
+use tokio::net::TcpStream;
 
 use crate::backends::Backend;
 use crate::harness::{
-    Answer, Gateway, Opening, Refusal, Wire, ask, before, echo, eventually, eventually_some,
+    Answer, Gateway, Opening, Refusal, Wire, ask, before, close, echo, eventually_some,
     expect_few_words, open, repeatedly,
 };
 
@@ -99,6 +100,19 @@ fn expect_retry_after(answer: &Answer) {
     assert!(wait.is_some_and(|wait: u32| wait > 0), "{answer:?}");
 }
 
+/// Trap 19.
+#[tokio::test]
+async fn a_pool_without_backends_is_503() {
+    let gateway = Gateway::start(&before(&[])).await;
+    let no_backend = Refusal {
+        status: 503,
+        result: "no_ready_backend",
+        route: "chat",
+    };
+    let answer = gateway.expect_refusal(Opening::to("/"), no_backend).await;
+    expect_retry_after(&answer);
+}
+
 #[tokio::test]
 async fn one_connection_too_many_is_503_until_there_is_room() {
     let backend = Backend::echo().await;
@@ -111,7 +125,7 @@ async fn one_connection_too_many_is_503_until_there_is_room() {
     let full = [("listener", "main"), ("reason", "full")];
     assert_eq!(gateway.count("wsgate_listener_rejects_total", &full), 1.0);
     echo(&mut socket, "still here").await;
-    drop(socket);
+    close(socket).await;
     repeatedly("there is room again", async || {
         let mut wire = Wire::connect(gateway.address()).await;
         wire.send(Opening::to("/").text()).await;
@@ -138,8 +152,12 @@ async fn a_request_that_comes_while_the_gateway_stops_is_503() {
     .await;
     assert_eq!(later.status(), 426);
     gateway.stop().await;
-    let draining = || gateway.count("wsgate_drain_sessions", &[]) > 0.0;
-    eventually("the drain has begun", draining).await;
+    // The drain begins as the listener closes.
+    repeatedly("the listener closes", async || {
+        let connected = TcpStream::connect(gateway.address()).await;
+        connected.is_err().then_some(())
+    })
+    .await;
     late.send(rest).await;
     let answer = late.answer().await;
     assert_eq!(answer.status(), 503, "{answer:?}");

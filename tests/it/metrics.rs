@@ -2,8 +2,8 @@
 
 use crate::backends::Backend;
 use crate::harness::{
-    Gateway, Identity, Opening, Wire, ask, before, close, directory, echo, eventually, open, pool,
-    routed,
+    Gateway, Identity, Opening, Wire, ask, before, close, directory, echo, eventually, impatient,
+    open, pool,
 };
 
 /// The enumerated series: name, label, values.
@@ -206,15 +206,9 @@ async fn a_session_is_counted_from_its_opening_to_its_end() {
     assert_eq!(bytes("backend_to_client"), 2.0 * 2.0 + 5.0);
 }
 
-/// A route that cuts soon who does not follow an end.
-fn impatient(backend: &Backend) -> String {
-    let keys = "origins: any, timeouts: { half_close: 200ms, close: 200ms }";
-    routed(keys, &[backend])
-}
-
 /// Opens a session, has it ended, and expects that it is counted so.
 async fn expect_end(backend: Backend, bytes: &[u8], initiator: &str, reason: &str) {
-    let gateway = Gateway::start(&impatient(&backend)).await;
+    let gateway = Gateway::start(&impatient(&[&backend])).await;
     let mut wire = Wire::connect(gateway.address()).await;
     wire.send(Opening::to("/").text()).await;
     assert_eq!(wire.head().await.status(), 101);
@@ -234,14 +228,26 @@ async fn a_backend_that_resets_is_counted_as_lost() {
 }
 
 #[tokio::test]
-async fn a_half_close_that_is_not_followed_is_counted() {
-    expect_end(Backend::half_closing().await, b"", "backend", "half_close").await;
+async fn a_backend_that_ends_without_a_close_is_counted_as_lost() {
+    expect_end(Backend::half_closing().await, b"", "backend", "lost").await;
+}
+
+#[tokio::test]
+async fn a_close_that_is_not_followed_is_counted() {
+    let close = b"\x88\x80mask";
+    expect_end(
+        Backend::never_reading().await,
+        close,
+        "client",
+        "half_close",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn a_client_that_leaves_is_counted() {
     let backend = Backend::flooding().await;
-    let gateway = Gateway::start(&impatient(&backend)).await;
+    let gateway = Gateway::start(&impatient(&[&backend])).await;
     let mut wire = Wire::connect(gateway.address()).await;
     wire.send(Opening::to("/").text()).await;
     assert_eq!(wire.head().await.status(), 101);
@@ -290,7 +296,10 @@ async fn series_go_with_what_they_are_about() {
     };
     let yaml = |names: &[&str]| {
         let routes: String = names.iter().map(|name| route(name)).collect();
-        format!("routes:\n{routes}{}", pool("", &[&backend]))
+        format!(
+            "defaults: {{ timeouts: {{ half_close: 200ms }} }}\nroutes:\n{routes}{}",
+            pool("", &[&backend])
+        )
     };
     let gateway = Gateway::start(&yaml(&["stays", "goes"])).await;
     for target in ["/stays", "/goes"] {

@@ -15,6 +15,12 @@ pub(crate) fn routed(keys: &str, backends: &[&Backend]) -> String {
     )
 }
 
+/// As [`before`], but who leaves without a Close, or does not follow one, is given up soon.
+pub(crate) fn impatient(backends: &[&Backend]) -> String {
+    let keys = "origins: any, timeouts: { half_close: 200ms, close: 200ms }";
+    routed(keys, backends)
+}
+
 /// The pool `chat`, with these keys, each ended by a comma.
 pub(crate) fn pool(keys: &str, backends: &[&Backend]) -> String {
     let urls = backends
