@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::task::JoinSet;
 
 use crate::backends::Backend;
-use crate::harness::{Gateway, echo, eventually, open};
+use crate::harness::{Gateway, WebSocket, echo, eventually, open};
 
 const SESSIONS: usize = 100;
 const RELOADS: usize = 20;
@@ -30,41 +30,45 @@ fn yaml(backends: &[Backend; 2], generation: usize) -> String {
     )
 }
 
+#[derive(Default)]
+struct Progress {
+    exchanged: AtomicUsize,
+    is_done: AtomicBool,
+}
+
+/// Exchanges messages, each of them only once, until it is done.
+async fn talk(mut socket: WebSocket, session: usize, progress: Arc<Progress>) {
+    let mut message = 0;
+    while !progress.is_done.load(Ordering::Relaxed) {
+        echo(
+            &mut socket,
+            &format!("message {message} of session {session}"),
+        )
+        .await;
+        progress.exchanged.fetch_add(1, Ordering::Relaxed);
+        message += 1;
+    }
+}
+
 #[tokio::test]
 async fn no_session_drops_while_reloads_come() {
     let backends = [Backend::echo().await, Backend::echo().await];
     let gateway = Gateway::start(&yaml(&backends, 0)).await;
-    let (done, exchanged) = (
-        Arc::new(AtomicBool::new(false)),
-        Arc::new(AtomicUsize::new(0)),
-    );
+    let progress = Arc::new(Progress::default());
     let mut sessions = JoinSet::new();
     for session in 0..SESSIONS {
-        let mut socket = open(gateway.address(), "/").await;
-        let (done, exchanged) = (Arc::clone(&done), Arc::clone(&exchanged));
-        sessions.spawn(async move {
-            for message in 0.. {
-                echo(
-                    &mut socket,
-                    &format!("message {message} of session {session}"),
-                )
-                .await;
-                exchanged.fetch_add(1, Ordering::Relaxed);
-                if done.load(Ordering::Relaxed) {
-                    return;
-                }
-            }
-        });
+        let socket = open(gateway.address(), "/").await;
+        sessions.spawn(talk(socket, session, Arc::clone(&progress)));
     }
     for generation in 1..=RELOADS {
         gateway.change(&yaml(&backends, generation)).await;
-        let seen = exchanged.load(Ordering::Relaxed);
-        let goes_on = || exchanged.load(Ordering::Relaxed) > seen + SESSIONS;
+        let seen = progress.exchanged.load(Ordering::Relaxed);
+        let goes_on = || progress.exchanged.load(Ordering::Relaxed) > seen + SESSIONS;
         eventually("messages pass", goes_on).await;
     }
     let active = gateway.count("wsgate_sessions_active", &[("route", "chat")]);
     assert_eq!(active, 100.0);
-    done.store(true, Ordering::Relaxed);
+    progress.is_done.store(true, Ordering::Relaxed);
     while let Some(session) = sessions.join_next().await {
         session.expect("no session drops");
     }

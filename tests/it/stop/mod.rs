@@ -13,15 +13,11 @@ use wsgate::admin::ReloadReport;
 use wsgate::server::Outcome;
 
 use crate::backends::Backend;
-use crate::harness::{Gateway, Opening, WebSocket, Wire, echo, open, repeatedly, soon};
+use crate::harness::{Gateway, Opening, WebSocket, Wire, before, echo, open, repeatedly, soon};
 use crate::venue::{Transport, Venue, agreement, close_code};
 
-fn before(backend: &Backend, drain: &str) -> String {
-    format!(
-        "routes: {{ chat: {{ origins: any, pool: chat }} }}\n\
-         pools: {{ chat: {{ backends: [\"{}\"] }} }}\ndrain: {drain}\n",
-        backend.url()
-    )
+fn draining(backend: &Backend, drain: &str) -> String {
+    format!("{}drain: {drain}\n", before(&[backend]))
 }
 
 /// Waits for the Close that ends `socket`, which the client library answers, and tells its code.
@@ -45,7 +41,7 @@ async fn is_refused(gateway: &Gateway) {
 async fn a_stop_is_told_closes_the_listeners_and_waits_for_the_sessions() {
     let backend = Backend::echo().await;
     let drain = "{ window: 500ms, deadline: 1h }";
-    let mut gateway = Gateway::start(&before(&backend, drain)).await;
+    let mut gateway = Gateway::start(&draining(&backend, drain)).await;
     assert_eq!(gateway.admin("GET", "/readyz").await.status(), 200);
     let socket = open(gateway.address(), "/").await;
     gateway.stop().await;
@@ -64,7 +60,7 @@ async fn ends_are_spread_over_the_window() {
     const SESSIONS: usize = 30;
     let backend = Backend::echo().await;
     let drain = "{ window: 2s, deadline: 1h }";
-    let mut gateway = Gateway::start(&before(&backend, drain)).await;
+    let mut gateway = Gateway::start(&draining(&backend, drain)).await;
     let mut sessions = JoinSet::new();
     for _ in 0..SESSIONS {
         let socket = open(gateway.address(), "/").await;
@@ -108,7 +104,7 @@ async fn a_second_stop_cuts_at_once() {
 async fn in_the_time_of_grace_sessions_still_open() {
     let backend = Backend::echo().await;
     let drain = "{ grace: 1h, window: 0s, deadline: 1h }";
-    let mut gateway = Gateway::start(&before(&backend, drain)).await;
+    let mut gateway = Gateway::start(&draining(&backend, drain)).await;
     gateway.stop().await;
     let not_ready = async || (gateway.admin("GET", "/readyz").await.status() == 503).then_some(());
     repeatedly("it is not ready", not_ready).await;
@@ -141,7 +137,7 @@ async fn a_session_whose_101_is_under_way_is_drained_too() {
 #[tokio::test]
 async fn a_stop_waits_for_sessions_of_a_listener_that_was_removed() {
     let backend = Backend::echo().await;
-    let rest = before(&backend, "{ window: 1s, deadline: 1h }");
+    let rest = draining(&backend, "{ window: 1s, deadline: 1h }");
     let both =
         "listeners:\n  main: { address: \"127.0.0.1:0\" }\n  less: { address: \"127.0.0.1:0\" }\n";
     let mut gateway = Gateway::start(&format!("{both}{rest}")).await;
@@ -197,7 +193,7 @@ async fn a_reload_while_stopping_is_refused() {
     let venue = Venue::start_with(Transport::Plain, more).await;
     let _session = venue.session().await;
     venue.gateway.stop().await;
-    let errors = vec!["the gateway is stopping".to_owned()];
+    let errors = vec!["the gateway is draining".to_owned()];
     assert_eq!(
         venue.gateway.reload().await,
         ReloadReport::Refused { errors }

@@ -1,0 +1,72 @@
+//! How large a head may be, and how many connections there may be.
+
+use super::{REQUEST, listening};
+use crate::harness::{Gateway, Opening, Wire, ask, eventually, repeatedly};
+
+#[tokio::test]
+async fn a_head_up_to_the_limit_is_taken_and_a_larger_one_is_431() {
+    let gateway = Gateway::start(&listening(", limits: { request_head: 8KiB }")).await;
+    let with = |size: usize| Opening::to("/").with("X-Large", &"x".repeat(size)).text();
+    assert_eq!(ask(gateway.address(), with(7_500)).await.status(), 200);
+    assert_eq!(ask(gateway.address(), with(8_192)).await.status(), 431);
+    assert_eq!(ask(gateway.address(), with(1 << 20)).await.status(), 431);
+    assert_eq!(gateway.line("refused").await["result"], "head_too_large");
+}
+
+#[tokio::test]
+async fn a_target_that_is_too_long_is_414() {
+    let gateway = Gateway::start(&listening(", limits: { request_head: 8KiB }")).await;
+    let target = format!("/{}", "x".repeat(20_000));
+    assert_eq!(
+        ask(gateway.address(), Opening::to(&target).text())
+            .await
+            .status(),
+        414
+    );
+}
+
+#[tokio::test]
+async fn connections_over_the_limit_are_told_and_closed_until_there_is_room() {
+    let gateway = Gateway::start(&listening(", limits: { max_connections: 2 }")).await;
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        let mut wire = Wire::connect(gateway.address()).await;
+        wire.send(REQUEST).await;
+        assert_eq!(wire.answer().await.status(), 200);
+        held.push(wire);
+    }
+    let mut surplus = Wire::connect(gateway.address()).await;
+    surplus.send(REQUEST).await;
+    let answer = surplus.answer().await;
+    assert_eq!(answer.status(), 503);
+    assert!(answer.value("retry-after").is_some());
+    assert!(surplus.rest().await.is_empty());
+    let labels = [("listener", "main"), ("reason", "full")];
+    assert_eq!(gateway.count("wsgate_listener_rejects_total", &labels), 1.0);
+    drop(held);
+    let is_empty = async || {
+        let status = gateway.status().await;
+        (status["listeners"][0]["connections"] == 0).then_some(())
+    };
+    repeatedly("the places are free", is_empty).await;
+    assert_eq!(ask(gateway.address(), REQUEST).await.status(), 200);
+}
+
+/// More than are accepted to be told: the rest waits for its turn, and has it.
+#[tokio::test]
+async fn a_crowd_over_the_limit_is_told_to_the_last() {
+    let gateway = Gateway::start(&listening(", limits: { max_connections: 1 }")).await;
+    let _held = Wire::connect(gateway.address()).await;
+    let accepted = || gateway.count("wsgate_listener_accepts_total", &[("listener", "main")]);
+    eventually("the first has the place", || accepted() == 1.0).await;
+    let mut crowd = Vec::new();
+    for _ in 0..200 {
+        crowd.push(Wire::connect(gateway.address()).await);
+    }
+    for wire in &mut crowd {
+        wire.send(REQUEST).await;
+    }
+    for wire in &mut crowd {
+        assert_eq!(wire.answer().await.status(), 503);
+    }
+}

@@ -1,0 +1,86 @@
+//! Heads that come slowly, connections that rest, and several requests on one connection.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::{REQUEST, listening};
+use crate::harness::{Gateway, Wire, eventually};
+
+const HEADER: &str = ", timeouts: { request_header: 400ms, keep_alive: 1h }";
+
+#[tokio::test]
+async fn a_head_that_stops_half_way_is_408() {
+    let gateway = Gateway::start(&listening(HEADER)).await;
+    let mut wire = Wire::connect(gateway.address()).await;
+    wire.send("GET / HTTP/1.1\r\nHos").await;
+    assert_eq!(wire.answer().await.status(), 408);
+    assert!(wire.rest().await.is_empty());
+    assert_eq!(gateway.line("refused").await["result"], "head_too_slow");
+}
+
+#[tokio::test]
+async fn a_head_that_comes_byte_by_byte_is_408_at_the_same_deadline() {
+    let gateway = Gateway::start(&listening(HEADER)).await;
+    let mut wire = Wire::connect(gateway.address()).await;
+    let slow = format!("GET / HTTP/1.1\r\nX-Slow: {}", "x".repeat(2000));
+    for byte in slow.bytes() {
+        if gateway.log().text().contains("head_too_slow") || !wire.try_send([byte]).await {
+            break;
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(wire.answer().await.status(), 408);
+}
+
+#[tokio::test]
+async fn a_client_that_says_nothing_is_left_without_a_word() {
+    let gateway = Gateway::start(&listening(HEADER)).await;
+    let mut wire = Wire::connect(gateway.address()).await;
+    assert!(wire.rest().await.is_empty());
+    assert!(gateway.log().lines().is_empty());
+}
+
+#[tokio::test]
+async fn the_second_head_has_a_deadline_of_its_own() {
+    let gateway = Gateway::start(&listening(HEADER)).await;
+    let mut wire = Wire::connect(gateway.address()).await;
+    wire.send(REQUEST).await;
+    assert_eq!(wire.answer().await.status(), 200);
+    // One that came later is given up: the deadline has passed.
+    let mut silent = Wire::connect(gateway.address()).await;
+    assert!(silent.rest().await.is_empty());
+    wire.send(REQUEST).await;
+    assert_eq!(wire.answer().await.status(), 200);
+    wire.send("GET / HT").await;
+    assert_eq!(wire.answer().await.status(), 408);
+}
+
+#[tokio::test]
+async fn a_connection_that_rests_too_long_is_ended() {
+    let keep_alive = ", timeouts: { request_header: 1h, keep_alive: 200ms }";
+    let gateway = Gateway::start(&listening(keep_alive)).await;
+    let mut wire = Wire::connect(gateway.address()).await;
+    for _ in 0..3 {
+        wire.send(REQUEST).await;
+        assert_eq!(wire.answer().await.status(), 200);
+    }
+    assert!(wire.rest().await.is_empty());
+}
+
+#[tokio::test]
+async fn requests_that_come_together_are_answered_in_turn() {
+    let gateway = Gateway::start(&listening("")).await;
+    let mut wire = Wire::connect(gateway.address()).await;
+    let missing = "GET /missing HTTP/1.1\r\nHost: other.test\r\nX-Request-ID: b\r\n\r\n";
+    wire.send([REQUEST, missing, REQUEST].concat()).await;
+    for _ in 0..3 {
+        assert_eq!(wire.answer().await.status(), 200);
+    }
+    let paths = || -> Vec<_> {
+        let lines = gateway.log().lines();
+        lines.iter().map(|line| line["path"].clone()).collect()
+    };
+    let in_turn = || paths() == ["/", "/missing", "/"];
+    eventually("the log has them in turn", in_turn).await;
+}

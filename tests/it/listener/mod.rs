@@ -1,0 +1,17 @@
+//! From socket to request: addresses, deadlines, bounds.
+
+mod bounds;
+mod deadlines;
+mod descriptors;
+mod sockets;
+
+/// A route that answers by itself.
+const ROUTE: &str = "routes: { fixed: { respond: { status: 200, body: in } } }\n";
+
+/// A request on a connection that stays open.
+const REQUEST: &str = "GET / HTTP/1.1\r\nHost: gateway.test\r\n\r\n";
+
+/// The listener `main` with more keys.
+fn listening(more: &str) -> String {
+    format!("listeners: {{ main: {{ address: \"127.0.0.1:0\"{more} }} }}\n{ROUTE}")
+}

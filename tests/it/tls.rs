@@ -1,0 +1,231 @@
+//! TLS towards clients: versions, names, clients with certificates, and handshakes that come to nothing.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use rcgen::{CertificateParams, KeyPair};
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+
+use crate::harness::{Gateway, Identity, Wire, connect_tls, directory, eventually};
+
+const NAME: &str = "gateway.test";
+const REQUEST: &str = "GET / HTTP/1.1\r\nHost: gateway.test\r\n\r\n";
+
+/// A TLS listener with more keys under `tls`, and a route that answers by itself.
+fn yaml(certificates: &[&Identity], tls: &str) -> String {
+    let certificates = certificates.iter().map(|identity| identity.yaml());
+    let certificates: Vec<String> = certificates.collect();
+    format!(
+        "listeners: {{ main: {{ address: \"127.0.0.1:0\", \
+         tls: {{ certificates: [{}]{tls} }} }} }}\n\
+         routes: {{ fixed: {{ respond: {{ status: 200, body: in }} }} }}\n",
+        certificates.join(", ")
+    )
+}
+
+/// A gateway with one certificate for [`NAME`].
+async fn start(tls: &str) -> (Gateway, Identity) {
+    let directory = directory();
+    let identity = Identity::make(directory.path(), "site", &[NAME]);
+    let gateway = Gateway::start_in(directory, &yaml(&[&identity], tls)).await;
+    (gateway, identity)
+}
+
+/// Trusts `identity`, speaks these versions, and shows this certificate.
+fn client(
+    identity: &Identity,
+    versions: &[&'static SupportedProtocolVersion],
+    shown: Option<Shown>,
+) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots
+        .add(identity.der().clone())
+        .expect("a sound certificate");
+    let builder = ClientConfig::builder_with_provider(wsgate::tls::provider())
+        .with_protocol_versions(versions)
+        .expect("the provider has the versions")
+        .with_root_certificates(roots);
+    Arc::new(match shown {
+        None => builder.with_no_client_auth(),
+        Some((chain, key)) => builder.with_client_auth_cert(chain, key).expect("they fit"),
+    })
+}
+
+type Shown = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+/// Whether a request over TLS is answered; in TLS 1.3 a refusal shows only then.
+async fn is_served(address: SocketAddr, client: Arc<ClientConfig>) -> bool {
+    let Ok(mut stream) = connect_tls(address, NAME, client).await else {
+        return false;
+    };
+    let sent = tokio::io::AsyncWriteExt::write_all(&mut stream, REQUEST.as_bytes()).await;
+    let mut answer = [0; 15];
+    sent.is_ok() && stream.read_exact(&mut answer).await.is_ok() && answer == *b"HTTP/1.1 200 OK"
+}
+
+#[tokio::test]
+async fn both_versions_are_spoken() {
+    let (gateway, identity) = start("").await;
+    for version in [&TLS12, &TLS13] {
+        let config = client(&identity, &[version], None);
+        let stream = connect_tls(gateway.address(), NAME, Arc::clone(&config)).await;
+        let stream = stream.expect("the handshake succeeds");
+        assert_eq!(stream.get_ref().1.protocol_version(), Some(version.version));
+        assert!(is_served(gateway.address(), config).await);
+    }
+}
+
+#[tokio::test]
+async fn an_older_version_than_the_least_is_refused() {
+    let (gateway, identity) = start(", min_version: \"1.3\"").await;
+    let old = connect_tls(gateway.address(), NAME, client(&identity, &[&TLS12], None)).await;
+    assert!(old.is_err());
+    assert!(is_served(gateway.address(), client(&identity, &[&TLS13], None)).await);
+    let labels = [("listener", "main"), ("result", "failure")];
+    let failures = || gateway.count("wsgate_tls_handshakes_total", &labels);
+    eventually("the failure is counted", || failures() == 1.0).await;
+}
+
+#[tokio::test]
+async fn http_1_1_is_agreed_on_by_alpn() {
+    let (gateway, identity) = start("").await;
+    let mut config = identity.trust();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let stream = connect_tls(gateway.address(), NAME, config).await;
+    let stream = stream.expect("the handshake succeeds");
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
+}
+
+fn shown(stream: &TlsStream<TcpStream>) -> CertificateDer<'static> {
+    let chain = stream.get_ref().1.peer_certificates();
+    chain.expect("a certificate is shown")[0]
+        .clone()
+        .into_owned()
+}
+
+#[tokio::test]
+async fn the_name_that_is_asked_for_chooses_the_certificate() {
+    let directory = directory();
+    let make = |stem, names: &[&str]| Identity::make(directory.path(), stem, names);
+    let first = make("first", &["first.test"]);
+    let exact = make("exact", &["chat.example.test"]);
+    let wide = make("wide", &["*.example.test"]);
+    let all = [&first, &wide, &exact];
+    let yaml = yaml(&all, "");
+    let gateway = Gateway::start_in(directory, &yaml).await;
+    let asked = [
+        ("first.test", &first),
+        ("chat.example.test", &exact),
+        ("CHAT.example.test", &exact),
+        ("other.example.test", &wide),
+    ];
+    for (name, identity) in asked {
+        let stream = connect_tls(gateway.address(), name, identity.trust()).await;
+        let stream = stream.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(shown(&stream), *identity.der(), "{name}");
+    }
+    for name in ["deep.other.example.test", "unknown.test"] {
+        let error = connect_tls(gateway.address(), name, first.trust())
+            .await
+            .err();
+        let error = error
+            .expect("the first certificate is for another name")
+            .to_string();
+        assert!(error.contains("first.test"), "{name}: {error}");
+    }
+    let mut config = first.trust();
+    config.enable_sni = false;
+    let stream = connect_tls(gateway.address(), "first.test", config).await;
+    assert_eq!(shown(&stream.expect("the first certificate")), *first.der());
+}
+
+#[tokio::test]
+async fn a_handshake_that_does_not_end_meets_its_deadline() {
+    let (gateway, identity) = start(", handshake_timeout: 300ms").await;
+    let mut silent = Wire::connect(gateway.address()).await;
+    let mut slow = Wire::connect(gateway.address()).await;
+    let labels = [("listener", "main"), ("result", "timeout")];
+    let timeouts = || gateway.count("wsgate_tls_handshakes_total", &labels);
+    // The head of a record of 16 KiB, then byte after byte: each comes in time, all of them never do.
+    slow.send([0x16, 3, 1, 0x40, 0]).await;
+    while timeouts() < 2.0 && slow.try_send([0]).await {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    silent.gone().await;
+    slow.gone().await;
+    eventually("both are counted", || timeouts() == 2.0).await;
+    assert!(is_served(gateway.address(), client(&identity, &[&TLS13], None)).await);
+}
+
+#[tokio::test]
+async fn plain_http_at_a_tls_listener_is_a_failed_handshake() {
+    let (gateway, identity) = start("").await;
+    let mut plain = Wire::connect(gateway.address()).await;
+    plain.send(REQUEST).await;
+    plain.gone().await;
+    let labels = [("listener", "main"), ("result", "failure")];
+    let failures = || gateway.count("wsgate_tls_handshakes_total", &labels);
+    eventually("the failure is counted", || failures() == 1.0).await;
+    assert!(is_served(gateway.address(), client(&identity, &[&TLS13], None)).await);
+}
+
+/// Clients that say nothing wait for nobody: others are served at once.
+#[tokio::test]
+async fn a_flood_of_half_open_handshakes_holds_up_nobody() {
+    let (gateway, identity) = start("").await;
+    let mut flood = Vec::new();
+    for _ in 0..500 {
+        flood.push(Wire::connect(gateway.address()).await);
+    }
+    assert!(is_served(gateway.address(), client(&identity, &[&TLS13], None)).await);
+    drop(flood);
+    let labels = [("listener", "main"), ("result", "client_gone")];
+    let gone = || gateway.count("wsgate_tls_handshakes_total", &labels);
+    eventually("all that left are counted", || gone() == 500.0).await;
+}
+
+/// A client's certificate that vouches for itself, and its file as the authority.
+fn client_identity(directory: &Path) -> Shown {
+    let key = KeyPair::generate().expect("a key can be made");
+    let params = CertificateParams::new(vec!["device.test".to_owned()]).expect("a sound name");
+    let certificate = params.self_signed(&key).expect("it can sign itself");
+    let written = std::fs::write(directory.join("devices.crt"), certificate.pem());
+    written.expect("the directory takes files");
+    let key = PrivatePkcs8KeyDer::from(key.serialize_der());
+    (vec![certificate.der().clone()], key.into())
+}
+
+/// Whether clients are served: one that is known, one that shows nothing, one that nobody knows.
+async fn served_under(mode: &str) -> [bool; 3] {
+    let (directory, elsewhere) = (directory(), directory());
+    let known = client_identity(directory.path());
+    let unknown = client_identity(elsewhere.path());
+    let identity = Identity::make(directory.path(), "site", &[NAME]);
+    let tls = format!(", client_auth: {{ mode: {mode}, ca: devices.crt }}");
+    let gateway = Gateway::start_in(directory, &yaml(&[&identity], &tls)).await;
+    let mut served = [false; 3];
+    for (shown, served) in [Some(known), None, Some(unknown)]
+        .into_iter()
+        .zip(&mut served)
+    {
+        let client = client(&identity, &[&TLS13, &TLS12], shown);
+        *served = is_served(gateway.address(), client).await;
+    }
+    served
+}
+
+#[tokio::test]
+async fn clients_must_show_a_known_certificate_where_it_is_required() {
+    assert_eq!(served_under("require").await, [true, false, false]);
+}
+
+#[tokio::test]
+async fn clients_may_show_a_known_certificate_where_it_is_requested() {
+    assert_eq!(served_under("request").await, [true, true, false]);
+}
