@@ -149,7 +149,8 @@ impl<G> Tunnel<G> {
             self.pass_once(context);
             // An end that was passed on just now is put before the sink here, since nothing else wakes this
             // task for it.
-            if ending == [self.upward.is_ending(), self.downward.is_ending()] {
+            let is_unchanged = ending == [self.upward.is_ending(), self.downward.is_ending()];
+            if is_unchanged || matches!(self.phase, Phase::Leaving(_)) {
                 return;
             }
         }
