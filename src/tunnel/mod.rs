@@ -174,6 +174,19 @@ impl<G> Tunnel<G> {
 
     /// Moves bytes both ways, and decides on the end when there is nothing more to move.
     fn pass(&mut self, context: &mut Context<'_>) {
+        loop {
+            let were_ending = self.are_ending();
+            self.move_bytes(context);
+            // Nothing wakes this task for an end that was just asked for, unless the sink is asked now.
+            if self.are_ending() == were_ending || matches!(self.phase, Phase::Leaving(_)) {
+                break;
+            }
+        }
+        self.hear_closes();
+        self.hear_pongs();
+    }
+
+    fn move_bytes(&mut self, context: &mut Context<'_>) {
         let Self {
             client,
             backend,
@@ -195,8 +208,6 @@ impl<G> Tunnel<G> {
         if let Poll::Ready(verdict) = downward {
             self.conclude(verdict, Side::Backend);
         }
-        self.hear_closes();
-        self.hear_pongs();
     }
 
     /// Draws the conclusion from what the direction from `source` came to.
@@ -519,6 +530,11 @@ impl<G> Tunnel<G> {
             Side::Client => &self.client,
             Side::Backend => &self.backend,
         }
+    }
+
+    /// Whether the end passes on: upward, downward.
+    fn are_ending(&self) -> [bool; 2] {
+        [self.upward.is_ending(), self.downward.is_ending()]
     }
 
     fn relay_from(&mut self, source: Side) -> &mut Relay {
