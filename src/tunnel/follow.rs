@@ -24,9 +24,11 @@ pub(super) struct Follower {
     awaited: Option<u64>,
     /// Whether that Pong came.
     has_pong: bool,
-    /// The first Close of this direction.
+    /// The first Close that was passed on.
     close: Option<SeenClose>,
-    /// Whether a data frame began since this was last asked.
+    /// Whether the source said Close, passed on or not.
+    has_said_close: bool,
+    /// Whether bytes of a data frame came since this was last asked.
     has_data: bool,
     /// Only where the route limits messages per second.
     pace: Option<Box<Pace>>,
@@ -81,6 +83,7 @@ impl Follower {
             awaited: None,
             has_pong: false,
             close: None,
+            has_said_close: false,
             has_data: false,
             pace: None,
         }
@@ -101,12 +104,17 @@ impl Follower {
         self.mode != Mode::Blind && (self.has_stopped || is_between)
     }
 
-    /// The first Close that the source sent.
+    /// The first Close that the source sent and that was passed on.
     pub(super) fn close(&self) -> Option<SeenClose> {
         self.close
     }
 
-    /// Whether a data frame began since the last call.
+    /// Whether the source said Close, also where that was not passed on.
+    pub(super) fn has_said_close(&self) -> bool {
+        self.has_said_close
+    }
+
+    /// Whether bytes of a data frame came since the last call.
     pub(super) fn take_has_data(&mut self) -> bool {
         std::mem::take(&mut self.has_data)
     }
@@ -145,6 +153,7 @@ impl Follower {
     ) -> Passage {
         let length = chunk.len();
         if self.mode == Mode::Blind {
+            self.has_data = true;
             return Passage {
                 forward: length,
                 finding: None,
@@ -158,9 +167,20 @@ impl Follower {
         };
         loop {
             if let Some(passage) = self.step(&mut walk, terms, tally) {
+                if passage.finding.is_some() {
+                    self.follow_dropped(&mut walk, terms, tally);
+                }
                 return passage;
             }
         }
+    }
+
+    /// Goes on behind a finding, in what is not forwarded: the source's last Close may be there, and what
+    /// comes in later chunks is only understood by who has seen all before.
+    #[cold]
+    fn follow_dropped(&mut self, walk: &mut Walk<'_>, terms: &Terms, tally: &mut DirectionTraffic) {
+        self.mode = Mode::Drop;
+        while self.step(walk, terms, tally).is_none() {}
     }
 
     /// One event further. Some where the walk through the chunk is over.
@@ -175,6 +195,7 @@ impl Follower {
         walk.at += step.consumed;
         match step.event {
             Event::NeedMore => {
+                self.has_data |= self.tracker.is_in_data();
                 // While frames are dropped, held bytes are not in the chunk.
                 let forward = walk.length.saturating_sub(self.tracker.pending().len());
                 Some(self.passage(forward, None))
@@ -188,6 +209,7 @@ impl Follower {
                 fin,
                 message_length,
             } => {
+                self.has_data = true;
                 if fin {
                     tally.message(opcode, message_length);
                 }
@@ -214,7 +236,6 @@ impl Follower {
         if header.opcode.is_control() || self.mode == Mode::Drop {
             return None;
         }
-        self.has_data = true;
         if terms
             .websocket
             .max_message_size
@@ -244,9 +265,8 @@ impl Follower {
     #[cold]
     fn note_control(&mut self, opcode: Opcode, payload: &ControlPayload, walk: &mut Walk<'_>) {
         let payload = payload.as_bytes();
-        if opcode == Opcode::Close && self.close.is_none() {
-            let code = Close::parse(payload).ok().and_then(|close| close.code);
-            self.close = Some(SeenClose(code.map(CloseCode::number)));
+        if opcode == Opcode::Close {
+            self.note_close(payload);
         }
         let is_awaited = |awaited: u64| payload == awaited.to_be_bytes();
         if opcode == Opcode::Pong && self.awaited.is_some_and(is_awaited) {
@@ -255,6 +275,14 @@ impl Follower {
             walk.take_frame_out();
         }
         walk.frame = walk.at;
+    }
+
+    fn note_close(&mut self, payload: &[u8]) {
+        self.has_said_close = true;
+        if self.close.is_none() && self.mode != Mode::Drop {
+            let code = Close::parse(payload).ok().and_then(|close| close.code);
+            self.close = Some(SeenClose(code.map(CloseCode::number)));
+        }
     }
 
     #[cold]

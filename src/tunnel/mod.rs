@@ -12,6 +12,8 @@ mod keepalive;
 mod relay;
 mod tally;
 mod terms;
+#[cfg(test)]
+mod tests;
 
 use std::future::Future;
 use std::pin::Pin;
