@@ -1,6 +1,6 @@
 //! What a chunk of one direction contains, before any of it is forwarded.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -20,9 +20,10 @@ pub(super) struct Follower {
     mode: Mode,
     /// Whether a finding keeps the next frame back, so that what was forwarded ends before it.
     has_stopped: bool,
-    /// The payload of the gateway's own Ping to the source whose Pong is awaited; it is not forwarded.
-    awaited: Option<u64>,
-    /// Whether that Pong came.
+    /// The payload of the gateway's own Pings to the source, the same in all of them: their Pongs are not
+    /// forwarded, however late they come.
+    awaited: Option<NonZeroU64>,
+    /// Whether such a Pong came.
     has_pong: bool,
     /// The first Close that was passed on.
     close: Option<SeenClose>,
@@ -119,12 +120,19 @@ impl Follower {
         std::mem::take(&mut self.has_data)
     }
 
-    /// Awaits the Pong to a Ping with this payload.
-    pub(super) fn await_pong(&mut self, payload: u64) {
-        self.awaited = Some(payload);
+    /// Whether the stream is not followed any more.
+    pub(super) fn is_blind(&self) -> bool {
+        self.mode == Mode::Blind
     }
 
-    /// Whether the awaited Pong came since the last call.
+    /// Awaits Pongs; what the Pings have to say.
+    pub(super) fn await_pong(&mut self) -> [u8; 8] {
+        let random = || fastrand::u64(1..).try_into().expect("it is at least 1");
+        let payload = self.awaited.get_or_insert_with(random);
+        payload.get().to_be_bytes()
+    }
+
+    /// Whether an awaited Pong came since the last call.
     pub(super) fn take_has_pong(&mut self) -> bool {
         std::mem::take(&mut self.has_pong)
     }
@@ -268,9 +276,8 @@ impl Follower {
         if opcode == Opcode::Close {
             self.note_close(payload);
         }
-        let is_awaited = |awaited: u64| payload == awaited.to_be_bytes();
+        let is_awaited = |awaited: NonZeroU64| payload == awaited.get().to_be_bytes();
         if opcode == Opcode::Pong && self.awaited.is_some_and(is_awaited) {
-            self.awaited = None;
             self.has_pong = true;
             walk.take_frame_out();
         }

@@ -415,6 +415,9 @@ impl<G> Tunnel<G> {
     }
 
     fn check_pongs(&mut self) {
+        let Some(ping) = self.terms.websocket.ping else {
+            return;
+        };
         for side in [Side::Client, Side::Backend] {
             let Self {
                 keepalive,
@@ -426,9 +429,12 @@ impl<G> Tunnel<G> {
                 Side::Client => upward,
                 Side::Backend => downward,
             };
-            if keepalive.is_overdue(side, from) {
+            if keepalive.is_overdue(side, from, ping.timeout) {
                 return self.leave(Ending::PongOverdue(side));
             }
+        }
+        if let Some(sent) = self.keepalive.first_sent() {
+            self.alarms.set_at(Alarm::Pong, sent + ping.timeout);
         }
     }
 
