@@ -13,6 +13,8 @@ mod leaving;
 mod relay;
 mod tally;
 mod terms;
+#[cfg(test)]
+mod tests;
 mod upkeep;
 
 use std::future::Future;

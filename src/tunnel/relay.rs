@@ -278,7 +278,7 @@ impl Relay {
         lane: &mut Lane<'_>,
         scratch: &mut [u8],
     ) -> Poll<()> {
-        while self.follower.close().is_none() {
+        while !self.follower.has_said_close() {
             let bytes = ready!(poll_bytes(context, lane.source, scratch));
             if bytes.is_empty() {
                 break;

@@ -66,10 +66,6 @@ impl<G> Tunnel<G> {
         let Some(ping) = self.terms.websocket.ping else {
             return;
         };
-        if self.alarms.is_set(Alarm::Pong) {
-            // The last one may still be answered in time.
-            return self.alarms.set(Alarm::Ping, ping.interval);
-        }
         let Self {
             keepalive,
             upward,
@@ -88,6 +84,9 @@ impl<G> Tunnel<G> {
     }
 
     fn check_pongs(&mut self) {
+        let Some(ping) = self.terms.websocket.ping else {
+            return;
+        };
         for side in [Side::Client, Side::Backend] {
             let Self {
                 keepalive,
@@ -99,9 +98,12 @@ impl<G> Tunnel<G> {
                 Side::Client => upward,
                 Side::Backend => downward,
             };
-            if keepalive.is_overdue(side, from) {
+            if keepalive.is_overdue(side, from, ping.timeout) {
                 return self.leave(Ending::PongOverdue(side));
             }
+        }
+        if let Some(sent) = self.keepalive.first_sent() {
+            self.alarms.set_at(Alarm::Pong, sent + ping.timeout);
         }
     }
 
