@@ -12,8 +12,9 @@ mod wire;
 
 pub(crate) use configuration::{before, impatient, pool, routed};
 pub(crate) use gateway::{Gateway, Refusal, directory, expect_few_words};
+pub(crate) use metrics::Metrics;
 pub(crate) use opening::{ACCEPT, KEY, Opening};
 pub(crate) use patience::{eventually, eventually_some, repeatedly, soon};
 pub(crate) use tls::{Identity, connect_tls};
-pub(crate) use websocket::{close, echo, open, open_by};
+pub(crate) use websocket::{WebSocket, close, echo, open, open_by};
 pub(crate) use wire::{Answer, Head, Wire, ask};
