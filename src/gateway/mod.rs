@@ -86,7 +86,7 @@ impl Gateway {
             Ok(Outcome::Answer(answer)) => answer,
             Err(rejection) => {
                 record.refuse(rejection);
-                respond::refusal(rejection)
+                respond::refusal(rejection, &self.spelling)
             }
         }
     }

@@ -19,7 +19,7 @@ const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
 const UPGRADE_TOKEN: HeaderValue = HeaderValue::from_static("Upgrade");
 
 /// A refusal: its status, the fields that belong to it, a sentence for the client.
-pub(super) fn refusal(rejection: Rejection) -> Response<Body> {
+pub(super) fn refusal(rejection: Rejection, spelling: &Extensions) -> Response<Body> {
     let mut response = Response::new(text(format!("{}\n", rejection.message())));
     *response.status_mut() = rejection.status();
     let headers = response.headers_mut();
@@ -36,6 +36,7 @@ pub(super) fn refusal(rejection: Rejection) -> Response<Body> {
         headers.insert(UPGRADE, WEBSOCKET);
         headers.insert(CONNECTION, UPGRADE_TOKEN);
         headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static(VERSION));
+        *response.extensions_mut() = spelling.clone();
     }
     response
 }

@@ -124,7 +124,7 @@ async fn converse<H: Handler>(
     };
     let fault = match outcome {
         Some(Ok(())) => None,
-        Some(Err(error)) => Fault::of(&error, &parts.read_buf),
+        Some(Err(error)) => Fault::of(&error, &parts.read_buf, settings.limits.request_head),
         None => (!parts.read_buf.is_empty()).then_some(Fault::SLOW),
     };
     if let Some(Fault { rejection, reason }) = fault

@@ -32,10 +32,10 @@ impl Fault {
 
     /// What fits what hyper says of a head; none where there is nobody left to be told.
     ///
-    /// `received` is what has been read of the head.
-    pub(super) fn of(error: &hyper::Error, received: &[u8]) -> Option<Self> {
+    /// `received` is what has been read of the head, `limit` how many bytes it may have.
+    pub(super) fn of(error: &hyper::Error, received: &[u8], limit: usize) -> Option<Self> {
         if error.is_parse_too_large() {
-            let has_target = received.contains(&b'\n');
+            let has_target = received.iter().take(limit).any(|byte| *byte == b'\n');
             return Some(Self {
                 rejection: match has_target {
                     true => Rejection::HeadTooLarge,

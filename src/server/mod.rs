@@ -20,7 +20,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::admin::{Admin, ReloadReport};
-use crate::config::{self, Address, ListenerLimits, ListenerTimeouts, Name};
+use crate::config::{self, Address, Config, ListenerLimits, ListenerTimeouts, Name};
 use crate::gateway::Gateway;
 use crate::listener::{Bound, Settings};
 use crate::snapshot::{Current, Snapshot};
@@ -42,6 +42,8 @@ const COMMANDS: usize = 16;
 /// A running gateway. Dropping it ends everything at once.
 pub struct Server {
     source: Box<dyn Source>,
+    /// The configuration that the process was started with.
+    booted: Config,
     telemetry: Arc<Telemetry>,
     logging: Option<Logging>,
     shared: Arc<Shared>,
@@ -98,9 +100,11 @@ impl Server {
                 .open(&name, address, bound, &service)
                 .map_err(|error| vec![format!("listeners.{name}: {error}")])?;
         }
+        announce(&ports, &admin.address);
         *shared.ports() = ports;
         Ok(Self {
             source,
+            booted: snapshot.config.clone(),
             telemetry,
             logging,
             shared,
@@ -152,6 +156,16 @@ impl Server {
             let _ = answer.send(report);
         }
     }
+}
+
+/// Says where the gateway can be reached.
+fn announce(ports: &Ports, admin: &Address) {
+    for (name, port) in ports.iter() {
+        tracing::info!(listener = %name, address = %port.address(), "listening");
+    }
+    let version = env!("CARGO_PKG_VERSION");
+    let max_sessions = limits::max_sessions();
+    tracing::info!(version, %admin, max_sessions, "ready");
 }
 
 async fn service(

@@ -29,10 +29,10 @@ impl Server {
         let diff = Diff::between(&before.config, &loaded.config);
         let mut changes = diff.words();
         changes.extend(renewed);
-        changes.extend(deferred(&before.config, &loaded.config));
         if changes.is_empty() {
             return ReloadReport::Unchanged { changes };
         }
+        changes.extend(deferred(&self.booted, &loaded.config));
         let listeners = loaded.config.listeners.iter();
         let bound = self
             .shared
@@ -104,12 +104,12 @@ impl Server {
     }
 }
 
-/// A line for each change that only a restart brings about.
-fn deferred(before: &Config, after: &Config) -> Vec<String> {
+/// A line for each setting that is another one than at the start and that only a restart brings about.
+fn deferred(booted: &Config, after: &Config) -> Vec<String> {
     let deferred = [
-        ("admin.address", before.admin.address != after.admin.address),
-        ("log.format", before.log.format != after.log.format),
-        ("runtime.workers", before.runtime != after.runtime),
+        ("admin.address", booted.admin != after.admin),
+        ("log.format", booted.log.format != after.log.format),
+        ("runtime.workers", booted.runtime != after.runtime),
     ];
     deferred
         .into_iter()

@@ -130,7 +130,7 @@ impl Orders<'_> {
 }
 
 fn refuse(answer: Option<tokio::sync::oneshot::Sender<ReloadReport>>) {
-    let errors = vec!["the gateway is draining".to_owned()];
+    let errors = vec!["the gateway is stopping".to_owned()];
     if let Some(answer) = answer {
         // Who asked may have left.
         let _ = answer.send(ReloadReport::Refused { errors });

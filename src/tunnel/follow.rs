@@ -1,6 +1,6 @@
 //! What a chunk of one direction contains, before any of it is forwarded.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -21,7 +21,7 @@ pub(super) struct Follower {
     /// Whether a finding keeps the next frame back, so that what was forwarded ends before it.
     has_stopped: bool,
     /// The payload of the gateway's own Ping to the source whose Pong is awaited; it is not forwarded.
-    awaited: Option<u64>,
+    awaited: Option<NonZeroU64>,
     /// Whether that Pong came.
     has_pong: bool,
     /// The first Close of this direction.
@@ -112,7 +112,7 @@ impl Follower {
     }
 
     /// Awaits the Pong to a Ping with this payload.
-    pub(super) fn await_pong(&mut self, payload: u64) {
+    pub(super) fn await_pong(&mut self, payload: NonZeroU64) {
         self.awaited = Some(payload);
     }
 
@@ -248,7 +248,7 @@ impl Follower {
             let code = Close::parse(payload).ok().and_then(|close| close.code);
             self.close = Some(SeenClose(code.map(CloseCode::number)));
         }
-        let is_awaited = |awaited: u64| payload == awaited.to_be_bytes();
+        let is_awaited = |awaited: NonZeroU64| payload == awaited.get().to_be_bytes();
         if opcode == Opcode::Pong && self.awaited.is_some_and(is_awaited) {
             self.awaited = None;
             self.has_pong = true;

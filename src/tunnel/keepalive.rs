@@ -1,5 +1,6 @@
 //! Asking whether a side is there, and how long its answer takes.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -20,12 +21,12 @@ impl Keepalive {
     /// Puts a Ping into the stream towards `side`, if that stands between two frames and nothing waits there.
     /// Its Pong, read by `from`, will not be forwarded.
     pub(super) fn ask(&mut self, side: Side, towards: &mut Relay, from: &mut Relay) -> bool {
-        let payload = fastrand::u64(..);
+        let payload = NonZeroU64::MIN.saturating_add(fastrand::u64(..));
         let sender = match side {
             Side::Client => Sender::Backend,
             Side::Backend => Sender::Client,
         };
-        let ping = ControlFrame::ping(sender, &payload.to_be_bytes());
+        let ping = ControlFrame::ping(sender, &payload.get().to_be_bytes());
         if !towards.is_clear() || !towards.insert(&ping) {
             return false;
         }

@@ -9,39 +9,30 @@ mod ending;
 mod farewell;
 mod follow;
 mod keepalive;
+mod leaving;
 mod relay;
 mod tally;
 mod terms;
+mod upkeep;
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
-use tokio::time::Instant;
-
-use crate::drain::{DrainWatch, Stage};
-use crate::session::{Closure, Initiator, Reason};
+use crate::drain::{self, DrainWatch};
+use crate::session::Closure;
 use crate::stream::Stream;
 use crate::telemetry::SessionRecord;
-use crate::websocket::{ControlFrame, Extensions, Sender};
+use crate::websocket::{Extensions, Sender};
 use alarm::{Alarm, Alarms};
 use ending::{Ending, Side};
-use farewell::{Farewell, Parting};
 use follow::{Finding, SeenClose};
 use keepalive::Keepalive;
+use leaving::{Leaving, close_frame};
 use relay::{Lane, Relay, Verdict};
 use tally::Tally;
 pub use terms::{Terms, Words};
-
-/// How often a busy session's counts are added to the shared counters.
-const REPORT_INTERVAL: Duration = Duration::from_secs(2);
-/// When a Ping that could not be put in between two frames is tried again.
-const PING_RETRY: Duration = Duration::from_secs(1);
-/// Into how many parts the idle time is divided; a session is idle after that many parts without data, so it
-/// may last one part longer than it should.
-const IDLE_PARTS: u8 = 4;
 
 /// One end of a tunnel: the stream, and the bytes that arrived together with the head.
 #[derive(Debug)]
@@ -83,7 +74,7 @@ pub struct Tunnel<G> {
     idle_parts: u8,
     watches: Watches,
     /// How far each drain had come when this tunnel last looked; none before the first poll.
-    heard: [Option<Stage>; 3],
+    heard: [Option<drain::Stage>; 3],
     record: SessionRecord,
     _guards: G,
 }
@@ -96,14 +87,6 @@ enum Phase {
     HalfOpen(Ending),
     /// The end is decided; both sides are told.
     Leaving(Box<Leaving>),
-}
-
-/// The end of a tunnel that is under way.
-#[derive(Debug)]
-struct Leaving {
-    closure: Closure,
-    client: Farewell,
-    backend: Farewell,
 }
 
 impl<G> Tunnel<G> {
@@ -142,19 +125,6 @@ impl<G> Tunnel<G> {
         tunnel
     }
 
-    fn set_alarms(&mut self) {
-        if let Some(ping) = self.terms.websocket.ping {
-            self.alarms.set(Alarm::Ping, ping.interval);
-        }
-        if let Some(idle) = self.terms.websocket.idle {
-            self.alarms.set(Alarm::Idle, idle / u32::from(IDLE_PARTS));
-        }
-        if let Some(age) = self.terms.websocket.max_age {
-            let part = 1.0 - self.terms.websocket.max_age_jitter * fastrand::f64();
-            self.alarms.set(Alarm::MaxAge, age.mul_f64(part));
-        }
-    }
-
     fn poll_closure(&mut self, context: &mut Context<'_>) -> Poll<Closure> {
         self.hear_drains(context);
         loop {
@@ -174,6 +144,19 @@ impl<G> Tunnel<G> {
 
     /// Moves bytes both ways, and decides on the end when there is nothing more to move.
     fn pass(&mut self, context: &mut Context<'_>) {
+        loop {
+            let ending = [self.upward.is_ending(), self.downward.is_ending()];
+            self.pass_once(context);
+            // An end that was passed on just now is put before the sink here, since nothing else wakes this
+            // task for it.
+            let is_unchanged = ending == [self.upward.is_ending(), self.downward.is_ending()];
+            if is_unchanged || matches!(self.phase, Phase::Leaving(_)) {
+                return;
+            }
+        }
+    }
+
+    fn pass_once(&mut self, context: &mut Context<'_>) {
         let Self {
             client,
             backend,
@@ -265,252 +248,10 @@ impl<G> Tunnel<G> {
         }
     }
 
-    fn hear_pongs(&mut self) {
-        let client = self.keepalive.answered(Side::Client, &mut self.upward);
-        let backend = self.keepalive.answered(Side::Backend, &mut self.downward);
-        for duration in [client, backend].into_iter().flatten() {
-            self.record.ping_answered(duration);
-        }
-    }
-
     fn half_open(&mut self, ending: Ending) {
         if matches!(self.phase, Phase::Open) {
             self.phase = Phase::HalfOpen(ending);
             self.alarms.set(Alarm::HalfClose, self.terms.half_close);
-        }
-    }
-
-    /// Decides the end: both sides are told, and have `terms.close` to end too.
-    fn leave(&mut self, ending: Ending) {
-        if matches!(self.phase, Phase::Leaving(_)) {
-            return;
-        }
-        if let Ending::PongOverdue(gone) | Ending::Stalled(gone) = ending {
-            self.stream(gone).socket().reset_on_close();
-        }
-        let terms = Arc::clone(&self.terms);
-        let leaving = Leaving {
-            closure: ending.closure(&terms),
-            client: farewell(ending, Side::Client, &mut self.downward, &terms),
-            backend: farewell(ending, Side::Backend, &mut self.upward, &terms),
-        };
-        self.phase = Phase::Leaving(Box::new(leaving));
-        self.alarms.set(Alarm::Cut, terms.close);
-    }
-
-    fn poll_farewell(&mut self, context: &mut Context<'_>) -> Poll<Closure> {
-        let Phase::Leaving(leaving) = &mut self.phase else {
-            return Poll::Pending;
-        };
-        let Self {
-            client,
-            backend,
-            upward,
-            downward,
-            terms,
-            tally,
-            ..
-        } = self;
-        let mut lane = Lane {
-            source: client,
-            sink: backend,
-            terms,
-            tally,
-        };
-        let Leaving {
-            closure,
-            client: to_client,
-            backend: to_backend,
-        } = &mut **leaving;
-        // The client comes twice, because the backend's farewell may have kept it waiting.
-        for side in [Side::Client, Side::Backend, Side::Client] {
-            let (farewell, other, mut parting) = match side {
-                Side::Client => {
-                    let lane = lane.turned();
-                    (
-                        &mut *to_client,
-                        to_backend.stage(),
-                        Parting {
-                            towards: downward,
-                            from: upward,
-                            lane,
-                        },
-                    )
-                }
-                Side::Backend => {
-                    let lane = lane.again();
-                    (
-                        &mut *to_backend,
-                        to_client.stage(),
-                        Parting {
-                            towards: upward,
-                            from: downward,
-                            lane,
-                        },
-                    )
-                }
-            };
-            let _is_done = farewell.poll(context, &mut parting, other);
-        }
-        let is_over = [to_client.stage(), to_backend.stage()] == [farewell::Stage::Done; 2];
-        if is_over {
-            Poll::Ready(*closure)
-        } else {
-            Poll::Pending
-        }
-    }
-
-    /// Some when the tunnel is over at once.
-    fn answer(&mut self, alarm: Alarm) -> Option<Closure> {
-        match (alarm, &self.phase) {
-            (Alarm::Cut, _) => return Some(self.cut()),
-            (Alarm::Report, _) => self.tally.report(&mut self.record),
-            (Alarm::Drain, _) => self.leave(Ending::Drain),
-            (Alarm::MaxAge, _) => self.leave(Ending::MaxAge),
-            (Alarm::HalfClose, Phase::HalfOpen(Ending::Finished(side, _))) => {
-                self.leave(Ending::HalfClose(*side));
-            }
-            (Alarm::HalfClose, Phase::HalfOpen(ending)) => self.leave(*ending),
-            (Alarm::Ping, Phase::Open) => self.ping(),
-            (Alarm::Pong, Phase::Open) => self.check_pongs(),
-            (Alarm::Idle, Phase::Open) => self.check_idle(),
-            (Alarm::Stall, Phase::Open | Phase::HalfOpen(_)) => self.check_stall(),
-            (Alarm::HalfClose | Alarm::Ping | Alarm::Pong | Alarm::Idle | Alarm::Stall, _) => {}
-        }
-        None
-    }
-
-    fn ping(&mut self) {
-        let Some(ping) = self.terms.websocket.ping else {
-            return;
-        };
-        let Self {
-            keepalive,
-            upward,
-            downward,
-            ..
-        } = self;
-        let client = ping.client && keepalive.ask(Side::Client, downward, upward);
-        let backend = ping.backend && keepalive.ask(Side::Backend, upward, downward);
-        if client || backend {
-            self.alarms.set(Alarm::Pong, ping.timeout);
-            self.alarms.set(Alarm::Ping, ping.interval);
-        } else {
-            // In the middle of a frame: whoever sends it, or takes it, is there.
-            self.alarms.set(Alarm::Ping, ping.interval.min(PING_RETRY));
-        }
-    }
-
-    fn check_pongs(&mut self) {
-        for side in [Side::Client, Side::Backend] {
-            let Self {
-                keepalive,
-                upward,
-                downward,
-                ..
-            } = self;
-            let from = match side {
-                Side::Client => upward,
-                Side::Backend => downward,
-            };
-            if keepalive.is_overdue(side, from) {
-                return self.leave(Ending::PongOverdue(side));
-            }
-        }
-    }
-
-    fn check_idle(&mut self) {
-        let Some(idle) = self.terms.websocket.idle else {
-            return;
-        };
-        let upward = self.upward.follower.take_has_data();
-        let downward = self.downward.follower.take_has_data();
-        self.idle_parts = if upward || downward {
-            0
-        } else {
-            self.idle_parts + 1
-        };
-        if self.idle_parts == IDLE_PARTS {
-            self.leave(Ending::Idle);
-        } else {
-            self.alarms.set(Alarm::Idle, idle / u32::from(IDLE_PARTS));
-        }
-    }
-
-    fn check_stall(&mut self) {
-        for side in [Side::Client, Side::Backend] {
-            let towards = self.relay_from(side.other());
-            if !towards.take_has_progress() && !towards.is_clear() {
-                return self.leave(Ending::Stalled(side));
-            }
-        }
-    }
-
-    /// Sets the alarms that are needed only while bytes move, or wait.
-    fn watch_traffic(&mut self) {
-        if !self.tally.is_empty() && !self.alarms.is_set(Alarm::Report) {
-            self.alarms.set(Alarm::Report, REPORT_INTERVAL);
-        }
-        let is_clear = self.upward.is_clear() && self.downward.is_clear();
-        if let Some(stall) = self.terms.websocket.stall
-            && !is_clear
-            && !self.alarms.is_set(Alarm::Stall)
-        {
-            self.upward.take_has_progress();
-            self.downward.take_has_progress();
-            self.alarms.set(Alarm::Stall, stall);
-        }
-    }
-
-    fn cut(&mut self) -> Closure {
-        let Phase::Leaving(leaving) = &self.phase else {
-            self.client.socket().reset_on_close();
-            self.backend.socket().reset_on_close();
-            return Closure {
-                initiator: Initiator::Gateway,
-                code: None,
-                reason: Reason::Cut,
-            };
-        };
-        for (farewell, stream) in [
-            (&leaving.client, &self.client),
-            (&leaving.backend, &self.backend),
-        ] {
-            if !farewell.is_settled() {
-                stream.socket().reset_on_close();
-            }
-        }
-        let stages = [leaving.client.stage(), leaving.backend.stage()];
-        let is_stuck = stages.contains(&farewell::Stage::Finishing);
-        let reason = if is_stuck {
-            Reason::Stuck
-        } else {
-            leaving.closure.reason
-        };
-        Closure {
-            reason,
-            ..leaving.closure
-        }
-    }
-
-    /// Looks whether a drain has come further. Costs three atomic loads when none has.
-    fn hear_drains(&mut self, context: &mut Context<'_>) {
-        for (watch, heard) in self.watches.iter().zip(&mut self.heard) {
-            if *heard == Some(watch.stage()) {
-                continue;
-            }
-            let mut stage = Stage::Open;
-            while let Poll::Ready(further) = watch.poll_beyond(stage, context) {
-                stage = further;
-            }
-            *heard = Some(stage);
-            match (stage, watch.plan()) {
-                (Stage::Open, _) => {}
-                (Stage::Draining, Some(plan)) => self.alarms.set_at(Alarm::Drain, plan.moment()),
-                (Stage::Draining, None) | (Stage::Cut, _) => {
-                    self.alarms.set_at(Alarm::Cut, Instant::now());
-                }
-            }
         }
     }
 
@@ -539,25 +280,4 @@ impl<G: Unpin> Future for Tunnel<G> {
         record.close(closure);
         Poll::Ready(())
     }
-}
-
-/// How `side` is parted from. One that has got a Close or its end already is told nothing more; one that
-/// broke is left.
-fn farewell(ending: Ending, side: Side, towards: &mut Relay, terms: &Terms) -> Farewell {
-    let is_told = towards.is_ending() || towards.follower.close().is_some();
-    match (close_frame(ending, side, terms), ending) {
-        (Some(close), _) if !is_told => Farewell::telling(close, towards),
-        (Some(_), _) | (None, Ending::Finished(..) | Ending::HalfClose(_)) => Farewell::silent(),
-        (None, _) => Farewell::done(),
-    }
-}
-
-fn close_frame(ending: Ending, side: Side, terms: &Terms) -> Option<ControlFrame> {
-    let (code, reason) = ending.told(side, terms)?;
-    // Towards the client the gateway stands for the backend, and the other way round.
-    let sender = match side {
-        Side::Client => Sender::Backend,
-        Side::Backend => Sender::Client,
-    };
-    Some(ControlFrame::close(sender, code, reason))
 }

@@ -50,8 +50,12 @@ fn tuned(socket: TcpStream) -> Socket {
     Socket::Tcp(socket)
 }
 
-/// Running out of local ports is the gateway's trouble, not the backend's, and is told apart.
+/// Running out of local ports or descriptors is the gateway's trouble, not the backend's, and is told apart.
 fn classify(error: io::Error) -> Failure {
+    let errno = rustix::io::Errno::from_io_error(&error);
+    if let Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE) = errno {
+        return Failure::NoDescriptor;
+    }
     match error.kind() {
         io::ErrorKind::AddrNotAvailable => Failure::NoLocalPort,
         io::ErrorKind::ConnectionRefused => Failure::Refused,

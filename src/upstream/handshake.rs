@@ -80,6 +80,8 @@ pub(super) enum Failure {
         "no local port is left towards it; more backend addresses or a wider port range are needed"
     )]
     NoLocalPort,
+    #[error("no descriptor is left for a connection to it")]
+    NoDescriptor,
     #[error("the connection was not there in time")]
     ConnectTimeout,
     #[error("the answer was not there in time")]
@@ -95,7 +97,9 @@ impl Failure {
     pub(super) fn result(&self) -> ConnectResult {
         match self {
             Self::Unresolved(_) => ConnectResult::ResolveFailed,
-            Self::Refused | Self::Unreachable(_) => ConnectResult::ConnectFailed,
+            Self::Refused | Self::Unreachable(_) | Self::NoDescriptor => {
+                ConnectResult::ConnectFailed
+            }
             Self::NoLocalPort => ConnectResult::PortsExhausted,
             Self::ConnectTimeout | Self::AnswerTimeout => ConnectResult::Timeout,
             Self::Lost(_) | Self::Broken(_) => ConnectResult::HandshakeFailed,
@@ -105,6 +109,7 @@ impl Failure {
     /// What the client is told when no other candidate is left.
     pub(super) fn rejection(&self) -> Rejection {
         match self {
+            Self::NoDescriptor => Rejection::GatewayFull,
             Self::ConnectTimeout | Self::AnswerTimeout => Rejection::BackendTimeout,
             Self::Unresolved(_)
             | Self::Refused

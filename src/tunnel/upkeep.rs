@@ -1,0 +1,171 @@
+//! What a tunnel does by the clock: asking whether sides are there, looking for idle and stalled ones,
+//! reporting, hearing drains.
+
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::alarm::Alarm;
+use super::ending::{Ending, Side};
+use super::{Phase, Tunnel};
+use crate::drain::Stage;
+use crate::session::Closure;
+
+/// How often a busy session's counts are added to the shared counters.
+const REPORT_INTERVAL: Duration = Duration::from_secs(2);
+/// When a Ping that could not be put in between two frames is tried again.
+const PING_RETRY: Duration = Duration::from_secs(1);
+/// Into how many parts the idle time is divided; a session is idle after that many parts without data, so it
+/// may last one part longer than it should.
+const IDLE_PARTS: u8 = 4;
+
+impl<G> Tunnel<G> {
+    pub(super) fn set_alarms(&mut self) {
+        if let Some(ping) = self.terms.websocket.ping {
+            self.alarms.set(Alarm::Ping, ping.interval);
+        }
+        if let Some(idle) = self.terms.websocket.idle {
+            self.alarms.set(Alarm::Idle, idle / u32::from(IDLE_PARTS));
+        }
+        if let Some(age) = self.terms.websocket.max_age {
+            let part = 1.0 - self.terms.websocket.max_age_jitter * fastrand::f64();
+            self.alarms.set(Alarm::MaxAge, age.mul_f64(part));
+        }
+    }
+
+    pub(super) fn hear_pongs(&mut self) {
+        let client = self.keepalive.answered(Side::Client, &mut self.upward);
+        let backend = self.keepalive.answered(Side::Backend, &mut self.downward);
+        for duration in [client, backend].into_iter().flatten() {
+            self.record.ping_answered(duration);
+        }
+    }
+
+    /// Some when the tunnel is over at once.
+    pub(super) fn answer(&mut self, alarm: Alarm) -> Option<Closure> {
+        match (alarm, &self.phase) {
+            (Alarm::Cut, _) => return Some(self.cut()),
+            (Alarm::Report, _) => self.tally.report(&mut self.record),
+            (Alarm::Drain, _) => self.leave(Ending::Drain),
+            (Alarm::MaxAge, _) => self.leave(Ending::MaxAge),
+            (Alarm::HalfClose, Phase::HalfOpen(Ending::Finished(side, _))) => {
+                self.leave(Ending::HalfClose(*side));
+            }
+            (Alarm::HalfClose, Phase::HalfOpen(ending)) => self.leave(*ending),
+            (Alarm::Ping, Phase::Open) => self.ping(),
+            (Alarm::Pong, Phase::Open) => self.check_pongs(),
+            (Alarm::Idle, Phase::Open) => self.check_idle(),
+            (Alarm::Stall, Phase::Open | Phase::HalfOpen(_)) => self.check_stall(),
+            (Alarm::HalfClose | Alarm::Ping | Alarm::Pong | Alarm::Idle | Alarm::Stall, _) => {}
+        }
+        None
+    }
+
+    fn ping(&mut self) {
+        let Some(ping) = self.terms.websocket.ping else {
+            return;
+        };
+        if self.alarms.is_set(Alarm::Pong) {
+            // The last one may still be answered in time.
+            return self.alarms.set(Alarm::Ping, ping.interval);
+        }
+        let Self {
+            keepalive,
+            upward,
+            downward,
+            ..
+        } = self;
+        let client = ping.client && keepalive.ask(Side::Client, downward, upward);
+        let backend = ping.backend && keepalive.ask(Side::Backend, upward, downward);
+        if client || backend {
+            self.alarms.set(Alarm::Pong, ping.timeout);
+            self.alarms.set(Alarm::Ping, ping.interval);
+        } else {
+            // In the middle of a frame: whoever sends it, or takes it, is there.
+            self.alarms.set(Alarm::Ping, ping.interval.min(PING_RETRY));
+        }
+    }
+
+    fn check_pongs(&mut self) {
+        for side in [Side::Client, Side::Backend] {
+            let Self {
+                keepalive,
+                upward,
+                downward,
+                ..
+            } = self;
+            let from = match side {
+                Side::Client => upward,
+                Side::Backend => downward,
+            };
+            if keepalive.is_overdue(side, from) {
+                return self.leave(Ending::PongOverdue(side));
+            }
+        }
+    }
+
+    fn check_idle(&mut self) {
+        let Some(idle) = self.terms.websocket.idle else {
+            return;
+        };
+        let upward = self.upward.follower.take_has_data();
+        let downward = self.downward.follower.take_has_data();
+        self.idle_parts = if upward || downward {
+            0
+        } else {
+            self.idle_parts + 1
+        };
+        if self.idle_parts == IDLE_PARTS {
+            self.leave(Ending::Idle);
+        } else {
+            self.alarms.set(Alarm::Idle, idle / u32::from(IDLE_PARTS));
+        }
+    }
+
+    fn check_stall(&mut self) {
+        for side in [Side::Client, Side::Backend] {
+            let towards = self.relay_from(side.other());
+            if !towards.take_has_progress() && !towards.is_clear() {
+                return self.leave(Ending::Stalled(side));
+            }
+        }
+    }
+
+    /// Sets the alarms that are needed only while bytes move, or wait.
+    pub(super) fn watch_traffic(&mut self) {
+        if !self.tally.is_empty() && !self.alarms.is_set(Alarm::Report) {
+            self.alarms.set(Alarm::Report, REPORT_INTERVAL);
+        }
+        let is_clear = self.upward.is_clear() && self.downward.is_clear();
+        if let Some(stall) = self.terms.websocket.stall
+            && !is_clear
+            && !self.alarms.is_set(Alarm::Stall)
+        {
+            self.upward.take_has_progress();
+            self.downward.take_has_progress();
+            self.alarms.set(Alarm::Stall, stall);
+        }
+    }
+
+    /// Looks whether a drain has come further. Costs three atomic loads when none has.
+    pub(super) fn hear_drains(&mut self, context: &mut Context<'_>) {
+        for (watch, heard) in self.watches.iter().zip(&mut self.heard) {
+            if *heard == Some(watch.stage()) {
+                continue;
+            }
+            let mut stage = Stage::Open;
+            while let Poll::Ready(further) = watch.poll_beyond(stage, context) {
+                stage = further;
+            }
+            *heard = Some(stage);
+            match (stage, watch.plan()) {
+                (Stage::Open, _) => {}
+                (Stage::Draining, Some(plan)) => self.alarms.set_at(Alarm::Drain, plan.moment()),
+                (Stage::Draining, None) | (Stage::Cut, _) => {
+                    self.alarms.set_at(Alarm::Cut, Instant::now());
+                }
+            }
+        }
+    }
+}
