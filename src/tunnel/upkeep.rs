@@ -14,6 +14,10 @@ use crate::session::Closure;
 
 /// How often a busy session's counts are added to the shared counters.
 const REPORT_INTERVAL: Duration = Duration::from_secs(2);
+/// When they are added first after a silence, so that a session which says little holds them only briefly.
+const FIRST_REPORT: Duration = Duration::from_millis(100);
+/// How often a side is looked at that is not read from.
+const BROKEN_INTERVAL: Duration = Duration::from_millis(500);
 /// When a Ping that could not be put in between two frames is tried again.
 const PING_RETRY: Duration = Duration::from_secs(1);
 /// Into how many parts the idle time is divided; a session is idle after that many parts without data, so it
@@ -46,7 +50,7 @@ impl<G> Tunnel<G> {
     pub(super) fn answer(&mut self, alarm: Alarm) -> Option<Closure> {
         match (alarm, &self.phase) {
             (Alarm::Cut, _) => return Some(self.cut()),
-            (Alarm::Report, _) => self.tally.report(&mut self.record),
+            (Alarm::Report, _) => self.report(),
             (Alarm::Drain, _) => self.leave(Ending::Drain),
             (Alarm::MaxAge, _) => self.leave(Ending::MaxAge),
             (Alarm::HalfClose, Phase::HalfOpen(Ending::Finished(side, _))) => {
@@ -57,7 +61,16 @@ impl<G> Tunnel<G> {
             (Alarm::Pong, Phase::Open) => self.check_pongs(),
             (Alarm::Idle, Phase::Open) => self.check_idle(),
             (Alarm::Stall, Phase::Open | Phase::HalfOpen(_)) => self.check_stall(),
-            (Alarm::HalfClose | Alarm::Ping | Alarm::Pong | Alarm::Idle | Alarm::Stall, _) => {}
+            (Alarm::Broken, Phase::Open | Phase::HalfOpen(_)) => self.check_broken(),
+            (
+                Alarm::HalfClose
+                | Alarm::Ping
+                | Alarm::Pong
+                | Alarm::Idle
+                | Alarm::Stall
+                | Alarm::Broken,
+                _,
+            ) => {}
         }
         None
     }
@@ -80,6 +93,14 @@ impl<G> Tunnel<G> {
         } else {
             // In the middle of a frame: whoever sends it, or takes it, is there.
             self.alarms.set(Alarm::Ping, ping.interval.min(PING_RETRY));
+        }
+    }
+
+    /// Reports, and goes on doing so until nothing has been counted for a whole interval.
+    fn report(&mut self) {
+        if !self.tally.is_empty() {
+            self.tally.report(&mut self.record);
+            self.alarms.set(Alarm::Report, REPORT_INTERVAL);
         }
     }
 
@@ -134,14 +155,28 @@ impl<G> Tunnel<G> {
         }
     }
 
+    /// A side is read from, and so found broken, only while the other one takes what it sends.
+    fn check_broken(&mut self) {
+        for side in [Side::Client, Side::Backend] {
+            let is_waiting = !self.relay_from(side).is_clear();
+            if is_waiting && self.stream(side).socket().is_broken() {
+                return self.leave(Ending::Lost(side));
+            }
+        }
+    }
+
     /// Sets the alarms that are needed only while bytes move, or wait.
     pub(super) fn watch_traffic(&mut self) {
         if !self.tally.is_empty() && !self.alarms.is_set(Alarm::Report) {
-            self.alarms.set(Alarm::Report, REPORT_INTERVAL);
+            self.alarms.set(Alarm::Report, FIRST_REPORT);
         }
-        let is_clear = self.upward.is_clear() && self.downward.is_clear();
+        if self.upward.is_clear() && self.downward.is_clear() {
+            return;
+        }
+        if !self.alarms.is_set(Alarm::Broken) {
+            self.alarms.set(Alarm::Broken, BROKEN_INTERVAL);
+        }
         if let Some(stall) = self.terms.websocket.stall
-            && !is_clear
             && !self.alarms.is_set(Alarm::Stall)
         {
             self.upward.take_has_progress();
