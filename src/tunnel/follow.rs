@@ -173,14 +173,15 @@ impl Follower {
             at: held,
             frame: 0,
         };
-        loop {
+        let passage = loop {
             if let Some(passage) = self.step(&mut walk, terms, tally) {
-                if passage.finding.is_some() {
-                    self.follow_dropped(&mut walk, terms, tally);
-                }
-                return passage;
+                break passage;
             }
+        };
+        if passage.finding.is_some() {
+            self.follow_dropped(&mut walk, terms, tally);
         }
+        passage
     }
 
     /// Goes on behind a finding, in what is not forwarded: the source's last Close may be there, and what

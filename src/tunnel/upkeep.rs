@@ -53,8 +53,8 @@ impl<G> Tunnel<G> {
             (Alarm::Report, _) => self.report(),
             (Alarm::Drain, _) => self.leave(Ending::Drain),
             (Alarm::MaxAge, _) => self.leave(Ending::MaxAge),
-            (Alarm::HalfClose, Phase::HalfOpen(Ending::Finished(side, _))) => {
-                self.leave(Ending::HalfClose(*side));
+            (Alarm::HalfClose, Phase::HalfOpen(Ending::Finished(side, code))) => {
+                self.leave(Ending::HalfClose(*side, *code));
             }
             (Alarm::HalfClose, Phase::HalfOpen(ending)) => self.leave(*ending),
             (Alarm::Ping, Phase::Open) => self.ping(),

@@ -1,5 +1,6 @@
 //! What the parts of a tunnel do, each alone, and what a whole one does with streams at random.
 
+mod ending;
 mod follow;
 mod frames;
 
