@@ -7,6 +7,7 @@
 mod access_log;
 mod admin;
 mod backends;
+mod endings;
 mod handshake;
 mod harness;
 mod headers;

@@ -1,6 +1,7 @@
 //! What scenarios are told with: a gateway, clients, and patience.
 
 mod configuration;
+mod frames;
 mod gateway;
 mod log;
 mod metrics;
@@ -11,6 +12,7 @@ mod websocket;
 mod wire;
 
 pub(crate) use configuration::{before, impatient, pool, routed};
+pub(crate) use frames::{BINARY, CLOSE, Frame, PING, PONG, Speaker, TEXT, TEXT_BEGUN, TEXT_ENDED};
 pub(crate) use gateway::{Gateway, Refusal, directory, expect_few_words};
 pub(crate) use metrics::Metrics;
 pub(crate) use opening::{ACCEPT, KEY, Opening};

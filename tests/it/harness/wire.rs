@@ -124,6 +124,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         soon("the end of the connection", gone).await;
     }
 
+    /// Waits until the other side has ended (false) or reset (true), and drops what it sends until then.
+    pub(crate) async fn is_reset(&mut self) -> bool {
+        let mut dropped = vec![0; 16 * 1024];
+        loop {
+            match soon("an end or a reset", self.stream.read(&mut dropped)).await {
+                Ok(0) => return false,
+                Ok(_) => {}
+                Err(_) => return true,
+            }
+        }
+    }
+
     /// The stream itself, for what is not said in heads.
     pub(crate) fn into_stream(self) -> S {
         assert!(self.received.is_empty(), "bytes were read already");

@@ -1,0 +1,125 @@
+//! Both sides say Close themselves.
+
+use super::{Pair, expect_closure, patient};
+use crate::harness::{CLOSE, Speaker};
+use crate::venue::{Transport, Venue};
+
+#[tokio::test]
+async fn two_closes_end_a_session_of_the_client_over_ws() {
+    two_closes_end_a_session(Transport::Plain, Speaker::Client).await;
+}
+
+#[tokio::test]
+async fn two_closes_end_a_session_of_the_client_over_wss() {
+    two_closes_end_a_session(Transport::Tls, Speaker::Client).await;
+}
+
+#[tokio::test]
+async fn two_closes_end_a_session_of_the_backend_over_ws() {
+    two_closes_end_a_session(Transport::Plain, Speaker::Backend).await;
+}
+
+#[tokio::test]
+async fn two_closes_end_a_session_of_the_backend_over_wss() {
+    two_closes_end_a_session(Transport::Tls, Speaker::Backend).await;
+}
+
+async fn two_closes_end_a_session(transport: Transport, first: Speaker) {
+    let venue = patient(transport).await;
+    let mut pair = Pair::new(&venue).await;
+    pair.passes(first, &first.text("before")).await;
+    pair.passes(first, &first.close(4321, "enough")).await;
+    let second = first.other();
+    pair.passes(second, &second.text("still allowed")).await;
+    pair.passes(second, &second.close(1000, "")).await;
+    pair.client.expect_end().await;
+    pair.backend.expect_end().await;
+    pair.client.end().await;
+    pair.backend.end().await;
+    expect_closure(&venue, first.label(), Some(4321), "finished").await;
+}
+
+/// Neither side ends its connection, so the gateway does.
+#[tokio::test]
+async fn the_gateway_ends_a_session_that_nobody_ends() {
+    let more = "defaults: { timeouts: { close: 100ms, half_close: 1h } }\n";
+    let venue = Venue::start_with(Transport::Plain, more).await;
+    let mut pair = Pair::new(&venue).await;
+    for speaker in [Speaker::Backend, Speaker::Client] {
+        pair.passes(speaker, &speaker.close(1000, "")).await;
+    }
+    expect_closure(&venue, "backend", Some(1000), "finished").await;
+    pair.client.expect_end().await;
+    pair.backend.expect_end().await;
+}
+
+#[tokio::test]
+async fn a_close_that_a_client_does_not_answer_ends_the_session_at_the_deadline() {
+    a_close_without_an_answer_ends_the_session(Speaker::Backend).await;
+}
+
+#[tokio::test]
+async fn a_close_that_a_backend_does_not_answer_ends_the_session_at_the_deadline() {
+    a_close_without_an_answer_ends_the_session(Speaker::Client).await;
+}
+
+async fn a_close_without_an_answer_ends_the_session(first: Speaker) {
+    let more = "defaults: { timeouts: { close: 1h, half_close: 100ms } }\n";
+    let venue = Venue::start_with(Transport::Plain, more).await;
+    let mut pair = Pair::new(&venue).await;
+    pair.passes(first, &first.close(3210, "")).await;
+    pair.client.expect_end().await;
+    pair.backend.expect_end().await;
+    pair.client.end().await;
+    pair.backend.end().await;
+    expect_closure(&venue, first.label(), Some(3210), "half_close").await;
+}
+
+/// Many servers do so: they close a socket in which bytes wait that they do not want.
+#[tokio::test]
+async fn a_backend_that_is_reset_after_its_close_is_not_lost() {
+    let venue = patient(Transport::Plain).await;
+    let mut pair = Pair::new(&venue).await;
+    pair.passes(Speaker::Backend, &Speaker::Backend.close(1000, ""))
+        .await;
+    let Pair {
+        mut client,
+        backend,
+    } = pair;
+    crate::venue::reset(&*backend.into_stream());
+    client.send(Speaker::Client.close(1000, "")).await;
+    client.expect_end().await;
+    client.end().await;
+    expect_closure(&venue, "backend", Some(1000), "finished").await;
+}
+
+/// A client that ended its half still gets all, though it reads slowly.
+#[tokio::test]
+async fn what_comes_before_the_last_close_arrives_at_a_slow_client_that_has_ended() {
+    let venue = patient(Transport::Plain).await;
+    let mut pair = Pair::new(&venue).await;
+    pair.client.end().await;
+    pair.backend.expect_close(Speaker::Client, 1001, "").await;
+    let last = [
+        Speaker::Backend.frame(crate::harness::BINARY, &vec![7; 12 << 20]),
+        Speaker::Backend.frame(CLOSE, &[]),
+    ]
+    .concat();
+    let Pair {
+        mut client,
+        mut backend,
+    } = pair;
+    let sending = async {
+        backend.send(&last).await;
+        backend.end().await;
+    };
+    let receiving = async {
+        for piece in last.chunks(1 << 20) {
+            client.expect(piece).await;
+            tokio::task::yield_now().await;
+        }
+        client.expect_end().await;
+    };
+    tokio::join!(sending, receiving);
+    expect_closure(&venue, "client", Some(1001), "lost").await;
+}

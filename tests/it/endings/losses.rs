@@ -1,0 +1,110 @@
+//! A side that is gone without a Close: the other one is told.
+
+use super::{Pair, expect_closure, patient};
+use crate::harness::{Speaker, TEXT, TEXT_BEGUN};
+use crate::venue::{Transport, reset};
+
+#[derive(Clone, Copy)]
+enum Way {
+    End,
+    Reset,
+}
+
+/// What the other side is told of the loss.
+fn words(lost: Speaker) -> (u16, &'static str) {
+    match lost {
+        Speaker::Client => (1001, ""),
+        Speaker::Backend => (1014, "backend lost"),
+    }
+}
+
+#[tokio::test]
+async fn a_backend_that_ends_is_told_to_the_client_over_ws() {
+    a_loss_is_told(Transport::Plain, Speaker::Backend, Way::End).await;
+}
+
+#[tokio::test]
+async fn a_backend_that_ends_is_told_to_the_client_over_wss() {
+    a_loss_is_told(Transport::Tls, Speaker::Backend, Way::End).await;
+}
+
+#[tokio::test]
+async fn a_backend_that_is_reset_is_told_to_the_client_over_ws() {
+    a_loss_is_told(Transport::Plain, Speaker::Backend, Way::Reset).await;
+}
+
+#[tokio::test]
+async fn a_backend_that_is_reset_is_told_to_the_client_over_wss() {
+    a_loss_is_told(Transport::Tls, Speaker::Backend, Way::Reset).await;
+}
+
+#[tokio::test]
+async fn a_client_that_ends_is_told_to_the_backend_over_ws() {
+    a_loss_is_told(Transport::Plain, Speaker::Client, Way::End).await;
+}
+
+#[tokio::test]
+async fn a_client_that_ends_is_told_to_the_backend_over_wss() {
+    a_loss_is_told(Transport::Tls, Speaker::Client, Way::End).await;
+}
+
+#[tokio::test]
+async fn a_client_that_is_reset_is_told_to_the_backend_over_ws() {
+    a_loss_is_told(Transport::Plain, Speaker::Client, Way::Reset).await;
+}
+
+#[tokio::test]
+async fn a_client_that_is_reset_is_told_to_the_backend_over_wss() {
+    a_loss_is_told(Transport::Tls, Speaker::Client, Way::Reset).await;
+}
+
+/// In the middle of a message, but between two of its frames.
+async fn a_loss_is_told(transport: Transport, lost: Speaker, way: Way) {
+    let venue = patient(transport).await;
+    let mut pair = Pair::new(&venue).await;
+    pair.passes(lost, &lost.frame(TEXT_BEGUN, b"begun")).await;
+    let (code, reason) = words(lost);
+    let Pair { client, backend } = pair;
+    let (mut gone, mut told) = match lost {
+        Speaker::Client => (client, backend),
+        Speaker::Backend => (backend, client),
+    };
+    let mut kept = None;
+    match way {
+        Way::End => {
+            gone.end().await;
+            kept = Some(gone);
+        }
+        Way::Reset => reset(&*gone.into_stream()),
+    }
+    told.expect_close(lost, code, reason).await;
+    let answering = lost.other();
+    told.send(answering.close(1000, "")).await;
+    told.expect_end().await;
+    told.end().await;
+    drop(kept);
+    expect_closure(&venue, lost.label(), Some(code), "lost").await;
+}
+
+#[tokio::test]
+async fn a_backend_lost_within_a_frame_leaves_no_place_for_a_close() {
+    a_loss_within_a_frame_is_an_end(Speaker::Backend).await;
+}
+
+#[tokio::test]
+async fn a_client_lost_within_a_frame_leaves_no_place_for_a_close() {
+    a_loss_within_a_frame_is_an_end(Speaker::Client).await;
+}
+
+async fn a_loss_within_a_frame_is_an_end(lost: Speaker) {
+    let venue = patient(Transport::Plain).await;
+    let mut pair = Pair::new(&venue).await;
+    let half = [&lost.header(TEXT, 100)[..], b"half"].concat();
+    pair.passes(lost, &half).await;
+    let (gone, told) = pair.sides(lost);
+    gone.end().await;
+    told.expect_end().await;
+    told.end().await;
+    gone.gone().await;
+    expect_closure(&venue, lost.label(), None, "lost").await;
+}

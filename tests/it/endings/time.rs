@@ -1,0 +1,86 @@
+//! Sessions that end by the clock.
+
+use std::time::Duration;
+
+use tokio::time::{interval, sleep};
+
+use super::{Pair, expect_closure, with_websocket};
+use crate::harness::{BINARY, PING, Speaker};
+use crate::venue::Transport;
+
+const QUIET: &str = "ping: { target: none }";
+
+#[tokio::test]
+async fn an_idle_session_ends_over_ws() {
+    an_idle_session_ends(Transport::Plain).await;
+}
+
+#[tokio::test]
+async fn an_idle_session_ends_over_wss() {
+    an_idle_session_ends(Transport::Tls).await;
+}
+
+async fn an_idle_session_ends(transport: Transport) {
+    let venue = with_websocket(transport, &format!("idle: 200ms, {QUIET}")).await;
+    let mut pair = Pair::new(&venue).await;
+    pair.client
+        .expect_close(Speaker::Backend, 1001, "idle")
+        .await;
+    pair.backend.expect_close(Speaker::Client, 1001, "").await;
+    pair.answer().await;
+    expect_closure(&venue, "gateway", Some(1001), "idle").await;
+}
+
+#[tokio::test]
+async fn pings_do_not_keep_an_abandoned_session() {
+    let venue = with_websocket(Transport::Plain, &format!("idle: 200ms, {QUIET}")).await;
+    let Pair {
+        mut client,
+        mut backend,
+    } = Pair::new(&venue).await;
+    let ping = Speaker::Client.frame(PING, b"?");
+    let pinging = async {
+        let mut pace = interval(Duration::from_millis(20));
+        loop {
+            pace.tick().await;
+            client.send(&ping).await;
+        }
+    };
+    let ending = async {
+        let mut frame = backend.frame().await;
+        while frame.first == PING {
+            frame = backend.frame().await;
+        }
+        frame
+    };
+    let end = tokio::select! {
+        end = ending => end,
+        () = pinging => unreachable!(),
+    };
+    assert_eq!(end, crate::harness::Frame::close(Speaker::Client, 1001, ""));
+}
+
+/// Its payload takes many times the idle time.
+#[tokio::test]
+async fn a_slow_frame_is_not_idle() {
+    const PIECES: usize = 30;
+    let venue = with_websocket(Transport::Plain, &format!("idle: 1s, {QUIET}")).await;
+    let mut pair = Pair::new(&venue).await;
+    let frame = Speaker::Backend.frame(BINARY, &[9; PIECES * 10]);
+    for piece in frame.chunks(10) {
+        pair.passes(Speaker::Backend, piece).await;
+        sleep(Duration::from_millis(80)).await;
+    }
+}
+
+#[tokio::test]
+async fn an_old_session_ends() {
+    let venue = with_websocket(Transport::Plain, &format!("max_age: 200ms, {QUIET}")).await;
+    let mut pair = Pair::new(&venue).await;
+    pair.client
+        .expect_close(Speaker::Backend, 1012, "session too old")
+        .await;
+    pair.backend.expect_close(Speaker::Client, 1001, "").await;
+    pair.answer().await;
+    expect_closure(&venue, "gateway", Some(1012), "max_age").await;
+}
