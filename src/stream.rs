@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
@@ -53,6 +54,19 @@ pub fn tune(socket: &SockRef<'_>) -> io::Result<()> {
 }
 
 impl Socket {
+    /// Whether the socket has an error, such as a reset by its peer. Unlike reading it this takes no bytes,
+    /// and unlike asking for the error it leaves it there.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        let nothing = PollFlags::empty();
+        let mut look = match self {
+            Self::Tcp(socket) => [PollFd::new(socket, nothing)],
+            Self::Unix(socket) => [PollFd::new(socket, nothing)],
+        };
+        poll(&mut look, Some(&Timespec::default())).is_ok()
+            && look[0].revents().contains(PollFlags::ERR)
+    }
+
     /// Makes the coming close a reset, so that nothing lingers and the peer notices at once.
     pub fn reset_on_close(&self) {
         if let Self::Tcp(socket) = self {

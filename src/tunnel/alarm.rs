@@ -20,6 +20,8 @@ pub(super) enum Alarm {
     MaxAge,
     /// A side that was asked has not answered.
     Pong,
+    /// Look whether a side broke that is not read from, because the other one takes no bytes.
+    Broken,
     /// Look whether a side takes no bytes.
     Stall,
     /// Look whether data still passes.
@@ -31,12 +33,13 @@ pub(super) enum Alarm {
 }
 
 impl Alarm {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Cut,
         Self::Drain,
         Self::HalfClose,
         Self::MaxAge,
         Self::Pong,
+        Self::Broken,
         Self::Stall,
         Self::Idle,
         Self::Ping,

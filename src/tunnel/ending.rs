@@ -34,8 +34,8 @@ pub(super) enum Ending {
     Finished(Side, Option<u16>),
     /// This side broke, or ended without a Close.
     Lost(Side),
-    /// This side ended first and the other did not follow.
-    HalfClose(Side),
+    /// This side said Close first, with this code, and the other did not follow.
+    HalfClose(Side, Option<u16>),
     /// This side sent no byte after a Ping.
     PongOverdue(Side),
     /// No data passed.
@@ -64,7 +64,7 @@ impl Ending {
             (Self::Finished(..), _) => None,
             (
                 Self::Lost(gone)
-                | Self::HalfClose(gone)
+                | Self::HalfClose(gone, _)
                 | Self::PongOverdue(gone)
                 | Self::Stalled(gone),
                 side,
@@ -82,26 +82,28 @@ impl Ending {
 
     fn told_client(self, terms: &Terms) -> (CloseCode, &str) {
         match self {
-            Self::Lost(_) | Self::HalfClose(_) | Self::PongOverdue(_) => {
+            Self::Lost(_) | Self::HalfClose(..) | Self::PongOverdue(_) => {
                 (CloseCode::BAD_GATEWAY, "backend lost")
             }
             Self::Idle => (CloseCode::GOING_AWAY, "idle"),
+            Self::MessageTooBig(_) | Self::ProtocolError(_) => (CloseCode::GOING_AWAY, ""),
             Self::MaxAge => (CloseCode::SERVICE_RESTART, "session too old"),
             Self::TooManyMessages => (CloseCode::POLICY_VIOLATION, "too many messages"),
             Self::Stalled(_) => (CloseCode::TRY_AGAIN_LATER, "backend too slow"),
-            Self::Finished(..) | Self::Drain | Self::MessageTooBig(_) | Self::ProtocolError(_) => {
+            Self::Finished(..) | Self::Drain => {
                 let Words { code, reason } = &terms.drain;
                 (*code, reason)
             }
         }
     }
 
-    /// What the record says. The code is the one that the side that is told hears first.
-    pub(super) fn closure(self, terms: &Terms) -> Closure {
+    /// What the record says. `is_told` tells whether the gateway said Close to a side: a code that nobody
+    /// heard is not recorded.
+    pub(super) fn closure(self, terms: &Terms, is_told: impl Fn(Side) -> bool) -> Closure {
         let (initiator, reason) = match self {
             Self::Finished(side, _) => (side.initiator(), Reason::Finished),
             Self::Lost(side) => (side.initiator(), Reason::Lost),
-            Self::HalfClose(side) => (side.initiator(), Reason::HalfClose),
+            Self::HalfClose(side, _) => (side.initiator(), Reason::HalfClose),
             Self::PongOverdue(side) => (side.initiator(), Reason::PongOverdue),
             Self::Idle => (Initiator::Gateway, Reason::Idle),
             Self::MaxAge => (Initiator::Gateway, Reason::MaxAge),
@@ -113,21 +115,25 @@ impl Ending {
         };
         Closure {
             initiator,
-            code: self.code(terms),
+            code: self.code(terms, is_told),
             reason,
         }
     }
 
-    fn code(self, terms: &Terms) -> Option<u16> {
-        let heard_by = match self {
-            Self::Finished(_, code) => return code,
-            Self::Lost(side)
-            | Self::HalfClose(side)
-            | Self::PongOverdue(side)
-            | Self::Stalled(side) => side.other(),
-            Self::MessageTooBig(side) | Self::ProtocolError(side) => side,
-            Self::Idle | Self::MaxAge | Self::Drain | Self::TooManyMessages => Side::Client,
+    /// The code of the first Close: of the one that a side said, or of the gateway's own.
+    fn code(self, terms: &Terms, is_told: impl Fn(Side) -> bool) -> Option<u16> {
+        if let Self::Finished(_, code) | Self::HalfClose(_, code) = self {
+            return code;
+        }
+        let first = match self {
+            Self::MessageTooBig(Side::Backend) | Self::ProtocolError(Side::Backend) => {
+                Side::Backend
+            }
+            _ => Side::Client,
         };
-        self.told(heard_by, terms).map(|(code, _)| code.number())
+        let sides = [first, first.other()].into_iter();
+        let mut told = sides.filter(|side| is_told(*side));
+        told.find_map(|side| self.told(side, terms))
+            .map(|(code, _)| code.number())
     }
 }

@@ -113,10 +113,7 @@ impl Farewell {
                 Verdict::SourceEnded | Verdict::SourceLost => return Poll::Ready(Stage::Ending),
             }
         }
-        let is_told = self
-            .close
-            .take()
-            .is_some_and(|close| towards.insert(&close));
+        let is_told = self.close.take().is_some_and(|close| towards.tell(&close));
         towards.follower.drop_rest();
         Poll::Ready(if is_told {
             Stage::Telling

@@ -20,13 +20,16 @@ pub(super) struct Follower {
     mode: Mode,
     /// Whether a finding keeps the next frame back, so that what was forwarded ends before it.
     has_stopped: bool,
-    /// The payload of the gateway's own Ping to the source whose Pong is awaited; it is not forwarded.
+    /// The payload of the gateway's own Pings to the source, the same in all of them: their Pongs are not
+    /// forwarded, however late they come.
     awaited: Option<NonZeroU64>,
-    /// Whether that Pong came.
+    /// Whether such a Pong came.
     has_pong: bool,
-    /// The first Close of this direction.
+    /// The first Close that was passed on.
     close: Option<SeenClose>,
-    /// Whether a data frame began since this was last asked.
+    /// Whether the source said Close, passed on or not.
+    has_said_close: bool,
+    /// Whether bytes of a data frame came since this was last asked.
     has_data: bool,
     /// Only where the route limits messages per second.
     pace: Option<Box<Pace>>,
@@ -81,6 +84,7 @@ impl Follower {
             awaited: None,
             has_pong: false,
             close: None,
+            has_said_close: false,
             has_data: false,
             pace: None,
         }
@@ -101,22 +105,34 @@ impl Follower {
         self.mode != Mode::Blind && (self.has_stopped || is_between)
     }
 
-    /// The first Close that the source sent.
+    /// The first Close that the source sent and that was passed on.
     pub(super) fn close(&self) -> Option<SeenClose> {
         self.close
     }
 
-    /// Whether a data frame began since the last call.
+    /// Whether the source said Close, also where that was not passed on.
+    pub(super) fn has_said_close(&self) -> bool {
+        self.has_said_close
+    }
+
+    /// Whether bytes of a data frame came since the last call.
     pub(super) fn take_has_data(&mut self) -> bool {
         std::mem::take(&mut self.has_data)
     }
 
-    /// Awaits the Pong to a Ping with this payload.
-    pub(super) fn await_pong(&mut self, payload: NonZeroU64) {
-        self.awaited = Some(payload);
+    /// Whether the stream is not followed any more.
+    pub(super) fn is_blind(&self) -> bool {
+        self.mode == Mode::Blind
     }
 
-    /// Whether the awaited Pong came since the last call.
+    /// Awaits Pongs; what the Pings have to say.
+    pub(super) fn await_pong(&mut self) -> [u8; 8] {
+        let random = || fastrand::u64(1..).try_into().expect("it is at least 1");
+        let payload = self.awaited.get_or_insert_with(random);
+        payload.get().to_be_bytes()
+    }
+
+    /// Whether an awaited Pong came since the last call.
     pub(super) fn take_has_pong(&mut self) -> bool {
         std::mem::take(&mut self.has_pong)
     }
@@ -145,6 +161,7 @@ impl Follower {
     ) -> Passage {
         let length = chunk.len();
         if self.mode == Mode::Blind {
+            self.has_data = true;
             return Passage {
                 forward: length,
                 finding: None,
@@ -156,11 +173,23 @@ impl Follower {
             at: held,
             frame: 0,
         };
-        loop {
+        let passage = loop {
             if let Some(passage) = self.step(&mut walk, terms, tally) {
-                return passage;
+                break passage;
             }
+        };
+        if passage.finding.is_some() {
+            self.follow_dropped(&mut walk, terms, tally);
         }
+        passage
+    }
+
+    /// Goes on behind a finding, in what is not forwarded: the source's last Close may be there, and what
+    /// comes in later chunks is only understood by who has seen all before.
+    #[cold]
+    fn follow_dropped(&mut self, walk: &mut Walk<'_>, terms: &Terms, tally: &mut DirectionTraffic) {
+        self.mode = Mode::Drop;
+        while self.step(walk, terms, tally).is_none() {}
     }
 
     /// One event further. Some where the walk through the chunk is over.
@@ -175,6 +204,7 @@ impl Follower {
         walk.at += step.consumed;
         match step.event {
             Event::NeedMore => {
+                self.has_data |= self.tracker.is_in_data();
                 // While frames are dropped, held bytes are not in the chunk.
                 let forward = walk.length.saturating_sub(self.tracker.pending().len());
                 Some(self.passage(forward, None))
@@ -188,6 +218,7 @@ impl Follower {
                 fin,
                 message_length,
             } => {
+                self.has_data = true;
                 if fin {
                     tally.message(opcode, message_length);
                 }
@@ -214,7 +245,6 @@ impl Follower {
         if header.opcode.is_control() || self.mode == Mode::Drop {
             return None;
         }
-        self.has_data = true;
         if terms
             .websocket
             .max_message_size
@@ -244,17 +274,23 @@ impl Follower {
     #[cold]
     fn note_control(&mut self, opcode: Opcode, payload: &ControlPayload, walk: &mut Walk<'_>) {
         let payload = payload.as_bytes();
-        if opcode == Opcode::Close && self.close.is_none() {
-            let code = Close::parse(payload).ok().and_then(|close| close.code);
-            self.close = Some(SeenClose(code.map(CloseCode::number)));
+        if opcode == Opcode::Close {
+            self.note_close(payload);
         }
         let is_awaited = |awaited: NonZeroU64| payload == awaited.get().to_be_bytes();
         if opcode == Opcode::Pong && self.awaited.is_some_and(is_awaited) {
-            self.awaited = None;
             self.has_pong = true;
             walk.take_frame_out();
         }
         walk.frame = walk.at;
+    }
+
+    fn note_close(&mut self, payload: &[u8]) {
+        self.has_said_close = true;
+        if self.close.is_none() && self.mode != Mode::Drop {
+            let code = Close::parse(payload).ok().and_then(|close| close.code);
+            self.close = Some(SeenClose(code.map(CloseCode::number)));
+        }
     }
 
     #[cold]

@@ -1,6 +1,5 @@
 //! Asking whether a side is there, and how long its answer takes.
 
-use std::num::NonZeroU64;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -9,36 +8,59 @@ use super::ending::Side;
 use super::relay::Relay;
 use crate::websocket::{ControlFrame, Sender};
 
-/// The Pings of one tunnel.
+/// The Pings of one tunnel. While none waits for its Pong this is one pointer.
 #[derive(Debug, Default)]
 pub(super) struct Keepalive {
-    /// When the Ping to the client went out that is not answered yet.
+    asked: Option<Box<Asked>>,
+}
+
+/// When the Ping went out that a side has not answered yet.
+#[derive(Debug, Default)]
+struct Asked {
     client: Option<Instant>,
     backend: Option<Instant>,
 }
 
 impl Keepalive {
-    /// Puts a Ping into the stream towards `side`, if that stands between two frames and nothing waits there.
-    /// Its Pong, read by `from`, will not be forwarded.
+    /// Puts a Ping into the stream towards `side`, if that stands between two frames and nothing waits there;
+    /// otherwise false. Its Pong, read by `from`, will not be forwarded.
+    ///
+    /// A side that has not answered the last one is not asked again. Nor is one with a direction that is
+    /// not followed any more: there its Pong would not be known.
     pub(super) fn ask(&mut self, side: Side, towards: &mut Relay, from: &mut Relay) -> bool {
-        let payload = NonZeroU64::MIN.saturating_add(fastrand::u64(..));
+        if self.sent(side).is_some() || from.follower.is_blind() || towards.follower.is_blind() {
+            return true;
+        }
         let sender = match side {
             Side::Client => Sender::Backend,
             Side::Backend => Sender::Client,
         };
-        let ping = ControlFrame::ping(sender, &payload.get().to_be_bytes());
+        let payload = from.follower.await_pong();
+        let ping = ControlFrame::ping(sender, &payload);
         if !towards.is_clear() || !towards.insert(&ping) {
             return false;
         }
-        from.follower.await_pong(payload);
         from.take_has_heard();
-        *self.sent(side) = Some(Instant::now());
+        let now = Some(Instant::now());
+        let asked = self.asked.get_or_insert_default();
+        match side {
+            Side::Client => asked.client = now,
+            Side::Backend => asked.backend = now,
+        }
         true
     }
 
-    /// Whether `side` was asked and has sent no byte since.
-    pub(super) fn is_overdue(&mut self, side: Side, from: &mut Relay) -> bool {
-        self.sent(side).is_some() && !from.take_has_heard()
+    /// Whether `side` was asked so long ago and has sent no byte since. One that sent bytes but no Pong is
+    /// there, and may be asked again.
+    pub(super) fn is_overdue(&mut self, side: Side, from: &mut Relay, timeout: Duration) -> bool {
+        let is_due = self
+            .sent(side)
+            .is_some_and(|sent| sent.elapsed() >= timeout);
+        if is_due && from.take_has_heard() {
+            self.take_sent(side);
+            return false;
+        }
+        is_due
     }
 
     /// The time between the last Ping to `side` and its Pong, if that has just come.
@@ -46,13 +68,32 @@ impl Keepalive {
         if !from.follower.take_has_pong() {
             return None;
         }
-        self.sent(side).take().map(|sent| sent.elapsed())
+        self.take_sent(side).map(|sent| sent.elapsed())
     }
 
-    fn sent(&mut self, side: Side) -> &mut Option<Instant> {
+    /// When the first of the Pings went out that are not answered yet.
+    pub(super) fn first_sent(&self) -> Option<Instant> {
+        let sent = [self.sent(Side::Client), self.sent(Side::Backend)];
+        sent.into_iter().flatten().min()
+    }
+
+    fn sent(&self, side: Side) -> Option<Instant> {
+        let asked = self.asked.as_deref()?;
         match side {
-            Side::Client => &mut self.client,
-            Side::Backend => &mut self.backend,
+            Side::Client => asked.client,
+            Side::Backend => asked.backend,
         }
+    }
+
+    fn take_sent(&mut self, side: Side) -> Option<Instant> {
+        let asked = self.asked.as_deref_mut()?;
+        let sent = match side {
+            Side::Client => asked.client.take(),
+            Side::Backend => asked.backend.take(),
+        };
+        if self.first_sent().is_none() {
+            self.asked = None;
+        }
+        sent
     }
 }

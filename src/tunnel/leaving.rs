@@ -15,7 +15,7 @@ use crate::websocket::{ControlFrame, Sender};
 /// The end of a tunnel that is under way.
 #[derive(Debug)]
 pub(super) struct Leaving {
-    closure: Closure,
+    ending: Ending,
     client: Farewell,
     backend: Farewell,
 }
@@ -31,7 +31,7 @@ impl<G> Tunnel<G> {
         }
         let terms = Arc::clone(&self.terms);
         let leaving = Leaving {
-            closure: ending.closure(&terms),
+            ending,
             client: farewell(ending, Side::Client, &mut self.downward, &terms),
             backend: farewell(ending, Side::Backend, &mut self.upward, &terms),
         };
@@ -59,33 +59,32 @@ impl<G> Tunnel<G> {
             terms,
             tally,
         };
-        // The client comes twice, because the backend's farewell may have kept it waiting.
-        for side in [Side::Client, Side::Backend, Side::Client] {
-            let _is_done = match side {
-                Side::Client => {
-                    let other = leaving.backend.stage();
-                    let lane = lane.turned();
-                    let mut parting = Parting {
-                        towards: downward,
-                        from: upward,
-                        lane,
-                    };
-                    leaving.client.poll(context, &mut parting, other)
-                }
-                Side::Backend => {
-                    let other = leaving.client.stage();
-                    let lane = lane.again();
-                    let mut parting = Parting {
-                        towards: upward,
-                        from: downward,
-                        lane,
-                    };
-                    leaving.backend.poll(context, &mut parting, other)
-                }
+        loop {
+            let before = leaving.stages();
+            let mut parting = Parting {
+                towards: downward,
+                from: upward,
+                lane: lane.turned(),
             };
+            let other = leaving.backend.stage();
+            let _is_done = leaving.client.poll(context, &mut parting, other);
+            let mut parting = Parting {
+                towards: upward,
+                from: downward,
+                lane: lane.again(),
+            };
+            let other = leaving.client.stage();
+            let _is_done = leaving.backend.poll(context, &mut parting, other);
+            // One may have waited for the other to come further, and nothing else wakes this task for it.
+            if leaving.stages() == before {
+                break;
+            }
         }
-        match [leaving.client.stage(), leaving.backend.stage()] {
-            [Stage::Done, Stage::Done] => Poll::Ready(leaving.closure),
+        match leaving.stages() {
+            [Stage::Done, Stage::Done] => {
+                let ending = leaving.ending;
+                Poll::Ready(self.closure(ending))
+            }
             _ => Poll::Pending,
         }
     }
@@ -109,28 +108,36 @@ impl<G> Tunnel<G> {
                 stream.socket().reset_on_close();
             }
         }
-        let stages = [leaving.client.stage(), leaving.backend.stage()];
-        let is_stuck = stages.contains(&Stage::Finishing);
-        let reason = if is_stuck {
-            Reason::Stuck
-        } else {
-            leaving.closure.reason
-        };
-        Closure {
-            reason,
-            ..leaving.closure
+        let is_stuck = leaving.stages().contains(&Stage::Finishing);
+        let mut closure = self.closure(leaving.ending);
+        if is_stuck {
+            closure.reason = Reason::Stuck;
         }
+        closure
+    }
+
+    fn closure(&self, ending: Ending) -> Closure {
+        ending.closure(&self.terms, |side| match side {
+            Side::Client => self.downward.has_told(),
+            Side::Backend => self.upward.has_told(),
+        })
     }
 }
 
-/// How `side` is parted from. One that has got a Close or its end already is told nothing more; one that
-/// broke is left.
+impl Leaving {
+    fn stages(&self) -> [Stage; 2] {
+        [self.client.stage(), self.backend.stage()]
+    }
+}
+
+/// How `side` is parted from. One that has got a Close or its end already is told nothing more; one that is
+/// told nothing gets what is kept for it, unless it was given up.
 fn farewell(ending: Ending, side: Side, towards: &mut Relay, terms: &Terms) -> Farewell {
     let is_told = towards.is_ending() || towards.follower.close().is_some();
     match (close_frame(ending, side, terms), ending) {
         (Some(close), _) if !is_told => Farewell::telling(close, towards),
-        (Some(_), _) | (None, Ending::Finished(..) | Ending::HalfClose(_)) => Farewell::silent(),
-        (None, _) => Farewell::done(),
+        (None, Ending::PongOverdue(_) | Ending::Stalled(_)) => Farewell::done(),
+        _ => Farewell::silent(),
     }
 }
 

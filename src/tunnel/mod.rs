@@ -13,6 +13,8 @@ mod leaving;
 mod relay;
 mod tally;
 mod terms;
+#[cfg(test)]
+mod tests;
 mod upkeep;
 
 use std::future::Future;
@@ -149,7 +151,8 @@ impl<G> Tunnel<G> {
             self.pass_once(context);
             // An end that was passed on just now is put before the sink here, since nothing else wakes this
             // task for it.
-            if ending == [self.upward.is_ending(), self.downward.is_ending()] {
+            let is_unchanged = ending == [self.upward.is_ending(), self.downward.is_ending()];
+            if is_unchanged || matches!(self.phase, Phase::Leaving(_)) {
                 return;
             }
         }
@@ -183,10 +186,15 @@ impl<G> Tunnel<G> {
 
     /// Draws the conclusion from what the direction from `source` came to.
     fn conclude(&mut self, verdict: Verdict, source: Side) {
+        if matches!(self.phase, Phase::Leaving(_)) {
+            return;
+        }
         match verdict {
             Verdict::SourceEnded => self.pass_end_on(source),
             // What the broken side sent before it broke may still be here: the other direction goes on.
             Verdict::SinkLost => self.half_open(Ending::Lost(source.other())),
+            // Its last words are said; that it breaks then is no loss.
+            Verdict::SourceLost if self.has_closed(source) => self.pass_end_on(source),
             Verdict::SourceLost => self.leave(Ending::Lost(source)),
             Verdict::Stopped(Finding::MessageTooBig) => self.leave(Ending::MessageTooBig(source)),
             Verdict::Stopped(Finding::TooManyMessages) => self.leave(Ending::TooManyMessages),
@@ -212,12 +220,14 @@ impl<G> Tunnel<G> {
             Some(SeenClose(code)) => Ending::Finished(source, code),
             None => Ending::Lost(source),
         };
+        let is_lost = self.is_lost(source.other());
         let terms = Arc::clone(&self.terms);
         let relay = self.relay_from(source);
         if let Some(close) = close_frame(ending, source.other(), &terms)
             && relay.follower.held().is_empty()
+            && !is_lost
         {
-            relay.insert(&close);
+            relay.tell(&close);
         }
         relay.end_sink();
         self.half_open(ending);
@@ -252,6 +262,20 @@ impl<G> Tunnel<G> {
             self.phase = Phase::HalfOpen(ending);
             self.alarms.set(Alarm::HalfClose, self.terms.half_close);
         }
+    }
+
+    /// Whether `side` ended or broke first, without a Close.
+    fn is_lost(&self, side: Side) -> bool {
+        matches!(self.phase, Phase::HalfOpen(Ending::Lost(lost)) if lost == side)
+    }
+
+    /// Whether a Close of `side` was passed on.
+    fn has_closed(&self, side: Side) -> bool {
+        let relay = match side {
+            Side::Client => &self.upward,
+            Side::Backend => &self.downward,
+        };
+        relay.follower.close().is_some()
     }
 
     fn stream(&self, side: Side) -> &Stream {

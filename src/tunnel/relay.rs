@@ -26,6 +26,8 @@ pub(super) struct Relay {
     /// What the direction came to; nothing is read for the sink any more.
     verdict: Option<Verdict>,
     end: SinkEnd,
+    /// Whether the gateway said Close to the sink; nothing follows that.
+    has_told: bool,
     /// Whether bytes may still sit in the sink (under TLS, ciphertext does) and have to be flushed.
     unflushed: bool,
     /// Whether the sink took bytes since this was last asked.
@@ -100,6 +102,7 @@ impl Relay {
             backlog: Backlog::default(),
             verdict: None,
             end: SinkEnd::Open,
+            has_told: false,
             unflushed: false,
             has_progress: false,
             has_heard: false,
@@ -278,7 +281,7 @@ impl Relay {
         lane: &mut Lane<'_>,
         scratch: &mut [u8],
     ) -> Poll<()> {
-        while self.follower.close().is_none() {
+        while !self.follower.has_said_close() {
             let bytes = ready!(poll_bytes(context, lane.source, scratch));
             if bytes.is_empty() {
                 break;
@@ -293,11 +296,23 @@ impl Relay {
     /// Puts a frame of the gateway's own behind what has been forwarded. False where that is not between two
     /// frames, or where the sink gets nothing more.
     pub(super) fn insert(&mut self, frame: &ControlFrame) -> bool {
-        let can = self.end == SinkEnd::Open && self.follower.at_boundary();
+        let can = self.end == SinkEnd::Open && !self.has_told && self.follower.at_boundary();
         if can {
             self.backlog.append(frame.as_bytes());
         }
         can
+    }
+
+    /// Says Close to the sink in the gateway's own name, as [`Relay::insert`] puts in frames; the last of them.
+    pub(super) fn tell(&mut self, close: &ControlFrame) -> bool {
+        let can = self.insert(close);
+        self.has_told |= can;
+        can
+    }
+
+    /// Whether the gateway said Close to the sink.
+    pub(super) fn has_told(&self) -> bool {
+        self.has_told
     }
 
     /// Ends the sink's sending half once all that is kept is out.
@@ -317,9 +332,9 @@ impl Relay {
         self.end == SinkEnd::Done
     }
 
-    /// Whether nothing waits for the sink.
+    /// Whether nothing waits for the sink, here or in its TLS.
     pub(super) fn is_clear(&self) -> bool {
-        self.backlog.is_empty()
+        self.backlog.is_empty() && !self.unflushed
     }
 
     /// Whether the sink took bytes since the last call.

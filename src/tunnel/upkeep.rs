@@ -14,6 +14,10 @@ use crate::session::Closure;
 
 /// How often a busy session's counts are added to the shared counters.
 const REPORT_INTERVAL: Duration = Duration::from_secs(2);
+/// When they are added first after a silence, so that a session which says little holds them only briefly.
+const FIRST_REPORT: Duration = Duration::from_millis(100);
+/// How often a side is looked at that is not read from.
+const BROKEN_INTERVAL: Duration = Duration::from_millis(500);
 /// When a Ping that could not be put in between two frames is tried again.
 const PING_RETRY: Duration = Duration::from_secs(1);
 /// Into how many parts the idle time is divided; a session is idle after that many parts without data, so it
@@ -46,18 +50,27 @@ impl<G> Tunnel<G> {
     pub(super) fn answer(&mut self, alarm: Alarm) -> Option<Closure> {
         match (alarm, &self.phase) {
             (Alarm::Cut, _) => return Some(self.cut()),
-            (Alarm::Report, _) => self.tally.report(&mut self.record),
+            (Alarm::Report, _) => self.report(),
             (Alarm::Drain, _) => self.leave(Ending::Drain),
             (Alarm::MaxAge, _) => self.leave(Ending::MaxAge),
-            (Alarm::HalfClose, Phase::HalfOpen(Ending::Finished(side, _))) => {
-                self.leave(Ending::HalfClose(*side));
+            (Alarm::HalfClose, Phase::HalfOpen(Ending::Finished(side, code))) => {
+                self.leave(Ending::HalfClose(*side, *code));
             }
             (Alarm::HalfClose, Phase::HalfOpen(ending)) => self.leave(*ending),
             (Alarm::Ping, Phase::Open) => self.ping(),
             (Alarm::Pong, Phase::Open) => self.check_pongs(),
             (Alarm::Idle, Phase::Open) => self.check_idle(),
             (Alarm::Stall, Phase::Open | Phase::HalfOpen(_)) => self.check_stall(),
-            (Alarm::HalfClose | Alarm::Ping | Alarm::Pong | Alarm::Idle | Alarm::Stall, _) => {}
+            (Alarm::Broken, Phase::Open | Phase::HalfOpen(_)) => self.check_broken(),
+            (
+                Alarm::HalfClose
+                | Alarm::Ping
+                | Alarm::Pong
+                | Alarm::Idle
+                | Alarm::Stall
+                | Alarm::Broken,
+                _,
+            ) => {}
         }
         None
     }
@@ -66,10 +79,6 @@ impl<G> Tunnel<G> {
         let Some(ping) = self.terms.websocket.ping else {
             return;
         };
-        if self.alarms.is_set(Alarm::Pong) {
-            // The last one may still be answered in time.
-            return self.alarms.set(Alarm::Ping, ping.interval);
-        }
         let Self {
             keepalive,
             upward,
@@ -87,7 +96,18 @@ impl<G> Tunnel<G> {
         }
     }
 
+    /// Reports, and goes on doing so until nothing has been counted for a whole interval.
+    fn report(&mut self) {
+        if !self.tally.is_empty() {
+            self.tally.report(&mut self.record);
+            self.alarms.set(Alarm::Report, REPORT_INTERVAL);
+        }
+    }
+
     fn check_pongs(&mut self) {
+        let Some(ping) = self.terms.websocket.ping else {
+            return;
+        };
         for side in [Side::Client, Side::Backend] {
             let Self {
                 keepalive,
@@ -99,9 +119,12 @@ impl<G> Tunnel<G> {
                 Side::Client => upward,
                 Side::Backend => downward,
             };
-            if keepalive.is_overdue(side, from) {
+            if keepalive.is_overdue(side, from, ping.timeout) {
                 return self.leave(Ending::PongOverdue(side));
             }
+        }
+        if let Some(sent) = self.keepalive.first_sent() {
+            self.alarms.set_at(Alarm::Pong, sent + ping.timeout);
         }
     }
 
@@ -132,14 +155,28 @@ impl<G> Tunnel<G> {
         }
     }
 
+    /// A side is read from, and so found broken, only while the other one takes what it sends.
+    fn check_broken(&mut self) {
+        for side in [Side::Client, Side::Backend] {
+            let is_waiting = !self.relay_from(side).is_clear();
+            if is_waiting && self.stream(side).socket().is_broken() {
+                return self.leave(Ending::Lost(side));
+            }
+        }
+    }
+
     /// Sets the alarms that are needed only while bytes move, or wait.
     pub(super) fn watch_traffic(&mut self) {
         if !self.tally.is_empty() && !self.alarms.is_set(Alarm::Report) {
-            self.alarms.set(Alarm::Report, REPORT_INTERVAL);
+            self.alarms.set(Alarm::Report, FIRST_REPORT);
         }
-        let is_clear = self.upward.is_clear() && self.downward.is_clear();
+        if self.upward.is_clear() && self.downward.is_clear() {
+            return;
+        }
+        if !self.alarms.is_set(Alarm::Broken) {
+            self.alarms.set(Alarm::Broken, BROKEN_INTERVAL);
+        }
         if let Some(stall) = self.terms.websocket.stall
-            && !is_clear
             && !self.alarms.is_set(Alarm::Stall)
         {
             self.upward.take_has_progress();

@@ -107,6 +107,12 @@ impl FrameTracker {
         matches!(self.place, Place::Header) && self.header.is_empty()
     }
 
+    /// Whether the stream stands inside a data frame, behind its header.
+    #[must_use]
+    pub fn is_in_data(&self) -> bool {
+        matches!(self.place, Place::Data(_))
+    }
+
     /// The last consumed bytes that belong to an unfinished header or control frame, as they
     /// came; at most 131. Empty at a boundary, inside a data payload, and after a violation.
     #[must_use]

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use crate::harness::soon;
-use crate::venue::{Duplex, Transport, Venue};
+use crate::harness::{eventually, soon};
+use crate::venue::{Duplex, Transport, Venue, reset};
 
 /// Far beyond what the buffers of four sockets can grow to.
 const ATTEMPT: usize = 256 << 20;
@@ -80,4 +80,17 @@ async fn read_to_the_end(reader: &mut impl Duplex) -> usize {
 
 fn number_at(place: usize) -> u8 {
     u8::try_from(place / CHUNK % 251).expect("less than 251")
+}
+
+#[tokio::test]
+async fn a_reset_is_noticed_although_the_other_side_takes_nothing() {
+    let more = "defaults: { timeouts: { close: 100ms } }\n";
+    let venue = Venue::start_with(Transport::Plain, more).await;
+    let (client, _backend) = venue.session().await;
+    let mut client = client.into_stream();
+    assert!(send_until_stalled(&mut client).await < BOUND);
+    reset(&client);
+    drop(client);
+    let active = || venue.gateway.count("wsgate_sessions_active", &[]);
+    eventually("the session ends", || active() == 0.0).await;
 }
