@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use wsgate::cli::{self, Command, DemoPorts, Exit, demo};
 use wsgate::config::{self, Address, Config};
-use wsgate::server::{FileSource, Loaded, Outcome, Server, Source, forward};
+use wsgate::server::{FileSource, Loaded, Outcome, Server, Signals, Source};
 use wsgate::telemetry::{Logging, Telemetry};
 use wsgate::tls::{self, Tickets};
 
@@ -53,12 +53,13 @@ async fn serve(
     loaded: Loaded,
     ready: impl FnOnce(&Server) -> anyhow::Result<()>,
 ) -> anyhow::Result<Exit> {
+    let signals = Signals::hear().context("signals cannot be heard")?;
     // The guards write out what is queued, so they outlive the server.
     let logging = Logging::start(&loaded.config.log)?;
     let (telemetry, _flush) = Telemetry::start(&loaded.config.log);
     let server = Server::start(Box::new(source), loaded, telemetry, Some(logging));
     let server = server.await.map_err(several)?;
-    forward(server.commands()).context("signals cannot be heard")?;
+    signals.forward(server.commands());
     ready(&server)?;
     Ok(match server.run().await {
         Outcome::Drained => Exit::Done,

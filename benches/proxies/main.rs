@@ -76,6 +76,10 @@ fn prepare(options: &Options) -> Result<Bench> {
 
 /// Runs a case in rounds, in each round every proxy once; false when a run failed.
 fn run_case(bench: &Bench, case: &Case, proxies: &[Proxy], rounds: usize) -> bool {
+    let proxies: Vec<_> = proxies
+        .iter()
+        .filter(|proxy| proxy.takes_part(case.load))
+        .collect();
     let mut rows: Vec<_> = proxies
         .iter()
         .map(|proxy| Row {
@@ -85,7 +89,7 @@ fn run_case(bench: &Bench, case: &Case, proxies: &[Proxy], rounds: usize) -> boo
         .collect();
     let mut complete = true;
     for _ in 0..rounds {
-        for (row, proxy) in rows.iter_mut().zip(proxies) {
+        for (row, proxy) in rows.iter_mut().zip(&proxies) {
             let outcome = bench.run(case, proxy);
             if let Err(error) = &outcome {
                 eprintln!("{}: {} failed: {error:#}", case.name, proxy.name);

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::cases::Load;
 use crate::generator::Target;
 use crate::process::Process;
 use crate::run::Bench;
@@ -34,9 +35,17 @@ pub(crate) struct Proxy {
 /// What the ratios are taken to.
 pub(crate) const REFERENCE: &str = "nginx";
 
-const KNOWN: [(&str, Program, &str); 6] = [
+/// wsgate with sessions that it has stopped following: what it needs without.
+pub(crate) const UNFOLLOWED: &str = "wsgate-unfollowed";
+
+const KNOWN: [(&str, Program, &str); 7] = [
     (
         "wsgate",
+        Program::Wsgate,
+        include_str!("../configs/wsgate.yaml"),
+    ),
+    (
+        UNFOLLOWED,
         Program::Wsgate,
         include_str!("../configs/wsgate.yaml"),
     ),
@@ -78,7 +87,7 @@ pub(crate) fn installed(wsgate: &Path, other: Option<&Path>) -> Vec<Proxy> {
         .iter()
         .filter_map(|&(name, program, template)| {
             let path = match (program, name) {
-                (Program::Wsgate, "wsgate") => Some(wsgate.to_owned()),
+                (Program::Wsgate, "wsgate" | UNFOLLOWED) => Some(wsgate.to_owned()),
                 (Program::Wsgate, _) => other.map(Path::to_owned),
                 (Program::Nginx, _) => find("nginx"),
                 (Program::Haproxy, _) => find("haproxy"),
@@ -107,26 +116,26 @@ pub(crate) struct Running {
     pub(crate) process: Process,
     pub(crate) plain: SocketAddr,
     pub(crate) tls: SocketAddr,
+    unfollowed: bool,
 }
 
 impl Running {
     /// Where clients connect to in a case with or without TLS.
     pub(crate) fn target(&self, bench: &Bench, tls: bool) -> Target {
-        if tls {
-            Target {
-                address: self.tls,
-                tls: Some(bench.client_config.clone()),
-            }
-        } else {
-            Target {
-                address: self.plain,
-                tls: None,
-            }
+        Target {
+            address: if tls { self.tls } else { self.plain },
+            tls: tls.then(|| bench.client_config.clone()),
+            unfollowed: self.unfollowed,
         }
     }
 }
 
 impl Proxy {
+    /// Whether it takes part under this load.
+    pub(crate) fn takes_part(&self, load: Load) -> bool {
+        self.name != UNFOLLOWED || matches!(load, Load::Echo { .. })
+    }
+
     /// The version the program gives of itself.
     pub(crate) fn version(&self) -> String {
         let unknown = || "unknown version".to_owned();
@@ -166,6 +175,7 @@ impl Proxy {
             process,
             plain,
             tls,
+            unfollowed: self.name == UNFOLLOWED,
         })
     }
 

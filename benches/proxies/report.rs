@@ -1,7 +1,7 @@
 //! What is printed: one Markdown table a case, ready for docs/performance.md.
 
 use crate::cases::{Bar, Case};
-use crate::proxy::REFERENCE;
+use crate::proxy::{REFERENCE, UNFOLLOWED};
 use crate::run::{Sample, Shares};
 
 /// From here on a core counts as fully used.
@@ -118,12 +118,21 @@ impl Report<'_> {
                 let unit = self.case.load.columns()[column].to_owned();
                 (median(row.column(column))?, limit, unit)
             }
+            Bar::Following(limit) => {
+                let cost = (self.ratio("wsgate", UNFOLLOWED)? - 1.0) * 100.0;
+                let verdict = verdict(cost, limit);
+                return Some(format!("following: {cost:.1} % (bar {limit} %): {verdict}"));
+            }
         };
-        let verdict = if value <= limit { "held" } else { "MISSED" };
+        let verdict = verdict(value, limit);
         Some(format!(
             "bar: at most {limit:.2} {unit}; wsgate {value:.3}: {verdict}"
         ))
     }
+}
+
+fn verdict(value: f64, limit: f64) -> &'static str {
+    if value <= limit { "held" } else { "MISSED" }
 }
 
 /// What is to be known before the figures of a row are believed.

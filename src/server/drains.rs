@@ -28,7 +28,10 @@ impl Drains {
 
     /// Counts `drain` among those under way.
     pub(super) fn note(&self, drain: &Arc<Drain>) {
-        self.list().push(Arc::clone(drain));
+        let mut list = self.list();
+        if !list.iter().any(|noted| Arc::ptr_eq(noted, drain)) {
+            list.push(Arc::clone(drain));
+        }
     }
 
     /// How many sessions are still to end. Drains that are over are forgotten.

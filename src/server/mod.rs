@@ -28,7 +28,7 @@ use crate::telemetry::{Logging, Telemetry};
 use control::Shared;
 use drains::Drains;
 use ports::{Ports, Service};
-pub use signals::{Command, forward};
+pub use signals::{Command, Signals};
 pub use source::{Environment, FileSource, Loaded, Source};
 pub use stop::Outcome;
 use workers::{Places, Workers};

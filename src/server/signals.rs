@@ -2,7 +2,7 @@
 
 use std::io;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::admin::ReloadReport;
@@ -18,25 +18,37 @@ pub enum Command {
     Stop,
 }
 
-/// Sends a command for each SIGHUP (reload), SIGTERM and SIGINT (stop), until the server is gone.
-///
-/// # Errors
-/// When the system does not let the process listen to signals.
-pub fn forward(commands: mpsc::Sender<Command>) -> io::Result<()> {
-    let mut hangup = signal(SignalKind::hangup())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::spawn(async move {
-        loop {
-            let command = tokio::select! {
-                _ = hangup.recv() => Command::Reload(None),
-                _ = terminate.recv() => Command::Stop,
-                _ = interrupt.recv() => Command::Stop,
-            };
-            if commands.send(command).await.is_err() {
-                return;
-            }
+/// The signals that are heard. From the moment this exists none of them ends the process by itself.
+#[derive(Debug)]
+pub struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Begins to hear SIGHUP, SIGTERM and SIGINT; those that come before [`Signals::forward`] wait.
+    ///
+    /// # Errors
+    /// When the system does not let the process listen to signals.
+    pub fn hear() -> io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Sends a command for each SIGHUP (reload), SIGTERM and SIGINT (stop), until the server is gone.
+    pub fn forward(mut self, commands: mpsc::Sender<Command>) {
+        tokio::spawn(async move { while commands.send(self.next().await).await.is_ok() {} });
+    }
+
+    async fn next(&mut self) -> Command {
+        tokio::select! {
+            _ = self.hangup.recv() => Command::Reload(None),
+            _ = self.terminate.recv() => Command::Stop,
+            _ = self.interrupt.recv() => Command::Stop,
         }
-    });
-    Ok(())
+    }
 }

@@ -57,6 +57,8 @@ enum Stage {
 pub(crate) struct Client {
     wire: Wire,
     plan: Plan,
+    /// A broken frame goes ahead of all messages, and has to come back.
+    unfollowed: bool,
     stage: Stage,
     reader: FrameReader,
     /// The payload of a Ping under way.
@@ -69,11 +71,12 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn new(mut wire: Wire, session: u32, plan: Plan) -> Self {
+    pub(crate) fn new(mut wire: Wire, session: u32, plan: Plan, unfollowed: bool) -> Self {
         let accept = handshake::request(wire.outgoing());
         Self {
             wire,
             plan,
+            unfollowed,
             stage: Stage::Upgrading {
                 accept,
                 head: Vec::new(),
@@ -146,7 +149,11 @@ impl Client {
             };
             bytes = &bytes[size - before..];
             self.stage = Stage::Open;
-            self.write_message(payload);
+            if self.unfollowed {
+                self.write(frames::RESERVED, &[]);
+            } else {
+                self.write_message(payload);
+            }
         }
         while let Some(piece) = self.reader.next(&mut bytes) {
             ensure!(
@@ -155,6 +162,9 @@ impl Client {
             );
             match piece.header.opcode {
                 frames::BINARY => self.take_message(&piece, payload, tally)?,
+                frames::RESERVED if self.unfollowed && self.sent == 0 => {
+                    self.write_message(payload);
+                }
                 frames::PING => self.take_ping(&piece),
                 frames::CLOSE => self.take_close(&piece)?,
                 other => bail!("a frame with opcode {other:#x} reached the client"),

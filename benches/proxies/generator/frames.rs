@@ -2,6 +2,8 @@
 //! code: what checks it must not share its mistakes.
 
 pub(crate) const BINARY: u8 = 0x2;
+/// Means nothing: a frame with it breaks the protocol.
+pub(crate) const RESERVED: u8 = 0x3;
 pub(crate) const CLOSE: u8 = 0x8;
 pub(crate) const PING: u8 = 0x9;
 pub(crate) const PONG: u8 = 0xA;

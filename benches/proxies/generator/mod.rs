@@ -37,6 +37,8 @@ const BACKEND: u64 = 1 << 63;
 pub(crate) struct Target {
     pub(crate) address: SocketAddr,
     pub(crate) tls: Option<Arc<ClientConfig>>,
+    /// Both ends break the protocol first, so that wsgate follows neither direction any further.
+    pub(crate) unfollowed: bool,
 }
 
 /// Clients and backend of one run.
@@ -112,7 +114,7 @@ impl Generator {
             }
         };
         let wire = Wire::connect(target.address, tls)?;
-        let client = Client::new(wire, self.next_session, plan);
+        let client = Client::new(wire, self.next_session, plan, target.unfollowed);
         self.next_session += 1;
         let entry = self.clients.vacant_entry();
         let token = EventData::new_u64(entry.key() as u64);
