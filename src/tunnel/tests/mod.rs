@@ -3,6 +3,8 @@
 mod ending;
 mod follow;
 mod frames;
+mod peer;
+mod properties;
 
 use std::time::Duration;
 
