@@ -98,6 +98,8 @@ pin_project_lite::pin_project! {
         begun: Instant,
         // Ticks after `begun`.
         due: [u32; Alarm::ALL.len()],
+        // Whether the timer knows the task that it is to wake.
+        is_awaited: bool,
         #[pin]
         sleep: Sleep,
     }
@@ -108,6 +110,7 @@ impl Armed {
         Self {
             begun: Instant::now(),
             due: [NEVER; Alarm::ALL.len()],
+            is_awaited: false,
             sleep: sleep_until(at),
         }
     }
@@ -125,6 +128,11 @@ impl Armed {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Alarm> {
         loop {
+            // A tunnel is polled for every message; the timer is left alone until it has gone off.
+            if self.is_awaited && !self.sleep.is_elapsed() {
+                return Poll::Pending;
+            }
+            *self.as_mut().project().is_awaited = true;
             ready!(self.as_mut().project().sleep.poll(context));
             let now = self.begun.elapsed().as_nanos() / TICK.as_nanos();
             let is_due = |alarm: &Alarm| u128::from(self.due[*alarm as usize]) <= now;
@@ -144,7 +152,9 @@ impl Armed {
         let next = self.next();
         if next != NEVER {
             let at = self.begun + TICK * next;
-            self.project().sleep.reset(at);
+            let this = self.project();
+            *this.is_awaited = false;
+            this.sleep.reset(at);
         }
     }
 

@@ -226,8 +226,9 @@ impl Follower {
                 self.stop_at_boundary(walk.at)
             }
             Event::Control { opcode, payload } => {
-                tally.control(opcode);
-                self.note_control(opcode, &payload, walk);
+                if self.note_control(opcode, &payload, walk) {
+                    tally.control(opcode);
+                }
                 self.stop_at_boundary(walk.at)
             }
             Event::Violation(_) => Some(self.violated(walk, terms, tally)),
@@ -270,19 +271,27 @@ impl Follower {
         self.passage(forward, Some(finding))
     }
 
-    /// Notes what a control frame means, and takes the Pong to the gateway's own Ping out of the chunk.
+    /// Notes what a control frame means, and takes the Pong to the gateway's own Ping out of the chunk. False
+    /// for that one.
     #[cold]
-    fn note_control(&mut self, opcode: Opcode, payload: &ControlPayload, walk: &mut Walk<'_>) {
+    fn note_control(
+        &mut self,
+        opcode: Opcode,
+        payload: &ControlPayload,
+        walk: &mut Walk<'_>,
+    ) -> bool {
         let payload = payload.as_bytes();
         if opcode == Opcode::Close {
             self.note_close(payload);
         }
         let is_awaited = |awaited: NonZeroU64| payload == awaited.get().to_be_bytes();
-        if opcode == Opcode::Pong && self.awaited.is_some_and(is_awaited) {
+        let is_own = opcode == Opcode::Pong && self.awaited.is_some_and(is_awaited);
+        if is_own {
             self.has_pong = true;
             walk.take_frame_out();
         }
         walk.frame = walk.at;
+        !is_own
     }
 
     fn note_close(&mut self, payload: &[u8]) {

@@ -32,16 +32,17 @@ fn usual(reason: Reason) -> (&'static [Initiator], &'static [&'static str]) {
     match reason {
         Reason::Finished => (ENDS, &["none", "1000", "1001", "4xxx"]),
         Reason::Lost => (ENDS, &["none", "1001", "1014"]),
-        Reason::HalfClose => (ENDS, &["none"]),
-        Reason::Idle | Reason::PongOverdue => (GATEWAY, &["none", "1001"]),
-        Reason::MaxAge => (GATEWAY, &["none", "1012"]),
-        Reason::Drain => (GATEWAY, &["none", "1001", "1012"]),
-        // The side at fault, or the gateway that judges it.
-        Reason::MessageTooBig => (&Initiator::ALL, &["1009"]),
-        Reason::TooManyMessages => (&Initiator::ALL, &["1008"]),
-        Reason::ProtocolError => (&Initiator::ALL, &["1002"]),
-        Reason::Stalled => (&Initiator::ALL, &["none", "1013"]),
-        Reason::Stuck | Reason::Cut => (GATEWAY, &["none"]),
+        Reason::HalfClose => (ENDS, &["none", "1000", "1001"]),
+        Reason::PongOverdue => (ENDS, &["1001", "1014"]),
+        Reason::Idle => (GATEWAY, &["1001"]),
+        Reason::MaxAge => (GATEWAY, &["1012"]),
+        Reason::Drain => (GATEWAY, &["1001", "1012"]),
+        Reason::MessageTooBig => (GATEWAY, &["1009"]),
+        Reason::TooManyMessages => (GATEWAY, &["1008"]),
+        Reason::ProtocolError => (GATEWAY, &["1002"]),
+        Reason::Stalled => (GATEWAY, &["1001", "1013"]),
+        Reason::Stuck => (GATEWAY, &["1012"]),
+        Reason::Cut => (GATEWAY, &["none"]),
     }
 }
 
