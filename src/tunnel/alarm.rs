@@ -1,10 +1,11 @@
 //! All deadlines of one tunnel behind one timer, which exists only while something is due.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// What a tunnel may have to do at a certain time. Of those due at one moment the first comes first.
@@ -133,7 +134,10 @@ impl Armed {
                 return Poll::Pending;
             }
             *self.as_mut().project().is_awaited = true;
-            ready!(self.as_mut().project().sleep.poll(context));
+            // Whatever the streams have spent of the task's budget: otherwise the timer would not know the
+            // task, or a tunnel that is always busy would hear of no time.
+            let sleep = pin!(unconstrained(self.as_mut().project().sleep));
+            ready!(sleep.poll(context));
             let now = self.begun.elapsed().as_nanos() / TICK.as_nanos();
             let is_due = |alarm: &Alarm| u128::from(self.due[*alarm as usize]) <= now;
             if let Some(alarm) = Alarm::ALL.into_iter().find(is_due) {
@@ -167,6 +171,9 @@ impl Armed {
 mod tests {
     use std::future::poll_fn;
 
+    use tokio::task::coop;
+    use tokio::time::{advance, timeout};
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -191,5 +198,46 @@ mod tests {
         alarms.set(Alarm::Drain, Duration::from_secs(1));
         assert_eq!(poll_fn(|context| alarms.poll(context)).await, Alarm::Drain);
         assert_eq!(poll_fn(|context| alarms.poll(context)).await, Alarm::Report);
+    }
+
+    /// As a tunnel does whose sides always have something.
+    fn spend_the_budget(context: &mut Context<'_>) {
+        while let Poll::Ready(progress) = coop::poll_proceed(context) {
+            progress.made_progress();
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_spent_budget_loses_no_alarm() {
+        let begun = Instant::now();
+        let mut alarms = Alarms::default();
+        alarms.set(Alarm::Report, Duration::from_secs(1));
+        poll_fn(|context| {
+            spend_the_budget(context);
+            assert!(alarms.poll(context).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        let alarm = timeout(
+            Duration::from_secs(2),
+            poll_fn(|context| alarms.poll(context)),
+        );
+        assert_eq!(alarm.await, Ok(Alarm::Report));
+        assert!(
+            begun.elapsed() < Duration::from_secs(2),
+            "woken by something else"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_spent_budget_delays_no_alarm() {
+        let mut alarms = Alarms::default();
+        alarms.set(Alarm::Drain, Duration::from_secs(1));
+        advance(Duration::from_secs(2)).await;
+        let alarm = poll_fn(|context| {
+            spend_the_budget(context);
+            Poll::Ready(alarms.poll(context))
+        });
+        assert_eq!(alarm.await, Poll::Ready(Alarm::Drain));
     }
 }
