@@ -26,24 +26,13 @@ pub struct Opening {
     /// The request head, written out; the same bytes go to every candidate.
     head: Vec<u8>,
     key: Key,
-    request_id: Box<str>,
 }
 
 impl Opening {
-    /// An opening handshake whose head is `head` and whose Sec-WebSocket-Key is `key`. Events about it carry
-    /// `request_id`.
+    /// An opening handshake whose head is `head` and whose Sec-WebSocket-Key is `key`.
     #[must_use]
-    pub fn new(head: Vec<u8>, key: Key, request_id: &str) -> Self {
-        let request_id = request_id.into();
-        Self {
-            head,
-            key,
-            request_id,
-        }
-    }
-
-    pub(super) fn request_id(&self) -> &str {
-        &self.request_id
+    pub fn new(head: Vec<u8>, key: Key) -> Self {
+        Self { head, key }
     }
 }
 
