@@ -56,7 +56,7 @@ pub(super) async fn open(
     admission::origin::check(&request.headers, &target.origins)?;
     let permit = admission.enter()?;
     let watches = (client.watch(), route.watch());
-    let opening = Opening::new(opening_head(asked), handshake.key);
+    let opening = Opening::new(opening_head(asked), handshake.key, client.ends());
     let Opened { lease, answer } = target
         .pool
         .open(&opening, asked.hints(), open_timeouts(&target.timeouts))

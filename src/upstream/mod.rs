@@ -6,6 +6,7 @@ mod candidates;
 mod connect;
 mod handshake;
 mod replay;
+mod transport;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -18,8 +19,8 @@ use crate::telemetry::{ConnectResult, PoolMetrics};
 pub use backend::{Backend, Lease, Member};
 use balancer::Balancer;
 pub use candidates::{Candidate, Candidates, Hints};
-use handshake::Failure;
-pub use handshake::{Answer, Opening, Switched};
+pub use handshake::{Answer, Failure, Opening, Switched};
+pub use transport::Transport;
 
 /// Backends behind routes, and how sessions are spread over them.
 pub struct Pool {
@@ -136,7 +137,8 @@ async fn attempt(
         result: ConnectResult::Abandoned,
     };
     let outcome = async {
-        let stream = connect::dial(member.address(), (*deadline).min(begun + connect)).await?;
+        let connected = (*deadline).min(begun + connect);
+        let stream = member.dial(opening.client(), connected).await?;
         timeout_at(*deadline, handshake::ask(stream, opening))
             .await
             .unwrap_or(Err(Failure::AnswerTimeout))
