@@ -45,8 +45,8 @@ enum BoundSocket {
 pub struct Accepted {
     pub(super) socket: AcceptedSocket,
     pub(super) peer: Peer,
-    /// Where it came in; none on a unix socket.
-    pub(super) local: Option<SocketAddr>,
+    /// The port that it came in at; none on a unix socket.
+    pub(super) local_port: Option<u16>,
 }
 
 #[derive(Debug)]
@@ -107,26 +107,24 @@ impl Bound {
             BoundSocket::Tcp(socket) => {
                 let (socket, peer) = acceptfrom_with(socket, FLAGS)?;
                 let peer = peer.ok_or(io::ErrorKind::ConnectionAborted)?;
-                let socket = std::net::TcpStream::from(socket);
                 Ok(Accepted {
-                    local: Some(self.local(&socket)?),
-                    socket: AcceptedSocket::Tcp(socket),
+                    socket: AcceptedSocket::Tcp(socket.into()),
                     peer: Peer::tcp(peer.try_into()?),
+                    local_port: self.port(),
                 })
             }
             BoundSocket::Unix(socket) => Ok(Accepted {
                 socket: AcceptedSocket::Unix(accept_with(socket, FLAGS)?.into()),
                 peer: Peer::Unix,
-                local: None,
+                local_port: None,
             }),
         }
     }
 
-    /// Where a connection came in; only a wildcard has to ask the system.
-    fn local(&self, socket: &std::net::TcpStream) -> io::Result<SocketAddr> {
+    fn port(&self) -> Option<u16> {
         match &self.address {
-            Address::Tcp(address) if !address.ip().is_unspecified() => Ok(*address),
-            Address::Tcp(_) | Address::Unix(_) => socket.local_addr(),
+            Address::Tcp(address) => Some(address.port()),
+            Address::Unix(_) => None,
         }
     }
 }

@@ -10,10 +10,14 @@ from rig.programs import eventually
 
 def check_gateway(gateway, report):
     """While it runs, after every client has ended."""
+    check_at_rest(gateway, report)
+    run_tool(report, "promtool, check metrics", [tools.promtool, "check", "metrics"], gateway.fetch("/metrics"))
+
+
+def check_at_rest(gateway, report):
     at_rest = eventually(lambda: gateway.metrics().total("wsgate_sessions_active") == 0)
     found = gateway.metrics().total("wsgate_sessions_active")
     report.judge("wsgate, no session is left", at_rest, f"sessions_active is {found}")
-    run_tool(report, "promtool, check metrics", [tools.promtool, "check", "metrics"], gateway.fetch("/metrics"))
 
 
 def check_files(front, folder, report):

@@ -7,55 +7,94 @@ from dataclasses import dataclass
 
 import tools
 
-CLIENT_TIMEOUT_SECONDS = 120  # where every case runs into its own timeout
+CLIENT_TIMEOUT_SECONDS = 180  # where every case runs into its own timeout
 
 
 @dataclass(frozen=True)
 class Client:
-    """One program that takes a plan; `extras` adds to the plan what only this client needs."""
+    """One program that takes a plan; `extras` adds to the plan what only this client needs.
+
+    It is given the targets that speak what it speaks. One that `holds` can be asked to keep sessions open until they end.
+    """
 
     name: str
     script: str
     interpreter: object
     extras: object = None
+    speaks: str = "echo"
+    holds: bool = False
 
-    def run(self, plan, folder, report):
-        """Reports each case; raises Unavailable where the client cannot be had."""
+    def run(self, plan, folder, report, on_held=lambda: None):
+        """Reports each case; calls `on_held` once all sessions stand that are to be held.
+
+        Raises Unavailable where the client cannot be had.
+        """
         command = [str(self.interpreter()), str(tools.HERE / "clients" / self.script)]
+        label = f"{self.name}-{plan['act']}"
+        plan = {**plan, "targets": [target for target in plan["targets"] if target["speaks"] == self.speaks]}
         if self.extras:
-            plan = {**plan, **self.extras(folder)}
-        plan_path = folder / f"plan-{self.name}.json"
+            plan |= self.extras(folder, label)
+        plan_path = folder / f"plan-{label}.json"
         plan_path.write_text(json.dumps(plan), encoding="utf-8")
-        with open(folder / f"client-{self.name}.log", "w", encoding="utf-8") as log:
+        log_path = folder / f"client-{label}.log"
+        with open(log_path, "w", encoding="utf-8") as log:
             process = subprocess.Popen([*command, str(plan_path)], stdout=subprocess.PIPE, stderr=log, text=True)
             overdue = threading.Timer(CLIENT_TIMEOUT_SECONDS, process.kill)
             overdue.start()
             try:
-                self.relay(process.stdout, report)
+                self.relay(process.stdout, report, on_held)
                 exit_code = process.wait()
             finally:
                 overdue.cancel()
                 process.kill()
         if exit_code != 0:
-            last_words = (folder / f"client-{self.name}.log").read_text(encoding="utf-8").strip()[-400:]
+            last_words = log_path.read_text(encoding="utf-8").strip()[-400:]
             report.failed(f"{self.name} ran to its end", f"exit code {exit_code}: {last_words}")
 
-    def relay(self, lines, report):
+    def relay(self, lines, report, on_held):
         for line in lines:
             result, target, case, reason = json.loads(line)
-            report.add(result, f"{self.name} -> {target}, {case}", reason)
+            if result == "HELD":
+                on_held()
+            else:
+                report.add(result, f"{self.name} -> {target}, {case}", reason)
 
 
-def browser_extras(folder):
-    profile = folder / "browser-profile"
+def run_together(clients, plan, folder, report, happen):
+    """All `clients` hold their sessions; when these stand, `happen()`, and the clients judge how they end."""
+    ready = [threading.Event() for _ in clients]
+
+    def run(client, event):
+        try:
+            client.run(plan, folder, report, event.set)
+        except tools.Unavailable as reason:
+            report.skipped(f"client {client.name}", reason)
+        finally:
+            event.set()
+
+    threads = [threading.Thread(target=run, args=pair) for pair in zip(clients, ready)]
+    for thread in threads:
+        thread.start()
+    for event in ready:
+        event.wait()
+    result = happen()
+    for thread in threads:
+        thread.join()
+    return result
+
+
+def browser_extras(folder, label):
+    profile = folder / f"profile-{label}"
     profile.mkdir()
     return {"browser": {"path": tools.chromium(), "profile": str(profile)}}
 
 
 CLIENTS = [
-    Client("ws", "with_ws.mjs", tools.node),
-    Client("websockets", "with_websockets.py", tools.python),
-    Client("tornado", "with_tornado.py", tools.python),
+    Client("ws", "with_ws.mjs", tools.node, holds=True),
+    Client("websockets", "with_websockets.py", tools.python, holds=True),
+    Client("tornado", "with_tornado.py", tools.python, holds=True),
     Client("by-hand", "by_hand.py", tools.bare_python),
-    Client("browser", "in_browser.mjs", tools.node, browser_extras),
+    Client("browser", "in_browser.mjs", tools.node, browser_extras, holds=True),
+    Client("paho", "with_paho.py", tools.python, speaks="mqtt"),
+    Client("socket.io", "with_socket_io.mjs", tools.node, speaks="socket.io"),
 ]

@@ -25,8 +25,8 @@ class Wsgate:
         self.config_path = fill_in("wsgate.yaml", names, folder)
         self.gateway = Gateway(self.binary, self.config_path, admin_port, folder / "wsgate.log")
 
-    def url(self, scheme, backend_name):
-        return f"{scheme}://localhost:{self.ports[scheme]}/{backend_name}"
+    def url(self, scheme, backend):
+        return f"{scheme}://localhost:{self.ports[scheme]}/{backend.route}"
 
     def stop(self):
         return self.gateway.stop()
@@ -49,8 +49,8 @@ class Nginx:
             self.stop()
             raise tools.Unavailable(f"nginx did not start: {self.program.log_tail()}")
 
-    def url(self, scheme, backend_name):
-        return f"{scheme}://localhost:{self.ports[scheme]}/{backend_name}"
+    def url(self, scheme, backend):
+        return f"{scheme}://localhost:{self.ports[scheme]}/{backend.route}"
 
     def stop(self):
         return self.program.stop()
@@ -65,8 +65,8 @@ class Nothing:
     def __init__(self, settings, folder):
         self.settings = settings
 
-    def url(self, scheme, backend_name):
-        return f"{scheme}://localhost:{self.settings[port_name(backend_name)]}/{backend_name}"
+    def url(self, scheme, backend):
+        return f"{scheme}://localhost:{self.settings[port_name(backend.name)]}/{backend.route}"
 
     def stop(self):
         return 0

@@ -13,6 +13,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 CACHE = HERE / ".cache"
+PATIENTLY = ("-o", "DPkg::Lock::Timeout=120")  # another installation may be under way
+JAVA_LIBRARIES = Path("/usr/share/java")
 
 
 class Unavailable(Exception):
@@ -101,6 +103,48 @@ def nginx():
 
 
 @once
+def mosquitto():
+    return program("mosquitto", package="mosquitto")
+
+
+@once
+def java():
+    program("javac", package="default-jdk-headless")
+    return shutil.which("java")
+
+
+@once
+def tomcat_jars():
+    return jars("tomcat10-*.jar", package="libtomcat10-java")
+
+
+@once
+def jetty_jars():
+    return [*jars("jetty9-*.jar", package="libjetty9-extra-java"), *jars("servlet-api.jar", package="libservlet-api-java")]
+
+
+def jars(pattern, package):
+    """Debian's, by the names without a version."""
+    if not list(JAVA_LIBRARIES.glob(pattern)):
+        install(package)
+    found = sorted(JAVA_LIBRARIES.glob(pattern))
+    if not found:
+        raise Unavailable(f"the package {package} has no {pattern}")
+    return found
+
+
+def java_program(source, libraries):
+    """The command that runs `source`, compiled once together with Language.java beside it."""
+    language = source.with_name("Language.java")
+    classes, path = CACHE / source.stem, ":".join(map(str, libraries))
+    if not is_stamped(source.stem, source, language):
+        shutil.rmtree(classes, ignore_errors=True)
+        call(Path(java()).with_name("javac"), "-proc:none", "-d", classes, "-cp", path, source, language)
+        stamp(source.stem, source, language)
+    return [java(), "-Xshare:auto", "-XX:TieredStopAtLevel=1", "-cp", f"{classes}:{path}", source.stem]
+
+
+@once
 def promtool():
     """Taken out of Debian's package without installing it: that would start a Prometheus server."""
     found = shutil.which("promtool")
@@ -138,7 +182,7 @@ def program(name, package):
 def install(package):
     update_package_lists()
     quietly = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    call("apt-get", "install", "--yes", "--quiet", "--no-install-recommends", package, env=quietly)
+    call("apt-get", *PATIENTLY, "install", "--yes", "--quiet", "--no-install-recommends", package, env=quietly)
 
 
 @once
@@ -168,16 +212,16 @@ def complaint(error):
     return next(marked, f"exit code {error.returncode}")
 
 
-def is_stamped(name, source):
-    """Whether `name` was installed from this very content of `source`."""
+def is_stamped(name, *sources):
+    """Whether `name` was made from this very content of `sources`."""
     path = CACHE / f"{name}.stamp"
-    return path.exists() and path.read_text(encoding="ascii") == digest(source)
+    return path.exists() and path.read_text(encoding="ascii") == digest(sources)
 
 
-def stamp(name, source):
+def stamp(name, *sources):
     CACHE.mkdir(exist_ok=True)
-    (CACHE / f"{name}.stamp").write_text(digest(source), encoding="ascii")
+    (CACHE / f"{name}.stamp").write_text(digest(sources), encoding="ascii")
 
 
-def digest(source):
-    return hashlib.sha256(source.read_bytes()).hexdigest()
+def digest(sources):
+    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()

@@ -21,7 +21,6 @@ mod reload;
 mod routes;
 mod stop;
 mod tls;
-mod transport;
 mod tunnel;
 mod upstream;
 mod venue;

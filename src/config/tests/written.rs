@@ -11,8 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::config::{
     Address, Admin, Backend, BackendAddress, Config, Drain, FixedAnswer, HostPattern, Listener,
     ListenerLimits, ListenerTimeouts, Name, OnProtocolError, OriginList, OriginPattern, Origins,
-    Ping, Pool, PoolTarget, ProxyProtocol, Route, RouteMatch, SessionTimeouts, Target, Transport,
-    WebSocket,
+    Ping, Pool, PoolTarget, Route, RouteMatch, SessionTimeouts, Target, WebSocket,
 };
 
 /// A configuration as JSON, which is YAML as well; every key is given.
@@ -144,15 +143,7 @@ fn pool(pool: &Pool) -> Value {
         let BackendAddress { host, port } = &backend.address;
         json!({ "name": &*backend.name, "url": format!("ws://{host}:{port}"), "weight": backend.weight })
     });
-    json!({
-        "attempts": pool.attempts,
-        "backends": backends.collect::<Vec<_>>(),
-        "proxy_protocol": match pool.transport.proxy_protocol {
-            ProxyProtocol::None => "none",
-            ProxyProtocol::V1 => "v1",
-            ProxyProtocol::V2 => "v2",
-        },
-    })
+    json!({ "attempts": pool.attempts, "backends": backends.collect::<Vec<_>>() })
 }
 
 /// A sound configuration; names and addresses are made unequal by their numbers.
@@ -250,7 +241,6 @@ fn any_pool() -> impl Strategy<Value = Pool> {
                 weight,
             })
             .collect(),
-        transport: Transport::default(),
     })
 }
 

@@ -9,7 +9,6 @@ mod direction;
 mod endings;
 mod enumerated;
 mod families;
-mod family;
 mod labels;
 mod listener;
 mod live;

@@ -39,12 +39,38 @@ export const CASES = [
 ];
 
 // Runs the plan; calls report(result, target, case, reason) for each case that fits.
-export async function runPlan(plan, client, report) {
+export async function runPlan(plan, client, report, cases = CASES) {
+  if (plan.hold) return holdSessions(plan, client, report);
   for (const target of plan.targets) {
-    for (const one of CASES.filter((candidate) => fits(candidate, client, target, plan.only))) {
+    for (const one of cases.filter((candidate) => fits(candidate, client, target, plan.only))) {
       const reason = await reasonOfFailure(one, client, target, plan.case_timeout_ms);
       report(reason ? "FAIL" : "PASS", target.name, one.name, reason);
     }
+  }
+}
+
+// One session to each target, kept until something else ends it; says when all of them stand.
+async function holdSessions(plan, client, report) {
+  const { code, reason, case: name } = plan.hold;
+  const holding = plan.targets.map((target) => {
+    let stand;
+    const held = new Promise((resolve) => (stand = resolve));
+    const run = async (open) => {
+      const connection = await open();
+      connection.send(TEXT);
+      expectSame(await connection.receive(), TEXT);
+      stand();
+      const ended = await connection.ended;
+      expectSame(`${ended.code} ${ended.reason}`, `${code} ${reason}`);
+    };
+    const judged = reasonOfFailure({ run }, client, target, 2 * plan.case_timeout_ms).finally(stand);
+    return { target, held, judged };
+  });
+  await Promise.all(holding.map((one) => one.held));
+  report("HELD", "", "", "");
+  for (const { target, judged } of holding) {
+    const failure = await judged;
+    report(failure ? "FAIL" : "PASS", target.name, name, failure);
   }
 }
 
@@ -215,13 +241,13 @@ function header(request, name) {
   return request.headers.find(([candidate]) => candidate.toLowerCase() === name)?.[1] ?? "";
 }
 
-function randomBytes(size) {
+export function randomBytes(size) {
   const bytes = new Uint8Array(size);
   for (let at = 0; at < size; at += 65536) crypto.getRandomValues(bytes.subarray(at, Math.min(size, at + 65536)));
   return bytes;
 }
 
-function expectSame(have, want) {
+export function expectSame(have, want) {
   if (typeof have === typeof want && (typeof have === "object" ? sameBytes(have, want) : have === want)) return;
   throw new Error(`got ${shown(have)}, not ${shown(want)}`);
 }

@@ -201,20 +201,49 @@ CASES = [
 # === how they are run ===
 
 
-def main(make_client):
+def main(make_client, cases=CASES):
     """`make_client(plan)` gives the client; the plan's path is the only argument."""
     plan = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    asyncio.run(run_plan(plan, make_client(plan)))
+    client = make_client(plan)
+    asyncio.run(hold_sessions(plan, client) if "hold" in plan else run_plan(plan, client, cases))
 
 
-async def run_plan(plan, client):
+async def run_plan(plan, client, cases):
     """Prints one line of JSON per case that fits."""
     for target in plan["targets"]:
-        for case in CASES:
+        for case in cases:
             if plan["only"] in case.name and fits(case, client, target):
                 reason = await reason_of_failure(case, client, target, plan["case_timeout_ms"] / 1000)
-                line = ["FAIL" if reason else "PASS", target["name"], case.name, reason]
-                print(json.dumps(line), flush=True)
+                tell("FAIL" if reason else "PASS", target["name"], case.name, reason)
+
+
+async def hold_sessions(plan, client):
+    """One session to each target, kept until something else ends it; says when all of them stand."""
+    hold = plan["hold"]
+
+    async def judge(target, held):
+        async def run(open_session):
+            connection = await open_session()
+            await connection.send(TEXT)
+            expect_same(await connection.receive(), TEXT)
+            held.set()
+            expect_same(await connection.ended(), (hold["code"], hold["reason"]))
+
+        case = Case(hold["case"], run)
+        reason = await reason_of_failure(case, client, target, 2 * plan["case_timeout_ms"] / 1000)
+        held.set()
+        tell("FAIL" if reason else "PASS", target["name"], case.name, reason)
+
+    held = [asyncio.Event() for _ in plan["targets"]]
+    judging = [asyncio.create_task(judge(*pair)) for pair in zip(plan["targets"], held)]
+    for event in held:
+        await event.wait()
+    tell("HELD", "", "", "")
+    await asyncio.gather(*judging)
+
+
+def tell(*line):
+    print(json.dumps(line), flush=True)
 
 
 def fits(case, client, target):

@@ -37,7 +37,8 @@ const browser = await chromium.launchPersistentContext(plan.browser.profile, {
   ignoreHTTPSErrors: true,
 });
 try {
-  for (const scheme of ["ws", "wss"]) await runScheme(scheme);
+  if (plan.hold) await holdSessions();
+  else for (const scheme of ["ws", "wss"]) await runScheme(scheme, report);
 } finally {
   await browser.close();
 }
@@ -49,11 +50,21 @@ function answer(request, response) {
   response.end(isScript ? readFileSync(new URL(`.${request.url}`, import.meta.url)) : PAGE);
 }
 
-async function runScheme(scheme) {
+// Both pages at a time, and held is what both of them hold.
+async function holdSessions() {
+  let waitedFor = 2;
+  const reportTogether = (line) => {
+    if (line[0] === "HELD") waitedFor -= 1;
+    if (line[0] !== "HELD" || waitedFor === 0) report(line);
+  };
+  await Promise.all(["ws", "wss"].map((scheme) => runScheme(scheme, reportTogether)));
+}
+
+async function runScheme(scheme, tell) {
   const targets = plan.targets.filter((target) => target.url.startsWith(`${scheme}:`));
   if (targets.length === 0) return;
   const page = await openPage(scheme, "localhost");
-  await page.exposeFunction("report", report);
+  await page.exposeFunction("report", tell);
   // Origin cases are told apart by the page they come from, so they run below.
   const ownOrigin = targets.map((target) => ({ ...target, features: without(target.features, "origin") }));
   await page.evaluate((part) => window.run(part), { ...plan, targets: ownOrigin });
@@ -61,7 +72,7 @@ async function runScheme(scheme) {
 }
 
 async function refusals(scheme, targets) {
-  if (targets.length === 0 || !REFUSED.includes(plan.only)) return;
+  if (targets.length === 0 || plan.hold || !REFUSED.includes(plan.only)) return;
   const page = await openPage(scheme, "127.0.0.1");
   for (const target of targets) {
     const isRefused = await page.evaluate((url) => window.isRefused(url), target.url);

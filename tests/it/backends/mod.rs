@@ -3,7 +3,6 @@
 mod absent;
 mod answering;
 mod breaking;
-mod introduced;
 mod silent;
 mod sound;
 mod streaming;
