@@ -8,6 +8,7 @@ pub mod drain;
 pub mod gateway;
 pub mod listener;
 pub mod occupancy;
+pub mod proxy_protocol;
 pub mod route;
 pub mod server;
 pub mod session;

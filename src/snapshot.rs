@@ -17,7 +17,7 @@ use crate::route::RouteTable;
 use crate::telemetry::{CertificateMetrics, Metrics, RouteMetrics};
 use crate::tls::ServerTls;
 use crate::tunnel::{Terms, Words};
-use crate::upstream::{Backend, Member, Pool};
+use crate::upstream::{Backend, Member, Pool, Transport};
 use crate::websocket::CloseCode;
 
 /// An immutable view of everything that a configuration decides.
@@ -233,12 +233,15 @@ fn build_pools(
         {
             return (Arc::clone(name), Arc::clone(before));
         }
+        let transport = Arc::new(Transport::new(&pool.transport));
         let members = pool.backends.iter().map(|backend| {
             let live = previous
                 .and_then(|previous| find_backend(previous, name, &backend.address))
                 .unwrap_or_else(|| Arc::new(Backend::new(backend.address.clone())));
             let metrics = metrics.backend(name, &backend.name);
-            Member::new(Arc::clone(&backend.name), backend.weight, live, metrics)
+            let name = Arc::clone(&backend.name);
+            let transport = Arc::clone(&transport);
+            Member::new(name, backend.weight, live, metrics, transport)
         });
         let before = before.map(Arc::as_ref);
         let pool = Pool::new(name, pool, members.collect(), metrics.pool(name), before);

@@ -28,8 +28,8 @@ pub use host::{HostFault, HostPattern, PortFault};
 pub use model::{
     AccessLog, Address, Admin, Backend, BackendAddress, CertificateFiles, ClientAuth, Config,
     Drain, FixedAnswer, Listener, ListenerLimits, ListenerTimeouts, Log, LogFormat, Name,
-    OnProtocolError, Ping, Pool, PoolTarget, Route, RouteMatch, Runtime, SessionTimeouts, Strategy,
-    Target, Tls, TlsVersion, WebSocket,
+    OnProtocolError, Ping, Pool, PoolTarget, ProxyProtocol, Route, RouteMatch, Runtime,
+    SessionTimeouts, Strategy, Target, Tls, TlsVersion, Transport, WebSocket,
 };
 pub use origin::{Origin, OriginFault, OriginList, OriginPattern, Origins};
 pub use problems::{Position, Problem, Problems};

@@ -135,8 +135,8 @@ fn write_forwarded(head: &mut Vec<u8>, request: &request::Parts, client: &Client
     };
     write_field(head, &X_FORWARDED_PROTO, protocol.as_bytes());
     write_field(head, &X_FORWARDED_HOST, host(request).as_bytes());
-    if let Some(port) = client.local_port {
-        write_field(head, &X_FORWARDED_PORT, port.to_string().as_bytes());
+    if let Some(local) = client.local {
+        write_field(head, &X_FORWARDED_PORT, local.port().to_string().as_bytes());
     }
 }
 

@@ -16,6 +16,7 @@ use crate::route::has_dot_segment;
 use crate::session::Rejection;
 use crate::snapshot::{Current, Route, Snapshot, Target};
 use crate::telemetry::{self, SessionRecord, Telemetry};
+use crate::upstream::Hints;
 use headers::{RequestId, host};
 use session::Ready;
 
@@ -34,6 +35,18 @@ struct Asked<'a> {
     request: &'a request::Parts,
     client: &'a Client,
     id: &'a RequestId,
+}
+
+impl<'a> Asked<'a> {
+    /// What the choice of a backend may depend on.
+    fn hints(self) -> Hints<'a> {
+        Hints {
+            client: self.client.facts.client.ip(),
+            headers: &self.request.headers,
+            uri: &self.request.uri,
+            request_id: self.id.as_str(),
+        }
+    }
 }
 
 /// What a request leads to.

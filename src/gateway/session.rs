@@ -56,10 +56,10 @@ pub(super) async fn open(
     admission::origin::check(&request.headers, &target.origins)?;
     let permit = admission.enter()?;
     let watches = (client.watch(), route.watch());
-    let opening = Opening::new(opening_head(asked), handshake.key, asked.id.as_str());
+    let opening = Opening::new(opening_head(asked), handshake.key, client.ends());
     let Opened { lease, answer } = target
         .pool
-        .open(&opening, open_timeouts(&target.timeouts))
+        .open(&opening, asked.hints(), open_timeouts(&target.timeouts))
         .await?;
     record.backend(lease.metrics());
     match answer {

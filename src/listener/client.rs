@@ -1,5 +1,6 @@
 //! A client connection as those who answer its requests see it.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,6 +10,8 @@ use hyper_util::rt::TokioIo;
 use super::pulse::Watched;
 use crate::drain::{Drain, DrainWatch, Stage};
 use crate::occupancy::Slot;
+use crate::proxy_protocol::Ends;
+use crate::session::Peer;
 use crate::stream::Stream;
 use crate::telemetry::Connection;
 
@@ -16,8 +19,8 @@ use crate::telemetry::Connection;
 pub struct Client {
     /// What is known of it.
     pub facts: Connection,
-    /// The port that it came in at; none on a unix socket.
-    pub local_port: Option<u16>,
+    /// Where it came in; none on a unix socket.
+    pub local: Option<SocketAddr>,
     /// Whether it is one too many: each request is refused.
     pub surplus: bool,
     pub(super) drain: Arc<Drain>,
@@ -29,6 +32,15 @@ impl Client {
     #[must_use]
     pub fn is_draining(&self) -> bool {
         self.drain.stage() != Stage::Open
+    }
+
+    /// Both ends of the connection, for a PROXY header; none on a unix socket.
+    #[must_use]
+    pub fn ends(&self) -> Option<Ends> {
+        match (self.facts.client, self.local) {
+            (Peer::Tcp(source), Some(local)) => Some(Ends::new(source, local)),
+            (Peer::Tcp(_), None) | (Peer::Unix, _) => None,
+        }
     }
 
     /// Joins those who hear when the listener, or the whole gateway, stops.

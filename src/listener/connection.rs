@@ -39,7 +39,7 @@ pub async fn serve<H: Handler>(
     let Accepted {
         socket,
         peer,
-        local_port,
+        local,
     } = accepted;
     let settings = Arc::clone(&entry.settings);
     let conversation = async {
@@ -60,7 +60,7 @@ pub async fn serve<H: Handler>(
         };
         let client = Arc::new(Client {
             facts,
-            local_port,
+            local,
             surplus: entry.surplus,
             drain: entry.drain,
             _slots: entry.slots,

@@ -45,8 +45,8 @@ enum BoundSocket {
 pub struct Accepted {
     pub(super) socket: AcceptedSocket,
     pub(super) peer: Peer,
-    /// The port that it came in at; none on a unix socket.
-    pub(super) local_port: Option<u16>,
+    /// Where it came in; none on a unix socket.
+    pub(super) local: Option<SocketAddr>,
 }
 
 #[derive(Debug)]
@@ -107,24 +107,26 @@ impl Bound {
             BoundSocket::Tcp(socket) => {
                 let (socket, peer) = acceptfrom_with(socket, FLAGS)?;
                 let peer = peer.ok_or(io::ErrorKind::ConnectionAborted)?;
+                let socket = std::net::TcpStream::from(socket);
                 Ok(Accepted {
-                    socket: AcceptedSocket::Tcp(socket.into()),
+                    local: Some(self.local(&socket)?),
+                    socket: AcceptedSocket::Tcp(socket),
                     peer: Peer::tcp(peer.try_into()?),
-                    local_port: self.port(),
                 })
             }
             BoundSocket::Unix(socket) => Ok(Accepted {
                 socket: AcceptedSocket::Unix(accept_with(socket, FLAGS)?.into()),
                 peer: Peer::Unix,
-                local_port: None,
+                local: None,
             }),
         }
     }
 
-    fn port(&self) -> Option<u16> {
+    /// Where a connection came in; only a wildcard has to ask the system.
+    fn local(&self, socket: &std::net::TcpStream) -> io::Result<SocketAddr> {
         match &self.address {
-            Address::Tcp(address) => Some(address.port()),
-            Address::Unix(_) => None,
+            Address::Tcp(address) if !address.ip().is_unspecified() => Ok(*address),
+            Address::Tcp(_) | Address::Unix(_) => socket.local_addr(),
         }
     }
 }

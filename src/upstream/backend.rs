@@ -3,8 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use tokio::time::Instant;
+
+use super::handshake::Failure;
+use super::transport::Transport;
 use crate::config::{BackendAddress, Name};
 use crate::drain::{Drain, DrainWatch, Stage};
+use crate::proxy_protocol::Ends;
+use crate::stream::Stream;
 use crate::telemetry::{BackendMetrics, BackendSession};
 
 /// The live state of a backend. Its identity is the pool and the address; it outlives reloads.
@@ -52,22 +58,26 @@ pub struct Member {
     weight: u32,
     backend: Arc<Backend>,
     metrics: Arc<BackendMetrics>,
+    transport: Arc<Transport>,
 }
 
 impl Member {
-    /// `backend` under the name and with the weight that the configuration gives it.
+    /// `backend` under the name and with the weight that the configuration gives it, to be reached by the
+    /// `transport` of its pool.
     #[must_use]
     pub fn new(
         name: Name,
         weight: u32,
         backend: Arc<Backend>,
         metrics: Arc<BackendMetrics>,
+        transport: Arc<Transport>,
     ) -> Self {
         Self {
             name,
             weight,
             backend,
             metrics,
+            transport,
         }
     }
 
@@ -105,6 +115,15 @@ impl Member {
     #[must_use]
     pub fn metrics(&self) -> &Arc<BackendMetrics> {
         &self.metrics
+    }
+
+    /// Opens a connection to it before `deadline`, on behalf of a client whose connection has these ends, or
+    /// on the gateway's own.
+    ///
+    /// # Errors
+    /// What the last address tried came to.
+    pub async fn dial(&self, client: Option<Ends>, deadline: Instant) -> Result<Stream, Failure> {
+        self.transport.dial(self.address(), client, deadline).await
     }
 
     /// Claims a session on it.

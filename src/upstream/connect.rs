@@ -1,4 +1,4 @@
-//! Dialling a backend: names are resolved at every connect, all addresses are tried, one deadline.
+//! A socket to a backend: names are resolved at every connect, all addresses are tried, one deadline.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -10,13 +10,16 @@ use tokio::time::{Instant, timeout_at};
 use super::handshake::Failure;
 use super::share_of;
 use crate::config::BackendAddress;
-use crate::stream::{Socket, Stream, tune};
+use crate::stream::{Socket, tune};
 
 /// Opens a connection to `address` before `deadline`.
 ///
 /// # Errors
 /// What the last address tried came to.
-pub(super) async fn dial(address: &BackendAddress, deadline: Instant) -> Result<Stream, Failure> {
+pub(super) async fn connect(
+    address: &BackendAddress,
+    deadline: Instant,
+) -> Result<Socket, Failure> {
     let addresses = timeout_at(deadline, resolve(address))
         .await
         .map_err(|_| Failure::ConnectTimeout)?
@@ -25,7 +28,7 @@ pub(super) async fn dial(address: &BackendAddress, deadline: Instant) -> Result<
     for (tried, address) in addresses.iter().enumerate() {
         let until = share_of(deadline, addresses.len() - tried);
         match timeout_at(until, TcpStream::connect(address)).await {
-            Ok(Ok(socket)) => return Ok(Stream::Plain(tuned(socket))),
+            Ok(Ok(socket)) => return Ok(tuned(socket)),
             Ok(Err(error)) => last = classify(error),
             Err(_) => last = Failure::ConnectTimeout,
         }

@@ -8,6 +8,7 @@ use hyper::body::Incoming;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::replay;
+use crate::proxy_protocol::Ends;
 use crate::session::Rejection;
 use crate::stream::Stream;
 use crate::telemetry::ConnectResult;
@@ -26,24 +27,19 @@ pub struct Opening {
     /// The request head, written out; the same bytes go to every candidate.
     head: Vec<u8>,
     key: Key,
-    request_id: Box<str>,
+    client: Option<Ends>,
 }
 
 impl Opening {
-    /// An opening handshake whose head is `head` and whose Sec-WebSocket-Key is `key`. Events about it carry
-    /// `request_id`.
+    /// An opening handshake whose head is `head` and whose Sec-WebSocket-Key is `key`, for a client whose
+    /// connection has these ends.
     #[must_use]
-    pub fn new(head: Vec<u8>, key: Key, request_id: &str) -> Self {
-        let request_id = request_id.into();
-        Self {
-            head,
-            key,
-            request_id,
-        }
+    pub fn new(head: Vec<u8>, key: Key, client: Option<Ends>) -> Self {
+        Self { head, key, client }
     }
 
-    pub(super) fn request_id(&self) -> &str {
-        &self.request_id
+    pub(super) fn client(&self) -> Option<Ends> {
+        self.client
     }
 }
 
@@ -67,34 +63,44 @@ pub struct Switched {
     pub early: Bytes,
 }
 
-/// Why an attempt came to nothing.
+/// Why an attempt at a backend came to nothing.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
+pub enum Failure {
+    /// Its name has no address, or nobody can tell it.
     #[error("its name cannot be resolved: {0}")]
     Unresolved(io::Error),
+    /// Nobody listens there.
     #[error("it refused the connection")]
     Refused,
+    /// The network does not reach it, or the connection broke at once.
     #[error("it cannot be reached: {0}")]
     Unreachable(io::Error),
+    /// Every local port towards it is taken.
     #[error(
         "no local port is left towards it; more backend addresses or a wider port range are needed"
     )]
     NoLocalPort,
+    /// The process, or the system, has as many open files as it may.
     #[error("no descriptor is left for a connection to it")]
     NoDescriptor,
+    /// Connecting took too long.
     #[error("the connection was not there in time")]
     ConnectTimeout,
+    /// It took the request and did not answer.
     #[error("the answer was not there in time")]
     AnswerTimeout,
+    /// The connection ended before the answer.
     #[error("it ended the connection before it answered: {0}")]
     Lost(io::Error),
+    /// What it answered is not what RFC 6455 wants; says why.
     #[error("it broke the handshake: {0}")]
     Broken(&'static str),
 }
 
 impl Failure {
     /// How the attempt is counted.
-    pub(super) fn result(&self) -> ConnectResult {
+    #[must_use]
+    pub fn result(&self) -> ConnectResult {
         match self {
             Self::Unresolved(_) => ConnectResult::ResolveFailed,
             Self::Refused | Self::Unreachable(_) | Self::NoDescriptor => {
@@ -107,7 +113,8 @@ impl Failure {
     }
 
     /// What the client is told when no other candidate is left.
-    pub(super) fn rejection(&self) -> Rejection {
+    #[must_use]
+    pub fn rejection(&self) -> Rejection {
         match self {
             Self::NoDescriptor => Rejection::GatewayFull,
             Self::ConnectTimeout | Self::AnswerTimeout => Rejection::BackendTimeout,

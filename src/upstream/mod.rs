@@ -2,11 +2,13 @@
 
 mod backend;
 mod balancer;
+mod candidates;
 mod connect;
 mod handshake;
 mod replay;
+mod transport;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
@@ -15,16 +17,18 @@ use crate::config::{self, Name};
 use crate::session::Rejection;
 use crate::telemetry::{ConnectResult, PoolMetrics};
 pub use backend::{Backend, Lease, Member};
-use balancer::{Balancer, Candidates};
-use handshake::Failure;
-pub use handshake::{Answer, Opening, Switched};
+use balancer::Balancer;
+pub use candidates::{Candidate, Candidates, Hints};
+pub use handshake::{Answer, Failure, Opening, Switched};
+pub use transport::Transport;
 
 /// Backends behind routes, and how sessions are spread over them.
 pub struct Pool {
     name: Name,
     attempts: usize,
     members: Vec<Member>,
-    balancer: Balancer,
+    /// Held for the moment of a choice, once per candidate.
+    balancer: Mutex<Balancer>,
     metrics: Arc<PoolMetrics>,
 }
 
@@ -56,15 +60,17 @@ impl Pool {
         metrics: Arc<PoolMetrics>,
         previous: Option<&Self>,
     ) -> Self {
-        let balancer = Balancer::new(config.strategy, members.len());
+        let mut balancer = Balancer::new(config.strategy, members.len());
         if let Some(previous) = previous {
-            balancer.resume(&members, &previous.balancer, &previous.members);
+            let before = previous.balancer.lock();
+            let before = before.unwrap_or_else(PoisonError::into_inner);
+            balancer.resume(&members, &before, &previous.members);
         }
         Self {
             name: Arc::clone(name),
             attempts: config.attempts,
             members,
-            balancer,
+            balancer: Mutex::new(balancer),
             metrics,
         }
     }
@@ -81,6 +87,13 @@ impl Pool {
         &self.members
     }
 
+    /// The backends that a session or a request tries one after the other; all of them together have until
+    /// `deadline`.
+    #[must_use]
+    pub fn candidates<'a>(self: &Arc<Self>, hints: Hints<'a>, deadline: Instant) -> Candidates<'a> {
+        Candidates::new(self, hints, deadline)
+    }
+
     /// Opens a session: candidates in order, each is dialled and asked, the first that agrees has it.
     ///
     /// An answer other than 101 is an answer. A backend that cannot be reached, does not answer in its share
@@ -89,40 +102,34 @@ impl Pool {
     /// # Errors
     /// The rejection that the last candidate earned, or [`Rejection::NoReadyBackend`].
     pub async fn open(
-        &self,
+        self: &Arc<Self>,
         opening: &Opening,
+        hints: Hints<'_>,
         timeouts: OpenTimeouts,
     ) -> Result<Opened, Rejection> {
-        let deadline = Instant::now() + timeouts.handshake;
-        let mut last = Rejection::NoReadyBackend;
-        let mut candidates = Candidates::new(&self.balancer, &self.members, self.attempts);
-        while let Some(member) = candidates.next() {
-            if last != Rejection::NoReadyBackend {
-                self.metrics.retried();
-            }
-            let lease = member.lease();
-            let share = share_of(deadline, candidates.left() + 1);
-            match attempt(member, opening, timeouts.connect, share).await {
-                Ok(answer) => return Ok(Opened { lease, answer }),
-                Err(failure) => {
-                    let request_id = opening.request_id();
-                    let (pool, backend) = (&self.name, member.name());
-                    tracing::warn!(request_id, %pool, %backend, "backend failed: {failure}");
-                    last = failure.rejection();
+        let mut candidates = self.candidates(hints, Instant::now() + timeouts.handshake);
+        loop {
+            let candidate = candidates.next().await?;
+            match attempt(&candidate, opening, timeouts.connect).await {
+                Ok(answer) => {
+                    let lease = candidate.lease;
+                    return Ok(Opened { lease, answer });
                 }
+                Err(failure) => candidates.failed(&candidate, &failure, failure.rejection()),
             }
         }
-        Err(last)
     }
 }
 
 /// Dials one backend and asks it; counts what that came to, also when the client leaves meanwhile.
 async fn attempt(
-    member: &Member,
+    candidate: &Candidate,
     opening: &Opening,
     connect: Duration,
-    deadline: Instant,
 ) -> Result<Answer, Failure> {
+    let Candidate {
+        member, deadline, ..
+    } = candidate;
     let begun = Instant::now();
     let mut count = AttemptCount {
         member,
@@ -130,8 +137,9 @@ async fn attempt(
         result: ConnectResult::Abandoned,
     };
     let outcome = async {
-        let stream = connect::dial(member.address(), deadline.min(begun + connect)).await?;
-        timeout_at(deadline, handshake::ask(stream, opening))
+        let connected = (*deadline).min(begun + connect);
+        let stream = member.dial(opening.client(), connected).await?;
+        timeout_at(*deadline, handshake::ask(stream, opening))
             .await
             .unwrap_or(Err(Failure::AnswerTimeout))
     }

@@ -21,6 +21,7 @@ mod reload;
 mod routes;
 mod stop;
 mod tls;
+mod transport;
 mod tunnel;
 mod upstream;
 mod venue;

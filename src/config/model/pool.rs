@@ -14,6 +14,27 @@ pub struct Pool {
     /// The backends in the order of the file; names and addresses are each unique. Where there are none,
     /// sessions are refused.
     pub backends: Vec<Backend>,
+    /// How they are reached.
+    pub transport: Transport,
+}
+
+/// How the backends of a pool are reached.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Transport {
+    /// What a connection begins with.
+    pub proxy_protocol: ProxyProtocol,
+}
+
+/// Whether a PROXY header tells a backend where the client is, and which one.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum ProxyProtocol {
+    /// No header.
+    #[default]
+    None,
+    /// One line of text.
+    V1,
+    /// A binary header.
+    V2,
 }
 
 /// How the order of candidates is found.

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use super::Context;
-use crate::config::model::{Backend, BackendAddress, Name, Pool, Strategy};
+use crate::config::model::{
+    Backend, BackendAddress, Name, Pool, ProxyProtocol, Strategy, Transport,
+};
 use crate::config::problems::{Findings, Place};
 use crate::config::reading::{Placed, Setting};
 use crate::config::schema;
@@ -16,6 +18,9 @@ pub(super) fn one(place: &Place, raw: schema::Pool, context: &mut Context<'_>) -
         strategy: raw.strategy.or(OneOf(Strategy::RoundRobin)).0,
         attempts: raw.attempts.value().map_or(3, |attempts| attempts.count()),
         backends: backends?,
+        transport: Transport {
+            proxy_protocol: raw.proxy_protocol.or(OneOf(ProxyProtocol::None)).0,
+        },
     })
 }
 

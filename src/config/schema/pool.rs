@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use crate::config::model::Strategy;
+use crate::config::model::{ProxyProtocol, Strategy};
 use crate::config::reading::{At, FromNode, Placed, Reader, keys};
 use crate::config::tree::Value;
 use crate::config::values::{BackendUrl, OneOf, Text, Whole};
@@ -18,6 +18,8 @@ keys! {
         attempts: Whole<1, 100>,
         /// Required. Addresses such as ws://127.0.0.1:9001, or maps; [] where there are none for now.
         backends: Vec<Placed<Backend>>,
+        /// The PROXY header that a connection to a backend begins with; none by default.
+        proxy_protocol: OneOf<ProxyProtocol>,
     }
 
     /// One backend of a pool.

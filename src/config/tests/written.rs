@@ -11,7 +11,8 @@ use serde_json::{Map, Value, json};
 use crate::config::{
     Address, Admin, Backend, BackendAddress, Config, Drain, FixedAnswer, HostPattern, Listener,
     ListenerLimits, ListenerTimeouts, Name, OnProtocolError, OriginList, OriginPattern, Origins,
-    Ping, Pool, PoolTarget, Route, RouteMatch, SessionTimeouts, Target, WebSocket,
+    Ping, Pool, PoolTarget, ProxyProtocol, Route, RouteMatch, SessionTimeouts, Target, Transport,
+    WebSocket,
 };
 
 /// A configuration as JSON, which is YAML as well; every key is given.
@@ -143,7 +144,15 @@ fn pool(pool: &Pool) -> Value {
         let BackendAddress { host, port } = &backend.address;
         json!({ "name": &*backend.name, "url": format!("ws://{host}:{port}"), "weight": backend.weight })
     });
-    json!({ "attempts": pool.attempts, "backends": backends.collect::<Vec<_>>() })
+    json!({
+        "attempts": pool.attempts,
+        "backends": backends.collect::<Vec<_>>(),
+        "proxy_protocol": match pool.transport.proxy_protocol {
+            ProxyProtocol::None => "none",
+            ProxyProtocol::V1 => "v1",
+            ProxyProtocol::V2 => "v2",
+        },
+    })
 }
 
 /// A sound configuration; names and addresses are made unequal by their numbers.
@@ -241,6 +250,7 @@ fn any_pool() -> impl Strategy<Value = Pool> {
                 weight,
             })
             .collect(),
+        transport: Transport::default(),
     })
 }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use tracing::Level;
 
-use crate::config::model::{LogFormat, OnProtocolError, Strategy, TlsVersion};
+use crate::config::model::{LogFormat, OnProtocolError, ProxyProtocol, Strategy, TlsVersion};
 use crate::config::problems::Complaint;
 use crate::config::reading::FromScalar;
 use crate::config::tree::{Kind, Scalar};
@@ -86,6 +86,11 @@ impl Choice for TlsVersion {
 
 impl Choice for Strategy {
     const WORDS: &'static [(&'static str, Self)] = &[("round_robin", Self::RoundRobin)];
+}
+
+impl Choice for ProxyProtocol {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("none", Self::None), ("v1", Self::V1), ("v2", Self::V2)];
 }
 
 impl Choice for OnProtocolError {

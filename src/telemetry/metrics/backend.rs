@@ -41,12 +41,11 @@ impl PoolMetrics {
 
 impl Series for PoolMetrics {
     fn remove(&self, families: &Families) {
-        // Only an unknown series is an error, and then it is gone.
-        let _ = families
+        families
             .backend
             .connect_duration
             .remove_label_values(&[&self.name]);
-        let _ = families.backend.retries.remove_label_values(&[&self.name]);
+        families.backend.retries.remove_label_values(&[&self.name]);
     }
 }
 
@@ -101,8 +100,7 @@ impl BackendMetrics {
 impl Series for BackendMetrics {
     fn remove(&self, families: &Families) {
         let labels: [&str; 2] = [&self.pool.name, &self.name];
-        // Only an unknown series is an error, and then it is gone.
-        let _ = families
+        families
             .backend
             .sessions_active
             .remove_label_values(&labels);

@@ -55,10 +55,9 @@ impl DirectionSeries {
         let labels = &[route, label(sender)];
         self.messages.remove(&families.messages, labels);
         self.control_frames.remove(&families.control_frames, labels);
-        // Only an unknown series is an error, and then it is gone.
-        let _ = families.bytes.remove_label_values(labels);
-        let _ = families.message_sizes.remove_label_values(labels);
-        let _ = families.protocol_errors.remove_label_values(labels);
+        families.bytes.remove_label_values(labels);
+        families.message_sizes.remove_label_values(labels);
+        families.protocol_errors.remove_label_values(labels);
     }
 }
 

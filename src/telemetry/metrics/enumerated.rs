@@ -1,6 +1,8 @@
 //! Counters that are told apart by one closed enumeration.
 
-use prometheus::{IntCounter, IntCounterVec};
+use prometheus::IntCounter;
+
+use super::family::Family;
 
 /// The counters of a family's last label, one for each of its values, all there from the start.
 pub(super) struct Enumerated {
@@ -10,7 +12,7 @@ pub(super) struct Enumerated {
 impl Enumerated {
     /// Resolves `fixed`, the values of the other labels, with each of `values`.
     pub(super) fn new(
-        family: &IntCounterVec,
+        family: &Family<IntCounter>,
         fixed: &[&str],
         values: impl Iterator<Item = &'static str>,
     ) -> Self {
@@ -35,10 +37,9 @@ impl Enumerated {
     }
 
     /// Takes the series out of `family`.
-    pub(super) fn remove(&self, family: &IntCounterVec, fixed: &[&str]) {
+    pub(super) fn remove(&self, family: &Family<IntCounter>, fixed: &[&str]) {
         for (value, _) in &self.counters {
-            // Only an unknown series is an error, and then it is gone.
-            let _ = family.remove_label_values(&[fixed, &[value]].concat());
+            family.remove_label_values(&[fixed, &[value]].concat());
         }
     }
 }

@@ -1,12 +1,11 @@
 //! Every metric: its name, its help, its labels, its buckets. docs/metrics.md says the same to operators.
 
-use prometheus::core::{Collector, MetricVec};
+use prometheus::core::{Collector, Metric};
 use prometheus::proto::MetricType;
-use prometheus::{
-    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-};
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntGauge, Opts, Registry};
 
-use super::sizes::{MessageSizesBuilder, MessageSizesVec};
+use super::family::Family;
+use super::sizes::MessageSizes;
 
 /// Seconds; from a handshake within the machine to one that its deadline ends.
 const HANDSHAKE_BUCKETS: &[f64] = &[
@@ -44,7 +43,7 @@ impl Families {
 }
 
 pub(super) struct ProcessFamilies {
-    pub(super) reloads: IntCounterVec,
+    pub(super) reloads: Family<IntCounter>,
     pub(super) last_reload_successful: IntGauge,
     pub(super) last_reload_success: IntGauge,
     pub(super) drain_sessions: IntGauge,
@@ -89,11 +88,11 @@ impl ProcessFamilies {
 }
 
 pub(super) struct ListenerFamilies {
-    pub(super) accepts: IntCounterVec,
-    pub(super) rejects: IntCounterVec,
-    pub(super) tls_handshakes: IntCounterVec,
-    pub(super) tls_handshake_duration: HistogramVec,
-    pub(super) tls_certificate_not_after: IntGaugeVec,
+    pub(super) accepts: Family<IntCounter>,
+    pub(super) rejects: Family<IntCounter>,
+    pub(super) tls_handshakes: Family<IntCounter>,
+    pub(super) tls_handshake_duration: Family<Histogram>,
+    pub(super) tls_certificate_not_after: Family<IntGauge>,
 }
 
 impl ListenerFamilies {
@@ -130,17 +129,17 @@ impl ListenerFamilies {
 }
 
 pub(super) struct RouteFamilies {
-    pub(super) handshakes: IntCounterVec,
-    pub(super) handshake_duration: HistogramVec,
-    pub(super) sessions_active: IntGaugeVec,
-    pub(super) session_duration: HistogramVec,
-    pub(super) sessions_closed: IntCounterVec,
-    pub(super) bytes: IntCounterVec,
-    pub(super) messages: IntCounterVec,
-    pub(super) control_frames: IntCounterVec,
-    pub(super) message_sizes: MessageSizesVec,
-    pub(super) protocol_errors: IntCounterVec,
-    pub(super) ping_rtt: HistogramVec,
+    pub(super) handshakes: Family<IntCounter>,
+    pub(super) handshake_duration: Family<Histogram>,
+    pub(super) sessions_active: Family<IntGauge>,
+    pub(super) session_duration: Family<Histogram>,
+    pub(super) sessions_closed: Family<IntCounter>,
+    pub(super) bytes: Family<IntCounter>,
+    pub(super) messages: Family<IntCounter>,
+    pub(super) control_frames: Family<IntCounter>,
+    pub(super) message_sizes: Family<MessageSizes>,
+    pub(super) protocol_errors: Family<IntCounter>,
+    pub(super) ping_rtt: Family<Histogram>,
 }
 
 impl RouteFamilies {
@@ -209,10 +208,10 @@ impl RouteFamilies {
 }
 
 pub(super) struct BackendFamilies {
-    pub(super) sessions_active: IntGaugeVec,
-    pub(super) connects: IntCounterVec,
-    pub(super) connect_duration: HistogramVec,
-    pub(super) retries: IntCounterVec,
+    pub(super) sessions_active: Family<IntGauge>,
+    pub(super) connects: Family<IntCounter>,
+    pub(super) connect_duration: Family<Histogram>,
+    pub(super) retries: Family<IntCounter>,
 }
 
 impl BackendFamilies {
@@ -251,38 +250,71 @@ impl Registrar<'_> {
         self.keep(IntCounter::with_opts(options(name, help)))
     }
 
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-        self.keep(IntCounterVec::new(options(name, help), labels))
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Family<IntCounter> {
+        self.family(MetricType::COUNTER, About(name, help, labels), |options| {
+            valid(IntCounter::with_opts(options))
+        })
     }
 
     fn gauge(&self, name: &str, help: &str) -> IntGauge {
         self.keep(IntGauge::with_opts(options(name, help)))
     }
 
-    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
-        self.keep(IntGaugeVec::new(options(name, help), labels))
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Family<IntGauge> {
+        self.family(MetricType::GAUGE, About(name, help, labels), |options| {
+            valid(IntGauge::with_opts(options))
+        })
     }
 
-    fn histograms(&self, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> HistogramVec {
-        let options = HistogramOpts::from(options(name, help)).buckets(buckets.to_vec());
-        self.keep(HistogramVec::new(options, labels))
+    fn histograms(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+        buckets: &'static [f64],
+    ) -> Family<Histogram> {
+        self.family(
+            MetricType::HISTOGRAM,
+            About(name, help, labels),
+            |options| {
+                let options = HistogramOpts::from(options).buckets(buckets.to_vec());
+                valid(Histogram::with_opts(options))
+            },
+        )
     }
 
-    fn message_sizes(&self, name: &str, help: &str, labels: &[&str]) -> MessageSizesVec {
+    fn message_sizes(&self, name: &str, help: &str, labels: &[&str]) -> Family<MessageSizes> {
+        self.family(
+            MetricType::HISTOGRAM,
+            About(name, help, labels),
+            |options| MessageSizes::new(&options),
+        )
+    }
+
+    fn family<M: Metric + 'static>(
+        &self,
+        kind: MetricType,
+        about: About<'_>,
+        make: impl Fn(Opts) -> M + Send + Sync + 'static,
+    ) -> Family<M> {
+        let About(name, help, labels) = about;
         let labels = labels.iter().map(|&label| label.to_owned()).collect();
         let options = options(name, help).variable_labels(labels);
-        self.keep(MetricVec::create(
-            MetricType::HISTOGRAM,
-            MessageSizesBuilder,
-            options,
-        ))
+        self.keep(Family::new(kind, options, make))
     }
 
     fn keep<C: Collector + Clone + 'static>(&self, made: prometheus::Result<C>) -> C {
-        let family = made.expect("the names and labels in this file are valid");
+        let family = valid(made);
         register(self.0, family.clone());
         family
     }
+}
+
+/// A name, a help and labels.
+struct About<'a>(&'a str, &'a str, &'a [&'a str]);
+
+fn valid<M>(made: prometheus::Result<M>) -> M {
+    made.expect("the names and labels in this file are valid")
 }
 
 fn options(name: &str, help: &str) -> Opts {

@@ -62,10 +62,10 @@ impl Series for ListenerMetrics {
     fn remove(&self, families: &Families) {
         let listener = &families.listener;
         let name: &[&str] = &[&self.name];
-        let _ = listener.accepts.remove_label_values(name);
+        listener.accepts.remove_label_values(name);
         self.rejects.remove(&listener.rejects, name);
         self.tls_handshakes.remove(&listener.tls_handshakes, name);
-        let _ = listener.tls_handshake_duration.remove_label_values(name);
+        listener.tls_handshake_duration.remove_label_values(name);
     }
 }
 
@@ -97,7 +97,7 @@ impl CertificateMetrics {
 impl Series for CertificateMetrics {
     fn remove(&self, families: &Families) {
         let labels = [&self.listener, &self.name];
-        let _ = families
+        families
             .listener
             .tls_certificate_not_after
             .remove_label_values(&labels);

@@ -9,6 +9,7 @@ mod direction;
 mod endings;
 mod enumerated;
 mod families;
+mod family;
 mod labels;
 mod listener;
 mod live;

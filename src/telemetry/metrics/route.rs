@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use prometheus::{Histogram, IntCounterVec, IntGauge};
+use prometheus::{Histogram, IntCounter, IntGauge};
 
 use super::direction::DirectionSeries;
 use super::endings;
 use super::enumerated::Enumerated;
 use super::families::{Families, RouteFamilies};
+use super::family::Family;
 use super::labels::{HandshakeResult, handshake_results};
 use super::live::Series;
 use crate::config::Name;
@@ -106,7 +107,7 @@ impl Series for RouteMetrics {
     fn remove(&self, families: &Families) {
         if let Some(pool) = &self.pool {
             let labels = [&self.series.name, &pool.name];
-            let _ = families.route.sessions_active.remove_label_values(&labels);
+            families.route.sessions_active.remove_label_values(&labels);
         }
     }
 }
@@ -117,7 +118,7 @@ pub(super) struct RouteSeries {
     handshakes: Enumerated,
     handshake_duration: Histogram,
     session_duration: Histogram,
-    sessions_closed: IntCounterVec,
+    sessions_closed: Family<IntCounter>,
     client_to_backend: DirectionSeries,
     backend_to_client: DirectionSeries,
     ping_rtt: Histogram,
@@ -158,17 +159,16 @@ impl Series for RouteSeries {
         let families = &families.route;
         let name: &[&str] = &[&self.name];
         self.handshakes.remove(&families.handshakes, name);
-        // Only an unknown series is an error, and then it is gone.
-        let _ = families.handshake_duration.remove_label_values(name);
-        let _ = families.session_duration.remove_label_values(name);
-        let _ = families.ping_rtt.remove_label_values(name);
+        families.handshake_duration.remove_label_values(name);
+        families.session_duration.remove_label_values(name);
+        families.ping_rtt.remove_label_values(name);
         self.client_to_backend
             .remove(families, &self.name, Sender::Client);
         self.backend_to_client
             .remove(families, &self.name, Sender::Backend);
         for [initiator, code, reason] in endings::possible() {
             let labels = [&self.name, initiator, code, reason];
-            let _ = families.sessions_closed.remove_label_values(&labels);
+            families.sessions_closed.remove_label_values(&labels);
         }
     }
 }

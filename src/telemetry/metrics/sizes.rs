@@ -6,50 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus::Opts;
-use prometheus::core::{Metric, MetricVec, MetricVecBuilder};
+use prometheus::core::Metric;
 use prometheus::proto::{self, Bucket, Histogram, LabelPair};
 
 use crate::telemetry::DirectionTraffic;
 use crate::telemetry::traffic::{SIZE_BOUNDS, SIZES};
-
-/// The family; it makes [`MessageSizes`] by their labels.
-pub(super) type MessageSizesVec = MetricVec<MessageSizesBuilder>;
-
-/// What the library asks for in order to make a series.
-#[derive(Clone)]
-pub(super) struct MessageSizesBuilder;
-
-impl MetricVecBuilder for MessageSizesBuilder {
-    type M = MessageSizes;
-    type P = Opts;
-
-    fn build<V: AsRef<str>>(
-        &self,
-        options: &Opts,
-        values: &[V],
-    ) -> prometheus::Result<MessageSizes> {
-        let mut labels: Vec<_> = options
-            .variable_labels
-            .iter()
-            .zip(values)
-            .map(|(name, value)| label(name, value.as_ref()))
-            .collect();
-        // The order in which the library writes the labels of its own metrics.
-        labels.sort();
-        Ok(MessageSizes(Arc::new(Counts {
-            labels,
-            messages: array::from_fn(|_| AtomicU64::new(0)),
-            bytes: AtomicU64::new(0),
-        })))
-    }
-}
-
-fn label(name: &str, value: &str) -> LabelPair {
-    let mut label = LabelPair::default();
-    label.set_name(name.to_owned());
-    label.set_value(value.to_owned());
-    label
-}
 
 /// One series of the family.
 #[derive(Clone)]
@@ -62,6 +23,19 @@ struct Counts {
 }
 
 impl MessageSizes {
+    /// A series with the constant labels of `options`.
+    pub(super) fn new(options: &Opts) -> Self {
+        let labels = options.const_labels.iter();
+        let mut labels: Vec<_> = labels.map(|(name, value)| label(name, value)).collect();
+        // The order in which the library writes the labels of its own metrics.
+        labels.sort();
+        Self(Arc::new(Counts {
+            labels,
+            messages: array::from_fn(|_| AtomicU64::new(0)),
+            bytes: AtomicU64::new(0),
+        }))
+    }
+
     /// Adds the messages of a report. A size that did not occur costs no atomic operation.
     pub(super) fn add(&self, traffic: &DirectionTraffic) {
         let sizes = self.0.messages.iter().zip(traffic.sizes);
@@ -93,6 +67,13 @@ impl Metric for MessageSizes {
         metric.set_histogram(histogram);
         metric
     }
+}
+
+fn label(name: &str, value: &str) -> LabelPair {
+    let mut label = LabelPair::default();
+    label.set_name(name.to_owned());
+    label.set_value(value.to_owned());
+    label
 }
 
 fn bucket(bound: u64, count: u64) -> Bucket {

@@ -3,6 +3,7 @@
 mod absent;
 mod answering;
 mod breaking;
+mod introduced;
 mod silent;
 mod sound;
 mod streaming;

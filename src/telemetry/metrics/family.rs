@@ -1,0 +1,150 @@
+//! A metric family that tells its series apart by all of their label values.
+//!
+//! The library's own vector finds a series by a hash of the label values written one after the other, so
+//! `pool="a", backend="bc"` and `pool="ab", backend="c"` would be counted as one. Here the values are the key.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use prometheus::Opts;
+use prometheus::core::{Collector, Desc, Describer, Metric};
+use prometheus::proto::{MetricFamily, MetricType};
+
+/// Series of one name, each with its own values of the family's labels.
+pub(super) struct Family<M>(Arc<Shared<M>>);
+
+struct Shared<M> {
+    kind: MetricType,
+    options: Opts,
+    desc: Desc,
+    make: Box<dyn Fn(Opts) -> M + Send + Sync>,
+    series: RwLock<BTreeMap<Vec<u8>, M>>,
+}
+
+impl<M: Metric> Family<M> {
+    /// A family without series. `make` gets the options of one series, in which the labels are constant.
+    ///
+    /// # Errors
+    /// What the library says of the name or of a label.
+    pub(super) fn new(
+        kind: MetricType,
+        options: Opts,
+        make: impl Fn(Opts) -> M + Send + Sync + 'static,
+    ) -> prometheus::Result<Self> {
+        let desc = options.describe()?;
+        Ok(Self(Arc::new(Shared {
+            kind,
+            options,
+            desc,
+            make: Box::new(make),
+            series: RwLock::default(),
+        })))
+    }
+
+    /// The series with these values of the labels, in the order of the labels; made where there is none.
+    pub(super) fn with_label_values<V: AsRef<str>>(&self, values: &[V]) -> M {
+        let series = self.0.series.write();
+        let mut series = series.unwrap_or_else(PoisonError::into_inner);
+        series
+            .entry(key(values))
+            .or_insert_with(|| (self.0.make)(self.options_of(values)))
+            .clone()
+    }
+
+    /// Takes the series with these values out, if it is there.
+    pub(super) fn remove_label_values<V: AsRef<str>>(&self, values: &[V]) {
+        let series = self.0.series.write();
+        let mut series = series.unwrap_or_else(PoisonError::into_inner);
+        series.remove(&key(values));
+    }
+
+    fn options_of<V: AsRef<str>>(&self, values: &[V]) -> Opts {
+        let options = &self.0.options;
+        let names = &options.variable_labels;
+        debug_assert_eq!(names.len(), values.len(), "{}", options.name);
+        let owned = values.iter().map(|value| value.as_ref().to_owned());
+        let labels: HashMap<String, String> = names.iter().cloned().zip(owned).collect();
+        Opts {
+            variable_labels: Vec::new(),
+            ..options.clone().const_labels(labels)
+        }
+    }
+}
+
+/// The values with a byte behind each that occurs in no text.
+fn key<V: AsRef<str>>(values: &[V]) -> Vec<u8> {
+    const END: u8 = 0xff;
+    let length = |value: &V| value.as_ref().len() + 1;
+    let mut key = Vec::with_capacity(values.iter().map(length).sum());
+    for value in values {
+        key.extend_from_slice(value.as_ref().as_bytes());
+        key.push(END);
+    }
+    key
+}
+
+impl<M> Clone for Family<M> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<M: Metric> Collector for Family<M> {
+    fn desc(&self) -> Vec<&Desc> {
+        vec![&self.0.desc]
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let series = self.0.series.read().unwrap_or_else(PoisonError::into_inner);
+        let mut family = MetricFamily::default();
+        family.set_name(self.0.desc.fq_name.clone());
+        family.set_help(self.0.desc.help.clone());
+        family.set_field_type(self.0.kind);
+        family.set_metric(series.values().map(Metric::metric).collect());
+        vec![family]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus::{IntCounter, Registry, TextEncoder};
+
+    use super::*;
+
+    fn counters() -> Family<IntCounter> {
+        let labels = ["pool", "backend"].map(str::to_owned).to_vec();
+        let options = Opts::new("connects", "Connects.").variable_labels(labels);
+        Family::new(MetricType::COUNTER, options, |options| {
+            IntCounter::with_opts(options).unwrap()
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn values_that_read_alike_side_by_side_are_two_series() {
+        let registry = Registry::new();
+        let family = counters();
+        registry.register(Box::new(family.clone())).unwrap();
+        family.with_label_values(&["a", "bc"]).inc();
+        family.with_label_values(&["ab", "c"]).inc_by(2);
+        let text = TextEncoder::new().encode_to_string(&registry.gather());
+        let text = text.unwrap();
+        assert!(
+            text.contains("connects{backend=\"bc\",pool=\"a\"} 1"),
+            "{text}"
+        );
+        assert!(
+            text.contains("connects{backend=\"c\",pool=\"ab\"} 2"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn the_same_values_are_the_same_series_until_it_is_removed() {
+        let family = counters();
+        family.with_label_values(&["a", "b"]).inc();
+        assert_eq!(family.with_label_values(&["a", "b"]).get(), 1);
+        family.remove_label_values(&["a", "b"]);
+        assert_eq!(family.with_label_values(&["a", "b"]).get(), 0);
+    }
+}

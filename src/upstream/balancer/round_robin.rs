@@ -1,0 +1,54 @@
+//! In turn, smooth by weight.
+
+use std::sync::Arc;
+
+use super::Field;
+use crate::upstream::Member;
+
+/// Smooth weighted round robin: every pick credits each backend with its weight, takes the one with the
+/// most credit and charges it the sum of the weights. Over a whole round each gets its exact share, and the
+/// turns of a heavy backend are spread out.
+///
+/// Each attempt is a turn of its own: what a dead backend cannot take is shared by all others, not given
+/// to its successor.
+#[derive(Debug)]
+pub(in crate::upstream) struct RoundRobin {
+    /// One for each member.
+    credits: Vec<i64>,
+}
+
+impl RoundRobin {
+    pub(super) fn new(members: usize) -> Self {
+        Self {
+            credits: vec![0; members],
+        }
+    }
+
+    pub(super) fn pick(&mut self, field: &Field<'_>) -> Option<usize> {
+        let mut total = 0;
+        let mut best: Option<usize> = None;
+        for index in 0..self.credits.len() {
+            let weight = i64::from(field.weight(index));
+            if weight == 0 {
+                continue;
+            }
+            self.credits[index] += weight;
+            total += weight;
+            if best.is_none_or(|best| self.credits[index] > self.credits[best]) {
+                best = Some(index);
+            }
+        }
+        self.credits[best?] -= total;
+        best
+    }
+
+    /// Takes over the credits of those `members` that were there `before`.
+    pub(super) fn resume(&mut self, members: &[Member], previous: &Self, before: &[Member]) {
+        for (credit, member) in self.credits.iter_mut().zip(members) {
+            let same = |other: &Member| Arc::ptr_eq(member.backend(), other.backend());
+            if let Some(index) = before.iter().position(same) {
+                *credit = previous.credits[index];
+            }
+        }
+    }
+}
