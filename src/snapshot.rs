@@ -170,6 +170,7 @@ impl Current {
 
 fn settings(listener: &config::Listener, tls: Option<ServerTls>) -> Arc<Settings> {
     Arc::new(Settings {
+        trusted_proxies: listener.trusted_proxies.clone(),
         tls,
         timeouts: listener.timeouts.clone(),
         limits: listener.limits.clone(),

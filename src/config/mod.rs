@@ -13,6 +13,7 @@ mod environment;
 mod file;
 mod host;
 mod model;
+mod networks;
 mod origin;
 mod problems;
 mod reading;
@@ -31,6 +32,7 @@ pub use model::{
     OnProtocolError, Ping, Pool, PoolTarget, ProxyProtocol, Route, RouteMatch, Runtime,
     SessionTimeouts, Strategy, Target, Tls, TlsVersion, Transport, WebSocket,
 };
+pub use networks::Networks;
 pub use origin::{Origin, OriginFault, OriginList, OriginPattern, Origins};
 pub use problems::{Position, Problem, Problems};
 

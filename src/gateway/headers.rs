@@ -6,8 +6,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, request};
 
-use super::Asked;
-use crate::listener::Client;
+use super::{Asked, forwarded};
 use crate::session::SessionId;
 use crate::websocket::write_name;
 
@@ -94,11 +93,7 @@ pub(super) fn host(request: &request::Parts) -> &str {
 /// away by a Connection field. Names of Sec-WebSocket-* are spelt as in the RFC, since some backends compare
 /// them to the letter.
 pub(super) fn opening_head(asked: Asked<'_>) -> Vec<u8> {
-    let Asked {
-        request,
-        client,
-        id,
-    } = asked;
+    let Asked { request, id, .. } = asked;
     let mut head = Vec::with_capacity(1024);
     let target = request
         .uri
@@ -116,28 +111,12 @@ pub(super) fn opening_head(asked: Asked<'_>) -> Vec<u8> {
             write_field(&mut head, name, value.as_bytes());
         }
     }
-    write_forwarded(&mut head, request, client);
+    for (name, value) in forwarded::fields(asked) {
+        write_field(&mut head, &name, value.as_bytes());
+    }
     write_field(&mut head, &X_REQUEST_ID, id.0.as_bytes());
     head.extend_from_slice(b"\r\n");
     head
-}
-
-fn write_forwarded(head: &mut Vec<u8>, request: &request::Parts, client: &Client) {
-    if let Some(ip) = client.facts.client.ip() {
-        let ip = ip.to_string();
-        write_field(head, &X_FORWARDED_FOR, ip.as_bytes());
-        write_field(head, &X_REAL_IP, ip.as_bytes());
-    }
-    let protocol = if client.facts.tls_version.is_some() {
-        "https"
-    } else {
-        "http"
-    };
-    write_field(head, &X_FORWARDED_PROTO, protocol.as_bytes());
-    write_field(head, &X_FORWARDED_HOST, host(request).as_bytes());
-    if let Some(local) = client.local {
-        write_field(head, &X_FORWARDED_PORT, local.port().to_string().as_bytes());
-    }
 }
 
 fn write_field(head: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {

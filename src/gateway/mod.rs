@@ -1,5 +1,6 @@
 //! One request to one answer, and for an accepted handshake one tunnel.
 
+mod forwarded;
 mod headers;
 mod respond;
 mod session;
@@ -13,7 +14,7 @@ use hyper::body::Incoming;
 use crate::admission::Admission;
 use crate::listener::{Body, Client, Handler};
 use crate::route::has_dot_segment;
-use crate::session::Rejection;
+use crate::session::{Peer, Rejection};
 use crate::snapshot::{Current, Route, Snapshot, Target};
 use crate::telemetry::{self, SessionRecord, Telemetry};
 use crate::upstream::Hints;
@@ -34,6 +35,8 @@ pub struct Gateway {
 struct Asked<'a> {
     request: &'a request::Parts,
     client: &'a Client,
+    /// Who that is, as far as those are believed who speak for others.
+    peer: Peer,
     id: &'a RequestId,
 }
 
@@ -41,7 +44,7 @@ impl<'a> Asked<'a> {
     /// What the choice of a backend may depend on.
     fn hints(self) -> Hints<'a> {
         Hints {
-            client: self.client.facts.client.ip(),
+            client: self.peer.ip(),
             headers: &self.request.headers,
             uri: &self.request.uri,
             request_id: self.id.as_str(),
@@ -88,12 +91,13 @@ impl Gateway {
     ) -> Response<Body> {
         let upgrade = hyper::upgrade::on(&mut request);
         let (request, _body) = request.into_parts();
-        let mut record = self.record(&request, &client, id);
         let asked = Asked {
             request: &request,
             client: &client,
+            peer: forwarded::client_of(&client, &request.headers),
             id,
         };
+        let mut record = self.record(asked);
         match self.open(asked, &mut record).await {
             Ok(Outcome::Session(ready)) => ready.start(upgrade, client, record, &self.spelling),
             Ok(Outcome::Answer(answer)) => answer,
@@ -125,9 +129,16 @@ impl Gateway {
         }
     }
 
-    fn record(&self, request: &request::Parts, client: &Client, id: &RequestId) -> SessionRecord {
+    fn record(&self, asked: Asked<'_>) -> SessionRecord {
+        let Asked {
+            request,
+            client,
+            peer,
+            id,
+        } = asked;
         let facts = telemetry::Request {
             id: id.as_str(),
+            client: peer,
             uri: &request.uri,
             version: request.version,
             headers: &request.headers,
@@ -145,7 +156,13 @@ impl Handler for Gateway {
     fn refuse(&self, rejection: Rejection, client: &Client) {
         let id = RequestId::random();
         let (request, ()) = Request::new(()).into_parts();
-        self.record(&request, client, &id).refuse(rejection);
+        let asked = Asked {
+            request: &request,
+            client,
+            peer: client.facts.client,
+            id: &id,
+        };
+        self.record(asked).refuse(rejection);
     }
 }
 

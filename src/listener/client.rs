@@ -1,12 +1,13 @@
 //! A client connection as those who answer its requests see it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 
+use super::Settings;
 use super::pulse::Watched;
 use crate::drain::{Drain, DrainWatch, Stage};
 use crate::occupancy::Slot;
@@ -23,11 +24,18 @@ pub struct Client {
     pub local: Option<SocketAddr>,
     /// Whether it is one too many: each request is refused.
     pub surplus: bool,
+    pub(super) settings: Arc<Settings>,
     pub(super) drain: Arc<Drain>,
     pub(super) _slots: [Slot; 2],
 }
 
 impl Client {
+    /// Whether somebody at this address is believed when he speaks for others.
+    #[must_use]
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        self.settings.trusted_proxies.contain(address)
+    }
+
     /// Whether the listener, or the whole gateway, is stopping.
     #[must_use]
     pub fn is_draining(&self) -> bool {
@@ -39,7 +47,7 @@ impl Client {
     pub fn ends(&self) -> Option<Ends> {
         match (self.facts.client, self.local) {
             (Peer::Tcp(source), Some(local)) => Some(Ends::new(source, local)),
-            (Peer::Tcp(_), None) | (Peer::Unix, _) => None,
+            (Peer::Tcp(_), None) | (Peer::Unix | Peer::Behind(_), _) => None,
         }
     }
 

@@ -62,6 +62,7 @@ pub async fn serve<H: Handler>(
             facts,
             local,
             surplus: entry.surplus,
+            settings: Arc::clone(&settings),
             drain: entry.drain,
             _slots: entry.slots,
         });

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use http::{Request, Response};
 use hyper::body::Incoming;
 
-use crate::config::{ListenerLimits, ListenerTimeouts};
+use crate::config::{ListenerLimits, ListenerTimeouts, Networks};
 use crate::drain::Drain;
 use crate::occupancy::Slot;
 use crate::session::Rejection;
@@ -42,6 +42,8 @@ pub trait Handler: Send + Sync + 'static {
 /// What a listener does with its connections, as the configuration in force when they came says.
 #[derive(Debug)]
 pub struct Settings {
+    /// Networks whose word on the client's address is believed.
+    pub trusted_proxies: Networks,
     /// How TLS is spoken; `None` on a plain listener.
     pub tls: Option<ServerTls>,
     /// Deadlines before and between requests.

@@ -20,7 +20,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::admin::{Admin, ReloadReport};
-use crate::config::{self, Address, Config, ListenerLimits, ListenerTimeouts, Name};
+use crate::config::{self, Address, Config, ListenerLimits, ListenerTimeouts, Name, Networks};
 use crate::gateway::Gateway;
 use crate::listener::{Bound, Settings};
 use crate::snapshot::{Current, Snapshot};
@@ -217,6 +217,7 @@ impl AdminSide {
 
 fn admin_settings() -> Settings {
     Settings {
+        trusted_proxies: Networks::default(),
         tls: None,
         timeouts: ListenerTimeouts {
             request_header: Duration::from_secs(10),

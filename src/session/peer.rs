@@ -10,6 +10,8 @@ pub enum Peer {
     Tcp(SocketAddr),
     /// A client of a unix socket; it has no address.
     Unix,
+    /// A client behind a proxy that is trusted, as that names it.
+    Behind(IpAddr),
 }
 
 impl Peer {
@@ -25,6 +27,7 @@ impl Peer {
         match self {
             Self::Tcp(address) => Some(address.ip()),
             Self::Unix => None,
+            Self::Behind(address) => Some(*address),
         }
     }
 }
@@ -34,6 +37,7 @@ impl fmt::Display for Peer {
         match self {
             Self::Tcp(address) => address.fmt(formatter),
             Self::Unix => formatter.write_str("unix"),
+            Self::Behind(address) => address.fmt(formatter),
         }
     }
 }

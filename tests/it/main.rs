@@ -8,6 +8,7 @@ mod access_log;
 mod admin;
 mod backends;
 mod endings;
+mod forwarded;
 mod handshake;
 mod harness;
 mod headers;

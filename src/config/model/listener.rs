@@ -4,12 +4,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Address;
+use crate::config::networks::Networks;
 
 /// Where clients connect.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Listener {
     /// Where it listens.
     pub address: Address,
+    /// Networks whose word on the client's address is believed.
+    pub trusted_proxies: Networks,
     /// TLS settings; `None` is a plain listener.
     pub tls: Option<Tls>,
     /// Deadlines of a connection before and between requests.

@@ -7,11 +7,12 @@ use super::{Context, addresses};
 use crate::config::model::{
     CertificateFiles, ClientAuth, Listener, ListenerLimits, ListenerTimeouts, Tls, TlsVersion,
 };
+use crate::config::networks::Networks;
 use crate::config::problems::Place;
 use crate::config::reading::{Placed, Setting};
 use crate::config::schema;
 use crate::config::values::choice::ClientAuthMode;
-use crate::config::values::{OneOf, Size, Timeout};
+use crate::config::values::{Network, OneOf, Size, Timeout};
 
 pub(super) fn one(
     place: &Place,
@@ -30,10 +31,19 @@ pub(super) fn one(
     }
     Some(Listener {
         address: addresses::absolute(address?, context),
+        trusted_proxies: networks(raw.trusted_proxies)?,
         tls,
         timeouts: timeouts(raw.timeouts.or_default()),
         limits,
     })
+}
+
+/// `None` where one is wrong: what is left of them must not be taken for all of them.
+fn networks(setting: Setting<Vec<Placed<Network>>>) -> Option<Networks> {
+    let list = setting.sound(Vec::new)?;
+    Some(Networks::new(
+        list.into_iter().map(|placed| placed.value.0).collect(),
+    ))
 }
 
 fn timeouts(raw: schema::ListenerTimeouts) -> ListenerTimeouts {

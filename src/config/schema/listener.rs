@@ -3,13 +3,15 @@
 use crate::config::model::TlsVersion;
 use crate::config::reading::{Placed, keys};
 use crate::config::values::choice::ClientAuthMode;
-use crate::config::values::{FilePath, ListenAddress, OneOf, Size, Timeout, Whole};
+use crate::config::values::{FilePath, ListenAddress, Network, OneOf, Size, Timeout, Whole};
 
 keys! {
     /// A place where clients connect.
     Listener {
         /// Required. An address and a port, or unix: and a path.
         address: ListenAddress,
+        /// Networks whose word on the client's address is believed; none by default.
+        trusted_proxies: Vec<Placed<Network>>,
         /// TLS settings; a listener without them is plain.
         tls: Tls,
         /// Deadlines before and between requests.

@@ -302,3 +302,18 @@ fn what_could_not_be_read_makes_no_further_problems() {
     let told = problems_with("  public:", "  pub lic:");
     assert!(told.starts_with("wsgate.yaml:2:3: listeners.pub lic: ") && told.lines().count() == 1);
 }
+
+#[test]
+fn a_network_is_an_address_or_a_prefix() {
+    let with = |networks: &str| {
+        let listener = format!("    address: 127.0.0.1:8080\n    trusted_proxies: {networks}\n");
+        problems_with("    address: 127.0.0.1:8080\n", &listener)
+    };
+    assert_eq!(
+        with("[10.1.2.3/8, localhost]"),
+        "wsgate.yaml:4:23: listeners.public.trusted_proxies[0]: `10.1.2.3/8` names a host within its \
+         network; did you mean `10.0.0.0/8`?\n\
+         wsgate.yaml:4:35: listeners.public.trusted_proxies[1]: `localhost` is no network: write an \
+         address, or one with the length of its prefix, such as `10.0.0.0/8`"
+    );
+}

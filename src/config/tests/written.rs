@@ -10,9 +10,9 @@ use serde_json::{Map, Value, json};
 
 use crate::config::{
     Address, Admin, Backend, BackendAddress, Config, Drain, FixedAnswer, HostPattern, Listener,
-    ListenerLimits, ListenerTimeouts, Name, OnProtocolError, OriginList, OriginPattern, Origins,
-    Ping, Pool, PoolTarget, ProxyProtocol, Route, RouteMatch, SessionTimeouts, Target, Transport,
-    WebSocket,
+    ListenerLimits, ListenerTimeouts, Name, Networks, OnProtocolError, OriginList, OriginPattern,
+    Origins, Ping, Pool, PoolTarget, ProxyProtocol, Route, RouteMatch, SessionTimeouts, Target,
+    Transport, WebSocket,
 };
 
 /// A configuration as JSON, which is YAML as well; every key is given.
@@ -52,9 +52,14 @@ fn address(address: &Address) -> String {
     }
 }
 
+fn networks(networks: &Networks) -> Vec<String> {
+    networks.iter().map(ToString::to_string).collect()
+}
+
 fn listener(listener: &Listener) -> Value {
     json!({
         "address": address(&listener.address),
+        "trusted_proxies": networks(&listener.trusted_proxies),
         "timeouts": {
             "request_header": milliseconds(listener.timeouts.request_header),
             "keep_alive": milliseconds(listener.timeouts.keep_alive),
@@ -225,6 +230,7 @@ fn any_listener() -> impl Strategy<Value = Listener> {
     parts.prop_map(
         |(request_header, keep_alive, max_connections, request_head)| Listener {
             address: Address::Unix("/replaced".into()),
+            trusted_proxies: Networks::new(vec!["10.0.0.0/8".parse().expect("a network")]),
             tls: None,
             timeouts: ListenerTimeouts {
                 request_header,

@@ -31,6 +31,8 @@ pub struct Connection {
 pub struct Request<'a> {
     /// The X-Request-ID that was taken over or made.
     pub id: &'a str,
+    /// The client, as far as those are believed who speak for it.
+    pub client: Peer,
     /// The target.
     pub uri: &'a Uri,
     /// The version.
@@ -99,7 +101,10 @@ impl SessionRecord {
         };
         Self {
             telemetry: Arc::clone(telemetry),
-            connection: connection.clone(),
+            connection: Connection {
+                client: request.client,
+                ..connection.clone()
+            },
             id: SessionId::random(),
             began: Instant::now(),
             route: None,

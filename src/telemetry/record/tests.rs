@@ -53,6 +53,7 @@ impl Scenario {
     fn record(&self, request: &http::Request<()>) -> SessionRecord {
         let request = Request {
             id: "request-1",
+            client: self.connection.client,
             uri: request.uri(),
             version: request.version(),
             headers: request.headers(),

@@ -123,6 +123,7 @@ fn record() -> SessionRecord {
     let request = http::Request::new(());
     let facts = Request {
         id: "request",
+        client: connection.client,
         uri: request.uri(),
         version: request.version(),
         headers: request.headers(),

@@ -1,0 +1,57 @@
+//! Networks, and whether an address is in one of them.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+/// Some networks; none by default.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Networks(Vec<IpNet>);
+
+impl Networks {
+    /// These networks.
+    #[must_use]
+    pub fn new(networks: Vec<IpNet>) -> Self {
+        Self(networks)
+    }
+
+    /// One after the other.
+    pub fn iter(&self) -> impl Iterator<Item = &IpNet> {
+        self.0.iter()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether one of them has the address. An IPv4 address mapped into IPv6 counts as IPv4.
+    #[must_use]
+    pub fn contain(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.0.iter().any(|network| network.contains(&address))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contain_what_is_in_one_of_them() {
+        let networks = ["10.0.0.0/8", "2001:db8::/32"].map(|text| text.parse().expect("a network"));
+        let networks = Networks::new(networks.into());
+        let cases = [
+            ("10.1.2.3", true),
+            ("::ffff:10.1.2.3", true),
+            ("2001:db8::1", true),
+            ("11.0.0.1", false),
+            ("::1", false),
+        ];
+        for (address, is_in) in cases {
+            let address = address.parse().expect("an address");
+            assert_eq!(networks.contain(address), is_in, "{address}");
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Networks: `10.0.0.0/8`, `2001:db8::/32`, or a single address.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::text_schema;
+use crate::config::problems::Complaint;
+use crate::config::reading::FromScalar;
+use crate::config::tree::{Scalar, quote};
+
+/// A network, or one address.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::config) struct Network(pub(in crate::config) IpNet);
+
+text_schema!(Network, "A network such as 10.0.0.0/8, or one address");
+
+impl FromScalar for Network {
+    const WANTED: &'static str = "a network such as `10.0.0.0/8`";
+
+    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
+        scalar.as_text().map(parse)
+    }
+}
+
+fn parse(text: &str) -> Result<Network, Complaint> {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok(Network(address.to_canonical().into()));
+    }
+    let network: IpNet = text.parse().map_err(|_| {
+        format!(
+            "{} is no network: write an address, or one with the length of its prefix, \
+             such as `10.0.0.0/8`",
+            quote(text)
+        )
+    })?;
+    if network.trunc() != network {
+        return Err(Complaint {
+            message: format!("{} names a host within its network", quote(text)),
+            suggestion: Some(network.trunc().to_string()),
+        });
+    }
+    Ok(Network(network))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_and_single_addresses() {
+        for (text, network) in [
+            ("10.0.0.0/8", "10.0.0.0/8"),
+            ("192.0.2.1", "192.0.2.1/32"),
+            ("::1", "::1/128"),
+            ("::ffff:192.0.2.1", "192.0.2.1/32"),
+            ("2001:db8::/32", "2001:db8::/32"),
+            ("0.0.0.0/0", "0.0.0.0/0"),
+        ] {
+            let parsed = parse(text).map(|network| network.0.to_string());
+            assert_eq!(parsed, Ok(network.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_network() {
+        for text in [
+            "",
+            "10.0.0.0/33",
+            "10/8",
+            "a.test",
+            "10.0.0.1:80",
+            "10.0.0.0/",
+        ] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+        let complaint = parse("10.1.2.3/8").expect_err("host bits");
+        assert_eq!(complaint.suggestion.as_deref(), Some("10.0.0.0/8"));
+    }
+}

@@ -1,0 +1,58 @@
+//! Who the client is, when others speak for it.
+
+use crate::backends::Backend;
+use crate::harness::{Gateway, Head, Opening, ask, before};
+
+/// The head that the backend gets of a request from 127.0.0.1, and the client in the access log.
+async fn from_loopback(trusted: &str, request: Opening) -> (Head, String) {
+    let backend = Backend::echo().await;
+    let listener = format!("address: \"127.0.0.1:0\", trusted_proxies: {trusted}");
+    let yaml = format!(
+        "listeners: {{ main: {{ {listener} }} }}\n{}",
+        before(&[&backend])
+    );
+    let gateway = Gateway::start(&yaml).await;
+    ask(gateway.address(), request.text()).await;
+    let line = gateway.line("open").await;
+    let client = line["client"].as_str().expect("a text").to_owned();
+    (backend.head(), client)
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_is_believed() {
+    let request = Opening::to("/")
+        .with("X-Forwarded-For", "203.0.113.9, 203.0.113.7")
+        .with("X-Forwarded-Proto", "https")
+        .with("X-Forwarded-Host", "site.example")
+        .with("X-Forwarded-Port", "443")
+        .with("X-Real-IP", "203.0.113.9");
+    let (head, client) = from_loopback("[127.0.0.0/8]", request).await;
+    assert_eq!(client, "203.0.113.7");
+    for (name, value) in [
+        ("x-forwarded-for", "203.0.113.9, 203.0.113.7, 127.0.0.1"),
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-host", "site.example"),
+        ("x-forwarded-port", "443"),
+        ("x-real-ip", "203.0.113.7"),
+    ] {
+        assert_eq!(head.values(name), [value], "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_that_says_nothing_is_the_client() {
+    let (head, client) = from_loopback("[127.0.0.1]", Opening::to("/")).await;
+    assert!(client.starts_with("127.0.0.1:"), "{client}");
+    assert_eq!(head.values("x-forwarded-for"), ["127.0.0.1"]);
+    assert_eq!(head.values("x-forwarded-proto"), ["http"]);
+}
+
+/// Trap 30.
+#[tokio::test]
+async fn a_peer_in_no_trusted_network_is_not_believed() {
+    let request = Opening::to("/").with("X-Forwarded-For", "203.0.113.7");
+    let (head, client) = from_loopback("[10.0.0.0/8, \"::1\"]", request).await;
+    assert!(client.starts_with("127.0.0.1:"), "{client}");
+    assert_eq!(head.values("x-forwarded-for"), ["127.0.0.1"]);
+    assert_eq!(head.values("x-real-ip"), ["127.0.0.1"]);
+}
