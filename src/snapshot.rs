@@ -10,7 +10,7 @@ use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 
-use crate::config::{self, Config, FixedAnswer, Name, Origins, SessionTimeouts};
+use crate::config::{self, Config, FixedAnswer, Http, Name, Origins, SessionTimeouts};
 use crate::drain::{Drain, DrainWatch, Stage};
 use crate::listener::Settings;
 use crate::route::RouteTable;
@@ -50,22 +50,37 @@ pub struct Route {
 
 /// What answers a route's requests.
 pub enum Target {
-    /// WebSocket sessions to a pool.
-    Pool(PoolTarget),
+    /// WebSocket sessions and plain HTTP requests to a pool.
+    Pool(Box<PoolTarget>),
     /// A fixed answer.
     Respond(FixedAnswer),
 }
 
-/// WebSocket sessions to a pool.
+/// WebSocket sessions and plain HTTP requests to a pool.
 pub struct PoolTarget {
     /// The pool.
     pub pool: Arc<Pool>,
+    /// Whether WebSocket sessions are taken.
+    pub takes_websocket: bool,
+    /// What holds for plain HTTP requests; `None` where they are not taken.
+    pub http: Option<Http>,
     /// Which origins may open sessions.
     pub origins: Origins,
     /// Deadlines of an opening handshake.
     pub timeouts: SessionTimeouts,
     /// What holds for the tunnels.
     pub terms: Arc<Terms>,
+}
+
+impl Target {
+    /// Whether plain HTTP requests are taken.
+    #[must_use]
+    pub fn takes_http(&self) -> bool {
+        match self {
+            Self::Pool(target) => target.http.is_some(),
+            Self::Respond(_) => true,
+        }
+    }
 }
 
 impl Route {
@@ -205,11 +220,13 @@ fn build_routes(
             config::Target::Pool(target) => {
                 let to = PoolTarget {
                     pool: Arc::clone(&pools[&target.pool]),
+                    takes_websocket: target.takes_websocket,
+                    http: target.http.clone(),
                     origins: target.origins.clone(),
                     timeouts: target.timeouts,
                     terms: Arc::new(terms(target, &config.drain)),
                 };
-                (Target::Pool(to), Some(&target.pool))
+                (Target::Pool(Box::new(to)), Some(&target.pool))
             }
         };
         let route = Route {

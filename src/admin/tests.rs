@@ -72,6 +72,7 @@ fn admin(ready: bool, report: ReloadReport) -> (Admin<Fake>, FlushGuard) {
     let access = AccessLog {
         open: true,
         close: true,
+        request: true,
         redact_query: true,
     };
     let log = Log {

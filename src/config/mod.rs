@@ -28,7 +28,7 @@ pub use environment::Environment;
 pub use host::{HostFault, HostPattern, PortFault};
 pub use model::{
     AccessLog, Address, Admin, Backend, BackendAddress, CertificateFiles, ClientAuth, Config,
-    Drain, FixedAnswer, Listener, ListenerLimits, ListenerTimeouts, Log, LogFormat, Name,
+    Drain, FixedAnswer, Http, Listener, ListenerLimits, ListenerTimeouts, Log, LogFormat, Name,
     OnProtocolError, Ping, Pool, PoolTarget, ProxyProtocol, Route, RouteMatch, Runtime,
     SessionTimeouts, Strategy, Target, Tls, TlsVersion, Transport, WebSocket,
 };

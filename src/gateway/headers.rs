@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, request};
 
 use super::{Asked, forwarded};
 use crate::session::SessionId;
-use crate::websocket::write_name;
+use crate::websocket::{list_has_token, write_name};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -17,6 +17,7 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
 /// Fields that concern one connection only (RFC 9110 section 7.6.1).
@@ -26,8 +27,8 @@ const HOP_BY_HOP: [HeaderName; 9] = [
     PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION,
     PROXY_CONNECTION,
+    HTTP2_SETTINGS,
     TE,
-    TRAILER,
     TRANSFER_ENCODING,
     UPGRADE,
 ];
@@ -106,8 +107,8 @@ pub(super) fn opening_head(asked: Asked<'_>) -> Vec<u8> {
     write_field(&mut head, &UPGRADE, b"websocket");
     write_field(&mut head, &CONNECTION, b"Upgrade");
     for (name, value) in &request.headers {
-        let is_ours = *name == HOST || SPOKEN_BY_THE_GATEWAY.contains(name);
-        if !is_ours && *name != CONTENT_LENGTH && !ends_here(name, &request.headers) {
+        let is_of_body = *name == CONTENT_LENGTH || *name == TRAILER;
+        if !is_of_body && goes_on(name, &request.headers) {
             write_field(&mut head, name, value.as_bytes());
         }
     }
@@ -117,6 +118,31 @@ pub(super) fn opening_head(asked: Asked<'_>) -> Vec<u8> {
     write_field(&mut head, &X_REQUEST_ID, id.0.as_bytes());
     head.extend_from_slice(b"\r\n");
     head
+}
+
+/// The fields of a plain request as they go to a backend.
+///
+/// What bounds the body is left to be written afresh. Of TE only `trailers` is passed on: that is what the
+/// client understands, and nothing here stands in its way.
+pub(super) fn plain_fields(asked: Asked<'_>) -> HeaderMap {
+    let Asked { request, id, .. } = asked;
+    let given = &request.headers;
+    let mut fields = HeaderMap::with_capacity(given.len() + 8);
+    if let Ok(host) = HeaderValue::from_str(host(request)) {
+        fields.insert(HOST, host);
+    }
+    for (name, value) in given {
+        if *name != CONTENT_LENGTH && goes_on(name, given) {
+            fields.append(name, value.clone());
+        }
+    }
+    if list_has_token(given, &TE, "trailers") {
+        fields.insert(TE, HeaderValue::from_static("trailers"));
+        fields.insert(CONNECTION, HeaderValue::from_static("TE"));
+    }
+    fields.extend(forwarded::fields(asked));
+    fields.insert(X_REQUEST_ID, id.0.clone());
+    fields
 }
 
 fn write_field(head: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
@@ -138,6 +164,12 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
+/// Whether a field of a request is passed on as it came.
+fn goes_on(name: &HeaderName, headers: &HeaderMap) -> bool {
+    let is_ours = *name == HOST || SPOKEN_BY_THE_GATEWAY.contains(name);
+    !is_ours && !ends_here(name, headers)
+}
+
 /// Whether a field ends at this hop: always, or because Connection names it. Connection cannot name what
 /// both ends of a WebSocket must see.
 fn ends_here(name: &HeaderName, headers: &HeaderMap) -> bool {
@@ -145,5 +177,5 @@ fn ends_here(name: &HeaderName, headers: &HeaderMap) -> bool {
         return true;
     }
     let is_end_to_end = *name == HOST || name.as_str().starts_with("sec-websocket-");
-    !is_end_to_end && crate::websocket::list_has_token(headers, &CONNECTION, name.as_str())
+    !is_end_to_end && list_has_token(headers, &CONNECTION, name.as_str())
 }

@@ -1,6 +1,9 @@
 //! One request to one answer, and for an accepted handshake one tunnel.
 
+mod download;
+mod forward;
 mod forwarded;
+mod framing;
 mod headers;
 mod respond;
 mod session;
@@ -18,6 +21,8 @@ use crate::session::{Peer, Rejection};
 use crate::snapshot::{Current, Route, Snapshot, Target};
 use crate::telemetry::{self, SessionRecord, Telemetry};
 use crate::upstream::Hints;
+use crate::websocket::means_websocket;
+use forward::Forwarded;
 use headers::{RequestId, host};
 use session::Ready;
 
@@ -56,6 +61,8 @@ impl<'a> Asked<'a> {
 enum Outcome {
     /// Both sides agreed.
     Session(Box<Ready>),
+    /// A backend answers a plain request.
+    Forwarded(Box<Forwarded>),
     /// An answer that opens nothing.
     Answer(Response<Body>),
 }
@@ -90,7 +97,7 @@ impl Gateway {
         id: &RequestId,
     ) -> Response<Body> {
         let upgrade = hyper::upgrade::on(&mut request);
-        let (request, _body) = request.into_parts();
+        let (request, body) = request.into_parts();
         let asked = Asked {
             request: &request,
             client: &client,
@@ -98,8 +105,9 @@ impl Gateway {
             id,
         };
         let mut record = self.record(asked);
-        match self.open(asked, &mut record).await {
+        match self.open(asked, body, &mut record).await {
             Ok(Outcome::Session(ready)) => ready.start(upgrade, client, record, &self.spelling),
+            Ok(Outcome::Forwarded(forwarded)) => forwarded.start(record),
             Ok(Outcome::Answer(answer)) => answer,
             Err(rejection) => {
                 record.refuse(rejection);
@@ -112,16 +120,24 @@ impl Gateway {
     async fn open(
         &self,
         asked: Asked<'_>,
+        body: Incoming,
         record: &mut SessionRecord,
     ) -> Result<Outcome, Rejection> {
         check_room(asked.client)?;
         let snapshot = self.current.load();
         let route = find(&snapshot, asked)?;
         record.route(&route.metrics);
+        let is_plain = !means_websocket(&asked.request.headers);
+        if is_plain && route.target.takes_http() {
+            record.plain();
+        }
         match &route.target {
             Target::Respond(answer) => {
                 record.answer(answer.status);
                 Ok(Outcome::Answer(respond::fixed(answer)))
+            }
+            Target::Pool(target) if is_plain => {
+                forward::open(asked, body, route, target, record).await
             }
             Target::Pool(target) => {
                 session::open(asked, route, target, &self.admission, record).await
@@ -139,6 +155,7 @@ impl Gateway {
         let facts = telemetry::Request {
             id: id.as_str(),
             client: peer,
+            method: &request.method,
             uri: &request.uri,
             version: request.version,
             headers: &request.headers,

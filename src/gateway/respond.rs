@@ -4,7 +4,7 @@ use http::header::{
     CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION,
     UPGRADE,
 };
-use http::{Extensions, HeaderMap, HeaderValue, Response, StatusCode};
+use http::{Extensions, HeaderMap, HeaderValue, Response, StatusCode, Version, response};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
@@ -51,7 +51,12 @@ pub(super) fn fixed(answer: &FixedAnswer) -> Response<Body> {
 
 /// What a backend answered instead of a 101, as it is.
 pub(super) fn relayed(answer: Response<Incoming>) -> Response<Body> {
-    let (mut head, body) = answer.into_parts();
+    let (head, body) = answer.into_parts();
+    Response::from_parts(relayed_head(head), body.map_err(Into::into).boxed_unsync())
+}
+
+/// The head of a backend's answer as it goes to the client.
+pub(super) fn relayed_head(mut head: response::Parts) -> response::Parts {
     let upgrade = head.headers.get(UPGRADE).cloned();
     remove_hop_by_hop(&mut head.headers);
     if let Some(upgrade) = upgrade.filter(|_| head.status == StatusCode::UPGRADE_REQUIRED) {
@@ -59,7 +64,8 @@ pub(super) fn relayed(answer: Response<Incoming>) -> Response<Body> {
         head.headers.insert(CONNECTION, UPGRADE_TOKEN);
     }
     head.extensions = Extensions::new();
-    Response::from_parts(head, body.boxed_unsync())
+    head.version = Version::HTTP_11;
+    head
 }
 
 /// The 101: the backend's fields, the upgrade pair written afresh.

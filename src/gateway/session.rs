@@ -46,6 +46,9 @@ pub(super) async fn open(
     let Asked {
         request, client, ..
     } = asked;
+    if !target.takes_websocket {
+        return Err(Rejection::NotImplemented("No WebSocket is taken here."));
+    }
     if !asks_for_websocket(&request.headers) {
         return Err(Rejection::UpgradeRequired);
     }

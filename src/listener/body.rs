@@ -1,5 +1,6 @@
 //! The bodies of answers.
 
+use std::error::Error;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -11,7 +12,10 @@ use hyper::body::{Frame, SizeHint};
 use super::pulse::Busy;
 
 /// The body of an answer: text that is at hand, or bytes that stream from a backend.
-pub type Body = UnsyncBoxBody<Bytes, hyper::Error>;
+pub type Body = UnsyncBoxBody<Bytes, BodyError>;
+
+/// Why a body broke off; the client's connection, or its stream, breaks off too.
+pub type BodyError = Box<dyn Error + Send + Sync>;
 
 /// A body of text.
 pub fn text(text: impl Into<Bytes>) -> Body {
@@ -34,12 +38,12 @@ impl BusyBody {
 
 impl hyper::body::Body for BusyBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BodyError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         Pin::new(&mut self.body).poll_frame(context)
     }
 

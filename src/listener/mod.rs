@@ -21,7 +21,7 @@ use crate::occupancy::Slot;
 use crate::session::Rejection;
 use crate::telemetry::ListenerMetrics;
 use crate::tls::ServerTls;
-pub use body::{Body, text};
+pub use body::{Body, BodyError, text};
 pub use client::{Client, into_stream};
 pub use connection::serve;
 pub use socket::{Accepted, Bound, Listener};

@@ -36,6 +36,12 @@ pub enum Rejection {
     TargetTooLong,
     /// The request head did not arrive within `timeouts.request_header`.
     HeadTooSlow,
+    /// The request's body is larger than `http.max_body`.
+    BodyTooLarge,
+    /// The request's body stood still for `http.request_timeout`.
+    BodyTooSlow,
+    /// What is asked for is not known here; says what.
+    NotImplemented(&'static str),
 }
 
 /// How long a client is asked to wait before it tries again.
@@ -43,7 +49,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 impl Rejection {
     /// Every value that [`Rejection::label`] has, for metrics that start at 0.
-    pub const LABELS: [&'static str; 14] = [
+    pub const LABELS: [&'static str; 17] = [
         "no_route",
         "upgrade_required",
         "bad_handshake",
@@ -58,6 +64,9 @@ impl Rejection {
         "head_too_large",
         "target_too_long",
         "head_too_slow",
+        "body_too_large",
+        "body_too_slow",
+        "not_implemented",
     ];
 
     /// The status of the answer.
@@ -75,7 +84,9 @@ impl Rejection {
             Self::BackendTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
-            Self::HeadTooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::HeadTooSlow | Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
         }
     }
 
@@ -97,6 +108,9 @@ impl Rejection {
             Self::HeadTooLarge => "head_too_large",
             Self::TargetTooLong => "target_too_long",
             Self::HeadTooSlow => "head_too_slow",
+            Self::BodyTooLarge => "body_too_large",
+            Self::BodyTooSlow => "body_too_slow",
+            Self::NotImplemented(_) => "not_implemented",
         }
     }
 
@@ -113,7 +127,10 @@ impl Rejection {
             | Self::Draining
             | Self::HeadTooLarge
             | Self::TargetTooLong
-            | Self::HeadTooSlow => Level::INFO,
+            | Self::HeadTooSlow
+            | Self::BodyTooLarge
+            | Self::BodyTooSlow
+            | Self::NotImplemented(_) => Level::INFO,
             Self::GatewayFull
             | Self::NoReadyBackend
             | Self::BackendFailed(_)
@@ -127,9 +144,10 @@ impl Rejection {
         match self {
             Self::NoRoute => "Nothing is served at this host and path.",
             Self::UpgradeRequired => "Only WebSocket connections are taken here.",
-            Self::BadHandshake(detail) | Self::BadRequest(detail) | Self::OriginDenied(detail) => {
-                detail
-            }
+            Self::BadHandshake(detail)
+            | Self::BadRequest(detail)
+            | Self::OriginDenied(detail)
+            | Self::NotImplemented(detail) => detail,
             Self::UnsupportedVersion => "Only WebSocket version 13 is spoken here.",
             Self::GatewayFull => "The gateway is full. Try again in a moment.",
             Self::Draining => "The gateway is restarting. Try again in a moment.",
@@ -139,6 +157,8 @@ impl Rejection {
             Self::HeadTooLarge => "The request head is too large.",
             Self::TargetTooLong => "The request target is too long.",
             Self::HeadTooSlow => "The request head did not arrive in time.",
+            Self::BodyTooLarge => "The request body is too large.",
+            Self::BodyTooSlow => "The request body did not arrive in time.",
         }
     }
 
@@ -149,6 +169,7 @@ impl Rejection {
             Self::BadHandshake(detail)
             | Self::BadRequest(detail)
             | Self::OriginDenied(detail)
+            | Self::NotImplemented(detail)
             | Self::BackendFailed(detail) => detail,
             Self::NoRoute
             | Self::UpgradeRequired
@@ -159,7 +180,9 @@ impl Rejection {
             | Self::BackendTimeout
             | Self::HeadTooLarge
             | Self::TargetTooLong
-            | Self::HeadTooSlow => "",
+            | Self::HeadTooSlow
+            | Self::BodyTooLarge
+            | Self::BodyTooSlow => "",
         }
     }
 
@@ -174,7 +197,7 @@ impl Rejection {
 mod tests {
     use super::*;
 
-    const ALL: [Rejection; 14] = [
+    const ALL: [Rejection; 17] = [
         Rejection::NoRoute,
         Rejection::UpgradeRequired,
         Rejection::BadHandshake(""),
@@ -189,6 +212,9 @@ mod tests {
         Rejection::HeadTooLarge,
         Rejection::TargetTooLong,
         Rejection::HeadTooSlow,
+        Rejection::BodyTooLarge,
+        Rejection::BodyTooSlow,
+        Rejection::NotImplemented(""),
     ];
 
     #[test]

@@ -21,6 +21,7 @@ pub struct AccessLog {
     format: LogFormat,
     open: AtomicBool,
     close: AtomicBool,
+    request: AtomicBool,
     redact_query: AtomicBool,
 }
 
@@ -39,6 +40,7 @@ impl AccessLog {
             format: log.format,
             open: AtomicBool::new(log.access.open),
             close: AtomicBool::new(log.access.close),
+            request: AtomicBool::new(log.access.request),
             redact_query: AtomicBool::new(log.access.redact_query),
         };
         (access_log, FlushGuard { _worker: guard })
@@ -49,6 +51,7 @@ impl AccessLog {
     pub fn apply(&self, settings: &config::AccessLog) {
         self.open.store(settings.open, Relaxed);
         self.close.store(settings.close, Relaxed);
+        self.request.store(settings.request, Relaxed);
         self.redact_query.store(settings.redact_query, Relaxed);
     }
 
@@ -64,6 +67,10 @@ impl AccessLog {
 
     pub(super) fn writes_close(&self) -> bool {
         self.close.load(Relaxed)
+    }
+
+    pub(super) fn writes_request(&self) -> bool {
+        self.request.load(Relaxed)
     }
 
     pub(super) fn redacts_query(&self) -> bool {

@@ -99,6 +99,7 @@ mod tests {
         let access = AccessLog {
             open: true,
             close: true,
+            request: true,
             redact_query: true,
         };
         let log = Log {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::time::Instant;
 
+use super::connection::Resting;
 use super::handshake::Failure;
 use super::transport::Transport;
 use crate::config::{BackendAddress, Name};
@@ -19,6 +20,7 @@ pub struct Backend {
     address: BackendAddress,
     sessions: AtomicUsize,
     drain: Arc<Drain>,
+    resting: Arc<Resting>,
 }
 
 impl Backend {
@@ -29,6 +31,7 @@ impl Backend {
             address,
             sessions: AtomicUsize::new(0),
             drain: Arc::default(),
+            resting: Arc::default(),
         }
     }
 
@@ -42,6 +45,11 @@ impl Backend {
     #[must_use]
     pub fn sessions(&self) -> usize {
         self.sessions.load(Ordering::Relaxed)
+    }
+
+    /// Its connections that wait for a plain request.
+    pub(super) fn resting(&self) -> &Arc<Resting> {
+        &self.resting
     }
 
     /// Ends its sessions when it is removed.
@@ -124,6 +132,11 @@ impl Member {
     /// What the last address tried came to.
     pub async fn dial(&self, client: Option<Ends>, deadline: Instant) -> Result<Stream, Failure> {
         self.transport.dial(self.address(), client, deadline).await
+    }
+
+    /// Whether each connection is told whose it is, and so serves one client alone.
+    pub(super) fn introduces_clients(&self) -> bool {
+        self.transport.introduces_clients()
     }
 
     /// Claims a session on it.

@@ -32,7 +32,7 @@ pub struct Hints<'a> {
 ///     let candidate = candidates.next().await?;
 ///     match try(&candidate).await {
 ///         Ok(answer) => return Ok((candidate.lease, answer)),
-///         Err(failure) => candidates.failed(&candidate, &failure, failure.rejection()),
+///         Err(failure) => candidates.failed(&candidate.member, &failure, failure.rejection()),
 ///     }
 /// }
 /// ```
@@ -96,12 +96,12 @@ impl<'a> Candidates<'a> {
     /// Notes that a candidate came to nothing, and what the client is told should no other do better.
     pub fn failed(
         &mut self,
-        candidate: &Candidate,
+        member: &Member,
         failure: &dyn std::error::Error,
         rejection: Rejection,
     ) {
         let request_id = self.hints.request_id;
-        let (pool, backend) = (self.pool.name(), candidate.member.name());
+        let (pool, backend) = (self.pool.name(), member.name());
         tracing::warn!(request_id, %pool, %backend, "backend failed: {failure}");
         self.last = Some(rejection);
     }

@@ -4,9 +4,12 @@ mod backend;
 mod balancer;
 mod candidates;
 mod connect;
+mod connection;
+mod forward;
 mod handshake;
 mod replay;
 mod transport;
+mod upload;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -19,8 +22,10 @@ use crate::telemetry::{ConnectResult, PoolMetrics};
 pub use backend::{Backend, Lease, Member};
 use balancer::Balancer;
 pub use candidates::{Candidate, Candidates, Hints};
+pub use forward::{Answered, Errand, ErrandTimeouts, Source};
 pub use handshake::{Answer, Failure, Opening, Switched};
 pub use transport::Transport;
+pub use upload::Progress;
 
 /// Backends behind routes, and how sessions are spread over them.
 pub struct Pool {
@@ -115,7 +120,7 @@ impl Pool {
                     let lease = candidate.lease;
                     return Ok(Opened { lease, answer });
                 }
-                Err(failure) => candidates.failed(&candidate, &failure, failure.rejection()),
+                Err(failure) => candidates.failed(&candidate.member, &failure, failure.rejection()),
             }
         }
     }
@@ -131,11 +136,7 @@ async fn attempt(
         member, deadline, ..
     } = candidate;
     let begun = Instant::now();
-    let mut count = AttemptCount {
-        member,
-        begun,
-        result: ConnectResult::Abandoned,
-    };
+    let mut count = AttemptCount::begin(member);
     let outcome = async {
         let connected = (*deadline).min(begun + connect);
         let stream = member.dial(opening.client(), connected).await?;
@@ -157,6 +158,16 @@ struct AttemptCount<'a> {
     member: &'a Member,
     begun: Instant,
     result: ConnectResult,
+}
+
+impl<'a> AttemptCount<'a> {
+    fn begin(member: &'a Member) -> Self {
+        Self {
+            member,
+            begun: Instant::now(),
+            result: ConnectResult::Abandoned,
+        }
+    }
 }
 
 impl Drop for AttemptCount<'_> {

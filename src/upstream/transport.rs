@@ -27,6 +27,11 @@ impl Transport {
         Self { proxy_protocol }
     }
 
+    /// Whether each connection is told whose it is, and so serves one client alone.
+    pub(super) fn introduces_clients(&self) -> bool {
+        self.proxy_protocol.is_some()
+    }
+
     /// Opens a connection to `address` before `deadline`, on behalf of a client or on the gateway's own.
     pub(super) async fn dial(
         &self,

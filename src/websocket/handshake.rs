@@ -108,6 +108,13 @@ pub fn asks_for_websocket(headers: &HeaderMap) -> bool {
         && list_has_token(headers, &CONNECTION, "upgrade")
 }
 
+/// Whether a request means to become a WebSocket, however badly it asks: such a request is never taken for a
+/// plain one.
+#[must_use]
+pub fn means_websocket(headers: &HeaderMap) -> bool {
+    list_has_token(headers, &UPGRADE, "websocket") || headers.contains_key(SEC_WEBSOCKET_KEY)
+}
+
 fn check_host(headers: &HeaderMap) -> Result<(), HandshakeError> {
     match sole_value(headers, &HOST) {
         Sole::Missing => Err(HandshakeError::HostMissing),

@@ -21,7 +21,7 @@ pub use close::{BUCKETS, Close, CloseCode, bucket};
 pub use control::ControlFrame;
 pub use extensions::Extensions;
 pub use frame::{FrameHeader, MAX_CONTROL_PAYLOAD, mask};
-pub use handshake::{Handshake, HandshakeError, VERSION, asks_for_websocket};
+pub use handshake::{Handshake, HandshakeError, VERSION, asks_for_websocket, means_websocket};
 pub use headers::{list_has_token, write_name};
 pub use key::{Key, accept_key};
 pub use opcode::{Opcode, Sender};

@@ -7,7 +7,7 @@ use crate::harness::{
 };
 
 /// The enumerated series: name, label, values.
-const ENUMERATED: [(&str, &str, &[&str]); 8] = [
+const ENUMERATED: [(&str, &str, &[&str]); 9] = [
     (
         "wsgate_config_reloads_total",
         "result",
@@ -40,6 +40,8 @@ const ENUMERATED: [(&str, &str, &[&str]); 8] = [
             "backend_timeout",
             "bad_handshake",
             "bad_request",
+            "body_too_large",
+            "body_too_slow",
             "client_gone",
             "draining",
             "gateway_full",
@@ -47,6 +49,7 @@ const ENUMERATED: [(&str, &str, &[&str]); 8] = [
             "head_too_slow",
             "no_ready_backend",
             "no_route",
+            "not_implemented",
             "origin_denied",
             "target_too_long",
             "unsupported_version",
@@ -78,6 +81,11 @@ const ENUMERATED: [(&str, &str, &[&str]); 8] = [
         ],
     ),
     (
+        "wsgate_http_requests_total",
+        "code",
+        &["200", "2xx", "404", "4xx", "502", "5xx", "none", "other"],
+    ),
+    (
         "wsgate_listener_accepts_total",
         "listener",
         &["admin", "main"],
@@ -85,7 +93,8 @@ const ENUMERATED: [(&str, &str, &[&str]); 8] = [
 ];
 
 /// What has one series for each route, pool or process, and begins with 0.
-const ZERO: [&str; 10] = [
+const ZERO: [&str; 11] = [
+    "wsgate_http_request_duration_seconds_count",
     "wsgate_drain_sessions",
     "wsgate_sessions_active",
     "wsgate_backend_sessions_active",

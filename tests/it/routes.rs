@@ -236,8 +236,10 @@ async fn a_route_may_answer_by_itself() {
         let answer = wire.answer().await;
         assert_eq!((answer.status(), answer.body.as_str()), (200, "hello"));
     }
-    let line = gateway.line("answered").await;
+    let line = gateway.line("request").await;
     assert_eq!(line["route"], "hello");
     assert_eq!(line["status"], 200);
-    assert_eq!(gateway.handshakes("hello", "answered"), 2.0);
+    assert_eq!(line["result"], "answered");
+    let labels = [("route", "hello"), ("code", "200")];
+    assert_eq!(gateway.count("wsgate_http_requests_total", &labels), 2.0);
 }

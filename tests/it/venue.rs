@@ -9,7 +9,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::client::TlsStream;
 
-use crate::harness::{ACCEPT, Gateway, Identity, Opening, Wire, connect_tls, directory, soon};
+use crate::harness::{
+    ACCEPT, Gateway, Head, Identity, Opening, Wire, connect_tls, directory, soon,
+};
 
 /// A byte stream, and the socket below it for what TLS does not do.
 pub(crate) trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {
@@ -151,12 +153,16 @@ impl Arrivals {
 
     /// The next session that is asked for, not yet answered.
     pub(crate) async fn asked(&self) -> Wire {
-        let (stream, _) = soon("a session at the backend", self.0.accept())
+        self.met().await.1
+    }
+
+    /// The next request over a new connection, not yet answered, and the connection.
+    pub(crate) async fn met(&self) -> (Head, Wire) {
+        let (stream, _) = soon("a request at the backend", self.0.accept())
             .await
             .expect("the system gives the connection");
         let mut wire = Wire::new(stream);
-        wire.head().await;
-        wire
+        (wire.head().await, wire)
     }
 }
 

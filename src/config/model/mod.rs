@@ -2,6 +2,7 @@
 //!
 //! Types only; `resolve` makes them and nothing else does.
 
+mod http;
 mod listener;
 mod pool;
 mod process;
@@ -11,6 +12,7 @@ mod websocket;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use http::Http;
 pub use listener::{
     CertificateFiles, ClientAuth, Listener, ListenerLimits, ListenerTimeouts, Tls, TlsVersion,
 };

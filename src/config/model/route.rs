@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Name, WebSocket};
+use super::{Http, Name, WebSocket};
 use crate::config::host::HostPattern;
 use crate::config::origin::Origins;
 
@@ -31,29 +31,33 @@ pub struct RouteMatch {
 /// What answers a route's requests.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Target {
-    /// WebSocket sessions to a pool.
-    Pool(PoolTarget),
+    /// WebSocket sessions and plain HTTP requests to a pool.
+    Pool(Box<PoolTarget>),
     /// A fixed answer.
     Respond(FixedAnswer),
 }
 
 impl Target {
-    /// The pool, where sessions go to one.
+    /// The pool, where there is one behind it.
     #[must_use]
     pub fn pool(&self) -> Option<&PoolTarget> {
         match self {
-            Self::Pool(target) => Some(target),
+            Self::Pool(target) => Some(target.as_ref()),
             Self::Respond(_) => None,
         }
     }
 }
 
-/// WebSocket sessions to a pool.
+/// WebSocket sessions and plain HTTP requests to a pool; one of them at least.
 #[derive(Clone, PartialEq, Debug)]
 pub struct PoolTarget {
     /// The pool; it exists.
     pub pool: Name,
-    /// Which origins may open sessions.
+    /// Whether WebSocket sessions are taken.
+    pub takes_websocket: bool,
+    /// What holds for plain HTTP requests; `None` where they are not taken.
+    pub http: Option<Http>,
+    /// Which origins may open sessions; none where no sessions are taken.
     pub origins: Origins,
     /// Deadlines of a session.
     pub timeouts: SessionTimeouts,

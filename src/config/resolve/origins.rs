@@ -32,6 +32,14 @@ pub(super) fn resolve(
     }
 }
 
+/// The origins of a route that opens no sessions.
+pub(super) fn nobody(place: &Place) -> Setting<Origins> {
+    Setting::Given(Placed {
+        value: Origins::List(only(Vec::new())),
+        place: place.clone(),
+    })
+}
+
 /// Notes that a route needs origins and has none.
 pub(super) fn missing(place: &Place, context: &mut Context<'_>) {
     context.findings.add(

@@ -39,6 +39,7 @@ pub(super) fn log(raw: schema::Log) -> Log {
         access: AccessLog {
             open: access.open.or(true),
             close: access.close.or(true),
+            request: access.request.or(true),
             redact_query: access.redact_query.or(true),
         },
     }

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::time::Duration;
 
-use http::StatusCode;
+use ::http::StatusCode;
 
 use super::matches::Matches;
-use super::{Context, origins, websocket};
+use super::{Context, http, origins, websocket};
 use crate::config::host::HostPattern;
 use crate::config::model::{
     FixedAnswer, Name, PoolTarget, Route, RouteMatch, SessionTimeouts, Target,
@@ -150,7 +150,10 @@ fn target(
             let respond = raw.respond.placed()?;
             fixed_answer(&respond.place, respond.value, &mut context.findings).map(Target::Respond)
         }
-        (_, Setting::Absent) => pool_target(place, raw, scope, context).map(Target::Pool),
+        (_, Setting::Absent) => {
+            let target = pool_target(place, raw, scope, context)?;
+            Some(Target::Pool(Box::new(target)))
+        }
         (_, _) => {
             context
                 .findings
@@ -166,6 +169,8 @@ fn refuse_session_keys(raw: &schema::Route, findings: &mut Findings) {
         raw.origins.place(),
         raw.timeouts.place(),
         raw.websocket.place(),
+        raw.protocols.place(),
+        raw.http.place(),
     ];
     for place in places.into_iter().flatten() {
         findings.add(place, "has no effect on a route that answers by `respond`");
@@ -193,7 +198,21 @@ fn pool_target(
 ) -> Option<PoolTarget> {
     let pool = raw.pool.placed();
     let pool = pool.and_then(|name| known("pool", &name, &scope.pools, &mut context.findings));
-    let origins = origins::resolve(raw.origins, context).or_inherit(&scope.origins);
+    let protocols = http::protocols(raw.protocols, &mut context.findings)?;
+    let (websocket, http) = (&raw.websocket, &raw.http);
+    if let (false, Some(place)) = (
+        protocols.websocket,
+        websocket.place().or(raw.origins.place()),
+    ) {
+        refuse_without("websocket", place, &mut context.findings);
+    }
+    if let (false, Some(place)) = (protocols.http, http.place()) {
+        refuse_without("http", place, &mut context.findings);
+    }
+    let origins = match protocols.websocket {
+        true => origins::resolve(raw.origins, context).or_inherit(&scope.origins),
+        false => origins::nobody(place),
+    };
     if matches!(origins, Setting::Absent) {
         origins::missing(place, context);
     }
@@ -201,10 +220,18 @@ fn pool_target(
     let websocket = websocket::resolve(raw.websocket.or_default(), &scope.websocket);
     Some(PoolTarget {
         pool: pool?,
+        takes_websocket: protocols.websocket,
+        http: protocols.http.then(|| http::resolve(raw.http.or_default())),
         origins: origins.value()?,
         timeouts,
         websocket,
     })
+}
+
+/// Notes a key that means nothing where a protocol is not taken.
+fn refuse_without(protocol: &str, place: &Place, findings: &mut Findings) {
+    let message = format!("has no effect on a route without `{protocol}` in `protocols`");
+    findings.add(place, message);
 }
 
 fn timeouts(own: schema::SessionTimeouts, inherited: &schema::SessionTimeouts) -> SessionTimeouts {

@@ -2,12 +2,14 @@
 //!
 //! A new key is one line here and one line in `resolve`, where its default stands.
 
+mod http;
 mod listener;
 mod pool;
 mod process;
 mod route;
 mod websocket;
 
+pub(super) use http::Http;
 pub(super) use listener::{
     CertificateFiles, ClientAuth, Listener, ListenerLimits, ListenerTimeouts, Tls,
 };

@@ -27,6 +27,8 @@ keys! {
         open: bool,
         /// A line when a session ends; true by default.
         close: bool,
+        /// A line for each plain HTTP request, when its answer has ended; true by default.
+        request: bool,
         /// Whether values in query strings are replaced; true by default.
         redact_query: bool,
     }

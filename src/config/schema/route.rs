@@ -4,11 +4,11 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use super::WebSocket;
+use super::{Http, WebSocket};
 use crate::config::problems::Complaint;
 use crate::config::reading::{At, FromNode, FromScalar, Placed, Reader, keys};
 use crate::config::tree::{Scalar, Value};
-use crate::config::values::choice::Verdict;
+use crate::config::values::choice::{Protocol, Verdict};
 use crate::config::values::{Host, OneOf, OriginText, PathText, Text, Timeout, Whole};
 
 keys! {
@@ -32,7 +32,11 @@ keys! {
         timeouts: SessionTimeouts,
         /// What holds for sessions once they are open.
         websocket: WebSocket,
-        /// The pool that sessions go to; required, or respond.
+        /// What is taken: websocket, http, or both; both by default.
+        protocols: Vec<Placed<OneOf<Protocol>>>,
+        /// What holds for plain HTTP requests.
+        http: Http,
+        /// The pool that sessions and requests go to; required, or respond.
         pool: Text,
         /// A fixed answer; required, or pool.
         respond: FixedAnswer,

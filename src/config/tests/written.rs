@@ -9,10 +9,10 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use crate::config::{
-    Address, Admin, Backend, BackendAddress, Config, Drain, FixedAnswer, HostPattern, Listener,
-    ListenerLimits, ListenerTimeouts, Name, Networks, OnProtocolError, OriginList, OriginPattern,
-    Origins, Ping, Pool, PoolTarget, ProxyProtocol, Route, RouteMatch, SessionTimeouts, Target,
-    Transport, WebSocket,
+    Address, Admin, Backend, BackendAddress, Config, Drain, FixedAnswer, HostPattern, Http,
+    Listener, ListenerLimits, ListenerTimeouts, Name, Networks, OnProtocolError, OriginList,
+    OriginPattern, Origins, Ping, Pool, PoolTarget, ProxyProtocol, Route, RouteMatch,
+    SessionTimeouts, Target, Transport, WebSocket,
 };
 
 /// A configuration as JSON, which is YAML as well; every key is given.
@@ -89,6 +89,16 @@ fn route(route: &Route) -> Value {
         Target::Pool(target) => {
             written["pool"] = json!(&*target.pool);
             written["origins"] = origins(&target.origins);
+            written["protocols"] = match &target.http {
+                Some(_) => json!(["http", "websocket"]),
+                None => json!(["websocket"]),
+            };
+            if let Some(http) = &target.http {
+                written["http"] = json!({
+                    "request_timeout": milliseconds(http.request_timeout),
+                    "max_body": http.max_body.map_or(json!(0), |bytes| json!(format!("{bytes}B"))),
+                });
+            }
             written["timeouts"] = json!({
                 "connect": milliseconds(target.timeouts.connect),
                 "handshake": milliseconds(target.timeouts.handshake),
@@ -300,12 +310,18 @@ fn any_target() -> impl Strategy<Value = Target> {
                 close,
                 half_close,
             };
-            Target::Pool(PoolTarget {
+            Target::Pool(Box::new(PoolTarget {
                 pool: "replaced".into(),
+                takes_websocket: true,
+                http: Some(Http {
+                    request_timeout: timeouts.close,
+                    max_body: Some(timeouts.close.subsec_micros().into())
+                        .filter(|bytes| *bytes > 0),
+                }),
                 origins,
                 timeouts,
                 websocket,
-            })
+            }))
         },
     );
     prop_oneof![respond, pool]

@@ -97,6 +97,18 @@ impl Choice for OnProtocolError {
     const WORDS: &'static [(&'static str, Self)] = &[("pass", Self::Pass), ("close", Self::Close)];
 }
 
+/// What a route takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::config) enum Protocol {
+    WebSocket,
+    Http,
+}
+
+impl Choice for Protocol {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("websocket", Self::WebSocket), ("http", Self::Http)];
+}
+
 /// Which ends of a session get Pings.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::config) enum PingTarget {

@@ -22,6 +22,12 @@ const ROUND_TRIP_BUCKETS: &[f64] = &[
     0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 20.0,
 ];
 
+/// Seconds; from an answer within the machine to the default of `http.request_timeout`.
+const REQUEST_BUCKETS: &[f64] = &[
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+    60.0,
+];
+
 /// The families, by what they are about.
 pub(super) struct Families {
     pub(super) process: ProcessFamilies,
@@ -140,6 +146,13 @@ pub(super) struct RouteFamilies {
     pub(super) message_sizes: Family<MessageSizes>,
     pub(super) protocol_errors: Family<IntCounter>,
     pub(super) ping_rtt: Family<Histogram>,
+    pub(super) plain: PlainFamilies,
+}
+
+/// Of plain requests.
+pub(super) struct PlainFamilies {
+    pub(super) requests: Family<IntCounter>,
+    pub(super) duration: Family<Histogram>,
 }
 
 impl RouteFamilies {
@@ -202,6 +215,25 @@ impl RouteFamilies {
                 "From a Ping of the gateway to the Pong that answers it.",
                 &["route"],
                 ROUND_TRIP_BUCKETS,
+            ),
+            plain: PlainFamilies::register(registrar),
+        }
+    }
+}
+
+impl PlainFamilies {
+    fn register(registrar: &Registrar<'_>) -> Self {
+        Self {
+            requests: registrar.counters(
+                "http_requests_total",
+                "Plain HTTP requests that a route took, by the status of the answer.",
+                &["route", "code"],
+            ),
+            duration: registrar.histograms(
+                "http_request_duration_seconds",
+                "From a plain HTTP request to the head of its answer.",
+                &["route"],
+                REQUEST_BUCKETS,
             ),
         }
     }

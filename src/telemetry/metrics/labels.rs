@@ -1,5 +1,7 @@
 //! The values that labels may have; each enumeration is closed, so that series stay bounded.
 
+use http::StatusCode;
+
 use crate::session::Rejection;
 use crate::websocket::Opcode;
 
@@ -176,6 +178,74 @@ impl ConnectResult {
     }
 }
 
+/// The statuses that are counted by themselves; the others by their class.
+const STATUSES: [(u16, &str); 31] = [
+    (200, "200"),
+    (201, "201"),
+    (202, "202"),
+    (204, "204"),
+    (206, "206"),
+    (301, "301"),
+    (302, "302"),
+    (303, "303"),
+    (304, "304"),
+    (307, "307"),
+    (308, "308"),
+    (400, "400"),
+    (401, "401"),
+    (403, "403"),
+    (404, "404"),
+    (405, "405"),
+    (406, "406"),
+    (408, "408"),
+    (409, "409"),
+    (410, "410"),
+    (412, "412"),
+    (413, "413"),
+    (415, "415"),
+    (416, "416"),
+    (422, "422"),
+    (429, "429"),
+    (500, "500"),
+    (501, "501"),
+    (502, "502"),
+    (503, "503"),
+    (504, "504"),
+];
+
+/// What is counted of statuses beyond [`STATUSES`], by their first digit; `none` where there was no answer.
+const CLASSES: [&str; 6] = ["none", "2xx", "3xx", "4xx", "5xx", "other"];
+
+/// How the answer to a plain request is counted.
+pub(super) fn status(status: Option<StatusCode>) -> &'static str {
+    let [
+        none,
+        success,
+        redirection,
+        client_error,
+        server_error,
+        other,
+    ] = CLASSES;
+    let Some(status) = status.map(|status| status.as_u16()) else {
+        return none;
+    };
+    if let Ok(index) = STATUSES.binary_search_by_key(&status, |(known, _)| *known) {
+        return STATUSES[index].1;
+    }
+    match status / 100 {
+        2 => success,
+        3 => redirection,
+        4 => client_error,
+        5 => server_error,
+        _ => other,
+    }
+}
+
+/// Every value of [`status`].
+pub(super) fn statuses() -> impl Iterator<Item = &'static str> {
+    STATUSES.map(|(_, label)| label).into_iter().chain(CLASSES)
+}
+
 pub(super) fn reload_results() -> impl Iterator<Item = &'static str> {
     ReloadResult::ALL.into_iter().map(ReloadResult::label)
 }
@@ -234,5 +304,17 @@ mod tests {
     fn no_result_is_listed_twice() {
         let results: Vec<_> = handshake_results().collect();
         assert_eq!(results.len(), results.iter().collect::<BTreeSet<_>>().len());
+    }
+
+    #[test]
+    fn every_status_has_a_label_that_is_listed() {
+        let listed: Vec<_> = statuses().collect();
+        for number in 100..1000 {
+            let label = status(StatusCode::from_u16(number).ok());
+            assert!(listed.contains(&label), "{number}: {label}");
+            assert!(label.len() == 5 || label == number.to_string() || label.ends_with("xx"));
+        }
+        assert_eq!(status(None), "none");
+        assert!(STATUSES.is_sorted());
     }
 }

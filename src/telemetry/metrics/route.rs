@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::StatusCode;
 use prometheus::{Histogram, IntCounter, IntGauge};
 
 use super::direction::DirectionSeries;
@@ -10,7 +11,7 @@ use super::endings;
 use super::enumerated::Enumerated;
 use super::families::{Families, RouteFamilies};
 use super::family::Family;
-use super::labels::{HandshakeResult, handshake_results};
+use super::labels::{self, HandshakeResult, handshake_results};
 use super::live::Series;
 use crate::config::Name;
 use crate::session::Closure;
@@ -98,6 +99,18 @@ impl RouteMetrics {
             .add(&traffic.backend_to_client);
     }
 
+    /// Counts a plain request by the status of its answer; none where the client left before.
+    pub(in crate::telemetry) fn request_answered(
+        &self,
+        status: Option<StatusCode>,
+        duration: Duration,
+    ) {
+        self.series.requests.increment(labels::status(status));
+        if status.is_some() {
+            self.series.request_duration.observe(duration.as_secs_f64());
+        }
+    }
+
     pub(in crate::telemetry) fn ping_answered(&self, round_trip: Duration) {
         self.series.ping_rtt.observe(round_trip.as_secs_f64());
     }
@@ -122,6 +135,8 @@ pub(super) struct RouteSeries {
     client_to_backend: DirectionSeries,
     backend_to_client: DirectionSeries,
     ping_rtt: Histogram,
+    requests: Enumerated,
+    request_duration: Histogram,
 }
 
 impl RouteSeries {
@@ -139,6 +154,8 @@ impl RouteSeries {
             client_to_backend: DirectionSeries::new(families, name, Sender::Client),
             backend_to_client: DirectionSeries::new(families, name, Sender::Backend),
             ping_rtt: families.ping_rtt.with_label_values(&[name]),
+            requests: Enumerated::new(&families.plain.requests, &[name], labels::statuses()),
+            request_duration: families.plain.duration.with_label_values(&[name]),
         }
     }
 
@@ -162,6 +179,8 @@ impl Series for RouteSeries {
         families.handshake_duration.remove_label_values(name);
         families.session_duration.remove_label_values(name);
         families.ping_rtt.remove_label_values(name);
+        self.requests.remove(&families.plain.requests, name);
+        families.plain.duration.remove_label_values(name);
         self.client_to_backend
             .remove(families, &self.name, Sender::Client);
         self.backend_to_client

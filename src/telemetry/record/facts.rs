@@ -17,6 +17,7 @@ const HOST_LIMIT: usize = 256;
 const PATH_LIMIT: usize = 1024;
 const ORIGIN_LIMIT: usize = 256;
 const USER_AGENT_LIMIT: usize = 256;
+const METHOD_LIMIT: usize = 32;
 
 /// The texts of a request in one allocation; empty where no line will be written.
 #[derive(Default)]
@@ -52,6 +53,7 @@ impl Facts {
         }
         push(&mut texts, header(ORIGIN), ORIGIN_LIMIT);
         push(&mut texts, header(USER_AGENT), USER_AGENT_LIMIT);
+        push(&mut texts, request.method.as_str().as_bytes(), METHOD_LIMIT);
         Self(texts.into_boxed_str())
     }
 
@@ -63,6 +65,11 @@ impl Facts {
     /// Adds `host path origin user_agent`, those that were given.
     pub(super) fn write_request(&self, line: &mut Line) {
         self.write(line, &["host", "path", "origin", "user_agent"], 1);
+    }
+
+    /// Adds `method`.
+    pub(super) fn write_method(&self, line: &mut Line) {
+        self.write(line, &["method"], 5);
     }
 
     fn write(&self, line: &mut Line, keys: &[&str], first: usize) {

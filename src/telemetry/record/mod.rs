@@ -1,11 +1,12 @@
 //! The record of a request: gathers facts, becomes log lines and counts.
 
 mod facts;
+mod plain;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use http::{HeaderMap, StatusCode, Uri, Version};
+use http::{HeaderMap, Method, StatusCode, Uri, Version};
 
 use facts::Facts;
 
@@ -35,6 +36,8 @@ pub struct Request<'a> {
     pub client: Peer,
     /// The target.
     pub uri: &'a Uri,
+    /// The method; told of plain requests only, as a session has GET.
+    pub method: &'a Method,
     /// The version.
     pub version: Version,
     /// The header fields.
@@ -42,6 +45,8 @@ pub struct Request<'a> {
 }
 
 /// The record of one request and of the session that it may open.
+///
+/// A plain request that a route takes has a record as well; see [`plain`](Self::plain).
 ///
 /// Exactly one of [`refuse`](Self::refuse), [`relay`](Self::relay), [`answer`](Self::answer) and
 /// [`open`](Self::open) followed by [`close`](Self::close) has an effect: the first that is called. A
@@ -60,6 +65,7 @@ pub struct SessionRecord {
     outward: Total,
     facts: Facts,
     http2: bool,
+    is_plain: bool,
     stage: Stage,
 }
 
@@ -82,6 +88,8 @@ impl Total {
 enum Stage {
     Asked,
     Open,
+    /// The answer to a plain request is on its way; its status.
+    Passing(StatusCode),
     Ended,
 }
 
@@ -94,7 +102,7 @@ impl SessionRecord {
         request: Request<'_>,
     ) -> Self {
         let log = &telemetry.access_log;
-        let facts = if log.writes_open() || log.writes_close() {
+        let facts = if log.writes_open() || log.writes_close() || log.writes_request() {
             Facts::of(&request, log.redacts_query())
         } else {
             Facts::default()
@@ -112,6 +120,7 @@ impl SessionRecord {
             inward: Total::default(),
             outward: Total::default(),
             facts,
+            is_plain: false,
             http2: request.version == Version::HTTP_2,
             stage: Stage::Asked,
         }
@@ -220,18 +229,28 @@ impl SessionRecord {
         }
         self.stage = Stage::Ended;
         match &self.route {
+            Some(route) if self.is_plain => route.request_answered(status, self.began.elapsed()),
             Some(route) => route.handshake_finished(result),
             None => self.telemetry.metrics.unrouted(result),
+        }
+        if self.is_plain {
+            self.write_request(result, status);
+            return;
         }
         let log = &self.telemetry.access_log;
         if log.writes_close() {
             let mut line = self.line(event, result, status, self.began.elapsed());
-            if let HandshakeResult::Refused(rejection) = result
-                && !rejection.detail().is_empty()
-            {
-                line.text("detail", rejection.detail());
-            }
+            self.write_detail(result, &mut line);
             log.write(line);
+        }
+    }
+
+    /// What is to be said beyond the result.
+    fn write_detail(&self, result: HandshakeResult, line: &mut Line) {
+        if let HandshakeResult::Refused(rejection) = result
+            && !rejection.detail().is_empty()
+        {
+            line.text("detail", rejection.detail());
         }
     }
 
@@ -286,6 +305,9 @@ impl Drop for SessionRecord {
     fn drop(&mut self) {
         match self.stage {
             Stage::Asked => self.finish("refused", HandshakeResult::ClientGone, None),
+            Stage::Passing(status) => {
+                self.write_request(HandshakeResult::ClientGone, Some(status));
+            }
             Stage::Open => self.close(Closure {
                 initiator: Initiator::Gateway,
                 code: None,

@@ -22,6 +22,7 @@ impl Scenario {
         Self::with(config::AccessLog {
             open: true,
             close: true,
+            request: true,
             redact_query: true,
         })
     }
@@ -54,6 +55,7 @@ impl Scenario {
         let request = Request {
             id: "request-1",
             client: self.connection.client,
+            method: request.method(),
             uri: request.uri(),
             version: request.version(),
             headers: request.headers(),
@@ -303,6 +305,7 @@ fn writes_only_what_is_asked_for() {
     let access = |open, close| config::AccessLog {
         open,
         close,
+        request: true,
         redact_query: false,
     };
     for (access, expected) in [
@@ -334,12 +337,14 @@ fn a_reload_changes_which_lines_are_written() {
     let scenario = Scenario::with(config::AccessLog {
         open: false,
         close: false,
+        request: true,
         redact_query: true,
     });
     scenario.routed().refuse(Rejection::Draining);
     let all = config::AccessLog {
         open: true,
         close: true,
+        request: true,
         redact_query: true,
     };
     scenario.telemetry.access_log.apply(&all);

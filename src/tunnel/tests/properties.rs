@@ -111,6 +111,7 @@ fn record() -> SessionRecord {
         access: config::AccessLog {
             open: false,
             close: false,
+            request: true,
             redact_query: true,
         },
     };
@@ -124,6 +125,7 @@ fn record() -> SessionRecord {
     let facts = Request {
         id: "request",
         client: connection.client,
+        method: request.method(),
         uri: request.uri(),
         version: request.version(),
         headers: request.headers(),

@@ -44,7 +44,7 @@ async fn the_ipv6_wildcard_takes_both() {
 
 /// The address in the access log, without its port.
 async fn client_of(gateway: &Gateway) -> String {
-    let line = gateway.line("answered").await;
+    let line = gateway.line("request").await;
     let client = line["client"].as_str().expect("a client");
     let (address, _) = client.rsplit_once(':').expect("a port");
     address.to_owned()
@@ -59,7 +59,7 @@ async fn a_unix_socket_and_its_file() {
     let mut wire = Wire::new(stream.expect("the socket takes connections"));
     wire.send(REQUEST).await;
     assert_eq!(wire.answer().await.body, "in");
-    assert_eq!(gateway.line("answered").await["client"], "unix");
+    assert_eq!(gateway.line("request").await["client"], "unix");
     gateway.stop().await;
     gateway.outcome().await;
     assert!(!path.exists());

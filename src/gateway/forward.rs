@@ -1,0 +1,92 @@
+//! A plain request: checked, sent to the pool, its answer passed on as it comes.
+
+use std::sync::Arc;
+
+use http::{Response, Uri, request};
+use http_body_util::BodyExt;
+use hyper::body::{Body as _, Incoming};
+
+use super::download::Download;
+use super::{Asked, Outcome, framing, headers, respond};
+use crate::config::Http;
+use crate::drain::DrainWatch;
+use crate::listener::Body;
+use crate::session::Rejection;
+use crate::snapshot::{PoolTarget, Route};
+use crate::telemetry::SessionRecord;
+use crate::upstream::{Answered, Errand, ErrandTimeouts, Progress};
+
+/// An answer whose head is there, before the client has been told.
+pub(super) struct Forwarded {
+    answered: Answered,
+    route: DrainWatch,
+    upload: Arc<Progress>,
+}
+
+/// Sends the request to the pool and waits for the head of the answer.
+pub(super) async fn open(
+    asked: Asked<'_>,
+    body: Incoming,
+    route: &Route,
+    target: &PoolTarget,
+    record: &mut SessionRecord,
+) -> Result<Outcome, Rejection> {
+    let http = target.http.as_ref().ok_or(Rejection::UpgradeRequired)?;
+    if route.is_draining() {
+        return Err(Rejection::Draining);
+    }
+    framing::check(asked.request)?;
+    check_size(&body, http)?;
+    let watch = route.watch();
+    let fields = headers::plain_fields(asked);
+    let method = asked.request.method.clone();
+    let mut errand = Errand::new(method, path_and_query(asked.request), fields, body)
+        .with_max_body(http.max_body)
+        .on_behalf_of(asked.client.ends());
+    let timeouts = ErrandTimeouts {
+        connect: target.timeouts.connect,
+        answer: http.request_timeout,
+    };
+    let forwarded = target.pool.forward(&mut errand, asked.hints(), timeouts);
+    let answered = forwarded.await?;
+    record.backend(&answered.metrics);
+    Ok(Outcome::Forwarded(Box::new(Forwarded {
+        answered,
+        route: watch,
+        upload: errand.progress(),
+    })))
+}
+
+impl Forwarded {
+    /// Passes the answer on.
+    pub(super) fn start(self, mut record: SessionRecord) -> Response<Body> {
+        let Answered { answer, source, .. } = self.answered;
+        let (head, body) = answer.into_parts();
+        record.pass(head.status);
+        let download = Download {
+            body,
+            source: Some(source),
+            route: self.route,
+            upload: self.upload,
+            record,
+            bytes: 0,
+        };
+        let head = respond::relayed_head(head);
+        Response::from_parts(head, download.settled().boxed_unsync())
+    }
+}
+
+/// Refuses at once what says itself that it is too large.
+fn check_size(body: &Incoming, http: &Http) -> Result<(), Rejection> {
+    let least = body.size_hint().lower();
+    match http.max_body {
+        Some(most) if least > most => Err(Rejection::BodyTooLarge),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// The target as a backend gets it (RFC 9112 section 3.2.1).
+fn path_and_query(request: &request::Parts) -> Uri {
+    let target = request.uri.path_and_query().cloned();
+    target.map(Uri::from).unwrap_or_default()
+}

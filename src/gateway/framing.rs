@@ -1,0 +1,102 @@
+//! Requests that could be read in two ways are not passed on: what bounds a body, and whom it is for.
+
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderName, Method, Version, request};
+
+use crate::session::Rejection;
+
+/// Checks a plain request before anything is opened for it.
+///
+/// hyper has refused what is no sound HTTP. What it lets through, and undoes a part of, is refused here: a
+/// second coding below the chunks would be lost with its name, and a backend could read two lengths
+/// otherwise than hyper does (RFC 9112 section 6.3).
+pub(super) fn check(request: &request::Parts) -> Result<(), Rejection> {
+    let headers = &request.headers;
+    if request.method == Method::CONNECT {
+        return Err(Rejection::NotImplemented("No tunnel is opened here."));
+    }
+    if !request.uri.path().starts_with('/') {
+        return Err(Rejection::BadRequest("The target is no path."));
+    }
+    check_host(request)?;
+    let lengths = count(headers, &CONTENT_LENGTH);
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next(), lengths) {
+        (None, _, 0 | 1) => Ok(()),
+        (None, _, _) => Err(Rejection::BadRequest(
+            "Content-Length is given more than once.",
+        )),
+        (Some(_), _, 1..) => Err(Rejection::BadRequest(
+            "Content-Length and Transfer-Encoding are both given.",
+        )),
+        (Some(coding), None, 0) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
+        (Some(_), _, 0) => Err(Rejection::NotImplemented(
+            "No transfer coding is known here but chunked.",
+        )),
+    }
+}
+
+/// One Host, as RFC 9112 section 3.2 wants; HTTP/1.0 and HTTP/2 may do without.
+fn check_host(request: &request::Parts) -> Result<(), Rejection> {
+    match count(&request.headers, &HOST) {
+        0 if request.version == Version::HTTP_11 => Err(Rejection::BadRequest("Host is missing.")),
+        0 | 1 => Ok(()),
+        _ => Err(Rejection::BadRequest("Host is given more than once.")),
+    }
+}
+
+fn count(headers: &HeaderMap, name: &HeaderName) -> usize {
+    headers.get_all(name).iter().count()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+    use http::request::Builder;
+
+    use super::*;
+
+    fn checked(request: Builder) -> Result<(), Rejection> {
+        let request = request
+            .header("Host", "a.test")
+            .body(())
+            .expect("a request");
+        check(&request.into_parts().0)
+    }
+
+    #[test]
+    fn takes_what_has_one_meaning() {
+        for (name, value) in [
+            ("Content-Length", "5"),
+            ("Transfer-Encoding", "chunked"),
+            ("Transfer-Encoding", "Chunked"),
+            ("X", "y"),
+        ] {
+            let request = Request::post("/").header(name, value);
+            assert_eq!(checked(request), Ok(()), "{name}: {value}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_has_two() {
+        let post = || Request::post("/");
+        for request in [
+            post()
+                .header("Content-Length", "5")
+                .header("Content-Length", "5"),
+            post()
+                .header("Content-Length", "5")
+                .header("Transfer-Encoding", "chunked"),
+            post().header("Transfer-Encoding", "gzip, chunked"),
+            post().header("Transfer-Encoding", "chunked, chunked"),
+            post()
+                .header("Transfer-Encoding", "gzip")
+                .header("Transfer-Encoding", "chunked"),
+            post().header("Host", "b.test"),
+            Request::options("*"),
+            Request::connect("a.test:80"),
+        ] {
+            assert!(checked(request).is_err());
+        }
+    }
+}

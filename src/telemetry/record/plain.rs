@@ -1,0 +1,57 @@
+//! Plain requests: one line each, when the answer has ended.
+
+use http::StatusCode;
+
+use super::{HandshakeResult, SessionRecord, Stage};
+use crate::session::Rejection;
+
+impl SessionRecord {
+    /// It is a plain request, and a route took it. Whatever it comes to is counted as such, and by no means as a
+    /// handshake.
+    pub fn plain(&mut self) {
+        self.is_plain = true;
+    }
+
+    /// The head of the backend's answer is passed on. Counted now, so that an answer that streams for hours is
+    /// seen; the line follows when it has ended.
+    pub fn pass(&mut self, status: StatusCode) {
+        if self.stage != Stage::Asked {
+            return;
+        }
+        self.stage = Stage::Passing(status);
+        if let Some(route) = &self.route {
+            route.request_answered(Some(status), self.began.elapsed());
+        }
+    }
+
+    /// Notes how many bytes of the two bodies have been passed on.
+    pub fn passed(&mut self, request: u64, answer: u64) {
+        self.inward.bytes = request;
+        self.outward.bytes = answer;
+    }
+
+    /// The answer has ended, whole or broken off by the backend. Dropped before, the client has left.
+    pub fn end(&mut self, is_whole: bool) {
+        if let Stage::Passing(status) = self.stage {
+            self.stage = Stage::Ended;
+            let result = match is_whole {
+                true => HandshakeResult::BackendAnswered,
+                false => HandshakeResult::Refused(Rejection::BackendFailed("answer_broken")),
+            };
+            self.write_request(result, Some(status));
+        }
+    }
+
+    pub(super) fn write_request(&self, result: HandshakeResult, status: Option<StatusCode>) {
+        let log = &self.telemetry.access_log;
+        if !log.writes_request() {
+            return;
+        }
+        let mut line = self.line("request", result, status, self.began.elapsed());
+        self.facts.write_method(&mut line);
+        line.number("bytes_in", self.inward.bytes);
+        line.number("bytes_out", self.outward.bytes);
+        self.write_detail(result, &mut line);
+        log.write(line);
+    }
+}

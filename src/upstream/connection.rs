@@ -1,0 +1,146 @@
+//! Connections for plain requests: one HTTP/1.1 connection to a backend, and those that rest until the next
+//! request.
+//!
+//! A connection stays with the worker that opened it: its task, its timers and its socket live in that
+//! runtime, so every worker has a shelf of its own.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::{self, ThreadId};
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
+use hyper::client::conn::http1::{Builder, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep};
+
+use super::upload::Upload;
+use crate::stream::Stream;
+
+/// How long a connection may rest. Shorter than what common servers grant (Node and Apache 5 s), so that a
+/// request seldom meets a connection that is just being closed.
+const REST: Duration = Duration::from_secs(4);
+/// How many connections of a backend rest on one worker.
+const SHELF: usize = 256;
+/// The most bytes that hyper buffers of a connection, which bounds the head of an answer.
+const BUFFER: usize = 64 * 1024;
+/// The most fields that an answer may have.
+const FIELD_LIMIT: usize = 128;
+
+/// A connection to a backend; closed when dropped, whatever goes over it.
+#[derive(Debug)]
+pub(super) struct Connection {
+    sender: SendRequest<Upload>,
+    task: AbortHandle,
+}
+
+impl Connection {
+    /// Speaks HTTP/1.1 over `stream`.
+    pub(super) async fn open(stream: Stream) -> hyper::Result<Self> {
+        let (sender, connection) = Builder::new()
+            .title_case_headers(true)
+            .max_buf_size(BUFFER)
+            .max_headers(FIELD_LIMIT)
+            .handshake(TokioIo::new(stream))
+            .await?;
+        // What goes wrong in it is told to whoever waits for an answer.
+        let task = tokio::spawn(async move { drop(connection.await) });
+        Ok(Self {
+            sender,
+            task: task.abort_handle(),
+        })
+    }
+
+    /// Sends a request and waits for the head of the answer.
+    ///
+    /// # Errors
+    /// What went wrong; the request with it, where nothing of it was sent.
+    pub(super) fn send(
+        &mut self,
+        request: Request<Upload>,
+    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Upload>>>> + use<>
+    {
+        self.sender.try_send_request(request)
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// The connections of one backend that rest.
+#[derive(Debug, Default)]
+pub(super) struct Resting(Mutex<HashMap<ThreadId, Shelf>>);
+
+/// Those of one worker.
+#[derive(Debug, Default)]
+struct Shelf {
+    /// The last one put down is the first one taken: the others may then come of age.
+    connections: Vec<(Instant, Connection)>,
+    /// Whether somebody clears it.
+    is_swept: bool,
+}
+
+impl Resting {
+    /// Takes a connection of this worker that is ready for a request.
+    pub(super) fn take(&self) -> Option<Connection> {
+        let mut shelves = self.shelves();
+        let shelf = shelves.get_mut(&thread::current().id())?;
+        let is_ready = |(_, connection): &(_, Connection)| connection.sender.is_ready();
+        let index = shelf.connections.iter().rposition(is_ready)?;
+        Some(shelf.connections.remove(index).1)
+    }
+
+    /// Puts down a connection whose last answer has ended.
+    pub(super) fn put(self: &Arc<Self>, connection: Connection) {
+        if connection.sender.is_closed() {
+            return;
+        }
+        let worker = thread::current().id();
+        let mut shelves = self.shelves();
+        let shelf = shelves.entry(worker).or_default();
+        if shelf.connections.len() >= SHELF {
+            return;
+        }
+        shelf.connections.push((Instant::now(), connection));
+        if !shelf.is_swept {
+            shelf.is_swept = true;
+            tokio::spawn(sweep(Arc::downgrade(self), worker));
+        }
+    }
+
+    /// Closes what has rested for too long; whether anything is left.
+    fn clear(&self, worker: ThreadId) -> bool {
+        let mut shelves = self.shelves();
+        let Some(shelf) = shelves.get_mut(&worker) else {
+            return false;
+        };
+        shelf
+            .connections
+            .retain(|(since, connection)| since.elapsed() < REST && !connection.sender.is_closed());
+        shelf.is_swept = !shelf.connections.is_empty();
+        shelf.is_swept
+    }
+
+    fn shelves(&self) -> MutexGuard<'_, HashMap<ThreadId, Shelf>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Clears a shelf from time to time as long as something lies there.
+async fn sweep(resting: Weak<Resting>, worker: ThreadId) {
+    loop {
+        sleep(REST / 2).await;
+        if !resting
+            .upgrade()
+            .is_some_and(|resting| resting.clear(worker))
+        {
+            return;
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! A plain request to a pool: candidates in order, a connection that rests or a new one, the answer.
+//!
+//! A request is repeated only where nobody can have acted on it twice: as long as nothing of it was sent, or
+//! where its method may be repeated (RFC 9110 section 9.2.2) and it has no body. Never after the first byte
+//! of an answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use hyper::body::{Body, Incoming};
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout};
+
+use super::backend::{Backend, Member};
+use super::candidates::{Candidate, Hints};
+use super::connection::Connection;
+use super::upload::{Progress, Stage, Upload};
+use super::{AttemptCount, Failure, Pool};
+use crate::drain::DrainWatch;
+use crate::proxy_protocol::Ends;
+use crate::session::Rejection;
+use crate::telemetry::{BackendMetrics, ConnectResult};
+
+/// A plain request as it goes to a backend.
+pub struct Errand {
+    method: Method,
+    target: Uri,
+    headers: HeaderMap,
+    has_body: bool,
+    /// The body, until it is sent.
+    body: Option<Incoming>,
+    max_body: Option<u64>,
+    client: Option<Ends>,
+    progress: Arc<Progress>,
+}
+
+/// How long a plain request may take.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ErrandTimeouts {
+    /// To connect to one backend.
+    pub connect: Duration,
+    /// To the head of the answer, counted from the last byte of the request that was passed on.
+    pub answer: Duration,
+}
+
+/// What a backend answered, and what is held until the answer has ended.
+pub struct Answered {
+    /// The answer.
+    pub answer: Response<Incoming>,
+    /// What is counted of the backend; it knows the backend's name.
+    pub metrics: Arc<BackendMetrics>,
+    /// Where it comes from.
+    pub source: Source,
+}
+
+/// Where an answer comes from. Dropped before the answer has ended it closes the connection, which tells the
+/// backend that nobody waits any more.
+pub struct Source {
+    backend: Arc<Backend>,
+    connection: Connection,
+    is_shared: bool,
+    /// Hears when the backend is removed.
+    pub watch: DrainWatch,
+}
+
+impl Source {
+    /// The answer has ended: the connection may serve other requests.
+    pub fn rest(self) {
+        if self.is_shared {
+            self.backend.resting().put(self.connection);
+        }
+    }
+}
+
+impl Errand {
+    /// A request with these fields, Host among them unless it is to be the backend's address.
+    #[must_use]
+    pub fn new(method: Method, target: Uri, headers: HeaderMap, body: Incoming) -> Self {
+        Self {
+            method,
+            target,
+            headers,
+            has_body: !body.is_end_stream(),
+            body: Some(body).filter(|body| !body.is_end_stream()),
+            max_body: None,
+            client: None,
+            progress: Arc::default(),
+        }
+    }
+
+    /// Bounds its body.
+    #[must_use]
+    pub fn with_max_body(mut self, max_body: Option<u64>) -> Self {
+        self.max_body = max_body;
+        self
+    }
+
+    /// Names the ends of the client's connection, for pools that introduce their clients.
+    #[must_use]
+    pub fn on_behalf_of(mut self, client: Option<Ends>) -> Self {
+        self.client = client;
+        self
+    }
+
+    /// How far its body has come.
+    #[must_use]
+    pub fn progress(&self) -> Arc<Progress> {
+        Arc::clone(&self.progress)
+    }
+
+    /// The request as it goes to one backend.
+    fn request(&mut self, member: &Member) -> Request<Upload> {
+        let mut upload = Upload::new(self.body.take(), self.max_body, &self.progress);
+        let asked = self
+            .headers
+            .contains_key(EXPECT)
+            .then(Arc::<Notify>::default);
+        if let Some(asked) = &asked {
+            upload.wait_for(Arc::clone(asked));
+        }
+        let framing = framing(&self.method, &upload);
+        let mut request = Request::new(upload);
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.target.clone();
+        *request.headers_mut() = self.headers.clone();
+        request.headers_mut().extend(framing);
+        if !self.headers.contains_key(HOST) {
+            let host = HeaderValue::try_from(member.address().to_string());
+            request
+                .headers_mut()
+                .extend(host.ok().map(|host| (HOST, host)));
+        }
+        if let Some(asked) = asked {
+            hyper::ext::on_informational(&mut request, move |answer| {
+                let is_continue = answer.status() == StatusCode::CONTINUE;
+                is_continue.then(|| asked.notify_one());
+            });
+        }
+        request
+    }
+
+    /// Takes back a request of which nothing was sent.
+    fn take_back(&mut self, request: Request<Upload>) {
+        self.body = request.into_body().into_body();
+    }
+
+    /// Whether it may be sent once more after it was, or may have been, sent.
+    fn is_repeatable(&self) -> bool {
+        !self.has_body && self.method.is_idempotent()
+    }
+}
+
+/// The field that bounds a body where hyper would write none: it takes a body of unknown length with GET, and
+/// an empty one with POST, for none at all (RFC 9110 section 8.6).
+fn framing(method: &Method, upload: &Upload) -> Option<(HeaderName, HeaderValue)> {
+    let expects_body = [Method::POST, Method::PUT, Method::PATCH].contains(method);
+    match upload.size_hint().exact() {
+        None => Some((TRANSFER_ENCODING, HeaderValue::from_static("chunked"))),
+        Some(0) if expects_body => Some((CONTENT_LENGTH, HeaderValue::from_static("0"))),
+        Some(_) => None,
+    }
+}
+
+impl Pool {
+    /// Sends a plain request: candidates in order, until one answers or the request cannot be sent again.
+    ///
+    /// # Errors
+    /// The rejection that the last candidate earned, or [`Rejection::NoReadyBackend`].
+    pub async fn forward(
+        self: &Arc<Self>,
+        errand: &mut Errand,
+        hints: Hints<'_>,
+        timeouts: ErrandTimeouts,
+    ) -> Result<Answered, Rejection> {
+        let mut candidates = self.candidates(hints, Instant::now() + timeouts.answer);
+        loop {
+            let Candidate { member, lease, .. } = candidates.next().await?;
+            let watch = lease.watch();
+            // A request is no session: it is counted as one only while its backend is chosen.
+            drop(lease);
+            let fault = match ask(&member, errand, timeouts).await {
+                Ok((answer, connection)) => {
+                    let source = Source {
+                        backend: Arc::clone(member.backend()),
+                        connection,
+                        is_shared: !member.introduces_clients(),
+                        watch,
+                    };
+                    return Ok(Answered {
+                        answer,
+                        metrics: Arc::clone(member.metrics()),
+                        source,
+                    });
+                }
+                Err(fault) => fault,
+            };
+            candidates.failed(&member, &fault, fault.rejection());
+            if !fault.may_try_another(errand) {
+                return Err(fault.rejection());
+            }
+        }
+    }
+}
+
+/// Why a request got no answer from a backend.
+#[derive(Debug, thiserror::Error)]
+enum Fault {
+    #[error("{0}")]
+    Unreached(Failure),
+    #[error("it sent no sound answer: {0}")]
+    Lost(hyper::Error),
+    #[error("it switched protocols although nobody asked for that")]
+    Switched,
+    #[error("the answer was not there in time")]
+    Late,
+    #[error("the body of the request was too large")]
+    BodyTooLarge,
+    #[error("the body of the request did not arrive in time")]
+    BodyTooSlow,
+    #[error("the body of the request did not arrive whole")]
+    BodyBroken,
+}
+
+impl Fault {
+    fn rejection(&self) -> Rejection {
+        match self {
+            Self::Unreached(failure) => failure.rejection(),
+            Self::Lost(_) => Rejection::BackendFailed("answer_failed"),
+            Self::Switched => Rejection::BackendFailed("switched_unasked"),
+            Self::Late => Rejection::BackendTimeout,
+            Self::BodyTooLarge => Rejection::BodyTooLarge,
+            Self::BodyTooSlow => Rejection::BodyTooSlow,
+            Self::BodyBroken => Rejection::BadRequest("The body did not arrive whole."),
+        }
+    }
+
+    /// How the attempt is counted.
+    fn result(&self) -> ConnectResult {
+        match self {
+            Self::Unreached(failure) => failure.result(),
+            Self::Lost(_) | Self::Switched => ConnectResult::HandshakeFailed,
+            Self::Late => ConnectResult::Timeout,
+            Self::BodyTooLarge | Self::BodyTooSlow | Self::BodyBroken => ConnectResult::Abandoned,
+        }
+    }
+
+    fn may_try_another(&self, errand: &Errand) -> bool {
+        match self {
+            Self::Unreached(_) => true,
+            Self::Lost(_) => errand.is_repeatable(),
+            Self::Switched
+            | Self::Late
+            | Self::BodyTooLarge
+            | Self::BodyTooSlow
+            | Self::BodyBroken => false,
+        }
+    }
+}
+
+type Outcome = Result<(Response<Incoming>, Connection), Fault>;
+
+/// Asks one backend, over a connection that rests or over a new one.
+async fn ask(member: &Member, errand: &mut Errand, timeouts: ErrandTimeouts) -> Outcome {
+    let resting = member.backend().resting();
+    if let Some(connection) = resting.take().filter(|_| !member.introduces_clients()) {
+        match send(connection, member, errand, timeouts.answer).await {
+            // It may have been closed while it rested, which says nothing of the backend.
+            Err(Fault::Unreached(_)) => {}
+            Err(Fault::Lost(_)) if errand.is_repeatable() => {}
+            outcome => return outcome,
+        }
+    }
+    let mut count = AttemptCount::begin(member);
+    let outcome = async {
+        let connected = Instant::now() + timeouts.connect;
+        let dialled = member.dial(errand.client, connected).await;
+        let stream = dialled.map_err(Fault::Unreached)?;
+        let connection = Connection::open(stream).await.map_err(Fault::Lost)?;
+        send(connection, member, errand, timeouts.answer).await
+    }
+    .await;
+    count.result = match &outcome {
+        Ok(_) => ConnectResult::Answered,
+        Err(fault) => fault.result(),
+    };
+    outcome
+}
+
+/// Sends the request over one connection and waits for the head of the answer.
+async fn send(
+    mut connection: Connection,
+    member: &Member,
+    errand: &mut Errand,
+    patience: Duration,
+) -> Outcome {
+    let answer = connection.send(errand.request(member));
+    let Some(answer) = in_time(answer, &errand.progress, patience).await else {
+        return Err(match errand.progress.stage() {
+            Stage::Moving => Fault::BodyTooSlow,
+            Stage::Whole | Stage::TooLarge | Stage::Broken => Fault::Late,
+        });
+    };
+    match answer {
+        Ok(answer) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => Err(Fault::Switched),
+        Ok(answer) => Ok((answer, connection)),
+        Err(mut error) => Err(match error.take_message() {
+            Some(request) => {
+                errand.take_back(request);
+                Fault::Unreached(Failure::Lost(std::io::ErrorKind::BrokenPipe.into()))
+            }
+            None => match errand.progress.stage() {
+                Stage::TooLarge => Fault::BodyTooLarge,
+                Stage::Broken => Fault::BodyBroken,
+                Stage::Moving | Stage::Whole => Fault::Lost(error.into_error()),
+            },
+        }),
+    }
+}
+
+/// Waits for an answer; none where it is late. The time begins anew as long as the body moves, so that a
+/// slow line does not count against the backend.
+async fn in_time<F: Future>(
+    answer: F,
+    progress: &Progress,
+    patience: Duration,
+) -> Option<F::Output> {
+    let mut answer = std::pin::pin!(answer);
+    let mut seen = progress.bytes();
+    loop {
+        if let Ok(output) = timeout(patience, &mut answer).await {
+            return Some(output);
+        }
+        let bytes = progress.bytes();
+        if bytes == seen {
+            return None;
+        }
+        seen = bytes;
+    }
+}

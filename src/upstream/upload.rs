@@ -1,0 +1,168 @@
+//! The body of a request on its way to a backend: counted, bounded, and held back while the backend has not
+//! asked for it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+/// How long the body waits for the backend to say 100 (Continue). A backend need not say it (RFC 9110
+/// section 10.1.1).
+const CONTINUE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// The body of a request; empty where the request has none.
+pub(super) struct Upload {
+    body: Option<Incoming>,
+    /// The most bytes that it may have.
+    limit: u64,
+    progress: Arc<Progress>,
+    /// Until it is ready nothing is read from the client, which is so not told to go on.
+    gate: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+/// How far a body has come, for whoever waits for the answer.
+#[derive(Debug, Default)]
+pub struct Progress {
+    bytes: AtomicU64,
+    stage: AtomicU8,
+}
+
+/// What became of a body.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(super) enum Stage {
+    /// Bytes may follow.
+    Moving,
+    /// It was passed on whole.
+    Whole,
+    /// It was larger than it may be.
+    TooLarge,
+    /// The client ended or broke it.
+    Broken,
+}
+
+/// Why a body did not reach its end.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum UploadError {
+    /// It is larger than it may be.
+    #[error("the body is larger than it may be")]
+    TooLarge,
+    /// The client ended or broke it.
+    #[error("the client broke the body: {0}")]
+    Broken(hyper::Error),
+}
+
+impl Upload {
+    /// The body of a request, if it has one, of at most `limit` bytes.
+    pub(super) fn new(
+        body: Option<Incoming>,
+        limit: Option<u64>,
+        progress: &Arc<Progress>,
+    ) -> Self {
+        if body.is_none() {
+            progress.enter(Stage::Whole);
+        }
+        Self {
+            body,
+            limit: limit.unwrap_or(u64::MAX),
+            progress: Arc::clone(progress),
+            gate: None,
+        }
+    }
+
+    /// Holds it back until `asked` is notified, or the backend has said nothing for a while.
+    pub(super) fn wait_for(&mut self, asked: Arc<Notify>) {
+        self.gate = Some(Box::pin(async move {
+            // Without a word it goes on, too.
+            let _ = timeout(CONTINUE_PATIENCE, asked.notified()).await;
+        }));
+    }
+
+    /// The body, where nothing of it has been read.
+    pub(super) fn into_body(self) -> Option<Incoming> {
+        self.body
+    }
+
+    fn count(&self, frame: &Frame<Bytes>) -> Result<(), UploadError> {
+        let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+        let before = self.progress.bytes.fetch_add(length, Ordering::Relaxed);
+        if before + length > self.limit {
+            self.progress.enter(Stage::TooLarge);
+            return Err(UploadError::TooLarge);
+        }
+        Ok(())
+    }
+}
+
+impl Progress {
+    /// Bytes passed on so far.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn stage(&self) -> Stage {
+        match self.stage.load(Ordering::Acquire) {
+            0 => Stage::Moving,
+            1 => Stage::Whole,
+            2 => Stage::TooLarge,
+            _ => Stage::Broken,
+        }
+    }
+
+    fn enter(&self, stage: Stage) {
+        self.stage.store(stage as u8, Ordering::Release);
+    }
+}
+
+impl Body for Upload {
+    type Data = Bytes;
+    type Error = UploadError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
+        if let Some(gate) = &mut self.gate {
+            ready!(gate.as_mut().poll(context));
+            self.gate = None;
+        }
+        let Some(body) = &mut self.body else {
+            return Poll::Ready(None);
+        };
+        let polled = ready!(Pin::new(body).poll_frame(context));
+        let is_whole = polled.is_none() || self.is_end_stream();
+        Poll::Ready(match polled {
+            Some(Ok(frame)) => Some(self.count(&frame).map(|()| {
+                if is_whole {
+                    self.progress.enter(Stage::Whole);
+                }
+                frame
+            })),
+            Some(Err(error)) => {
+                self.progress.enter(Stage::Broken);
+                Some(Err(UploadError::Broken(error)))
+            }
+            None => {
+                self.progress.enter(Stage::Whole);
+                None
+            }
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(Incoming::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let hint = self.body.as_ref().map(Incoming::size_hint);
+        hint.unwrap_or_else(|| SizeHint::with_exact(0))
+    }
+}

@@ -1,0 +1,162 @@
+//! What becomes of requests when something is wrong with a backend or a body.
+
+use super::{OK, Stage, configuration, get};
+use crate::backends::Backend;
+use crate::harness::{Gateway, Wire, ask};
+use crate::venue::Arrivals;
+
+/// A gateway before a backend that refuses connections and one that the scenario plays.
+async fn half_dead() -> (Gateway, Arrivals) {
+    let (absent, arrivals) = (Backend::absent(), Arrivals::listen().await);
+    let urls = format!("[\"{}\", ", absent.url());
+    let yaml = configuration("", &[&arrivals]).replace("backends: [", &format!("backends: {urls}"));
+    let gateway = Gateway::start(&yaml).await;
+    (gateway, arrivals)
+}
+
+#[tokio::test]
+async fn a_backend_that_cannot_be_reached_is_followed_by_the_next() {
+    let (gateway, arrivals) = half_dead().await;
+    for _ in 0..2 {
+        let mut client = Wire::connect(gateway.address()).await;
+        // Nothing of it was sent, so its method does not matter.
+        client
+            .send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi")
+            .await;
+        let (_, mut backend) = arrivals.met().await;
+        assert_eq!(backend.take(2).await, b"hi");
+        backend
+            .send("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+            .await;
+        assert_eq!(client.answer().await.status(), 200);
+    }
+    assert!(gateway.count("wsgate_backend_retries_total", &[("pool", "app")]) >= 1.0);
+}
+
+#[tokio::test]
+async fn only_what_may_be_repeated_is_sent_again() {
+    let stage = Stage::set().await;
+    let lost = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi";
+    let (mut client, _, backend) = stage.ask(lost).await;
+    drop(backend);
+    assert_eq!(client.answer().await.status(), 502);
+
+    let (one, other) = (Arrivals::listen().await, Arrivals::listen().await);
+    let gateway = Gateway::start(&configuration("", &[&one, &other])).await;
+    let mut client = Wire::connect(gateway.address()).await;
+    client.send(get("/again")).await;
+    drop(one.met().await);
+    let (head, mut backend) = other.met().await;
+    assert_eq!(head.line, "GET /again HTTP/1.1");
+    backend.send(OK).await;
+    assert_eq!(client.answer().await.body, "ok");
+}
+
+#[tokio::test]
+async fn a_connection_that_was_closed_while_it_rested_is_no_failure() {
+    let stage = Stage::set().await;
+    let (mut client, _, mut backend) = stage.ask(&get("/")).await;
+    backend.send(OK).await;
+    client.answer().await;
+    // It goes at the very moment of the next request, which has been read.
+    let mut client = stage.send(&get("/")).await;
+    backend.head().await;
+    drop(backend);
+    let (_, mut backend) = stage.arrivals.met().await;
+    backend.send(OK).await;
+    assert_eq!(client.answer().await.body, "ok");
+    let retries = stage.gateway.count("wsgate_backend_retries_total", &[]);
+    assert_eq!(retries, 0.0);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_late_is_504() {
+    let stage = Stage::set_with(", http: { request_timeout: 100ms }").await;
+    let (mut client, _, mut backend) = stage.ask(&get("/")).await;
+    assert_eq!(client.answer().await.status(), 504);
+    backend.gone().await;
+    assert_eq!(stage.answered("504"), 1.0);
+    assert_eq!(
+        stage.gateway.line("request").await["result"],
+        "backend_timeout"
+    );
+}
+
+/// Trap 4.
+#[tokio::test]
+async fn an_unasked_101_is_502() {
+    let stage = Stage::set().await;
+    let (mut client, _, mut backend) = stage.ask(&get("/")).await;
+    let answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n";
+    backend.send(answer).await;
+    assert_eq!(client.answer().await.status(), 502);
+    backend.gone().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_http_is_502() {
+    let stage = Stage::set().await;
+    let lengths = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab";
+    for answer in ["hello\r\n\r\n", lengths] {
+        let post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n";
+        let (mut client, _, mut backend) = stage.ask(post).await;
+        backend.send(answer).await;
+        assert_eq!(client.answer().await.status(), 502, "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_413() {
+    let stage = Stage::set_with(", http: { max_body: 4B }").await;
+    let announced = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n";
+    let answer = ask(stage.gateway.address(), announced).await;
+    assert_eq!(answer.status(), 413);
+    let streamed = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n";
+    let (mut client, _, mut backend) = stage.ask(streamed).await;
+    client.send("2\r\nde\r\n").await;
+    assert_eq!(client.answer().await.status(), 413);
+    backend.gone().await;
+    assert_eq!(stage.answered("413"), 2.0);
+}
+
+#[tokio::test]
+async fn a_body_that_stands_still_is_408() {
+    let stage = Stage::set_with(", http: { request_timeout: 100ms }").await;
+    let request = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab";
+    let (mut client, _, _backend) = stage.ask(request).await;
+    assert_eq!(client.answer().await.status(), 408);
+}
+
+#[tokio::test]
+async fn no_backend_is_503() {
+    let gateway = Gateway::start(&configuration("", &[])).await;
+    let answer = ask(gateway.address(), get("/")).await;
+    assert_eq!(answer.status(), 503);
+    assert!(answer.value("retry-after").is_some());
+}
+
+#[tokio::test]
+async fn a_request_in_flight_outlives_the_beginning_of_a_stop() {
+    let mut stage = Stage::set().await;
+    let (mut client, _, mut backend) = stage.ask(&get("/")).await;
+    stage.gateway.stop().await;
+    backend.send(OK).await;
+    let answer = client.answer().await;
+    assert_eq!((answer.status(), answer.body.as_str()), (200, "ok"));
+    stage.gateway.outcome().await;
+}
+
+#[tokio::test]
+async fn a_removed_route_lets_answers_end_until_its_deadline() {
+    let stage = Stage::set().await;
+    let (mut client, _, mut backend) = stage.ask(&get("/events")).await;
+    backend.send("HTTP/1.1 200 OK\r\n\r\n").await;
+    assert_eq!(client.head().await.status(), 200);
+    let other = "routes: { other: { match: { path: /other }, respond: { status: 200 } } }\n\
+                 drain: { window: 0s, deadline: 500ms }\n";
+    stage.gateway.change(other).await;
+    backend.send("x").await;
+    assert_eq!(client.take(6).await, b"1\r\nx\r\n");
+    client.gone().await;
+    backend.gone().await;
+}

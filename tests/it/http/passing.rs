@@ -1,0 +1,182 @@
+//! What passes, each way, of requests that nothing is wrong with.
+
+use super::{OK, Stage, configuration, get};
+use crate::harness::{Gateway, Opening, ask, eventually};
+use crate::venue::Arrivals;
+
+#[tokio::test]
+async fn a_request_and_its_answer_pass() {
+    let stage = Stage::set().await;
+    let request = "GET /a/b?q=1 HTTP/1.1\r\nHost: app.test:8080\r\nCookie: a=1\r\nX-Own: 1\r\nX-Own: 2\r\n\
+                   Accept-Encoding: gzip\r\nTraceparent: 00-1-2-01\r\nConnection: X-Hop, Host\r\nX-Hop: 1\r\n\
+                   Upgrade: h2c\r\nHTTP2-Settings: AA\r\n\r\n";
+    let (mut client, head, mut backend) = stage.ask(request).await;
+    assert_eq!(head.line, "GET /a/b?q=1 HTTP/1.1");
+    for (name, values) in [
+        ("host", &["app.test:8080"][..]),
+        ("cookie", &["a=1"]),
+        ("x-own", &["1", "2"]),
+        ("accept-encoding", &["gzip"]),
+        ("traceparent", &["00-1-2-01"]),
+        ("x-forwarded-for", &["127.0.0.1"]),
+        ("x-forwarded-proto", &["http"]),
+        ("x-hop", &[]),
+        ("upgrade", &[]),
+        ("http2-settings", &[]),
+        ("connection", &[]),
+        ("content-length", &[]),
+        ("transfer-encoding", &[]),
+    ] {
+        assert_eq!(head.values(name), values, "{name}");
+    }
+    assert_eq!(head.values("x-request-id").len(), 1);
+    let answer = "HTTP/1.1 201 Created\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nX-Own: 1\r\n\
+                  Connection: X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\nContent-Length: 5\r\n\r\nhello";
+    backend.send(answer).await;
+    let answer = client.answer().await;
+    assert_eq!((answer.status(), answer.body.as_str()), (201, "hello"));
+    assert_eq!(answer.values("set-cookie"), ["a=1", "b=2"]);
+    assert_eq!(answer.values("x-own"), ["1"]);
+    assert_eq!(answer.values("content-length"), ["5"]);
+    for name in ["x-hop", "keep-alive", "connection"] {
+        assert_eq!(answer.value(name), None, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn it_is_counted_and_logged_as_a_request() {
+    let stage = Stage::set().await;
+    let request = "PUT /a?token=secret HTTP/1.1\r\nHost: app.test\r\nContent-Length: 3\r\n\r\nabc";
+    let (mut client, head, mut backend) = stage.ask(request).await;
+    assert_eq!(head.values("content-length"), ["3"]);
+    assert_eq!(backend.take(3).await, b"abc");
+    backend.send(OK).await;
+    assert_eq!(client.answer().await.body, "ok");
+    let line = stage.gateway.line("request").await;
+    for (key, value) in [
+        ("method", "PUT"),
+        ("path", "/a?token=***"),
+        ("route", "app"),
+        ("pool", "app"),
+        ("result", "backend_answered"),
+        ("protocol", "h1"),
+    ] {
+        assert_eq!(line[key], value, "{line}");
+    }
+    assert_eq!(
+        (&line["status"], &line["bytes_in"]),
+        (&200.into(), &3.into())
+    );
+    assert_eq!(line["bytes_out"], 2);
+    assert_eq!(stage.answered("200"), 1.0);
+    let route = [("route", "app")];
+    let durations = "wsgate_http_request_duration_seconds_count";
+    assert_eq!(stage.gateway.count(durations, &route), 1.0);
+    assert_eq!(stage.gateway.count("wsgate_handshakes_total", &route), 0.0);
+    let sessions = "wsgate_backend_sessions_active";
+    assert_eq!(stage.gateway.count(sessions, &[("pool", "app")]), 0.0);
+}
+
+#[tokio::test]
+async fn a_connection_to_the_backend_serves_many_requests() {
+    let stage = Stage::set().await;
+    let (mut client, _, mut backend) = stage.ask(&get("/1")).await;
+    backend.send(OK).await;
+    assert_eq!(client.answer().await.body, "ok");
+    for target in ["/2", "/3"] {
+        let mut client = stage.send(&get(target)).await;
+        let line = format!("GET {target} HTTP/1.1");
+        assert_eq!(backend.head().await.line, line);
+        backend.send(OK).await;
+        assert_eq!(client.answer().await.body, "ok");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_rests_for_long_is_closed() {
+    let stage = Stage::set().await;
+    let (mut client, _, mut backend) = stage.ask(&get("/")).await;
+    backend.send(OK).await;
+    assert_eq!(client.answer().await.body, "ok");
+    backend.gone().await;
+}
+
+#[tokio::test]
+async fn answers_without_a_body() {
+    let stage = Stage::set().await;
+    for (method, given) in [
+        ("HEAD", "200 OK\r\nContent-Length: 5"),
+        ("GET", "204 No Content\r\nX: y"),
+        ("GET", "304 Not Modified\r\nETag: \"a\""),
+    ] {
+        let request = format!("{method} / HTTP/1.1\r\nHost: app.test\r\nConnection: close\r\n\r\n");
+        let (mut client, head, mut backend) = stage.ask(&request).await;
+        assert_eq!(head.line, format!("{method} / HTTP/1.1"));
+        backend.send(format!("HTTP/1.1 {given}\r\n\r\n")).await;
+        let answer = client.head().await;
+        let (status, field) = given.split_once("\r\n").expect("a field");
+        let (name, value) = field.split_once(": ").expect("a value");
+        assert!(answer.line.ends_with(status), "{answer:?}");
+        assert_eq!(answer.values(name), [value], "{answer:?}");
+        assert_eq!(answer.value("transfer-encoding"), None);
+        assert_eq!(client.rest().await, b"");
+        backend.reset();
+    }
+}
+
+#[tokio::test]
+async fn trailers_pass_both_ways() {
+    let stage = Stage::set().await;
+    let request = "POST / HTTP/1.1\r\nHost: app.test\r\nTransfer-Encoding: chunked\r\nTE: trailers\r\n\
+                   Trailer: X-Sum\r\n\r\n2\r\nhi\r\n0\r\nX-Sum: 1\r\n\r\n";
+    let (mut client, head, mut backend) = stage.ask(request).await;
+    assert_eq!(head.values("te"), ["trailers"]);
+    assert_eq!(head.values("trailer"), ["X-Sum"]);
+    assert_eq!(head.values("transfer-encoding"), ["chunked"]);
+    let sent = b"2\r\nhi\r\n0\r\nX-Sum: 1\r\n\r\n";
+    assert_eq!(backend.take(sent.len()).await, sent);
+    let answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n\
+                  2\r\nok\r\n0\r\nX-Sum: 2\r\n\r\n";
+    backend.send(answer).await;
+    assert_eq!(client.head().await.values("trailer"), ["X-Sum"]);
+    let sent = b"2\r\nok\r\n0\r\nX-Sum: 2\r\n\r\n";
+    assert_eq!(client.take(sent.len()).await, sent);
+}
+
+#[tokio::test]
+async fn websocket_and_http_share_a_route() {
+    let arrivals = Arrivals::listen().await;
+    let yaml = configuration("", &[&arrivals]).replace("protocols: [http]", "origins: any");
+    let gateway = Gateway::start(&yaml).await;
+    let (mut client, mut backend) = crate::venue::open(
+        crate::harness::Wire::connect(gateway.address()).await,
+        &arrivals,
+    )
+    .await;
+    let mut poll = crate::harness::Wire::connect(gateway.address()).await;
+    poll.send(get("/poll")).await;
+    let (head, mut polled) = arrivals.met().await;
+    assert_eq!(head.line, "GET /poll HTTP/1.1");
+    polled.send(OK).await;
+    assert_eq!(poll.answer().await.body, "ok");
+    backend.send(crate::venue::text("still here")).await;
+    let frame = crate::venue::text("still here");
+    assert_eq!(client.take(frame.len()).await, frame);
+}
+
+#[tokio::test]
+async fn who_asks_for_the_other_protocol_is_told() {
+    let stage = Stage::set().await;
+    let answer = ask(stage.gateway.address(), Opening::to("/").text()).await;
+    assert_eq!(answer.status(), 501);
+    let arrivals = Arrivals::listen().await;
+    let yaml = configuration(", origins: any", &[&arrivals]).replace("[http]", "[websocket]");
+    let gateway = Gateway::start(&yaml).await;
+    let answer = ask(gateway.address(), get("/")).await;
+    assert_eq!(answer.status(), 426);
+    assert_eq!(answer.values("upgrade"), ["websocket"]);
+    eventually("the refusal is counted", || {
+        gateway.handshakes("app", "upgrade_required") == 1.0
+    })
+    .await;
+}

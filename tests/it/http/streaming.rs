@@ -1,0 +1,141 @@
+//! Bodies pass as they come, in both directions, and both ends learn when the other is gone.
+
+use super::{OK, Stage, get};
+use crate::harness::eventually;
+
+/// Trap 27.
+#[tokio::test]
+async fn events_pass_one_by_one() {
+    let stage = Stage::set_with(", http: { request_timeout: 200ms }").await;
+    let (mut client, _, mut backend) = stage.ask(&get("/events")).await;
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+    backend.send(head).await;
+    let head = client.head().await;
+    assert_eq!(head.values("content-type"), ["text/event-stream"]);
+    assert_eq!(head.values("transfer-encoding"), ["chunked"]);
+    for event in ["data: 1\n\n", "data: 2\n\n"] {
+        // Longer than the deadline for the head, which is over.
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        backend.send(event).await;
+        let chunk = format!("{:X}\r\n{event}\r\n", event.len());
+        assert_eq!(client.take(chunk.len()).await, chunk.as_bytes());
+    }
+    assert_eq!(stage.answered("200"), 1.0);
+    backend.end().await;
+    assert_eq!(client.take(5).await, b"0\r\n\r\n");
+}
+
+#[tokio::test]
+async fn an_upload_streams() {
+    let stage = Stage::set().await;
+    let request = "POST / HTTP/1.1\r\nHost: app.test\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let (mut client, head, mut backend) = stage.ask(request).await;
+    assert_eq!(head.values("transfer-encoding"), ["chunked"]);
+    for chunk in ["3\r\nabc\r\n", "2\r\nde\r\n", "0\r\n\r\n"] {
+        client.send(chunk).await;
+        assert_eq!(backend.take(chunk.len()).await, chunk.as_bytes());
+    }
+    backend.send(OK).await;
+    assert_eq!(client.answer().await.body, "ok");
+}
+
+#[tokio::test]
+async fn a_body_is_announced_as_it_was() {
+    let stage = Stage::set().await;
+    // hyper would leave out a body of unknown length with this method.
+    let request = "GET / HTTP/1.1\r\nHost: app.test\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n";
+    let (_client, head, mut backend) = stage.ask(request).await;
+    assert_eq!(head.values("transfer-encoding"), ["chunked"]);
+    assert_eq!(backend.take(12).await, b"2\r\nhi\r\n0\r\n\r\n");
+    let request = "POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 0\r\n\r\n";
+    let (_client, head, _backend) = stage.ask(request).await;
+    assert_eq!(head.values("content-length"), ["0"]);
+}
+
+#[tokio::test]
+async fn a_large_body_is_held_back_until_it_is_taken() {
+    const SIZE: usize = 64 << 20;
+    let stage = Stage::set().await;
+    let (mut client, _, mut backend) = stage.ask(&get("/large")).await;
+    let sending = async {
+        backend
+            .send(format!("HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\n\r\n"))
+            .await;
+        let chunk = vec![b'x'; 1 << 20];
+        for _ in 0..64 {
+            assert!(backend.try_send(&chunk).await);
+        }
+    };
+    let taking = async {
+        assert_eq!(client.head().await.status(), 200);
+        for _ in 0..64 {
+            assert!(client.take(1 << 20).await.iter().all(|byte| *byte == b'x'));
+        }
+    };
+    tokio::join!(sending, taking);
+}
+
+#[tokio::test]
+async fn the_backend_decides_whether_a_body_is_sent_at_all() {
+    let request =
+        "POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n";
+    let stage = Stage::set().await;
+    let (mut client, head, mut backend) = stage.ask(request).await;
+    assert_eq!(head.values("expect"), ["100-continue"]);
+    backend.send("HTTP/1.1 100 Continue\r\n\r\n").await;
+    assert_eq!(client.head().await.status(), 100);
+    client.send("hello").await;
+    assert_eq!(backend.take(5).await, b"hello");
+    backend.send(OK).await;
+    assert_eq!(client.answer().await.body, "ok");
+
+    let mut client = stage.send(request).await;
+    assert_eq!(backend.head().await.values("expect"), ["100-continue"]);
+    backend
+        .send("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno")
+        .await;
+    // The first word that the client hears: it was never told to go on.
+    assert_eq!(client.answer().await.status(), 403);
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_cancels_its_request() {
+    let stage = Stage::set().await;
+    let (client, _, mut backend) = stage.ask(&get("/slow")).await;
+    client.reset();
+    backend.gone().await;
+    eventually("it is counted", || stage.answered("none") == 1.0).await;
+    assert_eq!(stage.gateway.line("request").await["result"], "client_gone");
+
+    let (mut client, _, mut backend) = stage.ask(&get("/slow")).await;
+    backend.send("HTTP/1.1 200 OK\r\n\r\nbeginning").await;
+    assert_eq!(client.head().await.status(), 200);
+    client.reset();
+    backend.gone().await;
+}
+
+#[tokio::test]
+async fn a_backend_that_leaves_breaks_the_answer() {
+    let stage = Stage::set().await;
+    for begun in [
+        "Content-Length: 10\r\n\r\nhello",
+        "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+    ] {
+        let (mut client, _, mut backend) = stage.ask(&get("/")).await;
+        backend.send(format!("HTTP/1.1 200 OK\r\n{begun}")).await;
+        assert_eq!(client.head().await.status(), 200);
+        backend.end().await;
+        let sent = begun.split_once("\r\n\r\n").expect("a body").1;
+        // No last chunk, no tenth byte: the client can tell that something is missing.
+        assert_eq!(client.rest().await, sent.as_bytes());
+        backend.gone().await;
+    }
+    let lines = || {
+        let lines = stage.gateway.log().lines();
+        lines
+            .iter()
+            .filter(|line| line["result"] == "backend_failed")
+            .count()
+    };
+    eventually("both are logged", || lines() == 2).await;
+}
