@@ -134,18 +134,23 @@ impl Snapshot {
         self.routes.get(name).map(|route| Arc::clone(&route.drain))
     }
 
-    /// What ends the sessions of the backends of this name, one in each pool that has it.
+    /// The backend of this name in the pool of that name.
     #[must_use]
-    pub fn backend_drains(&self, name: &str) -> Vec<Arc<Drain>> {
-        let members = self.pools.values().flat_map(|pool| pool.members());
-        let named = members.filter(|member| **member.name() == *name);
-        named
-            .map(|member| Arc::clone(member.backend().drain()))
-            .collect()
+    pub fn member(&self, pool: &str, backend: &str) -> Option<(&Pool, &Member)> {
+        let pool = self.pools.get(pool)?;
+        let member = pool.members().iter().find(|it| **it.name() == *backend)?;
+        Some((pool, member))
     }
 
-    /// The drains of backends and routes of `previous` that are no longer here.
-    pub fn retired<'a>(&'a self, previous: &'a Self) -> impl Iterator<Item = Arc<Drain>> + 'a {
+    /// The backends of this name, one in each pool that has it.
+    pub fn members<'a>(&'a self, backend: &'a str) -> impl Iterator<Item = (&'a Pool, &'a Member)> {
+        let pools = self.pools.keys();
+        pools.filter_map(move |pool| self.member(pool, backend))
+    }
+
+    /// Takes the backends and routes of `previous` out of service that are no longer here; what ends their
+    /// sessions.
+    pub fn retire<'a>(&'a self, previous: &'a Self) -> impl Iterator<Item = Arc<Drain>> + 'a {
         let routes = previous
             .routes
             .iter()
@@ -156,7 +161,7 @@ impl Snapshot {
             .iter()
             .flat_map(|(name, pool)| pool.members().iter().map(move |member| (name, member)))
             .filter(|(name, member)| find_backend(self, name, member.address()).is_none())
-            .map(|(_, member)| Arc::clone(member.backend().drain()));
+            .map(|(_, member)| member.remove());
         routes.chain(backends)
     }
 }

@@ -1,10 +1,11 @@
-//! The admin side: one request to one answer. Metrics, health, status, reload, drain.
+//! The admin side: one request to one answer. Metrics, health, status, reload, drain, resume.
 //!
 //! What it shows and sets off belongs to others, who give it as a [`Control`]; the listener and the thread
 //! that it runs on are the server's. Whoever reaches the address may use it: it is bound to loopback
 //! unless the configuration says otherwise.
 
 mod answer;
+mod backend;
 mod drain;
 mod handler;
 mod origin;
@@ -18,6 +19,7 @@ use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 use serde_json::json;
 
+pub use backend::{BackendOrder, BackendTarget};
 pub use drain::DrainTarget;
 pub use reload::ReloadReport;
 pub use status::{BackendStatus, ListenerStatus, PoolStatus, RouteStatus, Status};
@@ -38,6 +40,10 @@ pub trait Control: Send + Sync {
     /// Begins to drain. The number of sessions that are to end, or none where there is no such thing.
     fn drain(&self, target: DrainTarget<'_>) -> Option<usize>;
 
+    /// Drains one backend or takes it into service again. What it is then, or none where there is no such
+    /// backend.
+    fn order(&self, target: &BackendTarget, order: BackendOrder) -> Option<BackendStatus>;
+
     /// Reads the configuration again and waits for what comes of it.
     fn reload(&self) -> impl Future<Output = ReloadReport> + Send;
 }
@@ -49,7 +55,6 @@ pub struct Admin<C> {
 }
 
 /// What a path leads to.
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum Endpoint {
     Page,
     Metrics,
@@ -58,6 +63,7 @@ enum Endpoint {
     Status,
     Reload,
     Drain,
+    Backend(BackendTarget, BackendOrder),
 }
 
 impl Endpoint {
@@ -70,19 +76,19 @@ impl Endpoint {
             "/status" => Some(Self::Status),
             "/reload" => Some(Self::Reload),
             "/drain" => Some(Self::Drain),
-            _ => None,
+            _ => BackendTarget::read(path).map(|(target, order)| Self::Backend(target, order)),
         }
     }
 
     /// The methods that it takes, as in Allow (RFC 9110 section 10.2.1).
-    fn allowed(self) -> &'static str {
+    fn allowed(&self) -> &'static str {
         match self {
             Self::Page | Self::Metrics | Self::Alive | Self::Ready | Self::Status => "GET, HEAD",
-            Self::Reload | Self::Drain => "POST",
+            Self::Reload | Self::Drain | Self::Backend(..) => "POST",
         }
     }
 
-    fn takes(self, method: &Method) -> bool {
+    fn takes(&self, method: &Method) -> bool {
         self.allowed()
             .split(", ")
             .any(|allowed| allowed == method.as_str())
@@ -134,7 +140,22 @@ impl<C: Control> Admin<C> {
                 answer::json(report.status(), &report.to_json())
             }
             Endpoint::Drain => self.drain(uri),
+            Endpoint::Backend(target, order) => self.order(&target, order),
         }
+    }
+
+    fn order(&self, target: &BackendTarget, order: BackendOrder) -> Response<Full<Bytes>> {
+        let BackendTarget { pool, backend } = target;
+        let Some(status) = self.control.order(target, order) else {
+            let error = format!("pool {pool} has no backend {backend}");
+            return answer::json(StatusCode::NOT_FOUND, &json!({ "error": error }));
+        };
+        let code = match order {
+            // Its sessions are still to leave.
+            BackendOrder::Drain => StatusCode::ACCEPTED,
+            BackendOrder::Resume => StatusCode::OK,
+        };
+        answer::json(code, &json!({ "pool": pool, "backend": status.to_json() }))
     }
 
     fn drain(&self, uri: &Uri) -> Response<Full<Bytes>> {

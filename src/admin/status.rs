@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::config::Name;
 use crate::telemetry::Rfc3339;
+use crate::upstream::{LastCheck, Standing};
 
 /// What runs now.
 #[derive(Clone, Debug)]
@@ -72,6 +73,8 @@ pub struct BackendStatus {
     pub weight: u32,
     /// Sessions open now.
     pub sessions: u64,
+    /// Whether it gets new ones, and how that came to be.
+    pub standing: Standing,
 }
 
 impl Status {
@@ -120,12 +123,26 @@ impl PoolStatus {
 }
 
 impl BackendStatus {
-    fn to_json(&self) -> Value {
+    pub(super) fn to_json(&self) -> Value {
         json!({
             "name": &*self.name,
             "address": self.address,
             "weight": self.weight,
             "sessions": self.sessions,
+            "state": self.standing.last.to.label(),
+            "reason": self.standing.last.reason,
+            "since": Rfc3339(self.standing.last.at).to_string(),
+            "failures": self.standing.failures,
+            "failed_checks": self.standing.failed_checks,
+            "last_check": self.standing.check.as_ref().map(check_to_json),
         })
     }
+}
+
+fn check_to_json(check: &LastCheck) -> Value {
+    json!({
+        "time": Rfc3339(check.at).to_string(),
+        "passed": check.fault.is_none(),
+        "error": check.fault,
+    })
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::config::{AccessLog, Log, LogFormat, Name};
 use crate::telemetry::FlushGuard;
+use crate::upstream::{Change, LastCheck, Standing, State};
 
 struct Fake {
     ready: bool,
@@ -26,6 +27,7 @@ impl Control for Fake {
             address: format!("127.0.0.1:900{sessions}"),
             weight: 1,
             sessions,
+            standing: standing(),
         };
         Status {
             started: SystemTime::now() - Duration::from_secs(90),
@@ -63,8 +65,34 @@ impl Control for Fake {
         }
     }
 
+    fn order(&self, target: &BackendTarget, _: BackendOrder) -> Option<BackendStatus> {
+        let mut pools = self.status().pools.into_iter();
+        let pool = pools.find(|pool| *pool.name == target.pool)?;
+        let mut backends = pool.backends.into_iter();
+        backends.find(|backend| *backend.name == target.backend)
+    }
+
     async fn reload(&self) -> ReloadReport {
         self.report.clone()
+    }
+}
+
+fn standing() -> Standing {
+    Standing {
+        last: Change {
+            from: State::Ready,
+            to: State::Down,
+            reason: "3 checks in a row failed: it refused the connection".to_owned(),
+            at: SystemTime::UNIX_EPOCH,
+            since: tokio::time::Instant::now(),
+        },
+        failures: 2,
+        failed_checks: 3,
+        check: Some(LastCheck {
+            at: SystemTime::UNIX_EPOCH,
+            begun: tokio::time::Instant::now(),
+            fault: Some("it refused the connection".to_owned()),
+        }),
     }
 }
 
@@ -145,7 +173,25 @@ async fn shows_what_runs() {
         json!([{"name": "hello", "pool": null, "sessions": 0}])
     );
     assert_eq!(shown["pools"][0]["sessions"], 3);
-    assert_eq!(shown["pools"][0]["backends"][1]["name"], "b");
+    assert_eq!(
+        shown["pools"][0]["backends"][1],
+        json!({
+            "name": "b",
+            "address": "127.0.0.1:9002",
+            "weight": 1,
+            "sessions": 2,
+            "state": "down",
+            "reason": "3 checks in a row failed: it refused the connection",
+            "since": "1970-01-01T00:00:00.000Z",
+            "failures": 2,
+            "failed_checks": 3,
+            "last_check": {
+                "time": "1970-01-01T00:00:00.000Z",
+                "passed": false,
+                "error": "it refused the connection",
+            },
+        })
+    );
 }
 
 #[tokio::test]
@@ -249,4 +295,37 @@ async fn drains_what_is_named_or_all() {
         assert!(body.contains(words), "{path}: {body}");
     }
     assert_eq!(ask(&admin, Method::GET, "/drain").await.0, 405);
+}
+
+#[tokio::test]
+async fn drains_and_resumes_one_backend() {
+    let (admin, _guard) = admin(true, unchanged());
+    for (method, path, status) in [
+        (Method::POST, "/pools/chat/backends/b/drain", 202),
+        (Method::POST, "/pools/chat/backends/b/resume", 200),
+        (Method::POST, "/pools/chat/backends/c/drain", 404),
+        (Method::POST, "/pools/talk/backends/b/resume", 404),
+        (Method::POST, "/pools/chat/backends/b/stop", 404),
+        (Method::GET, "/pools/chat/backends/b/drain", 405),
+    ] {
+        let (answered, content_type, body) = ask(&admin, method, path).await;
+        assert_eq!(answered, status, "{path}");
+        if answered < 300 {
+            let answer: Value = serde_json::from_str(&body).unwrap();
+            assert_eq!(content_type, "application/json");
+            assert_eq!(answer["pool"], "chat");
+            assert_eq!(answer["backend"]["name"], "b");
+        }
+    }
+}
+
+#[tokio::test]
+async fn does_not_drain_for_another_sites_page() {
+    let (admin, _guard) = admin(true, unchanged());
+    let request = Request::post("/pools/chat/backends/b/drain")
+        .header(HOST, "127.0.0.1:9901")
+        .header(ORIGIN, "https://evil.example")
+        .body(())
+        .unwrap();
+    assert_eq!(admin.answer(request).await.status(), StatusCode::FORBIDDEN);
 }

@@ -11,11 +11,11 @@ use super::drains::Drains;
 use super::ports::Ports;
 use super::signals::Command;
 use crate::admin::{
-    BackendStatus, Control, DrainTarget, ListenerStatus, PoolStatus, ReloadReport, RouteStatus,
-    Status,
+    BackendOrder, BackendStatus, BackendTarget, Control, DrainTarget, ListenerStatus, PoolStatus,
+    ReloadReport, RouteStatus, Status,
 };
 use crate::snapshot::{Current, Route, Snapshot};
-use crate::upstream::Pool;
+use crate::upstream::{Member, Pool};
 
 /// What the parts of the server share.
 pub(super) struct Shared {
@@ -76,13 +76,32 @@ impl Control for Arc<Shared> {
                 return Some(self.ports().drains().iter().map(|drain| drain.open()).sum());
             }
             DrainTarget::Route(name) => snapshot.route_drain(name).into_iter().collect(),
-            DrainTarget::Backend(name) => snapshot.backend_drains(name),
+            DrainTarget::Backend(name) => {
+                let members = snapshot.members(name);
+                members
+                    .map(|(pool, member)| pool.drain(member))
+                    .collect::<Vec<_>>()
+            }
         };
         for drain in &drains {
             self.drains
                 .begin(drain, &snapshot.config.drain, &self.runtime);
         }
         (!drains.is_empty()).then(|| drains.iter().map(|drain| drain.open()).sum())
+    }
+
+    fn order(&self, target: &BackendTarget, order: BackendOrder) -> Option<BackendStatus> {
+        let snapshot = self.current.load();
+        let (pool, member) = snapshot.member(&target.pool, &target.backend)?;
+        match order {
+            BackendOrder::Drain => {
+                let drain = pool.drain(member);
+                self.drains
+                    .begin(&drain, &snapshot.config.drain, &self.runtime);
+            }
+            BackendOrder::Resume => pool.resume(member),
+        }
+        Some(backend_status(member))
     }
 
     async fn reload(&self) -> ReloadReport {
@@ -124,14 +143,18 @@ fn route_status(route: &Route) -> RouteStatus {
 }
 
 fn pool_status(pool: &Pool) -> PoolStatus {
-    let backends = pool.members().iter().map(|member| BackendStatus {
+    PoolStatus {
+        name: Arc::clone(pool.name()),
+        backends: pool.members().iter().map(backend_status).collect(),
+    }
+}
+
+fn backend_status(member: &Member) -> BackendStatus {
+    BackendStatus {
         name: Arc::clone(member.name()),
         address: member.address().to_string(),
         weight: member.weight(),
         sessions: member.backend().sessions() as u64,
-    });
-    PoolStatus {
-        name: Arc::clone(pool.name()),
-        backends: backends.collect(),
+        standing: member.backend().standing(),
     }
 }

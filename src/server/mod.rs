@@ -2,6 +2,7 @@
 
 mod control;
 mod drains;
+mod health;
 mod limits;
 mod ports;
 mod reload;
@@ -31,7 +32,7 @@ use ports::{Ports, Service};
 pub use signals::{Command, Signals};
 pub use source::{Environment, FileSource, Loaded, Source};
 pub use stop::Outcome;
-use workers::{Places, Workers};
+use workers::{AbortOnDrop, Places, Workers, spawn};
 
 /// The name of the admin side where listeners have one.
 const ADMIN: &str = "admin";
@@ -49,6 +50,7 @@ pub struct Server {
     shared: Arc<Shared>,
     commands: mpsc::Receiver<Command>,
     service: Service<Gateway>,
+    _health: AbortOnDrop,
     // Last, so that what runs on them ends after all others have let go.
     _workers: Workers,
     admin: AdminSide,
@@ -101,6 +103,7 @@ impl Server {
                 .map_err(|error| vec![format!("listeners.{name}: {error}")])?;
         }
         announce(&ports, &admin.address);
+        let health = spawn(&shared.runtime, health::tend(Arc::clone(&shared)));
         *shared.ports() = ports;
         Ok(Self {
             source,
@@ -110,6 +113,7 @@ impl Server {
             shared,
             commands,
             service,
+            _health: health,
             _workers: workers,
             admin,
         })

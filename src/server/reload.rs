@@ -51,7 +51,7 @@ impl Server {
         ));
         self.shared.current.replace(Arc::clone(&after));
         let errors = self.exchange_listeners(&after.config, bound);
-        for drain in after.retired(&before) {
+        for drain in after.retire(&before) {
             self.retire(&drain, &after.config.drain);
         }
         self.apply_logging(&after.config);

@@ -20,9 +20,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub use access_log::{AccessLog, FlushGuard};
 pub use logging::{Logging, LoggingAlreadyStarted};
 pub use metrics::{
-    BackendMetrics, BackendSession, CertificateMetrics, ConnectResult, ConnectionRejection,
-    HandshakeResult, ListenerMetrics, Metrics, PoolMetrics, ReloadResult, RouteMetrics,
-    TEXT_FORMAT, TlsResult,
+    BackendMetrics, BackendSession, CertificateMetrics, CheckResult, ConnectResult,
+    ConnectionRejection, HandshakeResult, ListenerMetrics, Metrics, PoolMetrics, ReloadResult,
+    RouteMetrics, TEXT_FORMAT, TlsResult,
 };
 pub use record::{Connection, Request, SessionRecord};
 pub use timestamp::Rfc3339;

@@ -5,11 +5,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::time::Instant;
 
+use super::condition::{Change, Condition, LastCheck, Standing};
 use super::connection::Resting;
 use super::handshake::Failure;
+use super::health::{Health, State};
 use super::transport::Transport;
 use crate::config::{BackendAddress, Name};
-use crate::drain::{Drain, DrainWatch, Stage};
+use crate::drain::{Drain, DrainWatch};
 use crate::proxy_protocol::Ends;
 use crate::stream::Stream;
 use crate::telemetry::{BackendMetrics, BackendSession};
@@ -19,7 +21,7 @@ use crate::telemetry::{BackendMetrics, BackendSession};
 pub struct Backend {
     address: BackendAddress,
     sessions: AtomicUsize,
-    drain: Arc<Drain>,
+    condition: Condition,
     resting: Arc<Resting>,
 }
 
@@ -30,7 +32,7 @@ impl Backend {
         Self {
             address,
             sessions: AtomicUsize::new(0),
-            drain: Arc::default(),
+            condition: Condition::new(),
             resting: Arc::default(),
         }
     }
@@ -52,10 +54,40 @@ impl Backend {
         &self.resting
     }
 
-    /// Ends its sessions when it is removed.
+    /// What ends the sessions that it has now.
     #[must_use]
-    pub fn drain(&self) -> &Arc<Drain> {
-        &self.drain
+    pub fn drain(&self) -> Arc<Drain> {
+        self.condition.drain()
+    }
+
+    /// Whether it gets new sessions, and if not, why.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.condition.state()
+    }
+
+    /// Its state, and how it came to it.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        self.condition.standing()
+    }
+
+    /// Whether an attempt says something new of it even if it succeeds.
+    pub(super) fn is_suspect(&self) -> bool {
+        self.condition.is_suspect()
+    }
+
+    pub(super) fn note_check(&self, check: Option<LastCheck>) {
+        self.condition.note_check(check);
+    }
+
+    /// Changes what is known of it; some when the state is another one now, because of `reason`.
+    pub(super) fn alter(
+        &self,
+        change: impl FnOnce(&mut Health),
+        reason: impl FnOnce(&Health) -> String,
+    ) -> Option<Change> {
+        self.condition.alter(change, reason)
     }
 }
 
@@ -80,6 +112,7 @@ impl Member {
         metrics: Arc<BackendMetrics>,
         transport: Arc<Transport>,
     ) -> Self {
+        metrics.set_up(backend.state().is_up());
         Self {
             name,
             weight,
@@ -98,7 +131,7 @@ impl Member {
     /// Whether it may be given new sessions.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.backend.drain.stage() == Stage::Open
+        self.backend.condition.admits()
     }
 
     /// Its share of the sessions.
@@ -162,10 +195,10 @@ impl Lease {
         self.session.backend()
     }
 
-    /// Joins those who hear when the backend is removed.
+    /// Joins those who hear when the backend is drained or removed.
     #[must_use]
     pub fn watch(&self) -> DrainWatch {
-        self.backend.drain.watch()
+        self.backend.condition.watch()
     }
 }
 

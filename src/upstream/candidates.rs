@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::Pool;
 use super::backend::{Backend, Lease, Member};
 use super::balancer::Field;
+use super::judge::{Evidence, Witness};
 use crate::session::Rejection;
 
 /// What is known of a request when a backend is chosen for it.
@@ -29,8 +30,10 @@ pub struct Hints<'a> {
 /// ```text
 /// let mut candidates = pool.candidates(hints, deadline);
 /// loop {
-///     let candidate = candidates.next().await?;
-///     match try(&candidate).await {
+///     let mut candidate = candidates.next().await?;
+///     let outcome = try(&candidate).await;
+///     candidate.testify(Evidence::of(outcome.as_ref().err()));
+///     match outcome {
 ///         Ok(answer) => return Ok((candidate.lease, answer)),
 ///         Err(failure) => candidates.failed(&candidate.member, &failure, failure.rejection()),
 ///     }
@@ -54,6 +57,14 @@ pub struct Candidate {
     /// When its answer has to be there: each candidate may use an equal part of the time that is left, so that
     /// a backend that takes connections but never answers does not use up the time of those after it.
     pub deadline: Instant,
+    pub(super) witness: Witness,
+}
+
+impl Candidate {
+    /// Says what trying it showed of the backend's health. Whoever leaves without has seen nothing.
+    pub fn testify(&mut self, evidence: Evidence) {
+        self.witness.testify(evidence);
+    }
 }
 
 impl<'a> Candidates<'a> {
@@ -81,7 +92,7 @@ impl<'a> Candidates<'a> {
         if left == 0 {
             return Err(none);
         }
-        let member = self.choose().ok_or(none)?;
+        let (member, witness) = self.choose().ok_or(none)?;
         if self.last.is_some() {
             self.pool.metrics.retried();
         }
@@ -89,6 +100,7 @@ impl<'a> Candidates<'a> {
         Ok(Candidate {
             lease: member.lease(),
             deadline: super::share_of(self.deadline, left),
+            witness,
             member,
         })
     }
@@ -112,7 +124,7 @@ impl<'a> Candidates<'a> {
         most.saturating_sub(self.tried.len())
     }
 
-    fn choose(&self) -> Option<Member> {
+    fn choose(&self) -> Option<(Member, Witness)> {
         let members = &self.pool.members;
         let field = Field {
             members,
@@ -123,6 +135,9 @@ impl<'a> Candidates<'a> {
             .balancer
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        balancer.pick(&field).map(|index| members[index].clone())
+        let member = members[balancer.pick(&field)?].clone();
+        // Before the next choice, which is to see that this one is tried.
+        let witness = Witness::of(&self.pool, &member);
+        Some((member, witness))
     }
 }

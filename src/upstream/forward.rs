@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout};
 use super::backend::{Backend, Member};
 use super::candidates::{Candidate, Hints};
 use super::connection::Connection;
+use super::judge::Evidence;
 use super::upload::{Progress, Stage, Upload};
 use super::{AttemptCount, Failure, Pool};
 use crate::drain::DrainWatch;
@@ -176,12 +177,18 @@ impl Pool {
     ) -> Result<Answered, Rejection> {
         let mut candidates = self.candidates(hints, Instant::now() + timeouts.answer);
         loop {
-            let Candidate { member, lease, .. } = candidates.next().await?;
+            let Candidate {
+                member,
+                lease,
+                mut witness,
+                ..
+            } = candidates.next().await?;
             let watch = lease.watch();
             // A request is no session: it is counted as one only while its backend is chosen.
             drop(lease);
             let fault = match ask(&member, errand, timeouts).await {
                 Ok((answer, connection)) => {
+                    witness.testify(Evidence::Sound);
                     let source = Source {
                         backend: Arc::clone(member.backend()),
                         connection,
@@ -196,6 +203,8 @@ impl Pool {
                 }
                 Err(fault) => fault,
             };
+            witness.testify(fault.evidence());
+            drop(witness);
             candidates.failed(&member, &fault, fault.rejection());
             if !fault.may_try_another(errand) {
                 return Err(fault.rejection());
@@ -243,6 +252,17 @@ impl Fault {
             Self::Lost(_) | Self::Switched => ConnectResult::HandshakeFailed,
             Self::Late => ConnectResult::Timeout,
             Self::BodyTooLarge | Self::BodyTooSlow | Self::BodyBroken => ConnectResult::Abandoned,
+        }
+    }
+
+    /// What it says of the backend. That an answer is late says nothing: some requests take long.
+    fn evidence(&self) -> Evidence {
+        match self {
+            Self::Unreached(failure) => Evidence::of(Some(failure)),
+            Self::Lost(_) | Self::Switched => Evidence::Faulty(self.to_string()),
+            Self::Late | Self::BodyTooLarge | Self::BodyTooSlow | Self::BodyBroken => {
+                Evidence::None
+            }
         }
     }
 

@@ -98,6 +98,20 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// Whether the backend is at fault, and not the gateway's own want of ports or descriptors.
+    pub(super) fn is_the_backends(&self) -> bool {
+        match self {
+            Self::NoLocalPort | Self::NoDescriptor => false,
+            Self::Unresolved(_)
+            | Self::Refused
+            | Self::Unreachable(_)
+            | Self::ConnectTimeout
+            | Self::AnswerTimeout
+            | Self::Lost(_)
+            | Self::Broken(_) => true,
+        }
+    }
+
     /// How the attempt is counted.
     #[must_use]
     pub fn result(&self) -> ConnectResult {

@@ -3,10 +3,14 @@
 mod backend;
 mod balancer;
 mod candidates;
+mod condition;
 mod connect;
 mod connection;
 mod forward;
 mod handshake;
+mod health;
+mod judge;
+mod probe;
 mod replay;
 mod transport;
 mod upload;
@@ -22,8 +26,11 @@ use crate::telemetry::{ConnectResult, PoolMetrics};
 pub use backend::{Backend, Lease, Member};
 use balancer::Balancer;
 pub use candidates::{Candidate, Candidates, Hints};
+pub use condition::{Change, LastCheck, Standing};
 pub use forward::{Answered, Errand, ErrandTimeouts, Source};
 pub use handshake::{Answer, Failure, Opening, Switched};
+pub use health::State;
+pub use judge::Evidence;
 pub use transport::Transport;
 pub use upload::Progress;
 
@@ -34,6 +41,9 @@ pub struct Pool {
     members: Vec<Member>,
     /// Held for the moment of a choice, once per candidate.
     balancer: Mutex<Balancer>,
+    health: config::Health,
+    /// Held while it is decided on an ejection.
+    ejecting: Mutex<()>,
     metrics: Arc<PoolMetrics>,
 }
 
@@ -71,13 +81,19 @@ impl Pool {
             let before = before.unwrap_or_else(PoisonError::into_inner);
             balancer.resume(&members, &before, &previous.members);
         }
-        Self {
+        let pool = Self {
             name: Arc::clone(name),
             attempts: config.attempts,
             members,
             balancer: Mutex::new(balancer),
+            health: config.health.clone(),
+            ejecting: Mutex::default(),
             metrics,
+        };
+        if let Some(previous) = previous {
+            pool.inherit_health(&previous.health);
         }
+        pool
     }
 
     /// The name that the configuration gives it.
@@ -114,8 +130,8 @@ impl Pool {
     ) -> Result<Opened, Rejection> {
         let mut candidates = self.candidates(hints, Instant::now() + timeouts.handshake);
         loop {
-            let candidate = candidates.next().await?;
-            match attempt(&candidate, opening, timeouts.connect).await {
+            let mut candidate = candidates.next().await?;
+            match attempt(&mut candidate, opening, timeouts.connect).await {
                 Ok(answer) => {
                     let lease = candidate.lease;
                     return Ok(Opened { lease, answer });
@@ -128,7 +144,7 @@ impl Pool {
 
 /// Dials one backend and asks it; counts what that came to, also when the client leaves meanwhile.
 async fn attempt(
-    candidate: &Candidate,
+    candidate: &mut Candidate,
     opening: &Opening,
     connect: Duration,
 ) -> Result<Answer, Failure> {
@@ -150,6 +166,8 @@ async fn attempt(
         Ok(Answer::Other(_)) => ConnectResult::Answered,
         Err(failure) => failure.result(),
     };
+    drop(count);
+    candidate.testify(Evidence::of(outcome.as_ref().err()));
     outcome
 }
 

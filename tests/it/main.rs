@@ -12,6 +12,7 @@ mod forwarded;
 mod handshake;
 mod harness;
 mod headers;
+mod health;
 mod http;
 mod limits;
 mod listener;

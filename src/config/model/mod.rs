@@ -2,6 +2,7 @@
 //!
 //! Types only; `resolve` makes them and nothing else does.
 
+mod health;
 mod http;
 mod listener;
 mod pool;
@@ -12,6 +13,7 @@ mod websocket;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use health::{ActiveHealth, Check, CheckRequest, Health, OnUnhealthy, PassiveHealth};
 pub use http::Http;
 pub use listener::{
     CertificateFiles, ClientAuth, Listener, ListenerLimits, ListenerTimeouts, Tls, TlsVersion,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Name;
+use super::{Health, Name};
 
 /// Backends and how sessions are spread over them.
 #[derive(Clone, PartialEq, Debug)]
@@ -14,6 +14,8 @@ pub struct Pool {
     /// The backends in the order of the file; names and addresses are each unique. Where there are none,
     /// sessions are refused.
     pub backends: Vec<Backend>,
+    /// Which of them get sessions.
+    pub health: Health,
     /// How they are reached.
     pub transport: Transport,
 }

@@ -34,7 +34,7 @@ impl<'n> Keys<'n> {
             return Setting::Absent;
         };
         let pair = self.pairs.swap_remove(found);
-        if pair.value.is_null() {
+        if pair.value.is_null() && !T::TAKES_NULL {
             return Setting::Absent;
         }
         let at = At {

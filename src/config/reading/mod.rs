@@ -10,6 +10,8 @@ mod setting;
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+
 pub(in crate::config) use keys::{Keys, keys};
 pub(in crate::config) use named::{Entry, Named};
 pub(in crate::config) use setting::{Placed, Setting};
@@ -26,6 +28,9 @@ pub(in crate::config) struct At<'n> {
 
 /// What can be read from a node; `None` when the problem has been noted.
 pub(in crate::config) trait FromNode: Sized {
+    /// Whether null is a value of its own; elsewhere it is the same as nothing.
+    const TAKES_NULL: bool = false;
+
     fn read(at: &At<'_>, reader: &mut Reader<'_>) -> Option<Self>;
 }
 
@@ -75,6 +80,36 @@ impl<T: FromNode> FromNode for Vec<Placed<T>> {
             }));
         }
         (list.len() == items.len()).then_some(list)
+    }
+}
+
+/// A value, or null where that is not the same as nothing: a default that can be turned off.
+#[derive(Clone, Debug)]
+pub(in crate::config) struct OrNull<T>(pub(in crate::config) Option<T>);
+
+impl<T: FromNode> FromNode for OrNull<T> {
+    const TAKES_NULL: bool = true;
+
+    fn read(at: &At<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+        if at.node.is_null() {
+            return Some(Self(None));
+        }
+        T::read(at, reader).map(|value| Self(Some(value)))
+    }
+}
+
+/// In the JSON Schema every setting may be null.
+impl<T: JsonSchema> JsonSchema for OrNull<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        generator.subschema_for::<T>()
     }
 }
 

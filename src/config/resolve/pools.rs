@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::Context;
+use super::{Context, health};
 use crate::config::model::{
     Backend, BackendAddress, Name, Pool, ProxyProtocol, Strategy, Transport,
 };
@@ -14,6 +14,10 @@ use crate::config::values::{BackendUrl, OneOf, Text, name};
 
 pub(super) fn one(place: &Place, raw: schema::Pool, context: &mut Context<'_>) -> Option<Pool> {
     let backends = backends(place, raw.backends, &mut context.findings);
+    let health = match raw.health {
+        Setting::Invalid => None,
+        setting => health::resolve(setting.or_default(), &mut context.findings),
+    };
     Some(Pool {
         strategy: raw.strategy.or(OneOf(Strategy::RoundRobin)).0,
         attempts: raw.attempts.value().map_or(3, |attempts| attempts.count()),
@@ -21,6 +25,7 @@ pub(super) fn one(place: &Place, raw: schema::Pool, context: &mut Context<'_>) -
         transport: Transport {
             proxy_protocol: raw.proxy_protocol.or(OneOf(ProxyProtocol::None)).0,
         },
+        health: health?,
     })
 }
 

@@ -2,6 +2,7 @@
 //!
 //! A new key is one line here and one line in `resolve`, where its default stands.
 
+mod health;
 mod http;
 mod listener;
 mod pool;
@@ -9,6 +10,7 @@ mod process;
 mod route;
 mod websocket;
 
+pub(super) use health::{ActiveHealth, Health, PassiveHealth};
 pub(super) use http::Http;
 pub(super) use listener::{
     CertificateFiles, ClientAuth, Listener, ListenerLimits, ListenerTimeouts, Tls,

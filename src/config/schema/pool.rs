@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
+use super::Health;
 use crate::config::model::{ProxyProtocol, Strategy};
 use crate::config::reading::{At, FromNode, Placed, Reader, keys};
 use crate::config::tree::Value;
@@ -20,6 +21,8 @@ keys! {
         backends: Vec<Placed<Backend>>,
         /// The PROXY header that a connection to a backend begins with; none by default.
         proxy_protocol: OneOf<ProxyProtocol>,
+        /// Which backends get sessions, and what becomes of open ones.
+        health: Health,
     }
 
     /// One backend of a pool.

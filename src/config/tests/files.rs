@@ -82,6 +82,9 @@ fn the_reference_states_the_defaults() {
         reference.pools["chat"].backends[0].weight,
         bare.pools["chat"].backends[0].weight
     );
+    let health = |config: &Config| config.pools["chat"].health.clone();
+    assert_eq!(health(&reference).passive, health(&bare).passive);
+    assert_eq!(health(&reference).on_unhealthy, health(&bare).on_unhealthy);
     let target = |config: &Config| config.routes["chat"].target.pool().expect("pool").clone();
     assert_eq!(target(&reference).timeouts, target(&bare).timeouts);
     assert_eq!(target(&reference).websocket, target(&bare).websocket);

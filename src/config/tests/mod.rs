@@ -2,6 +2,7 @@
 
 mod diff;
 mod files;
+mod health;
 mod problems;
 mod properties;
 mod resolved;

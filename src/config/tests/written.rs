@@ -1,6 +1,7 @@
 //! A configuration written out again, by other code than reads it, and configurations at random.
 
 use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use proptest::collection::{btree_map, vec};
@@ -9,10 +10,11 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use crate::config::{
-    Address, Admin, Backend, BackendAddress, Config, Drain, FixedAnswer, HostPattern, Http,
-    Listener, ListenerLimits, ListenerTimeouts, Name, Networks, OnProtocolError, OriginList,
-    OriginPattern, Origins, Ping, Pool, PoolTarget, ProxyProtocol, Route, RouteMatch,
-    SessionTimeouts, Target, Transport, WebSocket,
+    ActiveHealth, Address, Admin, Backend, BackendAddress, Check, CheckRequest, Config, Drain,
+    FixedAnswer, Health, HostPattern, Http, Listener, ListenerLimits, ListenerTimeouts, Name,
+    Networks, OnProtocolError, OnUnhealthy, OriginList, OriginPattern, Origins, PassiveHealth,
+    Ping, Pool, PoolTarget, ProxyProtocol, Route, RouteMatch, SessionTimeouts, Target, Transport,
+    WebSocket,
 };
 
 /// A configuration as JSON, which is YAML as well; every key is given.
@@ -167,7 +169,52 @@ fn pool(pool: &Pool) -> Value {
             ProxyProtocol::V1 => "v1",
             ProxyProtocol::V2 => "v2",
         },
+        "health": health(&pool.health),
     })
+}
+
+fn health(health: &Health) -> Value {
+    let passive = health.passive.map(|passive| {
+        json!({
+            "failures": passive.failures,
+            "window": milliseconds(passive.window),
+            "eject": milliseconds(passive.eject),
+            "max_ejected": format!("{:.0}%", passive.max_ejected * 100.0),
+        })
+    });
+    json!({
+        "active": health.active.as_ref().map(active),
+        "passive": passive,
+        "on_unhealthy": match health.on_unhealthy {
+            OnUnhealthy::Keep => "keep",
+            OnUnhealthy::Drain => "drain",
+            OnUnhealthy::Close => "close",
+        },
+    })
+}
+
+fn active(active: &ActiveHealth) -> Value {
+    let mut written = json!({
+        "interval": milliseconds(active.interval),
+        "timeout": milliseconds(active.timeout),
+        "healthy_threshold": active.healthy_threshold,
+        "unhealthy_threshold": active.unhealthy_threshold,
+    });
+    let (kind, request) = match &active.check {
+        Check::Tcp => ("tcp", None),
+        Check::Http(request, statuses) => {
+            let range = |range: &RangeInclusive<u16>| format!("{}-{}", range.start(), range.end());
+            written["statuses"] = statuses.iter().map(range).collect();
+            ("http", Some(request))
+        }
+        Check::WebSocket(request) => ("websocket", Some(request)),
+    };
+    written["type"] = json!(kind);
+    if let Some(request) = request {
+        written["path"] = json!(request.path);
+        written["host"] = json!(request.host);
+    }
+    written
 }
 
 /// A sound configuration; names and addresses are made unequal by their numbers.
@@ -255,7 +302,8 @@ fn any_listener() -> impl Strategy<Value = Listener> {
 }
 
 fn any_pool() -> impl Strategy<Value = Pool> {
-    (1..=100_usize, vec(("[a-z]{1,9}", 1..=1000_u32), 0..5)).prop_map(|(attempts, backends)| Pool {
+    let backends = vec(("[a-z]{1,9}", 1..=1000_u32), 0..5);
+    (1..=100_usize, backends, any_health()).prop_map(|(attempts, backends, health)| Pool {
         strategy: crate::config::Strategy::RoundRobin,
         attempts,
         backends: (1..)
@@ -267,7 +315,56 @@ fn any_pool() -> impl Strategy<Value = Pool> {
             })
             .collect(),
         transport: Transport::default(),
+        health,
     })
+}
+
+fn any_health() -> impl Strategy<Value = Health> {
+    let word = prop_oneof![
+        Just(OnUnhealthy::Keep),
+        Just(OnUnhealthy::Drain),
+        Just(OnUnhealthy::Close)
+    ];
+    let passive = (1..=1000_usize, any_duration(), any_duration(), 0..=100_u8);
+    let passive = passive.prop_map(|(failures, window, eject, share)| PassiveHealth {
+        failures,
+        window,
+        eject,
+        max_ejected: f64::from(share) / 100.0,
+    });
+    (of(any_active()), of(passive), word).prop_map(|(active, passive, word)| Health {
+        on_unhealthy: active.as_ref().map_or(OnUnhealthy::Keep, |_| word),
+        active,
+        passive,
+    })
+}
+
+fn any_active() -> impl Strategy<Value = ActiveHealth> {
+    let request = ("/[a-z0-9?=/._~-]{0,9}", of("[a-z]{1,9}(:[0-9]{1,4})?"));
+    let request = request.prop_map(|(path, host)| CheckRequest { path, host });
+    let statuses = vec((100..300_u16, 300..600_u16), 1..3);
+    let statuses = statuses.prop_map(|ranges| ranges.into_iter().map(|(a, b)| a..=b).collect());
+    let check = prop_oneof![
+        Just(Check::Tcp),
+        request.clone().prop_map(Check::WebSocket),
+        (request, statuses).prop_map(|(request, statuses)| Check::Http(request, statuses)),
+    ];
+    let parts = (
+        check,
+        any_duration(),
+        any_duration(),
+        1..=100_u32,
+        1..=100_u32,
+    );
+    parts.prop_map(
+        |(check, interval, timeout, healthy, unhealthy)| ActiveHealth {
+            check,
+            interval,
+            timeout,
+            healthy_threshold: healthy,
+            unhealthy_threshold: unhealthy,
+        },
+    )
 }
 
 fn any_route() -> impl Strategy<Value = Route> {

@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use tracing::Level;
 
-use crate::config::model::{LogFormat, OnProtocolError, ProxyProtocol, Strategy, TlsVersion};
+use crate::config::model::{
+    LogFormat, OnProtocolError, OnUnhealthy, ProxyProtocol, Strategy, TlsVersion,
+};
 use crate::config::problems::Complaint;
 use crate::config::reading::FromScalar;
 use crate::config::tree::{Kind, Scalar};
@@ -107,6 +109,30 @@ pub(in crate::config) enum Protocol {
 impl Choice for Protocol {
     const WORDS: &'static [(&'static str, Self)] =
         &[("websocket", Self::WebSocket), ("http", Self::Http)];
+}
+
+impl Choice for OnUnhealthy {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("keep", Self::Keep),
+        ("drain", Self::Drain),
+        ("close", Self::Close),
+    ];
+}
+
+/// What a health check does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::config) enum CheckKind {
+    WebSocket,
+    Http,
+    Tcp,
+}
+
+impl Choice for CheckKind {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("websocket", Self::WebSocket),
+        ("http", Self::Http),
+        ("tcp", Self::Tcp),
+    ];
 }
 
 /// Which ends of a session get Pings.

@@ -2,6 +2,7 @@
 
 pub(super) mod address;
 pub(super) mod backend;
+pub(super) mod check;
 pub(super) mod choice;
 pub(super) mod duration;
 pub(super) mod name;
@@ -15,6 +16,7 @@ pub(super) mod text;
 
 pub(super) use address::ListenAddress;
 pub(super) use backend::BackendUrl;
+pub(super) use check::{CheckPath, HostField, Statuses};
 pub(super) use choice::OneOf;
 pub(super) use duration::{Duration, Timeout};
 pub(super) use network::Network;

@@ -7,7 +7,7 @@ use prometheus::{Histogram, IntCounter, IntGauge};
 
 use super::enumerated::Enumerated;
 use super::families::{BackendFamilies, Families};
-use super::labels::{ConnectResult, connect_results};
+use super::labels::{CheckResult, ConnectResult, check_results, connect_results};
 use super::live::Series;
 use crate::config::Name;
 
@@ -53,6 +53,8 @@ impl Series for PoolMetrics {
 pub struct BackendMetrics {
     name: Name,
     pool: Arc<PoolMetrics>,
+    up: IntGauge,
+    checks: Enumerated,
     sessions_active: IntGauge,
     connects: Enumerated,
 }
@@ -62,6 +64,8 @@ impl BackendMetrics {
         let labels: [&str; 2] = [&pool.name, name];
         Self {
             name: Arc::clone(name),
+            up: families.up.with_label_values(&labels),
+            checks: Enumerated::new(&families.checks, &labels, check_results()),
             sessions_active: families.sessions_active.with_label_values(&labels),
             connects: Enumerated::new(&families.connects, &labels, connect_results()),
             pool,
@@ -78,6 +82,16 @@ impl BackendMetrics {
     #[must_use]
     pub fn pool(&self) -> &Arc<PoolMetrics> {
         &self.pool
+    }
+
+    /// Notes whether it is up.
+    pub fn set_up(&self, is_up: bool) {
+        self.up.set(i64::from(is_up));
+    }
+
+    /// Counts a check.
+    pub fn check_finished(&self, result: CheckResult) {
+        self.checks.increment(result.label());
     }
 
     /// Counts one more session on the backend for as long as the guard lives.
@@ -100,6 +114,8 @@ impl BackendMetrics {
 impl Series for BackendMetrics {
     fn remove(&self, families: &Families) {
         let labels: [&str; 2] = [&self.pool.name, &self.name];
+        families.backend.up.remove_label_values(&labels);
+        self.checks.remove(&families.backend.checks, &labels);
         families
             .backend
             .sessions_active

@@ -240,6 +240,8 @@ impl PlainFamilies {
 }
 
 pub(super) struct BackendFamilies {
+    pub(super) up: Family<IntGauge>,
+    pub(super) checks: Family<IntCounter>,
     pub(super) sessions_active: Family<IntGauge>,
     pub(super) connects: Family<IntCounter>,
     pub(super) connect_duration: Family<Histogram>,
@@ -249,6 +251,16 @@ pub(super) struct BackendFamilies {
 impl BackendFamilies {
     fn register(registrar: &Registrar<'_>) -> Self {
         Self {
+            up: registrar.gauges(
+                "backend_up",
+                "Whether a backend is neither down (by its checks) nor ejected.",
+                &["pool", "backend"],
+            ),
+            checks: registrar.counters(
+                "backend_health_checks_total",
+                "Checks of a backend by what they came to.",
+                &["pool", "backend", "result"],
+            ),
             sessions_active: registrar.gauges(
                 "backend_sessions_active",
                 "Sessions on a backend, those being opened included.",

@@ -246,6 +246,31 @@ pub(super) fn statuses() -> impl Iterator<Item = &'static str> {
     STATUSES.map(|(_, label)| label).into_iter().chain(CLASSES)
 }
 
+/// What a check of a backend came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CheckResult {
+    /// It passed.
+    Success,
+    /// The backend could not be reached, or did not answer as it should.
+    Failure,
+    /// It was not over in time.
+    Timeout,
+}
+
+impl CheckResult {
+    const ALL: [Self; 3] = [Self::Success, Self::Failure, Self::Timeout];
+
+    /// The value of the `result` label.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failure => "failure",
+            Self::Timeout => "timeout",
+        }
+    }
+}
+
 pub(super) fn reload_results() -> impl Iterator<Item = &'static str> {
     ReloadResult::ALL.into_iter().map(ReloadResult::label)
 }
@@ -262,6 +287,10 @@ pub(super) fn tls_results() -> impl Iterator<Item = &'static str> {
 
 pub(super) fn connect_results() -> impl Iterator<Item = &'static str> {
     ConnectResult::ALL.into_iter().map(ConnectResult::label)
+}
+
+pub(super) fn check_results() -> impl Iterator<Item = &'static str> {
+    CheckResult::ALL.into_iter().map(CheckResult::label)
 }
 
 pub(super) fn handshake_results() -> impl Iterator<Item = &'static str> {

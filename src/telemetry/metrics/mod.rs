@@ -22,7 +22,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use prometheus::{Registry, TextEncoder};
 
 pub use backend::{BackendMetrics, BackendSession, PoolMetrics};
-pub use labels::{ConnectResult, ConnectionRejection, HandshakeResult, ReloadResult, TlsResult};
+pub use labels::{
+    CheckResult, ConnectResult, ConnectionRejection, HandshakeResult, ReloadResult, TlsResult,
+};
 pub use listener::{CertificateMetrics, ListenerMetrics};
 pub use prometheus::TEXT_FORMAT;
 pub use route::RouteMetrics;

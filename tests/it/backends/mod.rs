@@ -1,9 +1,11 @@
 //! Backends, one per way to behave or misbehave. Each remembers the heads that it was sent, to the letter.
 
 mod absent;
+mod ailing;
 mod answering;
 mod breaking;
 mod introduced;
+mod mortal;
 mod silent;
 mod sound;
 mod streaming;
@@ -18,6 +20,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::harness::{Head, Wire, eventually};
+pub(crate) use mortal::Mortal;
 
 /// A running backend; it ends, with its connections, when this is dropped.
 pub(crate) struct Backend {
@@ -48,7 +51,18 @@ impl Backend {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await;
+        Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0)), conduct).await
+    }
+
+    /// As [`Backend::start`], at this address.
+    async fn start_at<F>(
+        address: SocketAddr,
+        conduct: impl Fn(Visitor) -> F + Send + 'static,
+    ) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let listener = TcpListener::bind(address).await;
         let listener = listener.expect("loopback has a free port");
         let address = listener.local_addr().expect("a bound socket");
         let seen = Arc::new(Seen::default());

@@ -1,5 +1,7 @@
 //! Backends that do nothing wrong.
 
+use std::net::SocketAddr;
+
 use futures_util::{SinkExt, StreamExt};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::Role;
@@ -19,8 +21,13 @@ impl Backend {
 
     /// Agrees with more fields, each ended by a line end, then sends every message back.
     pub(crate) async fn agreeing(fields: &str) -> Self {
+        Self::agreeing_at(SocketAddr::from(([127, 0, 0, 1], 0)), fields).await
+    }
+
+    /// As [`Backend::agreeing`], at this address.
+    pub(super) async fn agreeing_at(address: SocketAddr, fields: &str) -> Self {
         let fields = fields.to_owned();
-        Self::start(move |mut visitor| {
+        Self::start_at(address, move |mut visitor| {
             let fields = fields.clone();
             async move {
                 visitor.agree(&fields, "").await;
@@ -40,7 +47,7 @@ impl Backend {
     }
 }
 
-async fn echo(visitor: Visitor) {
+pub(super) async fn echo(visitor: Visitor) {
     let Visitor { wire, presence } = visitor;
     let mut socket = WebSocketStream::from_raw_socket(wire.into_stream(), Role::Server, None).await;
     while let Some(Ok(message)) = socket.next().await {

@@ -1,0 +1,50 @@
+//! Keys of the health of a pool's backends.
+
+use crate::config::model::OnUnhealthy;
+use crate::config::reading::{OrNull, Placed, keys};
+use crate::config::values::choice::CheckKind;
+use crate::config::values::{CheckPath, HostField, OneOf, Percent, Statuses, Timeout, Whole};
+
+keys! {
+    /// Which backends get sessions, and what becomes of open ones.
+    Health {
+        /// Checks of the gateway's own; null, the default, for none.
+        active: ActiveHealth,
+        /// Backends whose attempts fail are left alone for a while; null for never.
+        passive: OrNull<PassiveHealth>,
+        /// What open sessions get when checks call their backend down; keep by default.
+        on_unhealthy: OneOf<OnUnhealthy>,
+    }
+
+    /// Checks of the gateway's own.
+    ActiveHealth {
+        /// What a check does; websocket by default.
+        r#type: OneOf<CheckKind>,
+        /// Path and query of the request; / by default.
+        path: CheckPath,
+        /// The field Host of the request; the backend's address by default.
+        host: HostField,
+        /// The statuses that pass a check of type http; 200-399 by default.
+        statuses: Vec<Placed<Statuses>>,
+        /// From the beginning of a check to that of the next; 5s by default.
+        interval: Timeout,
+        /// For a whole check; 2s by default.
+        timeout: Timeout,
+        /// Checks in a row that must pass until a backend counts as up; 2 by default.
+        healthy_threshold: Whole<1, 100>,
+        /// Checks in a row that must fail until a backend counts as down; 3 by default.
+        unhealthy_threshold: Whole<1, 100>,
+    }
+
+    /// What follows from attempts that fail in a row.
+    PassiveHealth {
+        /// So many eject a backend; 5 by default.
+        failures: Whole<1, 1000>,
+        /// The time in which they must fall; 30s by default.
+        window: Timeout,
+        /// So long it gets no sessions, doubled with each relapse; 30s by default.
+        eject: Timeout,
+        /// The share of the backends that may be ejected at once; 50% by default.
+        max_ejected: Percent,
+    }
+}

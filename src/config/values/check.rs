@@ -1,0 +1,138 @@
+//! What a health check asks for, and what it takes for an answer.
+
+use std::borrow::Cow;
+use std::ops::RangeInclusive;
+
+use http::HeaderValue;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+use super::text_schema;
+use crate::config::problems::Complaint;
+use crate::config::reading::FromScalar;
+use crate::config::tree::{Scalar, quote};
+
+/// Path and query of a check's request.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(in crate::config) struct CheckPath(pub(in crate::config) String);
+
+text_schema!(
+    CheckPath,
+    "A path, beginning with a slash, and a query",
+    "^/[^#]*$"
+);
+
+impl FromScalar for CheckPath {
+    const WANTED: &'static str = "a path such as `/health`";
+
+    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
+        let text = scalar.as_text()?;
+        let is_sound = text.starts_with('/')
+            && text.bytes().all(|byte| byte.is_ascii_graphic())
+            && !text.contains('#');
+        let complaint = || {
+            let written = quote(text);
+            format!("{written} is no path: visible ASCII, beginning with a slash, without `#`")
+        };
+        Some(match is_sound {
+            true => Ok(Self(text.to_owned())),
+            false => Err(complaint().into()),
+        })
+    }
+}
+
+/// The field Host of a check's request.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(in crate::config) struct HostField(pub(in crate::config) String);
+
+text_schema!(
+    HostField,
+    "A host, with a port where it has one",
+    "^[!-.0-~]+$"
+);
+
+impl FromScalar for HostField {
+    const WANTED: &'static str = "a host such as `chat.example.com`";
+
+    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
+        let text = scalar.as_text()?;
+        let is_sound = !text.is_empty()
+            && HeaderValue::from_str(text).is_ok()
+            && !text.contains([' ', '\t', '/']);
+        Some(match is_sound {
+            true => Ok(Self(text.to_owned())),
+            false => Err(format!("{} is no host", quote(text)).into()),
+        })
+    }
+}
+
+/// Statuses of an answer: `204`, `200-399`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(in crate::config) struct Statuses(pub(in crate::config) RangeInclusive<u16>);
+
+impl FromScalar for Statuses {
+    const WANTED: &'static str = "a status such as `200` or a range such as `200-399`";
+
+    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
+        let text = scalar.as_number().or_else(|| scalar.as_text())?;
+        let complaint = || format!("must be {}, of 100 to 599", Self::WANTED).into();
+        Some(parse_statuses(text).map(Self).ok_or_else(complaint))
+    }
+}
+
+fn parse_statuses(text: &str) -> Option<RangeInclusive<u16>> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let (first, last) = (status(first)?, status(last)?);
+    (first <= last).then_some(first..=last)
+}
+
+fn status(text: &str) -> Option<u16> {
+    let is_number = text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = is_number.then(|| text.parse().ok())??;
+    (100..=599).contains(&number).then_some(number)
+}
+
+impl JsonSchema for Statuses {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Statuses".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [
+            { "type": "integer", "minimum": 100, "maximum": 599 },
+            { "type": "string", "pattern": r"^[1-5][0-9]{2}(-[1-5][0-9]{2})?$|\$\{" },
+        ]})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_and_ranges_of_them() {
+        for (text, statuses) in [
+            ("200", 200..=200),
+            ("200-399", 200..=399),
+            ("100-599", 100..=599),
+        ] {
+            assert_eq!(parse_statuses(text), Some(statuses), "{text}");
+        }
+        for text in [
+            "",
+            "20",
+            "600",
+            "99",
+            "399-200",
+            "200-",
+            "2xx",
+            "200-399-500",
+            "+20",
+        ] {
+            assert_eq!(parse_statuses(text), None, "{text}");
+        }
+    }
+}

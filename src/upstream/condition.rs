@@ -1,0 +1,162 @@
+//! The health of a live backend as all threads see it, and how it came to be so.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use tokio::time::Instant;
+
+use super::health::{Health, State};
+use crate::drain::{Drain, DrainWatch, Stage};
+
+/// The health of a live backend. Sessions only look at two flags; the lock is for changes.
+#[derive(Debug)]
+pub(super) struct Condition {
+    known: Mutex<Known>,
+    admits: AtomicBool,
+    is_suspect: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Known {
+    health: Health,
+    last: Change,
+    check: Option<LastCheck>,
+    /// What ends its sessions. One that has begun is over for those who come when it is ready again:
+    /// they get a new one.
+    drain: Arc<Drain>,
+}
+
+/// A change of a backend's state.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Change {
+    /// What it was before.
+    pub from: State,
+    /// What it is since then.
+    pub to: State,
+    /// Why, in words for the operator.
+    pub reason: String,
+    /// When, for people.
+    pub at: SystemTime,
+    /// When, to reckon with.
+    pub since: Instant,
+}
+
+/// What a check came to.
+#[derive(Clone, PartialEq, Debug)]
+pub struct LastCheck {
+    /// When it began, for people.
+    pub at: SystemTime,
+    /// When it began, to reckon with.
+    pub begun: Instant,
+    /// Why it did not pass; none where it did.
+    pub fault: Option<String>,
+}
+
+/// Everything that is known of a backend's health at one moment.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Standing {
+    /// The last change of state; the first is that it came to be.
+    pub last: Change,
+    /// Attempts that failed in a row, as far as they count.
+    pub failures: usize,
+    /// Checks that failed in a row.
+    pub failed_checks: u32,
+    /// The last check; none where there was none.
+    pub check: Option<LastCheck>,
+}
+
+impl Condition {
+    /// That of a backend of which nothing is known.
+    pub(super) fn new() -> Self {
+        let first = Change {
+            from: State::Ready,
+            to: State::Ready,
+            reason: "new".to_owned(),
+            at: SystemTime::now(),
+            since: Instant::now(),
+        };
+        Self {
+            known: Mutex::new(Known {
+                health: Health::default(),
+                last: first,
+                check: None,
+                drain: Arc::default(),
+            }),
+            admits: AtomicBool::new(true),
+            is_suspect: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether a new session may be tried on it; one atomic load.
+    pub(super) fn admits(&self) -> bool {
+        self.admits.load(Ordering::Relaxed)
+    }
+
+    /// Whether the next attempt says something new even if it succeeds; one atomic load.
+    pub(super) fn is_suspect(&self) -> bool {
+        self.is_suspect.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn state(&self) -> State {
+        self.known().last.to
+    }
+
+    pub(super) fn standing(&self) -> Standing {
+        let known = self.known();
+        Standing {
+            last: known.last.clone(),
+            failures: known.health.failures(),
+            failed_checks: known.health.failed_checks(),
+            check: known.check.clone(),
+        }
+    }
+
+    /// What ends the sessions that it has now.
+    pub(super) fn drain(&self) -> Arc<Drain> {
+        Arc::clone(&self.known().drain)
+    }
+
+    pub(super) fn watch(&self) -> DrainWatch {
+        self.known().drain.watch()
+    }
+
+    /// Keeps what the last check came to; none makes the next one due at once.
+    pub(super) fn note_check(&self, check: Option<LastCheck>) {
+        self.known().check = check;
+    }
+
+    /// Changes what is known; some when the state is another one now, because of `reason`.
+    pub(super) fn alter(
+        &self,
+        change: impl FnOnce(&mut Health),
+        reason: impl FnOnce(&Health) -> String,
+    ) -> Option<Change> {
+        let mut known = self.known();
+        let from = known.health.state();
+        change(&mut known.health);
+        let to = known.health.state();
+        let admits = known.health.admits();
+        if admits && known.drain.stage() != Stage::Open {
+            known.drain = Arc::default();
+        }
+        self.admits.store(admits, Ordering::Relaxed);
+        let is_suspect = known.health.is_suspect();
+        self.is_suspect.store(is_suspect, Ordering::Relaxed);
+        if from == to {
+            return None;
+        }
+        known.last = Change {
+            from,
+            to,
+            reason: reason(&known.health),
+            at: SystemTime::now(),
+            since: Instant::now(),
+        };
+        Some(known.last.clone())
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

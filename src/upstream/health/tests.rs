@@ -1,0 +1,240 @@
+//! The machine against tables, against an obvious model, and against days of flapping.
+
+use std::time::Duration;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use tokio::time::Instant;
+
+use super::{Health, State};
+use crate::config::{ActiveHealth, Check, PassiveHealth};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn active() -> ActiveHealth {
+    ActiveHealth {
+        check: Check::Tcp,
+        interval: 5 * SECOND,
+        timeout: 2 * SECOND,
+        healthy_threshold: 2,
+        unhealthy_threshold: 3,
+    }
+}
+
+fn passive() -> PassiveHealth {
+    PassiveHealth {
+        failures: 3,
+        window: 30 * SECOND,
+        eject: 30 * SECOND,
+        max_ejected: 1.0,
+    }
+}
+
+/// Fails `times` attempts at `now`.
+fn fail(health: &mut Health, now: Instant, times: usize) {
+    for _ in 0..times {
+        health.attempt_failed(now, &passive(), true);
+    }
+}
+
+#[test]
+fn the_first_check_counts_alone_and_others_by_thresholds() {
+    use State::{Down, Ready};
+    for (results, states) in [
+        ("+", vec![Ready]),
+        ("-", vec![Down]),
+        ("---", vec![Down, Down, Down]),
+        (
+            "+--+---",
+            vec![Ready, Ready, Ready, Ready, Ready, Ready, Down],
+        ),
+        ("-+-++", vec![Down, Down, Down, Down, Ready]),
+    ] {
+        let mut health = Health::default();
+        let mut seen = Vec::new();
+        for result in results.chars() {
+            health.checked(result == '+', &active());
+            seen.push(health.state());
+        }
+        assert_eq!(seen, states, "{results}");
+    }
+}
+
+#[test]
+fn other_checks_begin_with_the_verdict_of_the_old_ones() {
+    let mut health = Health::default();
+    health.checked(false, &active());
+    health.checks_changed(Some(&active()));
+    assert_eq!(health.state(), State::Down);
+    health.checked(true, &active());
+    assert_eq!(health.state(), State::Ready);
+    health.checked(false, &active());
+    health.checks_changed(None);
+    assert_eq!(health.state(), State::Ready);
+}
+
+#[test]
+fn failures_in_a_row_within_the_window_eject() {
+    let start = Instant::now();
+    let mut health = Health::default();
+    fail(&mut health, start, 2);
+    health.attempt_succeeded(start);
+    fail(&mut health, start, 2);
+    assert_eq!(health.state(), State::Ready, "not in a row");
+    fail(&mut health, start + 31 * SECOND, 2);
+    assert_eq!(health.state(), State::Ready, "not within the window");
+    fail(&mut health, start + 32 * SECOND, 1);
+    assert_eq!(health.state(), State::Ejected);
+    assert!(!health.admits());
+}
+
+#[test]
+fn after_an_ejection_one_session_at_a_time_is_tried() {
+    let start = Instant::now();
+    let mut health = Health::default();
+    fail(&mut health, start, 3);
+    health.time_passed(start + 29 * SECOND);
+    assert!(!health.admits());
+    let now = start + 30 * SECOND;
+    health.time_passed(now);
+    assert!(health.admits());
+    health.attempt_begun();
+    assert!(!health.admits(), "one is under way");
+    health.attempt_abandoned();
+    assert!(health.admits(), "it said nothing");
+    health.attempt_begun();
+    health.attempt_succeeded(now);
+    assert_eq!(health.state(), State::Ready);
+}
+
+/// Seconds that the next ejection lasts, seen from outside.
+fn length(health: &mut Health, from: Instant) -> u64 {
+    let is_over = |seconds: &u64| {
+        health.time_passed(from + Duration::from_secs(*seconds));
+        health.admits()
+    };
+    (0..10_000).find(is_over).expect("every ejection ends")
+}
+
+#[test]
+fn relapses_double_the_ejection_up_to_a_bound() {
+    let mut now = Instant::now();
+    let mut health = Health::default();
+    fail(&mut health, now, 3);
+    let mut lengths = Vec::new();
+    for _ in 0..7 {
+        let lasted = length(&mut health, now);
+        lengths.push(lasted);
+        now += Duration::from_secs(lasted);
+        fail(&mut health, now, 1);
+    }
+    assert_eq!(lengths, [30, 60, 120, 240, 480, 480, 480]);
+}
+
+#[test]
+fn a_good_time_as_long_as_the_ejection_makes_it_short_again() {
+    for (well, next) in [(59, 120), (61, 30)] {
+        let mut now = Instant::now();
+        let mut health = Health::default();
+        fail(&mut health, now, 3);
+        now += Duration::from_secs(length(&mut health, now));
+        fail(&mut health, now, 1);
+        now += Duration::from_secs(length(&mut health, now));
+        health.attempt_succeeded(now);
+        now += Duration::from_secs(well);
+        fail(&mut health, now, 3);
+        assert_eq!(length(&mut health, now), next, "well for {well} s");
+    }
+}
+
+#[test]
+fn the_operators_word_counts_most_and_is_taken_back() {
+    let mut health = Health::default();
+    health.checked(false, &active());
+    health.drain();
+    assert_eq!(health.state(), State::Drained);
+    health.resume();
+    assert_eq!(health.state(), State::Down);
+    health.remove();
+    health.resume();
+    assert_eq!(health.state(), State::Drained);
+}
+
+/// What may happen to a backend.
+#[derive(Clone, Copy, Debug)]
+enum Happening {
+    Passed,
+    Failed,
+    Seconds(u64),
+}
+
+fn any_happening() -> impl Strategy<Value = Happening> {
+    prop_oneof![
+        2 => Just(Happening::Passed),
+        5 => Just(Happening::Failed),
+        2 => (1..40_u64).prop_map(Happening::Seconds),
+    ]
+}
+
+proptest! {
+    /// The verdict of checks is the last one of which there were enough in a row.
+    #[test]
+    fn checks_follow_the_last_run_that_was_long_enough(results in vec(any::<bool>(), 1..60)) {
+        let mut health = Health::default();
+        for (index, result) in results.iter().enumerate() {
+            health.checked(*result, &active());
+            let run = |end: usize| {
+                let so_far = results[..=end].iter().rev();
+                so_far.take_while(|other| **other == results[end]).count()
+            };
+            let is_enough = |end: &usize| {
+                *end == 0 || run(*end) >= if results[*end] { 2 } else { 3 }
+            };
+            let decisive = (0..=index).rev().find(is_enough).expect("the first counts alone");
+            let expected = if results[decisive] { State::Ready } else { State::Down };
+            prop_assert_eq!(health.state(), expected);
+        }
+    }
+
+    /// A backend is ejected by no fewer failures than set, and never for longer than the bound.
+    #[test]
+    fn ejections_have_a_reason_and_an_end(happenings in vec(any_happening(), 1..80)) {
+        let mut health = Health::default();
+        let mut now = Instant::now();
+        let mut row: Vec<Instant> = Vec::new();
+        let mut ejected_at = None;
+        for happening in happenings {
+            match happening {
+                Happening::Passed => {
+                    health.attempt_succeeded(now);
+                    row.clear();
+                }
+                Happening::Failed => {
+                    health.attempt_failed(now, &passive(), true);
+                    row.push(now);
+                }
+                Happening::Seconds(seconds) => {
+                    now += Duration::from_secs(seconds);
+                    health.time_passed(now);
+                }
+            }
+            let within = row.iter().rev().take_while(|failed| now - **failed <= 30 * SECOND);
+            let within = within.count();
+            match (health.state(), ejected_at) {
+                (State::Ejected, None) => {
+                    prop_assert!(within >= 3, "{} failures", within);
+                    ejected_at = Some(now);
+                }
+                (State::Ejected, Some(since)) if !health.admits() => {
+                    prop_assert!(now <= since + 16 * 30 * SECOND);
+                }
+                (State::Ejected, Some(_)) => ejected_at = Some(now),
+                _ => {
+                    prop_assert!(within < 3 || ejected_at.is_some());
+                    ejected_at = None;
+                    if within >= 3 { row.clear(); }
+                }
+            }
+        }
+    }
+}

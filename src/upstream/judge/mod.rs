@@ -1,0 +1,266 @@
+//! What follows for the backends of a pool from attempts, checks, time and the operator's will.
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use super::backend::Member;
+use super::condition::{Change, LastCheck};
+use super::handshake::Failure;
+use super::health::{Health, State};
+use super::{Pool, probe};
+use crate::config::{self, ActiveHealth, PassiveHealth};
+use crate::drain::Drain;
+use crate::telemetry::CheckResult;
+
+/// What an attempt says of its backend.
+#[derive(Default, Debug)]
+pub enum Evidence {
+    /// It is there.
+    Sound,
+    /// It is not, or not as it should be; why.
+    Faulty(String),
+    /// Nothing: the client left, or the gateway itself was in trouble.
+    #[default]
+    None,
+}
+
+impl Evidence {
+    /// What an attempt shows that failed so, or did not fail.
+    #[must_use]
+    pub fn of(failure: Option<&Failure>) -> Self {
+        match failure {
+            None => Self::Sound,
+            Some(failure) if failure.is_the_backends() => Self::Faulty(failure.to_string()),
+            Some(_) => Self::None,
+        }
+    }
+}
+
+/// Whoever tries a backend; what that showed is told when this is dropped.
+pub(super) struct Witness {
+    pool: Arc<Pool>,
+    member: Member,
+    evidence: Evidence,
+}
+
+impl Witness {
+    /// Begins an attempt.
+    pub(super) fn of(pool: &Arc<Pool>, member: &Member) -> Self {
+        Pool::attempt_begun(member);
+        Self {
+            pool: Arc::clone(pool),
+            member: member.clone(),
+            evidence: Evidence::None,
+        }
+    }
+
+    pub(super) fn testify(&mut self, evidence: Evidence) {
+        self.evidence = evidence;
+    }
+}
+
+impl Drop for Witness {
+    fn drop(&mut self) {
+        self.pool.attempt_ended(&self.member, &self.evidence);
+    }
+}
+
+impl Pool {
+    /// Takes over what `previous` knew of its backends, as far as it was found by the same settings.
+    pub(super) fn inherit_health(&self, previous: &config::Health) {
+        let Self {
+            health, members, ..
+        } = self;
+        for member in members {
+            if health.active != previous.active {
+                let settings = health.active.as_ref();
+                member.backend().note_check(None);
+                member.alter(|it| it.checks_changed(settings), |_| "other checks".into());
+            }
+            if health.passive != previous.passive {
+                member.alter(Health::pardon, |_| "other rules of ejection".into());
+            }
+        }
+        self.pardon_if_none_is_ready();
+    }
+
+    /// An attempt begins.
+    pub(super) fn attempt_begun(member: &Member) {
+        if member.backend().is_suspect() {
+            member.alter(Health::attempt_begun, |_| String::new());
+        }
+    }
+
+    /// An attempt is over.
+    pub(super) fn attempt_ended(&self, member: &Member, evidence: &Evidence) {
+        let Some(passive) = &self.health.passive else {
+            return;
+        };
+        match evidence {
+            Evidence::Faulty(fault) => self.blame(member, fault, passive),
+            Evidence::Sound | Evidence::None if !member.backend().is_suspect() => {}
+            Evidence::Sound => {
+                let now = Instant::now();
+                let reason = |_: &Health| "an attempt succeeded".to_owned();
+                member.alter(|health| health.attempt_succeeded(now), reason);
+            }
+            Evidence::None => {
+                member.alter(Health::attempt_abandoned, |_| String::new());
+            }
+        }
+    }
+
+    fn blame(&self, member: &Member, fault: &str, passive: &PassiveHealth) {
+        // Two at once must not eject more than may be.
+        let _one_at_a_time = self.ejecting.lock().unwrap_or_else(PoisonError::into_inner);
+        let may_eject = self.may_eject(member, passive);
+        let change = |health: &mut Health| {
+            health.attempt_failed(Instant::now(), passive, may_eject);
+        };
+        let reason =
+            |health: &Health| format!("{} attempts in a row failed: {fault}", health.failures());
+        member.alter(change, reason);
+        self.pardon_if_none_is_ready();
+    }
+
+    /// Whether another one is ready, and not too many are ejected already.
+    fn may_eject(&self, candidate: &Member, passive: &PassiveHealth) -> bool {
+        let is_other = |member: &&Member| !Arc::ptr_eq(member.backend(), candidate.backend());
+        let others = self.members.iter().filter(is_other);
+        let (mut ejected, mut ready) = (0_u32, 0_u32);
+        for member in others {
+            match member.backend().state() {
+                State::Ejected => ejected += 1,
+                State::Ready => ready += 1,
+                State::Drained | State::Down => {}
+            }
+        }
+        // Shares such as 0.3 are not exact.
+        let most = self.members.len() as f64 * passive.max_ejected + 1e-9;
+        ready > 0 && f64::from(ejected + 1) <= most
+    }
+
+    /// A pool never ejects itself to death: as long as no backend is ready, those are tried that are only
+    /// ejected.
+    fn pardon_if_none_is_ready(&self) {
+        let states = || self.members.iter().map(|member| member.backend().state());
+        if states().any(|state| state == State::Ready) || states().all(|it| it != State::Ejected) {
+            return;
+        }
+        for member in &self.members {
+            if member.backend().state() == State::Ejected {
+                member.alter(Health::pardon, |_| "no other backend is ready".into());
+            }
+        }
+    }
+
+    /// Time has passed: ejections that end by `now` are over.
+    pub fn pass_time(&self, now: Instant) {
+        for member in &self.members {
+            if member.backend().is_suspect() {
+                member.alter(|health| health.time_passed(now), |_| String::new());
+            }
+        }
+    }
+
+    /// When the next check of `member` is due; at once if there was none. None where there are no checks.
+    #[must_use]
+    pub fn check_due(&self, member: &Member) -> Option<Instant> {
+        let settings = self.health.active.as_ref()?;
+        let last = member.backend().standing().check;
+        Some(last.map_or_else(Instant::now, |last| last.begun + jittered(settings)))
+    }
+
+    /// Checks `member` now. Whether checks call it down from now on and did not before.
+    pub async fn check(&self, member: &Member) -> bool {
+        let Some(settings) = &self.health.active else {
+            return false;
+        };
+        let (at, begun) = (SystemTime::now(), Instant::now());
+        let outcome = probe::check(member, settings).await;
+        let result = outcome
+            .as_ref()
+            .map_or_else(probe::Fault::result, |()| CheckResult::Success);
+        member.metrics().check_finished(result);
+        let fault = outcome.as_ref().err().map(ToString::to_string);
+        let words = fault.clone().unwrap_or_default();
+        member
+            .backend()
+            .note_check(Some(LastCheck { at, begun, fault }));
+        if outcome.as_ref().is_err_and(probe::Fault::is_our_own) {
+            return false;
+        }
+        let reason = |health: &Health| match health.failed_checks() {
+            0 => "checks pass".to_owned(),
+            1 => format!("a check failed: {words}"),
+            count => format!("{count} checks in a row failed: {words}"),
+        };
+        let change = member.alter(|health| health.checked(outcome.is_ok(), settings), reason);
+        self.pardon_if_none_is_ready();
+        change.is_some_and(|change| change.to == State::Down)
+    }
+
+    /// What is done about the health of its backends.
+    #[must_use]
+    pub fn health(&self) -> &config::Health {
+        &self.health
+    }
+
+    /// No new sessions for `member` until it is resumed. What ends those that it has.
+    pub fn drain(&self, member: &Member) -> Arc<Drain> {
+        let drain = member.backend().drain();
+        member.alter(Health::drain, |_| "drained by the operator".into());
+        self.pardon_if_none_is_ready();
+        drain
+    }
+
+    /// New sessions for `member` again, as far as the operator is concerned.
+    pub fn resume(&self, member: &Member) {
+        member.alter(Health::resume, |_| "resumed by the operator".into());
+        self.pardon_if_none_is_ready();
+    }
+}
+
+impl Member {
+    /// The configuration no longer has it: no new sessions for ever. What ends those that it has.
+    #[must_use]
+    pub fn remove(&self) -> Arc<Drain> {
+        let drain = self.backend().drain();
+        self.alter(Health::remove, |_| "removed".into());
+        drain
+    }
+
+    /// Changes what is known of it, and tells of a change of state.
+    fn alter(
+        &self,
+        change: impl FnOnce(&mut Health),
+        reason: impl FnOnce(&Health) -> String,
+    ) -> Option<Change> {
+        let change = self.backend().alter(change, reason)?;
+        let Change {
+            from, to, reason, ..
+        } = &change;
+        let (pool, backend) = (self.metrics().pool().name(), self.name());
+        let (from, to) = (from.label(), to.label());
+        match change.to {
+            State::Ready | State::Drained => {
+                tracing::info!(%pool, %backend, from, to, "backend {to}: {reason}");
+            }
+            State::Down | State::Ejected => {
+                tracing::warn!(%pool, %backend, from, to, "backend {to}: {reason}");
+            }
+        }
+        self.metrics().set_up(change.to.is_up());
+        Some(change)
+    }
+}
+
+/// A tenth more or less, so that the checks of many gateways and backends do not fall together.
+fn jittered(settings: &ActiveHealth) -> Duration {
+    settings.interval.mul_f64(0.9 + 0.2 * fastrand::f64())
+}

@@ -1,0 +1,281 @@
+//! Whole pools through joining, leaving and flapping, with the clock in hand.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use tokio::time::{Instant, advance};
+
+use super::{Evidence, State};
+use crate::config::{self, BackendAddress, Check, Health, Name, OnUnhealthy, PassiveHealth};
+use crate::drain::{Plan, Stage};
+use crate::telemetry::Metrics;
+use crate::upstream::{Backend, Member, Pool, Transport};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn passive(max_ejected: f64) -> PassiveHealth {
+    PassiveHealth {
+        failures: 2,
+        window: 30 * SECOND,
+        eject: 30 * SECOND,
+        max_ejected,
+    }
+}
+
+/// A pool of so many backends; those that `previous` has are taken over.
+fn pool(count: u16, health: Health, previous: Option<&Pool>) -> Pool {
+    let metrics = Metrics::new();
+    let name = Name::from("chat");
+    let backend = |number| config::Backend {
+        name: format!("b{number}").into(),
+        address: BackendAddress {
+            host: "127.0.0.1".to_owned(),
+            port: 9000 + number,
+        },
+        weight: 1,
+    };
+    let config = config::Pool {
+        strategy: config::Strategy::RoundRobin,
+        attempts: 3,
+        backends: (0..count).map(backend).collect(),
+        transport: config::Transport::default(),
+        health,
+    };
+    let members = config.backends.iter().map(|backend| {
+        let is_same = |member: &&Member| member.address() == &backend.address;
+        let before = previous.and_then(|previous| previous.members().iter().find(is_same));
+        let live = before.map_or_else(
+            || Arc::new(Backend::new(backend.address.clone())),
+            |member| Arc::clone(member.backend()),
+        );
+        let metrics = metrics.backend(&name, &backend.name);
+        let transport = Arc::new(Transport::new(&config.transport));
+        let name = Arc::clone(&backend.name);
+        Member::new(name, backend.weight, live, metrics, transport)
+    });
+    Pool::new(
+        &name,
+        &config,
+        members.collect(),
+        metrics.pool(&name),
+        previous,
+    )
+}
+
+fn health(max_ejected: f64) -> Health {
+    Health {
+        active: None,
+        passive: Some(passive(max_ejected)),
+        on_unhealthy: OnUnhealthy::Keep,
+    }
+}
+
+/// An attempt at a backend that is there or not.
+fn attempt(pool: &Pool, index: usize, is_there: bool) {
+    let member = &pool.members()[index];
+    Pool::attempt_begun(member);
+    let evidence = match is_there {
+        true => Evidence::Sound,
+        false => Evidence::Faulty("it refused the connection".to_owned()),
+    };
+    pool.attempt_ended(member, &evidence);
+}
+
+fn states(pool: &Pool) -> Vec<State> {
+    pool.members()
+        .iter()
+        .map(|member| member.backend().state())
+        .collect()
+}
+
+#[test]
+fn no_more_are_ejected_than_may_be() {
+    for (count, max_ejected, expected) in [
+        (4, 0.5, 2),
+        (3, 0.5, 1),
+        (2, 0.5, 1),
+        (1, 1.0, 0),
+        (4, 1.0, 3),
+        (4, 0.0, 0),
+        (10, 0.3, 3),
+    ] {
+        let pool = pool(count, health(max_ejected), None);
+        for index in (0..count.into()).chain(0..count.into()) {
+            attempt(&pool, index, false);
+        }
+        let ejected = states(&pool)
+            .into_iter()
+            .filter(|state| *state == State::Ejected);
+        assert_eq!(ejected.count(), expected, "{count} backends, {max_ejected}");
+    }
+}
+
+/// What the gateway lacks, and clients that leave, are no fault of a backend.
+#[test]
+fn what_says_nothing_of_a_backend_ejects_none() {
+    let pool = pool(2, health(0.5), None);
+    for _ in 0..10 {
+        pool.attempt_ended(&pool.members()[0], &Evidence::None);
+    }
+    assert_eq!(states(&pool), [State::Ready, State::Ready]);
+}
+
+#[test]
+fn ejected_ones_are_tried_when_no_other_is_ready() {
+    let pool = pool(2, health(0.5), None);
+    attempt(&pool, 0, false);
+    attempt(&pool, 0, false);
+    assert_eq!(states(&pool), [State::Ejected, State::Ready]);
+    let _drain = pool.drain(&pool.members()[1]);
+    assert_eq!(states(&pool), [State::Ready, State::Drained]);
+    assert!(pool.members()[0].is_ready());
+}
+
+#[test]
+fn a_drained_backend_has_another_drain_when_it_is_back() {
+    let pool = pool(2, health(0.5), None);
+    let member = &pool.members()[0];
+    let old = member.lease().watch();
+    pool.drain(member).begin(Plan::now(SECOND));
+    assert!(!member.is_ready());
+    pool.resume(member);
+    assert!(member.is_ready());
+    assert_eq!(old.stage(), Stage::Draining);
+    assert_eq!(member.lease().watch().stage(), Stage::Open);
+}
+
+#[test]
+fn a_removed_backend_is_never_taken_back() {
+    let pool = pool(2, health(0.5), None);
+    let member = &pool.members()[0];
+    member.remove().begin(Plan::now(SECOND));
+    pool.resume(member);
+    assert!(!member.is_ready());
+    assert_eq!(member.lease().watch().stage(), Stage::Draining);
+}
+
+#[test]
+fn a_reload_keeps_states_that_the_same_settings_found() {
+    let before = pool(3, health(0.5), None);
+    attempt(&before, 0, false);
+    attempt(&before, 0, false);
+    let _drain = before.drain(&before.members()[1]);
+    let after = pool(4, health(0.5), Some(&before));
+    let same = [State::Ejected, State::Drained, State::Ready, State::Ready];
+    assert_eq!(states(&after), same);
+    let other = pool(4, health(1.0), Some(&after));
+    assert_eq!(states(&other)[0], State::Ready, "other rules");
+    assert_eq!(states(&other)[1], State::Drained);
+}
+
+#[tokio::test(start_paused = true)]
+async fn checks_take_down_and_bring_back() {
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = gone.local_addr().unwrap().port();
+    drop(gone);
+    let active = config::ActiveHealth {
+        check: Check::Tcp,
+        interval: 5 * SECOND,
+        timeout: 2 * SECOND,
+        healthy_threshold: 1,
+        unhealthy_threshold: 1,
+    };
+    let settings = Health {
+        active: Some(active),
+        ..health(0.5)
+    };
+    let address = BackendAddress {
+        host: "127.0.0.1".to_owned(),
+        port,
+    };
+    let pool = pool(1, settings, None);
+    let named = &pool.members()[0];
+    let member = Member::new(
+        Arc::clone(named.name()),
+        1,
+        Arc::new(Backend::new(address)),
+        Arc::clone(named.metrics()),
+        Arc::new(Transport::new(&config::Transport::default())),
+    );
+    assert_eq!(pool.check_due(&member), Some(Instant::now()));
+    assert!(pool.check(&member).await, "nobody listens");
+    let due = pool.check_due(&member).unwrap() - Instant::now();
+    assert!(due >= 4 * SECOND && due <= 6 * SECOND, "{due:?}");
+    assert!(!pool.check(&member).await, "it was down before");
+    let _back = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+    pool.check(&member).await;
+    assert_eq!(member.backend().state(), State::Ready);
+}
+
+/// Four backends for an hour, one of which comes and goes every 20 seconds, under 10 attempts a second
+/// spread in turn over those that are ready.
+#[tokio::test(start_paused = true)]
+async fn a_flapping_backend_costs_few_attempts() {
+    let pool = pool(4, health(0.5), None);
+    let (mut failed, mut tried) = (0, BTreeSet::new());
+    let mut turn = 0;
+    for tick in 0..36_000_u32 {
+        advance(Duration::from_millis(100)).await;
+        pool.pass_time(Instant::now());
+        let ready = (0..4).map(|offset| (turn + offset) % 4);
+        let index = ready
+            .into_iter()
+            .find(|index| pool.members()[*index].is_ready());
+        let index = index.expect("there is always one that is ready");
+        turn = index + 1;
+        let is_there = index != 3 || (tick / 200).is_multiple_of(2);
+        failed += u32::from(!is_there);
+        attempt(&pool, index, is_there);
+        tried.insert(index);
+    }
+    // In turn and without ejection it would be an eighth of them: 4500.
+    assert!(failed < 300, "{failed}");
+    assert_eq!(tried.len(), 4);
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    Attempt(usize, bool),
+    Drain(usize),
+    Resume(usize),
+    Seconds(u64),
+}
+
+fn any_event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        8 => (0..4_usize, any::<bool>()).prop_map(|(index, is_there)| Event::Attempt(index, is_there)),
+        1 => (0..4_usize).prop_map(Event::Drain),
+        1 => (0..4_usize).prop_map(Event::Resume),
+        1 => (1..60_u64).prop_map(Event::Seconds),
+    ]
+}
+
+proptest! {
+    /// Whatever fails: as long as the operator has not drained all of them, one is ready.
+    #[test]
+    fn a_pool_never_ejects_itself_to_death(events in vec(any_event(), 1..200)) {
+        let pool = pool(4, health(1.0), None);
+        let mut now = Instant::now();
+        for event in events {
+            match event {
+                Event::Attempt(index, is_there) if pool.members()[index].is_ready() => {
+                    attempt(&pool, index, is_there);
+                }
+                Event::Attempt(..) => {}
+                Event::Drain(index) => drop(pool.drain(&pool.members()[index])),
+                Event::Resume(index) => pool.resume(&pool.members()[index]),
+                Event::Seconds(seconds) => {
+                    now += Duration::from_secs(seconds);
+                    pool.pass_time(now);
+                }
+            }
+            let states = states(&pool);
+            let drained = states.iter().filter(|state| **state == State::Drained).count();
+            let ready = states.contains(&State::Ready);
+            prop_assert!(ready || drained == 4, "{:?}", states);
+        }
+    }
+}

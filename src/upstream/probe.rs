@@ -1,0 +1,190 @@
+//! A check of one backend: what is sent to it, and what passes. When checks are due is the server's business,
+//! what follows from them that of `health`.
+
+use std::io;
+
+use http::StatusCode;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::{Instant, timeout_at};
+
+use super::backend::Member;
+use super::handshake::{self, Answer, Failure, Opening, Switched};
+use crate::config::{ActiveHealth, Check, CheckRequest};
+use crate::stream::Stream;
+use crate::telemetry::CheckResult;
+use crate::websocket::{
+    CloseCode, ControlFrame, Event, Extensions, FrameTracker, Key, Opcode, Sender, VERSION,
+};
+
+/// What is in the Ping, and has to be in its Pong.
+const PING: &[u8] = b"health check";
+/// What is read at once of a backend's frames.
+const CHUNK: usize = 4 * 1024;
+/// How many bytes of frames a backend may send before it answers; more is no greeting any more.
+const MOST_READ: usize = 1024 * 1024;
+
+/// Why a check did not pass.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Fault {
+    #[error("{0}")]
+    Failed(#[from] Failure),
+    #[error("it was not over in time")]
+    Timeout,
+    #[error("the status was {0}")]
+    Status(StatusCode),
+    #[error("it ended the connection before the {0}")]
+    Lost(&'static str),
+    #[error("it broke the protocol before the {0}")]
+    Broken(&'static str),
+    #[error("it sent too much before the {0}")]
+    TooMuch(&'static str),
+}
+
+impl Fault {
+    /// How the check is counted.
+    pub(super) fn result(&self) -> CheckResult {
+        match self {
+            Self::Timeout | Self::Failed(Failure::ConnectTimeout | Failure::AnswerTimeout) => {
+                CheckResult::Timeout
+            }
+            Self::Failed(_)
+            | Self::Status(_)
+            | Self::Lost(_)
+            | Self::Broken(_)
+            | Self::TooMuch(_) => CheckResult::Failure,
+        }
+    }
+
+    /// Whether it tells of the gateway's own trouble: then the check says nothing of the backend.
+    pub(super) fn is_our_own(&self) -> bool {
+        matches!(self, Self::Failed(failure) if !failure.is_the_backends())
+    }
+}
+
+/// Checks a backend once, within `settings.timeout`.
+pub(super) async fn check(member: &Member, settings: &ActiveHealth) -> Result<(), Fault> {
+    let deadline = Instant::now() + settings.timeout;
+    let checking = async {
+        let stream = member.dial(None, deadline).await?;
+        match &settings.check {
+            Check::Tcp => Ok(()),
+            Check::Http(request, statuses) => {
+                let status = ask(member, request, stream).await?;
+                let passes = statuses
+                    .iter()
+                    .any(|range| range.contains(&status.as_u16()));
+                passes.then_some(()).ok_or(Fault::Status(status))
+            }
+            Check::WebSocket(request) => converse(open(member, request, stream).await?).await,
+        }
+    };
+    timeout_at(deadline, checking)
+        .await
+        .unwrap_or(Err(Fault::Timeout))
+}
+
+/// Sends a GET; the status of the answer, whose body nobody waits for.
+async fn ask(member: &Member, request: &CheckRequest, stream: Stream) -> Result<StatusCode, Fault> {
+    let head = head(member, request, "Connection: close\r\n");
+    let opening = Opening::new(head, Key::random(), None);
+    match handshake::ask(stream, &opening).await? {
+        Answer::Other(answer) => Ok(answer.status()),
+        Answer::Switched(_) => Err(Fault::Status(StatusCode::SWITCHING_PROTOCOLS)),
+    }
+}
+
+/// Opens a session as a client would, its 101 verified.
+async fn open(member: &Member, request: &CheckRequest, stream: Stream) -> Result<Switched, Fault> {
+    let key = Key::random();
+    let fields = format!(
+        "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: {VERSION}\r\n\
+         Sec-WebSocket-Key: {}\r\n",
+        key.as_bytes().escape_ascii(),
+    );
+    let opening = Opening::new(head(member, request, &fields), key, None);
+    match handshake::ask(stream, &opening).await? {
+        Answer::Switched(switched) => Ok(switched),
+        Answer::Other(answer) => Err(Fault::Status(answer.status())),
+    }
+}
+
+fn head(member: &Member, request: &CheckRequest, fields: &str) -> Vec<u8> {
+    let address = member.address().to_string();
+    let host = request.host.as_ref().unwrap_or(&address);
+    let path = &request.path;
+    format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: wsgate\r\n{fields}\r\n")
+        .into_bytes()
+}
+
+/// A Ping and its Pong, a Close and its answer. Whatever else the backend says meanwhile is passed over.
+async fn converse(switched: Switched) -> Result<(), Fault> {
+    let mut conversation = Conversation {
+        tracker: FrameTracker::new(Sender::Backend, Extensions::agreed(&switched.headers)),
+        unread: switched.early.to_vec(),
+        read: switched.early.len(),
+        stream: switched.stream,
+    };
+    let ping = ControlFrame::ping(Sender::Client, PING);
+    conversation.say(&ping, "Pong").await?;
+    conversation.hear(Opcode::Pong, PING, "Pong").await?;
+    let close = ControlFrame::close(Sender::Client, CloseCode::NORMAL, "");
+    conversation.say(&close, "Close").await?;
+    conversation.hear(Opcode::Close, &[], "Close").await
+}
+
+struct Conversation {
+    stream: Stream,
+    tracker: FrameTracker,
+    unread: Vec<u8>,
+    /// Bytes of frames so far.
+    read: usize,
+}
+
+impl Conversation {
+    async fn say(&mut self, frame: &ControlFrame, awaited: &'static str) -> Result<(), Fault> {
+        let lost = |_: io::Error| Fault::Lost(awaited);
+        self.stream
+            .write_all(frame.as_bytes())
+            .await
+            .map_err(lost)?;
+        self.stream.flush().await.map_err(lost)
+    }
+
+    /// Reads until a control frame of this kind comes whose payload begins so.
+    async fn hear(
+        &mut self,
+        wanted: Opcode,
+        begins: &[u8],
+        awaited: &'static str,
+    ) -> Result<(), Fault> {
+        loop {
+            let step = self.tracker.step(&self.unread);
+            self.unread.drain(..step.consumed);
+            match step.event {
+                Event::NeedMore => self.read_more(awaited).await?,
+                Event::Control { opcode, payload }
+                    if opcode == wanted && payload.as_bytes().starts_with(begins) =>
+                {
+                    return Ok(());
+                }
+                Event::Violation(_) => return Err(Fault::Broken(awaited)),
+                Event::Header(_) | Event::DataEnd { .. } | Event::Control { .. } => {}
+            }
+        }
+    }
+
+    async fn read_more(&mut self, awaited: &'static str) -> Result<(), Fault> {
+        if self.read > MOST_READ {
+            return Err(Fault::TooMuch(awaited));
+        }
+        self.unread.reserve(CHUNK);
+        let count = self.stream.read_buf(&mut self.unread).await;
+        match count {
+            Ok(0) | Err(_) => Err(Fault::Lost(awaited)),
+            Ok(count) => {
+                self.read += count;
+                Ok(())
+            }
+        }
+    }
+}

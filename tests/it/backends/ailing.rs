@@ -1,0 +1,32 @@
+//! A backend that says of itself whether it is well.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::sound::echo;
+use super::{AGREEMENT, Backend, Visitor, derive_accept_key};
+
+impl Backend {
+    /// Takes sessions and sends every message back; answers any other request with 200 while it is well, with
+    /// 503 while it is not.
+    pub(crate) async fn ailing(is_well: &Arc<AtomicBool>) -> Self {
+        let is_well = Arc::clone(is_well);
+        Self::start(move |visitor| converse(visitor, Arc::clone(&is_well))).await
+    }
+}
+
+async fn converse(mut visitor: Visitor, is_well: Arc<AtomicBool>) {
+    let head = visitor.head().await;
+    if let Some(key) = head.value("sec-websocket-key") {
+        let accept = derive_accept_key(key.as_bytes());
+        let agreement = AGREEMENT.replace("{accept}", &accept);
+        visitor.wire.send(format!("{agreement}\r\n")).await;
+        return echo(visitor).await;
+    }
+    let status = match is_well.load(Ordering::SeqCst) {
+        true => "200 OK",
+        false => "503 Service Unavailable",
+    };
+    let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
+    visitor.wire.send(answer).await;
+}

@@ -1,0 +1,250 @@
+//! Checks of the gateway's own: what passes, what does not, and what follows.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::{becomes, configuration, shown, turn, turns, up};
+use crate::backends::{Backend, Mortal};
+use crate::harness::{Gateway, Opening, Refusal, eventually, repeatedly};
+
+/// Checks that come often.
+fn active(keys: &str) -> String {
+    format!("health: {{ active: {{ interval: 50ms, timeout: 1s, {keys} }} }},")
+}
+
+fn entry(backend: &Backend) -> String {
+    format!("{{ name: a, url: \"{}\" }}", backend.url())
+}
+
+async fn checked(gateway: &Gateway, result: &str) {
+    let labels = [("pool", "chat"), ("backend", "a"), ("result", result)];
+    let count = || gateway.count("wsgate_backend_health_checks_total", &labels);
+    eventually(&format!("a check with {result}"), || count() > 0.0).await;
+}
+
+#[tokio::test]
+async fn each_kind_of_check_passes_a_backend_that_is_well() {
+    let is_well = Arc::new(AtomicBool::new(true));
+    for keys in [
+        "type: tcp",
+        "type: http, path: /health?deep",
+        "type: websocket",
+    ] {
+        let backend = Backend::ailing(&is_well).await;
+        let gateway = Gateway::start(&configuration(&active(keys), &[entry(&backend)])).await;
+        checked(&gateway, "success").await;
+        let shown = shown(&gateway, "a").await;
+        assert_eq!(shown["state"], "ready", "{keys}: {shown}");
+        assert_eq!(shown["last_check"]["passed"], true, "{keys}: {shown}");
+        assert_eq!(up(&gateway, "a"), 1.0);
+    }
+}
+
+#[tokio::test]
+async fn a_check_asks_for_its_path_and_host() {
+    let backend = Backend::ailing(&Arc::new(AtomicBool::new(true))).await;
+    let keys = active("type: http, path: /health?deep, host: chat.example.com");
+    let gateway = Gateway::start(&configuration(&keys, &[entry(&backend)])).await;
+    checked(&gateway, "success").await;
+    let head = backend.heads().remove(0);
+    assert_eq!(head.line, "GET /health?deep HTTP/1.1");
+    assert_eq!(head.value("host"), Some("chat.example.com"));
+}
+
+/// The checks of sessions reach the backend as a session does, and leave in order.
+#[tokio::test]
+async fn a_websocket_check_leaves_nothing_open() {
+    let backend = Backend::echo().await;
+    let keys = active("type: websocket, path: /chat");
+    let gateway = Gateway::start(&configuration(&keys, &[entry(&backend)])).await;
+    checked(&gateway, "success").await;
+    let head = backend.heads().remove(0);
+    assert_eq!(head.line, "GET /chat HTTP/1.1");
+    assert_eq!(head.value("host"), Some(&*backend.address().to_string()));
+    gateway.change(&configuration("", &[entry(&backend)])).await;
+    backend.is_left().await;
+}
+
+#[tokio::test]
+async fn what_a_check_does_not_pass_is_told_in_words() {
+    let cases = [
+        ("type: tcp", Backend::absent(), "failure", "refused"),
+        (
+            "type: http",
+            Backend::garbage().await,
+            "failure",
+            "no sound HTTP",
+        ),
+        (
+            "type: http, statuses: [204]",
+            Backend::answering(OK).await,
+            "failure",
+            "status was 200",
+        ),
+        (
+            "type: http, timeout: 100ms",
+            Backend::silent().await,
+            "timeout",
+            "in time",
+        ),
+        (
+            "type: websocket",
+            Backend::answering(OK).await,
+            "failure",
+            "status was 200",
+        ),
+        (
+            "type: websocket",
+            Backend::wrong_accept().await,
+            "failure",
+            "broke the handshake",
+        ),
+        (
+            "type: websocket",
+            Backend::ending().await,
+            "failure",
+            "ended the connection",
+        ),
+        (
+            "type: websocket, timeout: 100ms",
+            Backend::never_reading().await,
+            "timeout",
+            "in time",
+        ),
+    ];
+    for (keys, backend, result, words) in cases {
+        let keys = keys.replace("timeout: 100ms", "");
+        let keys = match result {
+            "timeout" => {
+                format!("health: {{ active: {{ interval: 50ms, timeout: 100ms, {keys} }} }},")
+            }
+            _ => active(&keys),
+        };
+        let gateway = Gateway::start(&configuration(&keys, &[entry(&backend)])).await;
+        checked(&gateway, result).await;
+        let shown = becomes(&gateway, "a", "down").await;
+        let error = shown["last_check"]["error"].as_str().unwrap_or_default();
+        assert!(error.contains(words), "{keys}: {shown}");
+        let reason = shown["reason"].as_str().unwrap_or_default();
+        assert!(reason.contains(words), "{keys}: {shown}");
+        assert_eq!(up(&gateway, "a"), 0.0);
+    }
+}
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+
+/// Trap 19.
+#[tokio::test]
+async fn no_ready_backend_is_503_with_retry_after() {
+    let backend = Backend::absent();
+    let keys = active("type: tcp");
+    let gateway = Gateway::start(&configuration(&keys, &[entry(&backend)])).await;
+    becomes(&gateway, "a", "down").await;
+    let refusal = Refusal {
+        status: 503,
+        result: "no_ready_backend",
+        route: "chat",
+    };
+    let answer = gateway.expect_refusal(Opening::to("/"), refusal).await;
+    assert!(answer.value("retry-after").is_some(), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_backend_that_comes_back_gets_its_share_again() {
+    let (mut a, b) = (Mortal::named("a").await, Mortal::named("b").await);
+    let keys = active("type: websocket, healthy_threshold: 2, unhealthy_threshold: 2");
+    let gateway = Gateway::start(&configuration(&keys, &[a.entry(), b.entry()])).await;
+    assert_eq!(turns(&gateway, 4).await, "abab");
+    a.kill();
+    becomes(&gateway, "a", "down").await;
+    assert_eq!(turns(&gateway, 4).await, "bbbb");
+    a.revive().await;
+    let back = becomes(&gateway, "a", "ready").await;
+    assert_eq!(back["reason"], "checks pass");
+    assert_eq!(turns(&gateway, 8).await.matches('a').count(), 4);
+}
+
+/// Trap 17.
+#[tokio::test]
+async fn a_reload_forgets_no_verdict() {
+    let (sound, dead) = (Mortal::named("b").await, Backend::absent());
+    let keys = "health: { active: { type: tcp, interval: 1h, unhealthy_threshold: 1 } },";
+    let entries = [entry(&dead), sound.entry()];
+    let yaml = configuration(keys, &entries);
+    let gateway = Gateway::start(&yaml).await;
+    let before = becomes(&gateway, "a", "down").await;
+    gateway
+        .change(&yaml.replace("window: 0s", "window: 1s"))
+        .await;
+    assert_eq!(shown(&gateway, "a").await, before, "a change elsewhere");
+    gateway
+        .change(&yaml.replace("pools: { chat: {", "pools: { chat: { attempts: 2,"))
+        .await;
+    assert_eq!(shown(&gateway, "a").await, before, "a change of the pool");
+    gateway
+        .change(&yaml.replace("interval: 1h", "interval: 2h"))
+        .await;
+    assert_eq!(shown(&gateway, "a").await["state"], "down", "other checks");
+    gateway.change(&configuration("", &entries)).await;
+    assert_eq!(shown(&gateway, "a").await["state"], "ready", "no checks");
+}
+
+/// A new backend is checked at once, whatever the interval, and gets sessions until that says no.
+#[tokio::test]
+async fn a_backend_that_joins_is_checked_at_once() {
+    let (sound, dead) = (Mortal::named("b").await, Backend::absent());
+    let keys = "health: { active: { type: tcp, interval: 1h } },";
+    let gateway = Gateway::start(&configuration(keys, &[sound.entry()])).await;
+    let both = [sound.entry(), entry(&dead)];
+    gateway.change(&configuration(keys, &both)).await;
+    let shown = becomes(&gateway, "a", "down").await;
+    assert!(
+        shown["reason"]
+            .as_str()
+            .unwrap_or_default()
+            .starts_with("a check failed")
+    );
+}
+
+/// One of four is killed and comes back while sessions are opened all the time: with `attempts: 3` none of
+/// them fails.
+#[tokio::test]
+async fn no_handshake_fails_while_one_of_four_is_killed_and_returns() {
+    let mut four = Vec::new();
+    for name in ["a", "b", "c", "d"] {
+        four.push(Mortal::named(name).await);
+    }
+    let entries: Vec<String> = four.iter().map(Mortal::entry).collect();
+    let gateway = Gateway::start(&configuration(&active("type: tcp"), &entries)).await;
+    let gateway = Arc::new(gateway);
+    let stop = Arc::new(AtomicBool::new(false));
+    let load = tokio::spawn(open_until(Arc::clone(&gateway), Arc::clone(&stop)));
+    for _ in 0..3 {
+        four[2].kill();
+        becomes(&gateway, "c", "down").await;
+        four[2].revive().await;
+        becomes(&gateway, "c", "ready").await;
+        let life = &four[2];
+        repeatedly("sessions on it", async || {
+            (life.connections() > 20).then_some(())
+        })
+        .await;
+    }
+    stop.store(true, Ordering::SeqCst);
+    let statuses = load.await.expect("nobody panics");
+    assert!(statuses.iter().all(|status| *status == 101), "{statuses:?}");
+    let failed = gateway.metrics().value(
+        "wsgate_handshakes_total",
+        &[("route", "chat"), ("result", "backend_failed")],
+    );
+    assert_eq!(failed, Some(0.0));
+}
+
+/// Opens sessions one after the other; the statuses of the answers.
+async fn open_until(gateway: Arc<Gateway>, stop: Arc<AtomicBool>) -> Vec<u16> {
+    let mut statuses = Vec::new();
+    while !stop.load(Ordering::SeqCst) {
+        statuses.push(turn(&gateway).await.0);
+    }
+    statuses
+}

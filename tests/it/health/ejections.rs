@@ -1,0 +1,109 @@
+//! Backends whose attempts fail are left alone for a while.
+
+use super::{becomes, configuration, shown, turns, up};
+use crate::backends::{Backend, Mortal};
+use crate::harness::{Gateway, Opening, Wire, eventually};
+
+const PASSIVE: &str = "health: { passive: { failures: 2, window: 30s, eject: 300ms } },";
+
+fn retries(gateway: &Gateway) -> f64 {
+    gateway.count("wsgate_backend_retries_total", &[("pool", "chat")])
+}
+
+#[tokio::test]
+async fn failures_in_a_row_eject_and_the_backend_is_tried_again() {
+    let (mut a, b) = (Mortal::named("a").await, Mortal::named("b").await);
+    let gateway = Gateway::start(&configuration(PASSIVE, &[a.entry(), b.entry()])).await;
+    a.kill();
+    assert_eq!(turns(&gateway, 4).await, "bbbb");
+    let ejected = becomes(&gateway, "a", "ejected").await;
+    let reason = ejected["reason"].as_str().unwrap_or_default();
+    assert!(
+        reason.starts_with("2 attempts in a row failed: it refused"),
+        "{ejected}"
+    );
+    assert_eq!(up(&gateway, "a"), 0.0);
+    a.revive().await;
+    let mut names = String::new();
+    while !names.contains('a') {
+        names.push_str(&turns(&gateway, 1).await);
+    }
+    assert_eq!(
+        becomes(&gateway, "a", "ready").await["reason"],
+        "an attempt succeeded"
+    );
+    assert_eq!(up(&gateway, "a"), 1.0);
+    assert_eq!(turns(&gateway, 8).await.matches('a').count(), 4);
+}
+
+#[tokio::test]
+async fn an_ejected_backend_costs_no_attempts() {
+    let (dead, b) = (Backend::absent(), Mortal::named("b").await);
+    let keys = PASSIVE.replace("300ms", "1h");
+    let a = format!("{{ name: a, url: \"{}\" }}", dead.url());
+    let gateway = Gateway::start(&configuration(&keys, &[a, b.entry()])).await;
+    assert_eq!(turns(&gateway, 20).await, "b".repeat(20));
+    assert_eq!(retries(&gateway), 2.0);
+}
+
+#[tokio::test]
+async fn the_last_backend_is_never_ejected() {
+    let dead = Backend::absent();
+    let a = format!("{{ name: a, url: \"{}\" }}", dead.url());
+    let keys = PASSIVE.replace("eject: 300ms", "eject: 1h, max_ejected: 100%");
+    let gateway = Gateway::start(&configuration(&keys, &[a])).await;
+    for _ in 0..5 {
+        assert_eq!(super::turn(&gateway).await.0, 502);
+    }
+    assert_eq!(shown(&gateway, "a").await["state"], "ready");
+}
+
+#[tokio::test]
+async fn null_turns_it_off() {
+    let (dead, b) = (Backend::absent(), Mortal::named("b").await);
+    let a = format!("{{ name: a, url: \"{}\" }}", dead.url());
+    let keys = "health: { passive: null },";
+    let gateway = Gateway::start(&configuration(keys, &[a, b.entry()])).await;
+    assert_eq!(turns(&gateway, 30).await, "b".repeat(30));
+    assert_eq!(retries(&gateway), 15.0);
+    assert_eq!(shown(&gateway, "a").await["state"], "ready");
+}
+
+/// An answer is an answer, whatever it says: the backend is there.
+#[tokio::test]
+async fn an_answer_other_than_101_ejects_nobody() {
+    let refusing = Backend::answering("HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n").await;
+    let b = Mortal::named("b").await;
+    let a = format!("{{ name: a, url: \"{}\" }}", refusing.url());
+    let gateway = Gateway::start(&configuration(PASSIVE, &[a, b.entry()])).await;
+    for _ in 0..10 {
+        super::turn(&gateway).await;
+    }
+    assert_eq!(shown(&gateway, "a").await["state"], "ready");
+}
+
+/// Clients that leave while a backend is silent are no proof against it.
+#[tokio::test]
+async fn clients_that_leave_eject_nobody() {
+    let (silent, b) = (Backend::silent().await, Mortal::named("b").await);
+    let a = format!("{{ name: a, url: \"{}\" }}", silent.url());
+    let gateway = Gateway::start(&configuration(PASSIVE, &[a, b.entry()])).await;
+    let labels = [("pool", "chat"), ("backend", "a"), ("result", "abandoned")];
+    let abandoned = || gateway.count("wsgate_backend_connects_total", &labels);
+    while silent.connections() < 3 {
+        ask_and_leave(&gateway, &silent).await;
+    }
+    eventually("three are given up", || abandoned() >= 3.0).await;
+    assert_eq!(shown(&gateway, "a").await["state"], "ready");
+}
+
+/// Leaves as soon as the silent backend was asked, unless the other one answers.
+async fn ask_and_leave(gateway: &Gateway, silent: &Backend) {
+    let before = silent.connections();
+    let mut client = Wire::connect(gateway.address()).await;
+    client.send(Opening::to("/").text()).await;
+    tokio::select! {
+        head = client.head() => assert_eq!(head.status(), 101),
+        () = eventually("it is asked", || silent.connections() > before) => {}
+    }
+}
