@@ -79,4 +79,5 @@ BACKENDS = [
         announces="Opening websockets listen socket on port "),
     Backend("socket-io-a", "with_socket_io.mjs", with_node, (), ("a",), speaks="socket.io", shared_route="socket.io"),
     Backend("socket-io-b", "with_socket_io.mjs", with_node, (), ("b",), speaks="socket.io", shared_route="socket.io"),
+    Backend("http", "with_http.mjs", with_bare_node, needs=("http",), speaks="http"),
 ]  # fmt: skip

@@ -89,12 +89,17 @@ def browser_extras(folder, label):
     return {"browser": {"path": tools.chromium(), "profile": str(profile)}}
 
 
+def curl_extras(_folder, _label):
+    return {"curl": tools.curl()}
+
+
 CLIENTS = [
     Client("ws", "with_ws.mjs", tools.node, holds=True),
     Client("websockets", "with_websockets.py", tools.python, holds=True),
     Client("tornado", "with_tornado.py", tools.python, holds=True),
     Client("by-hand", "by_hand.py", tools.bare_python),
     Client("browser", "in_browser.mjs", tools.node, browser_extras, holds=True),
+    Client("curl", "with_curl.py", tools.bare_python, curl_extras, speaks="http"),
     Client("paho", "with_paho.py", tools.python, speaks="mqtt"),
     Client("socket.io", "with_socket_io.mjs", tools.node, speaks="socket.io"),
 ]

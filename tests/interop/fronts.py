@@ -35,7 +35,7 @@ class Wsgate:
 class Nginx:
     """Debian's nginx on nginx.conf, as a second opinion."""
 
-    features = ("origin", "bare-lf")
+    features = ("origin", "bare-lf", "http", "http2")
     schemes = ("ws", "wss")
 
     def __init__(self, settings, folder):

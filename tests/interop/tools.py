@@ -98,6 +98,11 @@ def openssl():
 
 
 @once
+def curl():
+    return program("curl", package="curl")
+
+
+@once
 def nginx():
     return program("nginx", package="nginx-light")
 
