@@ -3,12 +3,11 @@
 A case that fails with nginx or nothing in between too is not the gateway's fault.
 """
 
-import socket
 import string
 
 import tools
 from rig.gateway import Gateway, locate_binary
-from rig.programs import Program, eventually, free_ports
+from rig.programs import Program, eventually, free_ports, is_listening
 
 
 class Wsgate:
@@ -85,8 +84,3 @@ def fill_in(template, names, folder):
     path = folder / template
     path.write_text(string.Template(text).substitute(names), encoding="utf-8")
     return path
-
-
-def is_listening(port):
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0

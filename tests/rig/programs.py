@@ -93,6 +93,11 @@ def free_ports(count):
             candidate.close()
 
 
+def is_listening(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def eventually(holds, timeout_seconds=10, pause_seconds=0.05):
     """True as soon as `holds()` is, False if it is not in time."""
     deadline = time.monotonic() + timeout_seconds
