@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import tools
 
+ENDS = ("stop", "kill")
 CLIENT_TIMEOUT_SECONDS = 180  # where every case runs into its own timeout
 
 
@@ -14,7 +15,7 @@ CLIENT_TIMEOUT_SECONDS = 180  # where every case runs into its own timeout
 class Client:
     """One program that takes a plan; `extras` adds to the plan what only this client needs.
 
-    It is given the targets that speak what it speaks. One that `holds` can be asked to keep sessions open until they end.
+    It is given the targets that speak what it speaks.
     """
 
     name: str
@@ -22,7 +23,8 @@ class Client:
     interpreter: object
     extras: object = None
     speaks: str = "echo"
-    holds: bool = False
+    holds: tuple = ()  # acts in which it keeps sessions until they end
+    needs: tuple = ()  # of a target, beside what each case needs
 
     def run(self, plan, folder, report, on_held=lambda: None):
         """Reports each case; calls `on_held` once all sessions stand that are to be held.
@@ -31,7 +33,7 @@ class Client:
         """
         command = [str(self.interpreter()), str(tools.HERE / "clients" / self.script)]
         label = f"{self.name}-{plan['act']}"
-        plan = {**plan, "targets": [target for target in plan["targets"] if target["speaks"] == self.speaks]}
+        plan = {**plan, "targets": [target for target in plan["targets"] if self.is_for(target)]}
         if self.extras:
             plan |= self.extras(folder, label)
         plan_path = folder / f"plan-{label}.json"
@@ -50,6 +52,9 @@ class Client:
         if exit_code != 0:
             last_words = log_path.read_text(encoding="utf-8").strip()[-400:]
             report.failed(f"{self.name} ran to its end", f"exit code {exit_code}: {last_words}")
+
+    def is_for(self, target):
+        return target["speaks"] == self.speaks and set(self.needs) <= set(target["features"])
 
     def relay(self, lines, report, on_held):
         for line in lines:
@@ -94,11 +99,12 @@ def curl_extras(_folder, _label):
 
 
 CLIENTS = [
-    Client("ws", "with_ws.mjs", tools.node, holds=True),
-    Client("websockets", "with_websockets.py", tools.python, holds=True),
-    Client("tornado", "with_tornado.py", tools.python, holds=True),
+    Client("ws", "with_ws.mjs", tools.node, holds=ENDS),
+    Client("websockets", "with_websockets.py", tools.python, holds=ENDS),
+    Client("tornado", "with_tornado.py", tools.python, holds=ENDS),
+    Client("h2", "with_h2.py", tools.python, needs=("tls", "http2"), holds=("stop",)),
     Client("by-hand", "by_hand.py", tools.bare_python),
-    Client("browser", "in_browser.mjs", tools.node, browser_extras, holds=True),
+    Client("browser", "in_browser.mjs", tools.node, browser_extras, holds=ENDS),
     Client("curl", "with_curl.py", tools.bare_python, curl_extras, speaks="http"),
     Client("paho", "with_paho.py", tools.python, speaks="mqtt"),
     Client("socket.io", "with_socket_io.mjs", tools.node, speaks="socket.io"),

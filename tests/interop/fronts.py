@@ -13,7 +13,10 @@ from rig.programs import Program, eventually, free_ports, is_listening
 class Wsgate:
     """wsgate on wsgate.yaml."""
 
-    features = ("origin", "origin-once", "spelling", "half-close-passed", "bare-lf")
+    features = (
+        *("origin", "origin-once", "spelling", "half-close-passed", "bare-lf"),
+        *("http", "streamed-uploads", "trailers", "hop-by-hop", "forwarded"),
+    )
     schemes = ("ws", "wss")
 
     def __init__(self, settings, folder):
