@@ -5,15 +5,11 @@ use std::time::Instant;
 
 use rustls::ProtocolVersion;
 use tokio::time::timeout;
-use tokio_rustls::{TlsAcceptor, TlsStream};
 
 use crate::config::TlsVersion;
-use crate::stream::{Socket, Stream};
+use crate::stream::{Socket, Stream, TlsStream};
 use crate::telemetry::{ListenerMetrics, TlsResult};
 use crate::tls::ServerTls;
-
-/// The most bytes that a connection keeps on their way in each direction under TLS.
-const BUFFER_LIMIT: usize = 32 * 1024;
 
 /// Speaks TLS on `socket`, within the deadline. None when that came to nothing; it is counted.
 pub(super) async fn accept(
@@ -22,9 +18,7 @@ pub(super) async fn accept(
     metrics: &ListenerMetrics,
 ) -> Option<(Stream, TlsVersion)> {
     let begun = Instant::now();
-    let handshake = TlsAcceptor::from(tls.config.clone()).accept_with(socket, |connection| {
-        connection.set_buffer_limit(Some(BUFFER_LIMIT))
-    });
+    let handshake = TlsStream::accept(socket, tls.config.clone());
     let outcome = timeout(tls.handshake_timeout, handshake).await;
     let result = match &outcome {
         Ok(Ok(_)) => TlsResult::Success,
@@ -33,11 +27,11 @@ pub(super) async fn accept(
     };
     metrics.tls_finished(result, begun.elapsed());
     let stream = outcome.ok()?.ok()?;
-    let version = match stream.get_ref().1.protocol_version() {
+    let version = match stream.agreed().protocol_version() {
         Some(ProtocolVersion::TLSv1_2) => TlsVersion::Tls12,
         _ => TlsVersion::Tls13,
     };
-    Some((Stream::Tls(Box::new(TlsStream::Server(stream))), version))
+    Some((Stream::Tls(Box::new(stream)), version))
 }
 
 fn failure(error: &io::Error) -> TlsResult {

@@ -10,11 +10,11 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::buffer::{Backlog, LARGEST_READ, SMALLEST_READ, with_scratch};
+use super::buffer::{LARGEST_READ, SMALLEST_READ, with_scratch};
 use super::follow::{Finding, Follower};
 use super::tally::Tally;
 use super::terms::Terms;
-use crate::stream::Stream;
+use crate::stream::{Backlog, Stream};
 use crate::websocket::{ControlFrame, Extensions, Sender};
 
 /// One direction of a tunnel.

@@ -24,6 +24,7 @@ mod reload;
 mod routes;
 mod stop;
 mod tls;
+mod tls_stream;
 mod transport;
 mod tunnel;
 mod upstream;

@@ -1,7 +1,10 @@
 //! One byte stream to a client or a backend: TCP, a unix socket, or TLS over either.
 //!
 //! An enumeration instead of a type parameter: the relay is compiled once, and a plain session does not pay
-//! for the size of a TLS connection. No protocol is known here.
+//! for the size of a TLS connection. No protocol above TLS is known here.
+
+mod backlog;
+mod tls;
 
 use std::io;
 use std::pin::Pin;
@@ -12,7 +15,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
-use tokio_rustls::TlsStream;
+
+pub use backlog::Backlog;
+pub use tls::TlsStream;
 
 /// A socket.
 #[derive(Debug)]
@@ -29,7 +34,7 @@ pub enum Stream {
     /// Bytes as they are on the socket.
     Plain(Socket),
     /// Bytes under TLS.
-    Tls(Box<TlsStream<Socket>>),
+    Tls(Box<TlsStream>),
 }
 
 /// How long a peer may be silent before the kernel asks whether it is there.
@@ -82,7 +87,7 @@ impl Stream {
     pub fn socket(&self) -> &Socket {
         match self {
             Self::Plain(socket) => socket,
-            Self::Tls(tls) => tls.get_ref().0,
+            Self::Tls(tls) => tls.socket(),
         }
     }
 }

@@ -1,0 +1,337 @@
+//! TLS over a socket, without a buffer of its own while nothing waits.
+//!
+//! rustls' usual connections keep a buffer each and read 4 KiB at a time. Here records are read into, and made
+//! in, a buffer of the thread; kept is only what could not be passed on, in just its size.
+
+mod turn;
+
+use std::cell::RefCell;
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use rustls::client::UnbufferedClientConnection;
+use rustls::pki_types::ServerName;
+use rustls::server::UnbufferedServerConnection;
+use rustls::{ClientConfig, CommonState, ProtocolVersion, ServerConfig};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::Socket;
+use turn::{Connection, Hands, Kept, Make, Turn};
+
+/// The most bytes of records in hand at a time. A message of a handshake has to fit; rustls' usual connections
+/// take no larger ones either.
+const RECORDS: usize = 64 * 1024;
+/// The most bytes that are put into records at a time: three full ones (RFC 8446 section 5.1). What a slow
+/// peer does not take is kept, so this bounds it.
+const LARGEST_WRITE: usize = 48 * 1024;
+/// How much more is read than there is room for content: what records add to it.
+const RECORD_OVERHEAD: usize = 4 * 1024;
+
+thread_local! {
+    /// One buffer for all connections of a worker.
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; RECORDS].into_boxed_slice());
+}
+
+/// Runs `work` with the thread's buffer.
+fn with_records<T>(work: impl FnOnce(&mut [u8]) -> T) -> T {
+    SCRATCH.with_borrow_mut(|records| work(records))
+}
+
+/// A TLS connection after its handshake.
+///
+/// An end of the socket without a close_notify (RFC 8446 section 6.1) is an error: it may have been cut.
+pub struct TlsStream {
+    socket: Socket,
+    connection: Connection,
+    /// Records that are not whole, or whose content had no room yet.
+    incoming: Vec<u8>,
+    kept: Kept,
+    /// Whether the socket did not take all that goes out: no more is made until it does.
+    is_full: bool,
+    /// Whether the peer was told so.
+    has_told_end: bool,
+}
+
+impl TlsStream {
+    /// Shakes hands with a client.
+    ///
+    /// # Errors
+    /// Of kind `InvalidData` where the handshake failed; others are the socket's.
+    pub async fn accept(socket: Socket, config: Arc<ServerConfig>) -> io::Result<Self> {
+        let connection = UnbufferedServerConnection::new(config).map_err(io::Error::other)?;
+        Self::shake_hands(socket, Connection::Server(connection)).await
+    }
+
+    /// Shakes hands with the server `name`.
+    ///
+    /// # Errors
+    /// As [`TlsStream::accept`].
+    pub async fn connect(
+        socket: Socket,
+        config: Arc<ClientConfig>,
+        name: ServerName<'static>,
+    ) -> io::Result<Self> {
+        let connection = UnbufferedClientConnection::new(config, name).map_err(io::Error::other)?;
+        Self::shake_hands(socket, Connection::Client(connection)).await
+    }
+
+    async fn shake_hands(socket: Socket, connection: Connection) -> io::Result<Self> {
+        let mut stream = Self {
+            socket,
+            connection,
+            incoming: Vec::new(),
+            kept: Kept::default(),
+            is_full: false,
+            has_told_end: false,
+        };
+        poll_fn(|context| stream.poll_handshake(context)).await?;
+        Ok(stream)
+    }
+
+    /// The socket below.
+    #[must_use]
+    pub fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    /// What both ends agreed on.
+    #[must_use]
+    pub fn agreed(&self) -> &CommonState {
+        self.connection.agreed()
+    }
+
+    fn poll_handshake(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut nothing = ReadBuf::new(&mut []);
+        let is_done = |stream: &Self, _: &ReadBuf<'_>| !stream.agreed().is_handshaking();
+        ready!(with_records(|records| {
+            self.poll_records(context, records, &mut nothing, is_done)
+        }))?;
+        // What a server of TLS 1.3 has left are tickets; they go out with the first answer.
+        let version = self.agreed().protocol_version();
+        match self.connection {
+            Connection::Server(_) if version == Some(ProtocolVersion::TLSv1_3) => {
+                Poll::Ready(Ok(()))
+            }
+            Connection::Server(_) | Connection::Client(_) => self.poll_send(context),
+        }
+    }
+
+    /// Reads records and takes them until `is_done`.
+    fn poll_records(
+        &mut self,
+        context: &mut Context<'_>,
+        records: &mut [u8],
+        content: &mut ReadBuf<'_>,
+        is_done: impl Fn(&Self, &ReadBuf<'_>) -> bool,
+    ) -> Poll<io::Result<()>> {
+        let mut filled = self.incoming.len();
+        records[..filled].copy_from_slice(&self.incoming);
+        self.incoming = Vec::new();
+        loop {
+            let (used, outcome) = self.take_records(&mut records[..filled], content);
+            records.copy_within(used..filled, 0);
+            filled -= used;
+            if let Err(error) = outcome {
+                // An alert says so, if the socket takes it at once.
+                let _ = self.poll_send(context);
+                return Poll::Ready(Err(error));
+            }
+            if is_done(self, content) {
+                self.incoming = records[..filled].to_vec();
+                return Poll::Ready(Ok(()));
+            }
+            if self.agreed().is_handshaking() {
+                // Whether the socket takes this now does not matter to what is read.
+                let _: Poll<()> = self.poll_send(context)?;
+            }
+            let most = records
+                .len()
+                .min(filled + content.remaining() + RECORD_OVERHEAD);
+            let mut room = ReadBuf::new(&mut records[filled..most]);
+            if room.remaining() == 0 {
+                return Poll::Ready(Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "a message of the TLS handshake is too large",
+                )));
+            }
+            match Pin::new(&mut self.socket).poll_read(context, &mut room)? {
+                Poll::Ready(()) if room.filled().is_empty() => {
+                    return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+                }
+                Poll::Ready(()) => filled += room.filled().len(),
+                Poll::Pending => {
+                    self.incoming = records[..filled].to_vec();
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+
+    /// Takes what `records` begins with, as far as there is room for the content; so many bytes are done with.
+    fn take_records(
+        &mut self,
+        records: &mut [u8],
+        content: &mut ReadBuf<'_>,
+    ) -> (usize, io::Result<()>) {
+        let mut used = 0;
+        if records.is_empty() && !self.agreed().is_handshaking() {
+            return (used, Ok(()));
+        }
+        loop {
+            let (done, turn) = self.turn(&mut records[used..], content, &mut Make::Nothing);
+            used += done;
+            let has_room = self.kept.content.is_empty() && content.remaining() > 0;
+            match turn {
+                Ok(Turn::Again) => {}
+                Ok(Turn::Given) if has_room && used < records.len() => {}
+                Ok(Turn::Given | Turn::Waiting | Turn::Made(_)) => return (used, Ok(())),
+                Err(error) => {
+                    // The alert, where there is one, comes with the next turn.
+                    let rest = &mut records[used..];
+                    let (done, _alert) = self.turn(rest, content, &mut Make::Nothing);
+                    return (used + done, Err(error));
+                }
+            }
+        }
+    }
+
+    /// Makes what is wanted; how many bytes that is.
+    fn make(&mut self, mut make: Make<'_>) -> io::Result<usize> {
+        // rustls may know of the beginning of a message in what is kept, and wants to see it each time.
+        let mut incoming = std::mem::take(&mut self.incoming);
+        let mut used = 0;
+        loop {
+            let mut nothing = ReadBuf::new(&mut []);
+            let (done, turn) = self.turn(&mut incoming[used..], &mut nothing, &mut make);
+            used += done;
+            match turn? {
+                Turn::Again | Turn::Given => {}
+                Turn::Waiting => return Err(io::ErrorKind::BrokenPipe.into()),
+                Turn::Made(length) => {
+                    incoming.drain(..used);
+                    self.incoming = incoming;
+                    return Ok(length);
+                }
+            }
+        }
+    }
+
+    /// One turn over `records`: how many of their bytes are done with, and what it came to.
+    fn turn(
+        &mut self,
+        records: &mut [u8],
+        content: &mut ReadBuf<'_>,
+        make: &mut Make<'_>,
+    ) -> (usize, io::Result<Turn>) {
+        let kept = &mut self.kept;
+        let hands = Hands {
+            content,
+            kept,
+            make,
+        };
+        self.connection.turn(records, hands)
+    }
+
+    /// Sends records that wait.
+    fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.kept.outgoing.is_empty() {
+            let sent = Pin::new(&mut self.socket).poll_write(context, self.kept.outgoing.rest());
+            self.is_full = sent.is_pending();
+            match ready!(sent)? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                count => self.kept.outgoing.advance(count),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Sends `records` behind those that wait, and keeps what the socket does not take.
+    fn send(&mut self, context: &mut Context<'_>, records: &[u8]) -> io::Result<()> {
+        let sent = if self.kept.outgoing.is_empty() {
+            match Pin::new(&mut self.socket).poll_write(context, records)? {
+                Poll::Ready(count) => count,
+                Poll::Pending => 0,
+            }
+        } else {
+            0
+        };
+        self.kept.outgoing.append(&records[sent..]);
+        // That of which nothing is taken now is taken when the socket says so.
+        let _: Poll<()> = self.poll_send(context)?;
+        Ok(())
+    }
+}
+
+impl AsyncRead for TlsStream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let stream = self.get_mut();
+        let kept = stream.kept.content.rest();
+        if !kept.is_empty() {
+            let count = kept.len().min(buffer.remaining());
+            buffer.put_slice(&kept[..count]);
+            stream.kept.content.advance(count);
+            return Poll::Ready(Ok(()));
+        }
+        let before = buffer.filled().len();
+        let is_done = |stream: &Self, buffer: &ReadBuf<'_>| {
+            stream.kept.has_ended || buffer.filled().len() > before || buffer.remaining() == 0
+        };
+        if is_done(stream, buffer) {
+            return Poll::Ready(Ok(()));
+        }
+        with_records(|records| stream.poll_records(context, records, buffer, is_done))
+    }
+}
+
+impl AsyncWrite for TlsStream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let stream = self.get_mut();
+        if stream.is_full {
+            ready!(stream.poll_send(context))?;
+        }
+        let bytes = &bytes[..bytes.len().min(LARGEST_WRITE)];
+        with_records(|records| {
+            let made = stream.make(Make::Records(bytes, records))?;
+            stream.send(context, &records[..made])
+        })?;
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().poll_send(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let stream = self.get_mut();
+        if !stream.has_told_end {
+            stream.has_told_end = true;
+            with_records(|records| {
+                let made = stream.make(Make::End(records))?;
+                stream.send(context, &records[..made])
+            })?;
+        }
+        ready!(stream.poll_send(context))?;
+        match ready!(Pin::new(&mut stream.socket).poll_shutdown(context)) {
+            Err(error) if error.kind() != io::ErrorKind::NotConnected => Poll::Ready(Err(error)),
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+impl fmt::Debug for TlsStream {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("TlsStream")
+    }
+}

@@ -1,0 +1,150 @@
+//! One turn of rustls: what it says after a look at the records, and what is done about it.
+
+use std::io;
+
+use rustls::CommonState;
+use rustls::client::UnbufferedClientConnection;
+use rustls::server::UnbufferedServerConnection;
+use rustls::unbuffered::{
+    ConnectionState, EncodeError, EncodeTlsData, ReadTraffic, UnbufferedStatus, WriteTraffic,
+};
+use tokio::io::ReadBuf;
+
+use crate::stream::Backlog;
+
+/// rustls' side of a connection.
+pub(super) enum Connection {
+    Server(UnbufferedServerConnection),
+    Client(UnbufferedClientConnection),
+}
+
+/// What came of turns and could not be passed on yet.
+#[derive(Default)]
+pub(super) struct Kept {
+    /// Content that had no room where the reader wanted it; of at most one record.
+    pub(super) content: Backlog,
+    /// Records that the socket is still to take.
+    pub(super) outgoing: Backlog,
+    /// Whether the peer said that nothing follows.
+    pub(super) has_ended: bool,
+}
+
+/// What rustls is to make, and where.
+pub(super) enum Make<'a> {
+    Nothing,
+    /// Records of these bytes.
+    Records(&'a [u8], &'a mut [u8]),
+    /// A close_notify.
+    End(&'a mut [u8]),
+}
+
+/// What a turn came to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// There is more to do.
+    Again,
+    /// Content came.
+    Given,
+    /// More records are needed to go on.
+    Waiting,
+    /// What was to be made is so many bytes long.
+    Made(usize),
+}
+
+/// What a turn works with.
+pub(super) struct Hands<'a, 'b, 'c> {
+    /// Where the reader wants the content.
+    pub(super) content: &'a mut ReadBuf<'b>,
+    pub(super) kept: &'a mut Kept,
+    pub(super) make: &'a mut Make<'c>,
+}
+
+impl Connection {
+    /// What both ends agreed on.
+    pub(super) fn agreed(&self) -> &CommonState {
+        match self {
+            Self::Server(connection) => connection,
+            Self::Client(connection) => connection,
+        }
+    }
+
+    /// Takes a turn over `records`: how many of their bytes are done with, and what it came to.
+    pub(super) fn turn(
+        &mut self,
+        records: &mut [u8],
+        mut hands: Hands<'_, '_, '_>,
+    ) -> (usize, io::Result<Turn>) {
+        match self {
+            Self::Server(connection) => hands.obey(connection.process_tls_records(records)),
+            Self::Client(connection) => hands.obey(connection.process_tls_records(records)),
+        }
+    }
+}
+
+impl Hands<'_, '_, '_> {
+    fn obey<Data>(&mut self, status: UnbufferedStatus<'_, '_, Data>) -> (usize, io::Result<Turn>) {
+        let UnbufferedStatus { mut discard, state } = status;
+        let turn = match state {
+            Ok(ConnectionState::ReadTraffic(traffic)) => self.give_all(traffic).map(|more| {
+                discard += more;
+                Turn::Given
+            }),
+            Ok(ConnectionState::EncodeTlsData(data)) => self.queue(data).map(|()| Turn::Again),
+            Ok(ConnectionState::TransmitTlsData(data)) => {
+                // It is among what waits for the socket.
+                data.done();
+                Ok(Turn::Again)
+            }
+            Ok(ConnectionState::PeerClosed) => {
+                self.kept.has_ended = true;
+                Ok(Turn::Again)
+            }
+            Ok(ConnectionState::WriteTraffic(traffic)) => self.write(traffic),
+            Ok(_) => Ok(Turn::Waiting),
+            Err(error) => Err(broken(error)),
+        };
+        (discard, turn)
+    }
+
+    /// Passes on what has come; so many more bytes of the records are done with.
+    fn give_all<Data>(&mut self, mut traffic: ReadTraffic<'_, '_, Data>) -> io::Result<usize> {
+        let mut discard = 0;
+        while let Some(record) = traffic.next_record() {
+            let record = record.map_err(broken)?;
+            discard += record.discard;
+            self.give(record.payload);
+        }
+        Ok(discard)
+    }
+
+    fn give(&mut self, bytes: &[u8]) {
+        let (now, later) = bytes.split_at(bytes.len().min(self.content.remaining()));
+        self.content.put_slice(now);
+        self.kept.content.append(later);
+    }
+
+    fn queue<Data>(&mut self, mut data: EncodeTlsData<'_, Data>) -> io::Result<()> {
+        // It tells its size to who gives it too little room.
+        let mut record = match data.encode(&mut []) {
+            Err(EncodeError::InsufficientSize(size)) => vec![0; size.required_size],
+            Err(error @ EncodeError::AlreadyEncoded) => return Err(io::Error::other(error)),
+            Ok(_) => return Ok(()),
+        };
+        data.encode(&mut record).map_err(io::Error::other)?;
+        self.kept.outgoing.append(&record);
+        Ok(())
+    }
+
+    fn write<Data>(&mut self, mut traffic: WriteTraffic<'_, Data>) -> io::Result<Turn> {
+        let made = match self.make {
+            Make::Nothing => return Ok(Turn::Waiting),
+            Make::Records(bytes, room) => traffic.encrypt(bytes, room),
+            Make::End(room) => traffic.queue_close_notify(room),
+        };
+        made.map(Turn::Made).map_err(io::Error::other)
+    }
+}
+
+fn broken(error: rustls::Error) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
