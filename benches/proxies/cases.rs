@@ -54,9 +54,46 @@ impl Load {
         }
     }
 
+    /// How often each proxy has its turn where `rounds` were asked for.
+    pub(crate) fn rounds(self, rounds: usize) -> usize {
+        match self {
+            Self::Echo { .. } | Self::Connect | Self::Latency { .. } => rounds,
+            // Memory does not scatter.
+            Self::Idle => rounds.min(2),
+        }
+    }
+
     /// The column that is compared: the last.
     pub(crate) fn key_column(self) -> usize {
         self.columns().len() - 1
+    }
+}
+
+impl Case {
+    /// What it is called in a table.
+    pub(crate) fn title(&self) -> String {
+        let sessions = self.sessions;
+        let load = match self.load {
+            Load::Echo { size } => format!("{}, {sessions} sessions", bytes(size)),
+            Load::Connect => "connection, upgrade, one echo, close".to_owned(),
+            Load::Idle => format!("idle, {sessions} sessions"),
+            Load::Latency { size } => {
+                format!("{} on a schedule, {sessions} sessions", bytes(size))
+            }
+        };
+        if self.tls {
+            format!("{load}, TLS")
+        } else {
+            load
+        }
+    }
+}
+
+fn bytes(size: usize) -> String {
+    match size {
+        0..1024 => format!("{size} B"),
+        1024..1_048_576 => format!("{} KiB", size >> 10),
+        _ => format!("{} MiB", size >> 20),
     }
 }
 

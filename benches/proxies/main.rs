@@ -15,6 +15,7 @@ mod certificate;
 mod generator;
 mod machine;
 mod options;
+mod page;
 mod process;
 mod proxy;
 mod report;
@@ -47,10 +48,19 @@ fn main() -> Result<ExitCode> {
     ensure!(!proxies.is_empty(), "none of these proxies is installed");
     print_conditions(&options, &proxies);
     let bench = prepare(&options)?;
-    let mut complete = true;
+    let mut reports = Vec::new();
     for case in &cases {
-        complete &= run_case(&bench, case, &proxies, options.rounds);
+        let report = run_case(&bench, case, &proxies, options.rounds);
+        println!(
+            "\n### {} ({} sessions)\n\n{}",
+            case.name,
+            case.sessions,
+            report.text()
+        );
+        reports.push(report);
     }
+    println!("\n{}", page::text(&reports));
+    let complete = reports.iter().all(Report::is_complete);
     Ok(if complete {
         ExitCode::SUCCESS
     } else {
@@ -74,8 +84,8 @@ fn prepare(options: &Options) -> Result<Bench> {
     })
 }
 
-/// Runs a case in rounds, in each round every proxy once; false when a run failed.
-fn run_case(bench: &Bench, case: &Case, proxies: &[Proxy], rounds: usize) -> bool {
+/// Runs a case in rounds, in each round every proxy once.
+fn run_case<'a>(bench: &Bench, case: &'a Case, proxies: &[Proxy], rounds: usize) -> Report<'a> {
     let proxies: Vec<_> = proxies
         .iter()
         .filter(|proxy| proxy.takes_part(case.load))
@@ -87,25 +97,16 @@ fn run_case(bench: &Bench, case: &Case, proxies: &[Proxy], rounds: usize) -> boo
             samples: Vec::new(),
         })
         .collect();
-    let mut complete = true;
-    for _ in 0..rounds {
+    for _ in 0..case.load.rounds(rounds) {
         for (row, proxy) in rows.iter_mut().zip(&proxies) {
             let outcome = bench.run(case, proxy);
             if let Err(error) = &outcome {
                 eprintln!("{}: {} failed: {error:#}", case.name, proxy.name);
-                complete = false;
             }
             row.samples.push(outcome.ok());
         }
     }
-    let report = Report { case, rows };
-    println!(
-        "\n## {} ({} sessions)\n\n{}",
-        case.name,
-        case.sessions,
-        report.text()
-    );
-    complete
+    Report { case, rows }
 }
 
 fn print_conditions(options: &Options, proxies: &[Proxy]) {

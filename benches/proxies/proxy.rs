@@ -21,6 +21,7 @@ enum Program {
     Wsgate,
     Nginx,
     Haproxy,
+    Caddy,
 }
 
 /// One contestant: a program with a configuration.
@@ -38,7 +39,7 @@ pub(crate) const REFERENCE: &str = "nginx";
 /// wsgate with sessions that it has stopped following: what it needs without.
 pub(crate) const UNFOLLOWED: &str = "wsgate-unfollowed";
 
-const KNOWN: [(&str, Program, &str); 7] = [
+const KNOWN: [(&str, Program, &str); 8] = [
     (
         "wsgate",
         Program::Wsgate,
@@ -74,6 +75,11 @@ const KNOWN: [(&str, Program, &str); 7] = [
         Program::Haproxy,
         include_str!("../configs/haproxy-64k.cfg"),
     ),
+    (
+        "caddy",
+        Program::Caddy,
+        include_str!("../configs/Caddyfile"),
+    ),
 ];
 
 /// The names of all contestants.
@@ -91,6 +97,7 @@ pub(crate) fn installed(wsgate: &Path, other: Option<&Path>) -> Vec<Proxy> {
                 (Program::Wsgate, _) => other.map(Path::to_owned),
                 (Program::Nginx, _) => find("nginx"),
                 (Program::Haproxy, _) => find("haproxy"),
+                (Program::Caddy, _) => find("caddy"),
             }?;
             Some(Proxy {
                 name,
@@ -139,10 +146,10 @@ impl Proxy {
     /// The version the program gives of itself.
     pub(crate) fn version(&self) -> String {
         let unknown = || "unknown version".to_owned();
-        let flag = if self.program == Program::Wsgate {
-            "--version"
-        } else {
-            "-v"
+        let flag = match self.program {
+            Program::Wsgate => "--version",
+            Program::Nginx | Program::Haproxy => "-v",
+            Program::Caddy => "version",
         };
         let Ok(output) = Command::new(&self.path).arg(flag).output() else {
             return unknown();
@@ -185,6 +192,11 @@ impl Proxy {
             Program::Wsgate => command.args(["run", "--config"]).arg(file),
             Program::Nginx => command.arg("-c").arg(file),
             Program::Haproxy => command.arg("-db").arg("-f").arg(file),
+            Program::Caddy => command
+                .args(["run", "--adapter", "caddyfile", "--config"])
+                .arg(file)
+                // It wants a place for what it keeps.
+                .env("HOME", file.with_extension("home")),
         };
         command
     }

@@ -43,10 +43,20 @@ impl Row {
 }
 
 impl Report<'_> {
+    /// Whether no run failed.
+    pub(crate) fn is_complete(&self) -> bool {
+        let mut samples = self.rows.iter().flat_map(|row| &row.samples);
+        samples.all(Option::is_some)
+    }
+
     /// The table, the limits met, and wsgate beside its bars.
     pub(crate) fn text(&self) -> String {
         let remarks = self.rows.iter().filter_map(remarks);
-        let bars = self.case.bars.iter().filter_map(|bar| self.bar(*bar));
+        let bars = self.verdicts().into_iter().map(|verdict| {
+            let Verdict { value, limit, unit } = &verdict;
+            let word = verdict.word();
+            format!("bar: at most {limit:.2} {unit}; wsgate {value:.3}: {word}")
+        });
         let notes: Vec<_> = remarks
             .chain(bars)
             .map(|note| format!("- {note}"))
@@ -94,7 +104,7 @@ impl Report<'_> {
     }
 
     /// The median over the rounds of one proxy's key figure over another's.
-    fn ratio(&self, proxy: &str, reference: &str) -> Option<f64> {
+    pub(crate) fn ratio(&self, proxy: &str, reference: &str) -> Option<f64> {
         let column = self.case.load.key_column();
         let row = |name| self.rows.iter().find(|row| row.proxy == name);
         let pairs = row(proxy)?.samples.iter().zip(&row(reference)?.samples);
@@ -105,34 +115,53 @@ impl Report<'_> {
         )
     }
 
-    fn bar(&self, bar: Bar) -> Option<String> {
-        let row = self.rows.iter().find(|row| row.proxy == "wsgate")?;
+    /// wsgate beside its bars.
+    pub(crate) fn verdicts(&self) -> Vec<Verdict> {
+        let bars = self.case.bars.iter();
+        bars.filter_map(|bar| self.verdict(*bar)).collect()
+    }
+
+    fn verdict(&self, bar: Bar) -> Option<Verdict> {
         let (value, limit, unit) = match bar {
-            Bar::Ratio(reference, limit) => (
-                self.ratio("wsgate", reference)?,
-                limit,
-                format!("x {reference}"),
-            ),
+            Bar::Ratio(reference, limit) => {
+                let ratio = self.ratio("wsgate", reference)?;
+                (ratio, limit, format!("x {reference}"))
+            }
             Bar::Absolute(limit) => {
                 let column = self.case.load.key_column();
                 let unit = self.case.load.columns()[column].to_owned();
-                (median(row.column(column))?, limit, unit)
+                (self.median("wsgate", column)?, limit, unit)
             }
             Bar::Following(limit) => {
                 let cost = (self.ratio("wsgate", UNFOLLOWED)? - 1.0) * 100.0;
-                let verdict = verdict(cost, limit);
-                return Some(format!("following: {cost:.1} % (bar {limit} %): {verdict}"));
+                (cost, limit, "% for following".to_owned())
             }
         };
-        let verdict = verdict(value, limit);
-        Some(format!(
-            "bar: at most {limit:.2} {unit}; wsgate {value:.3}: {verdict}"
-        ))
+        Some(Verdict { value, limit, unit })
+    }
+
+    /// The median of a proxy's figures in a column.
+    pub(crate) fn median(&self, proxy: &str, column: usize) -> Option<f64> {
+        let row = self.rows.iter().find(|row| row.proxy == proxy)?;
+        median(row.column(column))
     }
 }
 
-fn verdict(value: f64, limit: f64) -> &'static str {
-    if value <= limit { "held" } else { "MISSED" }
+/// wsgate beside one of its bars.
+pub(crate) struct Verdict {
+    pub(crate) value: f64,
+    pub(crate) limit: f64,
+    pub(crate) unit: String,
+}
+
+impl Verdict {
+    pub(crate) fn word(&self) -> &'static str {
+        if self.value <= self.limit {
+            "held"
+        } else {
+            "MISSED"
+        }
+    }
 }
 
 /// What is to be known before the figures of a row are believed.
@@ -151,7 +180,8 @@ fn remarks(row: &Row) -> Option<String> {
     (!remarks.is_empty()).then(|| format!("{}: {}", row.proxy, remarks.join("; ")))
 }
 
-fn align(cells: &[Vec<String>]) -> Vec<String> {
+/// Markdown of a table whose first row is its head.
+pub(crate) fn align(cells: &[Vec<String>]) -> Vec<String> {
     let width = |column: usize| {
         cells
             .iter()
@@ -199,7 +229,7 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
     }
 }
 
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     if value.abs() >= 100.0 {
         format!("{value:.0}")
     } else {
@@ -211,6 +241,6 @@ fn percent(share: f64) -> String {
     format!("{:.0} %", share * 100.0)
 }
 
-fn missing() -> String {
+pub(crate) fn missing() -> String {
     "-".to_owned()
 }
