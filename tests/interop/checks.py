@@ -1,5 +1,6 @@
 """What other people's tools say of the gateway's metrics, rules and unit file, and whether it comes to rest."""
 
+import json
 import re
 import subprocess
 
@@ -12,6 +13,15 @@ def check_gateway(gateway, report):
     """While it runs, after every client has ended."""
     check_at_rest(gateway, report)
     run_tool(report, "promtool, check metrics", [tools.promtool, "check", "metrics"], gateway.fetch("/metrics"))
+
+
+def check_browser_used_http2(front, report):
+    """RFC 8441 is the browser's own choice, and its cases pass without it too."""
+    lines = [json.loads(line) for line in front.log_path.read_text(encoding="utf-8").splitlines() if line.startswith("{")]
+    opened = [line for line in lines if line.get("event") == "open" and "Chrome" in line.get("user_agent", "")]
+    over_http2 = sum(line["protocol"] == "h2" for line in opened)
+    if opened:  # not where a part was asked for that has none
+        report.judge("browser, WebSocket over HTTP/2", over_http2 > 0, f"none of {len(opened)} sessions")
 
 
 def check_at_rest(gateway, report):

@@ -22,7 +22,7 @@ class Client:
     script: str
     interpreter: object
     extras: object = None
-    speaks: str = "echo"
+    speaks: tuple = ("echo",)
     holds: tuple = ()  # acts in which it keeps sessions until they end
     needs: tuple = ()  # of a target, beside what each case needs
 
@@ -54,7 +54,7 @@ class Client:
             report.failed(f"{self.name} ran to its end", f"exit code {exit_code}: {last_words}")
 
     def is_for(self, target):
-        return target["speaks"] == self.speaks and set(self.needs) <= set(target["features"])
+        return target["speaks"] in self.speaks and set(self.needs) <= set(target["features"])
 
     def relay(self, lines, report, on_held):
         for line in lines:
@@ -104,8 +104,8 @@ CLIENTS = [
     Client("tornado", "with_tornado.py", tools.python, holds=ENDS),
     Client("h2", "with_h2.py", tools.python, needs=("tls", "http2"), holds=("stop",)),
     Client("by-hand", "by_hand.py", tools.bare_python),
-    Client("browser", "in_browser.mjs", tools.node, browser_extras, holds=ENDS),
-    Client("curl", "with_curl.py", tools.bare_python, curl_extras, speaks="http"),
-    Client("paho", "with_paho.py", tools.python, speaks="mqtt"),
-    Client("socket.io", "with_socket_io.mjs", tools.node, speaks="socket.io"),
+    Client("browser", "in_browser.mjs", tools.node, browser_extras, speaks=("echo", "http"), holds=ENDS),
+    Client("curl", "with_curl.py", tools.bare_python, curl_extras, speaks=("http",)),
+    Client("paho", "with_paho.py", tools.python, speaks=("mqtt",)),
+    Client("socket.io", "with_socket_io.mjs", tools.node, speaks=("socket.io",)),
 ]

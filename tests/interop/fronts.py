@@ -15,7 +15,7 @@ class Wsgate:
 
     features = (
         *("origin", "origin-once", "spelling", "half-close-passed", "bare-lf"),
-        *("http", "streamed-uploads", "trailers", "hop-by-hop", "forwarded"),
+        *("http", "streamed-uploads", "trailers", "hop-by-hop", "forwarded", "spread"),
     )
     schemes = ("ws", "wss")
 
@@ -25,7 +25,8 @@ class Wsgate:
         self.ports = {"ws": ws_port, "wss": wss_port}
         names = {"ADMIN_PORT": admin_port, "WS_PORT": ws_port, "WSS_PORT": wss_port, **settings}
         self.config_path = fill_in("wsgate.yaml", names, folder)
-        self.gateway = Gateway(self.binary, self.config_path, admin_port, folder / "wsgate.log")
+        self.log_path = folder / "wsgate.log"
+        self.gateway = Gateway(self.binary, self.config_path, admin_port, self.log_path)
 
     def url(self, scheme, backend):
         return f"{scheme}://localhost:{self.ports[scheme]}/{backend.route}"

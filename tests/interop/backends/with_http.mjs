@@ -12,6 +12,7 @@ const ANSWERS = { bytes, echo, events, gone: tellGone, hold, inspect, release, s
 
 const server = createServer((request, response) => {
   const url = new URL(request.url, "http://backend");
+  response.setHeader("Access-Control-Allow-Origin", "*"); // the browser's pages come from elsewhere
   const answer = ANSWERS[url.pathname.split("/")[2]];
   if (answer) answer(request, response, url.searchParams);
   else response.writeHead(404).end("no such page\n");

@@ -20,7 +20,7 @@ const FLAGS = [
 ];
 const PAGE = '<!doctype html><title>interop</title><script type="module" src="/page.mjs"></script>';
 const REFUSED = "Origin refused";
-const SCRIPTS = ["/page.mjs", "/cases.mjs", "/mailbox.mjs"];
+const SCRIPTS = ["/page.mjs", "/cases.mjs", "/cases_of_pages.mjs", "/mailbox.mjs"];
 
 const plan = JSON.parse(readFileSync(process.argv[2], "utf8"));
 const pages = plan.pages;
@@ -68,7 +68,17 @@ async function runScheme(scheme, tell) {
   // Origin cases are told apart by the page they come from, so they run below.
   const ownOrigin = targets.map((target) => ({ ...target, features: without(target.features, "origin") }));
   await page.evaluate((part) => window.run(part), { ...plan, targets: ownOrigin });
-  await refusals(scheme, targets.filter((target) => target.features.includes("origin")));
+  if (!plan.hold) await overHttp2(page, ownOrigin);
+  await refusals(scheme, targets.filter(({ features, speaks }) => features.includes("origin") && speaks === "echo"));
+}
+
+// Everything once more, on the connection of HTTP/2 that the browser then has. The gateway's log tells whether it was.
+async function overHttp2(page, targets) {
+  const able = targets.filter(({ features }) => features.includes("http2") && features.includes("tls"));
+  if (able.length === 0) return;
+  await page.evaluate((url) => window.connect(url), able[0].url);
+  const named = able.map((target) => ({ ...target, name: `${target.name} over HTTP/2` }));
+  await page.evaluate((part) => window.run(part), { ...plan, targets: named });
 }
 
 async function refusals(scheme, targets) {

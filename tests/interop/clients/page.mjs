@@ -1,11 +1,24 @@
 // The browser's side of in_browser.mjs: the page loads this and cases.mjs, and runs the plan with its own WebSocket.
 
 import { runPlan } from "./cases.mjs";
+import { CASES_OF_PAGES, pages } from "./cases_of_pages.mjs";
 import { Mailbox } from "./mailbox.mjs";
 
 const client = { abilities: ["deflate", "cookie", "set-cookie"], open };
 
-window.run = (plan) => runPlan(plan, client, (...line) => window.report(line));
+const report = (...line) => window.report(line);
+
+window.run = async (plan) => {
+  await runPlan(ofKind(plan, "echo"), client, report);
+  if (!plan.hold) await runPlan(ofKind(plan, "http"), pages, report, CASES_OF_PAGES);
+};
+
+// With a connection of HTTP/2 to a host the browser opens its WebSockets on that (RFC 8441). Any answer will do.
+window.connect = (url) => fetch(url.replace(/^ws/, "http"), { mode: "no-cors", credentials: "include" }).then(() => {});
+
+function ofKind(plan, kind) {
+  return { ...plan, targets: plan.targets.filter((target) => target.speaks === kind) };
+}
 
 // Origins are those of pages, so a refused one is tried from a page of its own.
 window.isRefused = (url) =>
