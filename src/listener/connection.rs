@@ -48,10 +48,17 @@ pub async fn serve<H: Handler>(
         };
         let (stream, tls_version) = match &settings.tls {
             None => (Stream::Plain(socket), None),
-            Some(settings) => match tls::accept(socket, settings, &entry.metrics).await {
-                Some((stream, version)) => (stream, Some(version)),
-                None => return,
-            },
+            Some(settings) => {
+                let accepted = tokio::select! {
+                    accepted = tls::accept(socket, settings, &entry.metrics) => accepted,
+                    // It has no session yet that could end in order.
+                    _ = watch.beyond(Stage::Open) => return,
+                };
+                let Some((stream, version)) = accepted else {
+                    return;
+                };
+                (stream, Some(version))
+            }
         };
         let facts = Connection {
             listener: entry.metrics,

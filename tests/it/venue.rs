@@ -74,7 +74,10 @@ impl Venue {
             Transport::Tls => Some(Identity::make(directory.path(), "site", &["gateway.test"])),
         };
         let tls = identity.as_ref().map_or(String::new(), |identity| {
-            format!(", tls: {{ certificates: [{}] }}", identity.yaml())
+            format!(
+                ", tls: {{ certificates: [{}], handshake_timeout: 1h }}",
+                identity.yaml()
+            )
         });
         let arrivals = Arrivals::listen().await;
         let yaml = format!(

@@ -165,6 +165,22 @@ async fn connections_without_a_session_hold_up_no_stop() {
     assert_eq!(gateway.outcome().await, Outcome::Drained);
 }
 
+/// They speak no TLS, or stopped half-way in its handshake.
+#[tokio::test]
+async fn a_tls_handshake_holds_up_no_stop() {
+    let more = "drain: { window: 0s, deadline: 1h }\n";
+    let mut venue = Venue::start_with(Transport::Tls, more).await;
+    let mut silent = Wire::connect(venue.gateway.address()).await;
+    let mut half_way = Wire::connect(venue.gateway.address()).await;
+    half_way.send(b"\x16\x03\x01\x02\x00\x01").await;
+    // Both were taken before this one.
+    drop(venue.connect().await);
+    venue.gateway.stop().await;
+    silent.gone().await;
+    half_way.gone().await;
+    assert_eq!(venue.gateway.outcome().await, Outcome::Drained);
+}
+
 #[tokio::test]
 async fn an_answer_that_is_awaited_at_a_stop_still_comes_and_ends_the_connection() {
     let more = "drain: { window: 1h, deadline: 2h }\n";
