@@ -68,7 +68,7 @@ impl Drain {
     /// Joins those who hear of it. One that joins late hears of it at once.
     #[must_use]
     pub fn watch(&self) -> DrainWatch {
-        let key = self.shared.state().watchers.insert(None);
+        let key = self.shared.state().watchers.insert(Watcher::default());
         DrainWatch {
             shared: Arc::clone(&self.shared),
             key,
@@ -89,6 +89,13 @@ impl Drain {
     #[must_use]
     pub fn open(&self) -> usize {
         self.shared.state().watchers.len()
+    }
+
+    /// How many still watch and are not counted at another drain.
+    #[must_use]
+    pub fn counted(&self) -> usize {
+        let state = self.shared.state();
+        state.watchers.len() - state.elsewhere
     }
 
     /// How far it has come.
@@ -128,7 +135,7 @@ impl Drain {
         let wakers: Vec<Waker> = state
             .watchers
             .iter_mut()
-            .filter_map(|(_, waker)| waker.take())
+            .filter_map(|(_, watcher)| watcher.waker.take())
             .collect();
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
@@ -162,7 +169,7 @@ impl DrainWatch {
         if stage > seen {
             return Poll::Ready(stage);
         }
-        let waker = &mut state.watchers[self.key];
+        let waker = &mut state.watchers[self.key].waker;
         if !waker
             .as_ref()
             .is_some_and(|waker| waker.will_wake(context.waker()))
@@ -170,6 +177,14 @@ impl DrainWatch {
             *waker = Some(context.waker().clone());
         }
         Poll::Pending
+    }
+
+    /// Notes that another drain counts this watch already. This one waits for it all the same.
+    pub fn count_elsewhere(&self) {
+        let mut state = self.shared.state();
+        if !std::mem::replace(&mut state.watchers[self.key].is_elsewhere, true) {
+            state.elsewhere += 1;
+        }
     }
 
     /// Waits until the stage is beyond `seen`.
@@ -181,7 +196,8 @@ impl DrainWatch {
 impl Drop for DrainWatch {
     fn drop(&mut self) {
         let mut state = self.shared.state();
-        state.watchers.remove(self.key);
+        let watcher = state.watchers.remove(self.key);
+        state.elsewhere -= usize::from(watcher.is_elsewhere);
         if state.watchers.is_empty() {
             self.shared.left.notify_waiters();
         }
@@ -198,7 +214,15 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     plan: Option<Plan>,
-    watchers: Slab<Option<Waker>>,
+    watchers: Slab<Watcher>,
+    /// How many of them another drain counts.
+    elsewhere: usize,
+}
+
+#[derive(Debug, Default)]
+struct Watcher {
+    waker: Option<Waker>,
+    is_elsewhere: bool,
 }
 
 impl Shared {
@@ -232,6 +256,21 @@ mod tests {
         drain.begin(plan());
         assert_eq!(session.await.unwrap(), Stage::Draining);
         drain.ended().await;
+    }
+
+    #[tokio::test]
+    async fn waits_for_one_that_another_drain_counts() {
+        let [first, second] = [Drain::new(), Drain::new()];
+        let watches = [first.watch(), second.watch()];
+        let other = second.watch();
+        watches[1].count_elsewhere();
+        watches[1].count_elsewhere();
+        assert_eq!([first.counted(), second.counted()], [1, 1]);
+        assert_eq!(second.open(), 2);
+        drop(watches);
+        assert_eq!([first.counted(), second.counted()], [0, 1]);
+        drop(other);
+        second.ended().await;
     }
 
     #[tokio::test]

@@ -38,7 +38,7 @@ impl Drains {
     pub(super) fn sessions(&self) -> usize {
         let mut list = self.list();
         list.retain(|drain| drain.open() > 0);
-        list.iter().map(|drain| drain.open()).sum()
+        list.iter().map(|drain| drain.counted()).sum()
     }
 
     fn list(&self) -> MutexGuard<'_, Vec<Arc<Drain>>> {

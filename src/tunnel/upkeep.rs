@@ -187,21 +187,40 @@ impl<G> Tunnel<G> {
 
     /// Looks whether a drain has come further. Costs three atomic loads when none has.
     pub(super) fn hear_drains(&mut self, context: &mut Context<'_>) {
-        for (watch, heard) in self.watches.iter().zip(&mut self.heard) {
-            if *heard == Some(watch.stage()) {
-                continue;
+        for place in 0..self.watches.len() {
+            if self.heard[place] != Some(self.watches[place].stage()) {
+                self.hear_drain(place, context);
             }
-            let mut stage = Stage::Open;
-            while let Poll::Ready(further) = watch.poll_beyond(stage, context) {
-                stage = further;
+        }
+    }
+
+    #[cold]
+    fn hear_drain(&mut self, place: usize, context: &mut Context<'_>) {
+        let mut asked = self.heard.iter().flatten();
+        let is_first = asked.all(|heard| *heard == Stage::Open);
+        let watch = &self.watches[place];
+        let mut stage = Stage::Open;
+        while let Poll::Ready(further) = watch.poll_beyond(stage, context) {
+            stage = further;
+        }
+        self.heard[place] = Some(stage);
+        match (stage, watch.plan()) {
+            (Stage::Open, _) => return,
+            (Stage::Draining, Some(plan)) => self.alarms.set_at(Alarm::Drain, plan.moment()),
+            (Stage::Draining, None) | (Stage::Cut, _) => {
+                self.alarms.set_at(Alarm::Cut, Instant::now());
             }
-            *heard = Some(stage);
-            match (stage, watch.plan()) {
-                (Stage::Open, _) => {}
-                (Stage::Draining, Some(plan)) => self.alarms.set_at(Alarm::Drain, plan.moment()),
-                (Stage::Draining, None) | (Stage::Cut, _) => {
-                    self.alarms.set_at(Alarm::Cut, Instant::now());
-                }
+        }
+        if is_first {
+            self.count_at(place);
+        }
+    }
+
+    /// Leaves it to one drain, the first that asked, to count this tunnel among the sessions that are to end.
+    fn count_at(&self, place: usize) {
+        for (other, watch) in self.watches.iter().enumerate() {
+            if other != place {
+                watch.count_elsewhere();
             }
         }
     }
