@@ -62,7 +62,7 @@ pub enum Reason {
     ProtocolError,
     /// One side took no byte for `websocket.slow_consumer.stall`.
     Stalled,
-    /// Reset: no frame ended before the deadline, so no Close could be said.
+    /// Reset: the frame on its way did not end before the deadline, so no Close could be said.
     Stuck,
     /// Cut: the drain's deadline came, or a second signal.
     Cut,

@@ -62,13 +62,11 @@ impl Ending {
     pub(super) fn told<'a>(&self, side: Side, terms: &'a Terms) -> Told<'a> {
         match (*self, side) {
             (Self::Finished(..), _) => None,
-            (
-                Self::Lost(gone)
-                | Self::HalfClose(gone, _)
-                | Self::PongOverdue(gone)
-                | Self::Stalled(gone),
-                side,
-            ) if gone == side => None,
+            (Self::Lost(gone) | Self::HalfClose(gone, _) | Self::PongOverdue(gone), side)
+                if gone == side =>
+            {
+                None
+            }
             (Self::MessageTooBig(fault), side) if fault == side => {
                 Some((CloseCode::MESSAGE_TOO_BIG, "message too big"))
             }
@@ -89,7 +87,8 @@ impl Ending {
             Self::MessageTooBig(_) | Self::ProtocolError(_) => (CloseCode::GOING_AWAY, ""),
             Self::MaxAge => (CloseCode::SERVICE_RESTART, "session too old"),
             Self::TooManyMessages => (CloseCode::POLICY_VIOLATION, "too many messages"),
-            Self::Stalled(_) => (CloseCode::TRY_AGAIN_LATER, "backend too slow"),
+            Self::Stalled(Side::Client) => (CloseCode::TRY_AGAIN_LATER, "client too slow"),
+            Self::Stalled(Side::Backend) => (CloseCode::TRY_AGAIN_LATER, "backend too slow"),
             Self::Finished(..) | Self::Drain => {
                 let Words { code, reason } = &terms.drain;
                 (*code, reason)

@@ -70,9 +70,14 @@ impl Farewell {
         self.stage
     }
 
-    /// Whether this side may be cut without losing anything: it has said Close or ended.
+    /// Whether the frame that is on its way to this side has yet to end.
+    pub(super) fn is_finishing(&self) -> bool {
+        self.stage == Stage::Finishing
+    }
+
+    /// Whether this side may be cut without losing anything: it has all that it is to get, the end included.
     pub(super) fn is_settled(&self) -> bool {
-        matches!(self.stage, Stage::Ending | Stage::Waiting | Stage::Done)
+        matches!(self.stage, Stage::Waiting | Stage::Done)
     }
 
     /// Ready when nothing is left to be said or heard. `other` is how far the other side's farewell is:
@@ -103,9 +108,12 @@ impl Farewell {
     }
 
     /// Forwards the rest of the frame that has begun, then puts the Close behind it. Without a boundary the
-    /// side can only be ended.
+    /// side can only be ended; where frames are not followed any more, there is none to wait for.
     fn poll_finish(&mut self, context: &mut Context<'_>, parting: &mut Parting<'_>) -> Poll<Stage> {
         let Parting { towards, lane, .. } = parting;
+        if towards.follower.is_blind() {
+            return Poll::Ready(Stage::Ending);
+        }
         if !towards.follower.at_boundary() {
             match ready!(towards.poll(context, lane.again())) {
                 Verdict::Stopped(_) => {}

@@ -125,6 +125,12 @@ impl Follower {
         self.mode == Mode::Blind
     }
 
+    /// Whether the source broke the protocol: where its frames end, and whether it says Close, is not known
+    /// any more.
+    pub(super) fn is_lost(&self) -> bool {
+        self.tracker.is_lost()
+    }
+
     /// Awaits Pongs; what the Pings have to say.
     pub(super) fn await_pong(&mut self) -> [u8; 8] {
         let random = || fastrand::u64(1..).try_into().expect("it is at least 1");
@@ -219,7 +225,7 @@ impl Follower {
                 message_length,
             } => {
                 self.has_data = true;
-                if fin {
+                if fin && self.mode != Mode::Drop {
                     tally.message(opcode, message_length);
                 }
                 walk.frame = walk.at;

@@ -21,12 +21,13 @@ pub(super) struct Leaving {
 }
 
 impl<G> Tunnel<G> {
-    /// Decides the end: both sides are told, and have `terms.close` to end too.
+    /// Decides the end: both sides are told, and have `terms.close` to end too. A frame that has begun when a
+    /// drain ends the tunnel has until the drain's own deadline before that.
     pub(super) fn leave(&mut self, ending: Ending) {
         if matches!(self.phase, Phase::Leaving(_)) {
             return;
         }
-        if let Ending::PongOverdue(gone) | Ending::Stalled(gone) = ending {
+        if let Ending::PongOverdue(gone) = ending {
             self.stream(gone).socket().reset_on_close();
         }
         let terms = Arc::clone(&self.terms);
@@ -36,7 +37,20 @@ impl<G> Tunnel<G> {
             backend: farewell(ending, Side::Backend, &mut self.upward, &terms),
         };
         self.phase = Phase::Leaving(Box::new(leaving));
-        self.alarms.set(Alarm::Cut, terms.close);
+        if ending != Ending::Drain {
+            self.alarms.set(Alarm::Cut, terms.close);
+        }
+    }
+
+    /// Sets the time of the cut, once no frame is waited for; the drain sets an earlier one if its deadline
+    /// comes.
+    pub(super) fn limit_farewell(&mut self) {
+        if let Phase::Leaving(leaving) = &self.phase
+            && !leaving.is_finishing()
+            && !self.alarms.is_set(Alarm::Cut)
+        {
+            self.alarms.set(Alarm::Cut, self.terms.close);
+        }
     }
 
     pub(super) fn poll_farewell(&mut self, context: &mut Context<'_>) -> Poll<Closure> {
@@ -108,7 +122,8 @@ impl<G> Tunnel<G> {
                 stream.socket().reset_on_close();
             }
         }
-        let is_stuck = leaving.stages().contains(&Stage::Finishing);
+        // That a frame does not end is what a stalled side is left for.
+        let is_stuck = leaving.is_finishing() && !matches!(leaving.ending, Ending::Stalled(_));
         let mut closure = self.closure(leaving.ending);
         if is_stuck {
             closure.reason = Reason::Stuck;
@@ -118,13 +133,18 @@ impl<G> Tunnel<G> {
 
     fn closure(&self, ending: Ending) -> Closure {
         ending.closure(&self.terms, |side| match side {
-            Side::Client => self.downward.has_told(),
-            Side::Backend => self.upward.has_told(),
+            Side::Client => self.downward.has_said(),
+            Side::Backend => self.upward.has_said(),
         })
     }
 }
 
 impl Leaving {
+    /// Whether a side waits for the end of a frame.
+    fn is_finishing(&self) -> bool {
+        self.client.is_finishing() || self.backend.is_finishing()
+    }
+
     fn stages(&self) -> [Stage; 2] {
         [self.client.stage(), self.backend.stage()]
     }
@@ -136,7 +156,7 @@ fn farewell(ending: Ending, side: Side, towards: &mut Relay, terms: &Terms) -> F
     let is_told = towards.is_ending() || towards.follower.close().is_some();
     match (close_frame(ending, side, terms), ending) {
         (Some(close), _) if !is_told => Farewell::telling(close, towards),
-        (None, Ending::PongOverdue(_) | Ending::Stalled(_)) => Farewell::done(),
+        (None, Ending::PongOverdue(_)) => Farewell::done(),
         _ => Farewell::silent(),
     }
 }

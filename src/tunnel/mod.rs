@@ -136,6 +136,7 @@ impl<G> Tunnel<G> {
             if let Poll::Ready(closure) = self.poll_farewell(context) {
                 return Poll::Ready(closure);
             }
+            self.limit_farewell();
             self.watch_traffic();
             let alarm = ready!(self.alarms.poll(context));
             if let Some(closure) = self.answer(alarm) {

@@ -146,6 +146,7 @@ impl Relay {
     }
 
     fn lose_sink(&mut self) -> Verdict {
+        self.has_told = self.has_said();
         self.backlog = Backlog::default();
         self.unflushed = false;
         self.end = SinkEnd::Done;
@@ -269,7 +270,8 @@ impl Relay {
         Poll::Ready(Ok(()))
     }
 
-    /// Reads and drops what the source still sends. Ready when it has said Close, ended or broken.
+    /// Reads and drops what the source still sends. Ready when it has said Close, ended or broken; or when it
+    /// broke the protocol, where its Close would not be known.
     pub(super) fn poll_drop(&mut self, context: &mut Context<'_>, lane: &mut Lane<'_>) -> Poll<()> {
         self.follower.drop_rest();
         with_scratch(|scratch| self.poll_drop_through(context, lane, scratch))
@@ -281,7 +283,7 @@ impl Relay {
         lane: &mut Lane<'_>,
         scratch: &mut [u8],
     ) -> Poll<()> {
-        while !self.follower.has_said_close() {
+        while !self.follower.has_said_close() && !self.follower.is_lost() {
             let bytes = ready!(poll_bytes(context, lane.source, scratch));
             if bytes.is_empty() {
                 break;
@@ -310,9 +312,9 @@ impl Relay {
         can
     }
 
-    /// Whether the gateway said Close to the sink.
-    pub(super) fn has_told(&self) -> bool {
-        self.has_told
+    /// Whether a Close of the gateway's own has gone out to the sink.
+    pub(super) fn has_said(&self) -> bool {
+        self.has_told && self.is_clear()
     }
 
     /// Ends the sink's sending half once all that is kept is out.

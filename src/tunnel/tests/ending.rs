@@ -127,7 +127,7 @@ const ROWS: [Row; 18] = [
     ),
     (
         Ending::Stalled(CLIENT),
-        None,
+        Some(1013),
         Some(1001),
         Initiator::Gateway,
         Reason::Stalled,
@@ -135,7 +135,7 @@ const ROWS: [Row; 18] = [
     (
         Ending::Stalled(BACKEND),
         Some(1013),
-        None,
+        Some(1001),
         Initiator::Gateway,
         Reason::Stalled,
     ),

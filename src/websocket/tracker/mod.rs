@@ -113,6 +113,12 @@ impl FrameTracker {
         matches!(self.place, Place::Data(_))
     }
 
+    /// Whether the stream broke the protocol, so that nobody can tell where its frames end.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        matches!(self.place, Place::Lost(_))
+    }
+
     /// The last consumed bytes that belong to an unfinished header or control frame, as they
     /// came; at most 131. Empty at a boundary, inside a data payload, and after a violation.
     #[must_use]

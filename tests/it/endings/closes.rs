@@ -39,6 +39,28 @@ async fn two_closes_end_a_session(transport: Transport, first: Speaker) {
     expect_closure(&venue, first.label(), Some(4321), "finished").await;
 }
 
+/// Each says Close before it has heard that of the other.
+#[tokio::test]
+async fn two_closes_that_cross_end_a_session() {
+    let venue = patient(Transport::Plain).await;
+    let mut pair = Pair::new(&venue).await;
+    let closes = [
+        Speaker::Client.close(1000, "bye"),
+        Speaker::Backend.close(1000, "so long"),
+    ];
+    let Pair { client, backend } = &mut pair;
+    tokio::join!(client.send(&closes[0]), backend.send(&closes[1]));
+    backend.expect(&closes[0]).await;
+    client.expect(&closes[1]).await;
+    for side in [client, backend] {
+        side.expect_end().await;
+        side.end().await;
+    }
+    let line = venue.gateway.line("close").await;
+    assert_eq!(line["close_reason"], "finished", "{line}");
+    assert_eq!(line["close_code"], 1000, "{line}");
+}
+
 /// Neither side ends its connection, so the gateway does.
 #[tokio::test]
 async fn the_gateway_ends_a_session_that_nobody_ends() {

@@ -1,9 +1,13 @@
 //! Ends that were planned: the gateway stops, or a part of it is removed.
 
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::sleep;
 use wsgate::server::Outcome;
 
 use super::{Pair, expect_closure, expect_line};
-use crate::harness::{BINARY, Frame, PING, Speaker, TEXT, TEXT_BEGUN, Wire};
+use crate::harness::{BINARY, CLOSE, Frame, PING, Speaker, TEXT, TEXT_BEGUN, Wire, repeatedly};
 use crate::venue::{Arrivals, Side, Transport, Venue};
 
 const DRAIN: &str =
@@ -161,17 +165,18 @@ async fn expect_in_pieces(side: &mut Wire<Side>, bytes: &[u8]) {
 }
 
 #[tokio::test]
-async fn a_session_stuck_within_a_frame_of_its_backend_is_reset() {
-    a_session_stuck_within_a_frame_is_reset(Speaker::Backend).await;
+async fn a_session_stuck_within_a_frame_of_its_backend_is_reset_at_the_deadline() {
+    a_session_stuck_within_a_frame_is_reset_at_the_deadline(Speaker::Backend).await;
 }
 
 #[tokio::test]
-async fn a_session_stuck_within_a_frame_of_its_client_is_reset() {
-    a_session_stuck_within_a_frame_is_reset(Speaker::Client).await;
+async fn a_session_stuck_within_a_frame_of_its_client_is_reset_at_the_deadline() {
+    a_session_stuck_within_a_frame_is_reset_at_the_deadline(Speaker::Client).await;
 }
 
-async fn a_session_stuck_within_a_frame_is_reset(sender: Speaker) {
-    let venue = draining(Transport::Plain, "200ms").await;
+async fn a_session_stuck_within_a_frame_is_reset_at_the_deadline(sender: Speaker) {
+    let more = more("1h").replace("deadline: 1h", "deadline: 300ms");
+    let venue = Venue::start_with(Transport::Plain, &more).await;
     let mut pair = Pair::new(&venue).await;
     let half = [&sender.header(TEXT, 1000)[..], b"no more than this"].concat();
     pair.passes(sender, &half).await;
@@ -186,6 +191,80 @@ async fn a_session_stuck_within_a_frame_is_reset(sender: Speaker) {
         Speaker::Backend => 1001,
     };
     expect_closure(&venue, "gateway", Some(code), "stuck").await;
+}
+
+#[tokio::test]
+async fn a_frame_of_a_backend_has_until_the_deadline_of_the_drain() {
+    a_frame_has_until_the_deadline_of_the_drain(Speaker::Backend).await;
+}
+
+#[tokio::test]
+async fn a_frame_of_a_client_has_until_the_deadline_of_the_drain() {
+    a_frame_has_until_the_deadline_of_the_drain(Speaker::Client).await;
+}
+
+/// Its second half comes when an answer to a Close would be overdue.
+async fn a_frame_has_until_the_deadline_of_the_drain(sender: Speaker) {
+    let venue = draining(Transport::Plain, "2s").await;
+    let mut pair = Pair::new(&venue).await;
+    let frame = sender.frame(TEXT, &[b'x'; 1000]);
+    let (first, second) = frame.split_at(500);
+    pair.passes(sender, first).await;
+    drain(&venue).await;
+    assert_eq!(pair.side(sender).frame().await.first, CLOSE);
+    sleep(Duration::from_secs(3)).await;
+    pair.passes(sender, second).await;
+    let last = pair.side(sender.other()).frame().await;
+    assert_eq!((last.first, last.speaker), (CLOSE, sender));
+    pair.answer().await;
+    expect_closure(&venue, "gateway", Some(4012), "drain").await;
+}
+
+#[tokio::test]
+async fn a_session_that_several_drains_end_counts_once() {
+    let more = more("1h").replace("window: 0s, deadline: 1h", "window: 1h, deadline: 2h");
+    let venue = Venue::start_with(Transport::Plain, &more).await;
+    let _pair = Pair::new(&venue).await;
+    let left = async || {
+        let status = venue.gateway.admin("GET", "/status").await;
+        let status: Value = serde_json::from_str(&status.body).expect("it is JSON");
+        (status["drain_sessions"] == 1).then_some(())
+    };
+    for target in ["/drain?backend=one", "/drain?route=chat", "/drain"] {
+        let answer = venue.gateway.admin("POST", target).await;
+        assert_eq!(answer.status(), 202, "{answer:?}");
+        repeatedly("one session is to end", left).await;
+    }
+}
+
+#[tokio::test]
+async fn where_a_backend_is_not_followed_its_client_gets_the_end_alone() {
+    where_frames_are_not_followed_the_end_comes_alone(Speaker::Backend).await;
+}
+
+#[tokio::test]
+async fn where_a_client_is_not_followed_its_backend_gets_the_end_alone() {
+    where_frames_are_not_followed_the_end_comes_alone(Speaker::Client).await;
+}
+
+/// It broke the protocol. It is told, but its answer could not be understood: it is not waited for.
+async fn where_frames_are_not_followed_the_end_comes_alone(fault: Speaker) {
+    let venue = draining(Transport::Plain, "1h").await;
+    let mut pair = Pair::new(&venue).await;
+    pair.passes(fault, &fault.frame(0x83, b"a reserved opcode"))
+        .await;
+    drain(&venue).await;
+    let (from, to) = pair.sides(fault);
+    to.expect_end().await;
+    let (code, reason) = match fault {
+        Speaker::Client => (4012, "moving on"),
+        Speaker::Backend => (1001, ""),
+    };
+    from.expect_close(fault.other(), code, reason).await;
+    from.expect_end().await;
+    from.end().await;
+    to.end().await;
+    expect_closure(&venue, "gateway", Some(code), "drain").await;
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use super::{Pair, expect_closure, with_websocket};
 use crate::harness::{BINARY, PING, Speaker, TEXT_BEGUN, TEXT_ENDED};
-use crate::venue::Transport;
+use crate::venue::{Transport, Venue};
 
 const LIMIT: &str = "max_message_size: 1KiB, ping: { target: none }";
 
@@ -44,6 +44,24 @@ async fn expect_told(pair: &mut Pair, sender: Speaker) {
     other.expect_close(sender, 1001, "").await;
 }
 
+/// The backend's frame has begun and does not end: its client cannot be told.
+#[tokio::test]
+async fn a_frame_that_does_not_end_is_waited_for_as_long_as_an_answer() {
+    let more = format!(
+        "defaults: {{ timeouts: {{ close: 300ms, half_close: 1h }}, websocket: {{ {LIMIT} }} }}\n"
+    );
+    let venue = Venue::start_with(Transport::Plain, &more).await;
+    let mut pair = Pair::new(&venue).await;
+    let half = [&Speaker::Backend.header(BINARY, 1000)[..], b"half"].concat();
+    pair.passes(Speaker::Backend, &half).await;
+    let too_big = Speaker::Client.header(BINARY, 1025);
+    pair.client.send(too_big).await;
+    pair.backend.expect_close(Speaker::Client, 1001, "").await;
+    assert!(pair.client.is_reset().await, "ended in order");
+    assert!(pair.backend.is_reset().await, "ended in order");
+    expect_closure(&venue, "gateway", Some(1001), "stuck").await;
+}
+
 #[tokio::test]
 async fn a_fragmented_message_of_a_client_that_is_too_big_ends_the_session() {
     a_fragmented_message_that_is_too_big_ends_the_session(Speaker::Client).await;
@@ -79,12 +97,24 @@ async fn a_fragmented_message_that_is_too_big_ends_the_session(sender: Speaker) 
         pair.side(speaker).end().await;
     }
     expect_closure(&venue, "gateway", Some(1009), "message_too_big").await;
+    let line = venue.gateway.line("close").await;
+    let messages = [&line["messages_in"], &line["messages_out"]];
+    assert_eq!(messages, [0, 0], "what does not pass is not counted");
 }
 
 #[tokio::test]
-async fn a_client_that_sends_too_many_messages_is_told() {
+async fn a_client_that_sends_too_many_messages_is_told_over_ws() {
+    a_client_that_sends_too_many_messages_is_told(Transport::Plain).await;
+}
+
+#[tokio::test]
+async fn a_client_that_sends_too_many_messages_is_told_over_wss() {
+    a_client_that_sends_too_many_messages_is_told(Transport::Tls).await;
+}
+
+async fn a_client_that_sends_too_many_messages_is_told(transport: Transport) {
     let keys = "max_messages_per_second: 5, ping: { target: none }";
-    let venue = with_websocket(Transport::Plain, keys).await;
+    let venue = with_websocket(transport, keys).await;
     let mut pair = Pair::new(&venue).await;
     let many = Speaker::Backend.text("no limit").repeat(20);
     pair.passes(Speaker::Backend, &many).await;

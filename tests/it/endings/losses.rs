@@ -87,24 +87,47 @@ async fn a_loss_is_told(transport: Transport, lost: Speaker, way: Way) {
 }
 
 #[tokio::test]
-async fn a_backend_lost_within_a_frame_leaves_no_place_for_a_close() {
-    a_loss_within_a_frame_is_an_end(Speaker::Backend).await;
+async fn a_backend_that_ends_within_a_frame_leaves_no_place_for_a_close() {
+    a_loss_within_a_frame_is_an_end(Speaker::Backend, Way::End).await;
 }
 
 #[tokio::test]
-async fn a_client_lost_within_a_frame_leaves_no_place_for_a_close() {
-    a_loss_within_a_frame_is_an_end(Speaker::Client).await;
+async fn a_client_that_ends_within_a_frame_leaves_no_place_for_a_close() {
+    a_loss_within_a_frame_is_an_end(Speaker::Client, Way::End).await;
 }
 
-async fn a_loss_within_a_frame_is_an_end(lost: Speaker) {
+#[tokio::test]
+async fn a_backend_that_is_reset_within_a_frame_leaves_no_place_for_a_close() {
+    a_loss_within_a_frame_is_an_end(Speaker::Backend, Way::Reset).await;
+}
+
+#[tokio::test]
+async fn a_client_that_is_reset_within_a_frame_leaves_no_place_for_a_close() {
+    a_loss_within_a_frame_is_an_end(Speaker::Client, Way::Reset).await;
+}
+
+async fn a_loss_within_a_frame_is_an_end(lost: Speaker, way: Way) {
     let venue = patient(Transport::Plain).await;
     let mut pair = Pair::new(&venue).await;
     let half = [&lost.header(TEXT, 100)[..], b"half"].concat();
     pair.passes(lost, &half).await;
-    let (gone, told) = pair.sides(lost);
-    gone.end().await;
+    let Pair { client, backend } = pair;
+    let (mut gone, mut told) = match lost {
+        Speaker::Client => (client, backend),
+        Speaker::Backend => (backend, client),
+    };
+    let mut kept = None;
+    match way {
+        Way::End => {
+            gone.end().await;
+            kept = Some(gone);
+        }
+        Way::Reset => reset(&*gone.into_stream()),
+    }
     told.expect_end().await;
     told.end().await;
-    gone.gone().await;
+    if let Some(mut gone) = kept {
+        gone.gone().await;
+    }
     expect_closure(&venue, lost.label(), None, "lost").await;
 }

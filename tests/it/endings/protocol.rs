@@ -54,23 +54,28 @@ fn tell(name: &str) {
     println!("{name}");
 }
 
-async fn venue(on_protocol_error: &str) -> Venue {
+async fn venue(transport: Transport, on_protocol_error: &str) -> Venue {
     let keys = format!("on_protocol_error: {on_protocol_error}, ping: {{ target: none }}");
-    with_websocket(Transport::Plain, &keys).await
+    with_websocket(transport, &keys).await
 }
 
 #[tokio::test]
-async fn a_client_that_breaks_the_protocol_is_told() {
-    who_breaks_the_protocol_is_told(Speaker::Client).await;
+async fn a_client_that_breaks_the_protocol_is_told_over_ws() {
+    who_breaks_the_protocol_is_told(Transport::Plain, Speaker::Client).await;
+}
+
+#[tokio::test]
+async fn a_client_that_breaks_the_protocol_is_told_over_wss() {
+    who_breaks_the_protocol_is_told(Transport::Tls, Speaker::Client).await;
 }
 
 #[tokio::test]
 async fn a_backend_that_breaks_the_protocol_is_told() {
-    who_breaks_the_protocol_is_told(Speaker::Backend).await;
+    who_breaks_the_protocol_is_told(Transport::Plain, Speaker::Backend).await;
 }
 
-async fn who_breaks_the_protocol_is_told(fault: Speaker) {
-    let venue = venue("close").await;
+async fn who_breaks_the_protocol_is_told(transport: Transport, fault: Speaker) {
+    let venue = venue(transport, "close").await;
     let labels = [
         ("initiator", "gateway"),
         ("code", "1002"),
@@ -90,9 +95,9 @@ async fn who_breaks_the_protocol_is_told(fault: Speaker) {
         to.send(fault.other().close(1000, "")).await;
         to.expect_end().await;
         to.end().await;
-        // Nobody can tell where its frames end now; that it leaves is heard all the same.
-        from.end().await;
+        // Nobody can tell where its frames end now, so no answer is awaited.
         from.expect_end().await;
+        from.end().await;
         ended += 1.0;
         let count = || venue.gateway.count("wsgate_sessions_closed_total", &labels);
         eventually("the end is counted", || count() == ended).await;
@@ -101,7 +106,7 @@ async fn who_breaks_the_protocol_is_told(fault: Speaker) {
 
 #[tokio::test]
 async fn a_broken_protocol_is_read_in_the_log() {
-    let venue = venue("close").await;
+    let venue = venue(Transport::Plain, "close").await;
     let mut pair = Pair::new(&venue).await;
     pair.backend.send(Speaker::Client.text("masked")).await;
     pair.backend
@@ -123,7 +128,7 @@ async fn what_a_backend_sends_against_the_protocol_passes_where_it_may() {
 }
 
 async fn what_is_against_the_protocol_passes(fault: Speaker) {
-    let venue = venue("pass").await;
+    let venue = venue(Transport::Plain, "pass").await;
     for (name, bytes) in violations(fault) {
         tell(name);
         let mut pair = Pair::new(&venue).await;

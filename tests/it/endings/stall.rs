@@ -2,11 +2,18 @@
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, join, sink, split};
 
-use super::{Pair, expect_closure, with_websocket};
-use crate::harness::{BINARY, Speaker, Wire};
-use crate::venue::{Side, Transport};
+use super::{Pair, expect_closure};
+use crate::harness::{BINARY, CLOSE, Frame, Speaker, Wire};
+use crate::venue::{Side, Transport, Venue};
 
-const STALL: &str = "slow_consumer: { stall: 300ms }, ping: { target: none }";
+/// A venue where sides have `close` to take what they did not take in time.
+async fn stalling(transport: Transport, close: &str) -> Venue {
+    let more = format!(
+        "defaults: {{ timeouts: {{ close: {close}, half_close: 1h }}, \
+         websocket: {{ slow_consumer: {{ stall: 300ms }}, ping: {{ target: none }} }} }}\n"
+    );
+    Venue::start_with(transport, &more).await
+}
 
 #[tokio::test]
 async fn a_client_that_takes_nothing_is_reset_and_the_backend_told_over_ws() {
@@ -19,22 +26,21 @@ async fn a_client_that_takes_nothing_is_reset_and_the_backend_told_over_wss() {
 }
 
 async fn a_client_that_takes_nothing_is_reset(transport: Transport) {
-    let venue = with_websocket(transport, STALL).await;
+    let venue = stalling(transport, "300ms").await;
     let Pair {
         mut client,
         backend,
     } = Pair::new(&venue).await;
     let (mut backend, flooding) = flooding(backend, Speaker::Backend);
     backend.expect_close(Speaker::Client, 1001, "").await;
-    flooding.abort();
-    drop(backend);
-    assert!(client.is_reset().await, "ended in order");
     expect_closure(&venue, "gateway", Some(1001), "stalled").await;
+    flooding.abort();
+    assert!(client.is_reset().await, "ended in order");
 }
 
 #[tokio::test]
 async fn a_backend_that_takes_nothing_is_reset_and_the_client_told() {
-    let venue = with_websocket(Transport::Plain, STALL).await;
+    let venue = stalling(Transport::Plain, "300ms").await;
     let Pair {
         client,
         mut backend,
@@ -43,11 +49,58 @@ async fn a_backend_that_takes_nothing_is_reset_and_the_client_told() {
     client
         .expect_close(Speaker::Backend, 1013, "backend too slow")
         .await;
+    expect_closure(&venue, "gateway", Some(1013), "stalled").await;
     flooding.abort();
-    drop(client);
     assert!(backend.is_reset().await, "ended in order");
+}
+
+#[tokio::test]
+async fn a_client_that_comes_to_itself_is_told_behind_the_frame_over_ws() {
+    a_side_that_comes_to_itself_is_told(Transport::Plain, Speaker::Client).await;
+}
+
+#[tokio::test]
+async fn a_client_that_comes_to_itself_is_told_behind_the_frame_over_wss() {
+    a_side_that_comes_to_itself_is_told(Transport::Tls, Speaker::Client).await;
+}
+
+#[tokio::test]
+async fn a_backend_that_comes_to_itself_is_told_behind_the_frame() {
+    a_side_that_comes_to_itself_is_told(Transport::Plain, Speaker::Backend).await;
+}
+
+/// It takes bytes again once the end is decided: the frame that was on its way, and the Close.
+async fn a_side_that_comes_to_itself_is_told(transport: Transport, stalled: Speaker) {
+    let venue = stalling(transport, "1h").await;
+    let Pair { client, backend } = Pair::new(&venue).await;
+    let (mut late, other) = match stalled {
+        Speaker::Client => (client, backend),
+        Speaker::Backend => (backend, client),
+    };
+    let (mut other, flooding) = flooding(other, stalled.other());
+    let [to_late, to_other] = match stalled {
+        Speaker::Client => [(1013, "client too slow"), (1001, "")],
+        Speaker::Backend => [(1001, ""), (1013, "backend too slow")],
+    };
+    other.expect_close(stalled, to_other.0, to_other.1).await;
+    let last = loop {
+        let frame = late.frame().await;
+        if frame.first == CLOSE {
+            break frame;
+        }
+        assert_eq!((frame.first, frame.payload.len()), (BINARY, FLOOD));
+    };
+    assert_eq!(last, Frame::close(stalled.other(), to_late.0, to_late.1));
+    flooding.abort();
+    drop(other);
+    late.send(stalled.close(1000, "")).await;
+    late.expect_end().await;
+    late.end().await;
     expect_closure(&venue, "gateway", Some(1013), "stalled").await;
 }
+
+/// Of one frame.
+const FLOOD: usize = 256 << 10;
 
 /// Sends whole frames for as long as they are taken; what comes back is still to be read.
 fn flooding(
@@ -59,7 +112,7 @@ fn flooding(
 ) {
     let (reads, mut writes) = split(side.into_stream());
     let flooding = tokio::spawn(async move {
-        let frame = speaker.frame(BINARY, &vec![1; 256 << 10]);
+        let frame = speaker.frame(BINARY, &vec![1; FLOOD]);
         while writes.write_all(&frame).await.is_ok() {}
     });
     (Wire::new(join(reads, sink())), flooding)

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use tokio::time::{interval, sleep};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, interval, sleep};
 
 use super::{Pair, expect_closure, with_websocket};
 use crate::harness::{BINARY, PING, Speaker};
@@ -74,8 +75,17 @@ async fn a_slow_frame_is_not_idle() {
 }
 
 #[tokio::test]
-async fn an_old_session_ends() {
-    let venue = with_websocket(Transport::Plain, &format!("max_age: 200ms, {QUIET}")).await;
+async fn an_old_session_ends_over_ws() {
+    an_old_session_ends(Transport::Plain).await;
+}
+
+#[tokio::test]
+async fn an_old_session_ends_over_wss() {
+    an_old_session_ends(Transport::Tls).await;
+}
+
+async fn an_old_session_ends(transport: Transport) {
+    let venue = with_websocket(transport, &format!("max_age: 200ms, {QUIET}")).await;
     let mut pair = Pair::new(&venue).await;
     pair.client
         .expect_close(Speaker::Backend, 1012, "session too old")
@@ -83,4 +93,29 @@ async fn an_old_session_ends() {
     pair.backend.expect_close(Speaker::Client, 1001, "").await;
     pair.answer().await;
     expect_closure(&venue, "gateway", Some(1012), "max_age").await;
+}
+
+/// Sessions that opened together do not come back together.
+#[tokio::test]
+async fn the_jitter_spreads_the_ages() {
+    const SESSIONS: usize = 20;
+    let keys = format!("max_age: 2s, max_age_jitter: 100%, {QUIET}");
+    let venue = with_websocket(Transport::Plain, &keys).await;
+    let mut ages = JoinSet::new();
+    for _ in 0..SESSIONS {
+        ages.spawn(age(Pair::new(&venue).await));
+    }
+    let ages = ages.join_all().await;
+    let youngest = ages.iter().min().expect("sessions");
+    let oldest = ages.iter().max().expect("sessions");
+    assert!(*oldest - *youngest > Duration::from_millis(500), "{ages:?}");
+}
+
+/// How long it lasts.
+async fn age(mut pair: Pair) -> Duration {
+    let opened = Instant::now();
+    pair.client
+        .expect_close(Speaker::Backend, 1012, "session too old")
+        .await;
+    opened.elapsed()
 }
