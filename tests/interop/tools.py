@@ -77,6 +77,29 @@ def python():
     return path
 
 
+@once
+def wstest():
+    """The Autobahn suite's program, in an environment of Python 2.7: it never came to Python 3."""
+    environment, requirements = CACHE / "venv-autobahn", HERE / "autobahn-requirements.txt"
+    path = environment / "bin" / "wstest"
+    if not is_stamped("venv-autobahn", requirements) or not path.exists():
+        shutil.rmtree(environment, ignore_errors=True)
+        call(python(), "-m", "virtualenv", "--quiet", "--python", python2(), environment)
+        pip = [environment / "bin" / "pip", "--quiet", "--disable-pip-version-check"]
+        call(*pip, "install", "--no-deps", "--requirement", requirements)
+        stamp("venv-autobahn", requirements)
+    return path
+
+
+def python2():
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    candidates = [*sorted(pyenv.glob("versions/2.7.*/bin/python2.7")), shutil.which("python2.7")]
+    found = next((candidate for candidate in candidates if candidate), None)
+    if not found:
+        raise Unavailable("Python 2.7 is not installed")
+    return found
+
+
 def make_environment(environment):
     shutil.rmtree(environment, ignore_errors=True)
     try:
