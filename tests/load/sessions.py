@@ -36,7 +36,8 @@ class Entrance:
 
 @dataclass
 class Session:
-    """One open session. `failure` says why it is no longer what it should be."""
+    """One open session. `failure` says why it is no longer what it should be; `bytes_sent` and `bytes_received` are those
+    between this client and the backend, without what the gateway itself says."""
 
     number: int
     reader: asyncio.StreamReader
@@ -44,17 +45,22 @@ class Session:
     backend: str
     sent: int = 0
     received: int = 0
+    bytes_sent: int = 0
+    bytes_received: int = 0
     longest_echo_seconds: float = 0
     failure: str = ""
     ended_at: float = 0
     sent_at: collections.deque = field(default_factory=collections.deque)
     is_finishing: bool = False
+    is_quiet: bool = False  # sends nothing more, and stays
+    # With which of the gateway's Closes it may end.
+    may_end_with: tuple = ()
 
     async def send_messages(self, per_second):
         """Until the session is finishing or has failed; starts at a random moment of its period."""
         await asyncio.sleep(random.random() / per_second)
-        while not self.is_finishing and not self.failure:
-            if self.sent - self.received < IN_FLIGHT_MAX:
+        while not self.is_finishing and not self.failure and not self.ended_at:
+            if self.sent - self.received < IN_FLIGHT_MAX and not self.is_quiet:
                 await self.send_message()
             await asyncio.sleep(1 / per_second)
 
@@ -62,26 +68,44 @@ class Session:
         message = make_message(self.number, self.sent)
         self.sent += 1
         self.sent_at.append(time.monotonic())
-        self.writer.write(frames.masked_frame(frames.BINARY, message))
+        self.write(frames.BINARY, message)
         try:
             await self.writer.drain()
         except OSError as error:
             self.fail(f"writing: {error}")
 
+    def write(self, opcode, payload):
+        frame = frames.masked_frame(opcode, payload)
+        self.bytes_sent += len(frame)
+        self.writer.write(frame)
+
     async def receive_messages(self):
-        """Until the Close that ends the session."""
+        """Until the Close that ends the session, and the end of the stream behind it."""
         try:
             while True:
                 opcode, payload = await frames.read_frame(self.reader)
                 if opcode == frames.CLOSE:
                     break
+                if opcode == frames.PING:  # only the gateway asks
+                    self.write(frames.PONG, payload)
+                    continue
+                self.bytes_received += len(frames.backend_frame(opcode, payload))
                 self.check(opcode, payload)
-            if not self.is_finishing:
-                self.fail(f"a Close that nobody asked for: {payload!r}")
+            await self.hear_close(payload)
         except (asyncio.IncompleteReadError, OSError) as error:
             self.fail(f"after {self.received} messages: {error}")
         self.ended_at = time.monotonic()
         self.writer.close()
+
+    async def hear_close(self, payload):
+        if self.is_finishing:
+            self.bytes_received += len(frames.backend_frame(frames.CLOSE, payload))
+        elif int.from_bytes(payload[:2], "big") in self.may_end_with:
+            self.write(frames.CLOSE, payload[:2])
+        else:
+            self.fail(f"a Close that nobody asked for: {payload!r}")
+        if await self.reader.read():
+            self.fail("something behind the Close")
 
     def check(self, opcode, payload):
         problem = "" if opcode == frames.BINARY else f"opcode {opcode}"
@@ -101,7 +125,7 @@ class Session:
             async with asyncio.timeout(FINISH_TIMEOUT_SECONDS):
                 while self.received < self.sent and not self.failure:
                     await asyncio.sleep(0.05)
-                self.writer.write(frames.masked_frame(frames.CLOSE, struct.pack("!H", 1000)))
+                self.write(frames.CLOSE, struct.pack("!H", 1000))
                 await receiving
         except (TimeoutError, OSError) as error:
             self.fail(f"{self.sent - self.received} messages missing at the end {error}")

@@ -29,6 +29,9 @@ class Variant:
 class Stage:
     """Everything that runs; `stop` ends it."""
 
+    drain_window_seconds = 1
+    drain_deadline_seconds = 5
+
     def __init__(self, folder):
         self.folder = folder
         self.certificates = [make_certificate(folder, f"certificate-{number}") for number in range(2)]
@@ -100,6 +103,10 @@ log:
   format: json
   level: info
 
+# The generator may be slow to answer.
+defaults:
+  timeouts: {{ close: 30s }}
+
 listeners:
   plain:
     address: 127.0.0.1:{stage.plain_port}
@@ -124,7 +131,7 @@ pools:
       - {{ name: b, url: "ws://127.0.0.1:{ports[b]}", weight: {weight_of_b} }}
       - {{ name: c, url: "ws://127.0.0.1:{ports[c]}", weight: 1 }}
 
-drain: {{ window: 1s, deadline: 5s }}
+drain: {{ window: {stage.drain_window_seconds}s, deadline: {stage.drain_deadline_seconds}s }}
 """
 
 EXTRA_LISTENER = """\

@@ -53,11 +53,15 @@ class Gateway:
         except (urllib.error.URLError, OSError):
             return False
 
-    def fetch(self, path):
+    def fetch(self, path, method="GET"):
         """The body of an admin page; an answer that is no 2xx raises."""
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(self.admin + path, timeout=10) as answer:
+        request = urllib.request.Request(self.admin + path, method=method)
+        with opener.open(request, timeout=10) as answer:
             return answer.read().decode()
+
+    def post(self, path):
+        return self.fetch(path, "POST")
 
     def metrics(self):
         return Metrics(self.fetch("/metrics"))
