@@ -15,7 +15,7 @@ use crate::drain::{Drain, DrainWatch, Stage};
 use crate::listener::Settings;
 use crate::route::RouteTable;
 use crate::telemetry::{CertificateMetrics, Metrics, RouteMetrics};
-use crate::tls::ServerTls;
+use crate::tls::{ClientTls, Material, ServerTls};
 use crate::tunnel::{Terms, Words};
 use crate::upstream::{Backend, Member, Pool, Transport};
 use crate::websocket::CloseCode;
@@ -34,6 +34,8 @@ pub struct Snapshot {
     pub routes: BTreeMap<Name, Arc<Route>>,
     /// All pools by name.
     pub pools: BTreeMap<Name, Arc<Pool>>,
+    /// How the backends of each pool are reached, by the pool's name.
+    pub transports: BTreeMap<Name, Arc<Transport>>,
     /// What each listener does with new connections.
     pub listeners: BTreeMap<Name, Arc<Settings>>,
     _certificates: Vec<Arc<CertificateMetrics>>,
@@ -102,19 +104,25 @@ impl Snapshot {
     #[must_use]
     pub fn build(
         config: Config,
-        mut tls: BTreeMap<Name, ServerTls>,
+        mut tls: Material,
         metrics: &Metrics,
         previous: Option<&Self>,
     ) -> Self {
-        let certificates = certificate_metrics(&tls, metrics);
-        let pools = build_pools(&config, metrics, previous);
+        let certificates = certificate_metrics(&tls.listeners, metrics);
+        let transports = build_transports(&config, tls.pools, previous);
+        let pools = build_pools(&config, &transports, metrics, previous);
         let routes = build_routes(&config, &pools, metrics, previous);
         let matchers = config.routes.values().map(|route| route.matcher.clone());
         let table = RouteTable::new(matchers.zip(routes.values().cloned()));
         let listeners = config
             .listeners
             .iter()
-            .map(|(name, listener)| (Arc::clone(name), settings(listener, tls.remove(name))))
+            .map(|(name, listener)| {
+                (
+                    Arc::clone(name),
+                    settings(listener, tls.listeners.remove(name)),
+                )
+            })
             .collect();
         Self {
             generation: previous.map_or(1, |previous| previous.generation + 1),
@@ -123,6 +131,7 @@ impl Snapshot {
             table,
             routes,
             pools,
+            transports,
             listeners,
             _certificates: certificates,
         }
@@ -244,8 +253,30 @@ fn build_routes(
     config.routes.iter().map(build).collect()
 }
 
+/// Those of pools that are reached as before are kept, with what their TLS sessions know.
+fn build_transports(
+    config: &Config,
+    mut tls: BTreeMap<Name, ClientTls>,
+    previous: Option<&Snapshot>,
+) -> BTreeMap<Name, Arc<Transport>> {
+    let build = |(name, pool): (&Name, &config::Pool)| {
+        let tls = tls.remove(name);
+        let kept = previous.and_then(|previous| {
+            let before = previous.config.pools.get(name)?;
+            let kept = previous.transports.get(name)?;
+            let is_same = before.transport == pool.transport
+                && kept.fingerprint() == tls.as_ref().map(|tls| tls.fingerprint);
+            is_same.then(|| Arc::clone(kept))
+        });
+        let transport = kept.unwrap_or_else(|| Arc::new(Transport::new(&pool.transport, tls)));
+        (Arc::clone(name), transport)
+    };
+    config.pools.iter().map(build).collect()
+}
+
 fn build_pools(
     config: &Config,
+    transports: &BTreeMap<Name, Arc<Transport>>,
     metrics: &Metrics,
     previous: Option<&Snapshot>,
 ) -> BTreeMap<Name, Arc<Pool>> {
@@ -253,17 +284,18 @@ fn build_pools(
         let before = previous.and_then(|previous| previous.pools.get(name));
         if let (Some(previous), Some(before)) = (previous, before)
             && previous.config.pools.get(name) == Some(pool)
+            && Arc::ptr_eq(&previous.transports[name], &transports[name])
         {
             return (Arc::clone(name), Arc::clone(before));
         }
-        let transport = Arc::new(Transport::new(&pool.transport));
+        let transport = &transports[name];
         let members = pool.backends.iter().map(|backend| {
             let live = previous
                 .and_then(|previous| find_backend(previous, name, &backend.address))
                 .unwrap_or_else(|| Arc::new(Backend::new(backend.address.clone())));
             let metrics = metrics.backend(name, &backend.name);
             let name = Arc::clone(&backend.name);
-            let transport = Arc::clone(&transport);
+            let transport = Arc::clone(transport);
             Member::new(name, backend.weight, live, metrics, transport)
         });
         let before = before.map(Arc::as_ref);

@@ -118,20 +118,24 @@ fn deferred(booted: &Config, after: &Config) -> Vec<String> {
         .collect()
 }
 
-/// A line for each listener whose certificates are other ones than before, although the file is the same.
+/// A line for each listener and pool whose certificates are other ones than before, although the file is the
+/// same.
 fn renewed_certificates(before: &Snapshot, loaded: &Loaded) -> Vec<String> {
-    let is_renewed = |name: &str, tls: &crate::tls::ServerTls| {
-        let settings = before.listeners.get(name);
+    let listeners = loaded.tls.listeners.iter().filter(|(name, tls)| {
+        let settings = before.listeners.get(*name);
         settings
             .and_then(|settings| settings.tls.as_ref())
             .is_some_and(|before| before.fingerprint != tls.fingerprint)
-    };
-    loaded
-        .tls
-        .iter()
-        .filter(|(name, tls)| is_renewed(name, tls))
-        .map(|(name, _)| format!("listener {name}: new certificates"))
-        .collect()
+    });
+    let pools = loaded.tls.pools.iter().filter(|(name, tls)| {
+        let transport = before.transports.get(*name);
+        transport
+            .and_then(|transport| transport.fingerprint())
+            .is_some_and(|before| before != tls.fingerprint)
+    });
+    let listeners = listeners.map(|(name, _)| format!("listener {name}: new certificates"));
+    let pools = pools.map(|(name, _)| format!("pool {name}: new certificates"));
+    listeners.chain(pools).collect()
 }
 
 fn tell(report: &ReloadReport, source: &str) {

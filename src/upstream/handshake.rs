@@ -1,6 +1,7 @@
 //! The client side of the opening handshake (RFC 6455 section 4.1).
 
 use std::io;
+use std::net::IpAddr;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
@@ -8,6 +9,7 @@ use hyper::body::Incoming;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::replay;
+use super::secure::tls_fault;
 use crate::proxy_protocol::Ends;
 use crate::session::Rejection;
 use crate::stream::Stream;
@@ -80,6 +82,15 @@ pub enum Failure {
         "no local port is left towards it; more backend addresses or a wider port range are needed"
     )]
     NoLocalPort,
+    /// The configuration names a source that this machine does not have.
+    #[error("the source address {0} cannot be used: {1}")]
+    BadSource(IpAddr, io::Error),
+    /// The certificate that it shows is not valid; says why.
+    #[error("its certificate is not valid: {0}")]
+    BadCertificate(String),
+    /// TLS came to nothing for another reason; says which.
+    #[error("the TLS handshake failed: {0}")]
+    Tls(String),
     /// The process, or the system, has as many open files as it may.
     #[error("no descriptor is left for a connection to it")]
     NoDescriptor,
@@ -101,14 +112,24 @@ impl Failure {
     /// Whether the backend is at fault, and not the gateway's own want of ports or descriptors.
     pub(super) fn is_the_backends(&self) -> bool {
         match self {
-            Self::NoLocalPort | Self::NoDescriptor => false,
+            Self::NoLocalPort | Self::BadSource(..) | Self::NoDescriptor => false,
             Self::Unresolved(_)
             | Self::Refused
             | Self::Unreachable(_)
             | Self::ConnectTimeout
             | Self::AnswerTimeout
             | Self::Lost(_)
+            | Self::BadCertificate(_)
+            | Self::Tls(_)
             | Self::Broken(_) => true,
+        }
+    }
+
+    /// The connection ended. Under TLS 1.3 a backend that wants another certificate says so only now.
+    pub(super) fn lost(error: io::Error) -> Self {
+        match tls_fault(&error) {
+            Some(fault) => Self::Tls(fault.to_string()),
+            None => Self::Lost(error),
         }
     }
 
@@ -117,9 +138,10 @@ impl Failure {
     pub fn result(&self) -> ConnectResult {
         match self {
             Self::Unresolved(_) => ConnectResult::ResolveFailed,
-            Self::Refused | Self::Unreachable(_) | Self::NoDescriptor => {
+            Self::Refused | Self::Unreachable(_) | Self::BadSource(..) | Self::NoDescriptor => {
                 ConnectResult::ConnectFailed
             }
+            Self::BadCertificate(_) | Self::Tls(_) => ConnectResult::TlsFailed,
             Self::NoLocalPort => ConnectResult::PortsExhausted,
             Self::ConnectTimeout | Self::AnswerTimeout => ConnectResult::Timeout,
             Self::Lost(_) | Self::Broken(_) => ConnectResult::HandshakeFailed,
@@ -136,6 +158,9 @@ impl Failure {
             | Self::Refused
             | Self::Unreachable(_)
             | Self::NoLocalPort
+            | Self::BadSource(..)
+            | Self::BadCertificate(_)
+            | Self::Tls(_)
             | Self::Lost(_)
             | Self::Broken(_) => Rejection::BackendFailed(self.result().label()),
         }
@@ -147,14 +172,14 @@ pub(super) async fn ask(mut stream: Stream, opening: &Opening) -> Result<Answer,
     stream
         .write_all(&opening.head)
         .await
-        .map_err(Failure::Lost)?;
-    stream.flush().await.map_err(Failure::Lost)?;
+        .map_err(Failure::lost)?;
+    stream.flush().await.map_err(Failure::lost)?;
     let mut received = Vec::with_capacity(HEAD_READ);
     loop {
         if stream
             .read_buf(&mut received)
             .await
-            .map_err(Failure::Lost)?
+            .map_err(Failure::lost)?
             == 0
         {
             return Err(Failure::Lost(io::ErrorKind::UnexpectedEof.into()));

@@ -18,7 +18,9 @@ pub use http::Http;
 pub use listener::{
     CertificateFiles, ClientAuth, Listener, ListenerLimits, ListenerTimeouts, Tls, TlsVersion,
 };
-pub use pool::{Backend, BackendAddress, Pool, ProxyProtocol, Strategy, Transport};
+pub use pool::{
+    Backend, BackendAddress, BackendHost, BackendTls, Pool, ProxyProtocol, Strategy, Transport,
+};
 pub use process::{AccessLog, Address, Admin, Drain, Log, LogFormat, Runtime};
 pub use route::{FixedAnswer, PoolTarget, Route, RouteMatch, SessionTimeouts, Target};
 pub use websocket::{OnProtocolError, Ping, WebSocket};

@@ -10,6 +10,7 @@ mod origins;
 mod pools;
 mod process;
 mod routes;
+mod transport;
 mod websocket;
 
 use std::collections::{BTreeMap, BTreeSet};

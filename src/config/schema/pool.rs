@@ -8,7 +8,9 @@ use super::Health;
 use crate::config::model::{ProxyProtocol, Strategy};
 use crate::config::reading::{At, FromNode, Placed, Reader, keys};
 use crate::config::tree::Value;
-use crate::config::values::{BackendUrl, OneOf, Text, Whole};
+use crate::config::values::{
+    BackendUrl, CertifiedName, FilePath, LocalAddress, OneOf, Text, Whole,
+};
 
 keys! {
     /// Backends and how sessions are spread over them.
@@ -21,15 +23,31 @@ keys! {
         backends: Vec<Placed<Backend>>,
         /// The PROXY header that a connection to a backend begins with; none by default.
         proxy_protocol: OneOf<ProxyProtocol>,
+        /// Local addresses that connections go out from, in turn; the system chooses by default.
+        source_addresses: Vec<Placed<LocalAddress>>,
+        /// How TLS is spoken to wss backends.
+        tls: BackendTls,
         /// Which backends get sessions, and what becomes of open ones.
         health: Health,
+    }
+
+    /// How TLS is spoken to the backends of a pool.
+    BackendTls {
+        /// Authorities in PEM; those of the system by default.
+        ca: FilePath,
+        /// What certificates have to bear, and SNI asks for; the backend's host by default.
+        server_name: CertifiedName,
+        /// The chain that the gateway shows, leaf first; PEM.
+        certificate: FilePath,
+        /// Its key; PEM.
+        key: FilePath,
     }
 
     /// One backend of a pool.
     BackendKeys {
         /// Its name, a metric label; the address by default.
         name: Text,
-        /// Required. ws://host:port
+        /// Required. ws://host:port, wss://host:port or unix:/path
         url: BackendUrl,
         /// Its share of the sessions; 1 by default.
         weight: Whole<1, 1000>,

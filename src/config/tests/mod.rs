@@ -6,6 +6,7 @@ mod health;
 mod problems;
 mod properties;
 mod resolved;
+mod transport;
 mod websocket;
 mod written;
 mod yaml;

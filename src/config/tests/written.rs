@@ -10,11 +10,11 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use crate::config::{
-    ActiveHealth, Address, Admin, Backend, BackendAddress, Check, CheckRequest, Config, Drain,
-    FixedAnswer, Health, HostPattern, Http, Listener, ListenerLimits, ListenerTimeouts, Name,
-    Networks, OnProtocolError, OnUnhealthy, OriginList, OriginPattern, Origins, PassiveHealth,
-    Ping, Pool, PoolTarget, ProxyProtocol, Route, RouteMatch, SessionTimeouts, Target, Transport,
-    WebSocket,
+    ActiveHealth, Address, Admin, Backend, BackendAddress, BackendHost, Check, CheckRequest,
+    Config, Drain, FixedAnswer, Health, HostPattern, Http, Listener, ListenerLimits,
+    ListenerTimeouts, Name, Networks, OnProtocolError, OnUnhealthy, OriginList, OriginPattern,
+    Origins, PassiveHealth, Ping, Pool, PoolTarget, ProxyProtocol, Route, RouteMatch,
+    SessionTimeouts, Target, Transport, WebSocket,
 };
 
 /// A configuration as JSON, which is YAML as well; every key is given.
@@ -158,8 +158,12 @@ fn origins(origins: &Origins) -> Value {
 
 fn pool(pool: &Pool) -> Value {
     let backends = pool.backends.iter().map(|backend| {
-        let BackendAddress { host, port } = &backend.address;
-        json!({ "name": &*backend.name, "url": format!("ws://{host}:{port}"), "weight": backend.weight })
+        let url = match &backend.address {
+            BackendAddress::Tcp { tls: true, .. } => backend.address.to_string(),
+            BackendAddress::Tcp { tls: false, .. } => format!("ws://{}", backend.address),
+            BackendAddress::Unix(path) => format!("unix:{}", path.display()),
+        };
+        json!({ "name": &*backend.name, "url": url, "weight": backend.weight })
     });
     json!({
         "attempts": pool.attempts,
@@ -310,7 +314,11 @@ fn any_pool() -> impl Strategy<Value = Pool> {
             .zip(backends)
             .map(|(port, (host, weight))| Backend {
                 name: format!("backend{port}").into(),
-                address: BackendAddress { host, port },
+                address: BackendAddress::Tcp {
+                    tls: false,
+                    host: BackendHost::Name(host),
+                    port,
+                },
                 weight,
             })
             .collect(),

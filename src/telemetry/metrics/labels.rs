@@ -142,6 +142,8 @@ pub enum ConnectResult {
     ConnectFailed,
     /// No local port was free towards it.
     PortsExhausted,
+    /// Its certificate is not valid, or the two could not agree on TLS.
+    TlsFailed,
     /// It did not answer in time.
     Timeout,
     /// It broke the handshake.
@@ -151,12 +153,13 @@ pub enum ConnectResult {
 }
 
 impl ConnectResult {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Opened,
         Self::Answered,
         Self::ResolveFailed,
         Self::ConnectFailed,
         Self::PortsExhausted,
+        Self::TlsFailed,
         Self::Timeout,
         Self::HandshakeFailed,
         Self::Abandoned,
@@ -171,6 +174,7 @@ impl ConnectResult {
             Self::ResolveFailed => "resolve_failed",
             Self::ConnectFailed => "connect_failed",
             Self::PortsExhausted => "ports_exhausted",
+            Self::TlsFailed => "tls_failed",
             Self::Timeout => "timeout",
             Self::HandshakeFailed => "handshake_failed",
             Self::Abandoned => "abandoned",
