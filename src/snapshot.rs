@@ -35,11 +35,18 @@ pub struct Snapshot {
     /// All pools by name.
     pub pools: BTreeMap<Name, Arc<Pool>>,
     /// How the backends of each pool are reached, by the pool's name.
-    pub transports: BTreeMap<Name, Arc<Transport>>,
+    pub transports: Transports,
+    /// The backends that were discovered, by the pool's name.
+    pub found: Found,
     /// What each listener does with new connections.
     pub listeners: BTreeMap<Name, Arc<Settings>>,
     _certificates: Vec<Arc<CertificateMetrics>>,
 }
+
+/// How the backends of each pool are reached.
+type Transports = BTreeMap<Name, Arc<Transport>>;
+/// The backends of each pool whose backends are discovered, once there was an answer.
+type Found = BTreeMap<Name, Vec<config::Backend>>;
 
 /// A route and what it leads to.
 pub struct Route {
@@ -110,10 +117,9 @@ impl Snapshot {
     ) -> Self {
         let certificates = certificate_metrics(&tls.listeners, metrics);
         let transports = build_transports(&config, tls.pools, previous);
-        let pools = build_pools(&config, &transports, metrics, previous);
+        let found = previous.map_or_else(BTreeMap::new, |previous| still_wanted(&config, previous));
+        let pools = build_pools(&config, (&transports, &found), metrics, previous);
         let routes = build_routes(&config, &pools, metrics, previous);
-        let matchers = config.routes.values().map(|route| route.matcher.clone());
-        let table = RouteTable::new(matchers.zip(routes.values().cloned()));
         let listeners = config
             .listeners
             .iter()
@@ -127,13 +133,42 @@ impl Snapshot {
         Self {
             generation: previous.map_or(1, |previous| previous.generation + 1),
             since: SystemTime::now(),
+            table: table(&config, &routes),
             config,
-            table,
             routes,
             pools,
             transports,
+            found,
             listeners,
             _certificates: certificates,
+        }
+    }
+
+    /// The same configuration with other backends in a pool whose backends are discovered.
+    #[must_use]
+    pub fn with_found(
+        &self,
+        pool: &Name,
+        backends: Vec<config::Backend>,
+        metrics: &Metrics,
+    ) -> Self {
+        let config = self.config.clone();
+        let transports = self.transports.clone();
+        let mut found = self.found.clone();
+        found.insert(Arc::clone(pool), backends);
+        let pools = build_pools(&config, (&transports, &found), metrics, Some(self));
+        let routes = build_routes(&config, &pools, metrics, Some(self));
+        Self {
+            generation: self.generation,
+            since: self.since,
+            table: table(&config, &routes),
+            config,
+            routes,
+            pools,
+            transports,
+            found,
+            listeners: self.listeners.clone(),
+            _certificates: self._certificates.clone(),
         }
     }
 
@@ -221,6 +256,11 @@ fn certificate_metrics(
     all
 }
 
+fn table(config: &Config, routes: &BTreeMap<Name, Arc<Route>>) -> RouteTable<Arc<Route>> {
+    let matchers = config.routes.values().map(|route| route.matcher.clone());
+    RouteTable::new(matchers.zip(routes.values().cloned()))
+}
+
 fn build_routes(
     config: &Config,
     pools: &BTreeMap<Name, Arc<Pool>>,
@@ -253,12 +293,25 @@ fn build_routes(
     config.routes.iter().map(build).collect()
 }
 
+/// What was found before, for pools whose backends are still discovered. Where something else is asked for by now,
+/// it holds until there is an answer.
+fn still_wanted(config: &Config, previous: &Snapshot) -> Found {
+    let is_wanted = |name: &Name| {
+        let pool = config.pools.get(name);
+        pool.is_some_and(|pool| pool.discovery.is_some())
+    };
+    let found = previous.found.iter().filter(|(name, _)| is_wanted(name));
+    found
+        .map(|(name, backends)| (Arc::clone(name), backends.clone()))
+        .collect()
+}
+
 /// Those of pools that are reached as before are kept, with what their TLS sessions know.
 fn build_transports(
     config: &Config,
     mut tls: BTreeMap<Name, ClientTls>,
     previous: Option<&Snapshot>,
-) -> BTreeMap<Name, Arc<Transport>> {
+) -> Transports {
     let build = |(name, pool): (&Name, &config::Pool)| {
         let tls = tls.remove(name);
         let kept = previous.and_then(|previous| {
@@ -276,7 +329,7 @@ fn build_transports(
 
 fn build_pools(
     config: &Config,
-    transports: &BTreeMap<Name, Arc<Transport>>,
+    (transports, found): (&Transports, &Found),
     metrics: &Metrics,
     previous: Option<&Snapshot>,
 ) -> BTreeMap<Name, Arc<Pool>> {
@@ -285,11 +338,13 @@ fn build_pools(
         if let (Some(previous), Some(before)) = (previous, before)
             && previous.config.pools.get(name) == Some(pool)
             && Arc::ptr_eq(&previous.transports[name], &transports[name])
+            && previous.found.get(name) == found.get(name)
         {
             return (Arc::clone(name), Arc::clone(before));
         }
         let transport = &transports[name];
-        let members = pool.backends.iter().map(|backend| {
+        let backends = found.get(name).unwrap_or(&pool.backends);
+        let members = backends.iter().map(|backend| {
             let live = previous
                 .and_then(|previous| find_backend(previous, name, &backend.address))
                 .unwrap_or_else(|| Arc::new(Backend::new(backend.address.clone())));

@@ -28,10 +28,11 @@ pub use environment::Environment;
 pub use host::{HostFault, HostPattern, PortFault};
 pub use model::{
     AccessLog, ActiveHealth, Address, Admin, Backend, BackendAddress, BackendHost, BackendTls,
-    CertificateFiles, Check, CheckRequest, ClientAuth, Config, Drain, FixedAnswer, Health, Http,
-    Listener, ListenerLimits, ListenerTimeouts, Log, LogFormat, Name, OnProtocolError, OnUnhealthy,
-    PassiveHealth, Ping, Pool, PoolTarget, ProxyProtocol, Route, RouteMatch, Runtime,
-    SessionTimeouts, Strategy, Target, Tls, TlsVersion, Transport, WebSocket,
+    CertificateFiles, Check, CheckRequest, ClientAuth, Config, Discovery, Drain, FixedAnswer,
+    Health, Http, Listener, ListenerLimits, ListenerTimeouts, Log, LogFormat, Name,
+    OnProtocolError, OnUnhealthy, PassiveHealth, Ping, Pool, PoolTarget, ProxyProtocol, Question,
+    Route, RouteMatch, Runtime, SessionTimeouts, Strategy, Target, Tls, TlsVersion, Transport,
+    WebSocket,
 };
 pub use networks::Networks;
 pub use origin::{Origin, OriginFault, OriginList, OriginPattern, Origins};

@@ -2,6 +2,7 @@
 //!
 //! Types only; `resolve` makes them and nothing else does.
 
+mod discovery;
 mod health;
 mod http;
 mod listener;
@@ -13,6 +14,7 @@ mod websocket;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use discovery::{Discovery, Question};
 pub use health::{ActiveHealth, Check, CheckRequest, Health, OnUnhealthy, PassiveHealth};
 pub use http::Http;
 pub use listener::{

@@ -1,12 +1,12 @@
 //! Backends and how sessions are spread over them.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use rustls_pki_types::ServerName;
 
-use super::{CertificateFiles, Health, Name};
+use super::{CertificateFiles, Discovery, Health, Name};
 
 /// Backends and how sessions are spread over them.
 #[derive(Clone, PartialEq, Debug)]
@@ -20,6 +20,8 @@ pub struct Pool {
     pub backends: Vec<Backend>,
     /// Which of them get sessions.
     pub health: Health,
+    /// Where backends are found instead; none are named then.
+    pub discovery: Option<Discovery>,
     /// How they are reached.
     pub transport: Transport,
 }
@@ -33,6 +35,20 @@ pub struct Transport {
     pub source_addresses: Vec<IpAddr>,
     /// How TLS is spoken; `None` where no backend wants it.
     pub tls: Option<BackendTls>,
+}
+
+impl Transport {
+    /// Backends that are found show a certificate for the name under which they are, unless the file says
+    /// otherwise: their addresses are nobody's names.
+    pub(in crate::config) fn for_discovery(mut self, discovery: Option<&Discovery>) -> Self {
+        if let (Some(tls), Some(discovery)) = (&mut self.tls, discovery)
+            && tls.server_name.is_none()
+        {
+            let name = discovery.question.domain().to_owned();
+            tls.server_name = ServerName::try_from(name).ok();
+        }
+        self
+    }
 }
 
 /// How TLS is spoken to the backends of a pool.
@@ -109,6 +125,17 @@ impl BackendAddress {
         match self {
             Self::Tcp { tls, .. } => *tls,
             Self::Unix(_) => false,
+        }
+    }
+}
+
+/// A port without TLS.
+impl From<SocketAddr> for BackendAddress {
+    fn from(address: SocketAddr) -> Self {
+        Self::Tcp {
+            tls: false,
+            host: BackendHost::Ip(address.ip()),
+            port: address.port(),
         }
     }
 }

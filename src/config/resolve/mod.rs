@@ -2,6 +2,7 @@
 //! one value. Split by nature; each part takes its piece of the schema and notes what is wrong.
 
 mod addresses;
+mod discovery;
 mod health;
 mod http;
 mod listeners;

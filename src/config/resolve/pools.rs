@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::{Context, addresses, health, transport};
-use crate::config::model::{Backend, BackendAddress, Name, Pool, Strategy};
+use super::{Context, addresses, discovery, health, transport};
+use crate::config::model::{Backend, BackendAddress, Discovery, Name, Pool, Strategy};
 use crate::config::problems::{Findings, Place};
 use crate::config::reading::{Placed, Setting};
 use crate::config::schema;
@@ -11,10 +11,9 @@ use crate::config::tree::quote;
 use crate::config::values::{BackendPlace, BackendUrl, OneOf, Text, name};
 
 pub(super) fn one(place: &Place, raw: schema::Pool, context: &mut Context<'_>) -> Option<Pool> {
-    let backends = backends(place, raw.backends, context);
-    let is_secure = backends
-        .as_ref()
-        .is_none_or(|all| all.iter().any(|backend| backend.address.is_tls()));
+    let members = members(place, raw.backends, raw.discovery, context);
+    // Where something is wrong with the backends, nothing is said of their TLS.
+    let is_secure = members.as_ref().is_none_or(Members::is_secure);
     let ways = transport::Ways {
         proxy_protocol: raw.proxy_protocol,
         source_addresses: raw.source_addresses,
@@ -25,16 +24,55 @@ pub(super) fn one(place: &Place, raw: schema::Pool, context: &mut Context<'_>) -
         Setting::Invalid => None,
         setting => health::resolve(setting.or_default(), &mut context.findings),
     };
+    let Members { named, discovery } = members?;
     Some(Pool {
         strategy: raw.strategy.or(OneOf(Strategy::RoundRobin)).0,
         attempts: raw.attempts.value().map_or(3, |attempts| attempts.count()),
-        backends: backends?,
-        transport: transport?,
+        backends: named,
+        transport: transport?.for_discovery(discovery.as_ref()),
+        discovery,
         health: health?,
     })
 }
 
-fn backends(
+/// The backends of a pool: named, or found.
+struct Members {
+    named: Vec<Backend>,
+    discovery: Option<Discovery>,
+}
+
+impl Members {
+    fn is_secure(&self) -> bool {
+        let mut named = self.named.iter();
+        named.any(|backend| backend.address.is_tls())
+            || self.discovery.as_ref().is_some_and(|found| found.tls)
+    }
+}
+
+fn members(
+    place: &Place,
+    backends: Setting<Vec<Placed<schema::Backend>>>,
+    discovery: Setting<schema::Discovery>,
+    context: &mut Context<'_>,
+) -> Option<Members> {
+    if matches!(discovery, Setting::Absent) {
+        return Some(Members {
+            named: named(place, backends, context)?,
+            discovery: None,
+        });
+    }
+    if let Some(place) = backends.place() {
+        let message = "stands beside `discovery`; one of them is enough";
+        context.findings.add(place, message);
+    }
+    let Placed { value, place } = discovery.placed()?;
+    Some(Members {
+        named: Vec::new(),
+        discovery: Some(discovery::resolve(value, &place, context)?),
+    })
+}
+
+fn named(
     place: &Place,
     setting: Setting<Vec<Placed<schema::Backend>>>,
     context: &mut Context<'_>,

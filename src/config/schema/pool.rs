@@ -9,7 +9,8 @@ use crate::config::model::{ProxyProtocol, Strategy};
 use crate::config::reading::{At, FromNode, Placed, Reader, keys};
 use crate::config::tree::Value;
 use crate::config::values::{
-    BackendUrl, CertifiedName, FilePath, LocalAddress, OneOf, Text, Whole,
+    BackendUrl, CertifiedName, DnsName, FilePath, LocalAddress, NameServer, OneOf, Scheme, Text,
+    Timeout, Whole,
 };
 
 keys! {
@@ -19,8 +20,10 @@ keys! {
         strategy: OneOf<Strategy>,
         /// Backends tried before the client is refused; 3 by default.
         attempts: Whole<1, 100>,
-        /// Required. Addresses such as ws://127.0.0.1:9001, or maps; [] where there are none for now.
+        /// Required, or discovery. Addresses such as ws://127.0.0.1:9001, or maps; [] where there are none for now.
         backends: Vec<Placed<Backend>>,
+        /// Backends that are found in the DNS.
+        discovery: Discovery,
         /// The PROXY header that a connection to a backend begins with; none by default.
         proxy_protocol: OneOf<ProxyProtocol>,
         /// Local addresses that connections go out from, in turn; the system chooses by default.
@@ -29,6 +32,22 @@ keys! {
         tls: BackendTls,
         /// Which backends get sessions, and what becomes of open ones.
         health: Health,
+    }
+
+    /// Backends that are found in the DNS.
+    Discovery {
+        /// Required, or srv. A name; each of its addresses is a backend.
+        dns: DnsName,
+        /// Required beside dns.
+        port: Whole<1, 65535>,
+        /// Required, or dns. A service, such as _ws._tcp.chat.internal; its places are the backends.
+        srv: DnsName,
+        /// How they are spoken to; ws by default.
+        scheme: OneOf<Scheme>,
+        /// The longest time between two questions; 10s by default.
+        refresh: Timeout,
+        /// Who is asked; those of /etc/resolv.conf by default.
+        nameservers: Vec<Placed<NameServer>>,
     }
 
     /// How TLS is spoken to the backends of a pool.

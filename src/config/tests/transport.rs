@@ -120,3 +120,62 @@ fn proxy_headers_and_source_addresses() {
         ".source_addresses[1]: stands in the list already"
     );
 }
+
+#[test]
+fn backends_are_named_or_found() {
+    let found = pool("discovery: { dns: Chat.internal, port: 8080 }");
+    let discovery = found.discovery.unwrap();
+    assert_eq!(discovery.question.name(), "chat.internal");
+    assert!(found.backends.is_empty() && !discovery.tls && discovery.nameservers.is_empty());
+    assert_eq!(discovery.refresh, std::time::Duration::from_secs(10));
+
+    let keys =
+        "srv: _ws._tcp.chat.internal., scheme: wss, nameservers: [127.0.0.1, \"[::1]:5353\"]";
+    let found = pool(&format!("discovery: {{ {keys} }}"));
+    let discovery = found.discovery.unwrap();
+    assert_eq!(discovery.question.name(), "_ws._tcp.chat.internal.");
+    assert_eq!(discovery.nameservers[0].port(), 53);
+    let tls = found.transport.tls.unwrap();
+    assert_eq!(tls.server_name.unwrap().to_str(), "chat.internal");
+}
+
+#[test]
+fn discovery_that_asks_for_nothing_or_too_much_is_wrong() {
+    for (keys, expected) in [
+        (
+            "backends: [], discovery: { dns: a.b, port: 1 }",
+            ".backends: stands beside `discovery`; one of them is enough",
+        ),
+        (
+            "discovery: {}",
+            ".discovery: one of the keys `dns` and `srv` is missing",
+        ),
+        (
+            "discovery: { dns: a.b }",
+            ".discovery: the key `port` is missing",
+        ),
+        (
+            "discovery: { dns: a.b, port: 1, srv: _a._tcp.b }",
+            ".discovery.srv: stands beside `dns`; one of them is enough",
+        ),
+        (
+            "discovery: { srv: _a._tcp.b, port: 1 }",
+            ".discovery.port: takes no effect beside `srv`, which tells ports",
+        ),
+        (
+            "discovery: { srv: chat.internal }",
+            ".discovery.srv: is no service: write `_service._tcp.name`, such as `_ws._tcp.chat.internal`",
+        ),
+        (
+            "discovery: { dns: 10.0.0.1, port: 1 }",
+            ".discovery.dns: an address is not asked for: name it in `backends`",
+        ),
+        (
+            "discovery: { dns: a.b, port: 1, nameservers: [dns] }",
+            ".discovery.nameservers[0]: `dns` is no name server: \
+             write an address, such as `192.0.2.53` or `127.0.0.1:5353`",
+        ),
+    ] {
+        assert_eq!(wrong(keys), expected);
+    }
+}

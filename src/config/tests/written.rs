@@ -322,6 +322,7 @@ fn any_pool() -> impl Strategy<Value = Pool> {
                 weight,
             })
             .collect(),
+        discovery: None,
         transport: Transport::default(),
         health,
     })

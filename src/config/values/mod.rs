@@ -18,7 +18,7 @@ pub(super) mod transport;
 pub(super) use address::ListenAddress;
 pub(super) use backend::{BackendPlace, BackendUrl};
 pub(super) use check::{CheckPath, HostField, Statuses};
-pub(super) use choice::OneOf;
+pub(super) use choice::{OneOf, Scheme};
 pub(super) use duration::{Duration, Timeout};
 pub(super) use network::Network;
 pub(super) use number::{Whole, Workers};
@@ -27,7 +27,7 @@ pub(super) use pattern::{Host, OriginText, PathText};
 pub(super) use percent::Percent;
 pub(super) use size::Size;
 pub(super) use text::{FilePath, Text};
-pub(super) use transport::{CertifiedName, LocalAddress};
+pub(super) use transport::{CertifiedName, DnsName, LocalAddress, NameServer};
 
 /// The JSON Schema of a value that is written as text: how it reads, and what is said of it.
 macro_rules! text_schema {

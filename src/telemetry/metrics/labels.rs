@@ -275,6 +275,38 @@ impl CheckResult {
     }
 }
 
+/// What a question for the backends of a pool came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DiscoveryResult {
+    /// There are some.
+    Success,
+    /// The name, or what was asked of it, does not exist.
+    Empty,
+    /// A name server refused, or answered nonsense.
+    Failure,
+    /// No name server answered in time.
+    Timeout,
+}
+
+impl DiscoveryResult {
+    const ALL: [Self; 4] = [Self::Success, Self::Empty, Self::Failure, Self::Timeout];
+
+    /// The value of the `result` label.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Empty => "empty",
+            Self::Failure => "failure",
+            Self::Timeout => "timeout",
+        }
+    }
+}
+
+pub(super) fn discovery_results() -> impl Iterator<Item = &'static str> {
+    DiscoveryResult::ALL.into_iter().map(DiscoveryResult::label)
+}
+
 pub(super) fn reload_results() -> impl Iterator<Item = &'static str> {
     ReloadResult::ALL.into_iter().map(ReloadResult::label)
 }
