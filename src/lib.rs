@@ -4,6 +4,7 @@ pub mod admin;
 pub mod admission;
 pub mod cli;
 pub mod config;
+pub mod dns;
 pub mod drain;
 pub mod gateway;
 pub mod listener;

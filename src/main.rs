@@ -10,7 +10,7 @@ use wsgate::cli::{self, Command, DemoPorts, Exit, demo};
 use wsgate::config::{self, Address, Config};
 use wsgate::server::{FileSource, Loaded, Outcome, Server, Signals, Source};
 use wsgate::telemetry::{Logging, Telemetry};
-use wsgate::tls::{self, Tickets};
+use wsgate::tls::{self, Material, Tickets};
 
 /// How long a TLS handshake with the demo may take.
 const DEMO_HANDSHAKE: Duration = Duration::from_secs(10);
@@ -122,7 +122,10 @@ impl Source for DemoSource {
             .map_err(|problem| vec![problem.to_string()])?;
         Ok(Loaded {
             config,
-            tls: [(demo::SECURE_LISTENER.into(), tls)].into(),
+            tls: Material {
+                listeners: [(demo::SECURE_LISTENER.into(), tls)].into(),
+                ..Material::default()
+            },
         })
     }
 

@@ -17,7 +17,7 @@ use crate::drain::{Drain, DrainWatch, Stage};
 use crate::listener::Settings;
 use crate::route::RouteTable;
 use crate::telemetry::{CertificateMetrics, Metrics, RouteMetrics};
-use crate::tls::ServerTls;
+use crate::tls::{ClientTls, Material, ServerTls};
 use crate::tunnel::{Terms, Words};
 use crate::upstream::{Backend, Member, Pool, Transport};
 use crate::websocket::CloseCode;
@@ -36,10 +36,19 @@ pub struct Snapshot {
     pub routes: BTreeMap<Name, Arc<Route>>,
     /// All pools by name.
     pub pools: BTreeMap<Name, Arc<Pool>>,
+    /// How the backends of each pool are reached, by the pool's name.
+    pub transports: Transports,
+    /// The backends that were discovered, by the pool's name.
+    pub found: Found,
     /// What each listener does with new connections.
     pub listeners: BTreeMap<Name, Arc<Settings>>,
     _certificates: Vec<Arc<CertificateMetrics>>,
 }
+
+/// How the backends of each pool are reached.
+type Transports = BTreeMap<Name, Arc<Transport>>;
+/// The backends of each pool whose backends are discovered, once there was an answer.
+type Found = BTreeMap<Name, Vec<config::Backend>>;
 
 /// A route and what it leads to.
 pub struct Route {
@@ -110,29 +119,64 @@ impl Snapshot {
     #[must_use]
     pub fn build(
         config: Config,
-        mut tls: BTreeMap<Name, ServerTls>,
+        mut tls: Material,
         metrics: &Metrics,
         previous: Option<&Self>,
     ) -> Self {
-        let certificates = certificate_metrics(&tls, metrics);
-        let pools = build_pools(&config, metrics, previous);
+        let certificates = certificate_metrics(&tls.listeners, metrics);
+        let transports = build_transports(&config, tls.pools, previous);
+        let found = previous.map_or_else(BTreeMap::new, |previous| still_wanted(&config, previous));
+        let pools = build_pools(&config, (&transports, &found), metrics, previous);
         let routes = build_routes(&config, &pools, metrics, previous);
-        let matchers = config.routes.values().map(|route| route.matcher.clone());
-        let table = RouteTable::new(matchers.zip(routes.values().cloned()));
         let listeners = config
             .listeners
             .iter()
-            .map(|(name, listener)| (Arc::clone(name), settings(listener, tls.remove(name))))
+            .map(|(name, listener)| {
+                (
+                    Arc::clone(name),
+                    settings(listener, tls.listeners.remove(name)),
+                )
+            })
             .collect();
         Self {
             generation: previous.map_or(1, |previous| previous.generation + 1),
             since: SystemTime::now(),
+            table: table(&config, &routes),
             config,
-            table,
             routes,
             pools,
+            transports,
+            found,
             listeners,
             _certificates: certificates,
+        }
+    }
+
+    /// The same configuration with other backends in a pool whose backends are discovered.
+    #[must_use]
+    pub fn with_found(
+        &self,
+        pool: &Name,
+        backends: Vec<config::Backend>,
+        metrics: &Metrics,
+    ) -> Self {
+        let config = self.config.clone();
+        let transports = self.transports.clone();
+        let mut found = self.found.clone();
+        found.insert(Arc::clone(pool), backends);
+        let pools = build_pools(&config, (&transports, &found), metrics, Some(self));
+        let routes = build_routes(&config, &pools, metrics, Some(self));
+        Self {
+            generation: self.generation,
+            since: self.since,
+            table: table(&config, &routes),
+            config,
+            routes,
+            pools,
+            transports,
+            found,
+            listeners: self.listeners.clone(),
+            _certificates: self._certificates.clone(),
         }
     }
 
@@ -220,6 +264,11 @@ fn certificate_metrics(
     all
 }
 
+fn table(config: &Config, routes: &BTreeMap<Name, Arc<Route>>) -> RouteTable<Arc<Route>> {
+    let matchers = config.routes.values().map(|route| route.matcher.clone());
+    RouteTable::new(matchers.zip(routes.values().cloned()))
+}
+
 fn build_routes(
     config: &Config,
     pools: &BTreeMap<Name, Arc<Pool>>,
@@ -262,8 +311,43 @@ fn prefix(route: &config::Route, target: &config::PoolTarget) -> Option<String> 
     is_stripped.then(|| prefix.to_owned())
 }
 
+/// What was found before, for pools whose backends are still discovered. Where something else is asked for by now,
+/// it holds until there is an answer.
+fn still_wanted(config: &Config, previous: &Snapshot) -> Found {
+    let is_wanted = |name: &Name| {
+        let pool = config.pools.get(name);
+        pool.is_some_and(|pool| pool.discovery.is_some())
+    };
+    let found = previous.found.iter().filter(|(name, _)| is_wanted(name));
+    found
+        .map(|(name, backends)| (Arc::clone(name), backends.clone()))
+        .collect()
+}
+
+/// Those of pools that are reached as before are kept, with what their TLS sessions know.
+fn build_transports(
+    config: &Config,
+    mut tls: BTreeMap<Name, ClientTls>,
+    previous: Option<&Snapshot>,
+) -> Transports {
+    let build = |(name, pool): (&Name, &config::Pool)| {
+        let tls = tls.remove(name);
+        let kept = previous.and_then(|previous| {
+            let before = previous.config.pools.get(name)?;
+            let kept = previous.transports.get(name)?;
+            let is_same = before.transport == pool.transport
+                && kept.fingerprint() == tls.as_ref().map(|tls| tls.fingerprint);
+            is_same.then(|| Arc::clone(kept))
+        });
+        let transport = kept.unwrap_or_else(|| Arc::new(Transport::new(&pool.transport, tls)));
+        (Arc::clone(name), transport)
+    };
+    config.pools.iter().map(build).collect()
+}
+
 fn build_pools(
     config: &Config,
+    (transports, found): (&Transports, &Found),
     metrics: &Metrics,
     previous: Option<&Snapshot>,
 ) -> BTreeMap<Name, Arc<Pool>> {
@@ -271,17 +355,20 @@ fn build_pools(
         let before = previous.and_then(|previous| previous.pools.get(name));
         if let (Some(previous), Some(before)) = (previous, before)
             && previous.config.pools.get(name) == Some(pool)
+            && Arc::ptr_eq(&previous.transports[name], &transports[name])
+            && previous.found.get(name) == found.get(name)
         {
             return (Arc::clone(name), Arc::clone(before));
         }
-        let transport = Arc::new(Transport::new(&pool.transport));
-        let members = pool.backends.iter().map(|backend| {
+        let transport = &transports[name];
+        let backends = found.get(name).unwrap_or(&pool.backends);
+        let members = backends.iter().map(|backend| {
             let live = previous
                 .and_then(|previous| find_backend(previous, name, &backend.address))
                 .unwrap_or_else(|| Arc::new(Backend::new(backend.address.clone())));
             let metrics = metrics.backend(name, &backend.name);
             let name = Arc::clone(&backend.name);
-            let transport = Arc::clone(&transport);
+            let transport = Arc::clone(transport);
             Member::new(name, backend.weight, live, metrics, transport)
         });
         let before = before.map(Arc::as_ref);

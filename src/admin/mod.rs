@@ -22,7 +22,7 @@ use serde_json::json;
 pub use backend::{BackendOrder, BackendTarget};
 pub use drain::DrainTarget;
 pub use reload::ReloadReport;
-pub use status::{BackendStatus, ListenerStatus, PoolStatus, RouteStatus, Status};
+pub use status::{BackendStatus, DiscoveryStatus, ListenerStatus, PoolStatus, RouteStatus, Status};
 
 use crate::telemetry::{TEXT_FORMAT, Telemetry};
 

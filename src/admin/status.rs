@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use serde_json::{Value, json};
 
 use crate::config::Name;
-use crate::telemetry::Rfc3339;
+use crate::telemetry::{DiscoveryResult, Rfc3339};
 use crate::upstream::{LastCheck, Standing};
 
 /// What runs now.
@@ -58,8 +58,19 @@ pub struct RouteStatus {
 pub struct PoolStatus {
     /// Its name.
     pub name: Name,
+    /// How they are found, where the file does not name them.
+    pub discovery: Option<DiscoveryStatus>,
     /// Its backends, in the order of the file.
     pub backends: Vec<BackendStatus>,
+}
+
+/// The search for a pool's backends in [`Status`].
+#[derive(Clone, Debug)]
+pub struct DiscoveryStatus {
+    /// What the last question came to; none before the first answer.
+    pub last: Option<DiscoveryResult>,
+    /// Since when all questions came to that.
+    pub since: SystemTime,
 }
 
 /// A backend in [`Status`].
@@ -118,7 +129,18 @@ impl PoolStatus {
     fn to_json(&self) -> Value {
         let sessions: u64 = self.backends.iter().map(|backend| backend.sessions).sum();
         let backends: Value = self.backends.iter().map(BackendStatus::to_json).collect();
-        json!({ "name": &*self.name, "sessions": sessions, "backends": backends })
+        let mut shown = json!({ "name": &*self.name, "sessions": sessions, "backends": backends });
+        if let Some(discovery) = &self.discovery {
+            shown["discovery"] = discovery.to_json();
+        }
+        shown
+    }
+}
+
+impl DiscoveryStatus {
+    fn to_json(&self) -> Value {
+        let result = self.last.map_or("waiting", DiscoveryResult::label);
+        json!({ "result": result, "since": Rfc3339(self.since).to_string() })
     }
 }
 

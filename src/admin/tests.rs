@@ -47,6 +47,7 @@ impl Control for Fake {
                 sessions: 0,
             }],
             pools: vec![PoolStatus {
+                discovery: None,
                 name: Name::from("chat"),
                 backends: vec![backend("a", 1), backend("b", 2)],
             }],

@@ -41,25 +41,23 @@ pub fn check(
     Ok(Exit::Done)
 }
 
-/// Whether the certificates and keys of all listeners can be used. An expired one can.
+/// Whether the certificates and keys of all listeners and pools can be used. An expired one can.
 fn check_certificates(config: &Config, output: &mut dyn Write) -> io::Result<bool> {
     let tickets = Tickets::new().map_err(io::Error::other)?;
-    let mut is_sound = true;
-    for (name, listener) in &config.listeners {
-        let Some(settings) = &listener.tls else {
-            continue;
-        };
-        match tls::server(settings, &tickets) {
-            Ok(server) => warn_of_expired(name, &server, output)?,
-            Err(errors) => {
-                is_sound = false;
-                for error in errors {
-                    writeln!(output, "{error} (listener {name})")?;
-                }
+    match tls::material(config, &tickets) {
+        Ok(material) => {
+            for (name, server) in &material.listeners {
+                warn_of_expired(name, server, output)?;
             }
+            Ok(true)
+        }
+        Err(errors) => {
+            for (key, error) in errors {
+                writeln!(output, "{error} ({key})")?;
+            }
+            Ok(false)
         }
     }
-    Ok(is_sound)
 }
 
 fn warn_of_expired(
@@ -129,6 +127,6 @@ mod tests {
         ] {
             assert!(output.contains(file), "{output}");
         }
-        assert!(output.contains("(listener public)"), "{output}");
+        assert!(output.contains("(listeners.public.tls)"), "{output}");
     }
 }

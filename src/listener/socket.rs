@@ -6,7 +6,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsFd;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::time::Duration;
@@ -32,7 +32,12 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub struct Bound {
     socket: BoundSocket,
     address: Address,
+    /// The file of a unix socket as it was bound.
+    file: Option<FileIdentity>,
 }
+
+/// Which file it is, whatever it is called: device and number.
+type FileIdentity = (u64, u64);
 
 #[derive(Debug)]
 enum BoundSocket {
@@ -70,7 +75,12 @@ impl Bound {
             BoundSocket::Tcp(socket) => Address::Tcp(socket.local_addr()?),
             BoundSocket::Unix(_) => address.clone(),
         };
-        Ok(Self { socket, address })
+        let file = identity(&address);
+        Ok(Self {
+            socket,
+            address,
+            file,
+        })
     }
 
     /// Where it listens; for port 0, with the port that the system chose.
@@ -91,12 +101,16 @@ impl Bound {
         Ok(Self {
             socket,
             address: self.address.clone(),
+            file: self.file,
         })
     }
 
-    /// Removes what listening left in the file system.
+    /// Removes what listening left in the file system. A successor may have put its own socket there meanwhile,
+    /// which stays.
     pub fn remove_file(&self) {
-        if let Address::Unix(path) = &self.address {
+        if let Address::Unix(path) = &self.address
+            && identity(&self.address) == self.file
+        {
             // Somebody else may have removed it before, which is what is wanted.
             let _ = std::fs::remove_file(path);
         }
@@ -227,6 +241,16 @@ fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     Ok(bound)
 }
 
+fn identity(address: &Address) -> Option<FileIdentity> {
+    match address {
+        Address::Tcp(_) => None,
+        Address::Unix(path) => {
+            let file = std::fs::symlink_metadata(path).ok()?;
+            Some((file.dev(), file.ino()))
+        }
+    }
+}
+
 /// Whether a unix socket file is left over from a process that is gone. Any other file refuses a connection
 /// just so, and is somebody's.
 fn is_abandoned(path: &Path) -> bool {
@@ -268,6 +292,19 @@ mod tests {
         drop(bind(&path).unwrap());
         assert!(path.exists());
         assert!(bind(&path).is_ok());
+    }
+
+    #[test]
+    fn removes_its_own_file_and_not_its_successors() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let first = bind(&path).unwrap();
+        std::fs::rename(&path, folder.path().join("aside")).unwrap();
+        let second = bind(&path).unwrap();
+        first.remove_file();
+        assert!(path.exists());
+        second.remove_file();
+        assert!(!path.exists());
     }
 
     #[test]

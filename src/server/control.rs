@@ -7,12 +7,13 @@ use std::time::SystemTime;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
+use super::discovery::{Discoveries, Progress};
 use super::drains::Drains;
 use super::ports::Ports;
 use super::signals::Command;
 use crate::admin::{
-    BackendOrder, BackendStatus, BackendTarget, Control, DrainTarget, ListenerStatus, PoolStatus,
-    ReloadReport, RouteStatus, Status,
+    BackendOrder, BackendStatus, BackendTarget, Control, DiscoveryStatus, DrainTarget,
+    ListenerStatus, PoolStatus, ReloadReport, RouteStatus, Status,
 };
 use crate::snapshot::{Current, Route, Snapshot};
 use crate::upstream::{Member, Pool};
@@ -24,6 +25,7 @@ pub(super) struct Shared {
     pub(super) started: SystemTime,
     pub(super) stopping: AtomicBool,
     pub(super) drains: Drains,
+    pub(super) discoveries: Discoveries,
     /// Where drains are waited for.
     pub(super) runtime: Handle,
     pub(super) commands: mpsc::Sender<Command>,
@@ -58,7 +60,7 @@ impl Control for Arc<Shared> {
             pools: snapshot
                 .pools
                 .values()
-                .map(|pool| pool_status(pool))
+                .map(|pool| pool_status(pool, self.discoveries.progress(pool.name())))
                 .collect(),
         }
     }
@@ -142,9 +144,13 @@ fn route_status(route: &Route) -> RouteStatus {
     }
 }
 
-fn pool_status(pool: &Pool) -> PoolStatus {
+fn pool_status(pool: &Pool, discovery: Option<Progress>) -> PoolStatus {
     PoolStatus {
         name: Arc::clone(pool.name()),
+        discovery: discovery.map(|progress| DiscoveryStatus {
+            last: progress.last,
+            since: progress.since,
+        }),
         backends: pool.members().iter().map(backend_status).collect(),
     }
 }

@@ -1,6 +1,7 @@
 //! The life of the process: bind, run, reload, drain, stop.
 
 mod control;
+mod discovery;
 mod drains;
 mod health;
 mod limits;
@@ -27,6 +28,8 @@ use crate::listener::{Bound, Settings};
 use crate::snapshot::{Current, Snapshot};
 use crate::telemetry::{Logging, Telemetry};
 use control::Shared;
+use discovery::Discoveries;
+pub use discovery::Found;
 use drains::Drains;
 use ports::{Ports, Service};
 pub use signals::{Command, Signals};
@@ -90,6 +93,7 @@ impl Server {
             started: SystemTime::now(),
             stopping: AtomicBool::new(false),
             drains: Drains::default(),
+            discoveries: Discoveries::default(),
             runtime: Handle::current(),
             commands: sender,
         });
@@ -105,7 +109,7 @@ impl Server {
         announce(&ports, &admin.address);
         let health = spawn(&shared.runtime, health::tend(Arc::clone(&shared)));
         *shared.ports() = ports;
-        Ok(Self {
+        let server = Self {
             source,
             booted: snapshot.config.clone(),
             telemetry,
@@ -116,7 +120,9 @@ impl Server {
             _health: health,
             _workers: workers,
             admin,
-        })
+        };
+        server.discover(&snapshot.config);
+        Ok(server)
     }
 
     /// Where commands go.
@@ -146,6 +152,7 @@ impl Server {
         let last = loop {
             match self.commands.recv().await {
                 Some(Command::Reload(answer)) => self.answer_reload(answer),
+                Some(Command::Found(found)) => self.take_found(found),
                 Some(Command::Drain) => break Command::Drain,
                 Some(Command::Stop) | None => break Command::Stop,
             }

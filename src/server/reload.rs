@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Server;
+use super::discovery::Found;
 use super::ports::Port;
 use super::source::Loaded;
 use crate::admin::ReloadReport;
@@ -54,6 +55,7 @@ impl Server {
         for drain in after.retire(&before) {
             self.retire(&drain, &after.config.drain);
         }
+        self.discover(&after.config);
         self.apply_logging(&after.config);
         if !errors.is_empty() {
             changes.extend(errors);
@@ -65,6 +67,35 @@ impl Server {
             generation: after.generation,
             changes,
         }
+    }
+
+    /// Takes the backends that were found for a pool as a reload would: those that stay are not touched, the
+    /// sessions of those that went are drained.
+    pub(super) fn take_found(&self, found: Found) {
+        let before = self.shared.current.load();
+        let pool = before.config.pools.get(&found.pool);
+        if pool.and_then(|pool| pool.discovery.as_ref()) != Some(&found.discovery) {
+            // A reload was faster.
+            return;
+        }
+        let metrics = &self.telemetry.metrics;
+        let count = found.backends.len();
+        let after = Arc::new(before.with_found(&found.pool, found.backends, metrics));
+        self.shared.current.replace(Arc::clone(&after));
+        metrics.discovery(&found.pool).found(count);
+        for drain in after.retire(&before) {
+            self.retire(&drain, &after.config.drain);
+        }
+    }
+
+    /// Has the backends of pools looked for that are not named.
+    pub(super) fn discover(&self, config: &Config) {
+        self.shared.discoveries.follow(
+            config,
+            &self.shared.commands,
+            &self.telemetry.metrics,
+            &self.shared.runtime,
+        );
     }
 
     /// Opens what is new, then closes what is gone.
@@ -118,20 +149,24 @@ fn deferred(booted: &Config, after: &Config) -> Vec<String> {
         .collect()
 }
 
-/// A line for each listener whose certificates are other ones than before, although the file is the same.
+/// A line for each listener and pool whose certificates are other ones than before, although the file is the
+/// same.
 fn renewed_certificates(before: &Snapshot, loaded: &Loaded) -> Vec<String> {
-    let is_renewed = |name: &str, tls: &crate::tls::ServerTls| {
-        let settings = before.listeners.get(name);
+    let listeners = loaded.tls.listeners.iter().filter(|(name, tls)| {
+        let settings = before.listeners.get(*name);
         settings
             .and_then(|settings| settings.tls.as_ref())
             .is_some_and(|before| before.fingerprint != tls.fingerprint)
-    };
-    loaded
-        .tls
-        .iter()
-        .filter(|(name, tls)| is_renewed(name, tls))
-        .map(|(name, _)| format!("listener {name}: new certificates"))
-        .collect()
+    });
+    let pools = loaded.tls.pools.iter().filter(|(name, tls)| {
+        let transport = before.transports.get(*name);
+        transport
+            .and_then(|transport| transport.fingerprint())
+            .is_some_and(|before| before != tls.fingerprint)
+    });
+    let listeners = listeners.map(|(name, _)| format!("listener {name}: new certificates"));
+    let pools = pools.map(|(name, _)| format!("pool {name}: new certificates"));
+    listeners.chain(pools).collect()
 }
 
 fn tell(report: &ReloadReport, source: &str) {

@@ -5,6 +5,7 @@ use std::io;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
+use super::discovery::Found;
 use crate::admin::ReloadReport;
 
 /// What the server can be told to do.
@@ -12,6 +13,8 @@ use crate::admin::ReloadReport;
 pub enum Command {
     /// Read the configuration again; whoever asks may want the report.
     Reload(Option<oneshot::Sender<ReloadReport>>),
+    /// Take the backends that were found for a pool.
+    Found(Found),
     /// End all sessions in order, but let the process stay.
     Drain,
     /// Stop in order; the second time, at once.

@@ -1,17 +1,16 @@
 //! Where a configuration and its certificates come from.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::config::{Config, Name};
-use crate::tls::{self, ServerTls, Tickets};
+use crate::config::Config;
+use crate::tls::{self, Material, Tickets};
 
-/// A configuration that has been read and checked, with what its TLS listeners need.
+/// A configuration that has been read and checked, with what it needs for TLS.
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
-    /// TLS settings by listener.
-    pub tls: BTreeMap<Name, ServerTls>,
+    /// What listeners and pools need for TLS.
+    pub tls: Material,
 }
 
 /// Where a configuration comes from, at the start and at every reload.
@@ -52,28 +51,11 @@ impl Source for FileSource {
     fn load(&self) -> Result<Loaded, Vec<String>> {
         let config = Config::load(&self.path, &*self.environment)
             .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>())?;
-        let mut tls = BTreeMap::new();
-        let mut errors = Vec::new();
-        for (name, listener) in &config.listeners {
-            let Some(settings) = &listener.tls else {
-                continue;
-            };
-            match tls::server(settings, &self.tickets) {
-                Ok(settings) => {
-                    tls.insert(name.clone(), settings);
-                }
-                Err(problems) => errors.extend(
-                    problems
-                        .iter()
-                        .map(|problem| format!("listeners.{name}.tls: {problem}")),
-                ),
-            }
-        }
-        if errors.is_empty() {
-            Ok(Loaded { config, tls })
-        } else {
-            Err(errors)
-        }
+        let tls = tls::material(&config, &self.tickets).map_err(|errors| {
+            let lines = errors.iter().map(|(key, error)| format!("{key}: {error}"));
+            lines.collect::<Vec<_>>()
+        })?;
+        Ok(Loaded { config, tls })
     }
 
     fn name(&self) -> String {

@@ -110,7 +110,8 @@ impl Orders<'_> {
             match command {
                 Command::Stop if self.may_exit => return,
                 Command::Stop => self.may_exit = true,
-                Command::Drain => {}
+                // What is found now would be drained at once.
+                Command::Drain | Command::Found(_) => {}
                 Command::Reload(answer) => refuse(answer),
             }
         }
@@ -122,7 +123,7 @@ impl Orders<'_> {
         while !self.may_exit {
             match self.commands.recv().await {
                 Some(Command::Stop) | None => self.may_exit = true,
-                Some(Command::Drain) => {}
+                Some(Command::Drain | Command::Found(_)) => {}
                 Some(Command::Reload(answer)) => refuse(answer),
             }
         }

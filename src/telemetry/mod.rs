@@ -21,8 +21,8 @@ pub use access_log::{AccessLog, FlushGuard};
 pub use logging::{Logging, LoggingAlreadyStarted};
 pub use metrics::{
     BackendMetrics, BackendSession, CertificateMetrics, CheckResult, ConnectResult,
-    ConnectionRejection, HandshakeResult, ListenerMetrics, Metrics, PoolMetrics, ReloadResult,
-    RouteMetrics, TEXT_FORMAT, TlsResult,
+    ConnectionRejection, DiscoveryMetrics, DiscoveryResult, HandshakeResult, ListenerMetrics,
+    Metrics, PoolMetrics, ReloadResult, RouteMetrics, TEXT_FORMAT, TlsResult,
 };
 pub use record::{Connection, Request, SessionRecord};
 pub use timestamp::Rfc3339;

@@ -48,6 +48,12 @@ pub enum Problem {
     /// The private key is of a kind or size that cannot sign a handshake.
     #[error("holds a private key that cannot be used: {0}")]
     UnusableKey(rustls::Error),
+    /// The system trusts no authority, or does not tell which.
+    #[error(
+        "there are none{}; name a file of authorities in `ca`",
+        .0.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default()
+    )]
+    NoRoots(Option<String>),
     /// The private key belongs to another certificate.
     #[error("does not belong to the first certificate of the chain it is configured with")]
     KeyMismatch,

@@ -1,7 +1,8 @@
-//! TLS towards clients: certificates and keys from files, the choice between them, rustls settings.
+//! TLS towards clients and backends: certificates and keys from files, the choice between them, rustls settings.
 //!
-//! No socket is touched here: `listener` runs the handshakes with what this room builds.
+//! No socket is touched here: `listener` and `upstream` run the handshakes with what this room builds.
 
+mod backends;
 mod certificate;
 mod choice;
 mod clients;
@@ -13,6 +14,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::sync::Arc;
@@ -21,12 +23,13 @@ use std::time::{Duration, SystemTime};
 use rustls::ServerConfig;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
+pub use self::backends::{ClientTls, SystemRoots, client};
 use self::certificate::Certificate;
 use self::clients::Clients;
 pub use self::error::{Problem, TlsError};
 pub use self::provider::{Tickets, provider};
 pub use self::self_signed::self_signed;
-use crate::config::{Tls, TlsVersion};
+use crate::config::{Config, Name, Tls, TlsVersion};
 
 /// What a listener needs to speak TLS.
 #[derive(Clone, Debug)]
@@ -39,6 +42,52 @@ pub struct ServerTls {
     pub certificates: Vec<CertificateInfo>,
     /// Tells whether the files changed while the configuration did not.
     pub fingerprint: Fingerprint,
+}
+
+/// Everything that a configuration needs for TLS.
+#[derive(Clone, Default, Debug)]
+pub struct Material {
+    /// What the listeners need that speak TLS.
+    pub listeners: BTreeMap<Name, ServerTls>,
+    /// What the pools need whose backends speak TLS.
+    pub pools: BTreeMap<Name, ClientTls>,
+}
+
+/// Reads every file that a configuration names for TLS, and the system's authorities if they are needed.
+///
+/// # Errors
+/// Every problem of every file, each with the key of its owner: `listeners.public.tls`.
+pub fn material(config: &Config, tickets: &Tickets) -> Result<Material, Vec<(String, TlsError)>> {
+    let mut material = Material::default();
+    let mut errors = Vec::new();
+    let mut note = |key: String, problems: Vec<TlsError>| {
+        errors.extend(problems.into_iter().map(|problem| (key.clone(), problem)));
+    };
+    for (name, listener) in &config.listeners {
+        match listener.tls.as_ref().map(|tls| server(tls, tickets)) {
+            Some(Ok(tls)) => drop(material.listeners.insert(Name::clone(name), tls)),
+            Some(Err(problems)) => note(format!("listeners.{name}.tls"), problems),
+            None => {}
+        }
+    }
+    let mut roots = SystemRoots::default();
+    for (name, pool) in &config.pools {
+        match pool
+            .transport
+            .tls
+            .as_ref()
+            .map(|tls| client(tls, &mut roots))
+        {
+            Some(Ok(tls)) => drop(material.pools.insert(Name::clone(name), tls)),
+            Some(Err(problems)) => note(format!("pools.{name}.tls"), problems),
+            None => {}
+        }
+    }
+    if errors.is_empty() {
+        Ok(material)
+    } else {
+        Err(errors)
+    }
 }
 
 /// What metrics and warnings say of a certificate.

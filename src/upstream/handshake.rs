@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::io;
+use std::net::IpAddr;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
@@ -9,6 +10,7 @@ use hyper::body::Incoming;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::replay;
+use super::secure::tls_fault;
 use crate::config::BackendAddress;
 use crate::proxy_protocol::Ends;
 use crate::session::Rejection;
@@ -114,6 +116,15 @@ pub enum Failure {
         "no local port is left towards it; more backend addresses or a wider port range are needed"
     )]
     NoLocalPort,
+    /// The configuration names a source that this machine does not have.
+    #[error("the source address {0} cannot be used: {1}")]
+    BadSource(IpAddr, io::Error),
+    /// The certificate that it shows is not valid; says why.
+    #[error("its certificate is not valid: {0}")]
+    BadCertificate(String),
+    /// TLS came to nothing for another reason; says which.
+    #[error("the TLS handshake failed: {0}")]
+    Tls(String),
     /// The process, or the system, has as many open files as it may.
     #[error("no descriptor is left for a connection to it")]
     NoDescriptor,
@@ -135,14 +146,24 @@ impl Failure {
     /// Whether the backend is at fault, and not the gateway's own want of ports or descriptors.
     pub(super) fn is_the_backends(&self) -> bool {
         match self {
-            Self::NoLocalPort | Self::NoDescriptor => false,
+            Self::NoLocalPort | Self::BadSource(..) | Self::NoDescriptor => false,
             Self::Unresolved(_)
             | Self::Refused
             | Self::Unreachable(_)
             | Self::ConnectTimeout
             | Self::AnswerTimeout
             | Self::Lost(_)
+            | Self::BadCertificate(_)
+            | Self::Tls(_)
             | Self::Broken(_) => true,
+        }
+    }
+
+    /// The connection ended. Under TLS 1.3 a backend that wants another certificate says so only now.
+    pub(super) fn lost(error: io::Error) -> Self {
+        match tls_fault(&error) {
+            Some(fault) => Self::Tls(fault.to_string()),
+            None => Self::Lost(error),
         }
     }
 
@@ -151,9 +172,10 @@ impl Failure {
     pub fn result(&self) -> ConnectResult {
         match self {
             Self::Unresolved(_) => ConnectResult::ResolveFailed,
-            Self::Refused | Self::Unreachable(_) | Self::NoDescriptor => {
+            Self::Refused | Self::Unreachable(_) | Self::BadSource(..) | Self::NoDescriptor => {
                 ConnectResult::ConnectFailed
             }
+            Self::BadCertificate(_) | Self::Tls(_) => ConnectResult::TlsFailed,
             Self::NoLocalPort => ConnectResult::PortsExhausted,
             Self::ConnectTimeout | Self::AnswerTimeout => ConnectResult::Timeout,
             Self::Lost(_) | Self::Broken(_) => ConnectResult::HandshakeFailed,
@@ -170,6 +192,9 @@ impl Failure {
             | Self::Refused
             | Self::Unreachable(_)
             | Self::NoLocalPort
+            | Self::BadSource(..)
+            | Self::BadCertificate(_)
+            | Self::Tls(_)
             | Self::Lost(_)
             | Self::Broken(_) => Rejection::BackendFailed(self.result().label()),
         }
@@ -185,14 +210,14 @@ pub(super) async fn ask(
     stream
         .write_all(&opening.head.to(address))
         .await
-        .map_err(Failure::Lost)?;
-    stream.flush().await.map_err(Failure::Lost)?;
+        .map_err(Failure::lost)?;
+    stream.flush().await.map_err(Failure::lost)?;
     let mut received = Vec::with_capacity(HEAD_READ);
     loop {
         if stream
             .read_buf(&mut received)
             .await
-            .map_err(Failure::Lost)?
+            .map_err(Failure::lost)?
             == 0
         {
             return Err(Failure::Lost(io::ErrorKind::UnexpectedEof.into()));

@@ -12,6 +12,8 @@ mod health;
 mod judge;
 mod probe;
 mod replay;
+mod secure;
+mod source;
 mod transport;
 mod upload;
 

@@ -1,30 +1,47 @@
-//! How the backends of a pool are reached: a socket, and what is said on it before the first byte of HTTP.
+//! How the backends of a pool are reached: a socket, a PROXY header, TLS, in this order.
+
+use std::sync::Arc;
 
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, timeout_at};
 
 use super::connect::connect;
 use super::handshake::Failure;
+use super::secure::secure;
+use super::source::Sources;
 use crate::config::{self, BackendAddress, ProxyProtocol};
 use crate::proxy_protocol::{Ends, Version, encode};
 use crate::stream::{Socket, Stream};
+use crate::tls::{ClientTls, Fingerprint};
 
 /// How the backends of a pool are reached, as one configuration of the pool says.
 #[derive(Debug)]
 pub struct Transport {
     proxy_protocol: Option<Version>,
+    sources: Arc<Sources>,
+    tls: Option<ClientTls>,
 }
 
 impl Transport {
-    /// What `config` asks for.
+    /// What `config` asks for; `tls` is what it needs for TLS.
     #[must_use]
-    pub fn new(config: &config::Transport) -> Self {
+    pub fn new(config: &config::Transport, tls: Option<ClientTls>) -> Self {
         let proxy_protocol = match config.proxy_protocol {
             ProxyProtocol::None => None,
             ProxyProtocol::V1 => Some(Version::V1),
             ProxyProtocol::V2 => Some(Version::V2),
         };
-        Self { proxy_protocol }
+        Self {
+            proxy_protocol,
+            sources: Arc::new(Sources::new(&config.source_addresses)),
+            tls,
+        }
+    }
+
+    /// Tells whether files for TLS changed while the configuration did not.
+    #[must_use]
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
+        self.tls.as_ref().map(|tls| tls.fingerprint)
     }
 
     /// Whether each connection is told whose it is, and so serves one client alone.
@@ -39,12 +56,22 @@ impl Transport {
         client: Option<Ends>,
         deadline: Instant,
     ) -> Result<Stream, Failure> {
-        let mut socket = connect(address, deadline).await?;
-        let prepared = self.introduce(&mut socket, client);
-        timeout_at(deadline, prepared)
+        timeout_at(deadline, self.open(address, client))
             .await
-            .unwrap_or(Err(Failure::ConnectTimeout))?;
-        Ok(Stream::Plain(socket))
+            .unwrap_or(Err(Failure::ConnectTimeout))
+    }
+
+    async fn open(
+        &self,
+        address: &BackendAddress,
+        client: Option<Ends>,
+    ) -> Result<Stream, Failure> {
+        let mut socket = connect(address, &self.sources).await?;
+        self.introduce(&mut socket, client).await?;
+        match &self.tls {
+            Some(tls) if address.is_tls() => secure(socket, address, tls).await,
+            Some(_) | None => Ok(Stream::Plain(socket)),
+        }
     }
 
     /// Writes the PROXY header, where the pool wants one.

@@ -7,6 +7,8 @@
 mod access_log;
 mod admin;
 mod backends;
+mod deploy;
+mod discovery;
 mod endings;
 mod forwarded;
 mod handshake;

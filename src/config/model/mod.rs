@@ -2,6 +2,7 @@
 //!
 //! Types only; `resolve` makes them and nothing else does.
 
+mod discovery;
 mod health;
 mod http;
 mod listener;
@@ -13,12 +14,15 @@ mod websocket;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use discovery::{Discovery, Question};
 pub use health::{ActiveHealth, Check, CheckRequest, Health, OnUnhealthy, PassiveHealth};
 pub use http::{Cors, Forwarded, HeaderRules, Http, Piece, Redirect};
 pub use listener::{
     CertificateFiles, ClientAuth, Listener, ListenerLimits, ListenerTimeouts, Tls, TlsVersion,
 };
-pub use pool::{Backend, BackendAddress, Pool, ProxyProtocol, Strategy, Transport};
+pub use pool::{
+    Backend, BackendAddress, BackendHost, BackendTls, Pool, ProxyProtocol, Strategy, Transport,
+};
 pub use process::{AccessLog, Address, Admin, Drain, Log, LogFormat, Runtime};
 pub use route::{FixedAnswer, PoolTarget, Route, RouteMatch, SessionTimeouts, Target};
 pub use websocket::{OnProtocolError, Ping, WebSocket};

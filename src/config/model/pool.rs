@@ -1,8 +1,12 @@
 //! Backends and how sessions are spread over them.
 
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 
-use super::{Health, Name};
+use rustls_pki_types::ServerName;
+
+use super::{CertificateFiles, Discovery, Health, Name};
 
 /// Backends and how sessions are spread over them.
 #[derive(Clone, PartialEq, Debug)]
@@ -16,6 +20,8 @@ pub struct Pool {
     pub backends: Vec<Backend>,
     /// Which of them get sessions.
     pub health: Health,
+    /// Where backends are found instead; none are named then.
+    pub discovery: Option<Discovery>,
     /// How they are reached.
     pub transport: Transport,
 }
@@ -25,6 +31,36 @@ pub struct Pool {
 pub struct Transport {
     /// What a connection begins with.
     pub proxy_protocol: ProxyProtocol,
+    /// What connections go out from, in turn; the system chooses where there are none.
+    pub source_addresses: Vec<IpAddr>,
+    /// How TLS is spoken; `None` where no backend wants it.
+    pub tls: Option<BackendTls>,
+}
+
+impl Transport {
+    /// Backends that are found show a certificate for the name under which they are, unless the file says
+    /// otherwise: their addresses are nobody's names.
+    pub(in crate::config) fn for_discovery(mut self, discovery: Option<&Discovery>) -> Self {
+        if let (Some(tls), Some(discovery)) = (&mut self.tls, discovery)
+            && tls.server_name.is_none()
+        {
+            let name = discovery.question.domain().to_owned();
+            tls.server_name = ServerName::try_from(name).ok();
+        }
+        self
+    }
+}
+
+/// How TLS is spoken to the backends of a pool.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct BackendTls {
+    /// The PEM file of the authorities that are trusted; the system's where there is none.
+    pub ca: Option<PathBuf>,
+    /// The name that certificates have to bear, and that is asked for by SNI; the backend's host where there
+    /// is none.
+    pub server_name: Option<ServerName<'static>>,
+    /// What the gateway shows backends that ask.
+    pub identity: Option<CertificateFiles>,
 }
 
 /// Whether a PROXY header tells a backend where the client is, and which one.
@@ -57,13 +93,51 @@ pub struct Backend {
     pub weight: u32,
 }
 
-/// Where a backend is.
+/// Where a backend is. Two that differ in whether TLS is spoken are two.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct BackendAddress {
-    /// A name or an address (an IPv6 address without brackets).
-    pub host: String,
-    /// The port; 80 where the file gives none.
-    pub port: u16,
+pub enum BackendAddress {
+    /// A port of a host.
+    Tcp {
+        /// Whether TLS is spoken there.
+        tls: bool,
+        /// Which host.
+        host: BackendHost,
+        /// The port; 80, or 443 under TLS, where the file gives none.
+        port: u16,
+    },
+    /// The path of a unix socket, made absolute.
+    Unix(PathBuf),
+}
+
+/// The host of a backend.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum BackendHost {
+    /// An address.
+    Ip(IpAddr),
+    /// A name, resolved at every connect.
+    Name(String),
+}
+
+impl BackendAddress {
+    /// Whether TLS is spoken there.
+    #[must_use]
+    pub fn is_tls(&self) -> bool {
+        match self {
+            Self::Tcp { tls, .. } => *tls,
+            Self::Unix(_) => false,
+        }
+    }
+}
+
+/// A port without TLS.
+impl From<SocketAddr> for BackendAddress {
+    fn from(address: SocketAddr) -> Self {
+        Self::Tcp {
+            tls: false,
+            host: BackendHost::Ip(address.ip()),
+            port: address.port(),
+        }
+    }
 }
 
 impl BackendAddress {
@@ -76,10 +150,23 @@ impl BackendAddress {
 
 impl fmt::Display for BackendAddress {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(formatter, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(formatter, "{}:{}", self.host, self.port)
+        match self {
+            Self::Tcp { tls, host, port } => {
+                let scheme = if *tls { "wss://" } else { "" };
+                write!(formatter, "{scheme}{host}:{port}")
+            }
+            Self::Unix(path) => write!(formatter, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// As it stands in a URL: an IPv6 address has brackets.
+impl fmt::Display for BackendHost {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(IpAddr::V6(ip)) => write!(formatter, "[{ip}]"),
+            Self::Ip(ip) => ip.fmt(formatter),
+            Self::Name(name) => formatter.write_str(name),
         }
     }
 }

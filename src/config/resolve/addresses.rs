@@ -1,6 +1,7 @@
 //! Addresses to listen at, and that no two of them are in each other's way.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 
 use super::{Context, process};
 use crate::config::model::Address;
@@ -21,7 +22,9 @@ pub(super) fn absolute(address: ListenAddress, context: &Context<'_>) -> Address
 pub(super) fn check(file: &schema::File, context: &mut Context<'_>) {
     let mut bound: Vec<(Place, Address)> = Vec::new();
     for (place, address) in all(file, context) {
-        check_length(&place, &address, context);
+        if let Address::Unix(path) = &address {
+            check_length(&place, path, context);
+        }
         if let Some((other, _)) = bound.iter().find(|(_, other)| collide(other, &address)) {
             let holder = if other.path.is_empty() {
                 "admin.address (by default)"
@@ -59,12 +62,11 @@ fn placed(setting: &Setting<ListenAddress>, context: &Context<'_>) -> Option<(Pl
     Some((given.place.clone(), absolute(given.value.clone(), context)))
 }
 
-fn check_length(place: &Place, address: &Address, context: &mut Context<'_>) {
+/// Notes the path of a socket that is too long.
+pub(super) fn check_length(place: &Place, path: &Path, context: &mut Context<'_>) {
     /// `sun_path` of unix(7), without the zero at its end.
     const LONGEST: usize = 107;
-    if let Address::Unix(path) = address
-        && path.as_os_str().len() > LONGEST
-    {
+    if path.as_os_str().len() > LONGEST {
         let message = format!(
             "{} is longer than the {LONGEST} bytes of a socket's path",
             path.display()

@@ -2,6 +2,7 @@
 //! one value. Split by nature; each part takes its piece of the schema and notes what is wrong.
 
 mod addresses;
+mod discovery;
 mod headers;
 mod health;
 mod http;
@@ -11,6 +12,7 @@ mod origins;
 mod pools;
 mod process;
 mod routes;
+mod transport;
 mod websocket;
 
 use std::collections::{BTreeMap, BTreeSet};

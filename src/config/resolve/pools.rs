@@ -2,61 +2,105 @@
 
 use std::collections::HashMap;
 
-use super::{Context, health};
-use crate::config::model::{
-    Backend, BackendAddress, Name, Pool, ProxyProtocol, Strategy, Transport,
-};
+use super::{Context, addresses, discovery, health, transport};
+use crate::config::model::{Backend, BackendAddress, Discovery, Name, Pool, Strategy};
 use crate::config::problems::{Findings, Place};
 use crate::config::reading::{Placed, Setting};
 use crate::config::schema;
 use crate::config::tree::quote;
-use crate::config::values::{BackendUrl, OneOf, Text, name};
+use crate::config::values::{BackendPlace, BackendUrl, OneOf, Text, name};
 
 pub(super) fn one(place: &Place, raw: schema::Pool, context: &mut Context<'_>) -> Option<Pool> {
-    let backends = backends(place, raw.backends, &mut context.findings);
+    let members = members(place, raw.backends, raw.discovery, context);
+    // Where something is wrong with the backends, nothing is said of their TLS.
+    let is_secure = members.as_ref().is_none_or(Members::is_secure);
+    let ways = transport::Ways {
+        proxy_protocol: raw.proxy_protocol,
+        source_addresses: raw.source_addresses,
+        tls: raw.tls,
+    };
+    let transport = transport::resolve(ways, is_secure, context);
     let health = match raw.health {
         Setting::Invalid => None,
         setting => health::resolve(setting.or_default(), &mut context.findings),
     };
+    let Members { named, discovery } = members?;
     Some(Pool {
         strategy: raw.strategy.or(OneOf(Strategy::RoundRobin)).0,
         attempts: raw.attempts.value().map_or(3, |attempts| attempts.count()),
-        backends: backends?,
-        transport: Transport {
-            proxy_protocol: raw.proxy_protocol.or(OneOf(ProxyProtocol::None)).0,
-        },
+        backends: named,
+        transport: transport?.for_discovery(discovery.as_ref()),
+        discovery,
         health: health?,
     })
 }
 
-fn backends(
+/// The backends of a pool: named, or found.
+struct Members {
+    named: Vec<Backend>,
+    discovery: Option<Discovery>,
+}
+
+impl Members {
+    fn is_secure(&self) -> bool {
+        let mut named = self.named.iter();
+        named.any(|backend| backend.address.is_tls())
+            || self.discovery.as_ref().is_some_and(|found| found.tls)
+    }
+}
+
+fn members(
+    place: &Place,
+    backends: Setting<Vec<Placed<schema::Backend>>>,
+    discovery: Setting<schema::Discovery>,
+    context: &mut Context<'_>,
+) -> Option<Members> {
+    if matches!(discovery, Setting::Absent) {
+        return Some(Members {
+            named: named(place, backends, context)?,
+            discovery: None,
+        });
+    }
+    if let Some(place) = backends.place() {
+        let message = "stands beside `discovery`; one of them is enough";
+        context.findings.add(place, message);
+    }
+    let Placed { value, place } = discovery.placed()?;
+    Some(Members {
+        named: Vec::new(),
+        discovery: Some(discovery::resolve(value, &place, context)?),
+    })
+}
+
+fn named(
     place: &Place,
     setting: Setting<Vec<Placed<schema::Backend>>>,
-    findings: &mut Findings,
+    context: &mut Context<'_>,
 ) -> Option<Vec<Backend>> {
-    let list = setting.require("backends", place, findings)?;
+    let list = setting.require("backends", place, &mut context.findings)?;
     let mut seen = Seen::default();
     let mut backends = Vec::with_capacity(list.len());
     for Placed { value, place } in list {
-        if let Some(backend) = backend(&place, value, findings) {
-            seen.check(&backend, &place, findings);
+        if let Some(backend) = backend(&place, value, context) {
+            seen.check(&backend, &place, &mut context.findings);
             backends.push(backend);
         }
     }
     Some(backends)
 }
 
-fn backend(place: &Place, raw: schema::Backend, findings: &mut Findings) -> Option<Backend> {
+fn backend(place: &Place, raw: schema::Backend, context: &mut Context<'_>) -> Option<Backend> {
     let raw = match raw {
-        schema::Backend::Url(url) => return Some(named_by_address(url)),
+        schema::Backend::Url(url) => return Some(named_by_address(url, place, context)),
         schema::Backend::Keys(raw) => raw,
     };
     let name = raw
         .name
         .placed()
-        .map(|placed| checked_name(placed, findings));
-    let url = raw.url.require("url", place, findings)?;
-    let backend = named_by_address(url);
+        .map(|placed| checked_name(placed, &mut context.findings));
+    let url_place = raw.url.place().cloned().unwrap_or_default();
+    let url = raw.url.require("url", place, &mut context.findings)?;
+    let backend = named_by_address(url, &url_place, context);
     Some(Backend {
         name: name.unwrap_or(backend.name),
         weight: raw.weight.value().map_or(1, |weight| weight.number()),
@@ -64,10 +108,18 @@ fn backend(place: &Place, raw: schema::Backend, findings: &mut Findings) -> Opti
     })
 }
 
-fn named_by_address(url: BackendUrl) -> Backend {
+fn named_by_address(url: BackendUrl, place: &Place, context: &mut Context<'_>) -> Backend {
+    let address = match url.place {
+        BackendPlace::Tcp { tls, host, port } => BackendAddress::Tcp { tls, host, port },
+        BackendPlace::Unix(path) => {
+            let path = context.absolute(&path);
+            addresses::check_length(place, &path, context);
+            BackendAddress::Unix(path)
+        }
+    };
     Backend {
         name: url.written.into(),
-        address: url.address,
+        address,
         weight: 1,
     }
 }

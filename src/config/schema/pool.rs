@@ -8,7 +8,10 @@ use super::Health;
 use crate::config::model::{ProxyProtocol, Strategy};
 use crate::config::reading::{At, FromNode, Placed, Reader, keys};
 use crate::config::tree::Value;
-use crate::config::values::{BackendUrl, OneOf, Text, Whole};
+use crate::config::values::{
+    BackendUrl, CertifiedName, DnsName, FilePath, LocalAddress, NameServer, OneOf, Scheme, Text,
+    Timeout, Whole,
+};
 
 keys! {
     /// Backends and how sessions are spread over them.
@@ -17,19 +20,53 @@ keys! {
         strategy: OneOf<Strategy>,
         /// Backends tried before the client is refused; 3 by default.
         attempts: Whole<1, 100>,
-        /// Required. Addresses such as ws://127.0.0.1:9001, or maps; [] where there are none for now.
+        /// Required, or discovery. Addresses such as ws://127.0.0.1:9001, or maps; [] where there are none for now.
         backends: Vec<Placed<Backend>>,
+        /// Backends that are found in the DNS.
+        discovery: Discovery,
         /// The PROXY header that a connection to a backend begins with; none by default.
         proxy_protocol: OneOf<ProxyProtocol>,
+        /// Local addresses that connections go out from, in turn; the system chooses by default.
+        source_addresses: Vec<Placed<LocalAddress>>,
+        /// How TLS is spoken to wss backends.
+        tls: BackendTls,
         /// Which backends get sessions, and what becomes of open ones.
         health: Health,
+    }
+
+    /// Backends that are found in the DNS.
+    Discovery {
+        /// Required, or srv. A name; each of its addresses is a backend.
+        dns: DnsName,
+        /// Required beside dns.
+        port: Whole<1, 65535>,
+        /// Required, or dns. A service, such as _ws._tcp.chat.internal; its places are the backends.
+        srv: DnsName,
+        /// How they are spoken to; ws by default.
+        scheme: OneOf<Scheme>,
+        /// The longest time between two questions; 10s by default.
+        refresh: Timeout,
+        /// Who is asked; those of /etc/resolv.conf by default.
+        nameservers: Vec<Placed<NameServer>>,
+    }
+
+    /// How TLS is spoken to the backends of a pool.
+    BackendTls {
+        /// Authorities in PEM; those of the system by default.
+        ca: FilePath,
+        /// What certificates have to bear, and SNI asks for; the backend's host by default.
+        server_name: CertifiedName,
+        /// The chain that the gateway shows, leaf first; PEM.
+        certificate: FilePath,
+        /// Its key; PEM.
+        key: FilePath,
     }
 
     /// One backend of a pool.
     BackendKeys {
         /// Its name, a metric label; the address by default.
         name: Text,
-        /// Required. ws://host:port
+        /// Required. ws://host:port, wss://host:port or unix:/path
         url: BackendUrl,
         /// Its share of the sessions; 1 by default.
         weight: Whole<1, 1000>,

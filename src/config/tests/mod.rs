@@ -7,6 +7,7 @@ mod problems;
 mod properties;
 mod requests;
 mod resolved;
+mod transport;
 mod websocket;
 mod written;
 mod yaml;

@@ -48,10 +48,10 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(config.pools["chat"].attempts, 3);
     let backend = &config.pools["chat"].backends[0];
     assert_eq!(
-        (&*backend.name, &*backend.address.host),
-        ("127.0.0.1:9001", "127.0.0.1")
+        (&*backend.name, &*backend.address.to_string()),
+        ("127.0.0.1:9001", "127.0.0.1:9001")
     );
-    assert_eq!((backend.address.port, backend.weight), (9001, 1));
+    assert_eq!(backend.weight, 1);
     assert_eq!(
         (config.drain.close_code, &*config.drain.reason),
         (1012, "service restart")
@@ -154,8 +154,8 @@ fn hosts_and_backends_have_one_spelling() {
         ]
     );
     let backend = &config.pools["chat"].backends[0];
-    assert_eq!((&*backend.name, &*backend.address.host), ("[0::1]", "::1"));
-    assert_eq!(backend.address.port, 80);
+    assert_eq!(&*backend.name, "[0::1]");
+    assert_eq!(backend.address.to_string(), "[::1]:80");
 }
 
 #[test]

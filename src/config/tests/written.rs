@@ -11,10 +11,11 @@ use serde_json::{Map, Value, json};
 
 use super::requests;
 use crate::config::{
-    ActiveHealth, Address, Admin, Backend, BackendAddress, Check, CheckRequest, Config, Drain,
-    FixedAnswer, Health, HostPattern, Listener, ListenerLimits, ListenerTimeouts, Name, Networks,
-    OnProtocolError, OnUnhealthy, OriginList, OriginPattern, Origins, PassiveHealth, Ping, Pool,
-    PoolTarget, ProxyProtocol, Route, RouteMatch, SessionTimeouts, Target, Transport, WebSocket,
+    ActiveHealth, Address, Admin, Backend, BackendAddress, BackendHost, Check, CheckRequest,
+    Config, Drain, FixedAnswer, Health, HostPattern, Listener, ListenerLimits, ListenerTimeouts,
+    Name, Networks, OnProtocolError, OnUnhealthy, OriginList, OriginPattern, Origins,
+    PassiveHealth, Ping, Pool, PoolTarget, ProxyProtocol, Route, RouteMatch, SessionTimeouts,
+    Target, Transport, WebSocket,
 };
 
 /// A configuration as JSON, which is YAML as well; every key is given.
@@ -160,8 +161,12 @@ fn origins(origins: &Origins) -> Value {
 
 fn pool(pool: &Pool) -> Value {
     let backends = pool.backends.iter().map(|backend| {
-        let BackendAddress { host, port } = &backend.address;
-        json!({ "name": &*backend.name, "url": format!("ws://{host}:{port}"), "weight": backend.weight })
+        let url = match &backend.address {
+            BackendAddress::Tcp { tls: true, .. } => backend.address.to_string(),
+            BackendAddress::Tcp { tls: false, .. } => format!("ws://{}", backend.address),
+            BackendAddress::Unix(path) => format!("unix:{}", path.display()),
+        };
+        json!({ "name": &*backend.name, "url": url, "weight": backend.weight })
     });
     json!({
         "attempts": pool.attempts,
@@ -312,10 +317,15 @@ fn any_pool() -> impl Strategy<Value = Pool> {
             .zip(backends)
             .map(|(port, (host, weight))| Backend {
                 name: format!("backend{port}").into(),
-                address: BackendAddress { host, port },
+                address: BackendAddress::Tcp {
+                    tls: false,
+                    host: BackendHost::Name(host),
+                    port,
+                },
                 weight,
             })
             .collect(),
+        discovery: None,
         transport: Transport::default(),
         health,
     })

@@ -1,8 +1,8 @@
-//! Addresses of backends: `ws://127.0.0.1:9001`, `ws://chat.internal:8080`.
+//! Addresses of backends: `ws://127.0.0.1:9001`, `wss://chat.internal`, `unix:/run/chat.sock`.
 
 use super::text_schema;
 use crate::config::host::{spell, split_port};
-use crate::config::model::BackendAddress;
+use crate::config::model::BackendHost;
 use crate::config::problems::Complaint;
 use crate::config::reading::FromScalar;
 use crate::config::tree::{Scalar, quote};
@@ -10,15 +10,29 @@ use crate::config::tree::{Scalar, quote};
 /// The address of a backend, as parsed and as written.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(in crate::config) struct BackendUrl {
-    pub(in crate::config) address: BackendAddress,
+    pub(in crate::config) place: BackendPlace,
     /// Without the scheme: the name of a backend that has no other.
     pub(in crate::config) written: String,
 }
 
+/// Where a backend is; the path of a unix socket is still as written.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(in crate::config) enum BackendPlace {
+    Tcp {
+        tls: bool,
+        host: BackendHost,
+        port: u16,
+    },
+    Unix(String),
+}
+
+/// Before the path of a unix socket.
+const UNIX: &str = "unix:";
+
 text_schema!(
     BackendUrl,
-    "The address of a backend: ws://host:port",
-    "^[wW][sS]://[^/?#@]+$"
+    "The address of a backend: ws://host:port, wss://host:port or unix:/path",
+    "^([wW][sS]|[hH][tT][tT][pP])[sS]?://[^/?#@]+$|^unix:."
 );
 
 impl FromScalar for BackendUrl {
@@ -32,7 +46,10 @@ impl FromScalar for BackendUrl {
 }
 
 fn parse(text: &str) -> Result<BackendUrl, String> {
-    let authority = authority(text)?;
+    if let Some(path) = text.strip_prefix(UNIX) {
+        return unix(path, text);
+    }
+    let (tls, authority) = authority(text)?;
     if authority.contains(['/', '?', '#']) {
         return Err(
             "a backend has no path and no query: those of the client's request are passed on"
@@ -44,28 +61,37 @@ fn parse(text: &str) -> Result<BackendUrl, String> {
     }
     let (host, port) = split_port(authority).map_err(|fault| fault.to_string())?;
     let host = spell(host).map_err(|fault| fault.to_string())?;
-    let host = host
-        .trim_start_matches('[')
-        .trim_end_matches(']')
-        .to_owned();
-    let address = BackendAddress {
-        host,
-        port: port.unwrap_or(80),
+    let place = BackendPlace::Tcp {
+        tls,
+        host: host_of(host),
+        port: port.unwrap_or(if tls { 443 } else { 80 }),
     };
     Ok(BackendUrl {
-        address,
+        place,
         written: authority.to_owned(),
     })
 }
 
-/// What stands between the scheme and the end.
-fn authority(text: &str) -> Result<&str, String> {
-    let example = "write `ws://host:port`";
-    if text.starts_with("unix:") {
+fn unix(path: &str, text: &str) -> Result<BackendUrl, String> {
+    if path.is_empty() || path.contains('\0') {
+        return Err("`unix:` must be followed by a path".to_owned());
+    }
+    if path.starts_with("//") {
         return Err(format!(
-            "backends behind unix sockets are not supported yet: {example}"
+            "a unix socket is written without slashes of a scheme: `{UNIX}{}`",
+            path.trim_start_matches("//")
         ));
     }
+    Ok(BackendUrl {
+        place: BackendPlace::Unix(path.to_owned()),
+        written: text.to_owned(),
+    })
+}
+
+/// Whether TLS is spoken, and what stands between the scheme and the end. Those of HTTP are synonyms: the same
+/// backend takes both kinds of requests.
+fn authority(text: &str) -> Result<(bool, &str), String> {
+    let example = "write `ws://host:port`, `wss://host:port` or `unix:/path`";
     let Some((scheme, authority)) = text.split_once("://") else {
         return Err(format!(
             "{} is no address of a backend: {example}",
@@ -73,14 +99,20 @@ fn authority(text: &str) -> Result<&str, String> {
         ));
     };
     match scheme.to_ascii_lowercase().as_str() {
-        "ws" => Ok(authority),
-        "wss" => Err(format!(
-            "backends behind TLS (wss) are not supported yet: {example}"
-        )),
-        "http" => Err(format!("the scheme of a backend is ws: {example}")),
+        "ws" | "http" => Ok((false, authority)),
+        "wss" | "https" => Ok((true, authority)),
         _ => Err(format!(
             "{} is no scheme of a backend: {example}",
             quote(scheme)
         )),
+    }
+}
+
+/// A host in its one spelling, as an address where it is one.
+pub(in crate::config) fn host_of(host: String) -> BackendHost {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    match bare.parse() {
+        Ok(ip) => BackendHost::Ip(ip),
+        Err(_) => BackendHost::Name(host),
     }
 }

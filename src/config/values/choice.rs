@@ -144,6 +144,17 @@ impl Choice for CheckKind {
     ];
 }
 
+/// How backends are spoken to that are found in the DNS.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::config) enum Scheme {
+    Ws,
+    Wss,
+}
+
+impl Choice for Scheme {
+    const WORDS: &'static [(&'static str, Self)] = &[("ws", Self::Ws), ("wss", Self::Wss)];
+}
+
 /// Which ends of a session get Pings.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::config) enum PingTarget {

@@ -14,11 +14,12 @@ pub(super) mod pattern;
 pub(super) mod percent;
 pub(super) mod size;
 pub(super) mod text;
+pub(super) mod transport;
 
 pub(super) use address::ListenAddress;
-pub(super) use backend::BackendUrl;
+pub(super) use backend::{BackendPlace, BackendUrl};
 pub(super) use check::{CheckPath, HostField, Statuses};
-pub(super) use choice::OneOf;
+pub(super) use choice::{OneOf, Scheme};
 pub(super) use duration::{Duration, Timeout};
 pub(super) use field::{Destination, FieldName, FieldValue, MethodName};
 pub(super) use network::Network;
@@ -28,6 +29,7 @@ pub(super) use pattern::{Host, OriginText, PathText};
 pub(super) use percent::Percent;
 pub(super) use size::Size;
 pub(super) use text::{FilePath, Text};
+pub(super) use transport::{CertifiedName, DnsName, LocalAddress, NameServer};
 
 /// The JSON Schema of a value that is written as text: how it reads, and what is said of it.
 macro_rules! text_schema {

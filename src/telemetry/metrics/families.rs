@@ -246,6 +246,8 @@ pub(super) struct BackendFamilies {
     pub(super) connects: Family<IntCounter>,
     pub(super) connect_duration: Family<Histogram>,
     pub(super) retries: Family<IntCounter>,
+    pub(super) discovery: Family<IntCounter>,
+    pub(super) discovered: Family<IntGauge>,
 }
 
 impl BackendFamilies {
@@ -280,6 +282,16 @@ impl BackendFamilies {
             retries: registrar.counters(
                 "backend_retries_total",
                 "Further candidates tried because one failed.",
+                &["pool"],
+            ),
+            discovery: registrar.counters(
+                "pool_discovery_total",
+                "Questions for the backends of a pool by what they came to.",
+                &["pool", "result"],
+            ),
+            discovered: registrar.gauges(
+                "pool_discovered_backends",
+                "Backends of a pool that were discovered and are in use.",
                 &["pool"],
             ),
         }

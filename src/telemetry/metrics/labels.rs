@@ -142,6 +142,8 @@ pub enum ConnectResult {
     ConnectFailed,
     /// No local port was free towards it.
     PortsExhausted,
+    /// Its certificate is not valid, or the two could not agree on TLS.
+    TlsFailed,
     /// It did not answer in time.
     Timeout,
     /// It broke the handshake.
@@ -151,12 +153,13 @@ pub enum ConnectResult {
 }
 
 impl ConnectResult {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Opened,
         Self::Answered,
         Self::ResolveFailed,
         Self::ConnectFailed,
         Self::PortsExhausted,
+        Self::TlsFailed,
         Self::Timeout,
         Self::HandshakeFailed,
         Self::Abandoned,
@@ -171,6 +174,7 @@ impl ConnectResult {
             Self::ResolveFailed => "resolve_failed",
             Self::ConnectFailed => "connect_failed",
             Self::PortsExhausted => "ports_exhausted",
+            Self::TlsFailed => "tls_failed",
             Self::Timeout => "timeout",
             Self::HandshakeFailed => "handshake_failed",
             Self::Abandoned => "abandoned",
@@ -269,6 +273,38 @@ impl CheckResult {
             Self::Timeout => "timeout",
         }
     }
+}
+
+/// What a question for the backends of a pool came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DiscoveryResult {
+    /// There are some.
+    Success,
+    /// The name, or what was asked of it, does not exist.
+    Empty,
+    /// A name server refused, or answered nonsense.
+    Failure,
+    /// No name server answered in time.
+    Timeout,
+}
+
+impl DiscoveryResult {
+    const ALL: [Self; 4] = [Self::Success, Self::Empty, Self::Failure, Self::Timeout];
+
+    /// The value of the `result` label.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Empty => "empty",
+            Self::Failure => "failure",
+            Self::Timeout => "timeout",
+        }
+    }
+}
+
+pub(super) fn discovery_results() -> impl Iterator<Item = &'static str> {
+    DiscoveryResult::ALL.into_iter().map(DiscoveryResult::label)
 }
 
 pub(super) fn reload_results() -> impl Iterator<Item = &'static str> {

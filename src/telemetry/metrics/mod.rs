@@ -6,6 +6,7 @@
 
 mod backend;
 mod direction;
+mod discovery;
 mod endings;
 mod enumerated;
 mod families;
@@ -22,8 +23,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use prometheus::{Registry, TextEncoder};
 
 pub use backend::{BackendMetrics, BackendSession, PoolMetrics};
+pub use discovery::DiscoveryMetrics;
 pub use labels::{
-    CheckResult, ConnectResult, ConnectionRejection, HandshakeResult, ReloadResult, TlsResult,
+    CheckResult, ConnectResult, ConnectionRejection, DiscoveryResult, HandshakeResult,
+    ReloadResult, TlsResult,
 };
 pub use listener::{CertificateMetrics, ListenerMetrics};
 pub use prometheus::TEXT_FORMAT;
@@ -50,6 +53,7 @@ pub struct Metrics {
     route_series: Live<RouteSeries>,
     pools: Live<PoolMetrics>,
     backends: Live<BackendMetrics>,
+    discoveries: Live<DiscoveryMetrics>,
 }
 
 impl Metrics {
@@ -74,6 +78,7 @@ impl Metrics {
             route_series: Live::new(),
             pools: Live::new(),
             backends: Live::new(),
+            discoveries: Live::new(),
         };
         metrics.families.process.last_reload_successful.set(1);
         metrics
@@ -120,6 +125,14 @@ impl Metrics {
     pub fn pool(&self, pool: &Name) -> Arc<PoolMetrics> {
         self.pools
             .handle(&[pool], || PoolMetrics::new(&self.families.backend, pool))
+    }
+
+    /// The handle of a pool whose backends are discovered.
+    #[must_use]
+    pub fn discovery(&self, pool: &Name) -> Arc<DiscoveryMetrics> {
+        self.discoveries.handle(&[pool], || {
+            DiscoveryMetrics::new(&self.families.backend, pool)
+        })
     }
 
     /// The handle of a backend in a pool.
@@ -181,6 +194,7 @@ impl Metrics {
         self.routes.sweep(&self.families);
         self.route_series.sweep(&self.families);
         self.backends.sweep(&self.families);
+        self.discoveries.sweep(&self.families);
         self.pools.sweep(&self.families);
     }
 }

@@ -1,6 +1,7 @@
 //! Whole pools through joining, leaving and flapping, with the clock in hand.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use proptest::prelude::*;
 use tokio::time::{Instant, advance};
 
 use super::{Evidence, State};
-use crate::config::{self, BackendAddress, Check, Health, Name, OnUnhealthy, PassiveHealth};
+use crate::config::{self, Check, Health, Name, OnUnhealthy, PassiveHealth};
 use crate::drain::{Plan, Stage};
 use crate::telemetry::Metrics;
 use crate::upstream::{Backend, Member, Pool, Transport};
@@ -31,16 +32,14 @@ fn pool(count: u16, health: Health, previous: Option<&Pool>) -> Pool {
     let name = Name::from("chat");
     let backend = |number| config::Backend {
         name: format!("b{number}").into(),
-        address: BackendAddress {
-            host: "127.0.0.1".to_owned(),
-            port: 9000 + number,
-        },
+        address: SocketAddr::from(([127, 0, 0, 1], 9000 + number)).into(),
         weight: 1,
     };
     let config = config::Pool {
         strategy: config::Strategy::RoundRobin,
         attempts: 3,
         backends: (0..count).map(backend).collect(),
+        discovery: None,
         transport: config::Transport::default(),
         health,
     };
@@ -52,7 +51,7 @@ fn pool(count: u16, health: Health, previous: Option<&Pool>) -> Pool {
             |member| Arc::clone(member.backend()),
         );
         let metrics = metrics.backend(&name, &backend.name);
-        let transport = Arc::new(Transport::new(&config.transport));
+        let transport = Arc::new(Transport::new(&config.transport, None));
         let name = Arc::clone(&backend.name);
         Member::new(name, backend.weight, live, metrics, transport)
     });
@@ -187,10 +186,7 @@ async fn checks_take_down_and_bring_back() {
         active: Some(active),
         ..health(0.5)
     };
-    let address = BackendAddress {
-        host: "127.0.0.1".to_owned(),
-        port,
-    };
+    let address = SocketAddr::from(([127, 0, 0, 1], port)).into();
     let pool = pool(1, settings, None);
     let named = &pool.members()[0];
     let member = Member::new(
@@ -198,7 +194,7 @@ async fn checks_take_down_and_bring_back() {
         1,
         Arc::new(Backend::new(address)),
         Arc::clone(named.metrics()),
-        Arc::new(Transport::new(&config::Transport::default())),
+        Arc::new(Transport::new(&config::Transport::default(), None)),
     );
     assert_eq!(pool.check_due(&member), Some(Instant::now()));
     assert!(pool.check(&member).await, "nobody listens");

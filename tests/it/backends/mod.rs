@@ -4,6 +4,7 @@ mod absent;
 mod ailing;
 mod answering;
 mod breaking;
+mod fronts;
 mod introduced;
 mod mortal;
 mod silent;
@@ -20,6 +21,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::harness::{Head, Wire, eventually};
+pub(crate) use fronts::{Front, ServerSettings, Shown};
 pub(crate) use mortal::Mortal;
 
 /// A running backend; it ends, with its connections, when this is dropped.

@@ -19,6 +19,11 @@ impl Backend {
         Self::agreeing(&format!("X-Backend: {name}\r\n")).await
     }
 
+    /// As [`Backend::named`], at an address of loopback.
+    pub(crate) async fn named_at(address: SocketAddr, name: &str) -> Self {
+        Self::agreeing_at(address, &format!("X-Backend: {name}\r\n")).await
+    }
+
     /// Agrees with more fields, each ended by a line end, then sends every message back.
     pub(crate) async fn agreeing(fields: &str) -> Self {
         Self::agreeing_at(SocketAddr::from(([127, 0, 0, 1], 0)), fields).await

@@ -1,6 +1,7 @@
 //! What scenarios are told with: a gateway, clients, and patience.
 
 mod configuration;
+mod dns;
 mod frames;
 mod gateway;
 mod log;
@@ -12,6 +13,7 @@ mod websocket;
 mod wire;
 
 pub(crate) use configuration::{before, impatient, pool, routed};
+pub(crate) use dns::{Conduct, NameServer, Place};
 pub(crate) use frames::{BINARY, CLOSE, Frame, PING, PONG, Speaker, TEXT, TEXT_BEGUN, TEXT_ENDED};
 pub(crate) use gateway::{Gateway, Refusal, directory, expect_few_words};
 pub(crate) use metrics::Metrics;

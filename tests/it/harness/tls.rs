@@ -25,9 +25,20 @@ pub(crate) struct Identity {
 impl Identity {
     /// Makes one for `names` and writes it as `stem.crt` and `stem.key`, over what is there.
     pub(crate) fn make(directory: &Path, stem: &str, names: &[&str]) -> Self {
+        Self::make_as(directory, stem, names, |_| {})
+    }
+
+    /// As [`Identity::make`], with more in the certificate.
+    pub(crate) fn make_as(
+        directory: &Path,
+        stem: &str,
+        names: &[&str],
+        more: impl FnOnce(&mut CertificateParams),
+    ) -> Self {
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
         let key = KeyPair::generate().expect("a key can be made");
-        let params = CertificateParams::new(names).expect("the names are sound");
+        let mut params = CertificateParams::new(names).expect("the names are sound");
+        more(&mut params);
         let signed = params.self_signed(&key).expect("it can sign itself");
         let identity = Self {
             certificate: directory.join(format!("{stem}.crt")),

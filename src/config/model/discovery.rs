@@ -1,0 +1,54 @@
+//! Backends that are found in the DNS.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Backends that are found in the DNS.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Discovery {
+    /// What is asked for.
+    pub question: Question,
+    /// Whether TLS is spoken to what is found.
+    pub tls: bool,
+    /// The longest time between two questions.
+    pub refresh: Duration,
+    /// Who is asked; the system's name servers where there are none.
+    pub nameservers: Vec<SocketAddr>,
+}
+
+/// What the DNS is asked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Question {
+    /// The addresses of a name; each is a backend at this port.
+    Addresses {
+        /// The name.
+        name: String,
+        /// The port.
+        port: u16,
+    },
+    /// The places of a service, such as `_ws._tcp.chat.internal` (RFC 2782).
+    Services(String),
+}
+
+impl Question {
+    /// The name that is asked for.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Addresses { name, .. } | Self::Services(name) => name,
+        }
+    }
+
+    /// The name without what says which service it is: what certificates bear.
+    #[must_use]
+    pub fn domain(&self) -> &str {
+        let name = self.name().trim_end_matches('.');
+        match self {
+            Self::Addresses { .. } => name,
+            Self::Services(_) => {
+                let mut labels = name.splitn(3, '.');
+                labels.nth(2).unwrap_or(name)
+            }
+        }
+    }
+}

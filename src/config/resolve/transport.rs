@@ -1,0 +1,80 @@
+//! How the backends of a pool are reached: PROXY header, source addresses, TLS.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use super::Context;
+use crate::config::model::{BackendTls, CertificateFiles, ProxyProtocol, Transport};
+use crate::config::reading::{Placed, Setting};
+use crate::config::schema;
+use crate::config::values::{CertifiedName, LocalAddress, OneOf};
+
+/// What a pool says of the way to its backends.
+pub(super) struct Ways {
+    pub(super) proxy_protocol: Setting<OneOf<ProxyProtocol>>,
+    pub(super) source_addresses: Setting<Vec<Placed<LocalAddress>>>,
+    pub(super) tls: Setting<schema::BackendTls>,
+}
+
+/// `is_secure` tells whether a backend of the pool wants TLS.
+pub(super) fn resolve(ways: Ways, is_secure: bool, context: &mut Context<'_>) -> Option<Transport> {
+    let tls = tls(ways.tls, is_secure, context);
+    Some(Transport {
+        proxy_protocol: ways.proxy_protocol.or(OneOf(ProxyProtocol::None)).0,
+        source_addresses: sources(ways.source_addresses.or_default(), context),
+        tls: tls?,
+    })
+}
+
+fn sources(list: Vec<Placed<LocalAddress>>, context: &mut Context<'_>) -> Vec<IpAddr> {
+    let mut seen = BTreeSet::new();
+    for Placed { value, place } in &list {
+        if !seen.insert(value.0) {
+            context.findings.add(place, "stands in the list already");
+        }
+    }
+    list.into_iter().map(|address| address.value.0).collect()
+}
+
+/// `None` where something is wrong, `Some(None)` where no backend wants TLS.
+fn tls(
+    setting: Setting<schema::BackendTls>,
+    is_secure: bool,
+    context: &mut Context<'_>,
+) -> Option<Option<BackendTls>> {
+    let Some(Placed { value: raw, place }) = setting.placed() else {
+        return Some(is_secure.then(BackendTls::default));
+    };
+    let mut is_sound = true;
+    let mut complain = |message: &str| {
+        context.findings.add(&place, message.to_owned());
+        is_sound = false;
+    };
+    let identity = match (raw.certificate.value(), raw.key.value()) {
+        (Some(certificate), Some(key)) => Some((certificate.0, key.0)),
+        (None, None) => None,
+        (Some(_), None) => {
+            complain("the key `key` is missing: a certificate is shown with its key");
+            None
+        }
+        (None, Some(_)) => {
+            complain("the key `certificate` is missing: a key belongs to a certificate");
+            None
+        }
+    };
+    let ca = raw.ca.value();
+    let server_name = raw.server_name.value();
+    let is_empty = identity.is_none() && ca.is_none() && server_name.is_none();
+    if !is_secure && !is_empty {
+        complain("takes no effect: no backend of the pool is reached by `wss://`");
+    }
+    let tls = BackendTls {
+        ca: ca.map(|path| context.absolute(&path.0)),
+        server_name: server_name.map(|CertifiedName(name)| name),
+        identity: identity.map(|(certificate, key)| CertificateFiles {
+            certificate: context.absolute(&certificate),
+            key: context.absolute(&key),
+        }),
+    };
+    is_sound.then(|| is_secure.then_some(tls))
+}

@@ -1,0 +1,104 @@
+//! Addresses and names that backends are reached by: sources, name servers, names of the DNS and of certificates.
+
+use std::net::{IpAddr, SocketAddr};
+
+use rustls_pki_types::ServerName;
+
+use super::text_schema;
+use crate::config::host::spell;
+use crate::config::problems::Complaint;
+use crate::config::reading::FromScalar;
+use crate::config::tree::{Scalar, quote};
+
+/// An address of this machine, without a port.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::config) struct LocalAddress(pub(in crate::config) IpAddr);
+
+text_schema!(LocalAddress, "An address of this machine, without a port");
+
+impl FromScalar for LocalAddress {
+    const WANTED: &'static str = "an address such as `192.0.2.1`";
+
+    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
+        let text = scalar.as_text()?;
+        let address = text.parse::<IpAddr>().ok();
+        let address = address.filter(|ip| !ip.is_unspecified() && !ip.is_multicast());
+        Some(address.map(Self).ok_or_else(|| {
+            let wanted = "write an address of this machine without a port, such as `192.0.2.1`";
+            format!("{} is no source address: {wanted}", quote(text)).into()
+        }))
+    }
+}
+
+/// A DNS name or an address, as a certificate bears it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(in crate::config) struct CertifiedName(pub(in crate::config) ServerName<'static>);
+
+text_schema!(
+    CertifiedName,
+    "A name or an address that a certificate bears"
+);
+
+impl FromScalar for CertifiedName {
+    const WANTED: &'static str = "a name such as `chat.internal`";
+
+    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
+        let text = scalar.as_text()?;
+        let name = ServerName::try_from(text.trim_matches(['[', ']']).to_ascii_lowercase());
+        Some(name.map(Self).map_err(|_| {
+            let wanted = "write a name such as `chat.internal`, or an address";
+            format!("{} is borne by no certificate: {wanted}", quote(text)).into()
+        }))
+    }
+}
+
+/// A name that the DNS is asked for, in lower case; a dot at its end makes it full.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(in crate::config) struct DnsName(pub(in crate::config) String);
+
+text_schema!(DnsName, "A name of the DNS");
+
+impl FromScalar for DnsName {
+    const WANTED: &'static str = "a name such as `chat.internal`";
+
+    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
+        let text = scalar.as_text()?;
+        let (bare, dot) = match text.strip_suffix('.') {
+            Some(bare) => (bare, "."),
+            None => (text, ""),
+        };
+        let name = match spell(bare) {
+            Ok(name) if name.parse::<IpAddr>().is_ok() || name.starts_with('[') => {
+                Err("an address is not asked for: name it in `backends`".to_owned())
+            }
+            Ok(name) => Ok(Self(format!("{name}{dot}"))),
+            Err(fault) => Err(fault.to_string()),
+        };
+        Some(name.map_err(Complaint::from))
+    }
+}
+
+/// The address and the port of a name server; the port is 53 where none is given.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::config) struct NameServer(pub(in crate::config) SocketAddr);
+
+text_schema!(
+    NameServer,
+    "The address of a name server, with or without a port"
+);
+
+impl FromScalar for NameServer {
+    const WANTED: &'static str = "an address such as `192.0.2.53`";
+
+    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
+        /// The port of the DNS (RFC 1035 section 4.2).
+        const PORT: u16 = 53;
+        let text = scalar.as_text()?;
+        let without_port = || Some(SocketAddr::new(text.parse().ok()?, PORT));
+        let server = text.parse().ok().or_else(without_port);
+        Some(server.map(Self).ok_or_else(|| {
+            let wanted = "write an address, such as `192.0.2.53` or `127.0.0.1:5353`";
+            format!("{} is no name server: {wanted}", quote(text)).into()
+        }))
+    }
+}

@@ -1,0 +1,113 @@
+//! Questions and answers as packets (RFC 1035 section 4).
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use simple_dns::rdata::RData;
+use simple_dns::{CLASS, Name, Packet, PacketFlag, Question, RCODE, TYPE};
+
+use super::{Answer, Fault, Service};
+
+/// What is asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    A,
+    Aaaa,
+    Srv,
+}
+
+/// What is found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Record {
+    Address(IpAddr),
+    Service(Service),
+}
+
+/// What a packet is, to one who waits for an answer.
+#[derive(Debug)]
+pub(super) enum Reply {
+    /// It answers another question, or none.
+    Foreign,
+    /// The answer is longer than a datagram; it has to be asked for by TCP.
+    Truncated,
+    /// The answer.
+    Answer(Answer<Record>),
+}
+
+impl Kind {
+    fn code(self) -> TYPE {
+        match self {
+            Self::A => TYPE::A,
+            Self::Aaaa => TYPE::AAAA,
+            Self::Srv => TYPE::SRV,
+        }
+    }
+}
+
+/// The question for `name` as a packet that is known by `id`.
+pub(super) fn question(id: u16, name: &str, kind: Kind) -> Result<Vec<u8>, Fault> {
+    let bad = |_| Fault::BadName(name.to_owned());
+    let mut packet = Packet::new_query(id);
+    packet.set_flags(PacketFlag::RECURSION_DESIRED);
+    let asked = Name::new(name).map_err(bad)?;
+    let class = CLASS::IN.into();
+    packet
+        .questions
+        .push(Question::new(asked, kind.code().into(), class, false));
+    packet.build_bytes_vec().map_err(bad)
+}
+
+/// Reads a packet that may be the answer to [`question`].
+pub(super) fn read(packet: &[u8], id: u16, name: &str, kind: Kind) -> Result<Reply, Fault> {
+    let packet = Packet::parse(packet).map_err(|_| Fault::Broken)?;
+    let answers = |question: &Question<'_>| {
+        question.qtype == kind.code().into()
+            && question.qname.to_string().eq_ignore_ascii_case(name)
+    };
+    let is_ours = packet.has_flags(PacketFlag::RESPONSE)
+        && packet.id() == id
+        && matches!(&packet.questions[..], [question] if answers(question));
+    if !is_ours {
+        return Ok(Reply::Foreign);
+    }
+    if packet.has_flags(PacketFlag::TRUNCATION) {
+        return Ok(Reply::Truncated);
+    }
+    match packet.rcode() {
+        RCODE::NoError | RCODE::NameError => {}
+        code => return Err(Fault::Refused(format!("{code:?}"))),
+    }
+    let records = packet.answers.iter();
+    let found: Vec<Record> = records
+        .clone()
+        .filter(|record| record.class == CLASS::IN)
+        .filter_map(|record| found(&record.rdata, kind))
+        .collect();
+    // Those on the way, such as CNAMEs, bound the lifetime too.
+    let lifetime = records.map(|record| record.ttl).min();
+    let lifetime = lifetime.filter(|_| !found.is_empty());
+    Ok(Reply::Answer(Answer {
+        found,
+        lifetime: lifetime.map(|seconds| Duration::from_secs(seconds.into())),
+    }))
+}
+
+fn found(data: &RData<'_>, kind: Kind) -> Option<Record> {
+    match (data, kind) {
+        (RData::A(data), Kind::A) => {
+            let ip = Ipv4Addr::from_bits(data.address);
+            Some(Record::Address(ip.into()))
+        }
+        (RData::AAAA(data), Kind::Aaaa) => {
+            let ip = Ipv6Addr::from_bits(data.address);
+            Some(Record::Address(ip.into()))
+        }
+        (RData::SRV(data), Kind::Srv) => Some(Record::Service(Service {
+            priority: data.priority,
+            weight: data.weight,
+            port: data.port,
+            host: data.target.to_string(),
+        })),
+        _ => None,
+    }
+}

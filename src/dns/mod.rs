@@ -1,0 +1,152 @@
+//! Asking the DNS: addresses and services of a name, with how long the answers hold. No cache is kept.
+//!
+//! The system's own resolver tells no lifetimes and knows no services, so this one asks the name servers
+//! itself (RFC 1035, RFC 2782). What a packet looks like is in `message`, how it travels in `exchange`.
+
+mod exchange;
+mod message;
+mod system;
+#[cfg(test)]
+mod tests;
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use message::{Kind, Record};
+
+/// Asks name servers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Resolver {
+    servers: Vec<SocketAddr>,
+    /// Suffixes that are tried for a short name.
+    search: Vec<String>,
+    /// A name with fewer dots is short.
+    dots: usize,
+}
+
+/// What is found under a name; nothing where the name, or what was asked of it, does not exist.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Answer<T> {
+    /// In no order.
+    pub found: Vec<T>,
+    /// How long it holds; none where nothing is found.
+    pub lifetime: Option<Duration>,
+}
+
+/// A place where a service is (RFC 2782).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Service {
+    /// The lower, the better.
+    pub priority: u16,
+    /// Its share among those of the same priority; 0 is the least.
+    pub weight: u16,
+    /// The port.
+    pub port: u16,
+    /// The name of its host.
+    pub host: String,
+}
+
+/// Why there is no answer. That nothing is found is one.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// No name server is known.
+    #[error("no name server is known")]
+    NoServer,
+    /// The text is no name.
+    #[error("{0} is no name of the DNS")]
+    BadName(String),
+    /// No name server answered in time.
+    #[error("no name server answered in time")]
+    Timeout,
+    /// A name server could not be reached.
+    #[error("the name server cannot be reached: {0}")]
+    Unreachable(std::io::Error),
+    /// A name server refused or failed; says how.
+    #[error("the name server answered {0}")]
+    Refused(String),
+    /// An answer is no sound packet.
+    #[error("the answer of the name server is not sound")]
+    Broken,
+}
+
+impl Resolver {
+    /// Asks `servers`, by full names only.
+    #[must_use]
+    pub fn new(servers: Vec<SocketAddr>) -> Self {
+        Self {
+            servers,
+            search: Vec::new(),
+            dots: 1,
+        }
+    }
+
+    /// The addresses of both families under `name`. An answer for one family alone is none: backends would
+    /// come and go with a fault of the other.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub async fn addresses(&self, name: &str) -> Result<Answer<IpAddr>, Fault> {
+        let (v4, v6) = tokio::join!(self.ask(name, Kind::A), self.ask(name, Kind::Aaaa));
+        let answers = [v4?, v6?];
+        let lifetime = answers.iter().filter_map(|answer| answer.lifetime).min();
+        let records = answers.into_iter().flat_map(|answer| answer.found);
+        let found = records.filter_map(|record| match record {
+            Record::Address(ip) => Some(ip),
+            Record::Service(_) => None,
+        });
+        Ok(Answer {
+            found: found.collect(),
+            lifetime,
+        })
+    }
+
+    /// The places of the service `name`, such as `_ws._tcp.chat.internal`.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub async fn services(&self, name: &str) -> Result<Answer<Service>, Fault> {
+        let Answer { found, lifetime } = self.ask(name, Kind::Srv).await?;
+        let services = found.into_iter().filter_map(|record| match record {
+            // A single dot says that the service is decidedly not there.
+            Record::Service(service) if service.host.is_empty() => None,
+            Record::Service(service) => Some(service),
+            Record::Address(_) => None,
+        });
+        let found: Vec<Service> = services.collect();
+        Ok(Answer {
+            lifetime: lifetime.filter(|_| !found.is_empty()),
+            found,
+        })
+    }
+
+    /// The first of the names that `name` may stand for that has what is asked.
+    async fn ask(&self, name: &str, kind: Kind) -> Result<Answer<Record>, Fault> {
+        for full in self.full_names(name) {
+            let answer = exchange::ask(&self.servers, &full, kind).await?;
+            if !answer.found.is_empty() {
+                return Ok(answer);
+            }
+        }
+        Ok(Answer {
+            found: Vec::new(),
+            lifetime: None,
+        })
+    }
+
+    /// As resolv.conf(5) says: a dot at the end makes a name full; a short one is tried with the suffixes first,
+    /// any other without.
+    fn full_names(&self, name: &str) -> Vec<String> {
+        if let Some(full) = name.strip_suffix('.') {
+            return vec![full.to_owned()];
+        }
+        let mut names: Vec<String> = self
+            .search
+            .iter()
+            .map(|suffix| format!("{name}.{suffix}"))
+            .collect();
+        let is_short = name.matches('.').count() < self.dots;
+        let place = if is_short { names.len() } else { 0 };
+        names.insert(place, name.to_owned());
+        names
+    }
+}

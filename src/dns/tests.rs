@@ -1,0 +1,186 @@
+//! Questions to a server that answers by a table.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use simple_dns::rdata::{A, AAAA, CNAME, RData, SRV};
+use simple_dns::{CLASS, Name, Packet, PacketFlag, RCODE, ResourceRecord};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, UdpSocket};
+
+use super::message::{Kind, Reply, question, read};
+use super::{Fault, Resolver};
+
+/// Makes a server of `answer`, which is given the question and completes the reply.
+async fn server(answer: fn(&Packet<'_>, &mut Packet<'_>)) -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = socket.local_addr().unwrap();
+    let stream = TcpListener::bind(address).await.unwrap();
+    tokio::spawn(async move {
+        let mut packet = [0; 512];
+        while let Ok((length, client)) = socket.recv_from(&mut packet).await {
+            let mut reply = reply(&packet[..length], answer);
+            if reply.len() > 512 {
+                // The flag of truncation.
+                reply[2] |= 0x02;
+                reply.truncate(512);
+            }
+            socket.send_to(&reply, client).await.unwrap();
+        }
+    });
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = stream.accept().await {
+            let mut packet = vec![0; stream.read_u16().await.unwrap().into()];
+            stream.read_exact(&mut packet).await.unwrap();
+            let reply = reply(&packet, answer);
+            let length = u16::try_from(reply.len()).unwrap();
+            stream.write_u16(length).await.unwrap();
+            stream.write_all(&reply).await.unwrap();
+        }
+    });
+    address
+}
+
+fn reply(packet: &[u8], answer: fn(&Packet<'_>, &mut Packet<'_>)) -> Vec<u8> {
+    let asked = Packet::parse(packet).unwrap();
+    let mut reply = Packet::new_reply(asked.id());
+    reply.questions.clone_from(&asked.questions);
+    answer(&asked, &mut reply);
+    reply.build_bytes_vec().unwrap()
+}
+
+fn record(name: &'static str, ttl: u32, data: RData<'static>) -> ResourceRecord<'static> {
+    ResourceRecord::new(Name::new_unchecked(name), CLASS::IN, ttl, data)
+}
+
+/// Whether the question is for IPv4 addresses.
+fn is_v4(asked: &Packet<'_>) -> bool {
+    asked.questions[0].qtype == simple_dns::TYPE::A.into()
+}
+
+#[tokio::test]
+async fn finds_addresses_of_both_families_and_the_shorter_lifetime() {
+    let server = server(|asked, reply| {
+        let name = "chat.internal";
+        if is_v4(asked) {
+            let alias = CNAME(Name::new_unchecked("pods.internal"));
+            reply.answers.push(record(name, 7, RData::CNAME(alias)));
+            reply.answers.push(record(
+                "pods.internal",
+                30,
+                RData::A(A {
+                    address: 0x7f00_0001,
+                }),
+            ));
+        } else {
+            reply
+                .answers
+                .push(record(name, 60, RData::AAAA(AAAA { address: 1 })));
+        }
+    });
+    let answer = Resolver::new(vec![server.await])
+        .addresses("chat.internal")
+        .await
+        .unwrap();
+    let found: Vec<String> = answer.found.iter().map(ToString::to_string).collect();
+    assert_eq!(found, ["127.0.0.1", "::1"]);
+    assert_eq!(answer.lifetime, Some(Duration::from_secs(7)));
+}
+
+#[tokio::test]
+async fn finds_services() {
+    let server = server(|_, reply| {
+        let target = Name::new_unchecked("a.internal");
+        let data = SRV {
+            priority: 1,
+            weight: 2,
+            port: 3,
+            target,
+        };
+        reply
+            .answers
+            .push(record("_ws._tcp.chat.internal", 5, RData::SRV(data)));
+    });
+    let resolver = Resolver::new(vec![server.await]);
+    let answer = resolver.services("_ws._tcp.chat.internal").await.unwrap();
+    let [service] = &answer.found[..] else {
+        panic!("{answer:?}");
+    };
+    assert_eq!((service.priority, service.weight, service.port), (1, 2, 3));
+    assert_eq!(service.host, "a.internal");
+}
+
+#[tokio::test]
+async fn asks_by_tcp_for_what_is_too_long() {
+    let server = server(|asked, reply| {
+        let many = |address| record("many.internal", 1, RData::A(A { address }));
+        if is_v4(asked) {
+            reply.answers.extend((1..=100).map(many));
+        }
+    });
+    let answer = Resolver::new(vec![server.await])
+        .addresses("many.internal")
+        .await
+        .unwrap();
+    assert_eq!(answer.found.len(), 100);
+}
+
+#[tokio::test]
+async fn a_name_that_is_not_there_is_an_answer_and_a_failure_is_none() {
+    let nowhere = server(|_, reply| *reply.rcode_mut() = RCODE::NameError).await;
+    let answer = Resolver::new(vec![nowhere])
+        .addresses("nowhere.internal")
+        .await
+        .unwrap();
+    assert!(answer.found.is_empty() && answer.lifetime.is_none());
+    let failing = server(|_, reply| *reply.rcode_mut() = RCODE::ServerFailure).await;
+    let outcome = Resolver::new(vec![failing])
+        .addresses("chat.internal")
+        .await;
+    assert!(matches!(outcome, Err(Fault::Refused(_))), "{outcome:?}");
+    // The second server is asked where the first fails.
+    let outcome = Resolver::new(vec![failing, nowhere])
+        .addresses("chat.internal")
+        .await;
+    assert!(outcome.is_ok(), "{outcome:?}");
+    let outcome = Resolver::new(Vec::new()).addresses("chat.internal").await;
+    assert!(matches!(outcome, Err(Fault::NoServer)), "{outcome:?}");
+}
+
+#[test]
+fn only_the_answer_to_the_question_is_taken() {
+    let asked = question(7, "chat.internal", Kind::A).unwrap();
+    let is_foreign =
+        |packet: &[u8], id, name| matches!(read(packet, id, name, Kind::A), Ok(Reply::Foreign));
+    // The question itself comes back.
+    assert!(is_foreign(&asked, 7, "chat.internal"));
+    let mut reply = Packet::parse(&asked).unwrap();
+    reply.set_flags(PacketFlag::RESPONSE);
+    let reply = reply.build_bytes_vec().unwrap();
+    assert!(matches!(
+        read(&reply, 7, "Chat.internal", Kind::A),
+        Ok(Reply::Answer(_))
+    ));
+    assert!(is_foreign(&reply, 8, "chat.internal"));
+    assert!(is_foreign(&reply, 7, "other.internal"));
+    assert!(matches!(
+        read(&reply, 7, "chat.internal", Kind::Srv),
+        Ok(Reply::Foreign)
+    ));
+    assert!(matches!(
+        read(b"garbage", 7, "chat.internal", Kind::A),
+        Err(Fault::Broken)
+    ));
+    assert!(matches!(
+        question(7, &"x".repeat(64), Kind::A),
+        Err(Fault::BadName(_))
+    ));
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_packet_breaks_the_reader(packet in proptest::collection::vec(proptest::num::u8::ANY, 0..600)) {
+        // Whatever it says, it says it.
+        let _ = read(&packet, 7, "chat.internal", Kind::Srv);
+    }
+}

@@ -1,0 +1,47 @@
+//! What is counted of the search for the backends of a pool.
+
+use std::sync::Arc;
+
+use prometheus::IntGauge;
+
+use super::enumerated::Enumerated;
+use super::families::{BackendFamilies, Families};
+use super::labels::{DiscoveryResult, discovery_results};
+use super::live::Series;
+use crate::config::Name;
+
+/// The metrics of a pool whose backends are discovered.
+pub struct DiscoveryMetrics {
+    pool: Name,
+    questions: Enumerated,
+    backends: IntGauge,
+}
+
+impl DiscoveryMetrics {
+    pub(super) fn new(families: &BackendFamilies, pool: &Name) -> Self {
+        Self {
+            pool: Arc::clone(pool),
+            questions: Enumerated::new(&families.discovery, &[pool], discovery_results()),
+            backends: families.discovered.with_label_values(&[pool]),
+        }
+    }
+
+    /// Counts a question by what it came to.
+    pub fn asked(&self, result: DiscoveryResult) {
+        self.questions.increment(result.label());
+    }
+
+    /// Notes how many backends are in use.
+    pub fn found(&self, backends: usize) {
+        self.backends
+            .set(i64::try_from(backends).unwrap_or(i64::MAX));
+    }
+}
+
+impl Series for DiscoveryMetrics {
+    fn remove(&self, families: &Families) {
+        let labels: [&str; 1] = [&self.pool];
+        self.questions.remove(&families.backend.discovery, &labels);
+        families.backend.discovered.remove_label_values(&labels);
+    }
+}

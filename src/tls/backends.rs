@@ -1,0 +1,137 @@
+//! The settings of rustls for the backends of one pool.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::client::Resumption;
+use rustls::crypto::CryptoProvider;
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::{CertificateDer, ServerName};
+
+use super::certificate::Certificate;
+use super::error::{Problem, TlsError};
+use super::{Fingerprint, pem, provider};
+use crate::config::BackendTls;
+
+/// What is offered by ALPN (RFC 7301): WebSocket upgrades need HTTP/1.1.
+const PROTOCOLS: [&[u8]; 1] = [b"http/1.1"];
+/// Backends of a pool whose sessions are kept to be resumed; the oldest is forgotten for one more.
+const RESUMABLE: usize = 256;
+/// Stands in the place of a file where the system's authorities are meant.
+const SYSTEM: &str = "the system's authorities";
+
+/// What a pool needs to speak TLS to its backends.
+#[derive(Clone, Debug)]
+pub struct ClientTls {
+    /// The settings of every handshake. A certificate is verified in all of them.
+    pub config: Arc<ClientConfig>,
+    /// What certificates have to bear; the backend's host where there is none.
+    pub server_name: Option<ServerName<'static>>,
+    /// Tells whether the files changed while the configuration did not.
+    pub fingerprint: Fingerprint,
+}
+
+/// The authorities that the system trusts, read when they are first asked for.
+///
+/// Where they lie is told by the system's habits, or by its variables SSL_CERT_FILE and SSL_CERT_DIR.
+#[derive(Default)]
+pub struct SystemRoots(Option<Vec<CertificateDer<'static>>>);
+
+impl SystemRoots {
+    fn read(&mut self) -> Result<&[CertificateDer<'static>], TlsError> {
+        if self.0.is_none() {
+            let found = rustls_native_certs::load_native_certs();
+            if found.certs.is_empty() {
+                let reason = found.errors.first().map(ToString::to_string);
+                return Err(TlsError::new(Path::new(SYSTEM), Problem::NoRoots(reason)));
+            }
+            self.0 = Some(found.certs);
+        }
+        Ok(self.0.as_deref().unwrap_or_default())
+    }
+}
+
+/// Reads the files of a pool and builds its settings.
+///
+/// # Errors
+/// Every problem of every file.
+pub fn client(tls: &BackendTls, roots: &mut SystemRoots) -> Result<ClientTls, Vec<TlsError>> {
+    let provider = provider();
+    let trusted = match &tls.ca {
+        Some(path) => authorities(path),
+        None => roots.read().map(<[_]>::to_vec).map(Trusted::some_of),
+    };
+    let identity = tls
+        .identity
+        .as_ref()
+        .map(|files| Certificate::load(files, &provider))
+        .transpose();
+    let (trusted, identity) = match (trusted, identity) {
+        (Ok(trusted), Ok(identity)) => (trusted, identity),
+        (trusted, identity) => {
+            let errors = trusted.err().into_iter();
+            return Err(errors.chain(identity.err().unwrap_or_default()).collect());
+        }
+    };
+    Ok(ClientTls {
+        fingerprint: fingerprint(&trusted, identity.as_ref()),
+        config: build(trusted, identity, provider),
+        server_name: tls.server_name.clone(),
+    })
+}
+
+/// Authorities as they were read, and as rustls wants them.
+struct Trusted {
+    authorities: Vec<CertificateDer<'static>>,
+    store: RootCertStore,
+}
+
+impl Trusted {
+    /// Those of the system: what cannot be used of them is passed over, as there are always a few.
+    fn some_of(authorities: Vec<CertificateDer<'static>>) -> Self {
+        let mut store = RootCertStore::empty();
+        store.add_parsable_certificates(authorities.iter().cloned());
+        Self { authorities, store }
+    }
+}
+
+fn authorities(path: &Path) -> Result<Trusted, TlsError> {
+    let authorities = pem::certificates(path)?;
+    let mut store = RootCertStore::empty();
+    for authority in &authorities {
+        let added = store.add(authority.clone());
+        added.map_err(|error| TlsError::new(path, Problem::BadCertificate(error.to_string())))?;
+    }
+    Ok(Trusted { authorities, store })
+}
+
+fn build(
+    trusted: Trusted,
+    identity: Option<Certificate>,
+    provider: Arc<CryptoProvider>,
+) -> Arc<ClientConfig> {
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&TLS13, &TLS12])
+        .expect("both providers speak TLS 1.2 and 1.3")
+        .with_root_certificates(trusted.store);
+    let mut config = match identity {
+        Some(identity) => builder.with_client_cert_resolver(Arc::new(
+            rustls::sign::SingleCertAndKey::from(Arc::unwrap_or_clone(identity.key)),
+        )),
+        None => builder.with_no_client_auth(),
+    };
+    config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
+    config.resumption = Resumption::in_memory_sessions(RESUMABLE);
+    Arc::new(config)
+}
+
+fn fingerprint(trusted: &Trusted, identity: Option<&Certificate>) -> Fingerprint {
+    let mut hasher = DefaultHasher::new();
+    trusted.authorities.hash(&mut hasher);
+    identity
+        .map(|identity| &identity.key.cert)
+        .hash(&mut hasher);
+    Fingerprint(hasher.finish())
+}

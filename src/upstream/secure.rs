@@ -1,0 +1,78 @@
+//! TLS to a backend: the handshake, and in words what is wrong with it.
+
+use std::io;
+
+use rustls::{CertificateError, Error};
+use rustls_pki_types::ServerName;
+
+use super::handshake::Failure;
+use crate::config::{BackendAddress, BackendHost};
+use crate::stream::{Socket, Stream, TlsStream};
+use crate::tls::ClientTls;
+
+/// Speaks TLS on `socket` to the backend at `address`.
+pub(super) async fn secure(
+    socket: Socket,
+    address: &BackendAddress,
+    tls: &ClientTls,
+) -> Result<Stream, Failure> {
+    let name = match &tls.server_name {
+        Some(name) => name.clone(),
+        None => host(address)?,
+    };
+    match TlsStream::connect(socket, tls.config.clone(), name).await {
+        Ok(stream) => Ok(Stream::Tls(Box::new(stream))),
+        Err(error) => Err(classify(error)),
+    }
+}
+
+/// What the certificate has to bear where nothing else is configured.
+fn host(address: &BackendAddress) -> Result<ServerName<'static>, Failure> {
+    let host = match address {
+        BackendAddress::Tcp { host, .. } => host,
+        BackendAddress::Unix(_) => return Err(Failure::Tls("a unix socket has no name".into())),
+    };
+    match host {
+        BackendHost::Ip(ip) => Ok(ServerName::IpAddress((*ip).into())),
+        BackendHost::Name(name) => ServerName::try_from(name.clone())
+            .map_err(|_| Failure::Tls(format!("no certificate can bear the name {name}"))),
+    }
+}
+
+/// What TLS has to say of an error of its stream.
+pub(super) fn tls_fault(error: &io::Error) -> Option<&Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+fn classify(error: io::Error) -> Failure {
+    match tls_fault(&error) {
+        Some(Error::InvalidCertificate(fault)) => Failure::BadCertificate(words(fault)),
+        Some(other) => Failure::Tls(other.to_string()),
+        None if error.kind() == io::ErrorKind::UnexpectedEof => {
+            Failure::Tls("the backend ended the connection".into())
+        }
+        None => Failure::Tls(error.to_string()),
+    }
+}
+
+/// What is wrong with a certificate, in words for an operator.
+fn words(fault: &CertificateError) -> String {
+    match fault {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "it has expired".into()
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "it is not valid yet".into()
+        }
+        CertificateError::UnknownIssuer => "its issuer is not trusted; `tls.ca` names one".into(),
+        CertificateError::NotValidForName => {
+            "it is for another name; `tls.server_name` says which".into()
+        }
+        CertificateError::NotValidForNameContext { expected, .. } => {
+            let expected = expected.to_str();
+            format!("it is not for {expected}; `tls.server_name` says which name it has to bear")
+        }
+        CertificateError::Revoked => "it has been revoked".into(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,145 @@
+//! The local addresses that connections to backends go out from.
+//!
+//! One `unsafe`: the system chooses the port of a bound socket when it connects, not when it is bound, only if
+//! it is asked to, and no library here asks.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::net::{TcpSocket, TcpStream};
+
+use super::connect::classify;
+use super::handshake::Failure;
+
+/// The local addresses of a pool, used in turn.
+#[derive(Debug, Default)]
+pub(super) struct Sources {
+    addresses: Vec<IpAddr>,
+    turn: AtomicUsize,
+}
+
+impl Sources {
+    pub(super) fn new(addresses: &[IpAddr]) -> Self {
+        Self {
+            addresses: addresses.to_vec(),
+            turn: AtomicUsize::new(0),
+        }
+    }
+
+    /// Connects to `destination` from the source whose turn it is, and from the next where no port of it is
+    /// left. Where none is of the destination's family the system chooses.
+    pub(super) async fn connect(&self, destination: SocketAddr) -> Result<TcpStream, Failure> {
+        let fitting = self.in_turn(destination);
+        if fitting.is_empty() {
+            return TcpStream::connect(destination).await.map_err(classify);
+        }
+        for source in fitting {
+            match connect_from(source, destination).await {
+                Err(Failure::NoLocalPort) => {}
+                outcome => return outcome,
+            }
+        }
+        Err(Failure::NoLocalPort)
+    }
+
+    /// The sources of the destination's family, from the one whose turn it is.
+    fn in_turn(&self, destination: SocketAddr) -> Vec<IpAddr> {
+        let is_fitting = |source: &&IpAddr| source.is_ipv4() == destination.is_ipv4();
+        let mut fitting: Vec<IpAddr> = self.addresses.iter().filter(is_fitting).copied().collect();
+        if fitting.len() > 1 {
+            let turn = self.turn.fetch_add(1, Ordering::Relaxed) % fitting.len();
+            fitting.rotate_left(turn);
+        }
+        fitting
+    }
+}
+
+async fn connect_from(source: IpAddr, destination: SocketAddr) -> Result<TcpStream, Failure> {
+    let socket = bound(source).map_err(|error| Failure::BadSource(source, error))?;
+    socket.connect(destination).await.map_err(classify)
+}
+
+/// A socket at `source` whose port is chosen by the connect, so that a port serves many destinations at once.
+fn bound(source: IpAddr) -> io::Result<TcpSocket> {
+    let socket = match source {
+        IpAddr::V4(_) => TcpSocket::new_v4(),
+        IpAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    choose_port_at_connect(&socket)?;
+    socket.bind(SocketAddr::new(source, 0))?;
+    Ok(socket)
+}
+
+/// Sets IP_BIND_ADDRESS_NO_PORT (ip(7)), which counts for IPv6 as well.
+fn choose_port_at_connect(socket: &TcpSocket) -> io::Result<()> {
+    let enabled: libc::c_int = 1;
+    let size = libc::socklen_t::try_from(size_of_val(&enabled)).map_err(io::Error::other)?;
+    #[expect(unsafe_code, reason = "a socket option; see the head of the file")]
+    // SAFETY: the descriptor is open while `socket` is borrowed, and the pointer and the size are those of
+    // `enabled`, which lives through the call.
+    let outcome = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_IP,
+            libc::IP_BIND_ADDRESS_NO_PORT,
+            std::ptr::from_ref(&enabled).cast(),
+            size,
+        )
+    };
+    match outcome {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sources(addresses: &[&str]) -> Sources {
+        let parsed: Vec<IpAddr> = addresses.iter().map(|text| text.parse().unwrap()).collect();
+        Sources::new(&parsed)
+    }
+
+    fn at(address: &str) -> SocketAddr {
+        address.parse().unwrap()
+    }
+
+    #[test]
+    fn takes_sources_of_the_destinations_family_in_turn() {
+        let sources = sources(&["127.0.0.2", "::1", "127.0.0.3"]);
+        let first = || sources.in_turn(at("127.0.0.1:80"))[0].to_string();
+        assert_eq!(
+            [first(), first(), first()],
+            ["127.0.0.2", "127.0.0.3", "127.0.0.2"]
+        );
+        assert_eq!(
+            sources.in_turn(at("[::1]:80")),
+            ["::1".parse::<IpAddr>().unwrap()]
+        );
+    }
+
+    #[tokio::test]
+    async fn goes_out_from_each_source() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let destination = listener.local_addr().unwrap();
+        let sources = sources(&["127.0.0.2", "127.0.0.3"]);
+        for expected in ["127.0.0.2", "127.0.0.3"] {
+            let connected = sources.connect(destination).await.unwrap();
+            assert_eq!(connected.local_addr().unwrap().ip().to_string(), expected);
+            assert_eq!(connected.peer_addr().unwrap(), destination);
+        }
+    }
+
+    #[tokio::test]
+    async fn tells_an_address_that_is_not_of_this_machine() {
+        let sources = sources(&["192.0.2.1"]);
+        let outcome = sources.connect(at("127.0.0.1:1")).await;
+        let Err(Failure::BadSource(source, _)) = outcome else {
+            panic!("{outcome:?}");
+        };
+        assert_eq!(source.to_string(), "192.0.2.1");
+    }
+}

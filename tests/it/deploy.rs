@@ -1,0 +1,79 @@
+//! What lies in `deploy/kubernetes`: sound YAML whose parts fit each other and the configuration.
+
+use std::path::{Path, PathBuf};
+
+use serde_yaml::Value;
+use wsgate::config::Config;
+
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/kubernetes")
+}
+
+fn documents(file: &str) -> Vec<Value> {
+    let path = directory().join(file);
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{file}: {error}"));
+    // A stream of documents is parted by hand: the crate reads one.
+    let parts = text.split("\n---\n");
+    let parse = |part| serde_yaml::from_str(part).unwrap_or_else(|error| panic!("{file}: {error}"));
+    parts.map(parse).collect()
+}
+
+#[test]
+fn every_manifest_is_listed_and_says_what_it_is() {
+    let kustomization = &documents("kustomization.yml")[0];
+    let listed = kustomization["resources"].as_sequence().expect("a list");
+    let listed: Vec<&str> = listed.iter().filter_map(Value::as_str).collect();
+    let files = std::fs::read_dir(directory()).expect("the directory is there");
+    for file in files.map(|file| file.expect("a file").file_name()) {
+        let file = file.to_string_lossy();
+        if !file.ends_with(".yml") || file == "kustomization.yml" {
+            continue;
+        }
+        assert!(listed.contains(&&*file), "{file} is not in resources");
+        for document in documents(&file) {
+            for key in ["apiVersion", "kind"] {
+                assert!(document[key].is_string(), "{file} has no {key}");
+            }
+            assert!(
+                document["metadata"]["name"].is_string(),
+                "{file} has no name"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_pod_has_time_to_drain_and_serves_where_it_is_looked_for() {
+    let path = directory().join("wsgate.yaml");
+    let config = Config::load(&path, &|_| None).unwrap_or_else(|problems| panic!("{problems}"));
+    let deployment = &documents("deployment.yml")[0];
+    let pod = &deployment["spec"]["template"]["spec"];
+    let patience = pod["terminationGracePeriodSeconds"].as_u64();
+    assert!(patience > Some(config.drain.deadline.as_secs()));
+    let ports = pod["containers"][0]["ports"].as_sequence().expect("a list");
+    let ports: Vec<_> = ports
+        .iter()
+        .map(|port| port["containerPort"].as_u64())
+        .collect();
+    let listeners = config
+        .listeners
+        .values()
+        .map(|listener| listener.address.to_string());
+    let addresses = listeners.chain([config.admin.address.to_string()]);
+    for (address, port) in addresses.zip(ports) {
+        let port = port.expect("a number");
+        assert!(address.ends_with(&format!(":{port}")), "{address}");
+    }
+    let backend = &documents("backend-service.yml")[0];
+    let discovery = config.pools["chat"]
+        .discovery
+        .as_ref()
+        .expect("it is found");
+    let service = backend["metadata"]["name"].as_str().expect("a name");
+    assert!(
+        discovery
+            .question
+            .name()
+            .starts_with(&format!("{service}."))
+    );
+}

@@ -1,0 +1,81 @@
+//! Answers that change: what came is used, what went is drained, what stays is not touched.
+
+use futures_util::StreamExt;
+
+use super::{NAME, backend_at, has, yaml};
+
+use crate::harness::{Conduct, Gateway, NameServer, Opening, Refusal, ask, echo, open, soon};
+
+const NO_READY_BACKEND: Refusal<'_> = Refusal {
+    status: 503,
+    result: "no_ready_backend",
+    route: "chat",
+};
+
+#[tokio::test]
+async fn backends_come_and_go_with_the_zone() {
+    let server = NameServer::start().await;
+    let a = backend_at([127, 0, 0, 1], 0, "a").await;
+    let port = a.address().port();
+    let b = backend_at([127, 0, 0, 2], port, "b").await;
+    let (first, second) = (a.address().to_string(), b.address().to_string());
+    server.set_addresses(NAME, &["127.0.0.1"]);
+    let gateway = Gateway::start(&yaml(&server, port, "")).await;
+    has(&gateway, std::slice::from_ref(&first)).await;
+    let generation = gateway.status().await["configuration"]["generation"].clone();
+    let mut leaving = open(gateway.address(), "/").await;
+    echo(&mut leaving, "on a").await;
+
+    server.set_addresses(NAME, &["127.0.0.2", "127.0.0.1"]);
+    has(&gateway, &[first, second.clone()]).await;
+    echo(&mut leaving, "still on a").await;
+    let turns = [(); 2].map(|()| ask(gateway.address(), Opening::to("/").text()));
+    let [one, other] = turns;
+    let (one, other) = tokio::join!(one, other);
+    let mut names = [one.value("x-backend"), other.value("x-backend")];
+    names.sort_unstable();
+    assert_eq!(names, [Some("a"), Some("b")]);
+
+    server.set_addresses(NAME, &["127.0.0.2"]);
+    has(&gateway, &[second]).await;
+    // The session is told to end, and its client follows.
+    while let Some(Ok(_)) = soon("the end of the session on a", leaving.next()).await {}
+    a.is_left().await;
+    let answer = ask(gateway.address(), Opening::to("/").text()).await;
+    assert_eq!(answer.value("x-backend"), Some("b"));
+    let generation_now = gateway.status().await["configuration"]["generation"].clone();
+    assert_eq!(generation_now, generation);
+}
+
+#[tokio::test]
+async fn a_resolver_that_is_silent_does_not_keep_the_gateway_from_starting() {
+    let server = NameServer::start().await;
+    let backend = backend_at([127, 0, 0, 1], 0, "a").await;
+    server.conduct(Conduct::Silent);
+    server.set_addresses(NAME, &["127.0.0.1"]);
+    let gateway = Gateway::start(&yaml(&server, backend.address().port(), "")).await;
+    gateway
+        .expect_refusal(Opening::to("/"), NO_READY_BACKEND)
+        .await;
+    let status = gateway.status().await;
+    assert_eq!(status["pools"][0]["discovery"]["result"], "waiting");
+    server.conduct(Conduct::Sound);
+    has(&gateway, &[backend.address().to_string()]).await;
+}
+
+#[tokio::test]
+async fn a_reload_keeps_what_was_found() {
+    let server = NameServer::start().await;
+    let backend = backend_at([127, 0, 0, 1], 0, "a").await;
+    server.set_addresses(NAME, &["127.0.0.1"]);
+    let yaml = yaml(&server, backend.address().port(), "");
+    let gateway = Gateway::start(&yaml).await;
+    has(&gateway, &[backend.address().to_string()]).await;
+    let mut session = open(gateway.address(), "/").await;
+    server.conduct(Conduct::Silent);
+    let other = yaml.replace("refresh: 100ms", "refresh: 200ms");
+    gateway.change(&other).await;
+    echo(&mut session, "as before").await;
+    let answer = ask(gateway.address(), Opening::to("/").text()).await;
+    assert_eq!(answer.status(), 101);
+}

@@ -1,0 +1,134 @@
+//! Backends whose TLS is not to be trusted, or is none: each failure by its name.
+
+use rcgen::date_time_ymd;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
+
+use super::yaml;
+use crate::backends::{Backend, Front, ServerSettings};
+use crate::harness::{Gateway, Identity, Opening, Refusal, close, directory, echo, open};
+
+pub(super) const BACKEND_FAILED: Refusal<'_> = Refusal {
+    status: 502,
+    result: "backend_failed",
+    route: "chat",
+};
+const BACKEND_TIMEOUT: Refusal<'_> = Refusal {
+    status: 504,
+    result: "backend_timeout",
+    route: "chat",
+};
+
+/// The client is told 502, the operator that it is for TLS.
+async fn expect_tls_failed(yaml: &str) {
+    let gateway = Gateway::start(yaml).await;
+    gateway
+        .expect_refusal(Opening::to("/"), BACKEND_FAILED)
+        .await;
+    let line = gateway.line("refused").await;
+    assert_eq!(line["detail"], "tls_failed");
+    let failed = [("pool", "chat"), ("result", "tls_failed")];
+    assert_eq!(gateway.count("wsgate_backend_connects_total", &failed), 1.0);
+}
+
+fn ca(identity: &Identity, more: &str) -> String {
+    format!("tls: {{ ca: {}{more} }},", identity.certificate.display())
+}
+
+#[tokio::test]
+async fn an_expired_certificate_is_502() {
+    let backend = Backend::echo().await;
+    let directory = directory();
+    let expired = Identity::make_as(directory.path(), "old", &["localhost"], |params| {
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(2020, 2, 1);
+    });
+    let front = Front::tls(ServerSettings::of(&expired), "localhost", &backend).await;
+    expect_tls_failed(&yaml(front.url(), &ca(&expired, ""))).await;
+}
+
+#[tokio::test]
+async fn an_unknown_issuer_is_502() {
+    let backend = Backend::echo().await;
+    let directory = directory();
+    let shown = Identity::make(directory.path(), "shown", &["localhost"]);
+    let trusted = Identity::make(directory.path(), "trusted", &["localhost"]);
+    let front = Front::tls(ServerSettings::of(&shown), "localhost", &backend).await;
+    expect_tls_failed(&yaml(front.url(), &ca(&trusted, ""))).await;
+}
+
+#[tokio::test]
+async fn another_name_is_502_until_it_is_configured() {
+    let backend = Backend::echo().await;
+    let directory = directory();
+    let identity = Identity::make(directory.path(), "site", &["chat.internal"]);
+    let front = Front::tls(ServerSettings::of(&identity), "localhost", &backend).await;
+    expect_tls_failed(&yaml(front.url(), &ca(&identity, ""))).await;
+    let named = ca(&identity, ", server_name: chat.internal");
+    let gateway = Gateway::start(&yaml(front.url(), &named)).await;
+    let mut session = open(gateway.address(), "/").await;
+    echo(&mut session, "under another name").await;
+    close(session).await;
+    let last = front.shown().pop().expect("a handshake");
+    assert_eq!(last.server_name.as_deref(), Some("chat.internal"));
+}
+
+#[tokio::test]
+async fn a_backend_that_speaks_no_tls_is_502() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("wss://{}", listener.local_addr().expect("a bound socket"));
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let refusal = b"HTTP/1.1 400 Bad Request\r\n\r\n";
+            // Whether it is read is for the other side to tell.
+            let _ = stream.write_all(refusal).await;
+        }
+    });
+    let directory = directory();
+    let identity = Identity::make(directory.path(), "site", &["127.0.0.1"]);
+    expect_tls_failed(&yaml(&url, &ca(&identity, ""))).await;
+}
+
+#[tokio::test]
+async fn a_backend_that_misses_the_gateways_certificate_is_502() {
+    let backend = Backend::echo().await;
+    let directory = directory();
+    let identity = Identity::make(directory.path(), "site", &["localhost"]);
+    let own = Identity::make(directory.path(), "own", &["gateway.test"]);
+    let mut settings = ServerSettings::of(&identity);
+    settings.client = Some(&own);
+    let front = Front::tls(settings, "localhost", &backend).await;
+    expect_tls_failed(&yaml(front.url(), &ca(&identity, ""))).await;
+}
+
+#[tokio::test]
+async fn a_tls_handshake_that_goes_silent_is_504_by_the_deadline_of_connecting() {
+    let backend = Backend::silent().await;
+    let directory = directory();
+    let identity = Identity::make(directory.path(), "site", &["127.0.0.1"]);
+    let url = format!("wss://{}", backend.address());
+    let yaml = yaml(&url, &ca(&identity, "")).replace("connect: 2s", "connect: 200ms");
+    let gateway = Gateway::start(&yaml).await;
+    gateway
+        .expect_refusal(Opening::to("/"), BACKEND_TIMEOUT)
+        .await;
+    let timeout = [("pool", "chat"), ("result", "timeout")];
+    assert_eq!(
+        gateway.count("wsgate_backend_connects_total", &timeout),
+        1.0
+    );
+}
+
+#[tokio::test]
+async fn a_pool_whose_files_are_missing_does_not_start() {
+    let yaml = yaml("wss://127.0.0.1:1", "tls: { ca: nowhere.pem },");
+    let Err(problems) = Gateway::try_start_in(directory(), &yaml).await else {
+        panic!("the gateway started");
+    };
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].starts_with("pools.chat.tls: "), "{problems:?}");
+    assert!(
+        problems[0].contains("nowhere.pem: cannot be read"),
+        "{problems:?}"
+    );
+}
