@@ -10,7 +10,9 @@ use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 
-use crate::config::{self, Config, FixedAnswer, Http, Name, Origins, SessionTimeouts};
+use crate::config::{
+    self, Config, FixedAnswer, HeaderRules, Http, Name, Origins, Redirect, SessionTimeouts,
+};
 use crate::drain::{Drain, DrainWatch, Stage};
 use crate::listener::Settings;
 use crate::route::RouteTable;
@@ -54,6 +56,8 @@ pub enum Target {
     Pool(Box<PoolTarget>),
     /// A fixed answer.
     Respond(FixedAnswer),
+    /// The name of another place.
+    Redirect(Redirect),
 }
 
 /// WebSocket sessions and plain HTTP requests to a pool.
@@ -64,6 +68,10 @@ pub struct PoolTarget {
     pub takes_websocket: bool,
     /// What holds for plain HTTP requests; `None` where they are not taken.
     pub http: Option<Http>,
+    /// What is said to backends in fields.
+    pub headers: HeaderRules,
+    /// What is taken off a path before it goes to a backend; `None` where nothing is.
+    pub prefix: Option<String>,
     /// Which origins may open sessions.
     pub origins: Origins,
     /// Deadlines of an opening handshake.
@@ -78,7 +86,7 @@ impl Target {
     pub fn takes_http(&self) -> bool {
         match self {
             Self::Pool(target) => target.http.is_some(),
-            Self::Respond(_) => true,
+            Self::Respond(_) | Self::Redirect(_) => true,
         }
     }
 }
@@ -221,12 +229,15 @@ fn build_routes(
     let build = |(name, route): (&Name, &config::Route)| {
         let before = previous.and_then(|previous| previous.routes.get(name));
         let (target, pool) = match &route.target {
+            config::Target::Redirect(redirect) => (Target::Redirect(redirect.clone()), None),
             config::Target::Respond(answer) => (Target::Respond(answer.clone()), None),
             config::Target::Pool(target) => {
                 let to = PoolTarget {
                     pool: Arc::clone(&pools[&target.pool]),
                     takes_websocket: target.takes_websocket,
                     http: target.http.clone(),
+                    headers: target.headers.clone(),
+                    prefix: prefix(route, target),
                     origins: target.origins.clone(),
                     timeouts: target.timeouts,
                     terms: Arc::new(terms(target, &config.drain)),
@@ -242,6 +253,13 @@ fn build_routes(
         (Arc::clone(name), Arc::new(route))
     };
     config.routes.iter().map(build).collect()
+}
+
+/// What of a path belongs to the route alone.
+fn prefix(route: &config::Route, target: &config::PoolTarget) -> Option<String> {
+    let prefix = route.matcher.path.trim_end_matches('/');
+    let is_stripped = target.strip_prefix && !prefix.is_empty();
+    is_stripped.then(|| prefix.to_owned())
 }
 
 fn build_pools(

@@ -28,10 +28,10 @@ pub use environment::Environment;
 pub use host::{HostFault, HostPattern, PortFault};
 pub use model::{
     AccessLog, ActiveHealth, Address, Admin, Backend, BackendAddress, CertificateFiles, Check,
-    CheckRequest, ClientAuth, Config, Drain, FixedAnswer, Health, Http, Listener, ListenerLimits,
-    ListenerTimeouts, Log, LogFormat, Name, OnProtocolError, OnUnhealthy, PassiveHealth, Ping,
-    Pool, PoolTarget, ProxyProtocol, Route, RouteMatch, Runtime, SessionTimeouts, Strategy, Target,
-    Tls, TlsVersion, Transport, WebSocket,
+    CheckRequest, ClientAuth, Config, Cors, Drain, FixedAnswer, Forwarded, HeaderRules, Health,
+    Http, Listener, ListenerLimits, ListenerTimeouts, Log, LogFormat, Name, OnProtocolError,
+    OnUnhealthy, PassiveHealth, Piece, Ping, Pool, PoolTarget, ProxyProtocol, Redirect, Route,
+    RouteMatch, Runtime, SessionTimeouts, Strategy, Target, Tls, TlsVersion, Transport, WebSocket,
 };
 pub use networks::Networks;
 pub use origin::{Origin, OriginFault, OriginList, OriginPattern, Origins};

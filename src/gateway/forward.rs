@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use http::{Response, Uri, request};
+use http::Response;
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 
+use super::cors::Grant;
 use super::download::Download;
-use super::{Asked, Outcome, framing, headers, respond};
+use super::{Asked, Outcome, cors, framing, headers, path, respond};
 use crate::config::Http;
-use crate::drain::DrainWatch;
+use crate::drain::{DrainWatch, Stage};
 use crate::listener::Body;
 use crate::session::Rejection;
 use crate::snapshot::{PoolTarget, Route};
@@ -21,6 +22,7 @@ pub(super) struct Forwarded {
     answered: Answered,
     route: DrainWatch,
     upload: Arc<Progress>,
+    grant: Option<Grant>,
 }
 
 /// Sends the request to the pool and waits for the head of the answer.
@@ -37,10 +39,18 @@ pub(super) async fn open(
     }
     framing::check(asked.request)?;
     check_size(&body, http)?;
+    let grant = match &http.cors {
+        None => None,
+        Some(cors) if cors::is_preflight(asked.request) => {
+            return cors::preflight(asked, cors, target, record);
+        }
+        Some(cors) => Some(Grant::of(asked, cors, target)),
+    };
+    let uri = path::towards_backend(asked.request, target)?;
     let watch = route.watch();
-    let fields = headers::plain_fields(asked);
+    let fields = headers::plain_fields(asked, target);
     let method = asked.request.method.clone();
-    let mut errand = Errand::new(method, path_and_query(asked.request), fields, body)
+    let mut errand = Errand::new(method, uri, fields, body)
         .with_max_body(http.max_body)
         .on_behalf_of(asked.client.ends());
     let timeouts = ErrandTimeouts {
@@ -48,12 +58,16 @@ pub(super) async fn open(
         answer: http.request_timeout,
     };
     let forwarded = target.pool.forward(&mut errand, asked.hints(), timeouts);
-    let answered = forwarded.await?;
+    let answered = tokio::select! {
+        answered = forwarded => answered?,
+        _ = watch.beyond(Stage::Draining) => return Err(Rejection::Draining),
+    };
     record.backend(&answered.metrics);
     Ok(Outcome::Forwarded(Box::new(Forwarded {
         answered,
         route: watch,
         upload: errand.progress(),
+        grant,
     })))
 }
 
@@ -71,7 +85,10 @@ impl Forwarded {
             record,
             bytes: 0,
         };
-        let head = respond::relayed_head(head);
+        let mut head = respond::relayed_head(head);
+        if let Some(grant) = self.grant {
+            grant.write(&mut head.headers);
+        }
         Response::from_parts(head, download.settled().boxed_unsync())
     }
 }
@@ -83,10 +100,4 @@ fn check_size(body: &Incoming, http: &Http) -> Result<(), Rejection> {
         Some(most) if least > most => Err(Rejection::BodyTooLarge),
         Some(_) | None => Ok(()),
     }
-}
-
-/// The target as a backend gets it (RFC 9112 section 3.2.1).
-fn path_and_query(request: &request::Parts) -> Uri {
-    let target = request.uri.path_and_query().cloned();
-    target.map(Uri::from).unwrap_or_default()
 }

@@ -5,10 +5,12 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use http::header::FORWARDED;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::Asked;
-use super::headers::host;
+use super::headers::{host, host_value};
+use crate::config::Forwarded;
 use crate::listener::Client;
 use crate::session::Peer;
 
@@ -61,7 +63,7 @@ fn read_hop(text: &[u8]) -> Option<IpAddr> {
 
 /// The fields in which the gateway speaks for the client. What a peer that is not trusted says there of
 /// itself is replaced.
-pub(super) fn fields(asked: Asked<'_>) -> Vec<(HeaderName, HeaderValue)> {
+pub(super) fn fields(asked: Asked<'_>, style: Forwarded) -> Vec<(HeaderName, HeaderValue)> {
     let Asked {
         request, client, ..
     } = asked;
@@ -69,47 +71,82 @@ pub(super) fn fields(asked: Asked<'_>) -> Vec<(HeaderName, HeaderValue)> {
     let heard = peer
         .filter(|peer| client.trusts(*peer))
         .map(|_| &request.headers);
-    let kept = |name: &HeaderName| heard.and_then(|headers| headers.get(name)).cloned();
-    let mut fields = Vec::with_capacity(5);
-    let mut say = |name: HeaderName, own: Option<HeaderValue>| {
-        fields.extend(kept(&name).or(own).map(|value| (name, value)));
-    };
-    say(X_FORWARDED_PROTO, Some(protocol(client)));
-    say(X_FORWARDED_HOST, HeaderValue::from_str(host(request)).ok());
-    say(
-        X_FORWARDED_PORT,
-        client.local.map(|local| local.port().into()),
-    );
-    fields.extend(peer.and_then(|peer| {
-        let chain = chain(heard, peer);
-        Some((X_FORWARDED_FOR, HeaderValue::from_bytes(&chain).ok()?))
-    }));
-    fields.extend(asked.peer.ip().and_then(|ip| {
-        let value = HeaderValue::try_from(ip.to_string());
-        Some((X_REAL_IP, value.ok()?))
-    }));
+    let mut fields = Vec::new();
+    if style.says_x_forwarded() {
+        x_forwarded(asked, heard, &mut fields);
+    }
+    if style.says_forwarded() {
+        let before = heard.map_or_else(Vec::new, |headers| chain(headers, &FORWARDED));
+        let element = [before, element(asked).into_bytes()].concat();
+        fields.extend(HeaderValue::try_from(element).map(|value| (FORWARDED, value)));
+    }
     fields
 }
 
-/// What was heard of the hops before, and the peer behind them.
-fn chain(heard: Option<&HeaderMap>, peer: IpAddr) -> Vec<u8> {
-    let mut chain = Vec::with_capacity(64);
-    for field in heard
-        .into_iter()
-        .flat_map(|headers| headers.get_all(X_FORWARDED_FOR))
+fn x_forwarded(
+    asked: Asked<'_>,
+    heard: Option<&HeaderMap>,
+    fields: &mut Vec<(HeaderName, HeaderValue)>,
+) {
+    let client = asked.client;
+    let kept = |name: &HeaderName| heard.and_then(|headers| headers.get(name)).cloned();
+    let mut say = |name: HeaderName, own: Option<HeaderValue>| {
+        fields.extend(kept(&name).or(own).map(|value| (name, value)));
+    };
+    say(
+        X_FORWARDED_PROTO,
+        Some(HeaderValue::from_static(protocol(client))),
+    );
+    say(X_FORWARDED_HOST, host_value(asked.request));
+    let port = client.local.map(|local| local.port().into());
+    say(X_FORWARDED_PORT, port);
+    if let Some(peer) = client.facts.client.ip() {
+        let before = heard.map_or_else(Vec::new, |headers| chain(headers, &X_FORWARDED_FOR));
+        let hops = [before, peer.to_string().into_bytes()].concat();
+        fields.extend(HeaderValue::try_from(hops).map(|value| (X_FORWARDED_FOR, value)));
+    }
+    if let Some(ip) = asked.peer.ip() {
+        fields.extend(HeaderValue::try_from(ip.to_string()).map(|value| (X_REAL_IP, value)));
+    }
+}
+
+/// What RFC 7239 section 4 lets a proxy say of its client.
+fn element(asked: Asked<'_>) -> String {
+    let node = match asked.client.facts.client.ip() {
+        Some(IpAddr::V4(address)) => address.to_string(),
+        Some(IpAddr::V6(address)) => format!("\"[{address}]\""),
+        None => "unknown".to_owned(),
+    };
+    let host = host(asked.request);
+    let host = match host
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte))
     {
+        true => host.to_owned(),
+        false => format!("\"{}\"", host.replace(['"', '\\'], "")),
+    };
+    let host = match host.is_empty() {
+        true => host,
+        false => format!("host={host};"),
+    };
+    format!("for={node};{host}proto={}", protocol(asked.client))
+}
+
+/// What was heard of the hops before, up to the comma behind them.
+fn chain(heard: &HeaderMap, name: &HeaderName) -> Vec<u8> {
+    let mut chain = Vec::new();
+    for field in heard.get_all(name) {
         chain.extend_from_slice(field.as_bytes());
         chain.extend_from_slice(b", ");
     }
-    chain.extend_from_slice(peer.to_string().as_bytes());
     chain
 }
 
-fn protocol(client: &Client) -> HeaderValue {
-    HeaderValue::from_static(match client.facts.tls_version {
+fn protocol(client: &Client) -> &'static str {
+    match client.facts.tls_version {
         Some(_) => "https",
         None => "http",
-    })
+    }
 }
 
 #[cfg(test)]

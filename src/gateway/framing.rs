@@ -15,9 +15,6 @@ pub(super) fn check(request: &request::Parts) -> Result<(), Rejection> {
     if request.method == Method::CONNECT {
         return Err(Rejection::NotImplemented("No tunnel is opened here."));
     }
-    if !request.uri.path().starts_with('/') {
-        return Err(Rejection::BadRequest("The target is no path."));
-    }
     check_host(request)?;
     let lengths = count(headers, &CONTENT_LENGTH);
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
@@ -93,7 +90,6 @@ mod tests {
                 .header("Transfer-Encoding", "gzip")
                 .header("Transfer-Encoding", "chunked"),
             post().header("Host", "b.test"),
-            Request::options("*"),
             Request::connect("a.test:80"),
         ] {
             assert!(checked(request).is_err());

@@ -1,13 +1,15 @@
 //! What goes to the backend and what comes back: hop-by-hop fields end here, the rest passes untouched.
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, FORWARDED, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
-    TRAILER, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, COOKIE, FORWARDED, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,
+    TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, request};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, request};
 
 use super::{Asked, forwarded};
 use crate::session::SessionId;
+use crate::snapshot::PoolTarget;
+use crate::upstream::RequestHead;
 use crate::websocket::{list_has_token, write_name};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -15,6 +17,7 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
@@ -34,12 +37,13 @@ const HOP_BY_HOP: [HeaderName; 9] = [
 ];
 
 /// Fields in which the gateway speaks for the client. What a client says there of itself is not believed.
-const SPOKEN_BY_THE_GATEWAY: [HeaderName; 7] = [
+const SPOKEN_BY_THE_GATEWAY: [HeaderName; 8] = [
     FORWARDED,
     X_FORWARDED_FOR,
     X_FORWARDED_PROTO,
     X_FORWARDED_HOST,
     X_FORWARDED_PORT,
+    X_FORWARDED_PREFIX,
     X_REAL_IP,
     X_REQUEST_ID,
 ];
@@ -88,61 +92,95 @@ pub(super) fn host(request: &request::Parts) -> &str {
     }
 }
 
+/// The same as the value of a field; none where no host is asked for.
+pub(super) fn host_value(request: &request::Parts) -> Option<HeaderValue> {
+    let host = Some(host(request)).filter(|host| !host.is_empty())?;
+    HeaderValue::from_str(host).ok()
+}
+
 /// Writes the head of an opening handshake as it goes to a backend.
 ///
-/// The upgrade pair is written afresh; what the gateway says of the client comes last and cannot be taken
-/// away by a Connection field. Names of Sec-WebSocket-* are spelt as in the RFC, since some backends compare
-/// them to the letter.
-pub(super) fn opening_head(asked: Asked<'_>) -> Vec<u8> {
-    let Asked { request, id, .. } = asked;
+/// The upgrade pair is written afresh; names of Sec-WebSocket-* are spelt as in the RFC, since some backends
+/// compare them to the letter.
+pub(super) fn opening_head(asked: Asked<'_>, target: &PoolTarget, uri: &Uri) -> RequestHead {
+    let mut fields = fields(asked, target);
     let mut head = Vec::with_capacity(1024);
-    let target = request
-        .uri
-        .path_and_query()
-        .map_or("/", |target| target.as_str());
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
     head.extend_from_slice(b"GET ");
-    head.extend_from_slice(target.as_bytes());
+    head.extend_from_slice(path.as_bytes());
     head.extend_from_slice(b" HTTP/1.1\r\n");
-    write_field(&mut head, &HOST, host(request).as_bytes());
+    let line = head.len();
+    let host = fields.remove(HOST);
+    if let Some(host) = &host {
+        write_field(&mut head, &HOST, host.as_bytes());
+    }
     write_field(&mut head, &UPGRADE, b"websocket");
     write_field(&mut head, &CONNECTION, b"Upgrade");
-    for (name, value) in &request.headers {
-        let is_of_body = *name == CONTENT_LENGTH || *name == TRAILER;
-        if !is_of_body && goes_on(name, &request.headers) {
-            write_field(&mut head, name, value.as_bytes());
-        }
+    fields.remove(TRAILER);
+    for (name, value) in &fields {
+        write_field(&mut head, name, value.as_bytes());
     }
-    for (name, value) in forwarded::fields(asked) {
-        write_field(&mut head, &name, value.as_bytes());
-    }
-    write_field(&mut head, &X_REQUEST_ID, id.0.as_bytes());
     head.extend_from_slice(b"\r\n");
-    head
+    match host {
+        Some(_) => RequestHead::whole(head),
+        None => RequestHead::without_host(head, line),
+    }
 }
 
 /// The fields of a plain request as they go to a backend.
 ///
-/// What bounds the body is left to be written afresh. Of TE only `trailers` is passed on: that is what the
-/// client understands, and nothing here stands in its way.
-pub(super) fn plain_fields(asked: Asked<'_>) -> HeaderMap {
+/// Of TE only `trailers` is passed on: that is what the client understands, and nothing here stands in its way.
+pub(super) fn plain_fields(asked: Asked<'_>, target: &PoolTarget) -> HeaderMap {
+    let mut fields = fields(asked, target);
+    if list_has_token(&asked.request.headers, &TE, "trailers") {
+        fields.insert(TE, HeaderValue::from_static("trailers"));
+        fields.insert(CONNECTION, HeaderValue::from_static("TE"));
+    }
+    fields
+}
+
+/// What any request says to a backend, without what bounds its body: the client's fields, then what the
+/// gateway says of the client, which no Connection field can take away, then the rules of the route. No Host
+/// where it is to be the backend's address.
+fn fields(asked: Asked<'_>, target: &PoolTarget) -> HeaderMap {
     let Asked { request, id, .. } = asked;
-    let given = &request.headers;
+    let (given, rules) = (&request.headers, &target.headers);
     let mut fields = HeaderMap::with_capacity(given.len() + 8);
-    if let Ok(host) = HeaderValue::from_str(host(request)) {
-        fields.insert(HOST, host);
+    if rules.preserve_host {
+        fields.extend(host_value(request).map(|host| (HOST, host)));
     }
     for (name, value) in given {
         if *name != CONTENT_LENGTH && goes_on(name, given) {
             fields.append(name, value.clone());
         }
     }
-    if list_has_token(given, &TE, "trailers") {
-        fields.insert(TE, HeaderValue::from_static("trailers"));
-        fields.insert(CONNECTION, HeaderValue::from_static("TE"));
+    join_cookies(&mut fields);
+    fields.extend(forwarded::fields(asked, rules.forwarded));
+    if let (Some(prefix), true) = (&target.prefix, rules.forwarded.says_x_forwarded()) {
+        fields.extend(HeaderValue::from_str(prefix).map(|prefix| (X_FORWARDED_PREFIX, prefix)));
     }
-    fields.extend(forwarded::fields(asked));
     fields.insert(X_REQUEST_ID, id.0.clone());
+    for name in &rules.remove {
+        fields.remove(name);
+    }
+    for (name, value) in &rules.set {
+        fields.insert(name, value.clone());
+    }
     fields
+}
+
+/// HTTP/2 may split Cookie, HTTP/1.1 may not (RFC 9113 section 8.2.3).
+fn join_cookies(fields: &mut HeaderMap) {
+    let crumbs: Vec<_> = fields
+        .get_all(COOKIE)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
+    if crumbs.len() > 1
+        && let Ok(whole) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..]))
+    {
+        fields.insert(COOKIE, whole);
+    }
 }
 
 fn write_field(head: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
@@ -166,8 +204,18 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
 
 /// Whether a field of a request is passed on as it came.
 fn goes_on(name: &HeaderName, headers: &HeaderMap) -> bool {
-    let is_ours = *name == HOST || SPOKEN_BY_THE_GATEWAY.contains(name);
+    let is_ours = *name == HOST || SPOKEN_BY_THE_GATEWAY.contains(name) || shadows(name);
     !is_ours && !ends_here(name, headers)
+}
+
+/// Whether an application that takes fields for variables, as CGI does, would read it as one in which the gateway
+/// speaks: for such a one `X_Forwarded_For` is X-Forwarded-For.
+fn shadows(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    name.contains('_') && {
+        let read = name.replace('_', "-");
+        SPOKEN_BY_THE_GATEWAY.iter().any(|ours| *ours == *read)
+    }
 }
 
 /// Whether a field ends at this hop: always, or because Connection names it. Connection cannot name what

@@ -1,10 +1,12 @@
 //! One request to one answer, and for an accepted handshake one tunnel.
 
+mod cors;
 mod download;
 mod forward;
 mod forwarded;
 mod framing;
 mod headers;
+mod path;
 mod respond;
 mod session;
 mod spelling;
@@ -16,14 +18,13 @@ use hyper::body::Incoming;
 
 use crate::admission::Admission;
 use crate::listener::{Body, Client, Handler};
-use crate::route::has_dot_segment;
 use crate::session::{Peer, Rejection};
-use crate::snapshot::{Current, Route, Snapshot, Target};
+use crate::snapshot::{Current, Target};
 use crate::telemetry::{self, SessionRecord, Telemetry};
 use crate::upstream::Hints;
 use crate::websocket::means_websocket;
 use forward::Forwarded;
-use headers::{RequestId, host};
+use headers::RequestId;
 use session::Ready;
 
 /// Answers the requests of all listeners.
@@ -111,7 +112,7 @@ impl Gateway {
             Ok(Outcome::Answer(answer)) => answer,
             Err(rejection) => {
                 record.refuse(rejection);
-                respond::refusal(rejection, &self.spelling)
+                respond::refusal(rejection, &request.headers, &self.spelling)
             }
         }
     }
@@ -125,7 +126,7 @@ impl Gateway {
     ) -> Result<Outcome, Rejection> {
         check_room(asked.client)?;
         let snapshot = self.current.load();
-        let route = find(&snapshot, asked)?;
+        let route = path::find(&snapshot, asked)?;
         record.route(&route.metrics);
         let is_plain = !means_websocket(&asked.request.headers);
         if is_plain && route.target.takes_http() {
@@ -135,6 +136,10 @@ impl Gateway {
             Target::Respond(answer) => {
                 record.answer(answer.status);
                 Ok(Outcome::Answer(respond::fixed(answer)))
+            }
+            Target::Redirect(redirect) => {
+                record.answer(redirect.status);
+                Ok(Outcome::Answer(respond::redirect(redirect, asked.request)))
             }
             Target::Pool(target) if is_plain => {
                 forward::open(asked, body, route, target, record).await
@@ -191,16 +196,4 @@ fn check_room(client: &Client) -> Result<(), Rejection> {
         return Err(Rejection::Draining);
     }
     Ok(())
-}
-
-fn find<'a>(snapshot: &'a Snapshot, asked: Asked<'_>) -> Result<&'a Arc<Route>, Rejection> {
-    let path = asked.request.uri.path();
-    if has_dot_segment(path) {
-        return Err(Rejection::BadRequest("The path contains dot segments."));
-    }
-    let listener = asked.client.facts.listener.name();
-    snapshot
-        .table
-        .find(host(asked.request), path, listener)
-        .ok_or(Rejection::NoRoute)
 }

@@ -1,29 +1,38 @@
 //! Answers: refusals in words, fixed answers, what a backend answered, and the 101.
 
 use http::header::{
-    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION,
-    UPGRADE,
+    ACCEPT, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
 };
-use http::{Extensions, HeaderMap, HeaderValue, Response, StatusCode, Version, response};
+use http::{Extensions, HeaderMap, HeaderValue, Response, StatusCode, Version, request, response};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
-use super::headers::remove_hop_by_hop;
-use crate::config::FixedAnswer;
+use super::headers::{host, remove_hop_by_hop};
+use crate::config::{FixedAnswer, Piece, Redirect};
 use crate::listener::{Body, text};
 use crate::session::Rejection;
 use crate::websocket::VERSION;
 
 const PLAIN_TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
 const UPGRADE_TOKEN: HeaderValue = HeaderValue::from_static("Upgrade");
 
 /// A refusal: its status, the fields that belong to it, a sentence for the client.
-pub(super) fn refusal(rejection: Rejection, spelling: &Extensions) -> Response<Body> {
-    let mut response = Response::new(text(format!("{}\n", rejection.message())));
+pub(super) fn refusal(
+    rejection: Rejection,
+    asked: &HeaderMap,
+    spelling: &Extensions,
+) -> Response<Body> {
+    let (kind, words) = match wants_json(asked) {
+        true => (JSON, in_json(rejection)),
+        false => (PLAIN_TEXT, format!("{}\n", rejection.message())),
+    };
+    let mut response = Response::new(text(words));
     *response.status_mut() = rejection.status();
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, PLAIN_TEXT);
+    headers.insert(CONTENT_TYPE, kind);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Some(wait) = rejection.retry_after() {
         headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs()));
@@ -39,6 +48,54 @@ pub(super) fn refusal(rejection: Rejection, spelling: &Extensions) -> Response<B
         *response.extensions_mut() = spelling.clone();
     }
     response
+}
+
+/// Whether Accept names JSON and no plain text or page before it.
+fn wants_json(headers: &HeaderMap) -> bool {
+    let fields = headers.get_all(ACCEPT).iter();
+    let mut kinds = fields
+        .flat_map(|field| field.as_bytes().split(|byte| *byte == b','))
+        .map(|kind| kind.split(|byte| *byte == b';').next().unwrap_or_default())
+        .map(<[u8]>::trim_ascii);
+    let known = kinds.find(|kind| kind.ends_with(b"json") || kind.starts_with(b"text/"));
+    known.is_some_and(|kind| kind.ends_with(b"json"))
+}
+
+fn in_json(rejection: Rejection) -> String {
+    let words = serde_json::json!({
+        "error": rejection.label(),
+        "status": rejection.status().as_u16(),
+        "message": rejection.message(),
+    });
+    format!("{words}\n")
+}
+
+/// The name of another place.
+pub(super) fn redirect(redirect: &Redirect, request: &request::Parts) -> Response<Body> {
+    let pieces = redirect.to.iter().map(|piece| match piece {
+        Piece::Text(text) => text.clone(),
+        Piece::Host => without_port(host(request)).to_owned(),
+        Piece::Path => request.uri.path().to_owned(),
+        Piece::Query => match request.uri.query() {
+            Some(query) => format!("?{query}"),
+            None => String::new(),
+        },
+    });
+    let mut response = Response::new(text(""));
+    *response.status_mut() = redirect.status;
+    let location = HeaderValue::try_from(pieces.collect::<String>());
+    response
+        .headers_mut()
+        .extend(location.map(|place| (LOCATION, place)));
+    response
+}
+
+/// A host without its port; the colons of an IPv6 address stand in brackets.
+fn without_port(host: &str) -> &str {
+    match host.rfind(':') {
+        Some(colon) if !host[colon..].contains(']') => &host[..colon],
+        Some(_) | None => host,
+    }
 }
 
 /// The answer of a route that answers by itself.

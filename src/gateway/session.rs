@@ -6,7 +6,7 @@ use http::Response;
 use hyper::upgrade::OnUpgrade;
 
 use super::headers::opening_head;
-use super::{Asked, Outcome, respond};
+use super::{Asked, Outcome, path, respond};
 use crate::admission::{self, Admission, Permit};
 use crate::config::SessionTimeouts;
 use crate::drain::DrainWatch;
@@ -59,7 +59,12 @@ pub(super) async fn open(
     admission::origin::check(&request.headers, &target.origins)?;
     let permit = admission.enter()?;
     let watches = (client.watch(), route.watch());
-    let opening = Opening::new(opening_head(asked), handshake.key, client.ends());
+    let uri = path::towards_backend(request, target)?;
+    let opening = Opening::new(
+        opening_head(asked, target, &uri),
+        handshake.key,
+        client.ends(),
+    );
     let Opened { lease, answer } = target
         .pool
         .open(&opening, asked.hints(), open_timeouts(&target.timeouts))

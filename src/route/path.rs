@@ -22,6 +22,40 @@ pub fn has_dot_segment(path: &str) -> bool {
     matches!(segment, Segment::Dots(1..=2))
 }
 
+/// Whether the path has a zero byte in percent-encoding: some backends end it there.
+#[must_use]
+pub fn has_zero_byte(path: &str) -> bool {
+    path.contains("%00")
+}
+
+/// The path with all undone that backends may undo: percent-encoding, backslashes, double slashes, and the
+/// parameters of segments. None where nothing of it is there. What is no UTF-8 then is replaced, as it is only
+/// compared.
+#[must_use]
+pub fn plainest(path: &str) -> Option<String> {
+    if !path.contains(['%', '\\', ';']) && !path.contains("//") {
+        return None;
+    }
+    let mut plain = Vec::with_capacity(path.len());
+    let mut is_parameter = false;
+    let mut rest = path.as_bytes();
+    while let Some((byte, after)) = decode_first(rest) {
+        rest = after;
+        match byte {
+            b'/' | b'\\' => {
+                is_parameter = false;
+                if plain.last() != Some(&b'/') {
+                    plain.push(b'/');
+                }
+            }
+            b';' => is_parameter = true,
+            _ if is_parameter => {}
+            _ => plain.push(byte),
+        }
+    }
+    Some(String::from_utf8_lossy(&plain).into_owned())
+}
+
 /// What stands in a segment so far.
 #[derive(Clone, Copy)]
 enum Segment {
@@ -87,6 +121,25 @@ mod tests {
             "/a%",
         ] {
             assert!(!has_dot_segment(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn undoes_what_backends_may_undo() {
+        for (path, plain) in [
+            ("/chat", None),
+            ("/%63hat", Some("/chat")),
+            ("//chat", Some("/chat")),
+            ("/x//chat", Some("/x/chat")),
+            ("/chat;x=1/y", Some("/chat/y")),
+            ("/chat%3bx", Some("/chat")),
+            ("/chat%2Fx", Some("/chat/x")),
+            ("/chat%5cx", Some("/chat/x")),
+            ("/chat\\x", Some("/chat/x")),
+            ("/100%", Some("/100%")),
+            ("/%e9", Some("/\u{fffd}")),
+        ] {
+            assert_eq!(plainest(path).as_deref(), plain, "{path}");
         }
     }
 }

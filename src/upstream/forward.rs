@@ -19,7 +19,7 @@ use super::connection::Connection;
 use super::judge::Evidence;
 use super::upload::{Progress, Stage, Upload};
 use super::{AttemptCount, Failure, Pool};
-use crate::drain::DrainWatch;
+use crate::drain::{self, DrainWatch};
 use crate::proxy_protocol::Ends;
 use crate::session::Rejection;
 use crate::telemetry::{BackendMetrics, ConnectResult};
@@ -128,7 +128,7 @@ impl Errand {
         *request.headers_mut() = self.headers.clone();
         request.headers_mut().extend(framing);
         if !self.headers.contains_key(HOST) {
-            let host = HeaderValue::try_from(member.address().to_string());
+            let host = HeaderValue::try_from(member.address().authority());
             request
                 .headers_mut()
                 .extend(host.ok().map(|host| (HOST, host)));
@@ -186,7 +186,11 @@ impl Pool {
             let watch = lease.watch();
             // A request is no session: it is counted as one only while its backend is chosen.
             drop(lease);
-            let fault = match ask(&member, errand, timeouts).await {
+            let asked = tokio::select! {
+                asked = ask(&member, errand, timeouts) => asked,
+                _ = watch.beyond(drain::Stage::Draining) => return Err(Rejection::Draining),
+            };
+            let fault = match asked {
                 Ok((answer, connection)) => {
                     witness.testify(Evidence::Sound);
                     let source = Source {

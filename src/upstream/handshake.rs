@@ -1,5 +1,6 @@
 //! The client side of the opening handshake (RFC 6455 section 4.1).
 
+use std::borrow::Cow;
 use std::io;
 
 use bytes::Bytes;
@@ -8,6 +9,7 @@ use hyper::body::Incoming;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::replay;
+use crate::config::BackendAddress;
 use crate::proxy_protocol::Ends;
 use crate::session::Rejection;
 use crate::stream::Stream;
@@ -24,8 +26,7 @@ const HEAD_READ: usize = 4 * 1024;
 /// An opening handshake as it goes to a backend.
 #[derive(Debug)]
 pub struct Opening {
-    /// The request head, written out; the same bytes go to every candidate.
-    head: Vec<u8>,
+    head: RequestHead,
     key: Key,
     client: Option<Ends>,
 }
@@ -34,12 +35,45 @@ impl Opening {
     /// An opening handshake whose head is `head` and whose Sec-WebSocket-Key is `key`, for a client whose
     /// connection has these ends.
     #[must_use]
-    pub fn new(head: Vec<u8>, key: Key, client: Option<Ends>) -> Self {
+    pub fn new(head: RequestHead, key: Key, client: Option<Ends>) -> Self {
         Self { head, key, client }
     }
 
     pub(super) fn client(&self) -> Option<Ends> {
         self.client
+    }
+}
+
+/// The head of a request, written out.
+#[derive(Debug)]
+pub struct RequestHead {
+    bytes: Vec<u8>,
+    /// Where Host belongs that names the backend; none where a Host is there.
+    host_at: Option<usize>,
+}
+
+impl RequestHead {
+    /// A head that goes to every candidate as it is.
+    #[must_use]
+    pub fn whole(bytes: Vec<u8>) -> Self {
+        let host_at = None;
+        Self { bytes, host_at }
+    }
+
+    /// A head whose Host, at `host_at`, is the address of each candidate.
+    #[must_use]
+    pub fn without_host(bytes: Vec<u8>, host_at: usize) -> Self {
+        let host_at = Some(host_at);
+        Self { bytes, host_at }
+    }
+
+    fn to(&self, address: &BackendAddress) -> Cow<'_, [u8]> {
+        let Some((line, fields)) = self.host_at.and_then(|at| self.bytes.split_at_checked(at))
+        else {
+            return Cow::Borrowed(&self.bytes);
+        };
+        let host = format!("Host: {}\r\n", address.authority());
+        Cow::Owned([line, host.as_bytes(), fields].concat())
     }
 }
 
@@ -142,10 +176,14 @@ impl Failure {
     }
 }
 
-/// Sends `opening` and reads the answer. The caller bounds the time.
-pub(super) async fn ask(mut stream: Stream, opening: &Opening) -> Result<Answer, Failure> {
+/// Sends `opening` to the backend at `address` and reads the answer. The caller bounds the time.
+pub(super) async fn ask(
+    mut stream: Stream,
+    opening: &Opening,
+    address: &BackendAddress,
+) -> Result<Answer, Failure> {
     stream
-        .write_all(&opening.head)
+        .write_all(&opening.head.to(address))
         .await
         .map_err(Failure::Lost)?;
     stream.flush().await.map_err(Failure::Lost)?;

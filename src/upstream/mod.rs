@@ -28,7 +28,7 @@ use balancer::Balancer;
 pub use candidates::{Candidate, Candidates, Hints};
 pub use condition::{Change, LastCheck, Standing};
 pub use forward::{Answered, Errand, ErrandTimeouts, Source};
-pub use handshake::{Answer, Failure, Opening, Switched};
+pub use handshake::{Answer, Failure, Opening, RequestHead, Switched};
 pub use health::State;
 pub use judge::Evidence;
 pub use transport::Transport;
@@ -156,7 +156,7 @@ async fn attempt(
     let outcome = async {
         let connected = (*deadline).min(begun + connect);
         let stream = member.dial(opening.client(), connected).await?;
-        timeout_at(*deadline, handshake::ask(stream, opening))
+        timeout_at(*deadline, handshake::ask(stream, opening, member.address()))
             .await
             .unwrap_or(Err(Failure::AnswerTimeout))
     }

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
 
 use super::backend::Member;
-use super::handshake::{self, Answer, Failure, Opening, Switched};
+use super::handshake::{self, Answer, Failure, Opening, RequestHead, Switched};
 use crate::config::{ActiveHealth, Check, CheckRequest};
 use crate::stream::Stream;
 use crate::telemetry::CheckResult;
@@ -86,8 +86,8 @@ pub(super) async fn check(member: &Member, settings: &ActiveHealth) -> Result<()
 /// Sends a GET; the status of the answer, whose body nobody waits for.
 async fn ask(member: &Member, request: &CheckRequest, stream: Stream) -> Result<StatusCode, Fault> {
     let head = head(member, request, "Connection: close\r\n");
-    let opening = Opening::new(head, Key::random(), None);
-    match handshake::ask(stream, &opening).await? {
+    let opening = Opening::new(RequestHead::whole(head), Key::random(), None);
+    match handshake::ask(stream, &opening, member.address()).await? {
         Answer::Other(answer) => Ok(answer.status()),
         Answer::Switched(_) => Err(Fault::Status(StatusCode::SWITCHING_PROTOCOLS)),
     }
@@ -101,15 +101,16 @@ async fn open(member: &Member, request: &CheckRequest, stream: Stream) -> Result
          Sec-WebSocket-Key: {}\r\n",
         key.as_bytes().escape_ascii(),
     );
-    let opening = Opening::new(head(member, request, &fields), key, None);
-    match handshake::ask(stream, &opening).await? {
+    let head = RequestHead::whole(head(member, request, &fields));
+    let opening = Opening::new(head, key, None);
+    match handshake::ask(stream, &opening, member.address()).await? {
         Answer::Switched(switched) => Ok(switched),
         Answer::Other(answer) => Err(Fault::Status(answer.status())),
     }
 }
 
 fn head(member: &Member, request: &CheckRequest, fields: &str) -> Vec<u8> {
-    let address = member.address().to_string();
+    let address = member.address().authority();
     let host = request.host.as_ref().unwrap_or(&address);
     let path = &request.path;
     format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: wsgate\r\n{fields}\r\n")

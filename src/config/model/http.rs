@@ -1,6 +1,8 @@
-//! What holds for plain HTTP requests.
+//! What holds for plain HTTP requests, what is said to backends in fields, and redirects.
 
 use std::time::Duration;
+
+use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 /// What holds for the plain HTTP requests of a route.
 #[derive(Clone, PartialEq, Debug)]
@@ -9,4 +11,83 @@ pub struct Http {
     pub request_timeout: Duration,
     /// Bytes of a request's body; `None` where there is no limit.
     pub max_body: Option<u64>,
+    /// What scripts of other origins may do; `None` where the backend says that itself.
+    pub cors: Option<Cors>,
+}
+
+/// What scripts of the route's origins may do (the Fetch standard, section 3.2).
+#[derive(Clone, PartialEq, Debug)]
+pub struct Cors {
+    /// Methods beyond those that need no permission.
+    pub methods: Vec<Method>,
+    /// Fields of requests beyond those that need no permission.
+    pub headers: Vec<HeaderName>,
+    /// Fields of answers that scripts may read beyond those that need no permission.
+    pub expose: Vec<HeaderName>,
+    /// Whether requests may carry cookies; never where any origin is allowed.
+    pub credentials: bool,
+    /// How long a browser may remember a permission.
+    pub max_age: Duration,
+}
+
+/// What is said to backends in fields.
+#[derive(Clone, PartialEq, Debug)]
+pub struct HeaderRules {
+    /// In which fields the client is told of.
+    pub forwarded: Forwarded,
+    /// Whether Host is passed on; otherwise it is the backend's address.
+    pub preserve_host: bool,
+    /// Fields that are set, whatever the client or the gateway says there.
+    pub set: Vec<(HeaderName, HeaderValue)>,
+    /// Fields that are taken out.
+    pub remove: Vec<HeaderName>,
+}
+
+/// In which fields a backend is told of the client.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Forwarded {
+    /// X-Forwarded-For, -Proto, -Host, -Port and X-Real-IP.
+    XForwarded,
+    /// Forwarded (RFC 7239).
+    Forwarded,
+    /// All of these.
+    Both,
+    /// None of them.
+    None,
+}
+
+impl Forwarded {
+    /// Whether X-Forwarded-* are among them.
+    #[must_use]
+    pub fn says_x_forwarded(self) -> bool {
+        matches!(self, Self::XForwarded | Self::Both)
+    }
+
+    /// Whether Forwarded is among them.
+    #[must_use]
+    pub fn says_forwarded(self) -> bool {
+        matches!(self, Self::Forwarded | Self::Both)
+    }
+}
+
+/// An answer that names another place.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Redirect {
+    /// Where to, piece by piece.
+    pub to: Vec<Piece>,
+    /// 301, 302, 303, 307 or 308.
+    pub status: StatusCode,
+}
+
+/// A piece of the place that a redirect names.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Piece {
+    /// As it is written.
+    Text(String),
+    /// The host of the request, without its port.
+    Host,
+    /// The path of the request.
+    Path,
+    /// The query of the request with its question mark; nothing where there is none.
+    Query,
 }

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use health::{ActiveHealth, Check, CheckRequest, Health, OnUnhealthy, PassiveHealth};
-pub use http::Http;
+pub use http::{Cors, Forwarded, HeaderRules, Http, Piece, Redirect};
 pub use listener::{
     CertificateFiles, ClientAuth, Listener, ListenerLimits, ListenerTimeouts, Tls, TlsVersion,
 };

@@ -66,6 +66,14 @@ pub struct BackendAddress {
     pub port: u16,
 }
 
+impl BackendAddress {
+    /// What Host says to this backend, where it is to name it.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        self.to_string()
+    }
+}
+
 impl fmt::Display for BackendAddress {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.host.contains(':') {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Http, Name, WebSocket};
+use super::{HeaderRules, Http, Name, Redirect, WebSocket};
 use crate::config::host::HostPattern;
 use crate::config::origin::Origins;
 
@@ -35,6 +35,8 @@ pub enum Target {
     Pool(Box<PoolTarget>),
     /// A fixed answer.
     Respond(FixedAnswer),
+    /// The name of another place.
+    Redirect(Redirect),
 }
 
 impl Target {
@@ -43,7 +45,7 @@ impl Target {
     pub fn pool(&self) -> Option<&PoolTarget> {
         match self {
             Self::Pool(target) => Some(target.as_ref()),
-            Self::Respond(_) => None,
+            Self::Respond(_) | Self::Redirect(_) => None,
         }
     }
 }
@@ -57,6 +59,10 @@ pub struct PoolTarget {
     pub takes_websocket: bool,
     /// What holds for plain HTTP requests; `None` where they are not taken.
     pub http: Option<Http>,
+    /// What is said to backends in fields.
+    pub headers: HeaderRules,
+    /// Whether the route's path is taken off before the request goes to a backend.
+    pub strip_prefix: bool,
     /// Which origins may open sessions; none where no sessions are taken.
     pub origins: Origins,
     /// Deadlines of a session.

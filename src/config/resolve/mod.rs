@@ -2,6 +2,7 @@
 //! one value. Split by nature; each part takes its piece of the schema and notes what is wrong.
 
 mod addresses;
+mod headers;
 mod health;
 mod http;
 mod listeners;
@@ -53,6 +54,7 @@ pub(super) fn file(file: schema::File, context: &mut Context<'_>) -> Option<Conf
         origins: origins::resolve(defaults.origins, context),
         timeouts: defaults.timeouts.or_default(),
         websocket: defaults.websocket.or_default(),
+        headers: headers::read(defaults.headers.or_default(), context),
     };
 
     let listeners =

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ::http::StatusCode;
 
 use super::matches::Matches;
-use super::{Context, http, origins, websocket};
+use super::{Context, headers, http, origins, websocket};
 use crate::config::host::HostPattern;
 use crate::config::model::{
     FixedAnswer, Name, PoolTarget, Route, RouteMatch, SessionTimeouts, Target,
@@ -27,6 +27,7 @@ pub(super) struct Scope {
     pub(super) origins: Setting<Origins>,
     pub(super) timeouts: schema::SessionTimeouts,
     pub(super) websocket: schema::WebSocket,
+    pub(super) headers: headers::Said,
 }
 
 pub(super) fn all(
@@ -138,42 +139,57 @@ fn target(
     scope: &Scope,
     context: &mut Context<'_>,
 ) -> Option<Target> {
-    match (&raw.pool, &raw.respond) {
-        (Setting::Absent, Setting::Absent) => {
-            context
-                .findings
-                .add(place, "says what answers by one of `pool` and `respond`");
-            None
-        }
-        (Setting::Absent, _) => {
-            refuse_session_keys(&raw, &mut context.findings);
-            let respond = raw.respond.placed()?;
-            fixed_answer(&respond.place, respond.value, &mut context.findings).map(Target::Respond)
-        }
-        (_, Setting::Absent) => {
+    let is_given = [
+        !matches!(raw.pool, Setting::Absent),
+        !matches!(raw.respond, Setting::Absent),
+        !matches!(raw.redirect, Setting::Absent),
+    ];
+    let findings = &mut context.findings;
+    match is_given {
+        [true, false, false] => {
             let target = pool_target(place, raw, scope, context)?;
             Some(Target::Pool(Box::new(target)))
         }
-        (_, _) => {
-            context
-                .findings
-                .add(place, "has both `pool` and `respond`: only one can answer");
+        [false, true, false] => {
+            refuse_pool_keys(&raw, "respond", findings);
+            let respond = raw.respond.placed()?;
+            fixed_answer(&respond.place, respond.value, findings).map(Target::Respond)
+        }
+        [false, false, true] => {
+            refuse_pool_keys(&raw, "redirect", findings);
+            let redirect = raw.redirect.placed()?;
+            http::redirect(&redirect.place, redirect.value, findings).map(Target::Redirect)
+        }
+        [false, false, false] => {
+            let message = "says what answers by one of `pool`, `respond` and `redirect`";
+            findings.add(place, message);
+            None
+        }
+        _ => {
+            let message =
+                "has more than one of `pool`, `respond` and `redirect`: only one can answer";
+            findings.add(place, message);
             None
         }
     }
 }
 
-/// Notes keys that mean nothing where no session is opened.
-fn refuse_session_keys(raw: &schema::Route, findings: &mut Findings) {
+/// Notes keys that mean nothing where no pool is.
+fn refuse_pool_keys(raw: &schema::Route, target: &str, findings: &mut Findings) {
     let places = [
         raw.origins.place(),
         raw.timeouts.place(),
         raw.websocket.place(),
         raw.protocols.place(),
         raw.http.place(),
+        raw.headers.place(),
+        raw.strip_prefix.place(),
     ];
     for place in places.into_iter().flatten() {
-        findings.add(place, "has no effect on a route that answers by `respond`");
+        findings.add(
+            place,
+            format!("has no effect on a route that answers by `{target}`"),
+        );
     }
 }
 
@@ -199,29 +215,32 @@ fn pool_target(
     let pool = raw.pool.placed();
     let pool = pool.and_then(|name| known("pool", &name, &scope.pools, &mut context.findings));
     let protocols = http::protocols(raw.protocols, &mut context.findings)?;
-    let (websocket, http) = (&raw.websocket, &raw.http);
-    if let (false, Some(place)) = (
-        protocols.websocket,
-        websocket.place().or(raw.origins.place()),
-    ) {
+    let has_cors = matches!(raw.http.given(), Some(http) if http.value.cors.given().is_some());
+    let needs_origins = protocols.websocket || has_cors;
+    let unused = (!needs_origins).then(|| raw.origins.place()).flatten();
+    if let (false, Some(place)) = (protocols.websocket, raw.websocket.place().or(unused)) {
         refuse_without("websocket", place, &mut context.findings);
     }
-    if let (false, Some(place)) = (protocols.http, http.place()) {
+    if let (false, Some(place)) = (protocols.http, raw.http.place()) {
         refuse_without("http", place, &mut context.findings);
     }
-    let origins = match protocols.websocket {
+    let origins = match needs_origins {
         true => origins::resolve(raw.origins, context).or_inherit(&scope.origins),
         false => origins::nobody(place),
     };
     if matches!(origins, Setting::Absent) {
         origins::missing(place, context);
     }
+    let http = http::resolve(raw.http.or_default(), &origins, &mut context.findings);
+    let headers = headers::read(raw.headers.or_default(), context);
     let timeouts = timeouts(raw.timeouts.or_default(), &scope.timeouts);
     let websocket = websocket::resolve(raw.websocket.or_default(), &scope.websocket);
     Some(PoolTarget {
         pool: pool?,
         takes_websocket: protocols.websocket,
-        http: protocols.http.then(|| http::resolve(raw.http.or_default())),
+        http: protocols.http.then_some(http),
+        headers: headers::merge(headers, &scope.headers),
+        strip_prefix: raw.strip_prefix.or(false),
         origins: origins.value()?,
         timeouts,
         websocket,

@@ -1,7 +1,10 @@
-//! Keys of plain HTTP requests.
+//! Keys of plain HTTP requests, of header fields, and of redirects.
 
-use crate::config::reading::keys;
-use crate::config::values::{OrNone, Size, Timeout};
+use crate::config::model::Forwarded;
+use crate::config::reading::{Named, Placed, keys};
+use crate::config::values::{
+    Destination, Duration, FieldName, FieldValue, MethodName, OneOf, OrNone, Size, Timeout, Whole,
+};
 
 keys! {
     /// What holds for plain HTTP requests.
@@ -10,5 +13,41 @@ keys! {
         request_timeout: Timeout,
         /// Bytes of a request's body; 0 for none, the default.
         max_body: OrNone<Size>,
+        /// What scripts of the route's origins may do; the backend says it itself by default.
+        cors: Cors,
+    }
+
+    /// What scripts of the route's origins may do.
+    Cors {
+        /// Methods; GET, HEAD and POST by default.
+        methods: Vec<Placed<MethodName>>,
+        /// Fields of requests beyond the usual; none by default.
+        headers: Vec<Placed<FieldName>>,
+        /// Fields of answers that scripts may read beyond the usual; none by default.
+        expose: Vec<Placed<FieldName>>,
+        /// Whether cookies may be sent; false by default.
+        credentials: bool,
+        /// How long a browser remembers what it may; 10m by default.
+        max_age: Duration,
+    }
+
+    /// What is said to backends in header fields.
+    Headers {
+        /// In which fields a backend is told of the client: x_forwarded, the default, forwarded, both or none.
+        forwarded: OneOf<Forwarded>,
+        /// Whether Host is passed on, or is the backend's address; true by default.
+        preserve_host: bool,
+        /// Fields that are set, by name.
+        set: Named<FieldValue>,
+        /// Names of fields that are taken out.
+        remove: Vec<Placed<FieldName>>,
+    }
+
+    /// Where a client is sent instead.
+    Redirect {
+        /// Required. A URL or a path; {host}, {path} and {query} stand for those of the request.
+        to: Destination,
+        /// 301, 302, 303, 307, or 308, the default.
+        status: Whole<301, 308>,
     }
 }

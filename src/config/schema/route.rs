@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use super::{Http, WebSocket};
+use super::{Headers, Http, Redirect, WebSocket};
 use crate::config::problems::Complaint;
 use crate::config::reading::{At, FromNode, FromScalar, Placed, Reader, keys};
 use crate::config::tree::{Scalar, Value};
@@ -20,6 +20,8 @@ keys! {
         timeouts: SessionTimeouts,
         /// What holds for sessions once they are open.
         websocket: WebSocket,
+        /// What is said to backends in header fields.
+        headers: Headers,
     }
 
     /// Which requests are taken and what becomes of them.
@@ -36,10 +38,16 @@ keys! {
         protocols: Vec<Placed<OneOf<Protocol>>>,
         /// What holds for plain HTTP requests.
         http: Http,
-        /// The pool that sessions and requests go to; required, or respond.
+        /// What is said to backends in header fields.
+        headers: Headers,
+        /// Whether the path of match is taken off before a request goes to a backend; false by default.
+        strip_prefix: bool,
+        /// The pool that sessions and requests go to; required, or respond, or redirect.
         pool: Text,
-        /// A fixed answer; required, or pool.
+        /// A fixed answer.
         respond: FixedAnswer,
+        /// The name of another place.
+        redirect: Redirect,
     }
 
     /// Which requests are taken; all that is given must fit.

@@ -5,6 +5,7 @@ mod files;
 mod health;
 mod problems;
 mod properties;
+mod requests;
 mod resolved;
 mod websocket;
 mod written;

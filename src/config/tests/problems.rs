@@ -317,3 +317,91 @@ fn a_network_is_an_address_or_a_prefix() {
          address, or one with the length of its prefix, such as `10.0.0.0/8`"
     );
 }
+
+#[test]
+fn what_a_route_says_of_protocols_and_fields() {
+    let with = |keys: &str| problems_with("    pool: chat\n", &format!("    pool: chat\n{keys}"));
+    let place = "wsgate.yaml:8:";
+    for (keys, problem) in [
+        (
+            "    protocols: []\n",
+            "16: routes.chat.protocols: must name `websocket`, `http`, or both",
+        ),
+        (
+            "    protocols: [ws]\n",
+            "17: routes.chat.protocols[0]: must be `websocket` or `http`, not `ws`",
+        ),
+        (
+            "    headers: { set: { Connection: close } }\n",
+            "35: routes.chat.headers.set.Connection: `connection` bounds or carries a message: the \
+             gateway writes it itself",
+        ),
+        (
+            "    headers: { set: { X: \"a\\r\\nb\" } }\n",
+            "26: routes.chat.headers.set.X: the value of a header field is one line of visible ASCII",
+        ),
+        (
+            "    headers: { remove: [Host] }\n",
+            "25: routes.chat.headers.remove[0]: Host cannot be taken out: see `preserve_host`",
+        ),
+        (
+            "    http: { cors: { methods: [put] } }\n",
+            "31: routes.chat.http.cors.methods[0]: `put` is no method: write it in capitals",
+        ),
+    ] {
+        let told = with(keys);
+        let (at, message) = problem.split_once(": ").expect("a place");
+        assert!(
+            told.starts_with(place) && told.contains(message),
+            "{at}: {told}"
+        );
+    }
+}
+
+#[test]
+fn keys_of_what_a_route_does_not_take() {
+    assert_eq!(
+        problems_with(
+            "    pool: chat\n",
+            "    pool: chat\n    protocols: [websocket]\n    http: { max_body: 1MiB }\n"
+        ),
+        "wsgate.yaml:9:5: routes.chat.http: has no effect on a route without `http` in `protocols`"
+    );
+    let http_only = problems_with(
+        "    pool: chat\n",
+        "    pool: chat\n    protocols: [http]\n",
+    );
+    assert!(
+        http_only.contains("without `websocket` in `protocols`"),
+        "{http_only}"
+    );
+    let both = problems_with(
+        "    pool: chat\n",
+        "    pool: chat\n    redirect: { to: /new }\n",
+    );
+    assert!(both.contains("only one can answer"), "{both}");
+}
+
+#[test]
+fn cookies_for_every_page_in_the_world() {
+    let any = "    origins: any\n    http: { cors: { credentials: true } }\n";
+    let told = problems_with("    origins: [\"https://app.example.com\"]\n", any);
+    assert!(told.contains("name the `origins`"), "{told}");
+}
+
+#[test]
+fn where_a_redirect_may_lead() {
+    let with = |redirect: &str| problems_with("    pool: chat\n", redirect);
+    for (redirect, problem) in [
+        ("    redirect: {}\n", "the key `to` is missing"),
+        ("    redirect: { to: \"{path}\" }\n", "must begin with"),
+        (
+            "    redirect: { to: /x, status: 304 }\n",
+            "must be 301, 302, 303, 307 or 308",
+        ),
+        ("    redirect: { to: /x, status: 200 }\n", "from 301 to 308"),
+    ] {
+        let told = with(redirect);
+        assert!(told.contains(problem), "{told}");
+    }
+}

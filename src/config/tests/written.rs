@@ -9,12 +9,12 @@ use proptest::option::of;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
+use super::requests;
 use crate::config::{
     ActiveHealth, Address, Admin, Backend, BackendAddress, Check, CheckRequest, Config, Drain,
-    FixedAnswer, Health, HostPattern, Http, Listener, ListenerLimits, ListenerTimeouts, Name,
-    Networks, OnProtocolError, OnUnhealthy, OriginList, OriginPattern, Origins, PassiveHealth,
-    Ping, Pool, PoolTarget, ProxyProtocol, Route, RouteMatch, SessionTimeouts, Target, Transport,
-    WebSocket,
+    FixedAnswer, Health, HostPattern, Listener, ListenerLimits, ListenerTimeouts, Name, Networks,
+    OnProtocolError, OnUnhealthy, OriginList, OriginPattern, Origins, PassiveHealth, Ping, Pool,
+    PoolTarget, ProxyProtocol, Route, RouteMatch, SessionTimeouts, Target, Transport, WebSocket,
 };
 
 /// A configuration as JSON, which is YAML as well; every key is given.
@@ -43,7 +43,7 @@ pub(super) fn write(config: &Config) -> Value {
     })
 }
 
-fn milliseconds(duration: Duration) -> String {
+pub(super) fn milliseconds(duration: Duration) -> String {
     format!("{}ms", duration.as_millis())
 }
 
@@ -88,7 +88,12 @@ fn route(route: &Route) -> Value {
         Target::Respond(answer) => {
             written["respond"] = json!({ "status": answer.status.as_u16(), "body": answer.body });
         }
+        Target::Redirect(redirect) => {
+            written["redirect"] = requests::redirect(redirect);
+        }
         Target::Pool(target) => {
+            written["headers"] = requests::headers(&target.headers);
+            written["strip_prefix"] = json!(target.strip_prefix);
             written["pool"] = json!(&*target.pool);
             written["origins"] = origins(&target.origins);
             written["protocols"] = match &target.http {
@@ -96,10 +101,7 @@ fn route(route: &Route) -> Value {
                 None => json!(["websocket"]),
             };
             if let Some(http) = &target.http {
-                written["http"] = json!({
-                    "request_timeout": milliseconds(http.request_timeout),
-                    "max_body": http.max_body.map_or(json!(0), |bytes| json!(format!("{bytes}B"))),
-                });
+                written["http"] = requests::http(http);
             }
             written["timeouts"] = json!({
                 "connect": milliseconds(target.timeouts.connect),
@@ -410,18 +412,19 @@ fn any_target() -> impl Strategy<Value = Target> {
             Target::Pool(Box::new(PoolTarget {
                 pool: "replaced".into(),
                 takes_websocket: true,
-                http: Some(Http {
-                    request_timeout: timeouts.close,
-                    max_body: Some(timeouts.close.subsec_micros().into())
-                        .filter(|bytes| *bytes > 0),
-                }),
+                http: Some(requests::some_http(close, connect)),
+                headers: requests::some_headers(connect > close),
+                strip_prefix: connect > close,
                 origins,
                 timeouts,
                 websocket,
             }))
         },
     );
-    prop_oneof![respond, pool]
+    let redirect = any::<bool>()
+        .prop_map(requests::some_redirect)
+        .prop_map(Target::Redirect);
+    prop_oneof![respond, redirect, pool]
 }
 
 fn any_websocket() -> impl Strategy<Value = WebSocket> {

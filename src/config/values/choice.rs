@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use tracing::Level;
 
 use crate::config::model::{
-    LogFormat, OnProtocolError, OnUnhealthy, ProxyProtocol, Strategy, TlsVersion,
+    Forwarded, LogFormat, OnProtocolError, OnUnhealthy, ProxyProtocol, Strategy, TlsVersion,
 };
 use crate::config::problems::Complaint;
 use crate::config::reading::FromScalar;
@@ -97,6 +97,15 @@ impl Choice for ProxyProtocol {
 
 impl Choice for OnProtocolError {
     const WORDS: &'static [(&'static str, Self)] = &[("pass", Self::Pass), ("close", Self::Close)];
+}
+
+impl Choice for Forwarded {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("x_forwarded", Self::XForwarded),
+        ("forwarded", Self::Forwarded),
+        ("both", Self::Both),
+        ("none", Self::None),
+    ];
 }
 
 /// What a route takes.

@@ -160,3 +160,14 @@ async fn a_removed_route_lets_answers_end_until_its_deadline() {
     client.gone().await;
     backend.gone().await;
 }
+
+#[tokio::test]
+async fn a_request_whose_route_goes_is_refused_at_the_deadline() {
+    let stage = Stage::set().await;
+    let (mut client, _, mut backend) = stage.ask(&get("/slow")).await;
+    let other = "routes: { other: { match: { path: /other }, respond: { status: 200 } } }\n\
+                 drain: { window: 0s, deadline: 500ms }\n";
+    stage.gateway.change(other).await;
+    assert_eq!(client.answer().await.status(), 503);
+    backend.gone().await;
+}

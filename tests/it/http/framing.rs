@@ -74,8 +74,8 @@ async fn a_chunk_extension_and_a_smuggled_request_stay_a_body() {
 async fn targets_that_are_no_paths_reach_no_backend() {
     let stage = Stage::set().await;
     for (line, status) in [
-        ("OPTIONS * HTTP/1.1", 404),
-        ("CONNECT a.test:80 HTTP/1.1", 404),
+        ("OPTIONS * HTTP/1.1", 400),
+        ("CONNECT a.test:80 HTTP/1.1", 400),
     ] {
         let answer = ask(
             stage.gateway.address(),

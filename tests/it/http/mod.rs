@@ -1,8 +1,10 @@
 //! Plain HTTP requests through the gateway.
 
+mod answers;
 mod failures;
 mod framing;
 mod passing;
+mod rules;
 mod streaming;
 
 use crate::harness::{Gateway, Head, Wire};

@@ -180,3 +180,22 @@ async fn who_asks_for_the_other_protocol_is_told() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_client_of_http_1_0_is_served() {
+    let stage = Stage::set().await;
+    let (mut client, head, mut backend) = stage.ask("GET / HTTP/1.0\r\n\r\n").await;
+    assert_eq!(head.line, "GET / HTTP/1.1");
+    assert!(
+        head.value("host")
+            .is_some_and(|host| host.starts_with("127.0.0.1:")),
+        "{head:?}"
+    );
+    assert_eq!(head.value("x-forwarded-host"), None);
+    backend
+        .send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n")
+        .await;
+    let answer = client.head().await;
+    assert_eq!(answer.value("transfer-encoding"), None);
+    assert_eq!(client.rest().await, b"ok");
+}

@@ -1,0 +1,169 @@
+//! Names and values of header fields, methods, and where a redirect leads.
+
+use http::{HeaderName, HeaderValue, Method};
+
+use super::text_schema;
+use crate::config::model::Piece;
+use crate::config::problems::Complaint;
+use crate::config::reading::FromScalar;
+use crate::config::tree::{Scalar, quote};
+
+/// The name of a header field.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(in crate::config) struct FieldName(pub(in crate::config) HeaderName);
+
+text_schema!(FieldName, "The name of a header field");
+
+impl FromScalar for FieldName {
+    const WANTED: &'static str = "the name of a header field";
+
+    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
+        let text = scalar.as_text()?;
+        let name = HeaderName::from_bytes(text.as_bytes());
+        Some(name.map(Self).map_err(|_| no_field_name(text).into()))
+    }
+}
+
+/// What is wrong with a text that is no name of a field.
+pub(in crate::config) fn no_field_name(text: &str) -> String {
+    format!("{} is no name of a header field", quote(text))
+}
+
+/// The value of a header field.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(in crate::config) struct FieldValue(pub(in crate::config) HeaderValue);
+
+text_schema!(FieldValue, "The value of a header field, in one line");
+
+impl FromScalar for FieldValue {
+    const WANTED: &'static str = "text";
+
+    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
+        let value = HeaderValue::from_str(scalar.as_text()?);
+        let complaint = "the value of a header field is one line of visible ASCII".into();
+        Some(value.map(Self).map_err(|_| complaint))
+    }
+}
+
+/// A method.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(in crate::config) struct MethodName(pub(in crate::config) Method);
+
+text_schema!(MethodName, "A method, in capitals");
+
+impl FromScalar for MethodName {
+    const WANTED: &'static str = "a method such as `PUT`";
+
+    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
+        let text = scalar.as_text()?;
+        let is_sound = text
+            .bytes()
+            .all(|byte| byte.is_ascii_uppercase() || byte == b'-');
+        let method = Method::from_bytes(text.as_bytes()).ok();
+        let complaint = || format!("{} is no method: write it in capitals", quote(text)).into();
+        Some(method.filter(|_| is_sound).map(Self).ok_or_else(complaint))
+    }
+}
+
+/// Where a redirect leads.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(in crate::config) struct Destination(pub(in crate::config) Vec<Piece>);
+
+text_schema!(
+    Destination,
+    "A URL, or a path; {host}, {path} and {query} stand for those of the request"
+);
+
+impl FromScalar for Destination {
+    const WANTED: &'static str = "a URL such as `https://{host}{path}{query}`";
+
+    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
+        scalar
+            .as_text()
+            .map(|text| parse_destination(text).map_err(Complaint::from))
+    }
+}
+
+fn parse_destination(text: &str) -> Result<Destination, String> {
+    let is_url = text.starts_with("https://") || text.starts_with("http://");
+    // A path of the request behind nothing, or behind a slash, could name another host.
+    let is_path = text.starts_with('/') && !text.starts_with("//") && !text.starts_with("/{");
+    if !is_url && !is_path {
+        return Err(format!(
+            "{} must begin with `https://`, `http://`, or a slash and a name",
+            quote(text)
+        ));
+    }
+    if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("a URL is visible ASCII".to_owned());
+    }
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('{') {
+        let (name, after) = after.split_once('}').ok_or("a `{` is not closed")?;
+        let piece = match name {
+            "host" => Piece::Host,
+            "path" => Piece::Path,
+            "query" => Piece::Query,
+            _ => {
+                return Err(format!(
+                    "{} is none of `host`, `path`, `query`",
+                    quote(name)
+                ));
+            }
+        };
+        pieces.extend([Piece::Text(before.to_owned()), piece]);
+        rest = after;
+    }
+    pieces.push(Piece::Text(rest.to_owned()));
+    Ok(Destination(pieces))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn destinations_and_their_pieces() {
+        let text = |text: &str| Piece::Text(text.to_owned());
+        let Destination(pieces) = parse_destination("https://{host}{path}{query}").expect("a URL");
+        let empty = || text("");
+        assert_eq!(
+            pieces,
+            [
+                text("https://"),
+                Piece::Host,
+                empty(),
+                Piece::Path,
+                empty(),
+                Piece::Query,
+                empty()
+            ]
+        );
+        for sound in [
+            "https://a.test/b",
+            "/new",
+            "/new{path}",
+            "http://a.test{path}",
+        ] {
+            assert!(parse_destination(sound).is_ok(), "{sound}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_destination() {
+        for text in [
+            "",
+            "a.test",
+            "{path}",
+            "/{path}",
+            "//a.test",
+            "javascript:x",
+            "https://a/{x}",
+            "https://a/{path",
+            "https://a b",
+        ] {
+            assert!(parse_destination(text).is_err(), "{text}");
+        }
+    }
+}

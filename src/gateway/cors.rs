@@ -1,0 +1,110 @@
+//! Cross-origin requests (CORS; the Fetch standard, section 3.2), answered for backends that do not know their pages.
+//!
+//! The origins of the route are those that are allowed. What a backend says of it is replaced.
+
+use http::header::{
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
+    ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, request};
+
+use super::{Asked, Outcome};
+use crate::admission::origin;
+use crate::config::{Cors, Origins};
+use crate::listener::text;
+use crate::session::Rejection;
+use crate::snapshot::PoolTarget;
+use crate::telemetry::SessionRecord;
+
+const ANY: HeaderValue = HeaderValue::from_static("*");
+const TRUE: HeaderValue = HeaderValue::from_static("true");
+
+/// What the scripts of a page may do with an answer.
+pub(super) struct Grant {
+    /// The page's origin, or any; none where it is not allowed.
+    origin: Option<HeaderValue>,
+    credentials: bool,
+    expose: Option<HeaderValue>,
+}
+
+impl Grant {
+    /// What is granted to the page that a request comes from.
+    pub(super) fn of(asked: Asked<'_>, cors: &Cors, target: &PoolTarget) -> Self {
+        Self {
+            origin: allowed(asked, target).ok(),
+            credentials: cors.credentials,
+            expose: list(cors.expose.iter().map(HeaderName::as_str)),
+        }
+    }
+
+    /// Writes it into an answer, in place of what the backend says.
+    pub(super) fn write(self, headers: &mut HeaderMap) {
+        let said = |name: &&HeaderName| name.as_str().starts_with("access-control-");
+        let said: Vec<_> = headers.keys().filter(said).cloned().collect();
+        for name in said {
+            headers.remove(name);
+        }
+        headers.append(VARY, HeaderValue::from_static("Origin"));
+        let Some(origin) = self.origin else { return };
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        if self.credentials {
+            headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, TRUE);
+        }
+        if let Some(expose) = self.expose {
+            headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, expose);
+        }
+    }
+}
+
+/// Whether a browser asks what it may, before it does it.
+pub(super) fn is_preflight(request: &request::Parts) -> bool {
+    request.method == Method::OPTIONS
+        && request.headers.contains_key(ORIGIN)
+        && request.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+/// Answers a browser that asks what it may. No backend is asked.
+pub(super) fn preflight(
+    asked: Asked<'_>,
+    cors: &Cors,
+    target: &PoolTarget,
+    record: &mut SessionRecord,
+) -> Result<Outcome, Rejection> {
+    allowed(asked, target)?;
+    let mut answer = Response::new(text(""));
+    *answer.status_mut() = StatusCode::NO_CONTENT;
+    let headers = answer.headers_mut();
+    let grant = Grant {
+        expose: None,
+        ..Grant::of(asked, cors, target)
+    };
+    grant.write(headers);
+    let methods = list(cors.methods.iter().map(Method::as_str));
+    headers.extend(methods.map(|methods| (ACCESS_CONTROL_ALLOW_METHODS, methods)));
+    let fields = list(cors.headers.iter().map(HeaderName::as_str));
+    headers.extend(fields.map(|fields| (ACCESS_CONTROL_ALLOW_HEADERS, fields)));
+    headers.insert(ACCESS_CONTROL_MAX_AGE, cors.max_age.as_secs().into());
+    record.answer(StatusCode::NO_CONTENT);
+    Ok(Outcome::Answer(answer))
+}
+
+/// The origin that is named in answers to a page, if it is allowed.
+fn allowed(asked: Asked<'_>, target: &PoolTarget) -> Result<HeaderValue, Rejection> {
+    let headers = &asked.request.headers;
+    origin::check(headers, &target.origins)?;
+    match (&target.origins, headers.get(ORIGIN)) {
+        (Origins::Any, _) => Ok(ANY),
+        (Origins::List(_), Some(origin)) => Ok(origin.clone()),
+        (Origins::List(_), None) => Err(Rejection::OriginDenied("The Origin header is missing.")),
+    }
+}
+
+/// A comma list; none where there is nothing to list.
+fn list<'a>(items: impl Iterator<Item = &'a str>) -> Option<HeaderValue> {
+    let items: Vec<_> = items.collect();
+    let is_any = !items.is_empty();
+    is_any
+        .then(|| HeaderValue::from_str(&items.join(", ")).ok())
+        .flatten()
+}

@@ -1,0 +1,64 @@
+//! Which route a path leads to, and what of it a backend gets.
+
+use std::sync::Arc;
+
+use http::uri::PathAndQuery;
+use http::{Uri, request};
+
+use super::Asked;
+use super::headers::host;
+use crate::route::{has_dot_segment, has_zero_byte, plainest};
+use crate::session::Rejection;
+use crate::snapshot::{PoolTarget, Route, Snapshot};
+
+/// The route of a request.
+///
+/// Paths go to backends as they came, and backends undo percent-encoding, double slashes and parameters each in
+/// its own way. A path that leads to one route as it is written and to another one in its plainest form is
+/// refused: its backend could see what another route is to guard.
+pub(super) fn find<'a>(
+    snapshot: &'a Snapshot,
+    asked: Asked<'_>,
+) -> Result<&'a Arc<Route>, Rejection> {
+    let path = asked.request.uri.path();
+    if !path.starts_with('/') {
+        return Err(Rejection::BadRequest("The target is no path."));
+    }
+    if has_dot_segment(path) {
+        return Err(Rejection::BadRequest("The path contains dot segments."));
+    }
+    if has_zero_byte(path) {
+        return Err(Rejection::BadRequest("The path contains a zero byte."));
+    }
+    let listener = asked.client.facts.listener.name();
+    let find = |path: &str| snapshot.table.find(host(asked.request), path, listener);
+    let written = find(path).ok_or(Rejection::NoRoute)?;
+    let is_same = |plain: String| find(&plain).is_some_and(|plain| Arc::ptr_eq(written, plain));
+    if !plainest(path).is_none_or(is_same) {
+        return Err(Rejection::BadRequest("The path can be read in two ways."));
+    }
+    Ok(written)
+}
+
+/// The target as a backend gets it (RFC 9112 section 3.2.1), without the prefix of the route where that is
+/// stripped.
+pub(super) fn towards_backend(
+    request: &request::Parts,
+    target: &PoolTarget,
+) -> Result<Uri, Rejection> {
+    let Some(given) = request.uri.path_and_query() else {
+        return Ok(Uri::default());
+    };
+    let stripped = target
+        .prefix
+        .as_ref()
+        .and_then(|prefix| given.as_str().strip_prefix(prefix.as_str()));
+    let Some(rest) = stripped else {
+        return Ok(Uri::from(given.clone()));
+    };
+    // A target that begins with two slashes names a host to some.
+    let target = format!("/{}", rest.trim_start_matches('/'));
+    PathAndQuery::try_from(target)
+        .map(Uri::from)
+        .map_err(|_| Rejection::BadRequest("The target is no path."))
+}
