@@ -127,6 +127,15 @@ impl BackendAddress {
             Self::Unix(_) => false,
         }
     }
+
+    /// What Host says to this backend, where it is to name it; a unix socket has no name.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        match self {
+            Self::Tcp { host, port, .. } => format!("{host}:{port}"),
+            Self::Unix(_) => "localhost".to_owned(),
+        }
+    }
 }
 
 /// A port without TLS.
@@ -137,14 +146,6 @@ impl From<SocketAddr> for BackendAddress {
             host: BackendHost::Ip(address.ip()),
             port: address.port(),
         }
-    }
-}
-
-impl BackendAddress {
-    /// What Host says to this backend, where it is to name it.
-    #[must_use]
-    pub fn authority(&self) -> String {
-        self.to_string()
     }
 }
 

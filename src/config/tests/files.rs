@@ -88,6 +88,13 @@ fn the_reference_states_the_defaults() {
     let target = |config: &Config| config.routes["chat"].target.pool().expect("pool").clone();
     assert_eq!(target(&reference).timeouts, target(&bare).timeouts);
     assert_eq!(target(&reference).websocket, target(&bare).websocket);
+    assert_eq!(target(&reference).headers, target(&bare).headers);
+    assert_eq!(target(&reference).strip_prefix, target(&bare).strip_prefix);
+    let http = |config: &Config| {
+        let http = target(config).http.expect("plain requests");
+        (http.request_timeout, http.max_body)
+    };
+    assert_eq!(http(&reference), http(&bare));
 }
 
 /// Every key of the schema stands in the reference and in the documentation.

@@ -75,14 +75,16 @@ fn the_sections_that_a_file_needs() {
 fn a_route_has_one_answer() {
     assert_eq!(
         problems_with("    pool: chat\n", ""),
-        "wsgate.yaml:5:3: routes.chat: says what answers by one of `pool` and `respond`"
+        "wsgate.yaml:5:3: routes.chat: says what answers by one of `pool`, `respond` and \
+         `redirect`"
     );
     assert_eq!(
         problems_with(
             "    pool: chat\n",
             "    pool: chat\n    respond: { status: 200 }\n"
         ),
-        "wsgate.yaml:5:3: routes.chat: has both `pool` and `respond`: only one can answer"
+        "wsgate.yaml:5:3: routes.chat: has more than one of `pool`, `respond` and `redirect`: \
+         only one can answer"
     );
     assert_eq!(
         problems_with("    pool: chat\n", "    respond: { status: 200 }\n"),
