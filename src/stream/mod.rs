@@ -1,4 +1,5 @@
-//! One byte stream to a client or a backend: TCP, a unix socket, or TLS over either.
+//! One byte stream to a client or a backend: TCP, a unix socket, TLS over either, or a part of a connection
+//! that others share.
 //!
 //! An enumeration instead of a type parameter: the relay is compiled once, and a plain session does not pay
 //! for the size of a TLS connection. No protocol above TLS is known here.
@@ -6,6 +7,7 @@
 mod backlog;
 mod tls;
 
+use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -35,6 +37,17 @@ pub enum Stream {
     Plain(Socket),
     /// Bytes under TLS.
     Tls(Box<TlsStream>),
+    /// Bytes on a connection that other streams share, such as one of HTTP/2.
+    Shared(Box<dyn SharedStream>),
+}
+
+/// A stream on a connection that it shares with others.
+pub trait SharedStream: AsyncRead + AsyncWrite + Send + Unpin + fmt::Debug {
+    /// As [`Stream::is_broken`].
+    fn is_broken(&self) -> bool;
+
+    /// As [`Stream::reset_on_close`].
+    fn reset_on_close(&mut self);
 }
 
 /// How long a peer may be silent before the kernel asks whether it is there.
@@ -61,8 +74,7 @@ pub fn tune(socket: &SockRef<'_>) -> io::Result<()> {
 impl Socket {
     /// Whether the socket has an error, such as a reset by its peer. Unlike reading it this takes no bytes,
     /// and unlike asking for the error it leaves it there.
-    #[must_use]
-    pub fn is_broken(&self) -> bool {
+    fn is_broken(&self) -> bool {
         let nothing = PollFlags::empty();
         let mut look = match self {
             Self::Tcp(socket) => [PollFd::new(socket, nothing)],
@@ -72,8 +84,7 @@ impl Socket {
             && look[0].revents().contains(PollFlags::ERR)
     }
 
-    /// Makes the coming close a reset, so that nothing lingers and the peer notices at once.
-    pub fn reset_on_close(&self) {
+    fn reset_on_close(&self) {
         if let Self::Tcp(socket) = self {
             // A socket that refuses is already gone, which is what was wanted.
             let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
@@ -82,12 +93,22 @@ impl Socket {
 }
 
 impl Stream {
-    /// The socket below.
+    /// Whether the peer has reset it, as far as that shows without reading.
     #[must_use]
-    pub fn socket(&self) -> &Socket {
+    pub fn is_broken(&self) -> bool {
         match self {
-            Self::Plain(socket) => socket,
-            Self::Tls(tls) => tls.socket(),
+            Self::Plain(socket) => socket.is_broken(),
+            Self::Tls(tls) => tls.socket().is_broken(),
+            Self::Shared(shared) => shared.is_broken(),
+        }
+    }
+
+    /// Makes the coming close a reset, so that nothing lingers and the peer notices at once.
+    pub fn reset_on_close(&mut self) {
+        match self {
+            Self::Plain(socket) => socket.reset_on_close(),
+            Self::Tls(tls) => tls.socket().reset_on_close(),
+            Self::Shared(shared) => shared.reset_on_close(),
         }
     }
 }
@@ -156,6 +177,7 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_read(context, buffer),
             Self::Tls(tls) => Pin::new(tls.as_mut()).poll_read(context, buffer),
+            Self::Shared(shared) => Pin::new(shared.as_mut()).poll_read(context, buffer),
         }
     }
 }
@@ -169,6 +191,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_write(context, bytes),
             Self::Tls(tls) => Pin::new(tls.as_mut()).poll_write(context, bytes),
+            Self::Shared(shared) => Pin::new(shared.as_mut()).poll_write(context, bytes),
         }
     }
 
@@ -176,6 +199,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_flush(context),
             Self::Tls(tls) => Pin::new(tls.as_mut()).poll_flush(context),
+            Self::Shared(shared) => Pin::new(shared.as_mut()).poll_flush(context),
         }
     }
 
@@ -183,6 +207,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_shutdown(context),
             Self::Tls(tls) => Pin::new(tls.as_mut()).poll_shutdown(context),
+            Self::Shared(shared) => Pin::new(shared.as_mut()).poll_shutdown(context),
         }
     }
 
@@ -194,10 +219,14 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_write_vectored(context, slices),
             Self::Tls(tls) => Pin::new(tls.as_mut()).poll_write_vectored(context, slices),
+            Self::Shared(shared) => Pin::new(shared.as_mut()).poll_write_vectored(context, slices),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
-        true
+        match self {
+            Self::Plain(_) | Self::Tls(_) => true,
+            Self::Shared(shared) => shared.is_write_vectored(),
+        }
     }
 }
