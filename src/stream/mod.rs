@@ -28,6 +28,15 @@ pub enum Socket {
     Tcp(TcpStream),
     /// A unix socket.
     Unix(UnixStream),
+    /// A socket whose first bytes have been looked at.
+    Replayed(Box<Replayed>),
+}
+
+/// A socket, and bytes that were read from it and are to be read again.
+#[derive(Debug)]
+pub struct Replayed {
+    rest: Vec<u8>,
+    socket: Socket,
 }
 
 /// A byte stream to a client or a backend.
@@ -72,6 +81,18 @@ pub fn tune(socket: &SockRef<'_>) -> io::Result<()> {
 }
 
 impl Socket {
+    /// Puts back `bytes`, which were read from it.
+    #[must_use]
+    pub fn replay(self, bytes: &[u8]) -> Self {
+        if bytes.is_empty() {
+            return self;
+        }
+        Self::Replayed(Box::new(Replayed {
+            rest: bytes.to_vec(),
+            socket: self,
+        }))
+    }
+
     /// Whether the socket has an error, such as a reset by its peer. Unlike reading it this takes no bytes,
     /// and unlike asking for the error it leaves it there.
     fn is_broken(&self) -> bool {
@@ -79,15 +100,20 @@ impl Socket {
         let mut look = match self {
             Self::Tcp(socket) => [PollFd::new(socket, nothing)],
             Self::Unix(socket) => [PollFd::new(socket, nothing)],
+            Self::Replayed(replayed) => return replayed.socket.is_broken(),
         };
         poll(&mut look, Some(&Timespec::default())).is_ok()
             && look[0].revents().contains(PollFlags::ERR)
     }
 
     fn reset_on_close(&self) {
-        if let Self::Tcp(socket) = self {
+        match self {
             // A socket that refuses is already gone, which is what was wanted.
-            let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
+            Self::Tcp(socket) => {
+                let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
+            }
+            Self::Unix(_) => {}
+            Self::Replayed(replayed) => replayed.socket.reset_on_close(),
         }
     }
 }
@@ -113,6 +139,22 @@ impl Stream {
     }
 }
 
+impl Replayed {
+    fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.rest.is_empty() {
+            return Pin::new(&mut self.socket).poll_read(context, buffer);
+        }
+        let count = self.rest.len().min(buffer.remaining());
+        buffer.put_slice(&self.rest[..count]);
+        self.rest.drain(..count);
+        Poll::Ready(Ok(()))
+    }
+}
+
 impl AsyncRead for Socket {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -122,6 +164,7 @@ impl AsyncRead for Socket {
         match self.get_mut() {
             Self::Tcp(socket) => Pin::new(socket).poll_read(context, buffer),
             Self::Unix(socket) => Pin::new(socket).poll_read(context, buffer),
+            Self::Replayed(replayed) => replayed.poll_read(context, buffer),
         }
     }
 }
@@ -135,6 +178,7 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Self::Tcp(socket) => Pin::new(socket).poll_write(context, bytes),
             Self::Unix(socket) => Pin::new(socket).poll_write(context, bytes),
+            Self::Replayed(replayed) => Pin::new(&mut replayed.socket).poll_write(context, bytes),
         }
     }
 
@@ -142,6 +186,7 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Self::Tcp(socket) => Pin::new(socket).poll_flush(context),
             Self::Unix(socket) => Pin::new(socket).poll_flush(context),
+            Self::Replayed(replayed) => Pin::new(&mut replayed.socket).poll_flush(context),
         }
     }
 
@@ -149,6 +194,7 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Self::Tcp(socket) => Pin::new(socket).poll_shutdown(context),
             Self::Unix(socket) => Pin::new(socket).poll_shutdown(context),
+            Self::Replayed(replayed) => Pin::new(&mut replayed.socket).poll_shutdown(context),
         }
     }
 
@@ -160,6 +206,9 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Self::Tcp(socket) => Pin::new(socket).poll_write_vectored(context, slices),
             Self::Unix(socket) => Pin::new(socket).poll_write_vectored(context, slices),
+            Self::Replayed(replayed) => {
+                Pin::new(&mut replayed.socket).poll_write_vectored(context, slices)
+            }
         }
     }
 
@@ -228,5 +277,26 @@ impl AsyncWrite for Stream {
             Self::Plain(_) | Self::Tls(_) => true,
             Self::Shared(shared) => shared.is_write_vectored(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn reads_again_what_was_put_back() {
+        let (socket, mut peer) = UnixStream::pair().unwrap();
+        peer.write_all(b"GET / HTTP/1.1").await.unwrap();
+        drop(peer);
+        let mut socket = Socket::Unix(socket);
+        let mut begun = [0; 6];
+        socket.read_exact(&mut begun).await.unwrap();
+        let mut whole = String::new();
+        let mut socket = socket.replay(&begun[3..]).replay(&begun[..3]);
+        socket.read_to_string(&mut whole).await.unwrap();
+        assert_eq!(whole, "GET / HTTP/1.1");
     }
 }

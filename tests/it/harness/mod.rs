@@ -3,6 +3,7 @@
 mod configuration;
 mod frames;
 mod gateway;
+mod http2;
 mod log;
 mod metrics;
 mod opening;
@@ -14,6 +15,7 @@ mod wire;
 pub(crate) use configuration::{before, impatient, pool, routed};
 pub(crate) use frames::{BINARY, CLOSE, Frame, PING, PONG, Speaker, TEXT, TEXT_BEGUN, TEXT_ENDED};
 pub(crate) use gateway::{Gateway, Refusal, directory, expect_few_words};
+pub(crate) use http2::{Http2, Stream as Http2Stream, connect as http2_connect};
 pub(crate) use metrics::Metrics;
 pub(crate) use opening::{ACCEPT, KEY, Opening};
 pub(crate) use patience::{eventually, eventually_some, repeatedly, soon};
