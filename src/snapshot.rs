@@ -244,6 +244,7 @@ fn settings(listener: &config::Listener, tls: Option<ServerTls>) -> Arc<Settings
     Arc::new(Settings {
         trusted_proxies: listener.trusted_proxies.clone(),
         tls,
+        h2c: listener.h2c,
         timeouts: listener.timeouts.clone(),
         limits: listener.limits.clone(),
     })

@@ -17,7 +17,7 @@ use http::{Extensions, Request, Response, request};
 use hyper::body::Incoming;
 
 use crate::admission::Admission;
-use crate::listener::{Body, Client, Handler};
+use crate::listener::{Body, Client, Handler, Upgrade};
 use crate::session::{Peer, Rejection};
 use crate::snapshot::{Current, Target};
 use crate::telemetry::{self, SessionRecord, Telemetry};
@@ -97,8 +97,9 @@ impl Gateway {
         client: Arc<Client>,
         id: &RequestId,
     ) -> Response<Body> {
-        let upgrade = hyper::upgrade::on(&mut request);
-        let (request, body) = request.into_parts();
+        let upgrade = Upgrade::of(&mut request);
+        let (mut request, body) = request.into_parts();
+        let settled = session::settle(&mut request);
         let asked = Asked {
             request: &request,
             client: &client,
@@ -106,7 +107,11 @@ impl Gateway {
             id,
         };
         let mut record = self.record(asked);
-        match self.open(asked, body, &mut record).await {
+        let outcome = match settled {
+            Ok(()) => self.open(asked, body, &mut record).await,
+            Err(rejection) => Err(rejection),
+        };
+        match outcome {
             Ok(Outcome::Session(ready)) => ready.start(upgrade, client, record, &self.spelling),
             Ok(Outcome::Forwarded(forwarded)) => forwarded.start(record),
             Ok(Outcome::Answer(answer)) => answer,
@@ -133,6 +138,9 @@ impl Gateway {
             record.plain();
         }
         match &route.target {
+            Target::Respond(_) if session::is_over_http2(asked.request) => {
+                Err(Rejection::NotImplemented("No WebSocket is taken here."))
+            }
             Target::Respond(answer) => {
                 record.answer(answer.status);
                 Ok(Outcome::Answer(respond::fixed(answer)))

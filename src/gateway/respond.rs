@@ -2,7 +2,7 @@
 
 use http::header::{
     ACCEPT, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER,
-    SEC_WEBSOCKET_VERSION, UPGRADE,
+    SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::{Extensions, HeaderMap, HeaderValue, Response, StatusCode, Version, request, response};
 use http_body_util::BodyExt;
@@ -123,6 +123,16 @@ pub(super) fn relayed_head(mut head: response::Parts) -> response::Parts {
     head.extensions = Extensions::new();
     head.version = Version::HTTP_11;
     head
+}
+
+/// The 200 that stands for a 101 over HTTP/2 (RFC 8441 section 5).
+pub(super) fn connected(mut headers: HeaderMap) -> Response<Body> {
+    remove_hop_by_hop(&mut headers);
+    headers.remove(CONTENT_LENGTH);
+    headers.remove(SEC_WEBSOCKET_ACCEPT);
+    let mut response = Response::new(text(""));
+    *response.headers_mut() = headers;
+    response
 }
 
 /// The 101: the backend's fields, the upgrade pair written afresh.

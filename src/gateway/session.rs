@@ -2,21 +2,21 @@
 
 use std::sync::Arc;
 
-use http::Response;
-use hyper::upgrade::OnUpgrade;
+use http::{Method, Response, Version, request};
+use hyper::ext::Protocol;
 
 use super::headers::opening_head;
 use super::{Asked, Outcome, path, respond};
 use crate::admission::{self, Admission, Permit};
 use crate::config::SessionTimeouts;
 use crate::drain::DrainWatch;
-use crate::listener::{self, Body, Client};
+use crate::listener::{Body, Client, Upgrade};
 use crate::session::Rejection;
 use crate::snapshot::{PoolTarget, Route};
 use crate::telemetry::SessionRecord;
 use crate::tunnel::{Agreed, End, Terms, Tunnel};
 use crate::upstream::{Answer, Lease, OpenTimeouts, Opened, Opening, Switched};
-use crate::websocket::{Extensions, Handshake, HandshakeError, asks_for_websocket};
+use crate::websocket::{Extensions, Handshake, HandshakeError, asks_for_websocket, into_get};
 
 /// A session that both sides agreed to, before the client has been told.
 pub(super) struct Ready {
@@ -25,6 +25,7 @@ pub(super) struct Ready {
     watches: [DrainWatch; 3],
     permit: Permit,
     lease: Lease,
+    is_over_http2: bool,
 }
 
 /// What a session holds until it ends.
@@ -71,6 +72,10 @@ pub(super) async fn open(
         .await?;
     record.backend(lease.metrics());
     match answer {
+        // Over HTTP/2 it would say that the session is open (RFC 8441 section 5).
+        Answer::Other(answer) if is_over_http2(request) && answer.status().is_success() => {
+            Err(Rejection::BackendFailed("answered without switching"))
+        }
         Answer::Other(answer) => {
             record.relay(answer.status());
             Ok(Outcome::Answer(respond::relayed(answer)))
@@ -81,6 +86,7 @@ pub(super) async fn open(
             watches: [watches.0, watches.1, lease.watch()],
             permit,
             lease,
+            is_over_http2: is_over_http2(request),
         }))),
     }
 }
@@ -90,7 +96,7 @@ impl Ready {
     /// what the handshake needed is freed.
     pub(super) fn start(
         self,
-        upgrade: OnUpgrade,
+        upgrade: Upgrade,
         client: Arc<Client>,
         mut record: SessionRecord,
         spelling: &http::Extensions,
@@ -101,6 +107,7 @@ impl Ready {
             watches,
             permit,
             lease,
+            is_over_http2,
         } = self;
         let Switched {
             headers,
@@ -113,8 +120,7 @@ impl Ready {
         };
         tokio::spawn(async move {
             // A client that left before the 101 was written is told by the record when it is dropped.
-            let Ok(upgraded) = upgrade.await else { return };
-            let Ok((client_stream, client_early)) = listener::into_stream(upgraded) else {
+            let Some((client_stream, client_early)) = upgrade.into_stream().await else {
                 return;
             };
             record.open();
@@ -135,14 +141,36 @@ impl Ready {
             };
             tokio::spawn(Tunnel::new(ends, agreed, watches, record, guards));
         });
-        respond::switching(headers, spelling)
+        if is_over_http2 {
+            respond::connected(headers)
+        } else {
+            respond::switching(headers, spelling)
+        }
     }
+}
+
+/// Makes of CONNECT the handshake that it stands for; leaves every other request as it is.
+///
+/// # Errors
+/// Where it stands for none.
+pub(super) fn settle(request: &mut request::Parts) -> Result<(), Rejection> {
+    if request.method != Method::CONNECT {
+        return Ok(());
+    }
+    let protocol = request.extensions.remove::<Protocol>();
+    into_get(request, protocol.as_ref().map(Protocol::as_str)).map_err(rejection)
+}
+
+/// Whether a request asks for WebSocket over HTTP/2.
+pub(super) fn is_over_http2(request: &request::Parts) -> bool {
+    request.version == Version::HTTP_2 && asks_for_websocket(&request.headers)
 }
 
 fn rejection(error: HandshakeError) -> Rejection {
     match error {
         HandshakeError::UnsupportedVersion => Rejection::UnsupportedVersion,
         HandshakeError::NoUpgrade => Rejection::UpgradeRequired,
+        HandshakeError::Protocol => Rejection::NotImplemented(error.detail()),
         HandshakeError::Method
         | HandshakeError::HttpVersion
         | HandshakeError::HostMissing

@@ -9,8 +9,6 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Frame, SizeHint};
 
-use super::pulse::Busy;
-
 /// The body of an answer: text that is at hand, or bytes that stream from a backend.
 pub type Body = UnsyncBoxBody<Bytes, BodyError>;
 
@@ -24,19 +22,19 @@ pub fn text(text: impl Into<Bytes>) -> Body {
         .boxed_unsync()
 }
 
-/// A body that keeps its connection busy until it has been sent or given up.
-pub(super) struct BusyBody {
+/// A body that keeps its connection, or its stream of one, busy until it has been sent or given up.
+pub(super) struct BusyBody<B> {
     body: Body,
-    _busy: Busy,
+    _busy: B,
 }
 
-impl BusyBody {
-    pub(super) fn new(body: Body, busy: Busy) -> Self {
+impl<B> BusyBody<B> {
+    pub(super) fn new(body: Body, busy: B) -> Self {
         Self { body, _busy: busy }
     }
 }
 
-impl hyper::body::Body for BusyBody {
+impl<B: Unpin> hyper::body::Body for BusyBody<B> {
     type Data = Bytes;
     type Error = BodyError;
 

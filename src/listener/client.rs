@@ -3,17 +3,11 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use bytes::Bytes;
-use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
-
 use super::Settings;
-use super::pulse::Watched;
 use crate::drain::{Drain, DrainWatch, Stage};
 use crate::occupancy::Slot;
 use crate::proxy_protocol::Ends;
 use crate::session::Peer;
-use crate::stream::Stream;
 use crate::telemetry::Connection;
 
 /// A client connection. Whoever holds it keeps its place at the listener and on the worker.
@@ -56,13 +50,4 @@ impl Client {
     pub fn watch(&self) -> DrainWatch {
         self.drain.watch()
     }
-}
-
-/// Takes the client's stream back from hyper after a 101, with the bytes that came behind the head.
-///
-/// # Errors
-/// When `upgraded` is not of this listener; that is HTTP/2, which has no stream of its own.
-pub fn into_stream(upgraded: Upgraded) -> Result<(Stream, Bytes), Upgraded> {
-    let parts = upgraded.downcast::<TokioIo<Watched>>()?;
-    Ok((parts.io.into_inner().into_stream(), parts.read_buf))
 }

@@ -1,33 +1,26 @@
-//! One client connection: TLS, HTTP/1.1, drain.
+//! One client connection: TLS, then the version of HTTP that the client speaks.
 
-use std::convert::Infallible;
-use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
 
-use http::header::CONNECTION;
-use http::{HeaderValue, Request, Response, StatusCode};
-use hyper::body::Incoming;
-use hyper::server::conn::http1::Builder;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
 
-use super::body::BusyBody;
 use super::client::Client;
-use super::head_clock::HeadClock;
-use super::pulse::{Phase, Pulse, Watched};
-use super::refusal::Fault;
 use super::socket::{Accepted, AcceptedSocket};
-use super::{Entry, Handler, Settings, refusal, tls};
+use super::{Entry, Handler, Settings, http1, http2, preface, tls};
+use crate::config::TlsVersion;
 use crate::drain::{DrainWatch, Stage};
 use crate::stream::{Socket, Stream};
-use crate::telemetry::Connection;
+use crate::telemetry::{Connection, ConnectionRejection, ListenerMetrics};
 
-/// The least buffer that hyper works with, in bytes.
-const SMALLEST_BUFFER: usize = 8 * 1024;
+/// A stream on which a client speaks HTTP.
+pub(super) struct Spoken {
+    pub(super) stream: Stream,
+    /// None on a plain connection.
+    pub(super) tls_version: Option<TlsVersion>,
+    pub(super) is_http2: bool,
+}
 
 /// Serves a connection until it ends or becomes a session. `watch` ends it when its listener stops.
 pub async fn serve<H: Handler>(
@@ -46,24 +39,18 @@ pub async fn serve<H: Handler>(
         let Ok(socket) = adopt(socket) else {
             return;
         };
-        let (stream, tls_version) = match &settings.tls {
-            None => (Stream::Plain(socket), None),
-            Some(settings) => {
-                let accepted = tokio::select! {
-                    accepted = tls::accept(socket, settings, &entry.metrics) => accepted,
-                    // It has no session yet that could end in order.
-                    _ = watch.beyond(Stage::Open) => return,
-                };
-                let Some((stream, version)) = accepted else {
-                    return;
-                };
-                (stream, Some(version))
-            }
+        let spoken = tokio::select! {
+            spoken = listen(socket, &settings, &entry.metrics) => spoken,
+            // It has no session yet that could end in order.
+            _ = watch.beyond(Stage::Open) => return,
+        };
+        let Some(spoken) = spoken else {
+            return;
         };
         let facts = Connection {
             listener: entry.metrics,
             client: peer,
-            tls_version,
+            tls_version: spoken.tls_version,
         };
         let client = Arc::new(Client {
             facts,
@@ -73,7 +60,11 @@ pub async fn serve<H: Handler>(
             drain: entry.drain,
             _slots: entry.slots,
         });
-        converse(stream, &client, &settings, &watch, handler).await;
+        if spoken.is_http2 {
+            http2::converse(spoken.stream, &client, &settings, &watch, handler).await;
+        } else {
+            http1::converse(spoken.stream, &client, &settings, &watch, handler).await;
+        }
     };
     tokio::select! {
         () = conversation => {}
@@ -89,83 +80,24 @@ fn adopt(socket: AcceptedSocket) -> io::Result<Socket> {
     })
 }
 
-/// Speaks HTTP/1.1 until the connection ends, becomes a session, or has to be refused.
-async fn converse<H: Handler>(
-    stream: Stream,
-    client: &Arc<Client>,
-    settings: &Settings,
-    watch: &DrainWatch,
-    handler: Arc<H>,
-) {
-    let pulse = Pulse::new();
-    let service = service_fn(|request| answer(request, &pulse, client, &*handler));
-    let watched = TokioIo::new(Watched::new(stream, Arc::clone(&pulse)));
-    let mut connection = builder(settings)
-        .serve_connection(watched, service)
-        .with_upgrades();
-    let mut clock = HeadClock::new(settings.timeouts.clone());
-    let mut seen = Stage::Open;
-    let mut is_told = false;
-    let outcome = poll_fn(|context| {
-        if let Poll::Ready(stage) = watch.poll_beyond(seen, context) {
-            seen = stage;
-        }
-        loop {
-            // Told while it answers, hyper would write `Connection: Upgrade, close` into a 101.
-            if seen > Stage::Open && !is_told && pulse.phase() != Phase::Busy {
-                is_told = true;
-                Pin::new(&mut connection).graceful_shutdown();
-            }
-            if let Poll::Ready(result) = Pin::new(&mut connection).poll(context) {
-                return Poll::Ready(Some(result));
-            }
-            if seen == Stage::Open || is_told || pulse.phase() == Phase::Busy {
-                return clock.poll(pulse.phase(), context).map(|()| None);
-            }
-        }
-    })
-    .await;
-
-    let phase = pulse.phase();
-    let Some(parts) = connection.into_parts() else {
-        return;
-    };
-    let fault = match outcome {
-        Some(Ok(())) => None,
-        Some(Err(error)) => Fault::of(&error, &parts.read_buf, settings.limits.request_head),
-        None => (!parts.read_buf.is_empty()).then_some(Fault::SLOW),
-    };
-    if let Some(Fault { rejection, reason }) = fault
-        && phase == Phase::Head
-    {
-        client.facts.listener.rejected(reason);
-        handler.refuse(rejection, client);
-        refusal::refuse(parts.io.into_inner().into_stream(), rejection).await;
+/// Finds out what the client speaks, within the deadlines. None where that came to nothing; it is counted.
+async fn listen(socket: Socket, settings: &Settings, metrics: &ListenerMetrics) -> Option<Spoken> {
+    if let Some(tls) = &settings.tls {
+        return tls::accept(socket, tls, metrics).await;
     }
-}
-
-async fn answer<H: Handler>(
-    request: Request<Incoming>,
-    pulse: &Arc<Pulse>,
-    client: &Arc<Client>,
-    handler: &H,
-) -> Result<Response<BusyBody>, Infallible> {
-    let busy = pulse.busy();
-    let mut response = handler.handle(request, Arc::clone(client)).await;
-    if client.is_draining() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        let close = HeaderValue::from_static("close");
-        response.headers_mut().append(CONNECTION, close);
+    let plain = |socket, is_http2| Spoken {
+        stream: Stream::Plain(socket),
+        tls_version: None,
+        is_http2,
+    };
+    if !settings.h2c {
+        return Some(plain(socket, false));
     }
-    Ok(response.map(|body| BusyBody::new(body, busy)))
-}
-
-fn builder(settings: &Settings) -> Builder {
-    let head = settings.limits.request_head;
-    let mut builder = Builder::new();
-    builder
-        .max_header_size(head)
-        .max_buf_size(head.max(SMALLEST_BUFFER))
-        .header_read_timeout(None)
-        .title_case_headers(true);
-    builder
+    match timeout(settings.timeouts.request_header, preface::read(socket)).await {
+        Ok(read) => read.ok().map(|(socket, is_there)| plain(socket, is_there)),
+        Err(_) => {
+            metrics.rejected(ConnectionRejection::HeadTooSlow);
+            None
+        }
+    }
 }

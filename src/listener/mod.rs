@@ -4,10 +4,14 @@ mod body;
 mod client;
 mod connection;
 mod head_clock;
+mod http1;
+mod http2;
+mod preface;
 mod pulse;
 mod refusal;
 mod socket;
 mod tls;
+mod upgrade;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -22,9 +26,10 @@ use crate::session::Rejection;
 use crate::telemetry::ListenerMetrics;
 use crate::tls::ServerTls;
 pub use body::{Body, BodyError, text};
-pub use client::{Client, into_stream};
+pub use client::Client;
 pub use connection::serve;
 pub use socket::{Accepted, Bound, Listener};
+pub use upgrade::Upgrade;
 
 /// What answers the requests of a listener.
 pub trait Handler: Send + Sync + 'static {
@@ -46,6 +51,8 @@ pub struct Settings {
     pub trusted_proxies: Networks,
     /// How TLS is spoken; `None` on a plain listener.
     pub tls: Option<ServerTls>,
+    /// Whether a plain connection may speak HTTP/2 by prior knowledge.
+    pub h2c: bool,
     /// Deadlines before and between requests.
     pub timeouts: ListenerTimeouts,
     /// Bounds on heads and connections.

@@ -3,9 +3,12 @@
 use std::io;
 use std::time::Duration;
 
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
+use super::body::{Body, text};
 use crate::session::Rejection;
 use crate::stream::Stream;
 use crate::telemetry::ConnectionRejection;
@@ -77,4 +80,13 @@ fn answer(rejection: Rejection) -> String {
         status.canonical_reason().unwrap_or_default(),
         text.len() + 1,
     )
+}
+
+/// The refusal of a head that was read, but is not sound.
+pub(super) fn response(rejection: Rejection) -> Response<Body> {
+    let mut response = Response::new(text(format!("{}\n", rejection.message())));
+    *response.status_mut() = rejection.status();
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, plain);
+    response
 }

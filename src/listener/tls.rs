@@ -6,17 +6,18 @@ use std::time::Instant;
 use rustls::ProtocolVersion;
 use tokio::time::timeout;
 
+use super::connection::Spoken;
 use crate::config::TlsVersion;
 use crate::stream::{Socket, Stream, TlsStream};
 use crate::telemetry::{ListenerMetrics, TlsResult};
-use crate::tls::ServerTls;
+use crate::tls::{HTTP2, ServerTls};
 
 /// Speaks TLS on `socket`, within the deadline. None when that came to nothing; it is counted.
 pub(super) async fn accept(
     socket: Socket,
     tls: &ServerTls,
     metrics: &ListenerMetrics,
-) -> Option<(Stream, TlsVersion)> {
+) -> Option<Spoken> {
     let begun = Instant::now();
     let handshake = TlsStream::accept(socket, tls.config.clone());
     let outcome = timeout(tls.handshake_timeout, handshake).await;
@@ -27,11 +28,16 @@ pub(super) async fn accept(
     };
     metrics.tls_finished(result, begun.elapsed());
     let stream = outcome.ok()?.ok()?;
-    let version = match stream.agreed().protocol_version() {
+    let connection = stream.agreed();
+    let version = match connection.protocol_version() {
         Some(ProtocolVersion::TLSv1_2) => TlsVersion::Tls12,
         _ => TlsVersion::Tls13,
     };
-    Some((Stream::Tls(Box::new(stream)), version))
+    Some(Spoken {
+        is_http2: connection.alpn_protocol() == Some(HTTP2),
+        tls_version: Some(version),
+        stream: Stream::Tls(Box::new(stream)),
+    })
 }
 
 fn failure(error: &io::Error) -> TlsResult {

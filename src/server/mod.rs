@@ -230,6 +230,7 @@ fn admin_settings() -> Settings {
     Settings {
         trusted_proxies: Networks::default(),
         tls: None,
+        h2c: false,
         timeouts: ListenerTimeouts {
             request_header: Duration::from_secs(10),
             keep_alive: Duration::from_secs(75),
@@ -237,6 +238,7 @@ fn admin_settings() -> Settings {
         limits: ListenerLimits {
             max_connections: 64,
             request_head: 16 * 1024,
+            http2_streams: 1,
         },
     }
 }

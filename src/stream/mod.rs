@@ -1,4 +1,5 @@
-//! One byte stream to a client or a backend: TCP, a unix socket, or TLS over either.
+//! One byte stream to a client or a backend: TCP, a unix socket, TLS over either, or a part of a connection
+//! that others share.
 //!
 //! An enumeration instead of a type parameter: the relay is compiled once, and a plain session does not pay
 //! for the size of a TLS connection. No protocol above TLS is known here.
@@ -6,6 +7,7 @@
 mod backlog;
 mod tls;
 
+use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -26,6 +28,15 @@ pub enum Socket {
     Tcp(TcpStream),
     /// A unix socket.
     Unix(UnixStream),
+    /// A socket whose first bytes have been looked at.
+    Replayed(Box<Replayed>),
+}
+
+/// A socket, and bytes that were read from it and are to be read again.
+#[derive(Debug)]
+pub struct Replayed {
+    rest: Vec<u8>,
+    socket: Socket,
 }
 
 /// A byte stream to a client or a backend.
@@ -35,6 +46,17 @@ pub enum Stream {
     Plain(Socket),
     /// Bytes under TLS.
     Tls(Box<TlsStream>),
+    /// Bytes on a connection that other streams share, such as one of HTTP/2.
+    Shared(Box<dyn SharedStream>),
+}
+
+/// A stream on a connection that it shares with others.
+pub trait SharedStream: AsyncRead + AsyncWrite + Send + Unpin + fmt::Debug {
+    /// As [`Stream::is_broken`].
+    fn is_broken(&self) -> bool;
+
+    /// As [`Stream::reset_on_close`].
+    fn reset_on_close(&mut self);
 }
 
 /// How long a peer may be silent before the kernel asks whether it is there.
@@ -59,36 +81,77 @@ pub fn tune(socket: &SockRef<'_>) -> io::Result<()> {
 }
 
 impl Socket {
+    /// Puts back `bytes`, which were read from it.
+    #[must_use]
+    pub fn replay(self, bytes: &[u8]) -> Self {
+        if bytes.is_empty() {
+            return self;
+        }
+        Self::Replayed(Box::new(Replayed {
+            rest: bytes.to_vec(),
+            socket: self,
+        }))
+    }
+
     /// Whether the socket has an error, such as a reset by its peer. Unlike reading it this takes no bytes,
     /// and unlike asking for the error it leaves it there.
-    #[must_use]
-    pub fn is_broken(&self) -> bool {
+    fn is_broken(&self) -> bool {
         let nothing = PollFlags::empty();
         let mut look = match self {
             Self::Tcp(socket) => [PollFd::new(socket, nothing)],
             Self::Unix(socket) => [PollFd::new(socket, nothing)],
+            Self::Replayed(replayed) => return replayed.socket.is_broken(),
         };
         poll(&mut look, Some(&Timespec::default())).is_ok()
             && look[0].revents().contains(PollFlags::ERR)
     }
 
-    /// Makes the coming close a reset, so that nothing lingers and the peer notices at once.
-    pub fn reset_on_close(&self) {
-        if let Self::Tcp(socket) = self {
+    fn reset_on_close(&self) {
+        match self {
             // A socket that refuses is already gone, which is what was wanted.
-            let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
+            Self::Tcp(socket) => {
+                let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
+            }
+            Self::Unix(_) => {}
+            Self::Replayed(replayed) => replayed.socket.reset_on_close(),
         }
     }
 }
 
 impl Stream {
-    /// The socket below.
+    /// Whether the peer has reset it, as far as that shows without reading.
     #[must_use]
-    pub fn socket(&self) -> &Socket {
+    pub fn is_broken(&self) -> bool {
         match self {
-            Self::Plain(socket) => socket,
-            Self::Tls(tls) => tls.socket(),
+            Self::Plain(socket) => socket.is_broken(),
+            Self::Tls(tls) => tls.socket().is_broken(),
+            Self::Shared(shared) => shared.is_broken(),
         }
+    }
+
+    /// Makes the coming close a reset, so that nothing lingers and the peer notices at once.
+    pub fn reset_on_close(&mut self) {
+        match self {
+            Self::Plain(socket) => socket.reset_on_close(),
+            Self::Tls(tls) => tls.socket().reset_on_close(),
+            Self::Shared(shared) => shared.reset_on_close(),
+        }
+    }
+}
+
+impl Replayed {
+    fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.rest.is_empty() {
+            return Pin::new(&mut self.socket).poll_read(context, buffer);
+        }
+        let count = self.rest.len().min(buffer.remaining());
+        buffer.put_slice(&self.rest[..count]);
+        self.rest.drain(..count);
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -101,6 +164,7 @@ impl AsyncRead for Socket {
         match self.get_mut() {
             Self::Tcp(socket) => Pin::new(socket).poll_read(context, buffer),
             Self::Unix(socket) => Pin::new(socket).poll_read(context, buffer),
+            Self::Replayed(replayed) => replayed.poll_read(context, buffer),
         }
     }
 }
@@ -114,6 +178,7 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Self::Tcp(socket) => Pin::new(socket).poll_write(context, bytes),
             Self::Unix(socket) => Pin::new(socket).poll_write(context, bytes),
+            Self::Replayed(replayed) => Pin::new(&mut replayed.socket).poll_write(context, bytes),
         }
     }
 
@@ -121,6 +186,7 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Self::Tcp(socket) => Pin::new(socket).poll_flush(context),
             Self::Unix(socket) => Pin::new(socket).poll_flush(context),
+            Self::Replayed(replayed) => Pin::new(&mut replayed.socket).poll_flush(context),
         }
     }
 
@@ -128,6 +194,7 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Self::Tcp(socket) => Pin::new(socket).poll_shutdown(context),
             Self::Unix(socket) => Pin::new(socket).poll_shutdown(context),
+            Self::Replayed(replayed) => Pin::new(&mut replayed.socket).poll_shutdown(context),
         }
     }
 
@@ -139,6 +206,9 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Self::Tcp(socket) => Pin::new(socket).poll_write_vectored(context, slices),
             Self::Unix(socket) => Pin::new(socket).poll_write_vectored(context, slices),
+            Self::Replayed(replayed) => {
+                Pin::new(&mut replayed.socket).poll_write_vectored(context, slices)
+            }
         }
     }
 
@@ -156,6 +226,7 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_read(context, buffer),
             Self::Tls(tls) => Pin::new(tls.as_mut()).poll_read(context, buffer),
+            Self::Shared(shared) => Pin::new(shared.as_mut()).poll_read(context, buffer),
         }
     }
 }
@@ -169,6 +240,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_write(context, bytes),
             Self::Tls(tls) => Pin::new(tls.as_mut()).poll_write(context, bytes),
+            Self::Shared(shared) => Pin::new(shared.as_mut()).poll_write(context, bytes),
         }
     }
 
@@ -176,6 +248,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_flush(context),
             Self::Tls(tls) => Pin::new(tls.as_mut()).poll_flush(context),
+            Self::Shared(shared) => Pin::new(shared.as_mut()).poll_flush(context),
         }
     }
 
@@ -183,6 +256,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_shutdown(context),
             Self::Tls(tls) => Pin::new(tls.as_mut()).poll_shutdown(context),
+            Self::Shared(shared) => Pin::new(shared.as_mut()).poll_shutdown(context),
         }
     }
 
@@ -194,10 +268,35 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_write_vectored(context, slices),
             Self::Tls(tls) => Pin::new(tls.as_mut()).poll_write_vectored(context, slices),
+            Self::Shared(shared) => Pin::new(shared.as_mut()).poll_write_vectored(context, slices),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
-        true
+        match self {
+            Self::Plain(_) | Self::Tls(_) => true,
+            Self::Shared(shared) => shared.is_write_vectored(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn reads_again_what_was_put_back() {
+        let (socket, mut peer) = UnixStream::pair().unwrap();
+        peer.write_all(b"GET / HTTP/1.1").await.unwrap();
+        drop(peer);
+        let mut socket = Socket::Unix(socket);
+        let mut begun = [0; 6];
+        socket.read_exact(&mut begun).await.unwrap();
+        let mut whole = String::new();
+        let mut socket = socket.replay(&begun[3..]).replay(&begun[..3]);
+        socket.read_to_string(&mut whole).await.unwrap();
+        assert_eq!(whole, "GET / HTTP/1.1");
     }
 }

@@ -29,6 +29,7 @@ use self::clients::Clients;
 pub use self::error::{Problem, TlsError};
 pub use self::provider::{Tickets, provider};
 pub use self::self_signed::self_signed;
+pub use self::settings::HTTP2;
 use crate::config::{Config, Name, Tls, TlsVersion};
 
 /// What a listener needs to speak TLS.
@@ -142,7 +143,10 @@ pub fn server(tls: &Tls, tickets: &Tickets) -> Result<ServerTls, Vec<TlsError>> 
     Ok(ServerTls {
         certificates: std::iter::zip(&certificates, paths).map(info).collect(),
         fingerprint: fingerprint(&certificates, &clients),
-        config: settings::build(&certificates, clients, tls.min_version, tickets, provider),
+        config: settings::offering(
+            settings::build(&certificates, clients, tls.min_version, tickets, provider),
+            tls.http2,
+        ),
         handshake_timeout: tls.handshake_timeout,
     })
 }
@@ -166,7 +170,10 @@ pub fn server_in_memory(
             .map(|one| info((one, Path::new("memory"))))
             .collect(),
         fingerprint: fingerprint(&certificates, &clients),
-        config: settings::build(&certificates, clients, TlsVersion::Tls12, tickets, provider),
+        config: settings::offering(
+            settings::build(&certificates, clients, TlsVersion::Tls12, tickets, provider),
+            true,
+        ),
         handshake_timeout,
     })
 }

@@ -13,8 +13,10 @@ use super::clients::Clients;
 use super::provider::Tickets;
 use crate::config::TlsVersion;
 
-/// What is offered by ALPN (RFC 7301): WebSocket upgrades need HTTP/1.1.
-const PROTOCOLS: [&[u8]; 1] = [b"http/1.1"];
+/// HTTP/2 in ALPN (RFC 7301, RFC 9113 section 3.2).
+pub const HTTP2: &[u8] = b"h2";
+/// HTTP/1.1 in ALPN.
+const HTTP1: &[u8] = b"http/1.1";
 
 /// Puts the parts together.
 pub(super) fn build(
@@ -23,7 +25,7 @@ pub(super) fn build(
     min_version: TlsVersion,
     tickets: &Tickets,
     provider: Arc<CryptoProvider>,
-) -> Arc<ServerConfig> {
+) -> ServerConfig {
     let builder = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&versions(min_version))
         .expect("both providers speak TLS 1.2 and 1.3");
@@ -36,12 +38,18 @@ pub(super) fn build(
         None => builder.with_no_client_auth(),
     };
     let mut config = builder.with_cert_resolver(Arc::new(ByServerName::new(certificates)));
-    config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = usize::from(resumes);
     if resumes {
         config.ticketer = tickets.producer();
     }
+    config
+}
+
+/// Adds which versions of HTTP are offered.
+pub(super) fn offering(mut config: ServerConfig, http2: bool) -> Arc<ServerConfig> {
+    let offered: &[&[u8]] = if http2 { &[HTTP2, HTTP1] } else { &[HTTP1] };
+    config.alpn_protocols = offered.iter().map(|name| name.to_vec()).collect();
     Arc::new(config)
 }
 

@@ -28,7 +28,7 @@ impl<G> Tunnel<G> {
             return;
         }
         if let Ending::PongOverdue(gone) = ending {
-            self.stream(gone).socket().reset_on_close();
+            self.stream_mut(gone).reset_on_close();
         }
         let terms = Arc::clone(&self.terms);
         let leaving = Leaving {
@@ -106,8 +106,8 @@ impl<G> Tunnel<G> {
     /// Resets what has not ended, now.
     pub(super) fn cut(&mut self) -> Closure {
         let Phase::Leaving(leaving) = &self.phase else {
-            self.client.socket().reset_on_close();
-            self.backend.socket().reset_on_close();
+            self.client.reset_on_close();
+            self.backend.reset_on_close();
             return Closure {
                 initiator: Initiator::Gateway,
                 code: None,
@@ -115,11 +115,11 @@ impl<G> Tunnel<G> {
             };
         };
         for (farewell, stream) in [
-            (&leaving.client, &self.client),
-            (&leaving.backend, &self.backend),
+            (&leaving.client, &mut self.client),
+            (&leaving.backend, &mut self.backend),
         ] {
             if !farewell.is_settled() {
-                stream.socket().reset_on_close();
+                stream.reset_on_close();
             }
         }
         // That a frame does not end is what a stalled side is left for.

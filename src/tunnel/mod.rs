@@ -286,6 +286,13 @@ impl<G> Tunnel<G> {
         }
     }
 
+    fn stream_mut(&mut self, side: Side) -> &mut Stream {
+        match side {
+            Side::Client => &mut self.client,
+            Side::Backend => &mut self.backend,
+        }
+    }
+
     fn relay_from(&mut self, source: Side) -> &mut Relay {
         match source {
             Side::Client => &mut self.upward,

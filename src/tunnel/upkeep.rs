@@ -159,7 +159,7 @@ impl<G> Tunnel<G> {
     fn check_broken(&mut self) {
         for side in [Side::Client, Side::Backend] {
             let is_waiting = !self.relay_from(side).is_clear();
-            if is_waiting && self.stream(side).socket().is_broken() {
+            if is_waiting && self.stream(side).is_broken() {
                 return self.leave(Ending::Lost(side));
             }
         }

@@ -15,15 +15,16 @@ use super::key::Key;
 /// The only version of the protocol that is spoken (RFC 6455 section 4.1).
 pub const VERSION: &str = "13";
 
-/// A sound opening handshake over HTTP/1.1.
+/// A sound opening handshake.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Handshake {
-    /// The client's key, to be passed on to the backend.
+    /// The key for the backend: the client's, or over HTTP/2 the gateway's own.
     pub key: Key,
 }
 
 impl Handshake {
-    /// Reads the opening handshake from the head of a request.
+    /// Reads the opening handshake from the head of a request. One over HTTP/2 has been
+    /// [made a GET](super::into_get) before.
     ///
     /// The version is looked at before the key, so that a client of an older draft, whose key is
     /// spelt otherwise, learns which version it should speak (RFC 6455 section 4.4).
@@ -36,7 +37,7 @@ impl Handshake {
         if request.method != Method::GET {
             return Err(HandshakeError::Method);
         }
-        if request.version != Version::HTTP_11 {
+        if !matches!(request.version, Version::HTTP_11 | Version::HTTP_2) {
             return Err(HandshakeError::HttpVersion);
         }
         check_host(headers)?;
@@ -59,7 +60,7 @@ impl Handshake {
 pub enum HandshakeError {
     /// The method is not GET.
     Method,
-    /// The request is not HTTP/1.1.
+    /// The request is older than HTTP/1.1.
     HttpVersion,
     /// There is no Host, or an empty one.
     HostMissing,
@@ -77,6 +78,8 @@ pub enum HandshakeError {
     KeyRepeated,
     /// The Sec-WebSocket-Key is not the base64 of 16 bytes.
     KeyMalformed,
+    /// CONNECT without `:protocol`, or with one that is not `websocket`.
+    Protocol,
 }
 
 impl HandshakeError {
@@ -85,7 +88,7 @@ impl HandshakeError {
     pub fn detail(self) -> &'static str {
         match self {
             Self::Method => "A WebSocket is opened with GET.",
-            Self::HttpVersion => "A WebSocket is opened over HTTP/1.1.",
+            Self::HttpVersion => "A WebSocket is opened over HTTP/1.1 or HTTP/2.",
             Self::HostMissing => "Host is missing.",
             Self::HostRepeated => "Host is given more than once.",
             Self::NoUpgrade => "Upgrade: websocket or Connection: Upgrade is missing.",
@@ -94,6 +97,7 @@ impl HandshakeError {
             Self::KeyMissing => "Sec-WebSocket-Key is missing.",
             Self::KeyRepeated => "Sec-WebSocket-Key is given more than once.",
             Self::KeyMalformed => "Sec-WebSocket-Key is not the base64 of 16 bytes.",
+            Self::Protocol => "CONNECT is taken only for WebSocket.",
         }
     }
 }
@@ -225,12 +229,10 @@ mod tests {
     #[test]
     fn refuses_another_method_or_protocol() {
         assert_eq!(read(sound().method("POST")), Err(HandshakeError::Method));
-        for version in [Version::HTTP_10, Version::HTTP_2] {
-            assert_eq!(
-                read(sound().version(version)),
-                Err(HandshakeError::HttpVersion)
-            );
-        }
+        assert_eq!(
+            read(sound().version(Version::HTTP_10)),
+            Err(HandshakeError::HttpVersion)
+        );
     }
 
     #[test]

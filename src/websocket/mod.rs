@@ -1,4 +1,4 @@
-//! RFC 6455 without input and output: opening handshakes, frame headers, control frames, close
+//! RFC 6455 and RFC 8441 without input and output: opening handshakes, frame headers, control frames, close
 //! codes.
 //!
 //! Nothing here reads a socket, waits, or stores a payload, except that of a control frame (at
@@ -6,6 +6,7 @@
 
 mod answer;
 mod close;
+mod connect;
 mod control;
 mod extensions;
 mod frame;
@@ -18,6 +19,7 @@ mod tracker;
 
 pub use answer::{AnswerError, verify_answer};
 pub use close::{BUCKETS, Close, CloseCode, bucket};
+pub use connect::into_get;
 pub use control::ControlFrame;
 pub use extensions::Extensions;
 pub use frame::{FrameHeader, MAX_CONTROL_PAYLOAD, mask};

@@ -16,6 +16,7 @@ mod harness;
 mod headers;
 mod health;
 mod http;
+mod http2;
 mod limits;
 mod listener;
 mod metrics;

@@ -92,16 +92,6 @@ async fn an_older_version_than_the_least_is_refused() {
     eventually("the failure is counted", || failures() == 1.0).await;
 }
 
-#[tokio::test]
-async fn http_1_1_is_agreed_on_by_alpn() {
-    let (gateway, identity) = start("").await;
-    let mut config = identity.trust();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let stream = connect_tls(gateway.address(), NAME, config).await;
-    let stream = stream.expect("the handshake succeeds");
-    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
-}
-
 fn shown(stream: &TlsStream<TcpStream>) -> CertificateDer<'static> {
     let chain = stream.get_ref().1.peer_certificates();
     chain.expect("a certificate is shown")[0]

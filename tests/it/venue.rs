@@ -8,6 +8,7 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::client::TlsStream;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::harness::{
     ACCEPT, Gateway, Head, Identity, Opening, Wire, connect_tls, directory, soon,
@@ -149,8 +150,10 @@ impl Arrivals {
 
     /// The next session, behind the 101.
     pub(crate) async fn agreed(&self) -> Wire {
-        let mut wire = self.asked().await;
-        wire.send(agreement()).await;
+        let (head, mut wire) = self.met().await;
+        let key = head.value("sec-websocket-key").expect("a key");
+        let accept = derive_accept_key(key.as_bytes());
+        wire.send(agreement().replace(ACCEPT, &accept)).await;
         wire
     }
 

@@ -15,6 +15,8 @@ pub struct Listener {
     pub trusted_proxies: Networks,
     /// TLS settings; `None` is a plain listener.
     pub tls: Option<Tls>,
+    /// Whether a plain listener takes HTTP/2 by prior knowledge.
+    pub h2c: bool,
     /// Deadlines of a connection before and between requests.
     pub timeouts: ListenerTimeouts,
     /// Bounds on connections.
@@ -32,6 +34,8 @@ pub struct Tls {
     pub handshake_timeout: Duration,
     /// Whether clients show certificates.
     pub client_auth: ClientAuth,
+    /// Whether HTTP/2 is offered.
+    pub http2: bool,
 }
 
 /// A certificate chain and its key, as paths of PEM files (made absolute).
@@ -79,4 +83,6 @@ pub struct ListenerLimits {
     pub max_connections: usize,
     /// Bytes of a request head.
     pub request_head: usize,
+    /// Streams open at once on an HTTP/2 connection.
+    pub http2_streams: u32,
 }

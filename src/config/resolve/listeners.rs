@@ -14,6 +14,9 @@ use crate::config::schema;
 use crate::config::values::choice::ClientAuthMode;
 use crate::config::values::{Network, OneOf, Size, Timeout};
 
+/// Streams open at once on an HTTP/2 connection, unless the file says otherwise.
+const HTTP2_STREAMS: u32 = 128;
+
 pub(super) fn one(
     place: &Place,
     raw: schema::Listener,
@@ -21,10 +24,13 @@ pub(super) fn one(
 ) -> Option<Listener> {
     let address = raw.address.require("address", place, &mut context.findings);
     let is_plain = matches!(raw.tls, Setting::Absent);
+    let h2c = h2c(&raw.h2c, is_plain, context);
+    let http2 = raw.http2.or(true);
     let tls = raw
         .tls
         .placed()
-        .and_then(|placed| tls(&placed.place, placed.value, context));
+        .and_then(|placed| tls(&placed.place, placed.value, context))
+        .map(|tls| Tls { http2, ..tls });
     let limits = limits(raw.limits.or_default(), context);
     if tls.is_none() && !is_plain {
         return None;
@@ -33,6 +39,7 @@ pub(super) fn one(
         address: addresses::absolute(address?, context),
         trusted_proxies: networks(raw.trusted_proxies)?,
         tls,
+        h2c,
         timeouts: timeouts(raw.timeouts.or_default()),
         limits,
     })
@@ -64,7 +71,24 @@ fn limits(raw: schema::ListenerLimits, context: &mut Context<'_>) -> ListenerLim
             .value()
             .map_or(100_000, |limit| limit.count()),
         request_head: request_head(&raw.request_head, context),
+        http2_streams: raw
+            .http2_streams
+            .value()
+            .map_or(HTTP2_STREAMS, |limit| limit.number()),
     }
+}
+
+fn h2c(setting: &Setting<bool>, is_plain: bool, context: &mut Context<'_>) -> bool {
+    let Some(placed) = setting.given() else {
+        return false;
+    };
+    if placed.value && !is_plain {
+        context.findings.add(
+            &placed.place,
+            "is for listeners without `tls`; under TLS `http2` decides",
+        );
+    }
+    placed.value
 }
 
 fn request_head(setting: &Setting<Size>, context: &mut Context<'_>) -> usize {
@@ -91,6 +115,7 @@ fn tls(place: &Place, raw: schema::Tls, context: &mut Context<'_>) -> Option<Tls
         min_version: raw.min_version.or(OneOf(TlsVersion::Tls12)).0,
         handshake_timeout: seconds(raw.handshake_timeout, 10),
         client_auth: client_auth?,
+        http2: true,
     })
 }
 

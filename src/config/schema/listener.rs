@@ -14,6 +14,10 @@ keys! {
         trusted_proxies: Vec<Placed<Network>>,
         /// TLS settings; a listener without them is plain.
         tls: Tls,
+        /// Whether HTTP/2, and WebSocket over it, is offered under TLS; true by default.
+        http2: bool,
+        /// Whether HTTP/2 by prior knowledge is taken without TLS; false by default.
+        h2c: bool,
         /// Deadlines before and between requests.
         timeouts: ListenerTimeouts,
         /// Bounds on connections.
@@ -62,5 +66,7 @@ keys! {
         max_connections: Whole<1, 10_000_000>,
         /// Bytes of a request head, 8KiB to 1MiB; 32KiB by default.
         request_head: Size,
+        /// Streams open at once on an HTTP/2 connection; 128 by default.
+        http2_streams: Whole<1, 10_000>,
     }
 }

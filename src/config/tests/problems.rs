@@ -255,6 +255,10 @@ fn bounds_of_a_listener() {
         "wsgate.yaml:4:27: listeners.public.tls.certificates[0]: the key `certificate` is missing\n\
          wsgate.yaml:4:40: listeners.public.tls.client_auth: the key `ca` is missing"
     );
+    assert_eq!(
+        with("h2c: true\n    tls: { certificates: [{ certificate: a, key: b }] }"),
+        "wsgate.yaml:4:10: listeners.public.h2c: is for listeners without `tls`; under TLS `http2` decides"
+    );
 }
 
 #[test]

@@ -70,7 +70,9 @@ fn listener(listener: &Listener) -> Value {
         "limits": {
             "max_connections": listener.limits.max_connections,
             "request_head": format!("{}B", listener.limits.request_head),
+            "http2_streams": listener.limits.http2_streams,
         },
+        "h2c": listener.h2c,
     })
 }
 
@@ -290,12 +292,14 @@ fn any_listener() -> impl Strategy<Value = Listener> {
         any_duration(),
         1..10_000_000_usize,
         8192..1_048_576_usize,
+        (1..=10_000_u32, any::<bool>()),
     );
     parts.prop_map(
-        |(request_header, keep_alive, max_connections, request_head)| Listener {
+        |(request_header, keep_alive, max_connections, request_head, http2)| Listener {
             address: Address::Unix("/replaced".into()),
             trusted_proxies: Networks::new(vec!["10.0.0.0/8".parse().expect("a network")]),
             tls: None,
+            h2c: http2.1,
             timeouts: ListenerTimeouts {
                 request_header,
                 keep_alive,
@@ -303,6 +307,7 @@ fn any_listener() -> impl Strategy<Value = Listener> {
             limits: ListenerLimits {
                 max_connections,
                 request_head,
+                http2_streams: http2.0,
             },
         },
     )

@@ -43,15 +43,18 @@ pub enum ConnectionRejection {
     HeadTooLarge,
     /// The request head did not arrive within `timeouts.request_header`.
     HeadTooSlow,
+    /// The client broke the rules of HTTP/2, or flooded the connection.
+    Http2Error,
 }
 
 impl ConnectionRejection {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Full,
         Self::AcceptFailed,
         Self::BadRequest,
         Self::HeadTooLarge,
         Self::HeadTooSlow,
+        Self::Http2Error,
     ];
 
     /// The value of the `reason` label.
@@ -63,6 +66,7 @@ impl ConnectionRejection {
             Self::BadRequest => "bad_request",
             Self::HeadTooLarge => "head_too_large",
             Self::HeadTooSlow => "head_too_slow",
+            Self::Http2Error => "http2_error",
         }
     }
 }

@@ -137,16 +137,19 @@ fn the_first_certificate_answers_when_none_fits() {
 }
 
 #[test]
-fn http1_is_agreed_on_and_nothing_else() {
+fn http2_is_agreed_on_where_it_is_offered() {
     let folder = Folder::new();
     let files = folder.identity(&["localhost"]);
-    let tls = build(&settings(vec![files.clone()]));
+    let mut tls = settings(vec![files.clone()]);
     let mut client = client(trusting(&[&files]));
     client.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let agreed = shake_hands(&tls, &client, "localhost").unwrap();
-    assert_eq!(agreed.server.alpn_protocol(), Some(b"http/1.1".as_slice()));
+    for (http2, expected) in [(true, &b"h2"[..]), (false, b"http/1.1")] {
+        tls.http2 = http2;
+        let agreed = shake_hands(&build(&tls), &client, "localhost").unwrap();
+        assert_eq!(agreed.server.alpn_protocol(), Some(expected));
+    }
     client.alpn_protocols = vec![b"h2".to_vec()];
-    assert!(shake_hands(&tls, &client, "localhost").is_err());
+    assert!(shake_hands(&build(&tls), &client, "localhost").is_err());
 }
 
 #[test]

@@ -105,5 +105,6 @@ pub(super) fn settings(certificates: Vec<CertificateFiles>) -> Tls {
         min_version: TlsVersion::Tls12,
         handshake_timeout: Duration::from_secs(10),
         client_auth: ClientAuth::None,
+        http2: true,
     }
 }

@@ -1,0 +1,107 @@
+//! One connection that speaks HTTP/1.1: deadlines, refusals, drain.
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::server::conn::http1::Builder;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+
+use super::body::BusyBody;
+use super::client::Client;
+use super::head_clock::HeadClock;
+use super::pulse::{Busy, Phase, Pulse, Watched};
+use super::refusal::Fault;
+use super::{Handler, Settings, refusal};
+use crate::drain::{DrainWatch, Stage};
+use crate::stream::Stream;
+
+/// The least buffer that hyper works with, in bytes.
+const SMALLEST_BUFFER: usize = 8 * 1024;
+
+/// Speaks HTTP/1.1 until the connection ends, becomes a session, or has to be refused.
+pub(super) async fn converse<H: Handler>(
+    stream: Stream,
+    client: &Arc<Client>,
+    settings: &Settings,
+    watch: &DrainWatch,
+    handler: Arc<H>,
+) {
+    let pulse = Pulse::new();
+    let service = service_fn(|request| answer(request, &pulse, client, &*handler));
+    let watched = TokioIo::new(Watched::new(stream, Arc::clone(&pulse)));
+    let mut connection = builder(settings)
+        .serve_connection(watched, service)
+        .with_upgrades();
+    let mut clock = HeadClock::new(settings.timeouts.clone());
+    let mut seen = Stage::Open;
+    let mut is_told = false;
+    let outcome = poll_fn(|context| {
+        if let Poll::Ready(stage) = watch.poll_beyond(seen, context) {
+            seen = stage;
+        }
+        loop {
+            // Told while it answers, hyper would write `Connection: Upgrade, close` into a 101.
+            if seen > Stage::Open && !is_told && pulse.phase() != Phase::Busy {
+                is_told = true;
+                Pin::new(&mut connection).graceful_shutdown();
+            }
+            if let Poll::Ready(result) = Pin::new(&mut connection).poll(context) {
+                return Poll::Ready(Some(result));
+            }
+            if seen == Stage::Open || is_told || pulse.phase() == Phase::Busy {
+                return clock.poll(pulse.phase(), context).map(|()| None);
+            }
+        }
+    })
+    .await;
+
+    let phase = pulse.phase();
+    let Some(parts) = connection.into_parts() else {
+        return;
+    };
+    let fault = match outcome {
+        Some(Ok(())) => None,
+        Some(Err(error)) => Fault::of(&error, &parts.read_buf, settings.limits.request_head),
+        None => (!parts.read_buf.is_empty()).then_some(Fault::SLOW),
+    };
+    if let Some(Fault { rejection, reason }) = fault
+        && phase == Phase::Head
+    {
+        client.facts.listener.rejected(reason);
+        handler.refuse(rejection, client);
+        refusal::refuse(parts.io.into_inner().into_stream(), rejection).await;
+    }
+}
+
+async fn answer<H: Handler>(
+    request: Request<Incoming>,
+    pulse: &Arc<Pulse>,
+    client: &Arc<Client>,
+    handler: &H,
+) -> Result<Response<BusyBody<Busy>>, Infallible> {
+    let busy = pulse.busy();
+    let mut response = handler.handle(request, Arc::clone(client)).await;
+    if client.is_draining() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().append(CONNECTION, close);
+    }
+    Ok(response.map(|body| BusyBody::new(body, busy)))
+}
+
+fn builder(settings: &Settings) -> Builder {
+    let head = settings.limits.request_head;
+    let mut builder = Builder::new();
+    builder
+        .max_header_size(head)
+        .max_buf_size(head.max(SMALLEST_BUFFER))
+        .header_read_timeout(None)
+        .title_case_headers(true);
+    builder
+}

@@ -1,0 +1,129 @@
+//! A request head of HTTP/2, made as one of HTTP/1.1 would be.
+//!
+//! Fields that concern a connection, malformed pseudo-header fields and the like are refused by the library
+//! before (RFC 9113 section 8.2.2).
+
+use http::header::{COOKIE, HOST};
+use http::{HeaderValue, Method, request};
+
+use crate::session::Rejection;
+
+/// Puts the authority into Host, and the crumbs of cookies together.
+///
+/// # Errors
+/// When there is no authority, Host names another one, or the path does not begin with a slash.
+pub(super) fn settle(request: &mut request::Parts) -> Result<(), Rejection> {
+    settle_host(request)?;
+    check_path(request)?;
+    join_cookies(request);
+    Ok(())
+}
+
+/// RFC 9113 section 8.3.1: a Host that is given says the same as `:authority`, and stands in where there is
+/// none.
+fn settle_host(request: &mut request::Parts) -> Result<(), Rejection> {
+    let mut hosts = request.headers.get_all(HOST).iter();
+    let host = hosts.next();
+    if hosts.next().is_some() {
+        return Err(Rejection::BadRequest("Host is given more than once."));
+    }
+    match (request.uri.authority(), host) {
+        (None, None) => Err(Rejection::BadRequest("The authority is missing.")),
+        (None, Some(host)) if host.is_empty() => {
+            Err(Rejection::BadRequest("The authority is missing."))
+        }
+        (None, Some(_)) => Ok(()),
+        (Some(authority), Some(host))
+            if !host
+                .as_bytes()
+                .eq_ignore_ascii_case(authority.as_str().as_bytes()) =>
+        {
+            Err(Rejection::BadRequest("Host names another authority."))
+        }
+        (Some(authority), _) => {
+            let host = HeaderValue::from_str(authority.as_str())
+                .map_err(|_| Rejection::BadRequest("The authority is no host."))?;
+            request.headers.insert(HOST, host);
+            Ok(())
+        }
+    }
+}
+
+fn check_path(request: &request::Parts) -> Result<(), Rejection> {
+    let Some(target) = request.uri.path_and_query() else {
+        return Ok(());
+    };
+    let is_whole = target.as_str() == "*" && request.method == Method::OPTIONS;
+    if is_whole || target.as_str().starts_with('/') {
+        return Ok(());
+    }
+    Err(Rejection::BadRequest("The path begins with no slash."))
+}
+
+/// RFC 9113 section 8.2.3: Cookie may come in several fields, which are one for everybody else.
+fn join_cookies(request: &mut request::Parts) {
+    let crumbs: Vec<&[u8]> = request
+        .headers
+        .get_all(COOKIE)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
+    if crumbs.len() < 2 {
+        return;
+    }
+    let cookie = HeaderValue::from_bytes(&crumbs.join(&b"; "[..]))
+        .expect("values that are joined by a semicolon are a value");
+    request.headers.insert(COOKIE, cookie);
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+    use http::request::Builder;
+
+    use super::*;
+
+    fn settled(request: Builder) -> Result<request::Parts, Rejection> {
+        let (mut parts, ()) = request.body(()).unwrap().into_parts();
+        settle(&mut parts).map(|()| parts)
+    }
+
+    #[test]
+    fn takes_the_authority_for_the_host() {
+        for request in [
+            Request::get("https://a.test:8443/x"),
+            Request::get("https://a.test:8443/x").header("host", "A.test:8443"),
+            Request::get("/x").header("host", "a.test:8443"),
+        ] {
+            let parts = settled(request).unwrap();
+            let hosts: Vec<_> = parts.headers.get_all(HOST).iter().collect();
+            assert_eq!(hosts, ["a.test:8443"]);
+        }
+    }
+
+    #[test]
+    fn refuses_no_authority_and_two_that_differ() {
+        for request in [
+            Request::get("/x"),
+            Request::get("/x").header("host", ""),
+            Request::get("https://a.test/x").header("host", "b.test"),
+            Request::get("https://a.test/x").header("host", "a.test:1"),
+            Request::get("https://a.test/x")
+                .header("host", "a.test")
+                .header("host", "a.test"),
+        ] {
+            assert!(matches!(settled(request), Err(Rejection::BadRequest(_))));
+        }
+    }
+
+    #[test]
+    fn puts_the_crumbs_of_a_cookie_together() {
+        let request = Request::get("https://a.test/")
+            .header("cookie", "a=1")
+            .header("cookie", "b=2; c=3")
+            .header("cookie", "d=4");
+        let parts = settled(request).unwrap();
+        let cookies: Vec<_> = parts.headers.get_all(COOKIE).iter().collect();
+        assert_eq!(cookies, ["a=1; b=2; c=3; d=4"]);
+    }
+}

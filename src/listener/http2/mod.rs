@@ -1,0 +1,142 @@
+//! One connection that speaks HTTP/2: bounds, deadlines, drain. Its sessions come by extended CONNECT (RFC 8441).
+
+mod head;
+mod spawn;
+mod streams;
+mod upgraded;
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Method, Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http2::Builder;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+
+use super::body::BusyBody;
+use super::client::Client;
+use super::{Handler, Settings, refusal};
+use crate::drain::{DrainWatch, Stage};
+use crate::stream::Stream;
+use crate::telemetry::ConnectionRejection;
+use spawn::Spawn;
+use streams::{OpenStream, Streams, Verdict};
+pub(super) use upgraded::Claim;
+
+/// What a client may send on one stream before that is taken, in bytes. A connection may have as much for
+/// each of its streams at once, so that a session that is held up never holds up the others.
+const STREAM_WINDOW: u32 = 64 * 1024;
+/// The largest frame that is taken, in bytes; the least that HTTP/2 allows to ask for.
+const FRAME: u32 = 16 * 1024;
+/// What is kept of an answer's body until the client takes it, in bytes.
+const SEND_BUFFER: usize = 64 * 1024;
+/// Streams that the client took back before they were looked at (CVE-2023-44487). One more ends the connection.
+const PENDING_RESETS: usize = 20;
+/// Streams that were reset for the client's mistakes (RUSTSEC-2024-0003). One more ends the connection.
+const MISTAKES: usize = 128;
+/// Between two questions whether the client is there.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+/// How long its answer may take.
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a client that was told to leave, and has nothing open, is given to do so.
+const PARTING: Duration = Duration::from_secs(2);
+
+/// Speaks HTTP/2 until the connection ends, rests for too long, or is drained.
+pub(super) async fn converse<H: Handler>(
+    stream: Stream,
+    client: &Arc<Client>,
+    settings: &Settings,
+    watch: &DrainWatch,
+    handler: Arc<H>,
+) {
+    let streams = Streams::new();
+    let begin = Arc::clone(&streams);
+    let asker = Arc::clone(client);
+    let service = service_fn(move |request| {
+        let stream = begin.begin();
+        answer(request, stream, Arc::clone(&asker), Arc::clone(&handler))
+    });
+    let connection = builder(settings).serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(connection);
+    if !client.surplus {
+        tokio::select! {
+            result = connection.as_mut() => return conclude(result, client),
+            _ = watch.beyond(Stage::Open) => {}
+            verdict = streams.verdict(&settings.timeouts) => match verdict {
+                Verdict::Rests => {}
+                Verdict::Floods => return client.facts.listener.rejected(ConnectionRejection::Http2Error),
+            }
+        }
+    }
+    connection.as_mut().graceful_shutdown();
+    tokio::select! {
+        result = connection => conclude(result, client),
+        () = streams.quiet_for(PARTING) => {}
+    }
+}
+
+/// Counts a connection that ended because its client broke the rules of HTTP/2.
+fn conclude(result: hyper::Result<()>, client: &Client) {
+    let Err(error) = result else { return };
+    let cause = error.source().and_then(|cause| cause.downcast_ref());
+    if cause.is_some_and(h2::Error::is_library) {
+        tracing::debug!(%error, "HTTP/2 connection ended");
+        client
+            .facts
+            .listener
+            .rejected(ConnectionRejection::Http2Error);
+    }
+}
+
+async fn answer<H: Handler>(
+    request: Request<Incoming>,
+    stream: Arc<OpenStream>,
+    client: Arc<Client>,
+    handler: Arc<H>,
+) -> Result<Response<BusyBody<Arc<OpenStream>>>, Infallible> {
+    let (mut parts, body) = request.into_parts();
+    let response = match head::settle(&mut parts) {
+        Err(rejection) => {
+            client
+                .facts
+                .listener
+                .rejected(ConnectionRejection::BadRequest);
+            handler.refuse(rejection, &client);
+            refusal::response(rejection)
+        }
+        Ok(()) => {
+            if parts.method == Method::CONNECT {
+                parts.extensions.insert(Claim::new(Arc::clone(&stream)));
+            }
+            handler
+                .handle(Request::from_parts(parts, body), client)
+                .await
+        }
+    };
+    stream.answered();
+    Ok(response.map(|body| BusyBody::new(body, stream)))
+}
+
+fn builder(settings: &Settings) -> Builder<Spawn> {
+    let streams = settings.limits.http2_streams;
+    let head = u32::try_from(settings.limits.request_head).unwrap_or(u32::MAX);
+    let mut builder = Builder::new(Spawn);
+    builder
+        .timer(TokioTimer::new())
+        .enable_connect_protocol()
+        .max_concurrent_streams(streams)
+        .max_header_list_size(head)
+        .max_frame_size(FRAME)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(STREAM_WINDOW * streams)
+        .max_send_buf_size(SEND_BUFFER)
+        .max_pending_accept_reset_streams(PENDING_RESETS)
+        .max_local_error_reset_streams(MISTAKES)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT);
+    builder
+}

@@ -1,0 +1,66 @@
+//! The opening handshake over HTTP/2: extended CONNECT (RFC 8441).
+
+use http::header::{CONNECTION, SEC_WEBSOCKET_KEY, UPGRADE};
+use http::{HeaderValue, Method, request};
+
+use super::handshake::HandshakeError;
+use super::key::Key;
+
+/// Makes of an extended CONNECT the GET that it stands for (RFC 8441 section 5): the pair of fields that ask
+/// for the upgrade, and a key of the gateway's own, since over HTTP/2 there is none. `protocol` is what
+/// `:protocol` says. What follows needs to know nothing of HTTP/2; only the version still tells.
+///
+/// # Errors
+/// [`HandshakeError::Protocol`] where WebSocket is not what is asked for.
+pub fn into_get(
+    request: &mut request::Parts,
+    protocol: Option<&str>,
+) -> Result<(), HandshakeError> {
+    if !protocol.is_some_and(|protocol| protocol.eq_ignore_ascii_case("websocket")) {
+        return Err(HandshakeError::Protocol);
+    }
+    request.method = Method::GET;
+    let headers = &mut request.headers;
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    let key = HeaderValue::try_from(Key::random()).expect("base64 is a field value");
+    headers.insert(SEC_WEBSOCKET_KEY, key);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{Request, Version};
+
+    use super::*;
+    use crate::websocket::Handshake;
+
+    fn connect() -> request::Parts {
+        let request = Request::connect("https://chat.test/room?x=1")
+            .version(Version::HTTP_2)
+            .header("Host", "chat.test")
+            .header("Sec-WebSocket-Version", "13")
+            .header("Sec-WebSocket-Key", "what it says does not count");
+        request.body(()).unwrap().into_parts().0
+    }
+
+    #[test]
+    fn stands_for_a_get_with_a_key_of_its_own() {
+        let mut keys = Vec::new();
+        for _ in 0..2 {
+            let mut request = connect();
+            into_get(&mut request, Some("websocket")).unwrap();
+            assert_eq!(request.uri.path_and_query().unwrap(), "/room?x=1");
+            keys.push(Handshake::read(&request).unwrap().key);
+        }
+        assert_ne!(keys[0], keys[1]);
+    }
+
+    #[test]
+    fn takes_no_other_protocol() {
+        for protocol in [None, Some("connect-udp"), Some("")] {
+            let error = into_get(&mut connect(), protocol);
+            assert_eq!(error, Err(HandshakeError::Protocol));
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Frames made by hand, such as no library sends. A flood ends its connection at a bounded cost and leaves
+//! others alone.
+
+use std::time::Duration;
+
+use http::Request;
+
+use super::listener;
+use crate::harness::{Gateway, Http2, Wire, eventually};
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const FIXED: &str = "routes: { fixed: { respond: { status: 200, body: in } } }\n";
+/// Far more than any of the bounds.
+const MANY: u32 = 20_000;
+
+const HEADERS: u8 = 0x1;
+const RST_STREAM: u8 = 0x3;
+const SETTINGS: u8 = 0x4;
+const PING: u8 = 0x6;
+const GOAWAY: u8 = 0x7;
+const CONTINUATION: u8 = 0x9;
+const END_STREAM: u8 = 0x1;
+const END_HEADERS: u8 = 0x4;
+
+/// `:method: GET`, `:scheme: http`, `:path: /` of the static table, and an authority (RFC 7541 appendix A).
+const GET: &[u8] = b"\x82\x86\x84\x41\x04test";
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len())
+        .expect("a short frame")
+        .to_be_bytes();
+    let mut frame = length[1..].to_vec();
+    frame.extend([kind, flags]);
+    frame.extend(stream.to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
+async fn start() -> Gateway {
+    Gateway::start(&format!("{}{FIXED}", listener(""))).await
+}
+
+/// A connection that has begun.
+async fn begun(gateway: &Gateway) -> Wire {
+    let mut wire = Wire::connect(gateway.address()).await;
+    wire.send([PREFACE, &frame(SETTINGS, 0, 0, &[])].concat())
+        .await;
+    wire
+}
+
+/// Sends what `flood` makes until the gateway has had enough, and looks whether it has, and whether it still
+/// serves others.
+async fn expect_end(flood: impl Fn(u32) -> Vec<u8>) {
+    let gateway = start().await;
+    let mut wire = begun(&gateway).await;
+    for number in 0..MANY {
+        if !wire.try_send(flood(number)).await {
+            break;
+        }
+    }
+    wire.gone().await;
+    let labels = [("listener", "main"), ("reason", "http2_error")];
+    eventually("the end is counted", || {
+        gateway.count("wsgate_listener_rejects_total", &labels) == 1.0
+    })
+    .await;
+    let mut good = Http2::connect(gateway.address()).await;
+    let get = Request::get("https://gateway.test/");
+    assert_eq!(good.ask(get).await.0.status(), 200);
+}
+
+/// The stream that a client begins as its `number`th.
+fn stream(number: u32) -> u32 {
+    number * 2 + 1
+}
+
+#[tokio::test]
+async fn a_rapid_reset_ends_the_connection() {
+    expect_end(|number| {
+        let cancel = 8_u32.to_be_bytes();
+        let stream = stream(number);
+        [
+            frame(HEADERS, END_HEADERS | END_STREAM, stream, GET),
+            frame(RST_STREAM, 0, stream, &cancel),
+        ]
+        .concat()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_head_that_never_ends_ends_the_connection() {
+    expect_end(|number| match number {
+        0 => frame(HEADERS, 0, 1, GET),
+        // A field that is not indexed, with an empty value: x = "".
+        _ => frame(CONTINUATION, 0, 1, b"\x00\x01x\x00"),
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn continuations_of_nothing_end_the_connection() {
+    expect_end(|number| match number {
+        0 => frame(HEADERS, 0, 1, GET),
+        _ => frame(CONTINUATION, 0, 1, &[]),
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn frames_that_break_the_rules_end_the_connection() {
+    expect_end(|_| frame(PING, 0, 1, &[0; 8])).await;
+    expect_end(|_| frame(SETTINGS, 0, 0, &[0; 5])).await;
+    expect_end(|_| frame(CONTINUATION, END_HEADERS, 1, GET)).await;
+    // A window of more than 2^31 - 1.
+    expect_end(|_| frame(SETTINGS, 0, 0, &[0, 4, 0xff, 0xff, 0xff, 0xff])).await;
+}
+
+#[tokio::test]
+async fn a_client_that_reads_no_answers_to_its_pings_is_held_up() {
+    let gateway = start().await;
+    let mut wire = begun(&gateway).await;
+    let pings = frame(PING, 0, 0, &[0; 8]).repeat(1000);
+    let flooding = async { while wire.try_send(&pings).await {} };
+    let outcome = tokio::time::timeout(Duration::from_secs(3), flooding).await;
+    assert!(
+        outcome.is_err(),
+        "the gateway waits until its answers are read"
+    );
+    let mut good = Http2::connect(gateway.address()).await;
+    let get = Request::get("https://gateway.test/");
+    assert_eq!(good.ask(get).await.0.status(), 200);
+}
+
+#[tokio::test]
+async fn fields_of_a_connection_are_malformed() {
+    let gateway = start().await;
+    for (name, value) in [
+        ("connection", "x-hop"),
+        ("upgrade", "websocket"),
+        ("transfer-encoding", "chunked"),
+        ("keep-alive", "1"),
+        ("te", "gzip"),
+        ("Name", "in capitals"),
+        ("name", "two\r\nlines"),
+    ] {
+        let mut wire = begun(&gateway).await;
+        let field = [
+            &[0, u8::try_from(name.len()).unwrap()],
+            name.as_bytes(),
+            &[u8::try_from(value.len()).unwrap()],
+            value.as_bytes(),
+        ];
+        let head = [GET, &field.concat()].concat();
+        wire.send(frame(HEADERS, END_HEADERS | END_STREAM, 1, &head))
+            .await;
+        assert_ne!(outcome(&mut wire).await, HEADERS, "{name}: {value}");
+    }
+}
+
+/// What a stream comes to: an answer, a reset, or the end of the connection.
+async fn outcome(wire: &mut Wire) -> u8 {
+    loop {
+        let head = wire.take(9).await;
+        let length = usize::from(head[1]) << 8 | usize::from(head[2]);
+        wire.take(length).await;
+        if matches!(head[3], HEADERS | RST_STREAM | GOAWAY) {
+            return head[3];
+        }
+    }
+}

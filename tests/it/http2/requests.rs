@@ -1,0 +1,72 @@
+//! Heads of HTTP/2: what is put together, and what is refused.
+
+use http::Request;
+
+use super::listener;
+use crate::harness::{Gateway, Http2, eventually, http2_connect as connect};
+
+const FIXED: &str = "routes: { fixed: { respond: { status: 200, body: in } } }\n";
+
+async fn start(keys: &str) -> (Gateway, Http2) {
+    let gateway = Gateway::start(&format!("{}{FIXED}", listener(keys))).await;
+    let client = Http2::connect(gateway.address()).await;
+    (gateway, client)
+}
+
+#[tokio::test]
+async fn a_host_that_names_another_authority_is_refused() {
+    let (gateway, mut client) = start("").await;
+    let get = || Request::get("https://gateway.test/");
+    let same = get().header("host", "gateway.test");
+    assert_eq!(client.ask(same).await.0.status(), 200);
+    let other = get().header("host", "other.test");
+    let (answer, body) = client.ask(other).await;
+    assert_eq!(
+        (answer.status().as_u16(), body.as_str()),
+        (400, "Host names another authority.\n")
+    );
+    let line = gateway.line("refused").await;
+    assert_eq!(line["result"], "bad_request", "{line}");
+}
+
+#[tokio::test]
+async fn a_head_list_over_the_limit_is_refused() {
+    let (_gateway, mut client) = start(", limits: { request_head: 8KiB }").await;
+    let request = Request::get("https://gateway.test/").header("x-long", "x".repeat(12 << 10));
+    let (answer, _) = client.ask(request).await;
+    assert_eq!(answer.status(), 431);
+    let sound = Request::get("https://gateway.test/");
+    assert_eq!(client.ask(sound).await.0.status(), 200);
+}
+
+#[tokio::test]
+async fn a_connection_too_many_is_told_and_ended() {
+    let (gateway, mut client) = start(", limits: { max_connections: 1 }").await;
+    let get = || Request::get("https://gateway.test/");
+    assert_eq!(client.ask(get()).await.0.status(), 200);
+    let mut surplus = Http2::connect(gateway.address()).await;
+    let (answer, _) = surplus.ask(get()).await;
+    assert_eq!(answer.status(), 503);
+    assert!(answer.headers().contains_key("retry-after"));
+    surplus.ended().await.expect("an end in order");
+    assert_eq!(client.ask(get()).await.0.status(), 200);
+}
+
+#[tokio::test]
+async fn streams_over_the_limit_wait() {
+    let backend = crate::backends::Backend::echo().await;
+    let keys = ", limits: { http2_streams: 2 }";
+    let (gateway, mut client) = super::start(keys, &backend).await;
+    let mut sessions = Vec::new();
+    for _ in 0..2 {
+        sessions.push(client.open(connect("/")).await.0);
+    }
+    let active = [("route", "chat"), ("pool", "chat")];
+    drop(sessions.pop());
+    let (third, _) = client.open(connect("/")).await;
+    eventually("two are open", || {
+        gateway.count("wsgate_sessions_active", &active) == 2.0
+    })
+    .await;
+    drop(third);
+}
