@@ -75,7 +75,7 @@ async fn targets_that_are_no_paths_reach_no_backend() {
     let stage = Stage::set().await;
     for (line, status) in [
         ("OPTIONS * HTTP/1.1", 400),
-        ("CONNECT a.test:80 HTTP/1.1", 400),
+        ("CONNECT a.test:80 HTTP/1.1", 501),
     ] {
         let answer = ask(
             stage.gateway.address(),
