@@ -13,17 +13,16 @@ use super::{Fault, Resolver};
 
 /// Makes a server of `answer`, which is given the question and completes the reply.
 async fn server(answer: fn(&Packet<'_>, &mut Packet<'_>)) -> SocketAddr {
-    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let address = socket.local_addr().unwrap();
-    let stream = TcpListener::bind(address).await.unwrap();
+    // TCP first: its ports are the scarce ones.
+    let stream = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = stream.local_addr().unwrap();
+    let socket = UdpSocket::bind(address).await.unwrap();
     tokio::spawn(async move {
         let mut packet = [0; 512];
         while let Ok((length, client)) = socket.recv_from(&mut packet).await {
             let mut reply = reply(&packet[..length], answer);
             if reply.len() > 512 {
-                // The flag of truncation.
-                reply[2] |= 0x02;
-                reply.truncate(512);
+                reply = self::reply(&packet[..length], truncated);
             }
             socket.send_to(&reply, client).await.unwrap();
         }
@@ -47,6 +46,11 @@ fn reply(packet: &[u8], answer: fn(&Packet<'_>, &mut Packet<'_>)) -> Vec<u8> {
     reply.questions.clone_from(&asked.questions);
     answer(&asked, &mut reply);
     reply.build_bytes_vec().unwrap()
+}
+
+/// What stands for an answer that is too long.
+fn truncated(_: &Packet<'_>, reply: &mut Packet<'_>) {
+    reply.set_flags(PacketFlag::TRUNCATION);
 }
 
 fn record(name: &'static str, ttl: u32, data: RData<'static>) -> ResourceRecord<'static> {
