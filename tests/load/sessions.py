@@ -16,7 +16,7 @@ from rig import frames
 IN_FLIGHT_MAX = 64
 OPENING_MAX = 64
 SIZES = (16, 64, 64, 256, 256, 1024, 4096, 16384)
-OPEN_TIMEOUT_SECONDS = 20
+OPEN_TIMEOUT_SECONDS = 60
 FINISH_TIMEOUT_SECONDS = 20
 
 
@@ -52,6 +52,7 @@ class Session:
     ended_at: float = 0
     sent_at: collections.deque = field(default_factory=collections.deque)
     is_finishing: bool = False
+    has_said_close: bool = False
     is_quiet: bool = False  # sends nothing more, and stays
     # With which of the gateway's Closes it may end.
     may_end_with: tuple = ()
@@ -75,6 +76,10 @@ class Session:
             self.fail(f"writing: {error}")
 
     def write(self, opcode, payload):
+        """Nothing follows a Close (RFC 6455 section 5.5.1)."""
+        if self.has_said_close:
+            return
+        self.has_said_close = opcode == frames.CLOSE
         frame = frames.masked_frame(opcode, payload)
         self.bytes_sent += len(frame)
         self.writer.write(frame)

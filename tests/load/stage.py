@@ -29,6 +29,7 @@ class Variant:
 class Stage:
     """Everything that runs; `stop` ends it."""
 
+    request_header_seconds = 10
     drain_window_seconds = 1
     drain_deadline_seconds = 5
 
@@ -103,16 +104,19 @@ log:
   format: json
   level: info
 
-# The generator may be slow to answer.
+# The generator may be slow to ask and to answer.
 defaults:
   timeouts: {{ close: 30s }}
 
 listeners:
   plain:
     address: 127.0.0.1:{stage.plain_port}
+    timeouts: {{ request_header: {stage.request_header_seconds}s }}
   secure:
     address: 127.0.0.1:{stage.secure_port}
+    timeouts: {{ request_header: {stage.request_header_seconds}s }}
     tls:
+      handshake_timeout: 60s
       certificates:
         - {{ certificate: "{stage.folder}/current.crt", key: "{stage.folder}/current.key" }}
 {extra_listener}
