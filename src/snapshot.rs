@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
+use tokio::time::Instant;
 
 use crate::config::{
     self, Config, FixedAnswer, HeaderRules, Http, Name, Origins, Redirect, SessionTimeouts,
@@ -19,7 +20,7 @@ use crate::route::RouteTable;
 use crate::telemetry::{CertificateMetrics, Metrics, RouteMetrics};
 use crate::tls::{ClientTls, Material, ServerTls};
 use crate::tunnel::{Terms, Words};
-use crate::upstream::{Backend, Member, Pool, Transport};
+use crate::upstream::{Backend, Member, Pool, Queue, Transport};
 use crate::websocket::CloseCode;
 
 /// An immutable view of everything that a configuration decides.
@@ -236,7 +237,12 @@ impl Current {
 
     /// Puts `snapshot` in force.
     pub fn replace(&self, snapshot: Arc<Snapshot>) {
-        self.0.store(snapshot);
+        let previous = self.0.swap(Arc::clone(&snapshot));
+        for (name, pool) in &previous.pools {
+            if let Some(successor) = snapshot.pools.get(name) {
+                pool.hand_over(successor);
+            }
+        }
     }
 }
 
@@ -363,20 +369,38 @@ fn build_pools(
         }
         let transport = &transports[name];
         let backends = found.get(name).unwrap_or(&pool.backends);
-        let members = backends.iter().map(|backend| {
-            let live = previous
-                .and_then(|previous| find_backend(previous, name, &backend.address))
-                .unwrap_or_else(|| Arc::new(Backend::new(backend.address.clone())));
-            let metrics = metrics.backend(name, &backend.name);
-            let name = Arc::clone(&backend.name);
-            let transport = Arc::clone(transport);
-            Member::new(name, backend.weight, live, metrics, transport)
-        });
         let before = before.map(Arc::as_ref);
+        let queue = before.map(Pool::queue).cloned().unwrap_or_default();
+        let members = backends.iter().map(|backend| {
+            let live = previous.and_then(|previous| find_backend(previous, name, &backend.address));
+            let live = live.unwrap_or_else(|| new_backend(&backend.address, &queue, before));
+            let metrics = metrics.backend(name, &backend.name);
+            Member::new(
+                backend,
+                pool.slow_start,
+                live,
+                metrics,
+                Arc::clone(transport),
+            )
+        });
         let pool = Pool::new(name, pool, members.collect(), metrics.pool(name), before);
         (Arc::clone(name), Arc::new(pool))
     };
     config.pools.iter().map(build).collect()
+}
+
+/// A backend that joins those of `before`. Where there were none, it is one of those that a pool begins with, and they
+/// share its sessions at once.
+fn new_backend(
+    address: &config::BackendAddress,
+    queue: &Arc<Queue>,
+    before: Option<&Pool>,
+) -> Arc<Backend> {
+    let backend = Backend::new(address.clone(), queue);
+    if before.is_some_and(|before| !before.members().is_empty()) {
+        backend.became_ready(Instant::now());
+    }
+    Arc::new(backend)
 }
 
 fn terms(target: &config::PoolTarget, drain: &config::Drain) -> Terms {

@@ -60,6 +60,8 @@ pub struct PoolStatus {
     pub name: Name,
     /// How they are found, where the file does not name them.
     pub discovery: Option<DiscoveryStatus>,
+    /// Handshakes that wait for a place on one of its backends.
+    pub waiting: usize,
     /// Its backends, in the order of the file.
     pub backends: Vec<BackendStatus>,
 }
@@ -82,8 +84,12 @@ pub struct BackendStatus {
     pub address: String,
     /// Its share of the sessions.
     pub weight: u32,
+    /// Its share at the moment: less while it starts slowly.
+    pub effective_weight: f64,
     /// Sessions open now.
     pub sessions: u64,
+    /// The most sessions that it takes.
+    pub max_sessions: Option<u64>,
     /// Whether it gets new ones, and how that came to be.
     pub standing: Standing,
 }
@@ -129,7 +135,7 @@ impl PoolStatus {
     fn to_json(&self) -> Value {
         let sessions: u64 = self.backends.iter().map(|backend| backend.sessions).sum();
         let backends: Value = self.backends.iter().map(BackendStatus::to_json).collect();
-        let mut shown = json!({ "name": &*self.name, "sessions": sessions, "backends": backends });
+        let mut shown = json!({ "name": &*self.name, "sessions": sessions, "waiting": self.waiting, "backends": backends });
         if let Some(discovery) = &self.discovery {
             shown["discovery"] = discovery.to_json();
         }
@@ -150,7 +156,9 @@ impl BackendStatus {
             "name": &*self.name,
             "address": self.address,
             "weight": self.weight,
+            "effective_weight": self.effective_weight,
             "sessions": self.sessions,
+            "max_sessions": self.max_sessions,
             "state": self.standing.last.to.label(),
             "reason": self.standing.last.reason,
             "since": Rfc3339(self.standing.last.at).to_string(),

@@ -26,8 +26,10 @@ impl Control for Fake {
             name: Name::from(name),
             address: format!("127.0.0.1:900{sessions}"),
             weight: 1,
+            effective_weight: 0.5,
             sessions,
             standing: standing(),
+            max_sessions: Some(100),
         };
         Status {
             started: SystemTime::now() - Duration::from_secs(90),
@@ -49,6 +51,7 @@ impl Control for Fake {
             pools: vec![PoolStatus {
                 discovery: None,
                 name: Name::from("chat"),
+                waiting: 0,
                 backends: vec![backend("a", 1), backend("b", 2)],
             }],
         }

@@ -29,10 +29,10 @@ pub use host::{HostFault, HostPattern, PortFault};
 pub use model::{
     AccessLog, ActiveHealth, Address, Admin, Backend, BackendAddress, BackendHost, BackendTls,
     CertificateFiles, Check, CheckRequest, ClientAuth, Config, Cors, Discovery, Drain, FixedAnswer,
-    Forwarded, HeaderRules, Health, Http, Listener, ListenerLimits, ListenerTimeouts, Log,
+    Forwarded, HashKey, HeaderRules, Health, Http, Listener, ListenerLimits, ListenerTimeouts, Log,
     LogFormat, Name, OnProtocolError, OnUnhealthy, PassiveHealth, Piece, Ping, Pool, PoolTarget,
-    ProxyProtocol, Question, Redirect, Route, RouteMatch, Runtime, SessionTimeouts, Strategy,
-    Target, Tls, TlsVersion, Transport, WebSocket,
+    ProxyProtocol, Question, Queue, Redirect, Route, RouteMatch, Runtime, Secret, SessionTimeouts,
+    Sticky, Strategy, Target, Tls, TlsVersion, Transport, WebSocket,
 };
 pub use networks::Networks;
 pub use origin::{Origin, OriginFault, OriginList, OriginPattern, Origins};

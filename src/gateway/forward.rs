@@ -57,7 +57,8 @@ pub(super) async fn open(
         connect: target.timeouts.connect,
         answer: http.request_timeout,
     };
-    let forwarded = target.pool.forward(&mut errand, asked.hints(), timeouts);
+    // Plain requests wait for no place, so no drain has to send them away.
+    let forwarded = target.pool.forward(&mut errand, asked.hints(&[]), timeouts);
     let answered = tokio::select! {
         answered = forwarded => answered?,
         _ = watch.beyond(Stage::Draining) => return Err(Rejection::Draining),
@@ -74,7 +75,12 @@ pub(super) async fn open(
 impl Forwarded {
     /// Passes the answer on.
     pub(super) fn start(self, mut record: SessionRecord) -> Response<Body> {
-        let Answered { answer, source, .. } = self.answered;
+        let Answered {
+            answer,
+            cookie,
+            source,
+            ..
+        } = self.answered;
         let (head, body) = answer.into_parts();
         record.pass(head.status);
         let download = Download {
@@ -89,6 +95,7 @@ impl Forwarded {
         if let Some(grant) = self.grant {
             grant.write(&mut head.headers);
         }
+        respond::set_cookie(&mut head.headers, cookie);
         Response::from_parts(head, download.settled().boxed_unsync())
     }
 }

@@ -61,6 +61,18 @@ fn read_hop(text: &[u8]) -> Option<IpAddr> {
     Some(address.to_canonical())
 }
 
+/// Whether the client speaks TLS, to the gateway or to a trusted proxy in front of it.
+pub(super) fn is_secure(asked: Asked<'_>) -> bool {
+    let Asked {
+        request, client, ..
+    } = asked;
+    let is_trusted = |peer: IpAddr| client.trusts(peer);
+    let told = request.headers.get(X_FORWARDED_PROTO);
+    let is_told = told.is_some_and(|told| matches!(told.as_bytes(), b"https" | b"wss"));
+    client.facts.tls_version.is_some()
+        || is_told && client.facts.client.ip().is_some_and(is_trusted)
+}
+
 /// The fields in which the gateway speaks for the client. What a peer that is not trusted says there of
 /// itself is replaced.
 pub(super) fn fields(asked: Asked<'_>, style: Forwarded) -> Vec<(HeaderName, HeaderValue)> {

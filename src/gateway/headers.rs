@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri, request};
 use super::{Asked, forwarded};
 use crate::session::SessionId;
 use crate::snapshot::PoolTarget;
-use crate::upstream::RequestHead;
+use crate::upstream::{RequestHead, without_cookie};
 use crate::websocket::{list_has_token, write_name};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -150,8 +150,11 @@ fn fields(asked: Asked<'_>, target: &PoolTarget) -> HeaderMap {
         fields.extend(host_value(request).map(|host| (HOST, host)));
     }
     for (name, value) in given {
-        if *name != CONTENT_LENGTH && goes_on(name, given) {
-            fields.append(name, value.clone());
+        if *name == CONTENT_LENGTH || !goes_on(name, given) {
+            continue;
+        }
+        if let Some(value) = passed(name, value, target.pool.sticky_cookie()) {
+            fields.append(name, value);
         }
     }
     join_cookies(&mut fields);
@@ -180,6 +183,14 @@ fn join_cookies(fields: &mut HeaderMap) {
         && let Ok(whole) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..]))
     {
         fields.insert(COOKIE, whole);
+    }
+}
+
+/// A field's value as a backend gets it; none where it was the gateway's cookie alone.
+fn passed(name: &HeaderName, value: &HeaderValue, own_cookie: Option<&str>) -> Option<HeaderValue> {
+    match own_cookie {
+        Some(own) if *name == COOKIE => without_cookie(value, own),
+        Some(_) | None => Some(value.clone()),
     }
 }
 

@@ -17,6 +17,7 @@ use http::{Extensions, Request, Response, request};
 use hyper::body::Incoming;
 
 use crate::admission::Admission;
+use crate::drain::DrainWatch;
 use crate::listener::{Body, Client, Handler, Upgrade};
 use crate::session::{Peer, Rejection};
 use crate::snapshot::{Current, Target};
@@ -47,13 +48,15 @@ struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    /// What the choice of a backend may depend on.
-    fn hints(self) -> Hints<'a> {
+    /// What the choice of a backend may depend on, and what sends away those who wait for one.
+    fn hints(self, drains: &'a [DrainWatch]) -> Hints<'a> {
         Hints {
             client: self.peer.ip(),
+            is_secure: forwarded::is_secure(self),
             headers: &self.request.headers,
             uri: &self.request.uri,
             request_id: self.id.as_str(),
+            drains,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use http::header::{
     ACCEPT, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER,
-    SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_VERSION, UPGRADE,
+    SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_VERSION, SET_COOKIE, UPGRADE,
 };
 use http::{Extensions, HeaderMap, HeaderValue, Response, StatusCode, Version, request, response};
 use http_body_util::BodyExt;
@@ -133,6 +133,13 @@ pub(super) fn connected(mut headers: HeaderMap) -> Response<Body> {
     let mut response = Response::new(text(""));
     *response.headers_mut() = headers;
     response
+}
+
+/// Sets the sticky cookie beside those of the backend.
+pub(super) fn set_cookie(headers: &mut HeaderMap, cookie: Option<HeaderValue>) {
+    if let Some(cookie) = cookie {
+        headers.append(SET_COOKIE, cookie);
+    }
 }
 
 /// The 101: the backend's fields, the upgrade pair written afresh.

@@ -59,16 +59,18 @@ pub(super) async fn open(
     let handshake = Handshake::read(request).map_err(rejection)?;
     admission::origin::check(&request.headers, &target.origins)?;
     let permit = admission.enter()?;
-    let watches = (client.watch(), route.watch());
+    let watches = [client.watch(), route.watch()];
     let uri = path::towards_backend(request, target)?;
-    let opening = Opening::new(
-        opening_head(asked, target, &uri),
-        handshake.key,
-        client.ends(),
-    );
-    let Opened { lease, answer } = target
+    let head = opening_head(asked, target, &uri);
+    let opening = Opening::new(head, handshake.key, client.ends());
+    let hints = asked.hints(&watches);
+    let Opened {
+        lease,
+        answer,
+        cookie,
+    } = target
         .pool
-        .open(&opening, asked.hints(), open_timeouts(&target.timeouts))
+        .open(&opening, hints, open_timeouts(&target.timeouts))
         .await?;
     record.backend(lease.metrics());
     match answer {
@@ -76,18 +78,23 @@ pub(super) async fn open(
         Answer::Other(answer) if is_over_http2(request) && answer.status().is_success() => {
             Err(Rejection::BackendFailed("answered without switching"))
         }
-        Answer::Other(answer) => {
+        Answer::Other(mut answer) => {
             record.relay(answer.status());
+            respond::set_cookie(answer.headers_mut(), cookie);
             Ok(Outcome::Answer(respond::relayed(answer)))
         }
-        Answer::Switched(backend) => Ok(Outcome::Session(Box::new(Ready {
-            backend,
-            terms: Arc::clone(&target.terms),
-            watches: [watches.0, watches.1, lease.watch()],
-            permit,
-            lease,
-            is_over_http2: is_over_http2(request),
-        }))),
+        Answer::Switched(mut backend) => {
+            respond::set_cookie(&mut backend.headers, cookie);
+            let [of_listener, of_route] = watches;
+            Ok(Outcome::Session(Box::new(Ready {
+                backend,
+                terms: Arc::clone(&target.terms),
+                watches: [of_listener, of_route, lease.watch()],
+                permit,
+                lease,
+                is_over_http2: is_over_http2(request),
+            })))
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::discovery::{Discoveries, Progress};
 use super::drains::Drains;
@@ -16,7 +17,7 @@ use crate::admin::{
     ListenerStatus, PoolStatus, ReloadReport, RouteStatus, Status,
 };
 use crate::snapshot::{Current, Route, Snapshot};
-use crate::upstream::{Member, Pool};
+use crate::upstream::{FULL_WEIGHT, Member, Pool};
 
 /// What the parts of the server share.
 pub(super) struct Shared {
@@ -103,7 +104,7 @@ impl Control for Arc<Shared> {
             }
             BackendOrder::Resume => pool.resume(member),
         }
-        Some(backend_status(member))
+        Some(backend_status(member, Instant::now()))
     }
 
     async fn reload(&self) -> ReloadReport {
@@ -145,22 +146,27 @@ fn route_status(route: &Route) -> RouteStatus {
 }
 
 fn pool_status(pool: &Pool, discovery: Option<Progress>) -> PoolStatus {
+    let now = Instant::now();
+    let status = |member| backend_status(member, now);
     PoolStatus {
         name: Arc::clone(pool.name()),
         discovery: discovery.map(|progress| DiscoveryStatus {
             last: progress.last,
             since: progress.since,
         }),
-        backends: pool.members().iter().map(backend_status).collect(),
+        waiting: pool.queue().len(),
+        backends: pool.members().iter().map(status).collect(),
     }
 }
 
-fn backend_status(member: &Member) -> BackendStatus {
+fn backend_status(member: &Member, now: Instant) -> BackendStatus {
     BackendStatus {
         name: Arc::clone(member.name()),
         address: member.address().to_string(),
         weight: member.weight(),
+        effective_weight: f64::from(member.effective_weight(now)) / f64::from(FULL_WEIGHT),
         sessions: member.backend().sessions() as u64,
+        max_sessions: member.max_sessions(),
         standing: member.backend().standing(),
     }
 }

@@ -225,6 +225,7 @@ async fn backends(resolver: &Resolver, discovery: &Discovery) -> Result<Answer<B
                 port,
             },
             weight,
+            max_sessions: None,
         }
     };
     Ok(Answer {

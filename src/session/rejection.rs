@@ -26,6 +26,8 @@ pub enum Rejection {
     Draining,
     /// No backend of the pool is ready.
     NoReadyBackend,
+    /// Every ready backend of the pool has as many sessions as it may, and no place became free in time.
+    PoolFull,
     /// Every candidate refused the connection or broke the handshake; says how the last one did.
     BackendFailed(&'static str),
     /// The backends did not answer in time.
@@ -49,7 +51,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 impl Rejection {
     /// Every value that [`Rejection::label`] has, for metrics that start at 0.
-    pub const LABELS: [&'static str; 17] = [
+    pub const LABELS: [&'static str; 18] = [
         "no_route",
         "upgrade_required",
         "bad_handshake",
@@ -59,6 +61,7 @@ impl Rejection {
         "gateway_full",
         "draining",
         "no_ready_backend",
+        "pool_full",
         "backend_failed",
         "backend_timeout",
         "head_too_large",
@@ -77,7 +80,7 @@ impl Rejection {
             Self::UpgradeRequired | Self::UnsupportedVersion => StatusCode::UPGRADE_REQUIRED,
             Self::BadHandshake(_) | Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::OriginDenied(_) => StatusCode::FORBIDDEN,
-            Self::GatewayFull | Self::Draining | Self::NoReadyBackend => {
+            Self::GatewayFull | Self::Draining | Self::NoReadyBackend | Self::PoolFull => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::BackendFailed(_) => StatusCode::BAD_GATEWAY,
@@ -103,6 +106,7 @@ impl Rejection {
             Self::GatewayFull => "gateway_full",
             Self::Draining => "draining",
             Self::NoReadyBackend => "no_ready_backend",
+            Self::PoolFull => "pool_full",
             Self::BackendFailed(_) => "backend_failed",
             Self::BackendTimeout => "backend_timeout",
             Self::HeadTooLarge => "head_too_large",
@@ -133,6 +137,7 @@ impl Rejection {
             | Self::NotImplemented(_) => Level::INFO,
             Self::GatewayFull
             | Self::NoReadyBackend
+            | Self::PoolFull
             | Self::BackendFailed(_)
             | Self::BackendTimeout => Level::WARN,
         }
@@ -152,6 +157,7 @@ impl Rejection {
             Self::GatewayFull => "The gateway is full. Try again in a moment.",
             Self::Draining => "The gateway is restarting. Try again in a moment.",
             Self::NoReadyBackend => "No backend is ready. Try again in a moment.",
+            Self::PoolFull => "All backends are full. Try again in a moment.",
             Self::BackendFailed(_) => "The backend could not be reached.",
             Self::BackendTimeout => "The backend did not answer in time.",
             Self::HeadTooLarge => "The request head is too large.",
@@ -177,6 +183,7 @@ impl Rejection {
             | Self::GatewayFull
             | Self::Draining
             | Self::NoReadyBackend
+            | Self::PoolFull
             | Self::BackendTimeout
             | Self::HeadTooLarge
             | Self::TargetTooLong
@@ -197,7 +204,7 @@ impl Rejection {
 mod tests {
     use super::*;
 
-    const ALL: [Rejection; 17] = [
+    const ALL: [Rejection; 18] = [
         Rejection::NoRoute,
         Rejection::UpgradeRequired,
         Rejection::BadHandshake(""),
@@ -207,6 +214,7 @@ mod tests {
         Rejection::GatewayFull,
         Rejection::Draining,
         Rejection::NoReadyBackend,
+        Rejection::PoolFull,
         Rejection::BackendFailed(""),
         Rejection::BackendTimeout,
         Rejection::HeadTooLarge,

@@ -22,7 +22,8 @@ pub use logging::{Logging, LoggingAlreadyStarted};
 pub use metrics::{
     BackendMetrics, BackendSession, CertificateMetrics, CheckResult, ConnectResult,
     ConnectionRejection, DiscoveryMetrics, DiscoveryResult, HandshakeResult, ListenerMetrics,
-    Metrics, PoolMetrics, ReloadResult, RouteMetrics, TEXT_FORMAT, TlsResult,
+    Metrics, PoolMetrics, QueueResult, ReloadResult, RouteMetrics, StickyResult, TEXT_FORMAT,
+    TlsResult, Waiting,
 };
 pub use record::{Connection, Request, SessionRecord};
 pub use timestamp::Rfc3339;

@@ -1,40 +1,61 @@
 //! One backend with its live state, its place in a pool, and a session's claim on it.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::balancer::Purpose;
 use super::condition::{Change, Condition, LastCheck, Standing};
 use super::connection::Resting;
 use super::handshake::Failure;
 use super::health::{Health, State};
+use super::queue::Queue;
+use super::slow_start::Rise;
 use super::transport::Transport;
-use crate::config::{BackendAddress, Name};
+use crate::config::{self, BackendAddress, Name};
 use crate::drain::{Drain, DrainWatch};
 use crate::proxy_protocol::Ends;
 use crate::stream::Stream;
 use crate::telemetry::{BackendMetrics, BackendSession};
+
+/// What one of the configuration's weights is worth where it counts in full; a slow start counts parts of it.
+pub const FULL_WEIGHT: u32 = 1000;
 
 /// The live state of a backend. Its identity is the pool and the address; it outlives reloads.
 #[derive(Debug)]
 pub struct Backend {
     address: BackendAddress,
     sessions: AtomicUsize,
+    requests: AtomicUsize,
+    rise: Rise,
     condition: Condition,
     resting: Arc<Resting>,
+    /// Who waits for a place on it, or on another backend of its pool.
+    queue: Arc<Queue>,
 }
 
 impl Backend {
-    /// A backend without sessions.
+    /// A backend without sessions, with its full share. `queue` is that of its pool.
     #[must_use]
-    pub fn new(address: BackendAddress) -> Self {
+    pub fn new(address: BackendAddress, queue: &Arc<Queue>) -> Self {
         Self {
             address,
             sessions: AtomicUsize::new(0),
+            requests: AtomicUsize::new(0),
+            rise: Rise::new(),
             condition: Condition::new(),
             resting: Arc::default(),
+            queue: Arc::clone(queue),
         }
+    }
+
+    /// Notes that it can be given sessions from now on, and could not before: a slow start begins.
+    pub fn became_ready(&self, now: Instant) {
+        self.rise.begin(now);
+        self.queue.look_again();
     }
 
     /// Where it is.
@@ -52,6 +73,17 @@ impl Backend {
     /// Its connections that wait for a plain request.
     pub(super) fn resting(&self) -> &Arc<Resting> {
         &self.resting
+    }
+
+    /// Sessions and plain requests that it has now.
+    #[must_use]
+    pub fn load(&self) -> usize {
+        self.sessions() + self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Who waits for a place on it, or on another backend of its pool.
+    pub(super) fn queue(&self) -> &Arc<Queue> {
+        &self.queue
     }
 
     /// What ends the sessions that it has now.
@@ -87,7 +119,14 @@ impl Backend {
         change: impl FnOnce(&mut Health),
         reason: impl FnOnce(&Health) -> String,
     ) -> Option<Change> {
-        self.condition.alter(change, reason)
+        let change = self.condition.alter(change, reason)?;
+        if change.to.is_up() {
+            self.became_ready(change.since);
+        } else {
+            // Who waits for it may wait in vain.
+            self.queue.look_again();
+        }
+        Some(change)
     }
 }
 
@@ -96,26 +135,30 @@ impl Backend {
 pub struct Member {
     name: Name,
     weight: u32,
+    max_sessions: usize,
+    slow_start: Duration,
     backend: Arc<Backend>,
     metrics: Arc<BackendMetrics>,
     transport: Arc<Transport>,
 }
 
 impl Member {
-    /// `backend` under the name and with the weight that the configuration gives it, to be reached by the
-    /// `transport` of its pool.
+    /// `backend` as `config` and the `slow_start` of its pool have it, to be reached by the `transport` of the pool.
     #[must_use]
     pub fn new(
-        name: Name,
-        weight: u32,
+        config: &config::Backend,
+        slow_start: Duration,
         backend: Arc<Backend>,
         metrics: Arc<BackendMetrics>,
         transport: Arc<Transport>,
     ) -> Self {
         metrics.set_up(backend.state().is_up());
         Self {
-            name,
-            weight,
+            name: Name::clone(&config.name),
+            // Strategies divide by it.
+            weight: config.weight.max(1),
+            max_sessions: config.max_sessions.map_or(usize::MAX, NonZeroUsize::get),
+            slow_start,
             backend,
             metrics,
             transport,
@@ -138,6 +181,28 @@ impl Member {
     #[must_use]
     pub fn weight(&self) -> u32 {
         self.weight
+    }
+
+    /// Its share at `now`, in thousandths of a weight: less than in full while it starts slowly.
+    #[must_use]
+    pub fn effective_weight(&self, now: Instant) -> u32 {
+        self.weight * self.backend.rise.part(self.slow_start, now)
+    }
+
+    /// The most sessions that it takes; none for any number.
+    #[must_use]
+    pub fn max_sessions(&self) -> Option<u64> {
+        (self.max_sessions != usize::MAX).then_some(self.max_sessions as u64)
+    }
+
+    pub(super) fn full_weight(&self) -> u32 {
+        self.weight * FULL_WEIGHT
+    }
+
+    /// Whether it has as many sessions as it may.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.backend.sessions() >= self.max_sessions
     }
 
     /// The live state.
@@ -172,27 +237,46 @@ impl Member {
         self.transport.introduces_clients()
     }
 
-    /// Claims a session on it.
-    pub(super) fn lease(&self) -> Lease {
-        self.backend.sessions.fetch_add(1, Ordering::Relaxed);
-        Lease {
+    /// Claims a place on it; none where all of `max_sessions` are taken, which is asked and done in one step.
+    pub(super) fn lease(&self, purpose: Purpose) -> Option<Lease> {
+        let session = match purpose {
+            Purpose::Session => {
+                self.take_place()?;
+                Some(self.metrics.session())
+            }
+            Purpose::Request => {
+                self.backend.requests.fetch_add(1, Ordering::Relaxed);
+                None
+            }
+        };
+        Some(Lease {
             backend: Arc::clone(&self.backend),
-            session: self.metrics.session(),
-        }
+            metrics: Arc::clone(&self.metrics),
+            session,
+        })
+    }
+
+    fn take_place(&self) -> Option<()> {
+        let sessions = &self.backend.sessions;
+        let one_more = |taken| (taken < self.max_sessions).then_some(taken + 1);
+        let taken = sessions.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more);
+        taken.ok().map(|_| ())
     }
 }
 
-/// One session's claim on a backend; given back on Drop.
+/// A session's or a request's claim on a backend; given back on Drop.
 pub struct Lease {
     backend: Arc<Backend>,
-    session: BackendSession,
+    metrics: Arc<BackendMetrics>,
+    /// None for a request.
+    session: Option<BackendSession>,
 }
 
 impl Lease {
     /// What is counted of the backend; it knows the backend's name.
     #[must_use]
     pub fn metrics(&self) -> &Arc<BackendMetrics> {
-        self.session.backend()
+        &self.metrics
     }
 
     /// Joins those who hear when the backend is drained or removed.
@@ -204,6 +288,11 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.backend.sessions.fetch_sub(1, Ordering::Relaxed);
+        if self.session.take().is_none() {
+            self.backend.requests.fetch_sub(1, Ordering::Relaxed);
+            return;
+        }
+        self.backend.sessions.fetch_sub(1, Ordering::AcqRel);
+        self.backend.queue.look_again();
     }
 }

@@ -1,51 +1,75 @@
 //! The backends that one session or request tries, in order, with a claim on each.
 
+use std::future::poll_fn;
 use std::net::IpAddr;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
+use std::task::Poll;
 
-use http::{HeaderMap, Uri};
-use tokio::time::Instant;
+use http::{HeaderMap, HeaderValue, Uri};
+use tokio::time::{Instant, timeout_at};
 
-use super::Pool;
 use super::backend::{Backend, Lease, Member};
-use super::balancer::Field;
+use super::balancer::{Field, Purpose};
 use super::judge::{Evidence, Witness};
+use super::queue::Turn;
+use super::sticky::Claimed;
+use super::{Pool, share_of};
+use crate::drain::{DrainWatch, Stage};
 use crate::session::Rejection;
+use crate::telemetry::{QueueResult, StickyResult};
 
 /// What is known of a request when a backend is chosen for it.
 #[derive(Clone, Copy)]
 pub struct Hints<'a> {
     /// The client's address as the gateway believes it; none for a unix socket.
     pub client: Option<IpAddr>,
+    /// Whether the client speaks TLS, so that a cookie may be kept from plain connections.
+    pub is_secure: bool,
     /// The fields of the request.
     pub headers: &'a HeaderMap,
     /// Its target.
     pub uri: &'a Uri,
     /// Its name in logs.
     pub request_id: &'a str,
+    /// Who waits for a place is sent away when one of these begins.
+    pub drains: &'a [DrainWatch],
+}
+
+impl<'a> Hints<'a> {
+    /// Those of a request without a name, over a plain connection that nothing drains.
+    #[must_use]
+    pub fn new(client: Option<IpAddr>, headers: &'a HeaderMap, uri: &'a Uri) -> Self {
+        Self {
+            client,
+            is_secure: false,
+            headers,
+            uri,
+            request_id: "",
+            drains: &[],
+        }
+    }
 }
 
 /// The candidates for one session or request: each backend once, at most `attempts` of them.
-///
-/// ```text
-/// let mut candidates = pool.candidates(hints, deadline);
-/// loop {
-///     let mut candidate = candidates.next().await?;
-///     let outcome = try(&candidate).await;
-///     candidate.testify(Evidence::of(outcome.as_ref().err()));
-///     match outcome {
-///         Ok(answer) => return Ok((candidate.lease, answer)),
-///         Err(failure) => candidates.failed(&candidate.member, &failure, failure.rejection()),
-///     }
-/// }
-/// ```
 pub struct Candidates<'a> {
+    /// The pool in force: another one than at the beginning when there was a reload while this one waited.
     pool: Arc<Pool>,
+    purpose: Purpose,
     hints: Hints<'a>,
     deadline: Instant,
+    key: u64,
+    sticky: Preference,
     tried: Vec<Arc<Backend>>,
     /// What the last candidate earned.
     last: Option<Rejection>,
+}
+
+/// What the sticky cookie says.
+enum Preference {
+    None,
+    /// There is a cookie, but nothing follows from it.
+    Unknown,
+    Backend(Arc<Backend>),
 }
 
 /// A backend to try, and the claim on it.
@@ -57,6 +81,8 @@ pub struct Candidate {
     /// When its answer has to be there: each candidate may use an equal part of the time that is left, so that
     /// a backend that takes connections but never answers does not use up the time of those after it.
     pub deadline: Instant,
+    /// Set-Cookie for the client, should this one answer.
+    pub cookie: Option<HeaderValue>,
     pub(super) witness: Witness,
 }
 
@@ -67,42 +93,83 @@ impl Candidate {
     }
 }
 
+/// What a choice came to.
+enum Choice {
+    /// This one.
+    Taken(Taken),
+    /// None, but there are some that are only full.
+    Full,
+    /// None.
+    Nobody,
+}
+
+/// A choice of which nobody else has the place.
+struct Taken {
+    /// Of the member.
+    index: usize,
+    lease: Lease,
+    witness: Witness,
+}
+
 impl<'a> Candidates<'a> {
-    pub(super) fn new(pool: &Arc<Pool>, hints: Hints<'a>, deadline: Instant) -> Self {
+    pub(super) fn new(
+        pool: &Arc<Pool>,
+        purpose: Purpose,
+        hints: Hints<'a>,
+        deadline: Instant,
+    ) -> Self {
+        let claimed = match &pool.sticky {
+            Some(sticky) => sticky.read(hints.headers),
+            None => Claimed::Nothing,
+        };
         Self {
             pool: Arc::clone(pool),
+            purpose,
             hints,
             deadline,
+            key: pool.key_of(&hints),
+            sticky: match claimed {
+                Claimed::Nothing => Preference::None,
+                Claimed::Unknown => Preference::Unknown,
+                Claimed::Member(index) => {
+                    Preference::Backend(Arc::clone(pool.members[index].backend()))
+                }
+            },
             tried: Vec::new(),
             last: None,
         }
     }
 
-    /// The next candidate.
+    /// The next candidate. Where every backend is full, a session waits here for its turn.
     ///
     /// # Errors
-    /// Where none is left: the rejection that the last one earned, or [`Rejection::NoReadyBackend`].
-    #[allow(
-        clippy::unused_async,
-        reason = "a pool whose backends are full lets its candidates wait"
-    )]
+    /// Where none is left: the rejection that the last one earned, or [`Rejection::NoReadyBackend`]. Where all
+    /// are full, and wait is no use: [`Rejection::PoolFull`].
     pub async fn next(&mut self) -> Result<Candidate, Rejection> {
-        let none = self.last.unwrap_or(Rejection::NoReadyBackend);
-        let left = self.left();
-        if left == 0 {
-            return Err(none);
+        if self.left() == 0 {
+            return Err(self.none());
         }
-        let (member, witness) = self.choose().ok_or(none)?;
+        let Taken {
+            index,
+            lease,
+            witness,
+        } = match self.choose_at_once() {
+            Choice::Taken(taken) => taken,
+            Choice::Full => self.wait().await?,
+            Choice::Nobody => return Err(self.none()),
+        };
         if self.last.is_some() {
             self.pool.metrics.retried();
         }
-        self.tried.push(Arc::clone(member.backend()));
-        Ok(Candidate {
-            lease: member.lease(),
-            deadline: super::share_of(self.deadline, left),
+        let candidate = Candidate {
+            member: self.pool.members[index].clone(),
+            lease,
+            deadline: share_of(self.deadline, self.left()),
+            cookie: self.cookie(index),
             witness,
-            member,
-        })
+        };
+        self.tried.push(Arc::clone(candidate.member.backend()));
+        Ok(candidate)
     }
 
     /// Notes that a candidate came to nothing, and what the client is told should no other do better.
@@ -124,20 +191,136 @@ impl<'a> Candidates<'a> {
         most.saturating_sub(self.tried.len())
     }
 
-    fn choose(&self) -> Option<(Member, Witness)> {
-        let members = &self.pool.members;
-        let field = Field {
-            members,
-            tried: &self.tried,
-        };
-        let mut balancer = self
-            .pool
-            .balancer
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let member = members[balancer.pick(&field)?].clone();
-        // Before the next choice, which is to see that this one is tried.
-        let witness = Witness::of(&self.pool, &member);
-        Some((member, witness))
+    fn none(&self) -> Rejection {
+        self.last.unwrap_or(Rejection::NoReadyBackend)
     }
+
+    /// As [`Candidates::choose`], but nobody takes a place before those who wait for one.
+    fn choose_at_once(&self) -> Choice {
+        let has_queue = self.purpose == Purpose::Session && self.pool.queue_limits.max > 0;
+        if has_queue && !self.pool.queue.is_empty() {
+            return Choice::Full;
+        }
+        self.choose()
+    }
+
+    /// Chooses and claims in one step, so that of two who choose at once the second sees the session of the first.
+    fn choose(&self) -> Choice {
+        let mut balancer = self.pool.balancer();
+        let field = Field {
+            members: &self.pool.members,
+            tried: &self.tried,
+            purpose: self.purpose,
+            key: self.key,
+            now: Instant::now(),
+        };
+        if let Some(taken) = self.preferred(&field).and_then(|index| self.take(index)) {
+            return Choice::Taken(taken);
+        }
+        while let Some(index) = balancer.pick(&field) {
+            // A pool of an older configuration may have taken the last place just now.
+            if let Some(taken) = self.take(index) {
+                return Choice::Taken(taken);
+            }
+        }
+        match self.purpose {
+            Purpose::Session if field.is_only_full() => Choice::Full,
+            Purpose::Session | Purpose::Request => Choice::Nobody,
+        }
+    }
+
+    /// Claims a place. Who chooses next sees that it is taken, and that the backend is tried.
+    fn take(&self, index: usize) -> Option<Taken> {
+        let member = &self.pool.members[index];
+        Some(Taken {
+            index,
+            lease: member.lease(self.purpose)?,
+            witness: Witness::of(&self.pool, member),
+        })
+    }
+
+    /// The backend of the sticky cookie, if it may be chosen.
+    fn preferred(&self, field: &Field<'_>) -> Option<usize> {
+        let Preference::Backend(backend) = &self.sticky else {
+            return None;
+        };
+        let is_it = |member: &Member| Arc::ptr_eq(member.backend(), backend);
+        let index = self.pool.members.iter().position(is_it)?;
+        field.may_be_chosen(index).then_some(index)
+    }
+
+    /// Waits for a place, for `queue.timeout` at most.
+    async fn wait(&mut self) -> Result<Taken, Rejection> {
+        let limits = self.pool.queue_limits;
+        let Some(turn) = self.pool.queue.join(limits.max) else {
+            self.pool.metrics.queue_overflowed();
+            return Err(Rejection::PoolFull);
+        };
+        let mut waiting = self.pool.metrics.waiting();
+        let deadline = self.deadline.min(Instant::now() + limits.timeout);
+        let drains = self.hints.drains;
+        let outcome = tokio::select! {
+            outcome = timeout_at(deadline, self.take_turn(&turn)) => outcome,
+            () = begun(drains) => {
+                waiting.ends(QueueResult::Dismissed);
+                return Err(Rejection::Draining);
+            }
+        };
+        match outcome {
+            Ok(Some(taken)) => {
+                waiting.ends(QueueResult::Served);
+                Ok(taken)
+            }
+            Ok(None) => {
+                waiting.ends(QueueResult::Dismissed);
+                Err(self.none())
+            }
+            Err(_) => {
+                waiting.ends(QueueResult::Timeout);
+                Err(Rejection::PoolFull)
+            }
+        }
+    }
+
+    /// Looks whenever there may be something, in the pool that is in force then; none where nobody is ready any more.
+    async fn take_turn(&mut self, turn: &Turn) -> Option<Taken> {
+        loop {
+            turn.come().await;
+            self.pool = self.pool.latest();
+            match self.choose() {
+                Choice::Taken(taken) => return Some(taken),
+                Choice::Full => turn.pass(),
+                Choice::Nobody => return None,
+            }
+        }
+    }
+
+    /// Set-Cookie, where the client has none for this backend, or one whose time is to be counted anew.
+    fn cookie(&self, index: usize) -> Option<HeaderValue> {
+        let sticky = self.pool.sticky.as_ref()?;
+        let backend = self.pool.members[index].backend();
+        let result = match &self.sticky {
+            Preference::None => StickyResult::New,
+            Preference::Unknown => StickyResult::Unknown,
+            Preference::Backend(kept) if Arc::ptr_eq(kept, backend) => StickyResult::Kept,
+            Preference::Backend(_) => StickyResult::Moved,
+        };
+        if self.tried.is_empty() {
+            self.pool.metrics.sticky_read(result);
+        }
+        let is_due = result != StickyResult::Kept || sticky.renews();
+        is_due.then(|| sticky.cookie(index, self.hints.is_secure))
+    }
+}
+
+/// Waits until one of the drains begins.
+async fn begun(drains: &[DrainWatch]) {
+    poll_fn(|context| {
+        let mut stages = drains.iter();
+        match stages.any(|drain| drain.poll_beyond(Stage::Open, context).is_ready()) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    })
+    .await;
 }

@@ -13,7 +13,8 @@ use hyper::body::{Body, Incoming};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
-use super::backend::{Backend, Member};
+use super::backend::{Backend, Lease, Member};
+use super::balancer::Purpose;
 use super::candidates::{Candidate, Hints};
 use super::connection::Connection;
 use super::judge::Evidence;
@@ -52,6 +53,8 @@ pub struct Answered {
     pub answer: Response<Incoming>,
     /// What is counted of the backend; it knows the backend's name.
     pub metrics: Arc<BackendMetrics>,
+    /// Set-Cookie for the client, beside those of the backend.
+    pub cookie: Option<HeaderValue>,
     /// Where it comes from.
     pub source: Source,
 }
@@ -62,6 +65,8 @@ pub struct Source {
     backend: Arc<Backend>,
     connection: Connection,
     is_shared: bool,
+    /// Counted as load of the backend until the answer has ended.
+    _lease: Lease,
     /// Hears when the backend is removed.
     pub watch: DrainWatch,
 }
@@ -175,17 +180,17 @@ impl Pool {
         hints: Hints<'_>,
         timeouts: ErrandTimeouts,
     ) -> Result<Answered, Rejection> {
-        let mut candidates = self.candidates(hints, Instant::now() + timeouts.answer);
+        let deadline = Instant::now() + timeouts.answer;
+        let mut candidates = self.candidates(Purpose::Request, hints, deadline);
         loop {
             let Candidate {
                 member,
                 lease,
+                cookie,
                 mut witness,
                 ..
             } = candidates.next().await?;
             let watch = lease.watch();
-            // A request is no session: it is counted as one only while its backend is chosen.
-            drop(lease);
             let asked = tokio::select! {
                 asked = ask(&member, errand, timeouts) => asked,
                 _ = watch.beyond(drain::Stage::Draining) => return Err(Rejection::Draining),
@@ -198,10 +203,12 @@ impl Pool {
                         connection,
                         is_shared: !member.introduces_clients(),
                         watch,
+                        _lease: lease,
                     };
                     return Ok(Answered {
                         answer,
                         metrics: Arc::clone(member.metrics()),
+                        cookie,
                         source,
                     });
                 }

@@ -6,33 +6,41 @@ mod candidates;
 mod condition;
 mod connect;
 mod connection;
+mod cookie;
 mod forward;
 mod handshake;
 mod health;
 mod judge;
 mod probe;
+mod queue;
 mod replay;
 mod secure;
+mod slow_start;
 mod source;
+mod sticky;
 mod transport;
 mod upload;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use http::HeaderValue;
 use tokio::time::{Instant, timeout_at};
 
-use crate::config::{self, Name};
+use crate::config::{self, HashKey, Name, Strategy};
 use crate::session::Rejection;
 use crate::telemetry::{ConnectResult, PoolMetrics};
-pub use backend::{Backend, Lease, Member};
-use balancer::Balancer;
+pub use backend::{Backend, FULL_WEIGHT, Lease, Member};
+pub use balancer::Purpose;
+use balancer::{Balancer, key_of};
 pub use candidates::{Candidate, Candidates, Hints};
 pub use condition::{Change, LastCheck, Standing};
 pub use forward::{Answered, Errand, ErrandTimeouts, Source};
 pub use handshake::{Answer, Failure, Opening, RequestHead, Switched};
 pub use health::State;
 pub use judge::Evidence;
+pub use queue::Queue;
+use sticky::Sticky;
 pub use transport::Transport;
 pub use upload::Progress;
 
@@ -41,12 +49,19 @@ pub struct Pool {
     name: Name,
     attempts: usize,
     members: Vec<Member>,
+    /// What the strategy `hash` looks at.
+    hash_key: Option<HashKey>,
     /// Held for the moment of a choice, once per candidate.
     balancer: Mutex<Balancer>,
+    sticky: Option<Sticky>,
+    queue: Arc<Queue>,
+    queue_limits: config::Queue,
     health: config::Health,
     /// Held while it is decided on an ejection.
     ejecting: Mutex<()>,
     metrics: Arc<PoolMetrics>,
+    /// The pool of this name in the configuration that came after.
+    successor: OnceLock<Arc<Self>>,
 }
 
 /// How long opening a session may take.
@@ -64,6 +79,8 @@ pub struct Opened {
     pub lease: Lease,
     /// What it answered.
     pub answer: Answer,
+    /// Set-Cookie for the client, beside those of the backend.
+    pub cookie: Option<HeaderValue>,
 }
 
 impl Pool {
@@ -77,25 +94,60 @@ impl Pool {
         metrics: Arc<PoolMetrics>,
         previous: Option<&Self>,
     ) -> Self {
-        let mut balancer = Balancer::new(config.strategy, members.len());
+        let mut balancer = Balancer::new(&config.strategy, &members);
         if let Some(previous) = previous {
-            let before = previous.balancer.lock();
-            let before = before.unwrap_or_else(PoisonError::into_inner);
-            balancer.resume(&members, &before, &previous.members);
+            balancer.resume(&members, &previous.balancer(), &previous.members);
         }
+        let before = previous.and_then(|previous| previous.sticky.as_ref());
+        let queue = members.first().map(|member| member.backend().queue());
+        let queue = queue.or(previous.map(Self::queue)).cloned();
+        let sticky = config.sticky.as_ref();
         let pool = Self {
             name: Arc::clone(name),
             attempts: config.attempts,
+            hash_key: match &config.strategy {
+                Strategy::Hash(key) => Some(key.clone()),
+                Strategy::RoundRobin
+                | Strategy::LeastSessions
+                | Strategy::TwoChoices
+                | Strategy::Random => None,
+            },
+            sticky: sticky.map(|sticky| Sticky::new(sticky, name, &members, before)),
             members,
             balancer: Mutex::new(balancer),
+            queue: queue.unwrap_or_default(),
+            queue_limits: config.queue,
             health: config.health.clone(),
             ejecting: Mutex::default(),
             metrics,
+            successor: OnceLock::new(),
         };
         if let Some(previous) = previous {
             pool.inherit_health(&previous.health);
         }
         pool
+    }
+
+    /// Tells those who wait in this pool that `successor` is in force now.
+    pub fn hand_over(&self, successor: &Arc<Self>) {
+        // One that is in force again and again is its own successor.
+        if !std::ptr::eq(self, Arc::as_ptr(successor)) {
+            // A pool is replaced once.
+            let _ = self.successor.set(Arc::clone(successor));
+            self.queue.look_again();
+        }
+    }
+
+    /// Who waits for a place on one of its backends.
+    #[must_use]
+    pub fn queue(&self) -> &Arc<Queue> {
+        &self.queue
+    }
+
+    /// The name of the sticky cookie, which is the gateway's own and no business of backends.
+    #[must_use]
+    pub fn sticky_cookie(&self) -> Option<&str> {
+        self.sticky.as_ref().map(Sticky::name)
     }
 
     /// The name that the configuration gives it.
@@ -113,8 +165,13 @@ impl Pool {
     /// The backends that a session or a request tries one after the other; all of them together have until
     /// `deadline`.
     #[must_use]
-    pub fn candidates<'a>(self: &Arc<Self>, hints: Hints<'a>, deadline: Instant) -> Candidates<'a> {
-        Candidates::new(self, hints, deadline)
+    pub fn candidates<'a>(
+        self: &Arc<Self>,
+        purpose: Purpose,
+        hints: Hints<'a>,
+        deadline: Instant,
+    ) -> Candidates<'a> {
+        Candidates::new(self, purpose, hints, deadline)
     }
 
     /// Opens a session: candidates in order, each is dialled and asked, the first that agrees has it.
@@ -123,24 +180,45 @@ impl Pool {
     /// of `timeouts.handshake`, or breaks the handshake is followed by the next.
     ///
     /// # Errors
-    /// The rejection that the last candidate earned, or [`Rejection::NoReadyBackend`].
+    /// Those of [`Candidates::next`].
     pub async fn open(
         self: &Arc<Self>,
         opening: &Opening,
         hints: Hints<'_>,
         timeouts: OpenTimeouts,
     ) -> Result<Opened, Rejection> {
-        let mut candidates = self.candidates(hints, Instant::now() + timeouts.handshake);
+        let deadline = Instant::now() + timeouts.handshake;
+        let mut candidates = self.candidates(Purpose::Session, hints, deadline);
         loop {
             let mut candidate = candidates.next().await?;
             match attempt(&mut candidate, opening, timeouts.connect).await {
                 Ok(answer) => {
-                    let lease = candidate.lease;
-                    return Ok(Opened { lease, answer });
+                    return Ok(Opened {
+                        lease: candidate.lease,
+                        answer,
+                        cookie: candidate.cookie,
+                    });
                 }
                 Err(failure) => candidates.failed(&candidate.member, &failure, failure.rejection()),
             }
         }
+    }
+
+    fn balancer(&self) -> MutexGuard<'_, Balancer> {
+        self.balancer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn key_of(&self, hints: &Hints<'_>) -> u64 {
+        self.hash_key.as_ref().map_or(0, |key| key_of(key, hints))
+    }
+
+    /// The pool of this name that is in force.
+    fn latest(self: &Arc<Self>) -> Arc<Self> {
+        let mut latest = self;
+        while let Some(successor) = latest.successor.get() {
+            latest = successor;
+        }
+        Arc::clone(latest)
     }
 }
 
@@ -196,6 +274,13 @@ impl Drop for AttemptCount<'_> {
             .metrics()
             .connect_finished(self.result, self.begun.elapsed());
     }
+}
+
+/// A Cookie field without the cookies of this name; none where no other is left.
+#[must_use]
+pub fn without_cookie(field: &HeaderValue, name: &str) -> Option<HeaderValue> {
+    let left = cookie::without(field.as_bytes(), name)?;
+    HeaderValue::try_from(left).ok()
 }
 
 /// When an attempt has to be over: it may use an equal part of what is left, so that a backend that takes

@@ -7,6 +7,7 @@
 mod access_log;
 mod admin;
 mod backends;
+mod balancing;
 mod deploy;
 mod discovery;
 mod endings;

@@ -48,6 +48,7 @@ const ENUMERATED: [(&str, &str, &[&str]); 9] = [
             "head_too_large",
             "head_too_slow",
             "no_ready_backend",
+            "pool_full",
             "no_route",
             "not_implemented",
             "origin_denied",

@@ -2,8 +2,11 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use http::HeaderName;
 use rustls_pki_types::ServerName;
 
 use super::{CertificateFiles, Discovery, Health, Name};
@@ -13,11 +16,17 @@ use super::{CertificateFiles, Discovery, Health, Name};
 pub struct Pool {
     /// How the order of candidates is found.
     pub strategy: Strategy,
+    /// The cookie by which clients come back to their backend.
+    pub sticky: Option<Sticky>,
+    /// Over which time a backend that joins or returns comes to its share; 0 for at once.
+    pub slow_start: Duration,
     /// Backends tried before the client is refused; at least 1.
     pub attempts: usize,
     /// The backends in the order of the file; names and addresses are each unique. Where there are none,
     /// sessions are refused.
     pub backends: Vec<Backend>,
+    /// Where handshakes wait while every backend is full.
+    pub queue: Queue,
     /// Which of them get sessions.
     pub health: Health,
     /// Where backends are found instead; none are named then.
@@ -76,10 +85,61 @@ pub enum ProxyProtocol {
 }
 
 /// How the order of candidates is found.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Strategy {
     /// In turn, smooth by weight.
     RoundRobin,
+    /// The one with the fewest sessions for its weight.
+    LeastSessions,
+    /// The better of two that are drawn by lot.
+    TwoChoices,
+    /// By lot.
+    Random,
+    /// Always the same for the same key, by a table that all gateways with this configuration agree on.
+    Hash(HashKey),
+}
+
+/// What is hashed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum HashKey {
+    /// The client's address.
+    Client,
+    /// The value of a header field.
+    Header(HeaderName),
+    /// The value of a cookie.
+    Cookie(String),
+    /// The value of a parameter in the query, as it is written there.
+    Query(String),
+}
+
+/// The cookie by which clients come back to their backend.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Sticky {
+    /// Its name.
+    pub cookie: String,
+    /// How long it is kept after the last answer; until the browser is closed where this is 0.
+    pub ttl: Duration,
+    /// What signs it; none for a key of the process alone.
+    pub secret: Option<Secret>,
+}
+
+/// What nobody else may know; at least 32 bytes.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Secret")
+    }
+}
+
+/// Where handshakes wait while every backend is full.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Queue {
+    /// How many may wait; 0 for none.
+    pub max: usize,
+    /// How long.
+    pub timeout: Duration,
 }
 
 /// One backend of a pool.
@@ -91,6 +151,8 @@ pub struct Backend {
     pub address: BackendAddress,
     /// Its share of the sessions; at least 1.
     pub weight: u32,
+    /// The most sessions that it takes.
+    pub max_sessions: Option<NonZeroUsize>,
 }
 
 /// Where a backend is. Two that differ in whether TLS is spoken are two.

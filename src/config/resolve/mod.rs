@@ -2,6 +2,7 @@
 //! one value. Split by nature; each part takes its piece of the schema and notes what is wrong.
 
 mod addresses;
+mod balancing;
 mod discovery;
 mod headers;
 mod health;

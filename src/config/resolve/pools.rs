@@ -1,14 +1,16 @@
 //! Pools and their backends.
 
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::time;
 
-use super::{Context, addresses, discovery, health, transport};
-use crate::config::model::{Backend, BackendAddress, Discovery, Name, Pool, Strategy};
+use super::{Context, addresses, balancing, discovery, health, transport};
+use crate::config::model::{Backend, BackendAddress, Discovery, Name, Pool};
 use crate::config::problems::{Findings, Place};
 use crate::config::reading::{Placed, Setting};
 use crate::config::schema;
 use crate::config::tree::quote;
-use crate::config::values::{BackendPlace, BackendUrl, OneOf, Text, name};
+use crate::config::values::{BackendPlace, BackendUrl, Duration, Text, name};
 
 pub(super) fn one(place: &Place, raw: schema::Pool, context: &mut Context<'_>) -> Option<Pool> {
     let members = members(place, raw.backends, raw.discovery, context);
@@ -20,13 +22,20 @@ pub(super) fn one(place: &Place, raw: schema::Pool, context: &mut Context<'_>) -
         tls: raw.tls,
     };
     let transport = transport::resolve(ways, is_secure, context);
+    let findings = &mut context.findings;
+    let strategy = balancing::strategy(raw.strategy, raw.hash, findings);
+    let named = members.as_ref().map(|members| members.named.as_slice());
+    let queue = balancing::queue(raw.queue, named.unwrap_or_default(), findings);
     let health = match raw.health {
         Setting::Invalid => None,
-        setting => health::resolve(setting.or_default(), &mut context.findings),
+        setting => health::resolve(setting.or_default(), findings),
     };
     let Members { named, discovery } = members?;
     Some(Pool {
-        strategy: raw.strategy.or(OneOf(Strategy::RoundRobin)).0,
+        strategy: strategy?,
+        sticky: raw.sticky.value().map(balancing::sticky),
+        slow_start: raw.slow_start.or(Duration(time::Duration::ZERO)).0,
+        queue,
         attempts: raw.attempts.value().map_or(3, |attempts| attempts.count()),
         backends: named,
         transport: transport?.for_discovery(discovery.as_ref()),
@@ -104,6 +113,10 @@ fn backend(place: &Place, raw: schema::Backend, context: &mut Context<'_>) -> Op
     Some(Backend {
         name: name.unwrap_or(backend.name),
         weight: raw.weight.value().map_or(1, |weight| weight.number()),
+        max_sessions: raw
+            .max_sessions
+            .value()
+            .and_then(|most| NonZeroUsize::new(most.count())),
         ..backend
     })
 }
@@ -121,6 +134,7 @@ fn named_by_address(url: BackendUrl, place: &Place, context: &mut Context<'_>) -
         name: url.written.into(),
         address,
         weight: 1,
+        max_sessions: None,
     }
 }
 

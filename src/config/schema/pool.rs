@@ -5,19 +5,26 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::Health;
-use crate::config::model::{ProxyProtocol, Strategy};
+use crate::config::model::ProxyProtocol;
 use crate::config::reading::{At, FromNode, Placed, Reader, keys};
 use crate::config::tree::Value;
+use crate::config::values::choice::{HashWord, StrategyWord};
 use crate::config::values::{
-    BackendUrl, CertifiedName, DnsName, FilePath, LocalAddress, NameServer, OneOf, Scheme, Text,
-    Timeout, Whole,
+    BackendUrl, CertifiedName, CookieName, DnsName, Duration, FieldName, FilePath, LocalAddress,
+    NameServer, OneOf, QueryName, Scheme, SecretText, Text, Timeout, Whole,
 };
 
 keys! {
     /// Backends and how sessions are spread over them.
     Pool {
         /// How the order of candidates is found; round_robin by default.
-        strategy: OneOf<Strategy>,
+        strategy: OneOf<StrategyWord>,
+        /// For the strategy hash: what is hashed.
+        hash: Hash,
+        /// Clients come back to the backend that they had, by a cookie; absent = no cookie.
+        sticky: Sticky,
+        /// A backend that joins or returns gets its share bit by bit over that time; 0s = at once, the default.
+        slow_start: Duration,
         /// Backends tried before the client is refused; 3 by default.
         attempts: Whole<1, 100>,
         /// Required, or discovery. Addresses such as ws://127.0.0.1:9001, or maps; [] where there are none for now.
@@ -32,6 +39,42 @@ keys! {
         tls: BackendTls,
         /// Which backends get sessions, and what becomes of open ones.
         health: Health,
+        /// Where handshakes wait while every backend is full.
+        queue: Queue,
+    }
+
+    /// What the strategy hash looks at.
+    Hash {
+        /// client, or one of { header: NAME }, { cookie: NAME }, { query: NAME }; client by default.
+        key: HashKey,
+    }
+
+    /// A key of the request; one of the three.
+    HashKeyPart {
+        /// The value of this header field.
+        header: FieldName,
+        /// The value of this cookie.
+        cookie: CookieName,
+        /// The value of this parameter in the query.
+        query: QueryName,
+    }
+
+    /// The cookie by which clients come back to the backend that they had.
+    Sticky {
+        /// Its name; wsgate by default.
+        cookie: CookieName,
+        /// How long a browser keeps it after the last answer; 0s = until it is closed, the default.
+        ttl: Duration,
+        /// Signs it, the same in all gateways in front of these backends; at random by default.
+        secret: SecretText,
+    }
+
+    /// Where handshakes wait while every backend is full.
+    Queue {
+        /// How many may wait; 0 = none, the default.
+        max: Whole<0, 100_000>,
+        /// How long; 1s by default.
+        timeout: Timeout,
     }
 
     /// Backends that are found in the DNS.
@@ -70,6 +113,8 @@ keys! {
         url: BackendUrl,
         /// Its share of the sessions; 1 by default.
         weight: Whole<1, 1000>,
+        /// The most sessions that it takes; 0 = any number, the default.
+        max_sessions: Whole<0, 10_000_000>,
     }
 }
 
@@ -98,6 +143,35 @@ impl JsonSchema for Backend {
         json_schema!({ "anyOf": [
             generator.subschema_for::<BackendUrl>(),
             generator.subschema_for::<BackendKeys>(),
+        ]})
+    }
+}
+
+/// What is hashed: a word alone, or a map that names a part of the request.
+#[derive(Debug)]
+pub(in crate::config) enum HashKey {
+    Word(OneOf<HashWord>),
+    Part(HashKeyPart),
+}
+
+impl FromNode for HashKey {
+    fn read(at: &At<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+        match &at.node.value {
+            Value::Map(_) => FromNode::read(at, reader).map(Self::Part),
+            Value::Scalar(_) | Value::List(_) => FromNode::read(at, reader).map(Self::Word),
+        }
+    }
+}
+
+impl JsonSchema for HashKey {
+    fn schema_name() -> Cow<'static, str> {
+        "HashKey".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [
+            generator.subschema_for::<OneOf<HashWord>>(),
+            generator.subschema_for::<HashKeyPart>(),
         ]})
     }
 }

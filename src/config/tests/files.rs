@@ -16,6 +16,7 @@ fn load(path: &Path) -> Config {
         "ORIGIN" => Some("https://app.example.com".to_owned()),
         "BACKEND_HOST" => Some("chat.internal".to_owned()),
         "BACKEND_WEIGHT" => Some("2".to_owned()),
+        "WSGATE_STICKY_SECRET" => Some("0".repeat(32)),
         _ => None,
     };
     Config::load(path, &environment).unwrap_or_else(|problems| panic!("{problems}"))

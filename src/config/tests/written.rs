@@ -1,6 +1,6 @@
 //! A configuration written out again, by other code than reads it, and configurations at random.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use serde_json::{Map, Value, json};
 
 use super::requests;
 use crate::config::{
-    ActiveHealth, Address, Admin, Backend, BackendAddress, BackendHost, Check, CheckRequest,
-    Config, Drain, FixedAnswer, Health, HostPattern, Listener, ListenerLimits, ListenerTimeouts,
-    Name, Networks, OnProtocolError, OnUnhealthy, OriginList, OriginPattern, Origins,
-    PassiveHealth, Ping, Pool, PoolTarget, ProxyProtocol, Route, RouteMatch, SessionTimeouts,
-    Target, Transport, WebSocket,
+    self, ActiveHealth, Address, Admin, Backend, BackendAddress, BackendHost, Check, CheckRequest,
+    Config, Drain, FixedAnswer, HashKey, Health, HostPattern, Listener, ListenerLimits,
+    ListenerTimeouts, Name, Networks, OnProtocolError, OnUnhealthy, OriginList, OriginPattern,
+    Origins, PassiveHealth, Ping, Pool, PoolTarget, ProxyProtocol, Queue, Route, RouteMatch,
+    Secret, SessionTimeouts, Sticky, Target, Transport, WebSocket,
 };
 
 /// A configuration as JSON, which is YAML as well; every key is given.
@@ -168,11 +168,26 @@ fn pool(pool: &Pool) -> Value {
             BackendAddress::Tcp { tls: false, .. } => format!("ws://{}", backend.address),
             BackendAddress::Unix(path) => format!("unix:{}", path.display()),
         };
-        json!({ "name": &*backend.name, "url": url, "weight": backend.weight })
+        json!({
+            "name": &*backend.name,
+            "url": url,
+            "weight": backend.weight,
+            "max_sessions": backend.max_sessions.map_or(0, NonZeroUsize::get),
+        })
     });
+    let (strategy, hash) = strategy(&pool.strategy);
     json!({
+        "strategy": strategy,
+        "hash": hash,
+        "sticky": pool.sticky.as_ref().map(|sticky| json!({
+            "cookie": sticky.cookie,
+            "ttl": milliseconds(sticky.ttl),
+            "secret": sticky.secret.as_ref().map(|secret| secret.0.clone()),
+        })),
+        "slow_start": milliseconds(pool.slow_start),
         "attempts": pool.attempts,
         "backends": backends.collect::<Vec<_>>(),
+        "queue": { "max": pool.queue.max, "timeout": milliseconds(pool.queue.timeout) },
         "proxy_protocol": match pool.transport.proxy_protocol {
             ProxyProtocol::None => "none",
             ProxyProtocol::V1 => "v1",
@@ -224,6 +239,23 @@ fn active(active: &ActiveHealth) -> Value {
         written["host"] = json!(request.host);
     }
     written
+}
+
+fn strategy(strategy: &config::Strategy) -> (&'static str, Value) {
+    let key = match strategy {
+        config::Strategy::RoundRobin => return ("round_robin", Value::Null),
+        config::Strategy::LeastSessions => return ("least_sessions", Value::Null),
+        config::Strategy::TwoChoices => return ("two_choices", Value::Null),
+        config::Strategy::Random => return ("random", Value::Null),
+        config::Strategy::Hash(key) => key,
+    };
+    let key = match key {
+        HashKey::Client => json!("client"),
+        HashKey::Header(name) => json!({ "header": name.as_str() }),
+        HashKey::Cookie(name) => json!({ "cookie": name }),
+        HashKey::Query(name) => json!({ "query": name }),
+    };
+    ("hash", json!({ "key": key }))
 }
 
 /// A sound configuration; names and addresses are made unequal by their numbers.
@@ -314,26 +346,80 @@ fn any_listener() -> impl Strategy<Value = Listener> {
 }
 
 fn any_pool() -> impl Strategy<Value = Pool> {
-    let backends = vec(("[a-z]{1,9}", 1..=1000_u32), 0..5);
-    (1..=100_usize, backends, any_health()).prop_map(|(attempts, backends, health)| Pool {
-        strategy: crate::config::Strategy::RoundRobin,
-        attempts,
-        backends: (1..)
-            .zip(backends)
-            .map(|(port, (host, weight))| Backend {
-                name: format!("backend{port}").into(),
-                address: BackendAddress::Tcp {
-                    tls: false,
-                    host: BackendHost::Name(host),
-                    port,
-                },
-                weight,
-            })
-            .collect(),
-        discovery: None,
-        transport: Transport::default(),
-        health,
+    let backend = ("[a-z]{1,9}", 1..=1000_u32, 0..9_usize);
+    let keys = (
+        any_strategy(),
+        of(any_sticky()),
+        any_span(),
+        any_queue(),
+        any_health(),
+    );
+    (1..=100_usize, vec(backend, 0..5), keys).prop_map(|(attempts, backends, keys)| {
+        let (strategy, sticky, slow_start, mut queue, health) = keys;
+        if backends.iter().all(|(_, _, most)| *most == 0) {
+            queue.max = 0;
+        }
+        let backend = |(port, (host, weight, most))| Backend {
+            name: format!("backend{port}").into(),
+            address: BackendAddress::Tcp {
+                tls: false,
+                host: BackendHost::Name(host),
+                port,
+            },
+            weight,
+            max_sessions: NonZeroUsize::new(most),
+        };
+        Pool {
+            strategy,
+            sticky,
+            slow_start,
+            attempts,
+            backends: (1..).zip(backends).map(backend).collect(),
+            queue,
+            discovery: None,
+            transport: Transport::default(),
+            health,
+        }
     })
+}
+
+fn any_strategy() -> impl Strategy<Value = config::Strategy> {
+    prop_oneof![
+        Just(config::Strategy::RoundRobin),
+        Just(config::Strategy::LeastSessions),
+        Just(config::Strategy::TwoChoices),
+        Just(config::Strategy::Random),
+        any_hash_key().prop_map(config::Strategy::Hash),
+    ]
+}
+
+fn any_hash_key() -> impl Strategy<Value = HashKey> {
+    let header = "[a-z][a-z0-9-]{0,9}";
+    prop_oneof![
+        Just(HashKey::Client),
+        header.prop_map(|name| HashKey::Header(name.parse().expect("a field name"))),
+        "[a-zA-Z._~]{1,9}".prop_map(HashKey::Cookie),
+        "[a-zA-Z._~%]{1,9}".prop_map(HashKey::Query),
+    ]
+}
+
+fn any_sticky() -> impl Strategy<Value = Sticky> {
+    ("[a-zA-Z_]{1,9}", any_span(), of("[a-z]{32,40}")).prop_map(|(cookie, ttl, secret)| Sticky {
+        cookie,
+        ttl,
+        secret: secret.map(Secret),
+    })
+}
+
+fn any_queue() -> impl Strategy<Value = Queue> {
+    (0..=100_000_usize, 1..=60_000_u64).prop_map(|(max, timeout)| Queue {
+        max,
+        timeout: Duration::from_millis(timeout),
+    })
+}
+
+fn any_span() -> impl Strategy<Value = Duration> {
+    (0..=60_000_u64).prop_map(Duration::from_millis)
 }
 
 fn any_health() -> impl Strategy<Value = Health> {

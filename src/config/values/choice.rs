@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use tracing::Level;
 
 use crate::config::model::{
-    Forwarded, LogFormat, OnProtocolError, OnUnhealthy, ProxyProtocol, Strategy, TlsVersion,
+    Forwarded, LogFormat, OnProtocolError, OnUnhealthy, ProxyProtocol, TlsVersion,
 };
 use crate::config::problems::Complaint;
 use crate::config::reading::FromScalar;
@@ -86,8 +86,34 @@ impl Choice for TlsVersion {
     const WORDS: &'static [(&'static str, Self)] = &[("1.2", Self::Tls12), ("1.3", Self::Tls13)];
 }
 
-impl Choice for Strategy {
-    const WORDS: &'static [(&'static str, Self)] = &[("round_robin", Self::RoundRobin)];
+/// How the order of candidates is found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::config) enum StrategyWord {
+    RoundRobin,
+    LeastSessions,
+    TwoChoices,
+    Hash,
+    Random,
+}
+
+impl Choice for StrategyWord {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("round_robin", Self::RoundRobin),
+        ("least_sessions", Self::LeastSessions),
+        ("two_choices", Self::TwoChoices),
+        ("hash", Self::Hash),
+        ("random", Self::Random),
+    ];
+}
+
+/// What is hashed where it is named by a word alone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::config) enum HashWord {
+    Client,
+}
+
+impl Choice for HashWord {
+    const WORDS: &'static [(&'static str, Self)] = &[("client", Self::Client)];
 }
 
 impl Choice for ProxyProtocol {

@@ -14,6 +14,7 @@ pub(super) mod pattern;
 pub(super) mod percent;
 pub(super) mod size;
 pub(super) mod text;
+pub(super) mod token;
 pub(super) mod transport;
 
 pub(super) use address::ListenAddress;
@@ -29,6 +30,7 @@ pub(super) use pattern::{Host, OriginText, PathText};
 pub(super) use percent::Percent;
 pub(super) use size::Size;
 pub(super) use text::{FilePath, Text};
+pub(super) use token::{CookieName, QueryName, SecretText};
 pub(super) use transport::{CertifiedName, DnsName, LocalAddress, NameServer};
 
 /// The JSON Schema of a value that is written as text: how it reads, and what is said of it.

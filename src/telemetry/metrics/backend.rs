@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use prometheus::{Histogram, IntCounter, IntGauge};
 
+use super::choices::Choices;
 use super::enumerated::Enumerated;
 use super::families::{BackendFamilies, Families};
 use super::labels::{CheckResult, ConnectResult, check_results, connect_results};
@@ -16,6 +17,7 @@ pub struct PoolMetrics {
     name: Name,
     connect_duration: Histogram,
     retries: IntCounter,
+    pub(super) choices: Choices,
 }
 
 impl PoolMetrics {
@@ -24,6 +26,7 @@ impl PoolMetrics {
             name: Arc::clone(name),
             connect_duration: families.connect_duration.with_label_values(&[name]),
             retries: families.retries.with_label_values(&[name]),
+            choices: Choices::new(families, name),
         }
     }
 
@@ -46,6 +49,7 @@ impl Series for PoolMetrics {
             .connect_duration
             .remove_label_values(&[&self.name]);
         families.backend.retries.remove_label_values(&[&self.name]);
+        self.choices.remove(&families.backend, &self.name);
     }
 }
 

@@ -248,6 +248,10 @@ pub(super) struct BackendFamilies {
     pub(super) retries: Family<IntCounter>,
     pub(super) discovery: Family<IntCounter>,
     pub(super) discovered: Family<IntGauge>,
+    pub(super) queue_length: Family<IntGauge>,
+    pub(super) queue_wait: Family<Histogram>,
+    pub(super) queue: Family<IntCounter>,
+    pub(super) sticky: Family<IntCounter>,
 }
 
 impl BackendFamilies {
@@ -293,6 +297,27 @@ impl BackendFamilies {
                 "pool_discovered_backends",
                 "Backends of a pool that were discovered and are in use.",
                 &["pool"],
+            ),
+            queue_length: registrar.gauges(
+                "pool_queue_length",
+                "Handshakes that wait for a place on a backend.",
+                &["pool"],
+            ),
+            queue_wait: registrar.histograms(
+                "pool_queue_wait_seconds",
+                "How long handshakes waited that were given a place.",
+                &["pool"],
+                HANDSHAKE_BUCKETS,
+            ),
+            queue: registrar.counters(
+                "pool_queue_total",
+                "Handshakes that found every backend full, by what their wait came to.",
+                &["pool", "result"],
+            ),
+            sticky: registrar.counters(
+                "pool_sticky_total",
+                "Requests to a sticky pool, by what their cookie came to.",
+                &["pool", "result"],
             ),
         }
     }

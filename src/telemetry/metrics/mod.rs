@@ -5,6 +5,7 @@
 //! of an identity leave with the first scrape after its last handle was dropped.
 
 mod backend;
+mod choices;
 mod direction;
 mod discovery;
 mod endings;
@@ -23,6 +24,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use prometheus::{Registry, TextEncoder};
 
 pub use backend::{BackendMetrics, BackendSession, PoolMetrics};
+pub use choices::{QueueResult, StickyResult, Waiting};
 pub use discovery::DiscoveryMetrics;
 pub use labels::{
     CheckResult, ConnectResult, ConnectionRejection, DiscoveryResult, HandshakeResult,

@@ -1,11 +1,29 @@
 //! Which backend of a pool is to be tried next.
+//!
+//! A strategy sees the backends as a [`Field`]: a weight for each, 0 for one that may not be chosen. What must not
+//! be forgotten between two choices is in the strategy; it stands behind the lock of its pool.
 
+mod field;
+mod hash;
+mod key;
+mod least_sessions;
+mod lots;
 mod round_robin;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+pub(super) mod workshop;
 
 use std::sync::Arc;
 
-use super::backend::{Backend, Member};
+use super::backend::Member;
 use crate::config::Strategy;
+pub(super) use field::Field;
+pub use field::Purpose;
+use hash::Maglev;
+pub(super) use key::key_of;
+use least_sessions::LeastSessions;
+use lots::Lots;
 use round_robin::RoundRobin;
 
 /// The strategies. Each names one backend at a time, so that failing over is a loop.
@@ -13,47 +31,51 @@ use round_robin::RoundRobin;
 pub(super) enum Balancer {
     /// In turn, smooth by weight.
     RoundRobin(RoundRobin),
+    /// The one with the fewest sessions for its weight.
+    LeastSessions(LeastSessions),
+    /// The better of two that are drawn by lot.
+    TwoChoices(Lots),
+    /// By lot.
+    Random(Lots),
+    /// The same for the same key.
+    Hash(Maglev),
 }
 
 impl Balancer {
-    pub(super) fn new(strategy: Strategy, members: usize) -> Self {
+    pub(super) fn new(strategy: &Strategy, members: &[Member]) -> Self {
         match strategy {
-            Strategy::RoundRobin => Self::RoundRobin(RoundRobin::new(members)),
+            Strategy::RoundRobin => Self::RoundRobin(RoundRobin::new(members.len())),
+            Strategy::LeastSessions => Self::LeastSessions(LeastSessions::new(members.len())),
+            Strategy::TwoChoices => Self::TwoChoices(Lots::new(members)),
+            Strategy::Random => Self::Random(Lots::new(members)),
+            Strategy::Hash(_) => Self::Hash(Maglev::new(members)),
         }
     }
 
     /// Takes over where `previous` stood for those `members` that were there `before`.
     pub(super) fn resume(&mut self, members: &[Member], previous: &Self, before: &[Member]) {
-        let (Self::RoundRobin(new), Self::RoundRobin(old)) = (self, previous);
-        new.resume(members, old, before);
+        let position = |member: &Member| {
+            let same = |other: &Member| Arc::ptr_eq(member.backend(), other.backend());
+            before.iter().position(same)
+        };
+        match (self, previous) {
+            (Self::RoundRobin(new), Self::RoundRobin(old)) => new.resume(members, old, position),
+            (Self::LeastSessions(new), Self::LeastSessions(old)) => {
+                new.resume(members, old, position);
+            }
+            // Lots and tables remember nothing, and one strategy's memory means nothing to another.
+            _ => {}
+        }
     }
 
     /// The backend to try next, as an index into the members; none where no weight is left in the field.
     pub(super) fn pick(&mut self, field: &Field<'_>) -> Option<usize> {
         match self {
             Self::RoundRobin(round_robin) => round_robin.pick(field),
+            Self::LeastSessions(least_sessions) => least_sessions.pick(field),
+            Self::TwoChoices(lots) => lots.better_of_two(field),
+            Self::Random(lots) => lots.draw(field, None),
+            Self::Hash(maglev) => maglev.pick(field),
         }
-    }
-}
-
-/// The backends among which one is chosen.
-pub(super) struct Field<'a> {
-    pub(super) members: &'a [Member],
-    /// Those that were tried before, by identity: the members may be of another configuration by now.
-    pub(super) tried: &'a [Arc<Backend>],
-}
-
-impl Field<'_> {
-    /// The share of the backend at `index` in this choice; 0 where it may not be chosen.
-    pub(super) fn weight(&self, index: usize) -> u32 {
-        let member = &self.members[index];
-        let is_tried = self
-            .tried
-            .iter()
-            .any(|backend| Arc::ptr_eq(backend, member.backend()));
-        if is_tried || !member.is_ready() {
-            return 0;
-        }
-        member.weight()
     }
 }

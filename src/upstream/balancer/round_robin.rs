@@ -1,7 +1,5 @@
 //! In turn, smooth by weight.
 
-use std::sync::Arc;
-
 use super::Field;
 use crate::upstream::Member;
 
@@ -42,11 +40,15 @@ impl RoundRobin {
         best
     }
 
-    /// Takes over the credits of those `members` that were there `before`.
-    pub(super) fn resume(&mut self, members: &[Member], previous: &Self, before: &[Member]) {
+    /// Takes over the credits of those `members` that had a position before.
+    pub(super) fn resume(
+        &mut self,
+        members: &[Member],
+        previous: &Self,
+        position: impl Fn(&Member) -> Option<usize>,
+    ) {
         for (credit, member) in self.credits.iter_mut().zip(members) {
-            let same = |other: &Member| Arc::ptr_eq(member.backend(), other.backend());
-            if let Some(index) = before.iter().position(same) {
+            if let Some(index) = position(member) {
                 *credit = previous.credits[index];
             }
         }

@@ -13,7 +13,7 @@ use super::{Evidence, State};
 use crate::config::{self, Check, Health, Name, OnUnhealthy, PassiveHealth};
 use crate::drain::{Plan, Stage};
 use crate::telemetry::Metrics;
-use crate::upstream::{Backend, Member, Pool, Transport};
+use crate::upstream::{Backend, Member, Pool, Purpose, Transport};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -34,9 +34,16 @@ fn pool(count: u16, health: Health, previous: Option<&Pool>) -> Pool {
         name: format!("b{number}").into(),
         address: SocketAddr::from(([127, 0, 0, 1], 9000 + number)).into(),
         weight: 1,
+        max_sessions: None,
     };
     let config = config::Pool {
         strategy: config::Strategy::RoundRobin,
+        sticky: None,
+        slow_start: Duration::ZERO,
+        queue: config::Queue {
+            max: 0,
+            timeout: Duration::from_secs(1),
+        },
         attempts: 3,
         backends: (0..count).map(backend).collect(),
         discovery: None,
@@ -47,13 +54,12 @@ fn pool(count: u16, health: Health, previous: Option<&Pool>) -> Pool {
         let is_same = |member: &&Member| member.address() == &backend.address;
         let before = previous.and_then(|previous| previous.members().iter().find(is_same));
         let live = before.map_or_else(
-            || Arc::new(Backend::new(backend.address.clone())),
+            || Arc::new(Backend::new(backend.address.clone(), &Arc::default())),
             |member| Arc::clone(member.backend()),
         );
         let metrics = metrics.backend(&name, &backend.name);
         let transport = Arc::new(Transport::new(&config.transport, None));
-        let name = Arc::clone(&backend.name);
-        Member::new(name, backend.weight, live, metrics, transport)
+        Member::new(backend, config.slow_start, live, metrics, transport)
     });
     Pool::new(
         &name,
@@ -137,13 +143,16 @@ fn ejected_ones_are_tried_when_no_other_is_ready() {
 fn a_drained_backend_has_another_drain_when_it_is_back() {
     let pool = pool(2, health(0.5), None);
     let member = &pool.members()[0];
-    let old = member.lease().watch();
+    let old = member.lease(Purpose::Session).unwrap().watch();
     pool.drain(member).begin(Plan::now(SECOND));
     assert!(!member.is_ready());
     pool.resume(member);
     assert!(member.is_ready());
     assert_eq!(old.stage(), Stage::Draining);
-    assert_eq!(member.lease().watch().stage(), Stage::Open);
+    assert_eq!(
+        member.lease(Purpose::Session).unwrap().watch().stage(),
+        Stage::Open
+    );
 }
 
 #[test]
@@ -153,7 +162,10 @@ fn a_removed_backend_is_never_taken_back() {
     member.remove().begin(Plan::now(SECOND));
     pool.resume(member);
     assert!(!member.is_ready());
-    assert_eq!(member.lease().watch().stage(), Stage::Draining);
+    assert_eq!(
+        member.lease(Purpose::Session).unwrap().watch().stage(),
+        Stage::Draining
+    );
 }
 
 #[test]
@@ -186,13 +198,18 @@ async fn checks_take_down_and_bring_back() {
         active: Some(active),
         ..health(0.5)
     };
-    let address = SocketAddr::from(([127, 0, 0, 1], port)).into();
+    let address: config::BackendAddress = SocketAddr::from(([127, 0, 0, 1], port)).into();
     let pool = pool(1, settings, None);
     let named = &pool.members()[0];
     let member = Member::new(
-        Arc::clone(named.name()),
-        1,
-        Arc::new(Backend::new(address)),
+        &config::Backend {
+            name: Arc::clone(named.name()),
+            address: address.clone(),
+            weight: 1,
+            max_sessions: None,
+        },
+        Duration::ZERO,
+        Arc::new(Backend::new(address, &Arc::default())),
         Arc::clone(named.metrics()),
         Arc::new(Transport::new(&config::Transport::default(), None)),
     );

@@ -1,0 +1,100 @@
+//! Names of cookies and of parameters, and secrets.
+
+use super::text_schema;
+use crate::config::problems::Complaint;
+use crate::config::reading::FromScalar;
+use crate::config::tree::{Scalar, quote};
+
+/// The name of a cookie (RFC 6265 section 4.1.1).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(in crate::config) struct CookieName(pub(in crate::config) String);
+
+text_schema!(
+    CookieName,
+    "The name of a cookie",
+    "^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$"
+);
+
+impl CookieName {
+    const LONGEST: usize = 64;
+}
+
+impl FromScalar for CookieName {
+    const WANTED: &'static str = "the name of a cookie";
+
+    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
+        let text = scalar.as_text()?;
+        let is_sound = (1..=Self::LONGEST).contains(&text.len()) && text.bytes().all(is_token_byte);
+        if !is_sound {
+            let complaint = format!(
+                "{} is no name of a cookie: at most {} letters, digits and `-_.`",
+                quote(text),
+                Self::LONGEST
+            );
+            return Some(Err(complaint.into()));
+        }
+        Some(Ok(Self(text.to_owned())))
+    }
+}
+
+/// The characters of a token (RFC 9110 section 5.6.2).
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// The name of a parameter in a query, as it stands in the target.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(in crate::config) struct QueryName(pub(in crate::config) String);
+
+text_schema!(
+    QueryName,
+    "The name of a parameter in a query",
+    "^[!$'()*+,./0-9:;?@A-Z_a-z~%-]+$"
+);
+
+impl FromScalar for QueryName {
+    const WANTED: &'static str = "the name of a parameter in a query";
+
+    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
+        let text = scalar.as_text()?;
+        let is_sound = |byte: u8| byte.is_ascii_graphic() && !b"&=#\"<>\\^`{|}[]".contains(&byte);
+        if text.is_empty() || !text.bytes().all(is_sound) {
+            let complaint = format!("{} is no name of a parameter in a query", quote(text));
+            return Some(Err(complaint.into()));
+        }
+        Some(Ok(Self(text.to_owned())))
+    }
+}
+
+/// What nobody else may know.
+#[derive(Clone, PartialEq, Eq)]
+pub(in crate::config) struct SecretText(pub(in crate::config) String);
+
+text_schema!(
+    SecretText,
+    "A secret of at least 32 bytes; better from the environment"
+);
+
+impl SecretText {
+    /// As long as what it keys: SHA-256.
+    const SHORTEST: usize = 32;
+}
+
+impl FromScalar for SecretText {
+    const WANTED: &'static str = "a text of at least 32 bytes";
+
+    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
+        let text = scalar.as_text()?;
+        if text.len() < Self::SHORTEST {
+            let complaint = format!("a secret has at least {} bytes", Self::SHORTEST);
+            return Some(Err(complaint.into()));
+        }
+        Some(Ok(Self(text.to_owned())))
+    }
+}
+
+impl std::fmt::Debug for SecretText {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("SecretText")
+    }
+}

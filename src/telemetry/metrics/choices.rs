@@ -1,0 +1,154 @@
+//! What is counted of choosing a backend: who waited for a place, and what sticky cookies came to.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use prometheus::{Histogram, IntGauge};
+
+use super::backend::PoolMetrics;
+use super::enumerated::Enumerated;
+use super::families::BackendFamilies;
+
+/// What waiting for a place came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum QueueResult {
+    /// A place became free.
+    Served,
+    /// None did in time.
+    Timeout,
+    /// The queue was full.
+    Overflow,
+    /// There is nothing to wait for any more: no backend is ready, or the gateway, the listener or the route is
+    /// stopping.
+    Dismissed,
+    /// The client left.
+    Abandoned,
+}
+
+impl QueueResult {
+    const ALL: [Self; 5] = [
+        Self::Served,
+        Self::Timeout,
+        Self::Overflow,
+        Self::Dismissed,
+        Self::Abandoned,
+    ];
+
+    /// The value of the `result` label.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Served => "served",
+            Self::Timeout => "timeout",
+            Self::Overflow => "overflow",
+            Self::Dismissed => "dismissed",
+            Self::Abandoned => "abandoned",
+        }
+    }
+}
+
+/// What the sticky cookie of a request came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StickyResult {
+    /// There was none.
+    New,
+    /// Its backend was chosen.
+    Kept,
+    /// Its backend could not be chosen, another was.
+    Moved,
+    /// It names no backend: forged, of another key, or of a backend that is gone.
+    Unknown,
+}
+
+impl StickyResult {
+    const ALL: [Self; 4] = [Self::New, Self::Kept, Self::Moved, Self::Unknown];
+
+    /// The value of the `result` label.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Kept => "kept",
+            Self::Moved => "moved",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// The part of a pool's metrics that is about choosing.
+pub(super) struct Choices {
+    queue_length: IntGauge,
+    queue_wait: Histogram,
+    queue: Enumerated,
+    sticky: Enumerated,
+}
+
+impl Choices {
+    pub(super) fn new(families: &BackendFamilies, pool: &str) -> Self {
+        let queue_results = QueueResult::ALL.into_iter().map(QueueResult::label);
+        let sticky_results = StickyResult::ALL.into_iter().map(StickyResult::label);
+        Self {
+            queue_length: families.queue_length.with_label_values(&[pool]),
+            queue_wait: families.queue_wait.with_label_values(&[pool]),
+            queue: Enumerated::new(&families.queue, &[pool], queue_results),
+            sticky: Enumerated::new(&families.sticky, &[pool], sticky_results),
+        }
+    }
+
+    pub(super) fn remove(&self, families: &BackendFamilies, pool: &str) {
+        families.queue_length.remove_label_values(&[pool]);
+        families.queue_wait.remove_label_values(&[pool]);
+        self.queue.remove(&families.queue, &[pool]);
+        self.sticky.remove(&families.sticky, &[pool]);
+    }
+}
+
+impl PoolMetrics {
+    /// Counts one who waits for a place, until the guard is dropped.
+    #[must_use]
+    pub fn waiting(self: &Arc<Self>) -> Waiting {
+        self.choices.queue_length.inc();
+        Waiting {
+            pool: Arc::clone(self),
+            begun: Instant::now(),
+            result: QueueResult::Abandoned,
+        }
+    }
+
+    /// Counts one for whom there was no place in the queue.
+    pub fn queue_overflowed(&self) {
+        self.choices.queue.increment(QueueResult::Overflow.label());
+    }
+
+    /// Counts what a sticky cookie came to.
+    pub fn sticky_read(&self, result: StickyResult) {
+        self.choices.sticky.increment(result.label());
+    }
+}
+
+/// One in `wsgate_pool_queue_length`.
+pub struct Waiting {
+    pool: Arc<PoolMetrics>,
+    begun: Instant,
+    result: QueueResult,
+}
+
+impl Waiting {
+    /// Notes what it came to; without a word it was abandoned.
+    pub fn ends(&mut self, result: QueueResult) {
+        self.result = result;
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let choices = &self.pool.choices;
+        choices.queue_length.dec();
+        choices.queue.increment(self.result.label());
+        if self.result == QueueResult::Served {
+            choices
+                .queue_wait
+                .observe(self.begun.elapsed().as_secs_f64());
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! The backends as a strategy sees them in one choice.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::upstream::backend::{Backend, Member};
+
+/// What a backend is wanted for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Purpose {
+    /// A session: it takes one of the places of `max_sessions`, or waits for one.
+    Session,
+    /// A plain HTTP request: it is load like a session, but short, and no place is counted for it.
+    Request,
+}
+
+/// The backends among which one is chosen.
+pub(in crate::upstream) struct Field<'a> {
+    pub(in crate::upstream) members: &'a [Member],
+    /// Those that were tried before, by identity: the members may be of another configuration by now.
+    pub(in crate::upstream) tried: &'a [Arc<Backend>],
+    pub(in crate::upstream) purpose: Purpose,
+    /// What the request is hashed to; only the strategy `hash` looks at it.
+    pub(in crate::upstream) key: u64,
+    pub(in crate::upstream) now: Instant,
+}
+
+impl Field<'_> {
+    pub(super) fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether the backend at `index` may be chosen.
+    pub(in crate::upstream) fn may_be_chosen(&self, index: usize) -> bool {
+        self.weight(index) > 0
+    }
+
+    /// The weight of the backend at `index` in this choice; 0 where it may not be chosen.
+    pub(super) fn weight(&self, index: usize) -> u32 {
+        let member = &self.members[index];
+        let is_full = self.purpose == Purpose::Session && member.is_full();
+        if is_full || self.is_out(member) {
+            return 0;
+        }
+        member.effective_weight(self.now)
+    }
+
+    /// What its weight is where no slow start holds it back.
+    pub(super) fn full_weight(&self, index: usize) -> u32 {
+        self.members[index].full_weight()
+    }
+
+    /// How many sessions and requests the backend has.
+    pub(super) fn load(&self, index: usize) -> u64 {
+        self.members[index].backend().load() as u64
+    }
+
+    /// Whether the backend at `one` would be the less loaded one for its weight, were it chosen. By products, so that
+    /// nothing is rounded.
+    pub(super) fn is_lighter(&self, one: usize, other: usize) -> bool {
+        let cost = |index, against| (self.load(index) + 1) * u64::from(self.weight(against));
+        cost(one, other) < cost(other, one)
+    }
+
+    /// Whether a backend might be chosen, but for its being full.
+    pub(in crate::upstream) fn is_only_full(&self) -> bool {
+        self.members
+            .iter()
+            .any(|member| member.is_full() && !self.is_out(member))
+    }
+
+    fn is_out(&self, member: &Member) -> bool {
+        let is_tried = |backend: &Arc<Backend>| Arc::ptr_eq(backend, member.backend());
+        self.tried.iter().any(is_tried) || !member.is_ready()
+    }
+}

@@ -1,0 +1,160 @@
+//! The same backend for the same key: a Maglev table (Eisenbud and others, NSDI 2016, section 3.4).
+//!
+//! Every backend has an order of its own in which it would like the places of the table; in turn, more often the more it
+//! weighs, each takes the first that is free. So places are shared exactly, and a backend that comes or goes moves little
+//! more than its own share of keys.
+//!
+//! The order follows from the backend's name and from nothing else: gateways with the same configuration build the same
+//! table, whatever the order in the file.
+
+use sha2::{Digest, Sha256};
+
+use super::Field;
+use crate::upstream::Member;
+
+/// Sizes of tables. They are primes, so that an order with any step reaches every place.
+pub(super) const SIZES: [usize; 5] = [65_537, 131_101, 262_147, 524_309, 1_048_583];
+
+/// The places that the lightest backend is to have: then shares are right within one percent.
+const PLACES: usize = 100;
+
+/// Which backend has which place.
+#[derive(Debug)]
+pub(in crate::upstream) struct Maglev {
+    /// Indexes of members; empty where there are none.
+    table: Vec<u32>,
+    /// A number for each member that tells its keys apart from those of the others.
+    salts: Vec<u64>,
+}
+
+impl Maglev {
+    pub(super) fn new(members: &[Member]) -> Self {
+        let identities: Vec<Identity> = members.iter().map(Identity::of).collect();
+        Self {
+            table: fill(members, &identities),
+            salts: identities.iter().map(|identity| identity.salt).collect(),
+        }
+    }
+
+    /// The backend at the place of the key, or at the first place after it whose backend may be chosen. A backend that starts
+    /// slowly takes a part of its keys that grows with its weight, always the same ones first.
+    pub(super) fn pick(&self, field: &Field<'_>) -> Option<usize> {
+        if self.table.is_empty() {
+            return None;
+        }
+        let start = place_of(field.key, self.table.len());
+        let (before, after) = self.table.split_at(start);
+        let mut seen = vec![false; self.salts.len()];
+        let mut unseen = seen.len();
+        let mut held_back = None;
+        for index in after.iter().chain(before).map(|index| *index as usize) {
+            if std::mem::replace(&mut seen[index], true) {
+                continue;
+            }
+            if self.takes(index, field) {
+                return Some(index);
+            }
+            if held_back.is_none() && field.weight(index) > 0 {
+                held_back = Some(index);
+            }
+            unseen -= 1;
+            if unseen == 0 {
+                break;
+            }
+        }
+        held_back
+    }
+
+    fn takes(&self, index: usize, field: &Field<'_>) -> bool {
+        let (weight, full) = (u64::from(field.weight(index)), field.full_weight(index));
+        let lot = spread(field.key ^ self.salts[index]) % u64::from(full);
+        lot < weight
+    }
+}
+
+/// What a backend's name makes of it.
+struct Identity {
+    offset: u64,
+    step: u64,
+    salt: u64,
+}
+
+impl Identity {
+    fn of(member: &Member) -> Self {
+        let digest = Sha256::digest(member.name().as_bytes());
+        Self {
+            offset: number_at(&digest, 0),
+            step: number_at(&digest, 8),
+            salt: number_at(&digest, 16),
+        }
+    }
+}
+
+/// Eight bytes of a digest as a number, the first byte the highest.
+pub(super) fn number_at(digest: &[u8], start: usize) -> u64 {
+    let bytes = digest[start..start + 8].try_into();
+    u64::from_be_bytes(bytes.expect("eight bytes"))
+}
+
+/// Gives every place to a backend. In each round a backend takes so many places as its weight is worth.
+fn fill(members: &[Member], identities: &[Identity]) -> Vec<u32> {
+    const FREE: u32 = u32::MAX;
+    let weights: Vec<usize> = members
+        .iter()
+        .map(|member| member.weight() as usize)
+        .collect();
+    let Some(lightest) = weights.iter().min() else {
+        return Vec::new();
+    };
+    let sum: usize = weights.iter().sum();
+    let size = size_for(sum, *lightest);
+    // What a place costs: never so little that a single round would fill the table.
+    let price = (*lightest).max(sum * PLACES / size);
+    let mut order: Vec<usize> = (0..members.len()).collect();
+    order.sort_unstable_by_key(|index| members[*index].name());
+    let mut next: Vec<usize> = identities
+        .iter()
+        .map(|it| place_of(it.offset, size))
+        .collect();
+    let mut credits = vec![0; members.len()];
+    let mut table = vec![FREE; size];
+    let mut free = size;
+    for index in order.into_iter().cycle() {
+        credits[index] += weights[index];
+        let step = place_of(identities[index].step, size - 1) + 1;
+        let place = &mut next[index];
+        while credits[index] >= price && free > 0 {
+            credits[index] -= price;
+            while table[*place] != FREE {
+                *place = (*place + step) % size;
+            }
+            table[*place] = u32::try_from(index).expect("fewer backends than places");
+            free -= 1;
+        }
+        if free == 0 {
+            break;
+        }
+    }
+    table
+}
+
+/// The first size in which the lightest backend has [`PLACES`]; the largest where none is.
+fn size_for(sum: usize, lightest: usize) -> usize {
+    let wanted = PLACES * sum / lightest.max(1);
+    let last = SIZES[SIZES.len() - 1];
+    SIZES
+        .into_iter()
+        .find(|size| *size >= wanted)
+        .unwrap_or(last)
+}
+
+fn place_of(number: u64, size: usize) -> usize {
+    usize::try_from(number % size as u64).expect("less than a size")
+}
+
+/// The last step of SplitMix64: every bit of the input changes half of the bits that come out.
+fn spread(mut bits: u64) -> u64 {
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ (bits >> 31)
+}

@@ -1,0 +1,77 @@
+//! The backend with the fewest sessions for its weight.
+
+use super::Field;
+use crate::upstream::Member;
+
+/// Counts are those of the moment, kept by the backends and not by a configuration; so a backend that has just joined is
+/// given the next sessions. Where several are equal the one is taken whose last turn is the longest ago.
+#[derive(Debug)]
+pub(in crate::upstream) struct LeastSessions {
+    /// When each member had its last turn; 0 for never.
+    turns: Vec<u64>,
+    /// The last turn.
+    turn: u64,
+}
+
+impl LeastSessions {
+    pub(super) fn new(members: usize) -> Self {
+        Self {
+            turns: vec![0; members],
+            turn: 0,
+        }
+    }
+
+    pub(super) fn pick(&mut self, field: &Field<'_>) -> Option<usize> {
+        let mut best: Option<Standing> = None;
+        for index in 0..self.turns.len() {
+            let weight = u64::from(field.weight(index));
+            if weight == 0 {
+                continue;
+            }
+            let standing = Standing {
+                index,
+                load: field.load(index) + 1,
+                weight,
+                turn: self.turns[index],
+            };
+            if best.as_ref().is_none_or(|best| standing.precedes(best)) {
+                best = Some(standing);
+            }
+        }
+        let Standing { index, .. } = best?;
+        self.turn += 1;
+        self.turns[index] = self.turn;
+        Some(index)
+    }
+
+    /// Takes over the turns of those `members` that had a position before.
+    pub(super) fn resume(
+        &mut self,
+        members: &[Member],
+        previous: &Self,
+        position: impl Fn(&Member) -> Option<usize>,
+    ) {
+        self.turn = previous.turn;
+        for (turn, member) in self.turns.iter_mut().zip(members) {
+            if let Some(index) = position(member) {
+                *turn = previous.turns[index];
+            }
+        }
+    }
+}
+
+/// A backend as it would be with the session.
+struct Standing {
+    index: usize,
+    load: u64,
+    weight: u64,
+    turn: u64,
+}
+
+impl Standing {
+    fn precedes(&self, other: &Self) -> bool {
+        // Load over weight, by products, so that nothing is rounded.
+        let (own, others) = (self.load * other.weight, other.load * self.weight);
+        (own, self.turn) < (others, other.turn)
+    }
+}

@@ -1,0 +1,100 @@
+//! Backends, pools and choices for tests.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Balancer, Field, Purpose};
+use crate::config::{self, BackendAddress, BackendHost, Name};
+use crate::telemetry::Metrics;
+use crate::upstream::{Backend, Lease, Member, Queue, Transport};
+
+/// The slow start of every member here.
+pub(in crate::upstream) const SLOW_START: Duration = Duration::from_secs(100);
+
+/// `backend0`, `backend1` and so on with these weights.
+pub(in crate::upstream) fn members(weights: &[u32]) -> Vec<Member> {
+    let named = |(index, weight): (usize, &u32)| member(&format!("backend{index}"), *weight, 0);
+    weights.iter().enumerate().map(named).collect()
+}
+
+/// A backend of this name; `most` is its max_sessions.
+pub(in crate::upstream) fn member(name: &str, weight: u32, most: usize) -> Member {
+    let config = config::Backend {
+        name: name.into(),
+        address: BackendAddress::Tcp {
+            tls: false,
+            host: BackendHost::Name(name.to_owned()),
+            port: 80,
+        },
+        weight,
+        max_sessions: most.try_into().ok(),
+    };
+    let backend = Backend::new(config.address.clone(), &Arc::<Queue>::default());
+    let metrics = Metrics::new().backend(&Name::from("pool"), &config.name);
+    let transport = Transport::new(&config::Transport::default(), None);
+    Member::new(
+        &config,
+        SLOW_START,
+        Arc::new(backend),
+        metrics,
+        Arc::new(transport),
+    )
+}
+
+/// One who is asked for backends again and again.
+pub(super) struct Chooser {
+    pub(super) members: Vec<Member>,
+    pub(super) balancer: Balancer,
+    pub(super) key: u64,
+}
+
+impl Chooser {
+    pub(super) fn new(strategy: &config::Strategy, members: Vec<Member>) -> Self {
+        Self {
+            balancer: Balancer::new(strategy, &members),
+            members,
+            key: 0,
+        }
+    }
+
+    /// The next for one who has tried these.
+    pub(super) fn pick(&mut self, tried: &[usize]) -> Option<usize> {
+        let backend = |index: &usize| Arc::clone(self.members[*index].backend());
+        let tried: Vec<Arc<Backend>> = tried.iter().map(backend).collect();
+        let field = Field {
+            members: &self.members,
+            tried: &tried,
+            purpose: Purpose::Session,
+            key: self.key,
+            now: Instant::now(),
+        };
+        self.balancer.pick(&field)
+    }
+
+    /// Chooses and takes a place.
+    pub(super) fn open(&mut self) -> Option<(usize, Lease)> {
+        let index = self.pick(&[])?;
+        Some((index, self.members[index].lease(Purpose::Session)?))
+    }
+
+    /// How often each is chosen in so many choices, of which none lasts.
+    pub(super) fn shares(&mut self, choices: usize) -> Vec<usize> {
+        let mut shares = vec![0; self.members.len()];
+        for _ in 0..choices {
+            self.key = fastrand::u64(..);
+            if let Some(index) = self.pick(&[]) {
+                shares[index] += 1;
+            }
+        }
+        shares
+    }
+
+    /// The members of the next configuration; what the strategy remembers is taken over.
+    pub(super) fn reload(&mut self, strategy: &config::Strategy, members: Vec<Member>) {
+        let mut next = Balancer::new(strategy, &members);
+        next.resume(&members, &self.balancer, &self.members);
+        (self.balancer, self.members) = (next, members);
+    }
+}

@@ -1,0 +1,244 @@
+//! The cookie by which a client comes back to the backend that it had.
+//!
+//! A backend's token is the HMAC of the pool's and the backend's names, cut to 16 bytes. It tells nothing of them to who
+//! has not the key, and nobody without the key can make one. There is nothing in it to be read, and so nothing to be parsed: a
+//! cookie is compared with the tokens of all backends.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
+use http::header::COOKIE;
+use http::{HeaderMap, HeaderValue};
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+
+use super::backend::Member;
+use super::cookie;
+use crate::config::{self, Name};
+
+/// Nobody guesses 128 bits.
+const TOKEN_BYTES: usize = 16;
+/// The most cookies of the name that are looked at.
+const COOKIES_MAX: usize = 4;
+
+type Token = [u8; TOKEN_BYTES];
+
+/// The sticky cookie of a pool.
+pub(super) struct Sticky {
+    name: Box<str>,
+    ttl: Duration,
+    key: Key,
+    /// One for each member.
+    tokens: Vec<Token>,
+}
+
+/// What tokens are made with.
+#[derive(Clone)]
+enum Key {
+    /// That of the configuration.
+    Given(Arc<[u8]>),
+    /// The process' own; it outlives reloads.
+    Random(Arc<[u8]>),
+}
+
+/// What the cookies of a request say.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Claimed {
+    /// Nothing.
+    Nothing,
+    /// Nothing that holds: another key's, a backend's that is gone, or made up.
+    Unknown,
+    /// The member with this index.
+    Member(usize),
+}
+
+impl Sticky {
+    pub(super) fn new(
+        config: &config::Sticky,
+        pool: &Name,
+        members: &[Member],
+        previous: Option<&Self>,
+    ) -> Self {
+        let key = match (&config.secret, previous.map(|previous| &previous.key)) {
+            (Some(secret), _) => Key::Given(secret.0.as_bytes().into()),
+            (None, Some(Key::Random(key))) => Key::Random(Arc::clone(key)),
+            (None, _) => Key::Random(Arc::new(rand::random::<[u8; 32]>())),
+        };
+        let token = |member: &Member| token(&key, pool, member.name());
+        Self {
+            name: config.cookie.as_str().into(),
+            ttl: config.ttl,
+            tokens: members.iter().map(token).collect(),
+            key,
+        }
+    }
+
+    /// The cookie's name.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Which backend the request's cookies claim. Every token is compared, and in constant time.
+    pub(super) fn read(&self, headers: &HeaderMap) -> Claimed {
+        let fields = headers.get_all(COOKIE).into_iter();
+        let cookies = fields.flat_map(|field| cookie::pairs(field.as_bytes()));
+        let own = cookies.filter(|pair| pair.name == self.name.as_bytes());
+        let mut claimed = Claimed::Nothing;
+        for pair in own.take(COOKIES_MAX) {
+            if let Some(index) = self.find(pair.value) {
+                return Claimed::Member(index);
+            }
+            claimed = Claimed::Unknown;
+        }
+        claimed
+    }
+
+    /// Set-Cookie for the backend at `index`.
+    ///
+    /// Lax, as the page and its sockets are of one site; a browser sends the cookie with no handshake that a page of
+    /// another site begins.
+    pub(super) fn cookie(&self, index: usize, is_secure: bool) -> HeaderValue {
+        let token = URL_SAFE_NO_PAD.encode(self.tokens[index]);
+        let name = &self.name;
+        let mut cookie = format!("{name}={token}; Path=/; HttpOnly; SameSite=Lax");
+        if is_secure {
+            cookie.push_str("; Secure");
+        }
+        if self.renews() {
+            cookie.push_str(&format!("; Max-Age={}", self.ttl.as_secs().max(1)));
+        }
+        HeaderValue::try_from(cookie).expect("a token, a name and numbers are a field value")
+    }
+
+    /// Whether every answer sets the cookie anew, so that its time counts from the last one.
+    pub(super) fn renews(&self) -> bool {
+        !self.ttl.is_zero()
+    }
+
+    fn find(&self, value: &[u8]) -> Option<usize> {
+        let claimed: Token = URL_SAFE_NO_PAD.decode(value).ok()?.try_into().ok()?;
+        let mut found = None;
+        for (index, token) in self.tokens.iter().enumerate() {
+            if bool::from(token.ct_eq(&claimed)) {
+                found = Some(index);
+            }
+        }
+        found
+    }
+}
+
+fn token(key: &Key, pool: &str, backend: &str) -> Token {
+    let (Key::Given(key) | Key::Random(key)) = key;
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
+    // Names hold no zero byte, so no two pairs are written alike.
+    for part in [pool, "\0", backend] {
+        mac.update(part.as_bytes());
+    }
+    let mut token = [0; TOKEN_BYTES];
+    token.copy_from_slice(&mac.finalize().into_bytes()[..TOKEN_BYTES]);
+    token
+}
+
+/// Without the key and what it made.
+impl fmt::Debug for Sticky {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Sticky")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::balancer::workshop::members;
+
+    fn sticky(secret: Option<&str>, previous: Option<&Sticky>) -> Sticky {
+        let config = config::Sticky {
+            cookie: "wsgate".to_owned(),
+            ttl: Duration::ZERO,
+            secret: secret.map(|secret| config::Secret(secret.to_owned())),
+        };
+        Sticky::new(&config, &"chat".into(), &members(&[1, 1, 1]), previous)
+    }
+
+    fn read(sticky: &Sticky, cookies: &[&str]) -> Claimed {
+        let field = |cookie: &&str| (COOKIE, cookie.parse().unwrap());
+        sticky.read(&cookies.iter().map(field).collect())
+    }
+
+    fn set(sticky: &Sticky, index: usize) -> String {
+        let cookie = sticky.cookie(index, false);
+        let pair = cookie.to_str().unwrap().split(';').next();
+        pair.unwrap().to_owned()
+    }
+
+    const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+    #[test]
+    fn knows_its_own_tokens_again() {
+        let one = sticky(Some(SECRET), None);
+        for index in 0..3 {
+            let cookie = set(&one, index);
+            assert!(!cookie.contains("backend"), "{cookie}");
+            assert_eq!(read(&one, &[&cookie]), Claimed::Member(index));
+            let among_others = format!("a=b; {cookie}; wsgate_=x");
+            assert_eq!(read(&one, &["c=d", &among_others]), Claimed::Member(index));
+            let twice = format!("wsgate=old; {cookie}");
+            assert_eq!(read(&one, &[&twice]), Claimed::Member(index));
+        }
+    }
+
+    #[test]
+    fn a_secret_is_shared_and_a_random_key_survives_the_next_configuration() {
+        let (one, other) = (sticky(Some(SECRET), None), sticky(Some(SECRET), None));
+        assert_eq!(read(&other, &[&set(&one, 2)]), Claimed::Member(2));
+        let alone = sticky(None, None);
+        assert_eq!(
+            read(&sticky(None, None), &[&set(&alone, 2)]),
+            Claimed::Unknown
+        );
+        let after = sticky(None, Some(&alone));
+        assert_eq!(read(&after, &[&set(&alone, 2)]), Claimed::Member(2));
+    }
+
+    #[test]
+    fn lets_nothing_else_count() {
+        let one = sticky(Some(SECRET), None);
+        assert_eq!(read(&one, &[]), Claimed::Nothing);
+        assert_eq!(read(&one, &["other=x"]), Claimed::Nothing);
+        let cookie = set(&one, 0);
+        let last = if cookie.ends_with('A') { "Q" } else { "A" };
+        let forged = [
+            "wsgate=".to_owned(),
+            "wsgate=backend0".to_owned(),
+            format!("{cookie}A"),
+            format!("{}{last}", &cookie[..cookie.len() - 1]),
+            format!("wsgate={}", "A".repeat(9000)),
+        ];
+        for forged in forged {
+            assert_eq!(read(&one, &[&forged]), Claimed::Unknown, "{forged}");
+        }
+    }
+
+    #[test]
+    fn writes_the_attributes() {
+        let mut one = sticky(Some(SECRET), None);
+        let attributes = |sticky: &Sticky, is_secure| {
+            let cookie = sticky.cookie(0, is_secure);
+            let cookie = cookie.to_str().unwrap().to_owned();
+            cookie.split_once(';').unwrap().1.to_owned()
+        };
+        assert_eq!(attributes(&one, false), " Path=/; HttpOnly; SameSite=Lax");
+        one.ttl = Duration::from_secs(3600);
+        assert_eq!(
+            attributes(&one, true),
+            " Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=3600"
+        );
+    }
+}

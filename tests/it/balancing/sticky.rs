@@ -1,0 +1,153 @@
+//! The sticky cookie: back to the same backend, opaque, the gateway's own business.
+
+use super::{home, name, named, yaml};
+use crate::backends::Backend;
+use crate::harness::{Answer, Gateway, Opening, ask};
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+/// What Set-Cookie says of the gateway's cookie, if it is set.
+fn set(answer: &Answer) -> Option<String> {
+    let fields = answer.values("set-cookie").into_iter();
+    let mut own = fields.filter(|field| field.starts_with("wsgate="));
+    own.next().map(str::to_owned)
+}
+
+/// The cookie as a browser sends it.
+fn pair(set: &str) -> &str {
+    set.split(';').next().unwrap_or_default()
+}
+
+/// An opening handshake with this cookie.
+fn with(cookie: &str) -> Opening {
+    Opening::to("/").with("Cookie", cookie)
+}
+
+#[tokio::test]
+async fn a_client_comes_back_to_its_backend() {
+    let backends = named(3).await;
+    let gateway = Gateway::start(&yaml("sticky: {},", &backends, "")).await;
+    let first = ask(gateway.address(), Opening::to("/").text()).await;
+    let cookie = set(&first).expect("a cookie");
+    assert!(
+        cookie.ends_with("; Path=/; HttpOnly; SameSite=Lax"),
+        "{cookie}"
+    );
+    let address = backends[0].address().to_string();
+    assert!(!cookie.contains(&address) && pair(&cookie).len() == "wsgate=".len() + 22);
+    for _ in 0..4 {
+        let again = ask(gateway.address(), with(pair(&cookie)).text()).await;
+        assert_eq!(name(&again), name(&first));
+        assert_eq!(set(&again), None, "it has the cookie already");
+    }
+    let kept = [("pool", "chat"), ("result", "kept")];
+    assert_eq!(gateway.count("wsgate_pool_sticky_total", &kept), 4.0);
+}
+
+/// The backend sees all other cookies and not this one; the client gets the application's own beside it.
+#[tokio::test]
+async fn other_cookies_pass_both_ways() {
+    let backends = [Backend::agreeing("Set-Cookie: app=1\r\nSet-Cookie: more=2\r\n").await];
+    let yaml = yaml("sticky: { ttl: 1h },", &backends, "");
+    let gateway = Gateway::start(&yaml).await;
+    let first = ask(gateway.address(), with("a=b").text()).await;
+    let fields = first.values("set-cookie");
+    assert_eq!(fields.len(), 3, "{fields:?}");
+    let cookie = set(&first).expect("a cookie");
+    assert!(cookie.ends_with("; Max-Age=3600"), "{cookie}");
+    let both = format!("a=b; {}; c=\"d\"", pair(&cookie));
+    let again = ask(gateway.address(), with(&both).text()).await;
+    assert!(
+        set(&again).is_some(),
+        "its time counts from the last answer"
+    );
+}
+
+#[tokio::test]
+async fn the_cookie_is_not_shown_to_backends() {
+    let backends = named(1).await;
+    let gateway = Gateway::start(&yaml("sticky: {},", &backends, "")).await;
+    for (sent, seen) in [
+        ("wsgate=x", None),
+        ("a=b; wsgate=x; c=\"d\"", Some("a=b; c=\"d\"")),
+        ("a=b", Some("a=b")),
+    ] {
+        ask(gateway.address(), with(sent).text()).await;
+        let head = backends[0].heads().pop().expect("a head");
+        assert_eq!(head.value("cookie"), seen, "{sent}");
+    }
+}
+
+#[tokio::test]
+async fn the_key_survives_a_reload_and_is_shared_by_configuration() {
+    let backends = named(4).await;
+    for sticky in [
+        "sticky: {},".to_owned(),
+        format!("sticky: {{ secret: {SECRET} }},"),
+    ] {
+        let text = yaml(&sticky, &backends, "");
+        let gateway = Gateway::start(&text).await;
+        let first = ask(gateway.address(), Opening::to("/").text()).await;
+        let cookie = set(&first).expect("a cookie");
+        gateway
+            .change(&text.replace("backends:", "attempts: 2, backends:"))
+            .await;
+        let again = ask(gateway.address(), with(pair(&cookie)).text()).await;
+        assert_eq!(
+            (name(&again), set(&again)),
+            (name(&first), None),
+            "{sticky}"
+        );
+        let other = Gateway::start(&text).await;
+        let elsewhere = ask(other.address(), with(pair(&cookie)).text()).await;
+        let is_shared = sticky.contains("secret");
+        assert_eq!(set(&elsewhere).is_none(), is_shared, "{sticky}");
+    }
+}
+
+#[tokio::test]
+async fn forged_cookies_are_ignored() {
+    let backends = named(2).await;
+    let gateway = Gateway::start(&yaml("sticky: {},", &backends, "")).await;
+    for forged in [
+        "wsgate=",
+        "wsgate=a",
+        "wsgate=AAAAAAAAAAAAAAAAAAAAAA",
+        "wsgate=%00; wsgate",
+    ] {
+        let answer = ask(gateway.address(), with(forged).text()).await;
+        assert_eq!(answer.status(), 101);
+        assert!(set(&answer).is_some(), "{forged}");
+    }
+}
+
+/// A backend that is drained, dead or gone: the strategy decides, and the cookie follows.
+#[tokio::test]
+async fn a_backend_that_cannot_be_had_is_replaced() {
+    let mut backends = named(2).await;
+    let text = yaml("sticky: {},", &backends, "");
+    let gateway = Gateway::start(&text).await;
+    let first = ask(gateway.address(), Opening::to("/").text()).await;
+    let cookie = set(&first).expect("a cookie");
+    assert_eq!(name(&first), "a");
+    drop(backends.remove(0));
+    let moved = ask(gateway.address(), with(pair(&cookie)).text()).await;
+    assert_eq!(name(&moved), "b");
+    let new = set(&moved).expect("a new cookie");
+    assert_ne!(pair(&new), pair(&cookie));
+    let opening = with(pair(&new));
+    assert_eq!(home(&gateway, &opening).await, "b");
+    let labels = [("pool", "chat"), ("result", "kept")];
+    assert_eq!(gateway.count("wsgate_pool_sticky_total", &labels), 2.0);
+}
+
+/// An answer that opens nothing sets it as well.
+#[tokio::test]
+async fn plain_answers_set_it_too() {
+    let refusal = "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n";
+    let backends = [Backend::answering(refusal).await];
+    let gateway = Gateway::start(&yaml("sticky: {},", &backends, "")).await;
+    let answer = ask(gateway.address(), Opening::to("/").text()).await;
+    assert_eq!(answer.status(), 403);
+    assert!(set(&answer).is_some());
+}
