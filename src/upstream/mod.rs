@@ -11,6 +11,7 @@ mod handshake;
 mod health;
 mod judge;
 mod probe;
+mod rebalance;
 mod replay;
 mod secure;
 mod source;
@@ -33,6 +34,7 @@ pub use forward::{Answered, Errand, ErrandTimeouts, Source};
 pub use handshake::{Answer, Failure, Opening, RequestHead, Switched};
 pub use health::State;
 pub use judge::Evidence;
+use rebalance::Rebalance;
 pub use transport::Transport;
 pub use upload::Progress;
 
@@ -46,6 +48,7 @@ pub struct Pool {
     health: config::Health,
     /// Held while it is decided on an ejection.
     ejecting: Mutex<()>,
+    rebalance: Rebalance,
     metrics: Arc<PoolMetrics>,
 }
 
@@ -83,6 +86,7 @@ impl Pool {
             let before = before.unwrap_or_else(PoisonError::into_inner);
             balancer.resume(&members, &before, &previous.members);
         }
+        let rebalance = Rebalance::new(config.rebalance, &members, previous);
         let pool = Self {
             name: Arc::clone(name),
             attempts: config.attempts,
@@ -90,6 +94,7 @@ impl Pool {
             balancer: Mutex::new(balancer),
             health: config.health.clone(),
             ejecting: Mutex::default(),
+            rebalance,
             metrics,
         };
         if let Some(previous) = previous {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{Context, addresses, discovery, health, transport};
-use crate::config::model::{Backend, BackendAddress, Discovery, Name, Pool, Strategy};
+use crate::config::model::{Backend, BackendAddress, Discovery, Name, Pool, Rebalance, Strategy};
 use crate::config::problems::{Findings, Place};
 use crate::config::reading::{Placed, Setting};
 use crate::config::schema;
@@ -32,7 +32,15 @@ pub(super) fn one(place: &Place, raw: schema::Pool, context: &mut Context<'_>) -
         transport: transport?.for_discovery(discovery.as_ref()),
         discovery,
         health: health?,
+        rebalance: raw.rebalance.value().map(rebalance),
     })
+}
+
+fn rebalance(raw: schema::Rebalance) -> Rebalance {
+    Rebalance {
+        threshold: raw.threshold.value().map_or(1.2, |share| share.fraction()),
+        rate: raw.rate.value().map_or(0.01, |rate| rate.fraction()),
+    }
 }
 
 /// The backends of a pool: named, or found.

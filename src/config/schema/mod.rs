@@ -15,7 +15,7 @@ pub(super) use http::{Cors, Headers, Http, Redirect};
 pub(super) use listener::{
     CertificateFiles, ClientAuth, Listener, ListenerLimits, ListenerTimeouts, Tls,
 };
-pub(super) use pool::{Backend, BackendTls, Discovery, Pool};
+pub(super) use pool::{Backend, BackendTls, Discovery, Pool, Rebalance};
 pub(super) use process::{Admin, Drain, Log, Runtime};
 pub(super) use route::{
     Defaults, FixedAnswer, OriginRules, Origins, Route, RouteMatch, SessionTimeouts,

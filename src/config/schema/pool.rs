@@ -9,8 +9,8 @@ use crate::config::model::{ProxyProtocol, Strategy};
 use crate::config::reading::{At, FromNode, Placed, Reader, keys};
 use crate::config::tree::Value;
 use crate::config::values::{
-    BackendUrl, CertifiedName, DnsName, FilePath, LocalAddress, NameServer, OneOf, Scheme, Text,
-    Timeout, Whole,
+    BackendUrl, CertifiedName, DnsName, FilePath, LocalAddress, NameServer, OneOf, Rate, Scheme,
+    Surplus, Text, Timeout, Whole,
 };
 
 keys! {
@@ -32,6 +32,16 @@ keys! {
         tls: BackendTls,
         /// Which backends get sessions, and what becomes of open ones.
         health: Health,
+        /// How sessions go to a backend that joins or returns; null, the default, for not at all.
+        rebalance: Rebalance,
+    }
+
+    /// How sessions go to a backend that joins or returns.
+    Rebalance {
+        /// A backend gives sessions when it has more than this part of its share; 120% by default.
+        threshold: Surplus,
+        /// The part of the pool's sessions asked to reconnect in a second; 1%/s by default.
+        rate: Rate,
     }
 
     /// Backends that are found in the DNS.

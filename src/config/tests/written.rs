@@ -14,8 +14,8 @@ use crate::config::{
     ActiveHealth, Address, Admin, Backend, BackendAddress, BackendHost, Check, CheckRequest,
     Config, Drain, FixedAnswer, Health, HostPattern, Listener, ListenerLimits, ListenerTimeouts,
     Name, Networks, OnProtocolError, OnUnhealthy, OriginList, OriginPattern, Origins,
-    PassiveHealth, Ping, Pool, PoolTarget, ProxyProtocol, Route, RouteMatch, SessionTimeouts,
-    Target, Transport, WebSocket,
+    PassiveHealth, Ping, Pool, PoolTarget, ProxyProtocol, Rebalance, Route, RouteMatch,
+    SessionTimeouts, Target, Transport, WebSocket,
 };
 
 /// A configuration as JSON, which is YAML as well; every key is given.
@@ -179,6 +179,14 @@ fn pool(pool: &Pool) -> Value {
             ProxyProtocol::V2 => "v2",
         },
         "health": health(&pool.health),
+        "rebalance": pool.rebalance.map(rebalance),
+    })
+}
+
+fn rebalance(rebalance: Rebalance) -> Value {
+    json!({
+        "threshold": format!("{:.0}%", rebalance.threshold * 100.0),
+        "rate": format!("{:.2}%/s", rebalance.rate * 100.0),
     })
 }
 
@@ -315,7 +323,12 @@ fn any_listener() -> impl Strategy<Value = Listener> {
 
 fn any_pool() -> impl Strategy<Value = Pool> {
     let backends = vec(("[a-z]{1,9}", 1..=1000_u32), 0..5);
-    (1..=100_usize, backends, any_health()).prop_map(|(attempts, backends, health)| Pool {
+    let rebalance = (101..=1000_u16, 1..=10_000_u16).prop_map(|(threshold, rate)| Rebalance {
+        threshold: f64::from(threshold) / 100.0,
+        rate: f64::from(rate) / 10_000.0,
+    });
+    let parts = (1..=100_usize, backends, any_health(), of(rebalance));
+    parts.prop_map(|(attempts, backends, health, rebalance)| Pool {
         strategy: crate::config::Strategy::RoundRobin,
         attempts,
         backends: (1..)
@@ -333,6 +346,7 @@ fn any_pool() -> impl Strategy<Value = Pool> {
         discovery: None,
         transport: Transport::default(),
         health,
+        rebalance,
     })
 }
 
