@@ -5,7 +5,7 @@
 //! signal and the list of those who hear it. No moments and no Close frames are decided here.
 
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -68,7 +68,11 @@ impl Drain {
     /// Joins those who hear of it. One that joins late hears of it at once.
     #[must_use]
     pub fn watch(&self) -> DrainWatch {
-        let key = self.shared.state().watchers.insert(Watcher::default());
+        let watcher = Watcher {
+            active: self.shared.seconds(),
+            ..Watcher::default()
+        };
+        let key = self.shared.state().watchers.insert(watcher);
         DrainWatch {
             shared: Arc::clone(&self.shared),
             key,
@@ -96,6 +100,37 @@ impl Drain {
     pub fn counted(&self) -> usize {
         let state = self.shared.state();
         state.watchers.len() - state.elsewhere
+    }
+
+    /// Asks up to `count` of those who watch to end, the longest idle first, and nobody twice. The others are
+    /// not drained.
+    pub fn ask(&self, count: usize) {
+        if count == 0 {
+            return;
+        }
+        let mut state = self.shared.state();
+        let unasked = state.watchers.iter().filter(|(_, it)| !it.is_asked);
+        let mut idle: Vec<(u32, usize)> = unasked.map(|(key, it)| (it.active, key)).collect();
+        if count < idle.len() {
+            idle.select_nth_unstable(count);
+            idle.truncate(count);
+        }
+        state.asked += idle.len();
+        let mut wakers: Vec<Waker> = Vec::with_capacity(idle.len());
+        for (_, key) in idle {
+            let watcher = &mut state.watchers[key];
+            watcher.is_asked = true;
+            wakers.extend(watcher.waker.clone());
+        }
+        self.shared.calls.fetch_add(1, Ordering::Release);
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// How many were asked and still watch.
+    #[must_use]
+    pub fn asked(&self) -> usize {
+        self.shared.state().asked
     }
 
     /// How far it has come.
@@ -187,6 +222,24 @@ impl DrainWatch {
         }
     }
 
+    /// How often some of those who watch were asked to end; one atomic load.
+    #[must_use]
+    pub fn calls(&self) -> u32 {
+        self.shared.calls.load(Ordering::Acquire)
+    }
+
+    /// Whether this one was among them.
+    #[must_use]
+    pub fn is_asked(&self) -> bool {
+        self.shared.state().watchers[self.key].is_asked
+    }
+
+    /// Notes that whoever watches is busy. Takes a lock: to be done every few seconds, not every time.
+    pub fn touch(&self) {
+        let now = self.shared.seconds();
+        self.shared.state().watchers[self.key].active = now;
+    }
+
     /// Waits until the stage is beyond `seen`.
     pub async fn beyond(&self, seen: Stage) -> Stage {
         poll_fn(|context| self.poll_beyond(seen, context)).await
@@ -198,15 +251,18 @@ impl Drop for DrainWatch {
         let mut state = self.shared.state();
         let watcher = state.watchers.remove(self.key);
         state.elsewhere -= usize::from(watcher.is_elsewhere);
+        state.asked -= usize::from(watcher.is_asked);
         if state.watchers.is_empty() {
             self.shared.left.notify_waiters();
         }
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
+    begun: Instant,
     stage: AtomicU8,
+    calls: AtomicU32,
     state: Mutex<State>,
     left: Notify,
 }
@@ -217,12 +273,29 @@ struct State {
     watchers: Slab<Watcher>,
     /// How many of them another drain counts.
     elsewhere: usize,
+    /// How many of them were asked to end.
+    asked: usize,
 }
 
 #[derive(Debug, Default)]
 struct Watcher {
     waker: Option<Waker>,
     is_elsewhere: bool,
+    /// Seconds from the beginning of the drain's life to when it was last known to be busy.
+    active: u32,
+    is_asked: bool,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self {
+            begun: Instant::now(),
+            stage: AtomicU8::default(),
+            calls: AtomicU32::default(),
+            state: Mutex::default(),
+            left: Notify::default(),
+        }
+    }
 }
 
 impl Shared {
@@ -232,6 +305,10 @@ impl Shared {
             1 => Stage::Draining,
             _ => Stage::Cut,
         }
+    }
+
+    fn seconds(&self) -> u32 {
+        u32::try_from(self.begun.elapsed().as_secs()).unwrap_or(u32::MAX)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -302,6 +379,42 @@ mod tests {
         assert_eq!(watch.stage(), Stage::Cut);
         drop(watch);
         assert_eq!(drain.finish(deadline).await, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn asks_the_longest_idle_and_nobody_twice() {
+        let drain = Drain::new();
+        let watches = [drain.watch(), drain.watch(), drain.watch()];
+        let asked = || watches.each_ref().map(DrainWatch::is_asked);
+        tokio::time::advance(Duration::from_secs(5)).await;
+        watches[0].touch();
+        watches[2].touch();
+        drain.ask(1);
+        assert_eq!(asked(), [false, true, false]);
+        tokio::time::advance(Duration::from_secs(5)).await;
+        watches[2].touch();
+        drain.ask(1);
+        assert_eq!(asked(), [true, true, false]);
+        drain.ask(7);
+        assert_eq!((asked(), drain.asked()), ([true, true, true], 3));
+        assert_eq!(watches[0].calls(), 3);
+        assert_eq!(watches[0].stage(), Stage::Open);
+        drop(watches);
+        assert_eq!(drain.asked(), 0);
+    }
+
+    #[tokio::test]
+    async fn wakes_whoever_is_asked() {
+        let drain = Drain::new();
+        let watch = drain.watch();
+        let hear = move |context: &mut Context<'_>| match watch.is_asked() {
+            true => Poll::Ready(()),
+            false => watch.poll_beyond(Stage::Open, context).map(|_| ()),
+        };
+        let session = tokio::spawn(poll_fn(hear));
+        tokio::task::yield_now().await;
+        drain.ask(1);
+        session.await.unwrap();
     }
 
     #[test]

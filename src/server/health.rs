@@ -1,4 +1,5 @@
-//! Tending the health of backends: when checks are due, what becomes of sessions, and that time passes.
+//! Tending the health of backends: when checks are due, what becomes of sessions, and that time passes: for
+//! ejections that end, and for rebalancing.
 //!
 //! It runs on the server's own runtime, so that no check delays a session and no busy worker a check.
 
@@ -14,8 +15,8 @@ use super::workers::{AbortOnDrop, spawn};
 use crate::config::{self, Name, OnUnhealthy};
 use crate::upstream::{Member, Pool};
 
-/// How often is looked for other pools and for ejections that are over. The work is one atomic load for each
-/// backend.
+/// How often is looked for other pools, for ejections that are over and for sessions to ask. The work is one
+/// atomic load for each backend, and a lock where its pool is to be rebalanced.
 const TICK: Duration = Duration::from_millis(250);
 /// Checks under way at once in the whole process: enough for 64 backends that time out, few enough not to
 /// take descriptors from sessions.
@@ -48,6 +49,7 @@ pub(super) async fn tend(shared: Arc<Shared>) {
                 .entry(Arc::clone(name))
                 .or_insert_with(|| Tended::begin(pool, &shared, &permits));
             pool.pass_time(Instant::now());
+            pool.rebalance(Instant::now());
         }
     }
 }

@@ -54,6 +54,8 @@ pub enum Reason {
     MaxAge,
     /// The gateway is stopping, or a part of the configuration was removed.
     Drain,
+    /// Its backend had more than its share, and another one had room.
+    Rebalance,
     /// A message was larger than `websocket.max_message_size`.
     MessageTooBig,
     /// The client sent more than `websocket.max_messages_per_second`.
@@ -70,7 +72,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the enumeration.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Finished,
         Self::Lost,
         Self::HalfClose,
@@ -78,6 +80,7 @@ impl Reason {
         Self::PongOverdue,
         Self::MaxAge,
         Self::Drain,
+        Self::Rebalance,
         Self::MessageTooBig,
         Self::TooManyMessages,
         Self::ProtocolError,
@@ -97,6 +100,7 @@ impl Reason {
             Self::PongOverdue => "pong_overdue",
             Self::MaxAge => "max_age",
             Self::Drain => "drain",
+            Self::Rebalance => "rebalance",
             Self::MessageTooBig => "message_too_big",
             Self::TooManyMessages => "too_many_messages",
             Self::ProtocolError => "protocol_error",

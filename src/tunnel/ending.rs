@@ -44,6 +44,8 @@ pub(super) enum Ending {
     MaxAge,
     /// Something stops or was removed.
     Drain,
+    /// Another backend has room for it.
+    Rebalance,
     /// This side sent a message larger than allowed.
     MessageTooBig(Side),
     /// The client sent more messages than allowed.
@@ -86,6 +88,7 @@ impl Ending {
             Self::Idle => (CloseCode::GOING_AWAY, "idle"),
             Self::MessageTooBig(_) | Self::ProtocolError(_) => (CloseCode::GOING_AWAY, ""),
             Self::MaxAge => (CloseCode::SERVICE_RESTART, "session too old"),
+            Self::Rebalance => (CloseCode::SERVICE_RESTART, "rebalance"),
             Self::TooManyMessages => (CloseCode::POLICY_VIOLATION, "too many messages"),
             Self::Stalled(Side::Client) => (CloseCode::TRY_AGAIN_LATER, "client too slow"),
             Self::Stalled(Side::Backend) => (CloseCode::TRY_AGAIN_LATER, "backend too slow"),
@@ -107,6 +110,7 @@ impl Ending {
             Self::Idle => (Initiator::Gateway, Reason::Idle),
             Self::MaxAge => (Initiator::Gateway, Reason::MaxAge),
             Self::Drain => (Initiator::Gateway, Reason::Drain),
+            Self::Rebalance => (Initiator::Gateway, Reason::Rebalance),
             Self::MessageTooBig(_) => (Initiator::Gateway, Reason::MessageTooBig),
             Self::TooManyMessages => (Initiator::Gateway, Reason::TooManyMessages),
             Self::ProtocolError(_) => (Initiator::Gateway, Reason::ProtocolError),

@@ -77,6 +77,8 @@ pub struct Tunnel<G> {
     watches: Watches,
     /// How far each drain had come when this tunnel last looked; none before the first poll.
     heard: [Option<drain::Stage>; 3],
+    /// How many calls of the backend's drain it has heard.
+    heard_calls: u32,
     record: SessionRecord,
     _guards: G,
 }
@@ -113,6 +115,7 @@ impl<G> Tunnel<G> {
             idle_parts: 0,
             watches,
             heard: [None; 3],
+            heard_calls: 0,
             record,
             _guards: guards,
             terms,
@@ -129,6 +132,7 @@ impl<G> Tunnel<G> {
 
     fn poll_closure(&mut self, context: &mut Context<'_>) -> Poll<Closure> {
         self.hear_drains(context);
+        self.hear_calls();
         loop {
             if !matches!(self.phase, Phase::Leaving(_)) {
                 self.pass(context);

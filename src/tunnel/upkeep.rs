@@ -23,6 +23,8 @@ const PING_RETRY: Duration = Duration::from_secs(1);
 /// Into how many parts the idle time is divided; a session is idle after that many parts without data, so it
 /// may last one part longer than it should.
 const IDLE_PARTS: u8 = 4;
+/// Which of the watches is that of the backend.
+const BACKEND: usize = 2;
 
 impl<G> Tunnel<G> {
     pub(super) fn set_alarms(&mut self) {
@@ -100,6 +102,7 @@ impl<G> Tunnel<G> {
     fn report(&mut self) {
         if !self.tally.is_empty() {
             self.tally.report(&mut self.record);
+            self.watches[BACKEND].touch();
             self.alarms.set(Alarm::Report, REPORT_INTERVAL);
         }
     }
@@ -182,6 +185,19 @@ impl<G> Tunnel<G> {
             self.upward.take_has_progress();
             self.downward.take_has_progress();
             self.alarms.set(Alarm::Stall, stall);
+        }
+    }
+
+    /// Looks whether this session is among those that are to go to another backend. Costs an atomic load while
+    /// none is.
+    pub(super) fn hear_calls(&mut self) {
+        let calls = self.watches[BACKEND].calls();
+        if calls == self.heard_calls {
+            return;
+        }
+        self.heard_calls = calls;
+        if self.watches[BACKEND].is_asked() {
+            self.leave(Ending::Rebalance);
         }
     }
 

@@ -13,6 +13,7 @@ mod health;
 mod judge;
 mod probe;
 mod queue;
+mod rebalance;
 mod replay;
 mod secure;
 mod slow_start;
@@ -40,6 +41,7 @@ pub use handshake::{Answer, Failure, Opening, RequestHead, Switched};
 pub use health::State;
 pub use judge::Evidence;
 pub use queue::Queue;
+use rebalance::Rebalance;
 use sticky::Sticky;
 pub use transport::Transport;
 pub use upload::Progress;
@@ -59,6 +61,7 @@ pub struct Pool {
     health: config::Health,
     /// Held while it is decided on an ejection.
     ejecting: Mutex<()>,
+    rebalance: Rebalance,
     metrics: Arc<PoolMetrics>,
     /// The pool of this name in the configuration that came after.
     successor: OnceLock<Arc<Self>>,
@@ -102,6 +105,7 @@ impl Pool {
         let queue = members.first().map(|member| member.backend().queue());
         let queue = queue.or(previous.map(Self::queue)).cloned();
         let sticky = config.sticky.as_ref();
+        let rebalance = Rebalance::new(config.rebalance, &members, previous);
         let pool = Self {
             name: Arc::clone(name),
             attempts: config.attempts,
@@ -119,6 +123,7 @@ impl Pool {
             queue_limits: config.queue,
             health: config.health.clone(),
             ejecting: Mutex::default(),
+            rebalance,
             metrics,
             successor: OnceLock::new(),
         };

@@ -21,8 +21,8 @@ pub use listener::{
     CertificateFiles, ClientAuth, Listener, ListenerLimits, ListenerTimeouts, Tls, TlsVersion,
 };
 pub use pool::{
-    Backend, BackendAddress, BackendHost, BackendTls, HashKey, Pool, ProxyProtocol, Queue, Secret,
-    Sticky, Strategy, Transport,
+    Backend, BackendAddress, BackendHost, BackendTls, HashKey, Pool, ProxyProtocol, Queue,
+    Rebalance, Secret, Sticky, Strategy, Transport,
 };
 pub use process::{AccessLog, Address, Admin, Drain, Log, LogFormat, Runtime};
 pub use route::{FixedAnswer, PoolTarget, Route, RouteMatch, SessionTimeouts, Target};

@@ -29,6 +29,8 @@ pub struct Pool {
     pub queue: Queue,
     /// Which of them get sessions.
     pub health: Health,
+    /// How sessions go to a backend that joins or returns; `None` where they stay.
+    pub rebalance: Option<Rebalance>,
     /// Where backends are found instead; none are named then.
     pub discovery: Option<Discovery>,
     /// How they are reached.
@@ -82,6 +84,15 @@ pub enum ProxyProtocol {
     V1,
     /// A binary header.
     V2,
+}
+
+/// How sessions go to a backend that joins or returns.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Rebalance {
+    /// A backend gives sessions when it has more than so many times its share; more than 1.
+    pub threshold: f64,
+    /// The part of the pool's sessions that is asked to reconnect in a second; more than 0, at most 1.
+    pub rate: f64,
 }
 
 /// How the order of candidates is found.

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::time;
 
 use super::{Context, addresses, balancing, discovery, health, transport};
-use crate::config::model::{Backend, BackendAddress, Discovery, Name, Pool};
+use crate::config::model::{Backend, BackendAddress, Discovery, Name, Pool, Rebalance};
 use crate::config::problems::{Findings, Place};
 use crate::config::reading::{Placed, Setting};
 use crate::config::schema;
@@ -41,7 +41,15 @@ pub(super) fn one(place: &Place, raw: schema::Pool, context: &mut Context<'_>) -
         transport: transport?.for_discovery(discovery.as_ref()),
         discovery,
         health: health?,
+        rebalance: raw.rebalance.value().map(rebalance),
     })
+}
+
+fn rebalance(raw: schema::Rebalance) -> Rebalance {
+    Rebalance {
+        threshold: raw.threshold.value().map_or(1.2, |share| share.fraction()),
+        rate: raw.rate.value().map_or(0.01, |rate| rate.fraction()),
+    }
 }
 
 /// The backends of a pool: named, or found.

@@ -11,7 +11,7 @@ use crate::config::tree::Value;
 use crate::config::values::choice::{HashWord, StrategyWord};
 use crate::config::values::{
     BackendUrl, CertifiedName, CookieName, DnsName, Duration, FieldName, FilePath, LocalAddress,
-    NameServer, OneOf, QueryName, Scheme, SecretText, Text, Timeout, Whole,
+    NameServer, OneOf, QueryName, Rate, Scheme, SecretText, Surplus, Text, Timeout, Whole,
 };
 
 keys! {
@@ -41,6 +41,8 @@ keys! {
         health: Health,
         /// Where handshakes wait while every backend is full.
         queue: Queue,
+        /// How sessions go to a backend that joins or returns; null, the default, for not at all.
+        rebalance: Rebalance,
     }
 
     /// What the strategy hash looks at.
@@ -75,6 +77,14 @@ keys! {
         max: Whole<0, 100_000>,
         /// How long; 1s by default.
         timeout: Timeout,
+    }
+
+    /// How sessions go to a backend that joins or returns.
+    Rebalance {
+        /// A backend gives sessions when it has more than this part of its share; 120% by default.
+        threshold: Surplus,
+        /// The part of the pool's sessions asked to reconnect in a second; 1%/s by default.
+        rate: Rate,
     }
 
     /// Backends that are found in the DNS.

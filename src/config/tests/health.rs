@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::{SOUND, problems_with, sound};
-use crate::config::{ActiveHealth, Check, CheckRequest, Health, OnUnhealthy, PassiveHealth};
+use crate::config::{
+    ActiveHealth, Check, CheckRequest, Health, OnUnhealthy, PassiveHealth, Rebalance,
+};
 
 const BACKENDS: &str = "    backends: [\"ws://127.0.0.1:9001\"]\n";
 
@@ -116,6 +118,30 @@ fn what_is_wrong_or_has_no_effect_is_told() {
         ("on_unhealthy: stop", "must be `keep`, `drain` or `close`"),
     ] {
         let told = problems(keys);
+        assert!(told.contains(problem), "{keys}: {told}");
+    }
+}
+
+#[test]
+fn rebalancing_is_off_unless_it_is_asked_for() {
+    let rebalance = |keys: &str| {
+        let written = format!("{BACKENDS}    rebalance: {keys}\n");
+        sound(&SOUND.replacen(BACKENDS, &written, 1)).pools["chat"].rebalance
+    };
+    assert_eq!(sound(SOUND).pools["chat"].rebalance, None);
+    assert_eq!(rebalance("null"), None);
+    let default = Rebalance {
+        threshold: 1.2,
+        rate: 0.01,
+    };
+    assert_eq!(rebalance("{}"), Some(default));
+    for (keys, problem) in [
+        ("{ threshold: 100% }", "must be from `101%` to `1000%`"),
+        ("{ rate: 1% }", "must be a rate from `0.01%/s` to `100%/s`"),
+        ("{ rate: 1 }", "a rate is written with its unit"),
+    ] {
+        let written = format!("{BACKENDS}    rebalance: {keys}\n");
+        let told = problems_with(BACKENDS, &written);
         assert!(told.contains(problem), "{keys}: {told}");
     }
 }

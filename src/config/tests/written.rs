@@ -14,8 +14,8 @@ use crate::config::{
     self, ActiveHealth, Address, Admin, Backend, BackendAddress, BackendHost, Check, CheckRequest,
     Config, Drain, FixedAnswer, HashKey, Health, HostPattern, Listener, ListenerLimits,
     ListenerTimeouts, Name, Networks, OnProtocolError, OnUnhealthy, OriginList, OriginPattern,
-    Origins, PassiveHealth, Ping, Pool, PoolTarget, ProxyProtocol, Queue, Route, RouteMatch,
-    Secret, SessionTimeouts, Sticky, Target, Transport, WebSocket,
+    Origins, PassiveHealth, Ping, Pool, PoolTarget, ProxyProtocol, Queue, Rebalance, Route,
+    RouteMatch, Secret, SessionTimeouts, Sticky, Target, Transport, WebSocket,
 };
 
 /// A configuration as JSON, which is YAML as well; every key is given.
@@ -194,6 +194,14 @@ fn pool(pool: &Pool) -> Value {
             ProxyProtocol::V2 => "v2",
         },
         "health": health(&pool.health),
+        "rebalance": pool.rebalance.map(rebalance),
+    })
+}
+
+fn rebalance(rebalance: Rebalance) -> Value {
+    json!({
+        "threshold": format!("{:.0}%", rebalance.threshold * 100.0),
+        "rate": format!("{:.2}%/s", rebalance.rate * 100.0),
     })
 }
 
@@ -347,15 +355,20 @@ fn any_listener() -> impl Strategy<Value = Listener> {
 
 fn any_pool() -> impl Strategy<Value = Pool> {
     let backend = ("[a-z]{1,9}", 1..=1000_u32, 0..9_usize);
+    let rebalance = (101..=1000_u16, 1..=10_000_u16).prop_map(|(threshold, rate)| Rebalance {
+        threshold: f64::from(threshold) / 100.0,
+        rate: f64::from(rate) / 10_000.0,
+    });
     let keys = (
         any_strategy(),
         of(any_sticky()),
         any_span(),
         any_queue(),
         any_health(),
+        of(rebalance),
     );
     (1..=100_usize, vec(backend, 0..5), keys).prop_map(|(attempts, backends, keys)| {
-        let (strategy, sticky, slow_start, mut queue, health) = keys;
+        let (strategy, sticky, slow_start, mut queue, health, rebalance) = keys;
         if backends.iter().all(|(_, _, most)| *most == 0) {
             queue.max = 0;
         }
@@ -379,6 +392,7 @@ fn any_pool() -> impl Strategy<Value = Pool> {
             discovery: None,
             transport: Transport::default(),
             health,
+            rebalance,
         }
     })
 }

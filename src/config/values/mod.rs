@@ -27,7 +27,7 @@ pub(super) use network::Network;
 pub(super) use number::{Whole, Workers};
 pub(super) use or_none::OrNone;
 pub(super) use pattern::{Host, OriginText, PathText};
-pub(super) use percent::Percent;
+pub(super) use percent::{Percent, Rate, Surplus};
 pub(super) use size::Size;
 pub(super) use text::{FilePath, Text};
 pub(super) use token::{CookieName, QueryName, SecretText};

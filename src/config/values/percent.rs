@@ -1,4 +1,4 @@
-//! Shares of a whole: `10%`.
+//! Shares of a whole: `10%`, `120%`, `1%/s`.
 
 use super::text_schema;
 use crate::config::problems::Complaint;
@@ -51,6 +51,90 @@ fn parse(text: &str) -> Result<u8, String> {
     number.ok_or_else(|| format!("must be from `0%` to `{}%`", Percent::MOST))
 }
 
+/// More than a whole: 101% to 1000%.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::config) struct Surplus(u16);
+
+text_schema!(Surplus, "More than a whole: 101% to 1000%", "^[0-9]{3,4}%$");
+
+impl Surplus {
+    /// As a number from 1.01 to 10.
+    pub(in crate::config) fn fraction(self) -> f64 {
+        f64::from(self.0) / f64::from(Percent::MOST)
+    }
+}
+
+impl FromScalar for Surplus {
+    const WANTED: &'static str = "a share such as `120%`";
+
+    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
+        if scalar.kind == Kind::Number {
+            let message = format!("a share is written with its sign: `{}%`", scalar.text);
+            return Some(Err(message.into()));
+        }
+        let text = scalar.as_text()?;
+        let number = text.strip_suffix('%').and_then(digits);
+        let number = number.filter(|number| (101..=1000).contains(number));
+        Some(
+            number
+                .map(Self)
+                .ok_or_else(|| "must be from `101%` to `1000%`".into()),
+        )
+    }
+}
+
+/// A share in each second: `1%/s`, from a hundredth of a percent to all.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::config) struct Rate {
+    hundredths: u16,
+}
+
+text_schema!(
+    Rate,
+    "A share in each second: 1%/s, 0.25%/s",
+    r"^[0-9]{1,3}(\.[0-9]{1,2})?%/s$"
+);
+
+impl Rate {
+    /// As a number from 0.0001 to 1.
+    pub(in crate::config) fn fraction(self) -> f64 {
+        f64::from(self.hundredths) / 10_000.0
+    }
+}
+
+impl FromScalar for Rate {
+    const WANTED: &'static str = "a rate such as `1%/s`";
+
+    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
+        if scalar.kind == Kind::Number {
+            let message = format!("a rate is written with its unit: `{}%/s`", scalar.text);
+            return Some(Err(message.into()));
+        }
+        let text = scalar.as_text()?;
+        let complaint = || "must be a rate from `0.01%/s` to `100%/s`".into();
+        Some(parse_rate(text).ok_or_else(complaint))
+    }
+}
+
+fn parse_rate(text: &str) -> Option<Rate> {
+    let text = text.strip_suffix("%/s")?;
+    let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
+    let part = match part.len() {
+        1 => digits(part)? * 10,
+        2 => digits(part)?,
+        _ => return None,
+    };
+    let hundredths = digits(whole)?.checked_mul(100)?.checked_add(part)?;
+    (1..=10_000)
+        .contains(&hundredths)
+        .then_some(Rate { hundredths })
+}
+
+fn digits(text: &str) -> Option<u16> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| text.parse().ok())?
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,6 +153,33 @@ mod tests {
             "", "%", "5", "101%", "999%", "-5%", "+5%", "1.5%", "5 %", "5%%", "x%",
         ] {
             assert!(parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn rates() {
+        for (text, fraction) in [
+            ("1%/s", 0.01),
+            ("0.25%/s", 0.0025),
+            ("100%/s", 1.0),
+            ("1.5%/s", 0.015),
+        ] {
+            let rate = parse_rate(text).map(Rate::fraction);
+            assert_eq!(rate, Some(fraction), "{text}");
+        }
+        for text in [
+            "",
+            "1%",
+            "1/s",
+            "0%/s",
+            "100.01%/s",
+            "1.%/s",
+            "1.234%/s",
+            ".5%/s",
+            "-1%/s",
+            "1%/m",
+        ] {
+            assert_eq!(parse_rate(text), None, "{text}");
         }
     }
 }

@@ -12,7 +12,7 @@ const BACKEND: Side = Side::Backend;
 type Row = (Ending, Option<u16>, Option<u16>, Initiator, Reason);
 
 /// The table "the tunnel ends because".
-const ROWS: [Row; 18] = [
+const ROWS: [Row; 19] = [
     (
         Ending::Finished(CLIENT, Some(1000)),
         None,
@@ -82,6 +82,13 @@ const ROWS: [Row; 18] = [
         Some(1001),
         Initiator::Gateway,
         Reason::MaxAge,
+    ),
+    (
+        Ending::Rebalance,
+        Some(1012),
+        Some(1001),
+        Initiator::Gateway,
+        Reason::Rebalance,
     ),
     (
         Ending::Drain,

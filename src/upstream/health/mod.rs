@@ -111,9 +111,14 @@ impl Health {
         self.is_removed = true;
     }
 
-    /// A check passed or failed.
+    /// A check passed or failed. Checks that bring a backend back end its ejection too: what attempts found was
+    /// that it was down.
     pub(super) fn checked(&mut self, has_passed: bool, settings: &ActiveHealth) {
+        let was_down = self.checks.is_down();
         self.checks.note(has_passed, settings);
+        if was_down && !self.checks.is_down() {
+            self.pardon();
+        }
     }
 
     /// The checks are other ones from now on, or there are none.

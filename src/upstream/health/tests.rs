@@ -74,6 +74,19 @@ fn other_checks_begin_with_the_verdict_of_the_old_ones() {
 }
 
 #[test]
+fn checks_that_bring_a_backend_back_end_its_ejection() {
+    let mut health = Health::default();
+    health.checked(true, &active());
+    fail(&mut health, Instant::now(), 3);
+    health.checked(true, &active());
+    assert_eq!(health.state(), State::Ejected, "it was not down");
+    for result in [false, false, false, true, true] {
+        health.checked(result, &active());
+    }
+    assert_eq!(health.state(), State::Ready);
+}
+
+#[test]
 fn failures_in_a_row_within_the_window_eject() {
     let start = Instant::now();
     let mut health = Health::default();

@@ -49,6 +49,7 @@ fn pool(count: u16, health: Health, previous: Option<&Pool>) -> Pool {
         discovery: None,
         transport: config::Transport::default(),
         health,
+        rebalance: None,
     };
     let members = config.backends.iter().map(|backend| {
         let is_same = |member: &&Member| member.address() == &backend.address;

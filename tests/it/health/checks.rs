@@ -215,7 +215,7 @@ async fn no_handshake_fails_while_one_of_four_is_killed_and_returns() {
         four.push(Mortal::named(name).await);
     }
     let entries: Vec<String> = four.iter().map(Mortal::entry).collect();
-    let gateway = Gateway::start(&configuration(&active("type: tcp"), &entries)).await;
+    let gateway = Gateway::start(&configuration(&active("type: websocket"), &entries)).await;
     let gateway = Arc::new(gateway);
     let stop = Arc::new(AtomicBool::new(false));
     let load = tokio::spawn(open_until(Arc::clone(&gateway), Arc::clone(&stop)));

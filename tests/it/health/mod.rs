@@ -3,6 +3,7 @@
 mod checks;
 mod ejections;
 mod operator;
+mod rebalancing;
 mod sessions;
 
 use serde_json::Value;

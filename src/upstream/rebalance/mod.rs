@@ -1,0 +1,96 @@
+//! Evening out a pool after a backend joined or returned: sessions of those that hold too many are asked to
+//! reconnect, idle ones first. How many is `plan`'s business, which ones that of each backend's drain.
+
+mod plan;
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::time::Instant;
+
+use super::Pool;
+use super::backend::Member;
+use super::health::State;
+use crate::config;
+use plan::{Load, Rebalancer};
+
+/// What a pool knows of its rebalancing.
+#[derive(Debug)]
+pub(super) struct Rebalance {
+    settings: Option<config::Rebalance>,
+    progress: Mutex<Progress>,
+}
+
+#[derive(Default, Debug)]
+struct Progress {
+    rebalancer: Rebalancer,
+    last: Option<Instant>,
+}
+
+impl Rebalance {
+    /// For `members`, of which `previous` may know some.
+    pub(super) fn new(
+        settings: Option<config::Rebalance>,
+        members: &[Member],
+        previous: Option<&Pool>,
+    ) -> Self {
+        let place = |member: &Member| {
+            let previous = previous?;
+            let is_same = |other: &Member| Arc::ptr_eq(other.backend(), member.backend());
+            let index = previous.members.iter().position(is_same)?;
+            let progress = &previous.rebalance.progress;
+            let progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
+            Some(progress.rebalancer.place(index))
+        };
+        let places = members
+            .iter()
+            .map(|member| place(member).unwrap_or_default());
+        let progress = Progress {
+            rebalancer: Rebalancer::new(places.collect()),
+            last: None,
+        };
+        Self {
+            settings,
+            progress: Mutex::new(progress),
+        }
+    }
+}
+
+impl Pool {
+    /// Asks the sessions to reconnect that are due by `now`. Does nothing in a pool that is not to be
+    /// rebalanced, or in which nothing has changed.
+    pub fn rebalance(&self, now: Instant) {
+        let Rebalance { settings, progress } = &self.rebalance;
+        let Some(settings) = settings else { return };
+        let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = progress.last.replace(now).unwrap_or(now);
+        let loads: Vec<Load> = self.members.iter().map(load).collect();
+        let was_at_rest = progress.rebalancer.is_at_rest();
+        let seconds = now.saturating_duration_since(last).as_secs_f64();
+        let asked = progress.rebalancer.step(&loads, settings, seconds);
+        let is_at_rest = progress.rebalancer.is_at_rest();
+        drop(progress);
+        for (member, count) in self.members.iter().zip(asked) {
+            member.backend().drain().ask(count);
+        }
+        let pool = self.name();
+        match (was_at_rest, is_at_rest) {
+            (true, false) => tracing::info!(%pool, "rebalancing begins: a backend joined"),
+            (false, true) => tracing::info!(%pool, "rebalancing is over"),
+            (true, true) | (false, false) => {}
+        }
+    }
+}
+
+fn load(member: &Member) -> Load {
+    let drain = member.backend().drain();
+    let asked = drain.asked();
+    Load {
+        is_ready: member.backend().state() == State::Ready,
+        weight: member.weight(),
+        sessions: drain.open().saturating_sub(asked),
+        asked,
+        max_sessions: None,
+    }
+}

@@ -1,0 +1,193 @@
+//! How many sessions a pool asks to reconnect after a backend joined or returned. Pure: loads and times are
+//! passed in, who is asked is returned; whom it concerns is found by the drain of each backend.
+
+use crate::config::Rebalance;
+
+/// Seconds without anybody to ask after which the work is done: those who were asked have come back by then.
+const SETTLED: f64 = 60.0;
+
+/// What one backend has at a moment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Load {
+    /// Whether it gets new sessions; others neither give nor take.
+    pub(super) is_ready: bool,
+    /// Its share of the sessions.
+    pub(super) weight: u32,
+    /// Open sessions that have not been asked to leave.
+    pub(super) sessions: usize,
+    /// Sessions that were asked, and have not left yet.
+    pub(super) asked: usize,
+    /// The most sessions that it takes; none where there is no limit.
+    pub(super) max_sessions: Option<usize>,
+}
+
+/// What is remembered of one backend.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Place {
+    was_ready: bool,
+    /// How many of its sessions may still be asked because of what joined last.
+    pub(super) left: usize,
+    /// From above the threshold down to the share.
+    is_giving: bool,
+}
+
+/// Evens out a pool. At rest unless a backend joined or returned.
+#[derive(Clone, Default, Debug)]
+pub(super) struct Rebalancer {
+    pub(super) places: Vec<Place>,
+    /// Sessions of the pool when it began. Those that were asked are on their way back, so the shares are not
+    /// to shrink meanwhile.
+    sessions: usize,
+    /// What the rate has allowed and was not used.
+    allowance: f64,
+    /// Seconds since somebody was asked.
+    quiet: f64,
+}
+
+impl Rebalancer {
+    /// One for backends of which these were there before.
+    pub(super) fn new(places: Vec<Place>) -> Self {
+        Self {
+            places,
+            ..Self::default()
+        }
+    }
+
+    /// What is remembered of a backend.
+    pub(super) fn place(&self, index: usize) -> Place {
+        // Work is begun anew for the backends that a reload leaves.
+        let was_ready = self.places.get(index).is_some_and(|place| place.was_ready);
+        Place {
+            was_ready,
+            ..Place::default()
+        }
+    }
+
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.places.iter().all(|place| place.left == 0)
+    }
+
+    /// How many sessions of each backend are to be asked now, `seconds` after the last time.
+    pub(super) fn step(
+        &mut self,
+        loads: &[Load],
+        settings: &Rebalance,
+        seconds: f64,
+    ) -> Vec<usize> {
+        self.places.resize(loads.len(), Place::default());
+        let sessions = total(loads, |load| load.sessions + load.asked);
+        if self.has_joined(loads) {
+            self.sessions = sessions;
+            self.begin(loads, settings);
+        }
+        if self.is_at_rest() {
+            self.allowance = 0.0;
+            return vec![0; loads.len()];
+        }
+        let shares = shares(loads, sessions.max(self.sessions));
+        self.look_who_gives(loads, &shares, settings);
+        let rate = settings.rate * sessions as f64;
+        // A second's worth at most, so that a pause is followed by no burst; one session at least.
+        self.allowance = (self.allowance + rate * seconds).min(rate.max(1.0));
+        let asked = self.choose(loads, &shares);
+        let count: usize = asked.iter().sum();
+        self.allowance -= count as f64;
+        self.quiet = if count > 0 { 0.0 } else { self.quiet + seconds };
+        if self.quiet > SETTLED {
+            self.places.iter_mut().for_each(|place| place.left = 0);
+        }
+        asked
+    }
+
+    fn has_joined(&mut self, loads: &[Load]) -> bool {
+        let mut has_joined = false;
+        for (place, load) in self.places.iter_mut().zip(loads) {
+            has_joined |= load.is_ready && !place.was_ready;
+            place.was_ready = load.is_ready;
+        }
+        has_joined
+    }
+
+    /// Those above the threshold may give what they have above their share, and that once for every ready
+    /// backend: in turn or at random only one in so many of those asked comes to the backend that joined. With a
+    /// strategy that sends them back to where they were it has an end all the same.
+    fn begin(&mut self, loads: &[Load], settings: &Rebalance) {
+        let shares = shares(loads, self.sessions);
+        let ready = loads.iter().filter(|load| load.is_ready).count();
+        for ((place, load), share) in self.places.iter_mut().zip(loads).zip(shares) {
+            let is_above = load.is_ready && load.sessions as f64 > share * settings.threshold;
+            let surplus = load.sessions.saturating_sub(ceiling(share));
+            place.left = if is_above { surplus * ready } else { 0 };
+        }
+        self.quiet = 0.0;
+    }
+
+    /// Begins above the threshold, and ends at the share.
+    fn look_who_gives(&mut self, loads: &[Load], shares: &[f64], settings: &Rebalance) {
+        for ((place, load), share) in self.places.iter_mut().zip(loads).zip(shares) {
+            if load.sessions as f64 > share * settings.threshold {
+                place.is_giving = true;
+            } else if load.sessions <= ceiling(*share) {
+                place.is_giving = false;
+            }
+        }
+    }
+
+    /// Never more than the rate allows, than what a backend has above its share, and than those below theirs
+    /// could take.
+    fn choose(&mut self, loads: &[Load], shares: &[f64]) -> Vec<usize> {
+        let leaving = total(loads, |load| load.asked);
+        let mut free = takers(loads, shares)
+            .saturating_sub(leaving)
+            .min(ceiling(self.allowance.floor()));
+        let mut asked = vec![0; loads.len()];
+        for (index, place) in self.places.iter_mut().enumerate() {
+            let gives = place.is_giving && loads[index].is_ready;
+            let surplus = loads[index].sessions.saturating_sub(ceiling(shares[index]));
+            let surplus = if gives { surplus } else { 0 };
+            asked[index] = surplus.min(place.left).min(free);
+            place.left -= asked[index];
+            free -= asked[index];
+        }
+        asked
+    }
+}
+
+/// Each ready backend's part of `sessions`, by weight.
+fn shares(loads: &[Load], sessions: usize) -> Vec<f64> {
+    let weights: u64 = ready(loads).map(|load| u64::from(load.weight)).sum();
+    let share = |load: &Load| match load.is_ready {
+        true => sessions as f64 * f64::from(load.weight) / weights as f64,
+        false => 0.0,
+    };
+    loads.iter().map(share).collect()
+}
+
+/// How many sessions those below their share could take.
+fn takers(loads: &[Load], shares: &[f64]) -> usize {
+    let room = |(load, share): (&Load, &f64)| {
+        let has = load.sessions + load.asked;
+        let most = load.max_sessions.unwrap_or(usize::MAX);
+        ceiling(*share).min(most).saturating_sub(has)
+    };
+    let all = loads.iter().zip(shares);
+    all.filter(|(load, _)| load.is_ready).map(room).sum()
+}
+
+fn total(loads: &[Load], count: impl Fn(&Load) -> usize) -> usize {
+    ready(loads).map(count).sum()
+}
+
+fn ready(loads: &[Load]) -> impl Iterator<Item = &Load> {
+    loads.iter().filter(|load| load.is_ready)
+}
+
+/// A share in whole sessions; what cannot be counted is out of reach.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a float saturates, and shares are not negative"
+)]
+fn ceiling(share: f64) -> usize {
+    share.ceil() as usize
+}
