@@ -38,7 +38,7 @@ class Wsgate:
 class Nginx:
     """Debian's nginx on nginx.conf, as a second opinion."""
 
-    features = ("origin", "bare-lf", "http", "http2")
+    features = ("origin", "bare-lf", "http", "http2", "sticky")
     schemes = ("ws", "wss")
 
     def __init__(self, settings, folder):
