@@ -3,6 +3,7 @@
 mod diff;
 mod files;
 mod health;
+mod pools;
 mod problems;
 mod properties;
 mod requests;
