@@ -91,6 +91,8 @@ fn load(member: &Member) -> Load {
         weight: member.weight(),
         sessions: drain.open().saturating_sub(asked),
         asked,
-        max_sessions: None,
+        max_sessions: member
+            .max_sessions()
+            .and_then(|most| usize::try_from(most).ok()),
     }
 }
