@@ -15,7 +15,7 @@ use crate::upstream::Member;
 /// Sizes of tables. They are primes, so that an order with any step reaches every place.
 pub(super) const SIZES: [usize; 5] = [65_537, 131_101, 262_147, 524_309, 1_048_583];
 
-/// The places that the lightest backend is to have: then shares are right within one percent.
+/// The places that the lightest backend is to have, so that rounding to whole places hardly shows.
 const PLACES: usize = 100;
 
 /// Which backend has which place.

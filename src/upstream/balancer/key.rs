@@ -12,7 +12,7 @@ use crate::upstream::Hints;
 use crate::upstream::cookie;
 
 /// The number that stands for a request: the first eight bytes of the SHA-256 of its key. SHA-256 because every gateway, of any
-/// version, must come to the same number; its cost is nothing beside that of a handshake.
+/// version, must come to the same number.
 ///
 /// A request without the key is hashed by the client's address, one without an address (on a unix socket) goes to a
 /// backend by lot.
