@@ -54,6 +54,15 @@ impl Pulse {
         Busy(Arc::clone(self))
     }
 
+    /// Whether what hyper writes is its own bare status. Between two requests it can only be that, for a head that
+    /// had come together with the request before it.
+    fn holds_back(&self) -> bool {
+        if self.phase() == Phase::Idle {
+            self.enter(Phase::Head);
+        }
+        self.phase() == Phase::Head
+    }
+
     fn enter(&self, phase: Phase) {
         self.0.store(phase as u8, Ordering::Release);
     }
@@ -107,7 +116,7 @@ impl AsyncWrite for Watched {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.pulse.phase() == Phase::Head {
+        if self.pulse.holds_back() {
             return Poll::Ready(Ok(bytes.len()));
         }
         Pin::new(&mut self.stream).poll_write(context, bytes)
@@ -134,7 +143,7 @@ impl AsyncWrite for Watched {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.pulse.phase() == Phase::Head {
+        if self.pulse.holds_back() {
             return Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()));
         }
         Pin::new(&mut self.stream).poll_write_vectored(context, slices)
