@@ -8,7 +8,7 @@ use hyper::body::{Body as _, Incoming};
 
 use super::cors::Grant;
 use super::download::Download;
-use super::{Asked, Outcome, cors, framing, headers, path, respond};
+use super::{Asked, Outcome, cors, headers, path, respond};
 use crate::config::Http;
 use crate::drain::{DrainWatch, Stage};
 use crate::listener::Body;
@@ -37,7 +37,6 @@ pub(super) async fn open(
     if route.is_draining() {
         return Err(Rejection::Draining);
     }
-    framing::check(asked.request)?;
     check_size(&body, http)?;
     let grant = match &http.cors {
         None => None,

@@ -1,11 +1,11 @@
-//! Requests that could be read in two ways are not passed on: what bounds a body, and whom it is for.
+//! Requests that could be read in two ways are not taken: what bounds a body, and whom it is for. Nor is TRACE.
 
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, Method, Version, request};
 
 use crate::session::Rejection;
 
-/// Checks a plain request before anything is opened for it.
+/// Checks a plain request before anything answers it.
 ///
 /// hyper has refused what is no sound HTTP. What it lets through, and undoes a part of, is refused here: a
 /// second coding below the chunks would be lost with its name, and a backend could read two lengths
@@ -14,6 +14,10 @@ pub(super) fn check(request: &request::Parts) -> Result<(), Rejection> {
     let headers = &request.headers;
     if request.method == Method::CONNECT {
         return Err(Rejection::NotImplemented("No tunnel is opened here."));
+    }
+    // The answer would show a page what the browser keeps from it, cookies and what the gateway says of the client.
+    if request.method == Method::TRACE {
+        return Err(Rejection::MethodNotAllowed);
     }
     check_host(request)?;
     let lengths = count(headers, &CONTENT_LENGTH);
@@ -91,6 +95,7 @@ mod tests {
                 .header("Transfer-Encoding", "chunked"),
             post().header("Host", "b.test"),
             Request::connect("a.test:80"),
+            Request::trace("/"),
         ] {
             assert!(checked(request).is_err());
         }

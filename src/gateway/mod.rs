@@ -139,6 +139,7 @@ impl Gateway {
         let is_plain = !means_websocket(&asked.request.headers);
         if is_plain && route.target.takes_http() {
             record.plain();
+            framing::check(asked.request)?;
         }
         match &route.target {
             Target::Respond(_) if session::is_over_http2(asked.request) => {

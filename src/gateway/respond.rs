@@ -1,8 +1,8 @@
 //! Answers: refusals in words, fixed answers, what a backend answered, and the 101.
 
 use http::header::{
-    ACCEPT, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER,
-    SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_VERSION, SET_COOKIE, UPGRADE,
+    ACCEPT, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER,
+    SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_VERSION, SET_COOKIE, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{Extensions, HeaderMap, HeaderValue, Response, StatusCode, Version, request, response};
 use http_body_util::BodyExt;
@@ -17,6 +17,8 @@ use crate::websocket::VERSION;
 const PLAIN_TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
+/// The methods that RFC 9110 and RFC 5789 know, without CONNECT and TRACE; others pass as well.
+const ALLOWED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 const UPGRADE_TOKEN: HeaderValue = HeaderValue::from_static("Upgrade");
 
 /// A refusal: its status, the fields that belong to it, a sentence for the client.
@@ -37,9 +39,11 @@ pub(super) fn refusal(
     if let Some(wait) = rejection.retry_after() {
         headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs()));
     }
-    if rejection == Rejection::GatewayFull {
-        // Its place is wanted; and a connection that was one too many stays so.
+    if ends_connection(rejection, asked) {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    if rejection == Rejection::MethodNotAllowed {
+        headers.insert(ALLOW, HeaderValue::from_static(ALLOWED));
     }
     if rejection.status() == StatusCode::UPGRADE_REQUIRED {
         headers.insert(UPGRADE, WEBSOCKET);
@@ -48,6 +52,17 @@ pub(super) fn refusal(
         *response.extensions_mut() = spelling.clone();
     }
     response
+}
+
+/// Whether nothing more is read of the connection: what follows a request that can be read in two ways, or a body
+/// that nobody takes, can be read in two ways itself; and a connection that was one too many stays so.
+fn ends_connection(rejection: Rejection, asked: &HeaderMap) -> bool {
+    let has_body = asked.contains_key(CONTENT_LENGTH) || asked.contains_key(TRANSFER_ENCODING);
+    let is_bad = matches!(
+        rejection,
+        Rejection::BadRequest(_) | Rejection::NotImplemented(_) | Rejection::GatewayFull
+    );
+    is_bad || matches!(rejection, Rejection::BadHandshake(_)) && has_body
 }
 
 /// Whether Accept names JSON and no plain text or page before it.

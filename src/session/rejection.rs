@@ -42,6 +42,8 @@ pub enum Rejection {
     BodyTooLarge,
     /// The request's body stood still for `http.request_timeout`.
     BodyTooSlow,
+    /// The method is taken nowhere.
+    MethodNotAllowed,
     /// What is asked for is not known here; says what.
     NotImplemented(&'static str),
 }
@@ -51,7 +53,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 impl Rejection {
     /// Every value that [`Rejection::label`] has, for metrics that start at 0.
-    pub const LABELS: [&'static str; 18] = [
+    pub const LABELS: [&'static str; 19] = [
         "no_route",
         "upgrade_required",
         "bad_handshake",
@@ -69,6 +71,7 @@ impl Rejection {
         "head_too_slow",
         "body_too_large",
         "body_too_slow",
+        "method_not_allowed",
         "not_implemented",
     ];
 
@@ -89,6 +92,7 @@ impl Rejection {
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
             Self::HeadTooSlow | Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
         }
     }
@@ -114,6 +118,7 @@ impl Rejection {
             Self::HeadTooSlow => "head_too_slow",
             Self::BodyTooLarge => "body_too_large",
             Self::BodyTooSlow => "body_too_slow",
+            Self::MethodNotAllowed => "method_not_allowed",
             Self::NotImplemented(_) => "not_implemented",
         }
     }
@@ -134,6 +139,7 @@ impl Rejection {
             | Self::HeadTooSlow
             | Self::BodyTooLarge
             | Self::BodyTooSlow
+            | Self::MethodNotAllowed
             | Self::NotImplemented(_) => Level::INFO,
             Self::GatewayFull
             | Self::NoReadyBackend
@@ -165,6 +171,7 @@ impl Rejection {
             Self::HeadTooSlow => "The request head did not arrive in time.",
             Self::BodyTooLarge => "The request body is too large.",
             Self::BodyTooSlow => "The request body did not arrive in time.",
+            Self::MethodNotAllowed => "This method is not taken here.",
         }
     }
 
@@ -189,7 +196,8 @@ impl Rejection {
             | Self::TargetTooLong
             | Self::HeadTooSlow
             | Self::BodyTooLarge
-            | Self::BodyTooSlow => "",
+            | Self::BodyTooSlow
+            | Self::MethodNotAllowed => "",
         }
     }
 
@@ -204,7 +212,7 @@ impl Rejection {
 mod tests {
     use super::*;
 
-    const ALL: [Rejection; 18] = [
+    const ALL: [Rejection; 19] = [
         Rejection::NoRoute,
         Rejection::UpgradeRequired,
         Rejection::BadHandshake(""),
@@ -222,6 +230,7 @@ mod tests {
         Rejection::HeadTooSlow,
         Rejection::BodyTooLarge,
         Rejection::BodyTooSlow,
+        Rejection::MethodNotAllowed,
         Rejection::NotImplemented(""),
     ];
 

@@ -50,6 +50,7 @@ const ENUMERATED: [(&str, &str, &[&str]); 9] = [
             "no_ready_backend",
             "pool_full",
             "no_route",
+            "method_not_allowed",
             "not_implemented",
             "origin_denied",
             "target_too_long",

@@ -162,6 +162,15 @@ impl Arrivals {
         self.met().await.1
     }
 
+    /// Everything that the next connection brings, until its end.
+    pub(crate) async fn brought(&self) -> String {
+        let (stream, _) = soon("a connection at the backend", self.0.accept())
+            .await
+            .expect("the system gives the connection");
+        let bytes = Wire::new(stream).rest().await;
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
     /// The next request over a new connection, not yet answered, and the connection.
     pub(crate) async fn met(&self) -> (Head, Wire) {
         let (stream, _) = soon("a request at the backend", self.0.accept())

@@ -5,6 +5,7 @@ mod failures;
 mod framing;
 mod passing;
 mod rules;
+mod smuggling;
 mod streaming;
 
 use crate::harness::{Gateway, Head, Wire};

@@ -10,7 +10,7 @@ use crate::venue::Arrivals;
 const PATIENT: &str = "defaults: { timeouts: { close: 1h, half_close: 1h } }\n";
 
 /// A gateway before a backend that the scenario plays.
-async fn venue(keys: &str, more: &str) -> (Gateway, Arrivals, Http2) {
+pub(super) async fn venue(keys: &str, more: &str) -> (Gateway, Arrivals, Http2) {
     let arrivals = Arrivals::listen().await;
     let yaml = format!("{}{}{more}", listener(keys), arrivals.route());
     let gateway = Gateway::start(&yaml).await;
@@ -19,7 +19,7 @@ async fn venue(keys: &str, more: &str) -> (Gateway, Arrivals, Http2) {
 }
 
 /// An open session, both ends.
-async fn session(
+pub(super) async fn session(
     client: &mut Http2,
     arrivals: &Arrivals,
 ) -> (Wire<crate::harness::Http2Stream>, Wire) {

@@ -2,6 +2,7 @@
 
 mod endings;
 mod frames;
+mod limits;
 mod requests;
 mod sessions;
 

@@ -1,0 +1,55 @@
+//! What ends a session ends it on an HTTP/2 connection too, and leaves the connection to the others.
+
+use super::endings::{session, venue};
+use crate::harness::Speaker;
+
+/// The code of the Close that a session with these settings ends with, once its client has sent this.
+async fn code(settings: &str, sent: &[u8]) -> u16 {
+    let more = format!("defaults: {{ websocket: {{ {settings} }} }}\n");
+    let (_gateway, arrivals, mut client) = venue("", &more).await;
+    let (mut session, _backend) = session(&mut client, &arrivals).await;
+    session.send(sent).await;
+    let close = session.frame().await;
+    assert!(!client.has_ended(), "{settings}");
+    u16::from_be_bytes([close.payload[0], close.payload[1]])
+}
+
+#[tokio::test]
+async fn time_and_limits_end_a_session() {
+    let many = Speaker::Client.text("one").repeat(6);
+    let reserved = Speaker::Client.frame(0x83, b"x");
+    for (settings, sent, expected) in [
+        ("idle: 200ms", &[][..], 1001),
+        ("max_age: 200ms", &[][..], 1012),
+        ("max_messages_per_second: 5", &many, 1008),
+        ("on_protocol_error: close", &reserved, 1002),
+    ] {
+        assert_eq!(code(settings, sent).await, expected, "{settings}");
+    }
+}
+
+#[tokio::test]
+async fn a_backend_that_is_lost_is_told_to_the_client() {
+    let (_gateway, arrivals, mut client) = venue("", "").await;
+    let (mut lost, backend) = session(&mut client, &arrivals).await;
+    let (mut kept, mut other) = session(&mut client, &arrivals).await;
+    backend.reset();
+    lost.expect_close(Speaker::Backend, 1014, "backend lost")
+        .await;
+    kept.send(Speaker::Client.text("here")).await;
+    other.expect(Speaker::Client.text("here")).await;
+}
+
+#[tokio::test]
+async fn a_hundred_sessions_share_a_connection() {
+    let (_gateway, arrivals, mut client) = venue("", "").await;
+    let mut sessions = Vec::new();
+    for _ in 0..100 {
+        sessions.push(session(&mut client, &arrivals).await);
+    }
+    for (number, (client, backend)) in sessions.iter_mut().enumerate() {
+        let text = Speaker::Client.text(&number.to_string());
+        client.send(&text).await;
+        backend.expect(&text).await;
+    }
+}
