@@ -34,7 +34,7 @@ pub use model::{
     ProxyProtocol, Question, Queue, Rebalance, Redirect, Route, RouteMatch, Runtime, Secret,
     SessionTimeouts, Sticky, Strategy, Target, Tls, TlsVersion, Transport, WebSocket,
 };
-pub use networks::Networks;
+pub use networks::{Access, Networks};
 pub use origin::{Origin, OriginFault, OriginList, OriginPattern, Origins};
 pub use problems::{Position, Problem, Problems};
 

@@ -34,14 +34,35 @@ impl Networks {
     }
 }
 
+/// Which addresses may come.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Access {
+    /// Those that may; all where there is none.
+    pub allow: Networks,
+    /// Those that may not, whatever `allow` says.
+    pub deny: Networks,
+}
+
+impl Access {
+    /// Whether somebody at this address may come.
+    #[must_use]
+    pub fn admits(&self, address: IpAddr) -> bool {
+        !self.deny.contain(address) && (self.allow.is_empty() || self.allow.contain(address))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn networks(texts: &[&str]) -> Networks {
+        let networks = texts.iter().map(|text| text.parse().expect("a network"));
+        Networks::new(networks.collect())
+    }
+
     #[test]
     fn contain_what_is_in_one_of_them() {
-        let networks = ["10.0.0.0/8", "2001:db8::/32"].map(|text| text.parse().expect("a network"));
-        let networks = Networks::new(networks.into());
+        let networks = networks(&["10.0.0.0/8", "2001:db8::/32"]);
         let cases = [
             ("10.1.2.3", true),
             ("::ffff:10.1.2.3", true),
@@ -52,6 +73,26 @@ mod tests {
         for (address, is_in) in cases {
             let address = address.parse().expect("an address");
             assert_eq!(networks.contain(address), is_in, "{address}");
+        }
+    }
+
+    #[test]
+    fn deny_wins_and_no_allow_is_all() {
+        let cases: [(&[&str], &[&str], bool); 6] = [
+            (&[], &[], true),
+            (&["10.0.0.0/8"], &[], true),
+            (&["10.0.0.0/8"], &["10.1.0.0/16"], false),
+            (&["10.1.2.3/32"], &["10.0.0.0/8"], false),
+            (&["192.0.2.0/24"], &[], false),
+            (&[], &["192.0.2.0/24"], true),
+        ];
+        for (allow, deny, admitted) in cases {
+            let access = Access {
+                allow: networks(allow),
+                deny: networks(deny),
+            };
+            let address = "10.1.2.3".parse().expect("an address");
+            assert_eq!(access.admits(address), admitted, "{allow:?} {deny:?}");
         }
     }
 }

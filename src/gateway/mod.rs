@@ -201,8 +201,8 @@ impl Handler for Gateway {
 }
 
 fn check_room(client: &Client) -> Result<(), Rejection> {
-    if client.surplus {
-        return Err(Rejection::GatewayFull);
+    if let Some(rejection) = client.surplus {
+        return Err(rejection);
     }
     if client.is_draining() {
         return Err(Rejection::Draining);

@@ -60,7 +60,10 @@ fn ends_connection(rejection: Rejection, asked: &HeaderMap) -> bool {
     let has_body = asked.contains_key(CONTENT_LENGTH) || asked.contains_key(TRANSFER_ENCODING);
     let is_bad = matches!(
         rejection,
-        Rejection::BadRequest(_) | Rejection::NotImplemented(_) | Rejection::GatewayFull
+        Rejection::BadRequest(_)
+            | Rejection::NotImplemented(_)
+            | Rejection::GatewayFull
+            | Rejection::ClientFull
     );
     is_bad || matches!(rejection, Rejection::BadHandshake(_)) && has_body
 }

@@ -4,10 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use super::Settings;
+use super::visitors::Visit;
 use crate::drain::{Drain, DrainWatch, Stage};
 use crate::occupancy::Slot;
 use crate::proxy_protocol::Ends;
-use crate::session::Peer;
+use crate::session::{Peer, Rejection};
 use crate::telemetry::Connection;
 
 /// A client connection. Whoever holds it keeps its place at the listener and on the worker.
@@ -16,11 +17,12 @@ pub struct Client {
     pub facts: Connection,
     /// Where it came in; none on a unix socket.
     pub local: Option<SocketAddr>,
-    /// Whether it is one too many: each request is refused.
-    pub surplus: bool,
+    /// Why it is one too many, if it is: each request is refused.
+    pub surplus: Option<Rejection>,
     pub(super) settings: Arc<Settings>,
     pub(super) drain: Arc<Drain>,
     pub(super) _slots: [Slot; 2],
+    pub(super) _visit: Option<Visit>,
 }
 
 impl Client {

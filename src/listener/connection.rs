@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
+use super::arrival::{self, Arrived};
 use super::client::Client;
 use super::socket::{Accepted, AcceptedSocket};
 use super::{Entry, Handler, Settings, http1, http2, preface, tls};
@@ -39,6 +40,10 @@ pub async fn serve<H: Handler>(
         let Ok(socket) = adopt(socket) else {
             return;
         };
+        let Arrived { visit, surplus } = match arrival::admit(peer, &entry) {
+            Ok(arrived) => arrived,
+            Err(reason) => return entry.metrics.rejected(reason),
+        };
         let spoken = tokio::select! {
             spoken = listen(socket, &settings, &entry.metrics) => spoken,
             // It has no session yet that could end in order.
@@ -55,10 +60,11 @@ pub async fn serve<H: Handler>(
         let client = Arc::new(Client {
             facts,
             local,
-            surplus: entry.surplus,
+            surplus,
             settings: Arc::clone(&settings),
             drain: entry.drain,
             _slots: entry.slots,
+            _visit: visit,
         });
         if spoken.is_http2 {
             http2::converse(spoken.stream, &client, &settings, &watch, handler).await;

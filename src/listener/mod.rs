@@ -1,5 +1,6 @@
 //! From socket to HTTP request. No WebSocket is known here: requests go to the [`Handler`] that is given.
 
+mod arrival;
 mod body;
 mod client;
 mod connection;
@@ -12,6 +13,7 @@ mod refusal;
 mod socket;
 mod tls;
 mod upgrade;
+mod visitors;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -19,7 +21,7 @@ use std::sync::Arc;
 use http::{Request, Response};
 use hyper::body::Incoming;
 
-use crate::config::{ListenerLimits, ListenerTimeouts, Networks};
+use crate::config::{Access, ListenerLimits, ListenerTimeouts, Networks};
 use crate::drain::Drain;
 use crate::occupancy::Slot;
 use crate::session::Rejection;
@@ -30,6 +32,7 @@ pub use client::Client;
 pub use connection::serve;
 pub use socket::{Accepted, Bound, Listener};
 pub use upgrade::Upgrade;
+pub use visitors::Visitors;
 
 /// What answers the requests of a listener.
 pub trait Handler: Send + Sync + 'static {
@@ -49,6 +52,8 @@ pub trait Handler: Send + Sync + 'static {
 pub struct Settings {
     /// Networks whose word on the client's address is believed.
     pub trusted_proxies: Networks,
+    /// Who may connect.
+    pub access: Access,
     /// How TLS is spoken; `None` on a plain listener.
     pub tls: Option<ServerTls>,
     /// Whether a plain connection may speak HTTP/2 by prior knowledge.
@@ -69,6 +74,8 @@ pub struct Entry {
     pub drain: Arc<Drain>,
     /// Its places: at the listener and on the worker.
     pub slots: [Slot; 2],
+    /// The connections of the listener by client.
+    pub visitors: Arc<Visitors>,
     /// Whether the listener is full already.
     pub surplus: bool,
 }

@@ -22,7 +22,9 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::admin::{Admin, ReloadReport};
-use crate::config::{self, Address, Config, ListenerLimits, ListenerTimeouts, Name, Networks};
+use crate::config::{
+    self, Access, Address, Config, ListenerLimits, ListenerTimeouts, Name, Networks,
+};
 use crate::gateway::Gateway;
 use crate::listener::{Bound, Settings};
 use crate::snapshot::{Current, Snapshot};
@@ -229,6 +231,7 @@ impl AdminSide {
 fn admin_settings() -> Settings {
     Settings {
         trusted_proxies: Networks::default(),
+        access: Access::default(),
         tls: None,
         h2c: false,
         timeouts: ListenerTimeouts {
@@ -237,6 +240,7 @@ fn admin_settings() -> Settings {
         },
         limits: ListenerLimits {
             max_connections: 64,
+            max_connections_per_client: None,
             request_head: 16 * 1024,
             http2_streams: 1,
         },

@@ -10,7 +10,7 @@ use tokio::task::coop::consume_budget;
 use super::workers::{AbortOnDrop, Places, spawn};
 use crate::config::{Address, Name};
 use crate::drain::Drain;
-use crate::listener::{Accepted, Bound, Entry, Handler, Listener, Settings, serve};
+use crate::listener::{Accepted, Bound, Entry, Handler, Listener, Settings, Visitors, serve};
 use crate::occupancy::Occupancy;
 use crate::telemetry::{ConnectionRejection, ListenerMetrics};
 
@@ -255,6 +255,7 @@ impl<H: Handler> Acceptor<H> {
             return;
         };
         let trouble = Trouble::default();
+        let visitors = Arc::<Visitors>::default();
         loop {
             // While clients wait in the queue nothing else here is ever pending.
             consume_budget().await;
@@ -273,6 +274,7 @@ impl<H: Handler> Acceptor<H> {
                 metrics: Arc::clone(&metrics),
                 drain: Arc::clone(&drain),
                 slots: [connections.take(), place],
+                visitors: Arc::clone(&visitors),
                 surplus,
             };
             start(runtime, accepted, entry, &service.handler);

@@ -22,6 +22,8 @@ pub enum Rejection {
     OriginDenied(&'static str),
     /// The gateway, or the listener, holds as many connections or sessions as it may.
     GatewayFull,
+    /// The client holds as many connections as one may.
+    ClientFull,
     /// The gateway is stopping.
     Draining,
     /// No backend of the pool is ready.
@@ -53,7 +55,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 impl Rejection {
     /// Every value that [`Rejection::label`] has, for metrics that start at 0.
-    pub const LABELS: [&'static str; 19] = [
+    pub const LABELS: [&'static str; 20] = [
         "no_route",
         "upgrade_required",
         "bad_handshake",
@@ -61,6 +63,7 @@ impl Rejection {
         "unsupported_version",
         "origin_denied",
         "gateway_full",
+        "client_full",
         "draining",
         "no_ready_backend",
         "pool_full",
@@ -86,6 +89,7 @@ impl Rejection {
             Self::GatewayFull | Self::Draining | Self::NoReadyBackend | Self::PoolFull => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
+            Self::ClientFull => StatusCode::TOO_MANY_REQUESTS,
             Self::BackendFailed(_) => StatusCode::BAD_GATEWAY,
             Self::BackendTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -108,6 +112,7 @@ impl Rejection {
             Self::UnsupportedVersion => "unsupported_version",
             Self::OriginDenied(_) => "origin_denied",
             Self::GatewayFull => "gateway_full",
+            Self::ClientFull => "client_full",
             Self::Draining => "draining",
             Self::NoReadyBackend => "no_ready_backend",
             Self::PoolFull => "pool_full",
@@ -133,6 +138,7 @@ impl Rejection {
             | Self::BadRequest(_)
             | Self::UnsupportedVersion
             | Self::OriginDenied(_)
+            | Self::ClientFull
             | Self::Draining
             | Self::HeadTooLarge
             | Self::TargetTooLong
@@ -161,6 +167,7 @@ impl Rejection {
             | Self::NotImplemented(detail) => detail,
             Self::UnsupportedVersion => "Only WebSocket version 13 is spoken here.",
             Self::GatewayFull => "The gateway is full. Try again in a moment.",
+            Self::ClientFull => "There are too many connections from this address.",
             Self::Draining => "The gateway is restarting. Try again in a moment.",
             Self::NoReadyBackend => "No backend is ready. Try again in a moment.",
             Self::PoolFull => "All backends are full. Try again in a moment.",
@@ -188,6 +195,7 @@ impl Rejection {
             | Self::UpgradeRequired
             | Self::UnsupportedVersion
             | Self::GatewayFull
+            | Self::ClientFull
             | Self::Draining
             | Self::NoReadyBackend
             | Self::PoolFull
@@ -204,7 +212,11 @@ impl Rejection {
     /// The value of Retry-After, where the client may try again (RFC 9110 section 10.2.3).
     #[must_use]
     pub fn retry_after(self) -> Option<Duration> {
-        (self.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER)
+        let is_passing = matches!(
+            self.status(),
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
+        );
+        is_passing.then_some(RETRY_AFTER)
     }
 }
 
@@ -212,7 +224,7 @@ impl Rejection {
 mod tests {
     use super::*;
 
-    const ALL: [Rejection; 19] = [
+    const ALL: [Rejection; 20] = [
         Rejection::NoRoute,
         Rejection::UpgradeRequired,
         Rejection::BadHandshake(""),
@@ -220,6 +232,7 @@ mod tests {
         Rejection::UnsupportedVersion,
         Rejection::OriginDenied(""),
         Rejection::GatewayFull,
+        Rejection::ClientFull,
         Rejection::Draining,
         Rejection::NoReadyBackend,
         Rejection::PoolFull,
@@ -242,12 +255,8 @@ mod tests {
     #[test]
     fn asks_to_retry_only_where_it_may_help() {
         for rejection in ALL {
-            let unavailable = rejection.status() == StatusCode::SERVICE_UNAVAILABLE;
-            assert_eq!(
-                rejection.retry_after().is_some(),
-                unavailable,
-                "{rejection:?}"
-            );
+            let passes = [429, 503].contains(&rejection.status().as_u16());
+            assert_eq!(rejection.retry_after().is_some(), passes, "{rejection:?}");
         }
     }
 }

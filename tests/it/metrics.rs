@@ -19,9 +19,12 @@ const ENUMERATED: [(&str, &str, &[&str]); 9] = [
         &[
             "accept_failed",
             "bad_request",
+            "client_full",
+            "denied",
             "full",
             "head_too_large",
             "head_too_slow",
+            "http2_error",
         ],
     ),
     (
@@ -42,6 +45,7 @@ const ENUMERATED: [(&str, &str, &[&str]); 9] = [
             "bad_request",
             "body_too_large",
             "body_too_slow",
+            "client_full",
             "client_gone",
             "draining",
             "gateway_full",

@@ -1,10 +1,11 @@
 //! Where clients connect.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Address;
-use crate::config::networks::Networks;
+use crate::config::networks::{Access, Networks};
 
 /// Where clients connect.
 #[derive(Clone, PartialEq, Debug)]
@@ -13,6 +14,8 @@ pub struct Listener {
     pub address: Address,
     /// Networks whose word on the client's address is believed.
     pub trusted_proxies: Networks,
+    /// Who may connect.
+    pub access: Access,
     /// TLS settings; `None` is a plain listener.
     pub tls: Option<Tls>,
     /// Whether a plain listener takes HTTP/2 by prior knowledge.
@@ -81,6 +84,8 @@ pub struct ListenerTimeouts {
 pub struct ListenerLimits {
     /// Connections open at once.
     pub max_connections: usize,
+    /// Connections open at once of one client.
+    pub max_connections_per_client: Option<NonZeroUsize>,
     /// Bytes of a request head.
     pub request_head: usize,
     /// Streams open at once on an HTTP/2 connection.

@@ -1,5 +1,6 @@
 //! Listeners: addresses, TLS, deadlines, bounds.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,12 +8,12 @@ use super::{Context, addresses};
 use crate::config::model::{
     CertificateFiles, ClientAuth, Listener, ListenerLimits, ListenerTimeouts, Tls, TlsVersion,
 };
-use crate::config::networks::Networks;
+use crate::config::networks::{Access, Networks};
 use crate::config::problems::Place;
 use crate::config::reading::{Placed, Setting};
 use crate::config::schema;
 use crate::config::values::choice::ClientAuthMode;
-use crate::config::values::{Network, OneOf, Size, Timeout};
+use crate::config::values::{ListenAddress, Network, OneOf, Size, Timeout};
 
 /// Streams open at once on an HTTP/2 connection, unless the file says otherwise.
 const HTTP2_STREAMS: u32 = 128;
@@ -22,6 +23,7 @@ pub(super) fn one(
     raw: schema::Listener,
     context: &mut Context<'_>,
 ) -> Option<Listener> {
+    check_unix(&raw, context);
     let address = raw.address.require("address", place, &mut context.findings);
     let is_plain = matches!(raw.tls, Setting::Absent);
     let h2c = h2c(&raw.h2c, is_plain, context);
@@ -38,11 +40,29 @@ pub(super) fn one(
     Some(Listener {
         address: addresses::absolute(address?, context),
         trusted_proxies: networks(raw.trusted_proxies)?,
+        access: Access {
+            allow: networks(raw.allow)?,
+            deny: networks(raw.deny)?,
+        },
         tls,
         h2c,
         timeouts: timeouts(raw.timeouts.or_default()),
         limits,
     })
+}
+
+/// Notes what needs the address of a client, which clients of a unix socket do not have.
+fn check_unix(raw: &schema::Listener, context: &mut Context<'_>) {
+    let address = raw.address.given().map(|placed| &placed.value);
+    if !matches!(address, Some(ListenAddress::Unix(_))) {
+        return;
+    }
+    for place in [raw.allow.place(), raw.deny.place()].into_iter().flatten() {
+        context.findings.add(
+            place,
+            "has no effect: clients of a unix socket have no address",
+        );
+    }
 }
 
 /// `None` where one is wrong: what is left of them must not be taken for all of them.
@@ -70,6 +90,10 @@ fn limits(raw: schema::ListenerLimits, context: &mut Context<'_>) -> ListenerLim
             .max_connections
             .value()
             .map_or(100_000, |limit| limit.count()),
+        max_connections_per_client: raw
+            .max_connections_per_client
+            .value()
+            .and_then(|limit| NonZeroUsize::new(limit.count())),
         request_head: request_head(&raw.request_head, context),
         http2_streams: raw
             .http2_streams

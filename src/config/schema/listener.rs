@@ -22,6 +22,10 @@ keys! {
         timeouts: ListenerTimeouts,
         /// Bounds on connections.
         limits: ListenerLimits,
+        /// Networks that may connect; all by default.
+        allow: Vec<Placed<Network>>,
+        /// Networks that may not connect, whatever allow says; none by default.
+        deny: Vec<Placed<Network>>,
     }
 
     /// TLS settings of a listener.
@@ -64,6 +68,8 @@ keys! {
     ListenerLimits {
         /// Connections open at once; 100000 by default.
         max_connections: Whole<1, 10_000_000>,
+        /// Connections open at once of one address, or one /64 of IPv6; 0, the default, for none.
+        max_connections_per_client: Whole<0, 10_000_000>,
         /// Bytes of a request head, 8KiB to 1MiB; 32KiB by default.
         request_head: Size,
         /// Streams open at once on an HTTP/2 connection; 128 by default.

@@ -262,6 +262,32 @@ fn bounds_of_a_listener() {
 }
 
 #[test]
+fn who_may_connect() {
+    let with = |lines: &str| {
+        problems_with(
+            "    address: 127.0.0.1:8080\n",
+            &format!("    address: {lines}\n"),
+        )
+    };
+    assert_eq!(
+        with("127.0.0.1:8080\n    allow: [10.0.0.0/33]\n    deny: here"),
+        "wsgate.yaml:4:13: listeners.public.allow[0]: `10.0.0.0/33` is no network: write an address, \
+         or one with the length of its prefix, such as `10.0.0.0/8`\n\
+         wsgate.yaml:5:11: listeners.public.deny: must be a list, not the text `here`"
+    );
+    assert_eq!(
+        with("unix:/run/front.sock\n    deny: [10.0.0.0/8]"),
+        "wsgate.yaml:4:5: listeners.public.deny: has no effect: clients of a unix socket have no \
+         address"
+    );
+    assert_eq!(
+        with("127.0.0.1:8080\n    limits: { max_connections_per_client: -1 }"),
+        "wsgate.yaml:4:43: listeners.public.limits.max_connections_per_client: must be a whole number \
+         from 0 to 10000000"
+    );
+}
+
+#[test]
 fn variables_that_are_wrong_are_told_without_their_values() {
     assert_eq!(
         problems_with("127.0.0.1:8080", "\"127.0.0.1:${PROT}\""),

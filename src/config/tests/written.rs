@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::pools::{any_pool, pool};
 use super::requests;
 use crate::config::{
-    Address, Admin, Config, Drain, FixedAnswer, HostPattern, Listener, ListenerLimits,
+    Access, Address, Admin, Config, Drain, FixedAnswer, HostPattern, Listener, ListenerLimits,
     ListenerTimeouts, Name, Networks, OnProtocolError, OriginList, OriginPattern, Origins, Ping,
     PoolTarget, Route, RouteMatch, SessionTimeouts, Target, WebSocket,
 };
@@ -231,6 +231,7 @@ fn any_listener() -> impl Strategy<Value = Listener> {
         |(request_header, keep_alive, max_connections, request_head, http2)| Listener {
             address: Address::Unix("/replaced".into()),
             trusted_proxies: Networks::new(vec!["10.0.0.0/8".parse().expect("a network")]),
+            access: Access::default(),
             tls: None,
             h2c: http2.1,
             timeouts: ListenerTimeouts {
@@ -239,6 +240,7 @@ fn any_listener() -> impl Strategy<Value = Listener> {
             },
             limits: ListenerLimits {
                 max_connections,
+                max_connections_per_client: None,
                 request_head,
                 http2_streams: http2.0,
             },

@@ -62,7 +62,7 @@ pub(super) async fn converse<H: Handler>(
     });
     let connection = builder(settings).serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
-    if !client.surplus {
+    if client.surplus.is_none() {
         tokio::select! {
             result = connection.as_mut() => return conclude(result, client),
             _ = watch.beyond(Stage::Open) => {}

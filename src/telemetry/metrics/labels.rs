@@ -35,6 +35,10 @@ impl ReloadResult {
 pub enum ConnectionRejection {
     /// The listener holds `limits.max_connections` already.
     Full,
+    /// The client holds `limits.max_connections_per_client` already.
+    ClientFull,
+    /// Its address is in `deny`, or not in `allow`.
+    Denied,
     /// The system could not accept, for instance because descriptors are used up.
     AcceptFailed,
     /// What came is no sound HTTP.
@@ -48,8 +52,10 @@ pub enum ConnectionRejection {
 }
 
 impl ConnectionRejection {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 8] = [
         Self::Full,
+        Self::ClientFull,
+        Self::Denied,
         Self::AcceptFailed,
         Self::BadRequest,
         Self::HeadTooLarge,
@@ -62,6 +68,8 @@ impl ConnectionRejection {
     pub fn label(self) -> &'static str {
         match self {
             Self::Full => "full",
+            Self::ClientFull => "client_full",
+            Self::Denied => "denied",
             Self::AcceptFailed => "accept_failed",
             Self::BadRequest => "bad_request",
             Self::HeadTooLarge => "head_too_large",

@@ -1,6 +1,7 @@
 //! From socket to request: addresses, deadlines, bounds.
 
 mod bounds;
+mod crowds;
 mod deadlines;
 mod descriptors;
 mod sockets;
