@@ -105,10 +105,10 @@ class Session:
     async def hear_close(self, payload):
         if self.is_finishing:
             self.bytes_received += len(frames.backend_frame(frames.CLOSE, payload))
-        elif int.from_bytes(payload[:2], "big") in self.may_end_with:
-            self.write(frames.CLOSE, payload[:2])
         else:
-            self.fail(f"a Close that nobody asked for: {payload!r}")
+            self.write(frames.CLOSE, payload[:2])
+            if int.from_bytes(payload[:2], "big") not in self.may_end_with:
+                self.fail(f"a Close that nobody asked for: {payload!r}")
         if await self.reader.read():
             self.fail("something behind the Close")
 
