@@ -159,6 +159,12 @@ class Stream:
                 http.end_stream(self.id)
                 self.carrier.flush()
 
+    async def give_back(self):
+        """Ends our side of a stream whose other side has ended: half open, it still counts as one of those allowed."""
+        stream = self.carrier.http.streams.get(self.id)
+        if stream and stream.open:
+            await self.send(b"", end=True)
+
 
 class Connection:
     """One session."""
@@ -196,6 +202,7 @@ class Connection:
         if not self.closed.done():
             self.closed.set_result((1006, ""))
         self.messages.put_nowait(cases.Ended(f"closed with {self.closed.result()}"))
+        await self.stream.give_back()
 
     async def take(self, event, parts):
         if isinstance(event, Message):
