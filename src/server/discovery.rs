@@ -225,7 +225,7 @@ async fn backends(resolver: &Resolver, discovery: &Discovery) -> Result<Answer<B
                 port,
             },
             weight,
-            max_sessions: None,
+            max_sessions: discovery.max_sessions,
         }
     };
     Ok(Answer {

@@ -1,6 +1,7 @@
 //! Backends that are found in the DNS.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 /// Backends that are found in the DNS.
@@ -10,6 +11,8 @@ pub struct Discovery {
     pub question: Question,
     /// Whether TLS is spoken to what is found.
     pub tls: bool,
+    /// The most sessions that each of them takes.
+    pub max_sessions: Option<NonZeroUsize>,
     /// The longest time between two questions.
     pub refresh: Duration,
     /// Who is asked; the system's name servers where there are none.

@@ -1,13 +1,14 @@
 //! How the sessions of a pool are spread, and who waits.
 
+use std::num::NonZeroUsize;
 use std::time;
 
-use crate::config::model::{Backend, HashKey, Queue, Secret, Sticky, Strategy};
+use crate::config::model::{HashKey, Queue, Secret, Sticky, Strategy};
 use crate::config::problems::Findings;
 use crate::config::reading::{Placed, Setting};
 use crate::config::schema;
 use crate::config::values::choice::StrategyWord;
-use crate::config::values::{CookieName, Duration, OneOf, Timeout};
+use crate::config::values::{CookieName, Duration, OneOf, Timeout, Whole};
 
 /// The name of the sticky cookie by default.
 const COOKIE: &str = "wsgate";
@@ -80,7 +81,7 @@ pub(super) fn sticky(raw: schema::Sticky) -> Sticky {
 
 pub(super) fn queue(
     raw: Setting<schema::Queue>,
-    backends: &[Backend],
+    may_be_full: bool,
     findings: &mut Findings,
 ) -> Queue {
     let raw = raw.or_default();
@@ -89,11 +90,9 @@ pub(super) fn queue(
         max: raw.max.value().map_or(0, |max| max.count()),
         timeout: raw.timeout.or(Timeout(QUEUE_TIMEOUT)).0,
     };
-    let is_unbounded = |backend: &Backend| backend.max_sessions.is_none();
     if let Some(place) = place
         && queue.max > 0
-        && !backends.is_empty()
-        && backends.iter().all(is_unbounded)
+        && !may_be_full
     {
         findings.add(
             &place,
@@ -101,4 +100,9 @@ pub(super) fn queue(
         );
     }
     queue
+}
+
+/// The bound on the sessions of a backend; none where the file has none, or 0.
+pub(super) fn max_sessions(raw: Setting<Whole<0, 10_000_000>>) -> Option<NonZeroUsize> {
+    raw.value().and_then(|most| NonZeroUsize::new(most.count()))
 }

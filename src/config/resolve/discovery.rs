@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Context;
+use super::{Context, balancing};
 use crate::config::model::{Discovery, Question};
 use crate::config::problems::Place;
 use crate::config::reading::{Placed, Setting};
@@ -19,6 +19,7 @@ pub(super) fn resolve(
     Some(Discovery {
         question: question?,
         tls: raw.scheme.or(OneOf(Scheme::Ws)).0 == Scheme::Wss,
+        max_sessions: balancing::max_sessions(raw.max_sessions),
         refresh: raw.refresh.or(Timeout(Duration::from_secs(10))).0,
         nameservers: nameservers.map(|server| server.value.0).collect(),
     })

@@ -1,7 +1,6 @@
 //! Pools and their backends.
 
 use std::collections::HashMap;
-use std::num::NonZeroUsize;
 use std::time;
 
 use super::{Context, addresses, balancing, discovery, health, transport};
@@ -24,8 +23,8 @@ pub(super) fn one(place: &Place, raw: schema::Pool, context: &mut Context<'_>) -
     let transport = transport::resolve(ways, is_secure, context);
     let findings = &mut context.findings;
     let strategy = balancing::strategy(raw.strategy, raw.hash, findings);
-    let named = members.as_ref().map(|members| members.named.as_slice());
-    let queue = balancing::queue(raw.queue, named.unwrap_or_default(), findings);
+    let may_be_full = members.as_ref().is_none_or(Members::may_be_full);
+    let queue = balancing::queue(raw.queue, may_be_full, findings);
     let health = match raw.health {
         Setting::Invalid => None,
         setting => health::resolve(setting.or_default(), findings),
@@ -63,6 +62,17 @@ impl Members {
         let mut named = self.named.iter();
         named.any(|backend| backend.address.is_tls())
             || self.discovery.as_ref().is_some_and(|found| found.tls)
+    }
+
+    /// Whether anybody may have to wait for a place. Where there are no backends for now, nothing is known of them.
+    fn may_be_full(&self) -> bool {
+        match &self.discovery {
+            Some(discovery) => discovery.max_sessions.is_some(),
+            None => {
+                let mut named = self.named.iter();
+                self.named.is_empty() || named.any(|backend| backend.max_sessions.is_some())
+            }
+        }
     }
 }
 
@@ -121,10 +131,7 @@ fn backend(place: &Place, raw: schema::Backend, context: &mut Context<'_>) -> Op
     Some(Backend {
         name: name.unwrap_or(backend.name),
         weight: raw.weight.value().map_or(1, |weight| weight.number()),
-        max_sessions: raw
-            .max_sessions
-            .value()
-            .and_then(|most| NonZeroUsize::new(most.count())),
+        max_sessions: balancing::max_sessions(raw.max_sessions),
         ..backend
     })
 }

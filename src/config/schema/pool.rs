@@ -97,6 +97,8 @@ keys! {
         srv: DnsName,
         /// How they are spoken to; ws by default.
         scheme: OneOf<Scheme>,
+        /// The most sessions that each of them takes; 0 = any number, the default.
+        max_sessions: Whole<0, 10_000_000>,
         /// The longest time between two questions; 10s by default.
         refresh: Timeout,
         /// Who is asked; those of /etc/resolv.conf by default.

@@ -4,7 +4,9 @@ use futures_util::StreamExt;
 
 use super::{NAME, backend_at, has, yaml};
 
-use crate::harness::{Conduct, Gateway, NameServer, Opening, Refusal, ask, echo, open, soon};
+use crate::harness::{
+    Conduct, Gateway, NameServer, Opening, Refusal, ask, echo, eventually, open, soon,
+};
 
 const NO_READY_BACKEND: Refusal<'_> = Refusal {
     status: 503,
@@ -78,4 +80,31 @@ async fn a_reload_keeps_what_was_found() {
     echo(&mut session, "as before").await;
     let answer = ask(gateway.address(), Opening::to("/").text()).await;
     assert_eq!(answer.status(), 101);
+}
+
+/// A backend that is found has as many places as `max_sessions` says, and who waits is served by one that joins.
+#[tokio::test]
+async fn those_who_wait_are_served_by_a_backend_that_joins() {
+    let server = NameServer::start().await;
+    let a = backend_at([127, 0, 0, 1], 0, "a").await;
+    let port = a.address().port();
+    let b = backend_at([127, 0, 0, 2], port, "b").await;
+    server.set_addresses(NAME, &["127.0.0.1"]);
+    let yaml = yaml(&server, port, "max_sessions: 1,");
+    let queue = "{ queue: { max: 1, timeout: 10m }, discovery:";
+    let gateway = Gateway::start(&yaml.replace("{ discovery:", queue)).await;
+    has(&gateway, &[a.address().to_string()]).await;
+    let _on_a = open(gateway.address(), "/").await;
+    let address = gateway.address();
+    let waiting = tokio::spawn(async move { ask(address, Opening::to("/").text()).await });
+    let length = || gateway.count("wsgate_pool_queue_length", &[("pool", "chat")]);
+    eventually("one waits", || length() == 1.0).await;
+    server.set_addresses(NAME, &["127.0.0.1", "127.0.0.2"]);
+    has(
+        &gateway,
+        &[a.address().to_string(), b.address().to_string()],
+    )
+    .await;
+    let answer = waiting.await.expect("nobody panics");
+    assert_eq!(answer.value("x-backend"), Some("b"));
 }
