@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use super::{SOUND, problems_with, sound};
-use crate::config::{
-    ActiveHealth, Check, CheckRequest, Health, OnUnhealthy, PassiveHealth, Rebalance,
-};
+use super::balancing::expect;
+use super::{SOUND, sound};
+use crate::config::{ActiveHealth, Check, CheckRequest, Health, OnUnhealthy, PassiveHealth};
 
 const BACKENDS: &str = "    backends: [\"ws://127.0.0.1:9001\"]\n";
 
@@ -16,10 +15,6 @@ fn with(health: &str) -> String {
 fn health(keys: &str) -> Health {
     let config = sound(&SOUND.replacen(BACKENDS, &with(keys), 1));
     config.pools["chat"].health.clone()
-}
-
-fn problems(keys: &str) -> String {
-    problems_with(BACKENDS, &with(keys))
 }
 
 #[test]
@@ -70,78 +65,127 @@ fn statuses_are_numbers_and_ranges() {
 }
 
 #[test]
-fn what_is_wrong_or_has_no_effect_is_told() {
-    for (keys, problem) in [
+fn a_check_has_a_type_and_what_goes_with_it() {
+    expect(&[
         (
-            "active: { type: ping }",
-            "must be `websocket`, `http` or `tcp`, not `ping`",
+            "health: { active: { type: ping } }",
+            "11:31: health.active.type: must be `websocket`, `http` or `tcp`, not `ping`",
         ),
         (
-            "active: { type: tcp, path: /health }",
-            "has no effect on checks of this `type`",
+            "health: { active: { type: http, statuses: [] } }",
+            "11:37: health.active.statuses: must name at least one, or no check passes",
         ),
         (
-            "active: { type: tcp, host: a }",
-            "has no effect on checks of this `type`",
+            "health: { active: { type: http, statuses: [700] } }",
+            "11:48: health.active.statuses[0]: must be a status such as `200` or a range such as `200-399`, of 100 to 599",
         ),
         (
-            "active: { statuses: [200] }",
-            "has no effect on checks of this `type`",
+            "health: { active: { statuses: [200] } }",
+            "11:25: health.active.statuses: has no effect on checks of this `type`",
         ),
         (
-            "active: { type: http, statuses: [] }",
-            "must name at least one",
+            "health: { active: { type: tcp, path: / } }",
+            "11:42: health.active.path: has no effect on checks of this `type`",
         ),
         (
-            "active: { type: http, statuses: [700] }",
-            "must be a status such as `200`",
+            "health: { active: { type: tcp, host: a } }",
+            "11:42: health.active.host: has no effect on checks of this `type`",
         ),
-        ("active: { path: health }", "is no path"),
-        ("active: { host: \"a b\" }", "is no host"),
-        ("active: { interval: 0s }", "must be more than 0"),
-        ("active: { timeout: 2 }", "a duration has a unit"),
-        (
-            "active: { healthy_threshold: 0 }",
-            "must be a whole number from 1 to 100",
-        ),
-        ("active: { treshold: 1 }", "unknown key"),
-        (
-            "passive: { max_ejected: 101% }",
-            "must be from `0%` to `100%`",
-        ),
-        (
-            "passive: { failures: 0 }",
-            "must be a whole number from 1 to 1000",
-        ),
-        ("passive: none", "must be a map"),
-        ("on_unhealthy: drain", "has no effect without `active`"),
-        ("on_unhealthy: stop", "must be `keep`, `drain` or `close`"),
-    ] {
-        let told = problems(keys);
-        assert!(told.contains(problem), "{keys}: {told}");
-    }
+    ]);
 }
 
 #[test]
-fn rebalancing_is_off_unless_it_is_asked_for() {
-    let rebalance = |keys: &str| {
-        let written = format!("{BACKENDS}    rebalance: {keys}\n");
-        sound(&SOUND.replacen(BACKENDS, &written, 1)).pools["chat"].rebalance
-    };
-    assert_eq!(sound(SOUND).pools["chat"].rebalance, None);
-    assert_eq!(rebalance("null"), None);
-    let default = Rebalance {
-        threshold: 1.2,
-        rate: 0.01,
-    };
-    assert_eq!(rebalance("{}"), Some(default));
-    for (keys, problem) in [
-        ("{ threshold: 100% }", "must be from `101%` to `1000%`"),
-        ("{ rate: 1% }", "must be a rate from `0.01%/s` to `100%/s`"),
-        ("{ rate: 1 }", "a rate is written with its unit"),
-    ] {
-        let written = format!("{BACKENDS}    rebalance: {keys}\n");
-        let told = problems_with(BACKENDS, &written);
-        assert!(told.contains(problem), "{keys}: {told}");
-    }
+fn checks_are_bounded_and_have_a_use() {
+    expect(&[
+        (
+            "health: { active: { path: health } }",
+            "11:31: health.active.path: `health` is no path: visible ASCII, beginning with a slash, without `#`",
+        ),
+        (
+            "health: { active: { host: \"a b\" } }",
+            "11:31: health.active.host: `a b` is no host",
+        ),
+        (
+            "health: { active: { interval: 0s } }",
+            "11:35: health.active.interval: must be more than 0",
+        ),
+        (
+            "health: { active: { timeout: 2 } }",
+            "11:34: health.active.timeout: a duration has a unit: `2ms`, `2s`, `2m` or `2h`",
+        ),
+        (
+            "health: { active: { healthy_threshold: 0 } }",
+            "11:44: health.active.healthy_threshold: must be a whole number from 1 to 100",
+        ),
+        (
+            "health: { active: { unhealthy_threshold: 101 } }",
+            "11:46: health.active.unhealthy_threshold: must be a whole number from 1 to 100",
+        ),
+        (
+            "health: { active: { treshold: 1 } }",
+            "11:25: health.active.treshold: unknown key",
+        ),
+        (
+            "health: { active: { intervall: 1s } }",
+            "11:25: health.active.intervall: unknown key; did you mean `interval`?",
+        ),
+        (
+            "health: { active: none }",
+            "11:23: health.active: must be a map, not the text `none`",
+        ),
+        (
+            "health: { on_unhealthy: drain }",
+            "11:29: health.on_unhealthy: has no effect without `active`: only checks call a backend unhealthy",
+        ),
+        (
+            "health: { active: {}, on_unhealthy: stop }",
+            "11:41: health.on_unhealthy: must be `keep`, `drain` or `close`, not `stop`",
+        ),
+        (
+            "health: { activ: {} }",
+            "11:15: health.activ: unknown key; did you mean `active`?",
+        ),
+    ]);
+}
+
+#[test]
+fn ejection_is_bounded() {
+    expect(&[
+        (
+            "health: { passive: { failures: 0 } }",
+            "11:36: health.passive.failures: must be a whole number from 1 to 1000",
+        ),
+        (
+            "health: { passive: { failures: many } }",
+            "11:36: health.passive.failures: must be a whole number, not the text `many`",
+        ),
+        (
+            "health: { passive: { window: 0s } }",
+            "11:34: health.passive.window: must be more than 0",
+        ),
+        (
+            "health: { passive: { eject: 30 } }",
+            "11:33: health.passive.eject: a duration has a unit: `30ms`, `30s`, `30m` or `30h`",
+        ),
+        (
+            "health: { passive: { max_ejected: 101% } }",
+            "11:39: health.passive.max_ejected: must be from `0%` to `100%`",
+        ),
+        (
+            "health: { passive: { max_ejected: 0.5 } }",
+            "11:39: health.passive.max_ejected: a share is written with its sign: `0.5%`",
+        ),
+        (
+            "health: { passive: { fails: 5 } }",
+            "11:26: health.passive.fails: unknown key",
+        ),
+        (
+            "health: { passive: { max_eject: 5% } }",
+            "11:26: health.passive.max_eject: unknown key; did you mean `max_ejected`?",
+        ),
+        (
+            "health: { passive: none }",
+            "11:24: health.passive: must be a map, not the text `none`",
+        ),
+    ]);
 }

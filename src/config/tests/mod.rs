@@ -1,5 +1,6 @@
 //! The room as a whole: texts in, configurations or problems out.
 
+mod balancing;
 mod diff;
 mod files;
 mod health;
