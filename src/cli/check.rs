@@ -24,6 +24,9 @@ pub fn check(
             return Ok(Exit::Failed);
         }
     };
+    for warning in config.warnings() {
+        writeln!(output, "warning: {warning}")?;
+    }
     let is_sound = check_certificates(&config, output)?;
     if !is_sound {
         return Ok(Exit::Failed);
@@ -109,6 +112,18 @@ mod tests {
         let (exit, output) = written(&tempfile::tempdir().unwrap(), &text);
         assert_eq!(exit, Exit::Failed);
         assert!(output.contains("did you mean `backends`?"), "{output}");
+    }
+
+    #[test]
+    fn warns_of_what_is_sound_and_may_surprise() {
+        let text = include_str!("../../config/wsgate.yaml")
+            .replace("    backends:", "    sticky: {}\n    backends:");
+        let (exit, output) = written(&tempfile::tempdir().unwrap(), &text);
+        assert_eq!(exit, Exit::Done, "{output}");
+        let lines: Vec<&str> = output.lines().collect();
+        assert!(lines[0].starts_with("warning: pools."), "{output}");
+        assert!(lines[0].contains("do not survive a restart"), "{output}");
+        assert_eq!(lines.len(), 2, "{output}");
     }
 
     #[test]

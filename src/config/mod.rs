@@ -6,7 +6,8 @@
 //! A file becomes a `Config` in four steps, each in a place of its own: `yaml` makes a tree of the
 //! text, `reading` fills the types of `schema` from the tree and finds unknown keys and wrong types,
 //! `values` parses single values, `resolve` puts in defaults and checks one part against another.
-//! Each step goes on after a problem, so that all [`Problems`] of a file are told at once.
+//! Each step goes on after a problem, so that all [`Problems`] of a file are told at once. What is sound and may
+//! surprise all the same is in `warnings`.
 
 mod diff;
 mod environment;
@@ -21,6 +22,7 @@ mod resolve;
 mod schema;
 mod tree;
 mod values;
+mod warnings;
 mod yaml;
 
 pub use diff::{Changes, Diff};

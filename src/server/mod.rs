@@ -109,6 +109,7 @@ impl Server {
                 .map_err(|error| vec![format!("listeners.{name}: {error}")])?;
         }
         announce(&ports, &admin.address);
+        warn(&snapshot.config);
         let health = spawn(&shared.runtime, health::tend(Arc::clone(&shared)));
         *shared.ports() = ports;
         let server = Self {
@@ -179,6 +180,13 @@ fn announce(ports: &Ports, admin: &Address) {
     let version = env!("CARGO_PKG_VERSION");
     let max_sessions = limits::max_sessions();
     tracing::info!(version, %admin, max_sessions, "ready");
+}
+
+/// Says what those who run it should know of the configuration that has just come into force.
+fn warn(config: &Config) {
+    for warning in config.warnings() {
+        tracing::warn!("{warning}");
+    }
 }
 
 async fn service(

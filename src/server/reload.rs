@@ -63,6 +63,7 @@ impl Server {
         if diff.is_empty() {
             return ReloadReport::Unchanged { changes };
         }
+        super::warn(&after.config);
         ReloadReport::Taken {
             generation: after.generation,
             changes,

@@ -112,10 +112,15 @@ impl Process {
     pub(crate) async fn exit_code(&mut self) -> i32 {
         let status = soon("the end of the program", self.child.wait()).await;
         let status = status.expect("it can be waited for");
-        let log = std::fs::read_to_string(self.path("log")).expect("it has a log");
+        let log = self.log();
         assert!(!log.contains("panicked"), "{log}");
         let code = status.code();
         code.unwrap_or_else(|| panic!("ended by signal {:?}: {log}", status.signal()))
+    }
+
+    /// What it has said of itself so far.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.path("log")).expect("it has a log")
     }
 
     /// Connects to the listener `main`.

@@ -125,6 +125,24 @@ fn a_sticky_cookie_is_well_formed() {
 }
 
 #[test]
+fn a_sticky_pool_without_a_secret_is_warned_of() {
+    let told = |sticky: &str| {
+        let config = sound(&format!("{SOUND}    sticky: {sticky}\n"));
+        config.warnings().collect::<Vec<_>>()
+    };
+    assert_eq!(
+        told("{}"),
+        [
+            "pools.chat.sticky: there is no `secret`, so this process makes a key of its own: \
+             cookies do not survive a restart and are not shared between instances"
+        ]
+    );
+    for quiet in ["null", "{ secret: 0123456789abcdef0123456789abcdef }"] {
+        assert!(told(quiet).is_empty(), "{quiet}");
+    }
+}
+
+#[test]
 fn slow_starts_and_attempts_are_bounded() {
     expect(&[
         (

@@ -4,6 +4,7 @@ mod certificates;
 mod drains;
 mod listeners;
 mod load;
+mod warnings;
 
 use serde_json::Value;
 use wsgate::admin::ReloadReport;
