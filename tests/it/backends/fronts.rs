@@ -56,6 +56,14 @@ impl<'a> ServerSettings<'a> {
         }
     }
 
+    /// The same, but `client` has to be shown.
+    pub(crate) fn demanding(self, client: &'a Identity) -> Self {
+        Self {
+            client: Some(client),
+            ..self
+        }
+    }
+
     fn build(&self) -> Arc<ServerConfig> {
         let key = PrivateKeyDer::from_pem_file(&self.identity.key).expect("a key");
         let versions = match self.version {

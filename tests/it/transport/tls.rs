@@ -3,88 +3,60 @@
 use rustls::version::{TLS12, TLS13};
 use wsgate::admin::ReloadReport;
 
-use super::yaml;
+use super::{Site, converse, trusting, yaml};
 use crate::backends::{Backend, Front, ServerSettings, Shown};
-use crate::harness::{Gateway, Identity, close, directory, echo, open};
-
-fn ca(identity: &Identity) -> String {
-    format!("tls: {{ ca: {} }},", identity.certificate.display())
-}
-
-async fn converse(gateway: &Gateway) {
-    let mut session = open(gateway.address(), "/").await;
-    echo(&mut session, "under TLS").await;
-    close(session).await;
-}
+use crate::harness::{Gateway, Identity, directory, echo, open};
 
 #[tokio::test]
 async fn a_session_runs_under_tls_of_every_version() {
-    let backend = Backend::echo().await;
-    let directory = directory();
-    let identity = Identity::make(directory.path(), "site", &["localhost"]);
     for version in [&TLS12, &TLS13] {
-        let mut settings = ServerSettings::of(&identity);
-        settings.version = Some(version);
-        let front = Front::tls(settings, "localhost", &backend).await;
-        let gateway = Gateway::start(&yaml(front.url(), &ca(&identity))).await;
-        converse(&gateway).await;
+        let site = Site::with("localhost", "localhost", |mut settings, _| {
+            settings.version = Some(version);
+            settings
+        });
+        let site = site.await;
+        converse(&site.gateway("").await).await;
         let shown = Shown {
             server_name: Some("localhost".to_owned()),
             protocol: Some("http/1.1".to_owned()),
             certificate: false,
             resumed: false,
         };
-        assert_eq!(front.shown(), [shown]);
+        assert_eq!(site.front.shown(), [shown]);
     }
 }
 
 #[tokio::test]
 async fn an_address_is_a_name_too() {
-    let backend = Backend::echo().await;
-    let directory = directory();
-    let identity = Identity::make(directory.path(), "site", &["127.0.0.1"]);
-    let front = Front::tls(ServerSettings::of(&identity), "127.0.0.1", &backend).await;
-    let gateway = Gateway::start(&yaml(front.url(), &ca(&identity))).await;
-    converse(&gateway).await;
-    assert_eq!(front.shown()[0].server_name, None);
+    let site = Site::with("127.0.0.1", "127.0.0.1", |settings, _| settings).await;
+    converse(&site.gateway("").await).await;
+    assert_eq!(site.front.shown()[0].server_name, None);
 }
 
 #[tokio::test]
 async fn a_later_session_resumes_what_an_earlier_one_agreed() {
-    let backend = Backend::echo().await;
-    let directory = directory();
-    let identity = Identity::make(directory.path(), "site", &["localhost"]);
-    let front = Front::tls(ServerSettings::of(&identity), "localhost", &backend).await;
-    let gateway = Gateway::start(&yaml(front.url(), &ca(&identity))).await;
+    let site = Site::named("localhost").await;
+    let gateway = site.gateway("").await;
     converse(&gateway).await;
     converse(&gateway).await;
-    let resumed = front
-        .shown()
-        .iter()
-        .map(|shown| shown.resumed)
-        .collect::<Vec<_>>();
+    let shown = site.front.shown();
+    let resumed: Vec<bool> = shown.iter().map(|shown| shown.resumed).collect();
     assert_eq!(resumed, [false, true]);
 }
 
 #[tokio::test]
 async fn the_gateway_shows_its_certificate_to_those_who_ask() {
-    let backend = Backend::echo().await;
-    let directory = directory();
-    let identity = Identity::make(directory.path(), "site", &["localhost"]);
-    let own = Identity::make(directory.path(), "own", &["gateway.test"]);
-    let mut settings = ServerSettings::of(&identity);
-    settings.client = Some(&own);
-    let front = Front::tls(settings, "localhost", &backend).await;
-    let files = (own.certificate.display(), own.key.display());
-    let keys = format!(
-        "tls: {{ ca: {}, certificate: {}, key: {} }},",
-        identity.certificate.display(),
-        files.0,
-        files.1
+    let site = Site::with("localhost", "localhost", |it, own| it.demanding(own)).await;
+    let Identity {
+        certificate, key, ..
+    } = &site.own;
+    let own = format!(
+        ", certificate: {}, key: {}",
+        certificate.display(),
+        key.display()
     );
-    let gateway = Gateway::start(&yaml(front.url(), &keys)).await;
-    converse(&gateway).await;
-    assert!(front.shown()[0].certificate);
+    converse(&site.gateway(&own).await).await;
+    assert!(site.front.shown()[0].certificate);
 }
 
 #[tokio::test]
@@ -95,7 +67,7 @@ async fn a_proxy_header_comes_before_tls() {
     let settings = ServerSettings::of(&identity);
     let header = 16 + 12;
     let front = Front::tls_behind(settings, "localhost", &backend, header).await;
-    let keys = format!("proxy_protocol: v2, {}", ca(&identity));
+    let keys = format!("proxy_protocol: v2, {}", trusting(&identity, ""));
     let gateway = Gateway::start(&yaml(front.url(), &keys)).await;
     converse(&gateway).await;
 }

@@ -4,9 +4,9 @@ use rcgen::date_time_ymd;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
-use super::yaml;
+use super::{Site, converse, trusting, yaml};
 use crate::backends::{Backend, Front, ServerSettings};
-use crate::harness::{Gateway, Identity, Opening, Refusal, close, directory, echo, open};
+use crate::harness::{Gateway, Identity, Opening, Refusal, directory};
 
 pub(super) const BACKEND_FAILED: Refusal<'_> = Refusal {
     status: 502,
@@ -31,10 +31,6 @@ async fn expect_tls_failed(yaml: &str) {
     assert_eq!(gateway.count("wsgate_backend_connects_total", &failed), 1.0);
 }
 
-fn ca(identity: &Identity, more: &str) -> String {
-    format!("tls: {{ ca: {}{more} }},", identity.certificate.display())
-}
-
 #[tokio::test]
 async fn an_expired_certificate_is_502() {
     let backend = Backend::echo().await;
@@ -44,32 +40,23 @@ async fn an_expired_certificate_is_502() {
         params.not_after = date_time_ymd(2020, 2, 1);
     });
     let front = Front::tls(ServerSettings::of(&expired), "localhost", &backend).await;
-    expect_tls_failed(&yaml(front.url(), &ca(&expired, ""))).await;
+    expect_tls_failed(&yaml(front.url(), &trusting(&expired, ""))).await;
 }
 
 #[tokio::test]
 async fn an_unknown_issuer_is_502() {
-    let backend = Backend::echo().await;
+    let site = Site::named("localhost").await;
     let directory = directory();
-    let shown = Identity::make(directory.path(), "shown", &["localhost"]);
-    let trusted = Identity::make(directory.path(), "trusted", &["localhost"]);
-    let front = Front::tls(ServerSettings::of(&shown), "localhost", &backend).await;
-    expect_tls_failed(&yaml(front.url(), &ca(&trusted, ""))).await;
+    let other = Identity::make(directory.path(), "other", &["localhost"]);
+    expect_tls_failed(&yaml(site.front.url(), &trusting(&other, ""))).await;
 }
 
 #[tokio::test]
 async fn another_name_is_502_until_it_is_configured() {
-    let backend = Backend::echo().await;
-    let directory = directory();
-    let identity = Identity::make(directory.path(), "site", &["chat.internal"]);
-    let front = Front::tls(ServerSettings::of(&identity), "localhost", &backend).await;
-    expect_tls_failed(&yaml(front.url(), &ca(&identity, ""))).await;
-    let named = ca(&identity, ", server_name: chat.internal");
-    let gateway = Gateway::start(&yaml(front.url(), &named)).await;
-    let mut session = open(gateway.address(), "/").await;
-    echo(&mut session, "under another name").await;
-    close(session).await;
-    let last = front.shown().pop().expect("a handshake");
+    let site = Site::named("chat.internal").await;
+    expect_tls_failed(&site.yaml("")).await;
+    converse(&site.gateway(", server_name: chat.internal").await).await;
+    let last = site.front.shown().pop().expect("a handshake");
     assert_eq!(last.server_name.as_deref(), Some("chat.internal"));
 }
 
@@ -86,19 +73,13 @@ async fn a_backend_that_speaks_no_tls_is_502() {
     });
     let directory = directory();
     let identity = Identity::make(directory.path(), "site", &["127.0.0.1"]);
-    expect_tls_failed(&yaml(&url, &ca(&identity, ""))).await;
+    expect_tls_failed(&yaml(&url, &trusting(&identity, ""))).await;
 }
 
 #[tokio::test]
 async fn a_backend_that_misses_the_gateways_certificate_is_502() {
-    let backend = Backend::echo().await;
-    let directory = directory();
-    let identity = Identity::make(directory.path(), "site", &["localhost"]);
-    let own = Identity::make(directory.path(), "own", &["gateway.test"]);
-    let mut settings = ServerSettings::of(&identity);
-    settings.client = Some(&own);
-    let front = Front::tls(settings, "localhost", &backend).await;
-    expect_tls_failed(&yaml(front.url(), &ca(&identity, ""))).await;
+    let site = Site::with("localhost", "localhost", |it, own| it.demanding(own)).await;
+    expect_tls_failed(&site.yaml("")).await;
 }
 
 #[tokio::test]
@@ -107,7 +88,7 @@ async fn a_tls_handshake_that_goes_silent_is_504_by_the_deadline_of_connecting()
     let directory = directory();
     let identity = Identity::make(directory.path(), "site", &["127.0.0.1"]);
     let url = format!("wss://{}", backend.address());
-    let yaml = yaml(&url, &ca(&identity, "")).replace("connect: 2s", "connect: 200ms");
+    let yaml = yaml(&url, &trusting(&identity, "")).replace("connect: 2s", "connect: 200ms");
     let gateway = Gateway::start(&yaml).await;
     gateway
         .expect_refusal(Opening::to("/"), BACKEND_TIMEOUT)
