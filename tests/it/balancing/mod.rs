@@ -2,6 +2,7 @@
 
 mod full;
 mod hash;
+mod moved;
 mod shares;
 mod sticky;
 

@@ -2,24 +2,24 @@
 
 use super::{home, name, named, yaml};
 use crate::backends::Backend;
-use crate::harness::{Answer, Gateway, Opening, ask};
+use crate::harness::{Answer, Gateway, Identity, Opening, Wire, ask, connect_tls, directory};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
 /// What Set-Cookie says of the gateway's cookie, if it is set.
-fn set(answer: &Answer) -> Option<String> {
+pub(super) fn set(answer: &Answer) -> Option<String> {
     let fields = answer.values("set-cookie").into_iter();
     let mut own = fields.filter(|field| field.starts_with("wsgate="));
     own.next().map(str::to_owned)
 }
 
 /// The cookie as a browser sends it.
-fn pair(set: &str) -> &str {
+pub(super) fn pair(set: &str) -> &str {
     set.split(';').next().unwrap_or_default()
 }
 
 /// An opening handshake with this cookie.
-fn with(cookie: &str) -> Opening {
+pub(super) fn with(cookie: &str) -> Opening {
     Opening::to("/").with("Cookie", cookie)
 }
 
@@ -109,19 +109,79 @@ async fn the_key_survives_a_reload_and_is_shared_by_configuration() {
 async fn forged_cookies_are_ignored() {
     let backends = named(2).await;
     let gateway = Gateway::start(&yaml("sticky: {},", &backends, "")).await;
-    for forged in [
+    let forged = [
         "wsgate=",
         "wsgate=a",
         "wsgate=AAAAAAAAAAAAAAAAAAAAAA",
         "wsgate=%00; wsgate",
-    ] {
-        let answer = ask(gateway.address(), with(forged).text()).await;
-        assert_eq!(answer.status(), 101);
-        assert!(set(&answer).is_some(), "{forged}");
-    }
+    ];
+    expect_ignored(&gateway, forged.map(str::to_owned)).await;
 }
 
-/// A backend that is drained, dead or gone: the strategy decides, and the cookie follows.
+/// Whatever is changed of a token, and wherever, it is nobody's.
+#[tokio::test]
+async fn tampered_cookies_are_ignored() {
+    let backends = named(2).await;
+    let gateway = Gateway::start(&yaml("sticky: {},", &backends, "")).await;
+    let first = ask(gateway.address(), Opening::to("/").text()).await;
+    let cookie = set(&first).expect("a cookie");
+    let cookie = pair(&cookie);
+    let changed = ("wsgate=".len()..cookie.len()).map(|index| {
+        let other = if &cookie[index..=index] == "x" {
+            "y"
+        } else {
+            "x"
+        };
+        format!("{}{other}{}", &cookie[..index], &cookie[index + 1..])
+    });
+    let mut tampered: Vec<String> = changed.collect();
+    tampered.push(cookie[..cookie.len() - 1].to_owned());
+    tampered.push(format!("{cookie}{}", &cookie["wsgate=".len()..]));
+    expect_ignored(&gateway, tampered).await;
+    assert_eq!(
+        name(&ask(gateway.address(), with(cookie).text()).await),
+        name(&first)
+    );
+}
+
+/// Each is answered as if there were no cookie, in turn, and set anew.
+async fn expect_ignored(gateway: &Gateway, cookies: impl IntoIterator<Item = String>) {
+    let mut last = String::new();
+    for cookie in cookies {
+        let answer = ask(gateway.address(), with(&cookie).text()).await;
+        assert_eq!(answer.status(), 101, "{cookie}");
+        assert!(set(&answer).is_some(), "{cookie}");
+        assert_ne!(name(&answer), last, "{cookie}");
+        name(&answer).clone_into(&mut last);
+    }
+    let kept = [("pool", "chat"), ("result", "kept")];
+    assert_eq!(gateway.count("wsgate_pool_sticky_total", &kept), 0.0);
+}
+
+/// What was set over TLS is not to be sent in the clear.
+#[tokio::test]
+async fn the_cookie_is_secure_where_the_client_spoke_tls() {
+    let backends = named(1).await;
+    let directory = directory();
+    let identity = Identity::make(directory.path(), "site", &["gateway.test"]);
+    let listeners = format!(
+        "listeners: {{ main: {{ address: \"127.0.0.1:0\", tls: {{ certificates: [{}] }} }}, \
+         plain: {{ address: \"127.0.0.1:0\" }} }}\n",
+        identity.yaml()
+    );
+    let yaml = listeners + &yaml("sticky: {},", &backends, "");
+    let gateway = Gateway::start_in(directory, &yaml).await;
+    let stream = connect_tls(gateway.address(), "gateway.test", identity.trust()).await;
+    let mut wire = Wire::new(stream.expect("the handshake succeeds"));
+    wire.send(Opening::to("/").text()).await;
+    let cookie = set(&wire.answer().await).expect("a cookie");
+    assert!(cookie.ends_with("; Secure"), "{cookie}");
+    let plain = ask(gateway.address_of("plain"), Opening::to("/").text()).await;
+    let cookie = set(&plain).expect("a cookie");
+    assert!(!cookie.contains("Secure"), "{cookie}");
+}
+
+/// A backend that has died unnoticed is tried, and followed by another one.
 #[tokio::test]
 async fn a_backend_that_cannot_be_had_is_replaced() {
     let mut backends = named(2).await;
