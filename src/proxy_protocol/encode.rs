@@ -2,18 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use super::{Ends, SIGNATURE, Version};
-
-/// Version 2, the sender speaks for itself.
-const LOCAL: u8 = 0x20;
-/// Version 2, on behalf of somebody.
-const PROXY: u8 = 0x21;
-/// No address family, no transport.
-const UNSPECIFIED: u8 = 0x00;
-/// TCP over IPv4, and the bytes of two addresses and two ports.
-const TCP4: (u8, u8) = (0x11, 12);
-/// TCP over IPv6, and the bytes of two addresses and two ports.
-const TCP6: (u8, u8) = (0x21, 36);
+use super::{Ends, LOCAL, PROXY, SIGNATURE, TCP4, TCP6, UNSPECIFIED, Version};
 
 /// The header for a connection on behalf of a client, or on the sender's own.
 ///

@@ -3,10 +3,12 @@
 //!
 //! Only stream sockets over IPv4 and IPv6 are known; of anything else a header says that it knows nothing.
 
+mod decode;
 mod encode;
 
 use std::net::SocketAddr;
 
+pub use decode::{Decoded, LONGEST, decode};
 pub use encode::encode;
 
 /// The version of a header.
@@ -42,3 +44,13 @@ impl Ends {
 
 /// How a header of version 2 begins.
 const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
+/// Version 2, the sender speaks for itself.
+const LOCAL: u8 = 0x20;
+/// Version 2, on behalf of somebody.
+const PROXY: u8 = 0x21;
+/// No address family, no transport.
+const UNSPECIFIED: u8 = 0x00;
+/// TCP over IPv4, and the bytes of two addresses and two ports.
+const TCP4: (u8, u8) = (0x11, 12);
+/// TCP over IPv6, and the bytes of two addresses and two ports.
+const TCP6: (u8, u8) = (0x21, 36);
