@@ -35,7 +35,7 @@ pub enum Socket {
 /// A socket, and bytes that were read from it and are to be read again.
 #[derive(Debug)]
 pub struct Replayed {
-    rest: Vec<u8>,
+    rest: Backlog,
     socket: Socket,
 }
 
@@ -87,10 +87,9 @@ impl Socket {
         if bytes.is_empty() {
             return self;
         }
-        Self::Replayed(Box::new(Replayed {
-            rest: bytes.to_vec(),
-            socket: self,
-        }))
+        let mut rest = Backlog::default();
+        rest.append(bytes);
+        Self::Replayed(Box::new(Replayed { rest, socket: self }))
     }
 
     /// Whether the socket has an error, such as a reset by its peer. Unlike reading it this takes no bytes,
@@ -148,9 +147,10 @@ impl Replayed {
         if self.rest.is_empty() {
             return Pin::new(&mut self.socket).poll_read(context, buffer);
         }
-        let count = self.rest.len().min(buffer.remaining());
-        buffer.put_slice(&self.rest[..count]);
-        self.rest.drain(..count);
+        let rest = self.rest.rest();
+        let count = rest.len().min(buffer.remaining());
+        buffer.put_slice(&rest[..count]);
+        self.rest.advance(count);
         Poll::Ready(Ok(()))
     }
 }
