@@ -249,6 +249,7 @@ impl Current {
 fn settings(listener: &config::Listener, tls: Option<ServerTls>) -> Arc<Settings> {
     Arc::new(Settings {
         trusted_proxies: listener.trusted_proxies.clone(),
+        proxy_protocol: listener.proxy_protocol,
         access: listener.access.clone(),
         tls,
         h2c: listener.h2c,

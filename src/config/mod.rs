@@ -33,8 +33,8 @@ pub use model::{
     CertificateFiles, Check, CheckRequest, ClientAuth, Config, Cors, Discovery, Drain, FixedAnswer,
     Forwarded, HashKey, HeaderRules, Health, Http, Listener, ListenerLimits, ListenerTimeouts, Log,
     LogFormat, Name, OnProtocolError, OnUnhealthy, PassiveHealth, Piece, Ping, Pool, PoolTarget,
-    ProxyProtocol, Question, Queue, Rebalance, Redirect, Route, RouteMatch, Runtime, Secret,
-    SessionTimeouts, Sticky, Strategy, Target, Tls, TlsVersion, Transport, WebSocket,
+    ProxyHeader, ProxyProtocol, Question, Queue, Rebalance, Redirect, Route, RouteMatch, Runtime,
+    Secret, SessionTimeouts, Sticky, Strategy, Target, Tls, TlsVersion, Transport, WebSocket,
 };
 pub use networks::{Access, Networks};
 pub use origin::{Origin, OriginFault, OriginList, OriginPattern, Origins};

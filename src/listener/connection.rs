@@ -1,17 +1,20 @@
-//! One client connection: TLS, then the version of HTTP that the client speaks.
+//! One client connection: who the client is, TLS, then the version of HTTP that the client speaks.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::net::{TcpStream, UnixStream};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::arrival::{self, Arrived};
 use super::client::Client;
+use super::introduction::{self, Introduced};
 use super::socket::{Accepted, AcceptedSocket};
 use super::{Entry, Handler, Settings, http1, http2, preface, tls};
 use crate::config::TlsVersion;
 use crate::drain::{DrainWatch, Stage};
+use crate::session::Peer;
 use crate::stream::{Socket, Stream};
 use crate::telemetry::{Connection, ConnectionRejection, ListenerMetrics};
 
@@ -21,6 +24,16 @@ pub(super) struct Spoken {
     /// None on a plain connection.
     pub(super) tls_version: Option<TlsVersion>,
     pub(super) is_http2: bool,
+    /// Since when the first head is awaited.
+    pub(super) since: Instant,
+}
+
+/// A client that may stay, and what it speaks.
+struct Met {
+    peer: Peer,
+    local: Option<SocketAddr>,
+    arrived: Arrived,
+    spoken: Spoken,
 }
 
 /// Serves a connection until it ends or becomes a session. `watch` ends it when its listener stops.
@@ -30,26 +43,20 @@ pub async fn serve<H: Handler>(
     watch: DrainWatch,
     handler: Arc<H>,
 ) {
-    let Accepted {
-        socket,
-        peer,
-        local,
-    } = accepted;
     let settings = Arc::clone(&entry.settings);
     let conversation = async {
-        let Ok(socket) = adopt(socket) else {
-            return;
-        };
-        let Arrived { visit, surplus } = match arrival::admit(peer, &entry) {
-            Ok(arrived) => arrived,
-            Err(reason) => return entry.metrics.rejected(reason),
-        };
-        let spoken = tokio::select! {
-            spoken = listen(socket, &settings, &entry.metrics) => spoken,
+        let met = tokio::select! {
+            met = meet(accepted, &entry) => met,
             // It has no session yet that could end in order.
             _ = watch.beyond(Stage::Open) => return,
         };
-        let Some(spoken) = spoken else {
+        let Some(Met {
+            peer,
+            local,
+            arrived,
+            spoken,
+        }) = met
+        else {
             return;
         };
         let facts = Connection {
@@ -60,22 +67,52 @@ pub async fn serve<H: Handler>(
         let client = Arc::new(Client {
             facts,
             local,
-            surplus,
+            surplus: arrived.surplus,
             settings: Arc::clone(&settings),
             drain: entry.drain,
             _slots: entry.slots,
-            _visit: visit,
+            _visit: arrived.visit,
         });
         if spoken.is_http2 {
-            http2::converse(spoken.stream, &client, &settings, &watch, handler).await;
+            http2::converse(spoken, &client, &settings, &watch, handler).await;
         } else {
-            http1::converse(spoken.stream, &client, &settings, &watch, handler).await;
+            http1::converse(spoken, &client, &settings, &watch, handler).await;
         }
     };
     tokio::select! {
         () = conversation => {}
         _ = watch.beyond(Stage::Draining) => {}
     }
+}
+
+/// Finds out who the client is, whether it may stay, and what it speaks. None where that came to nothing; it is counted.
+async fn meet(accepted: Accepted, entry: &Entry) -> Option<Met> {
+    let (settings, metrics) = (&*entry.settings, &*entry.metrics);
+    let since = Instant::now();
+    let deadline = since + settings.timeouts.request_header;
+    let connection = Introduced {
+        socket: adopt(accepted.socket).ok()?,
+        peer: accepted.peer,
+        local: accepted.local,
+    };
+    let Introduced {
+        socket,
+        peer,
+        local,
+    } = introduction::hear(connection, settings, deadline, metrics).await?;
+    let arrived = arrival::admit(peer, entry)
+        .inspect_err(|reason| metrics.rejected(*reason))
+        .ok()?;
+    let spoken = match &settings.tls {
+        Some(tls) => tls::accept(socket, tls, metrics).await?,
+        None => plain(socket, since, settings, metrics).await?,
+    };
+    Some(Met {
+        peer,
+        local,
+        arrived,
+        spoken,
+    })
 }
 
 /// Brings the socket into this worker's runtime.
@@ -86,21 +123,25 @@ fn adopt(socket: AcceptedSocket) -> io::Result<Socket> {
     })
 }
 
-/// Finds out what the client speaks, within the deadlines. None where that came to nothing; it is counted.
-async fn listen(socket: Socket, settings: &Settings, metrics: &ListenerMetrics) -> Option<Spoken> {
-    if let Some(tls) = &settings.tls {
-        return tls::accept(socket, tls, metrics).await;
-    }
-    let plain = |socket, is_http2| Spoken {
+/// Finds out which version of HTTP a client speaks that came at `since`, as it speaks no TLS.
+async fn plain(
+    socket: Socket,
+    since: Instant,
+    settings: &Settings,
+    metrics: &ListenerMetrics,
+) -> Option<Spoken> {
+    let spoken = |socket, is_http2| Spoken {
         stream: Stream::Plain(socket),
         tls_version: None,
         is_http2,
+        since,
     };
     if !settings.h2c {
-        return Some(plain(socket, false));
+        return Some(spoken(socket, false));
     }
-    match timeout(settings.timeouts.request_header, preface::read(socket)).await {
-        Ok(read) => read.ok().map(|(socket, is_there)| plain(socket, is_there)),
+    let deadline = since + settings.timeouts.request_header;
+    match timeout_at(deadline, preface::read(socket)).await {
+        Ok(read) => read.ok().map(|(socket, is_there)| spoken(socket, is_there)),
         Err(_) => {
             metrics.rejected(ConnectionRejection::HeadTooSlow);
             None

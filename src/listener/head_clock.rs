@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::pulse::Phase;
 use crate::config::ListenerTimeouts;
@@ -17,8 +17,9 @@ pub(super) struct HeadClock {
 }
 
 impl HeadClock {
-    pub(super) fn new(timeouts: ListenerTimeouts) -> Self {
-        let sleep = Box::pin(sleep(timeouts.request_header));
+    /// The clock of a connection whose first head is awaited since then.
+    pub(super) fn new(timeouts: ListenerTimeouts, since: Instant) -> Self {
+        let sleep = Box::pin(sleep_until(since + timeouts.request_header));
         Self {
             timeouts,
             phase: Phase::Head,
@@ -41,5 +42,39 @@ impl HeadClock {
             self.sleep.as_mut().reset(Instant::now() + patience);
         }
         self.sleep.as_mut().poll(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::time::Duration;
+
+    use super::*;
+
+    const TIMEOUTS: ListenerTimeouts = ListenerTimeouts {
+        request_header: Duration::from_secs(10),
+        keep_alive: Duration::from_secs(75),
+    };
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_head_has_what_is_left_since_the_connection_came() {
+        let since = Instant::now();
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        let mut clock = HeadClock::new(TIMEOUTS, since);
+        poll_fn(|context| clock.poll(Phase::Head, context)).await;
+        assert_eq!(since.elapsed().as_secs(), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_phase_has_its_time_after_a_request() {
+        let mut clock = HeadClock::new(TIMEOUTS, Instant::now());
+        for (phase, patience) in [(Phase::Idle, 75), (Phase::Head, 10)] {
+            let begun = Instant::now();
+            let busy = poll_fn(|context| Poll::Ready(clock.poll(Phase::Busy, context))).await;
+            assert!(busy.is_pending());
+            poll_fn(|context| clock.poll(phase, context)).await;
+            assert_eq!(begun.elapsed().as_secs(), patience);
+        }
     }
 }

@@ -15,19 +15,19 @@ use hyper_util::rt::TokioIo;
 
 use super::body::BusyBody;
 use super::client::Client;
+use super::connection::Spoken;
 use super::head_clock::HeadClock;
 use super::pulse::{Busy, Phase, Pulse, Watched};
 use super::refusal::Fault;
 use super::{Handler, Settings, refusal};
 use crate::drain::{DrainWatch, Stage};
-use crate::stream::Stream;
 
 /// The least buffer that hyper works with, in bytes.
 const SMALLEST_BUFFER: usize = 8 * 1024;
 
 /// Speaks HTTP/1.1 until the connection ends, becomes a session, or has to be refused.
 pub(super) async fn converse<H: Handler>(
-    stream: Stream,
+    spoken: Spoken,
     client: &Arc<Client>,
     settings: &Settings,
     watch: &DrainWatch,
@@ -35,11 +35,11 @@ pub(super) async fn converse<H: Handler>(
 ) {
     let pulse = Pulse::new();
     let service = service_fn(|request| answer(request, &pulse, client, &*handler));
-    let watched = TokioIo::new(Watched::new(stream, Arc::clone(&pulse)));
+    let watched = TokioIo::new(Watched::new(spoken.stream, Arc::clone(&pulse)));
     let mut connection = builder(settings)
         .serve_connection(watched, service)
         .with_upgrades();
-    let mut clock = HeadClock::new(settings.timeouts.clone());
+    let mut clock = HeadClock::new(settings.timeouts.clone(), spoken.since);
     let mut seen = Stage::Open;
     let mut is_told = false;
     let outcome = poll_fn(|context| {

@@ -7,6 +7,7 @@ mod connection;
 mod head_clock;
 mod http1;
 mod http2;
+mod introduction;
 mod preface;
 mod pulse;
 mod refusal;
@@ -21,7 +22,7 @@ use std::sync::Arc;
 use http::{Request, Response};
 use hyper::body::Incoming;
 
-use crate::config::{Access, ListenerLimits, ListenerTimeouts, Networks};
+use crate::config::{Access, ListenerLimits, ListenerTimeouts, Networks, ProxyHeader};
 use crate::drain::Drain;
 use crate::occupancy::Slot;
 use crate::session::Rejection;
@@ -52,6 +53,8 @@ pub trait Handler: Send + Sync + 'static {
 pub struct Settings {
     /// Networks whose word on the client's address is believed.
     pub trusted_proxies: Networks,
+    /// Whether their connections begin with a PROXY header.
+    pub proxy_protocol: ProxyHeader,
     /// Who may connect.
     pub access: Access,
     /// How TLS is spoken; `None` on a plain listener.

@@ -36,6 +36,7 @@ pub(super) async fn accept(
     Some(Spoken {
         is_http2: connection.alpn_protocol() == Some(HTTP2),
         tls_version: Some(version),
+        since: tokio::time::Instant::now(),
         stream: Stream::Tls(Box::new(stream)),
     })
 }

@@ -23,7 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::admin::{Admin, ReloadReport};
 use crate::config::{
-    self, Access, Address, Config, ListenerLimits, ListenerTimeouts, Name, Networks,
+    self, Access, Address, Config, ListenerLimits, ListenerTimeouts, Name, Networks, ProxyHeader,
 };
 use crate::gateway::Gateway;
 use crate::listener::{Bound, Settings};
@@ -239,6 +239,7 @@ impl AdminSide {
 fn admin_settings() -> Settings {
     Settings {
         trusted_proxies: Networks::default(),
+        proxy_protocol: ProxyHeader::None,
         access: Access::default(),
         tls: None,
         h2c: false,

@@ -25,6 +25,9 @@ const ENUMERATED: [(&str, &str, &[&str]); 9] = [
             "head_too_large",
             "head_too_slow",
             "http2_error",
+            "proxy_malformed",
+            "proxy_missing",
+            "proxy_untrusted",
         ],
     ),
     (

@@ -14,6 +14,8 @@ pub struct Listener {
     pub address: Address,
     /// Networks whose word on the client's address is believed.
     pub trusted_proxies: Networks,
+    /// Whether connections begin with a PROXY header.
+    pub proxy_protocol: ProxyHeader,
     /// Who may connect.
     pub access: Access,
     /// TLS settings; `None` is a plain listener.
@@ -24,6 +26,18 @@ pub struct Listener {
     pub timeouts: ListenerTimeouts,
     /// Bounds on connections.
     pub limits: ListenerLimits,
+}
+
+/// Whether a connection of somebody who is trusted begins with a PROXY header, which names the client.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum ProxyHeader {
+    /// It is not looked for.
+    #[default]
+    None,
+    /// It may be there.
+    Accept,
+    /// It must be there, and nobody else may connect.
+    Require,
 }
 
 /// TLS settings of a listener.

@@ -18,7 +18,8 @@ pub use discovery::{Discovery, Question};
 pub use health::{ActiveHealth, Check, CheckRequest, Health, OnUnhealthy, PassiveHealth};
 pub use http::{Cors, Forwarded, HeaderRules, Http, Piece, Redirect};
 pub use listener::{
-    CertificateFiles, ClientAuth, Listener, ListenerLimits, ListenerTimeouts, Tls, TlsVersion,
+    CertificateFiles, ClientAuth, Listener, ListenerLimits, ListenerTimeouts, ProxyHeader, Tls,
+    TlsVersion,
 };
 pub use pool::{
     Backend, BackendAddress, BackendHost, BackendTls, HashKey, Pool, ProxyProtocol, Queue,

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::{Context, addresses};
 use crate::config::model::{
-    CertificateFiles, ClientAuth, Listener, ListenerLimits, ListenerTimeouts, Tls, TlsVersion,
+    CertificateFiles, ClientAuth, Listener, ListenerLimits, ListenerTimeouts, ProxyHeader, Tls,
+    TlsVersion,
 };
 use crate::config::networks::{Access, Networks};
 use crate::config::problems::Place;
@@ -23,7 +24,11 @@ pub(super) fn one(
     raw: schema::Listener,
     context: &mut Context<'_>,
 ) -> Option<Listener> {
-    check_unix(&raw, context);
+    let proxy_protocol = raw
+        .proxy_protocol
+        .given()
+        .map_or(ProxyHeader::None, |placed| placed.value.0);
+    check_peers(&raw, proxy_protocol, context);
     let address = raw.address.require("address", place, &mut context.findings);
     let is_plain = matches!(raw.tls, Setting::Absent);
     let h2c = h2c(&raw.h2c, is_plain, context);
@@ -40,6 +45,7 @@ pub(super) fn one(
     Some(Listener {
         address: addresses::absolute(address?, context),
         trusted_proxies: networks(raw.trusted_proxies)?,
+        proxy_protocol,
         access: Access {
             allow: networks(raw.allow)?,
             deny: networks(raw.deny)?,
@@ -51,16 +57,49 @@ pub(super) fn one(
     })
 }
 
-/// Notes what needs the address of a client, which clients of a unix socket do not have.
-fn check_unix(raw: &schema::Listener, context: &mut Context<'_>) {
-    let address = raw.address.given().map(|placed| &placed.value);
-    if !matches!(address, Some(ListenAddress::Unix(_))) {
+/// Notes what would have no effect on those who connect.
+fn check_peers(raw: &schema::Listener, header: ProxyHeader, context: &mut Context<'_>) {
+    let has_address = match raw.address.given().map(|placed| &placed.value) {
+        Some(ListenAddress::Unix(_)) => header != ProxyHeader::None,
+        Some(ListenAddress::Tcp(_)) => {
+            check_trust(raw, header, context);
+            true
+        }
+        None => true,
+    };
+    if has_address {
         return;
     }
-    for place in [raw.allow.place(), raw.deny.place()].into_iter().flatten() {
+    let limits = raw.limits.given().map(|placed| &placed.value);
+    let per_client = limits.and_then(|limits| limits.max_connections_per_client.place());
+    let places = [
+        raw.trusted_proxies.place(),
+        raw.allow.place(),
+        raw.deny.place(),
+        per_client,
+    ];
+    for place in places.into_iter().flatten() {
         context.findings.add(
             place,
             "has no effect: clients of a unix socket have no address",
+        );
+    }
+}
+
+/// A header that nobody is believed is a mistake.
+fn check_trust(raw: &schema::Listener, header: ProxyHeader, context: &mut Context<'_>) {
+    let trusts_nobody = match &raw.trusted_proxies {
+        Setting::Absent => true,
+        Setting::Invalid => false,
+        Setting::Given(networks) => networks.value.is_empty(),
+    };
+    if let Some(place) = raw.proxy_protocol.place()
+        && header != ProxyHeader::None
+        && trusts_nobody
+    {
+        context.findings.add(
+            place,
+            "needs `trusted_proxies`: the header is believed of nobody else",
         );
     }
 }

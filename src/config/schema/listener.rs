@@ -1,6 +1,6 @@
 //! Keys of a listener.
 
-use crate::config::model::TlsVersion;
+use crate::config::model::{ProxyHeader, TlsVersion};
 use crate::config::reading::{Placed, keys};
 use crate::config::values::choice::ClientAuthMode;
 use crate::config::values::{FilePath, ListenAddress, Network, OneOf, Size, Timeout, Whole};
@@ -12,6 +12,8 @@ keys! {
         address: ListenAddress,
         /// Networks whose word on the client's address is believed; none by default.
         trusted_proxies: Vec<Placed<Network>>,
+        /// Whether connections of trusted_proxies, or of a unix socket, may or must begin with a PROXY header; none by default.
+        proxy_protocol: OneOf<ProxyHeader>,
         /// TLS settings; a listener without them is plain.
         tls: Tls,
         /// Whether HTTP/2, and WebSocket over it, is offered under TLS; true by default.

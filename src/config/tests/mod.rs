@@ -4,6 +4,7 @@ mod balancing;
 mod diff;
 mod files;
 mod health;
+mod listeners;
 mod pools;
 mod problems;
 mod properties;

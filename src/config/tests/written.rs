@@ -13,7 +13,7 @@ use super::requests;
 use crate::config::{
     Access, Address, Admin, Config, Drain, FixedAnswer, HostPattern, Listener, ListenerLimits,
     ListenerTimeouts, Name, Networks, OnProtocolError, OriginList, OriginPattern, Origins, Ping,
-    PoolTarget, Route, RouteMatch, SessionTimeouts, Target, WebSocket,
+    PoolTarget, ProxyHeader, Route, RouteMatch, SessionTimeouts, Target, WebSocket,
 };
 
 /// A configuration as JSON, which is YAML as well; every key is given.
@@ -61,6 +61,11 @@ fn listener(listener: &Listener) -> Value {
     json!({
         "address": address(&listener.address),
         "trusted_proxies": networks(&listener.trusted_proxies),
+        "proxy_protocol": match listener.proxy_protocol {
+            ProxyHeader::None => "none",
+            ProxyHeader::Accept => "accept",
+            ProxyHeader::Require => "require",
+        },
         "timeouts": {
             "request_header": milliseconds(listener.timeouts.request_header),
             "keep_alive": milliseconds(listener.timeouts.keep_alive),
@@ -226,24 +231,28 @@ fn any_listener() -> impl Strategy<Value = Listener> {
         1..10_000_000_usize,
         8192..1_048_576_usize,
         (1..=10_000_u32, any::<bool>()),
+        prop_oneof![Just(ProxyHeader::Accept), Just(ProxyHeader::Require)],
     );
     parts.prop_map(
-        |(request_header, keep_alive, max_connections, request_head, http2)| Listener {
-            address: Address::Unix("/replaced".into()),
-            trusted_proxies: Networks::new(vec!["10.0.0.0/8".parse().expect("a network")]),
-            access: Access::default(),
-            tls: None,
-            h2c: http2.1,
-            timeouts: ListenerTimeouts {
-                request_header,
-                keep_alive,
-            },
-            limits: ListenerLimits {
-                max_connections,
-                max_connections_per_client: None,
-                request_head,
-                http2_streams: http2.0,
-            },
+        |(request_header, keep_alive, max_connections, request_head, http2, proxy_protocol)| {
+            Listener {
+                address: Address::Unix("/replaced".into()),
+                trusted_proxies: Networks::new(vec!["10.0.0.0/8".parse().expect("a network")]),
+                proxy_protocol,
+                access: Access::default(),
+                tls: None,
+                h2c: http2.1,
+                timeouts: ListenerTimeouts {
+                    request_header,
+                    keep_alive,
+                },
+                limits: ListenerLimits {
+                    max_connections,
+                    max_connections_per_client: None,
+                    request_head,
+                    http2_streams: http2.0,
+                },
+            }
         },
     )
 }

@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use tracing::Level;
 
 use crate::config::model::{
-    Forwarded, LogFormat, OnProtocolError, OnUnhealthy, ProxyProtocol, TlsVersion,
+    Forwarded, LogFormat, OnProtocolError, OnUnhealthy, ProxyHeader, ProxyProtocol, TlsVersion,
 };
 use crate::config::problems::Complaint;
 use crate::config::reading::FromScalar;
@@ -119,6 +119,14 @@ impl Choice for HashWord {
 impl Choice for ProxyProtocol {
     const WORDS: &'static [(&'static str, Self)] =
         &[("none", Self::None), ("v1", Self::V1), ("v2", Self::V2)];
+}
+
+impl Choice for ProxyHeader {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("none", Self::None),
+        ("accept", Self::Accept),
+        ("require", Self::Require),
+    ];
 }
 
 impl Choice for OnProtocolError {

@@ -19,9 +19,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 
 use super::body::BusyBody;
 use super::client::Client;
+use super::connection::Spoken;
 use super::{Handler, Settings, refusal};
 use crate::drain::{DrainWatch, Stage};
-use crate::stream::Stream;
 use crate::telemetry::ConnectionRejection;
 use spawn::Spawn;
 use streams::{OpenStream, Streams, Verdict};
@@ -47,20 +47,20 @@ const PARTING: Duration = Duration::from_secs(2);
 
 /// Speaks HTTP/2 until the connection ends, rests for too long, or is drained.
 pub(super) async fn converse<H: Handler>(
-    stream: Stream,
+    spoken: Spoken,
     client: &Arc<Client>,
     settings: &Settings,
     watch: &DrainWatch,
     handler: Arc<H>,
 ) {
-    let streams = Streams::new();
+    let streams = Streams::new(spoken.since);
     let begin = Arc::clone(&streams);
     let asker = Arc::clone(client);
     let service = service_fn(move |request| {
         let stream = begin.begin();
         answer(request, stream, Arc::clone(&asker), Arc::clone(&handler))
     });
-    let connection = builder(settings).serve_connection(TokioIo::new(stream), service);
+    let connection = builder(settings).serve_connection(TokioIo::new(spoken.stream), service);
     let mut connection = pin!(connection);
     if client.surplus.is_none() {
         tokio::select! {

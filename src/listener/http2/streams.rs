@@ -38,12 +38,12 @@ pub(super) enum Verdict {
 }
 
 impl Streams {
-    /// Those of a connection that has just begun.
-    pub(super) fn new() -> Arc<Self> {
+    /// Those of a connection whose first stream is awaited since then.
+    pub(super) fn new(since: Instant) -> Arc<Self> {
         let state = State {
             open: 0,
             has_begun: false,
-            quiet_since: Instant::now(),
+            quiet_since: since,
             abandoned: 0,
         };
         Arc::new(Self {
@@ -158,14 +158,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn waits_for_the_first_stream_as_for_a_head() {
         let begun = Instant::now();
-        let streams = Streams::new();
+        let streams = Streams::new(Instant::now());
         assert_eq!(streams.verdict(&timeouts()).await, Verdict::Rests);
         assert_eq!(begun.elapsed().as_secs(), 10);
     }
 
     #[tokio::test(start_paused = true)]
     async fn never_ends_while_something_is_open() {
-        let streams = Streams::new();
+        let streams = Streams::new(Instant::now());
         let stream = streams.begin();
         let (begun, keep_alive) = (Instant::now(), Duration::from_secs(75));
         let rests = Arc::clone(&streams);
@@ -179,7 +179,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn takes_streams_that_are_only_taken_back_for_a_flood() {
-        let streams = Streams::new();
+        let streams = Streams::new(Instant::now());
         for _ in 0..ABANDONED * 2 {
             drop(streams.begin());
             streams.begin().answered();

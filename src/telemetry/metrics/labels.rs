@@ -39,23 +39,32 @@ pub enum ConnectionRejection {
     ClientFull,
     /// Its address is in `deny`, or not in `allow`.
     Denied,
+    /// The listener requires a PROXY header, and the peer is in none of `trusted_proxies`.
+    ProxyUntrusted,
+    /// The listener requires a PROXY header, and the connection began without one.
+    ProxyMissing,
+    /// The PROXY header breaks the rules, or is too long.
+    ProxyMalformed,
     /// The system could not accept, for instance because descriptors are used up.
     AcceptFailed,
     /// What came is no sound HTTP.
     BadRequest,
     /// The request head is larger than `limits.request_head`.
     HeadTooLarge,
-    /// The request head did not arrive within `timeouts.request_header`.
+    /// The request head, or the PROXY header before it, did not arrive within `timeouts.request_header`.
     HeadTooSlow,
     /// The client broke the rules of HTTP/2, or flooded the connection.
     Http2Error,
 }
 
 impl ConnectionRejection {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 11] = [
         Self::Full,
         Self::ClientFull,
         Self::Denied,
+        Self::ProxyUntrusted,
+        Self::ProxyMissing,
+        Self::ProxyMalformed,
         Self::AcceptFailed,
         Self::BadRequest,
         Self::HeadTooLarge,
@@ -70,6 +79,9 @@ impl ConnectionRejection {
             Self::Full => "full",
             Self::ClientFull => "client_full",
             Self::Denied => "denied",
+            Self::ProxyUntrusted => "proxy_untrusted",
+            Self::ProxyMissing => "proxy_missing",
+            Self::ProxyMalformed => "proxy_malformed",
             Self::AcceptFailed => "accept_failed",
             Self::BadRequest => "bad_request",
             Self::HeadTooLarge => "head_too_large",

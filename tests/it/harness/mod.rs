@@ -21,6 +21,6 @@ pub(crate) use http2::{Http2, Stream as Http2Stream, connect as http2_connect};
 pub(crate) use metrics::Metrics;
 pub(crate) use opening::{ACCEPT, KEY, Opening};
 pub(crate) use patience::{eventually, eventually_some, repeatedly, soon};
-pub(crate) use tls::{Identity, connect_tls};
+pub(crate) use tls::{Identity, connect_tls, speak_tls};
 pub(crate) use websocket::{WebSocket, close, echo, open, open_by};
 pub(crate) use wire::{Answer, Head, Wire, ask};

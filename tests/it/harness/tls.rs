@@ -86,6 +86,15 @@ pub(crate) async fn connect_tls(
     config: impl Into<Arc<ClientConfig>>,
 ) -> std::io::Result<TlsStream<TcpStream>> {
     let stream = soon("a connection", TcpStream::connect(address)).await?;
+    speak_tls(stream, name, config).await
+}
+
+/// Speaks TLS over `stream`, asking for `name`.
+pub(crate) async fn speak_tls(
+    stream: TcpStream,
+    name: &str,
+    config: impl Into<Arc<ClientConfig>>,
+) -> std::io::Result<TlsStream<TcpStream>> {
     let name = ServerName::try_from(name.to_owned()).expect("a sound name");
     let connector = TlsConnector::from(config.into());
     soon("a TLS handshake", connector.connect(name, stream)).await

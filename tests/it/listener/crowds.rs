@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpSocket, TcpStream};
 
-use super::{REQUEST, listening};
+use super::{REQUEST, listening, rejects};
 use crate::harness::{Gateway, Wire, ask, repeatedly, soon};
 
 /// Connects from another address of this machine, as another client.
@@ -15,11 +15,6 @@ async fn connect_from(from: &str, gateway: &Gateway) -> Wire<TcpStream> {
     socket.bind(from).expect("an address of this machine");
     let connected = soon("a connection", socket.connect(gateway.address())).await;
     Wire::new(connected.expect("the gateway listens"))
-}
-
-fn rejects(gateway: &Gateway, reason: &str) -> f64 {
-    let labels = [("listener", "main"), ("reason", reason)];
-    gateway.count("wsgate_listener_rejects_total", &labels)
 }
 
 /// Whether a request from there is answered; otherwise the connection ends without a byte.
