@@ -15,7 +15,7 @@ use crate::config::{
     self, Config, FixedAnswer, HeaderRules, Http, Name, Origins, Redirect, SessionTimeouts,
 };
 use crate::drain::{Drain, DrainWatch, Stage};
-use crate::listener::Settings;
+use crate::listener::{Settings, Throttle};
 use crate::route::RouteTable;
 use crate::telemetry::{CertificateMetrics, Metrics, RouteMetrics};
 use crate::tls::{ClientTls, Material, ServerTls};
@@ -129,13 +129,14 @@ impl Snapshot {
         let found = previous.map_or_else(BTreeMap::new, |previous| still_wanted(&config, previous));
         let pools = build_pools(&config, (&transports, &found), metrics, previous);
         let routes = build_routes(&config, &pools, metrics, previous);
+        let before = |name| previous.and_then(|previous| previous.listeners.get(name));
         let listeners = config
             .listeners
             .iter()
             .map(|(name, listener)| {
                 (
                     Arc::clone(name),
-                    settings(listener, tls.listeners.remove(name)),
+                    settings(listener, tls.listeners.remove(name), before(name)),
                 )
             })
             .collect();
@@ -246,7 +247,16 @@ impl Current {
     }
 }
 
-fn settings(listener: &config::Listener, tls: Option<ServerTls>) -> Arc<Settings> {
+fn settings(
+    listener: &config::Listener,
+    tls: Option<ServerTls>,
+    before: Option<&Arc<Settings>>,
+) -> Arc<Settings> {
+    let kept = before.filter(|before| before.limits == listener.limits);
+    let throttle = kept.map_or_else(
+        || Arc::new(Throttle::new(&listener.limits)),
+        |kept| Arc::clone(&kept.throttle),
+    );
     Arc::new(Settings {
         trusted_proxies: listener.trusted_proxies.clone(),
         proxy_protocol: listener.proxy_protocol,
@@ -255,6 +265,7 @@ fn settings(listener: &config::Listener, tls: Option<ServerTls>) -> Arc<Settings
         h2c: listener.h2c,
         timeouts: listener.timeouts.clone(),
         limits: listener.limits.clone(),
+        throttle,
     })
 }
 

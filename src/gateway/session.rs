@@ -58,6 +58,7 @@ pub(super) async fn open(
     }
     let handshake = Handshake::read(request).map_err(rejection)?;
     admission::origin::check(&request.headers, &target.origins)?;
+    client.pass_opening().await?;
     let permit = admission.enter()?;
     let watches = [client.watch(), route.watch()];
     let uri = path::towards_backend(request, target)?;

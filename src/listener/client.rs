@@ -38,6 +38,15 @@ impl Client {
         self.drain.stage() != Stage::Open
     }
 
+    /// Waits for the turn of an opening handshake.
+    ///
+    /// # Errors
+    /// [`Rejection::TooManyHandshakes`].
+    pub async fn pass_opening(&self) -> Result<(), Rejection> {
+        let passed = self.settings.throttle.pass_opening().await;
+        passed.map_err(|_| Rejection::TooManyHandshakes)
+    }
+
     /// Both ends of the connection, for a PROXY header; none on a unix socket.
     #[must_use]
     pub fn ends(&self) -> Option<Ends> {

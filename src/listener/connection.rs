@@ -104,7 +104,7 @@ async fn meet(accepted: Accepted, entry: &Entry) -> Option<Met> {
         .inspect_err(|reason| metrics.rejected(*reason))
         .ok()?;
     let spoken = match &settings.tls {
-        Some(tls) => tls::accept(socket, tls, metrics).await?,
+        Some(tls) => tls::accept(socket, tls, &settings.throttle, metrics).await?,
         None => plain(socket, since, settings, metrics).await?,
     };
     Some(Met {

@@ -12,6 +12,7 @@ mod preface;
 mod pulse;
 mod refusal;
 mod socket;
+mod throttle;
 mod tls;
 mod upgrade;
 mod visitors;
@@ -32,6 +33,7 @@ pub use body::{Body, BodyError, text};
 pub use client::Client;
 pub use connection::serve;
 pub use socket::{Accepted, Bound, Listener};
+pub use throttle::Throttle;
 pub use upgrade::Upgrade;
 pub use visitors::Visitors;
 
@@ -65,6 +67,8 @@ pub struct Settings {
     pub timeouts: ListenerTimeouts,
     /// Bounds on heads and connections.
     pub limits: ListenerLimits,
+    /// Bounds on handshakes.
+    pub throttle: Arc<Throttle>,
 }
 
 /// What a connection is given by the listener that accepted it.

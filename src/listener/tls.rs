@@ -7,17 +7,25 @@ use rustls::ProtocolVersion;
 use tokio::time::timeout;
 
 use super::connection::Spoken;
+use super::throttle::Throttle;
 use crate::config::TlsVersion;
 use crate::stream::{Socket, Stream, TlsStream};
-use crate::telemetry::{ListenerMetrics, TlsResult};
+use crate::telemetry::{ConnectionRejection, ListenerMetrics, TlsResult};
 use crate::tls::{HTTP2, ServerTls};
 
 /// Speaks TLS on `socket`, within the deadline. None when that came to nothing; it is counted.
 pub(super) async fn accept(
     socket: Socket,
     tls: &ServerTls,
+    throttle: &Throttle,
     metrics: &ListenerMetrics,
 ) -> Option<Spoken> {
+    let Ok(_under_way) = throttle.begin_tls().await else {
+        metrics.rejected(ConnectionRejection::TlsFull);
+        let listener = metrics.name();
+        tracing::info!(%listener, "too many TLS handshakes: one closed");
+        return None;
+    };
     let begun = Instant::now();
     let handshake = TlsStream::accept(socket, tls.config.clone());
     let outcome = timeout(tls.handshake_timeout, handshake).await;

@@ -26,7 +26,7 @@ use crate::config::{
     self, Access, Address, Config, ListenerLimits, ListenerTimeouts, Name, Networks, ProxyHeader,
 };
 use crate::gateway::Gateway;
-use crate::listener::{Bound, Settings};
+use crate::listener::{Bound, Settings, Throttle};
 use crate::snapshot::{Current, Snapshot};
 use crate::telemetry::{Logging, Telemetry};
 use control::Shared;
@@ -237,6 +237,14 @@ impl AdminSide {
 }
 
 fn admin_settings() -> Settings {
+    let limits = ListenerLimits {
+        max_connections: 64,
+        max_connections_per_client: None,
+        concurrent_tls_handshakes: None,
+        handshakes_per_second: None,
+        request_head: 16 * 1024,
+        http2_streams: 1,
+    };
     Settings {
         trusted_proxies: Networks::default(),
         proxy_protocol: ProxyHeader::None,
@@ -247,11 +255,7 @@ fn admin_settings() -> Settings {
             request_header: Duration::from_secs(10),
             keep_alive: Duration::from_secs(75),
         },
-        limits: ListenerLimits {
-            max_connections: 64,
-            max_connections_per_client: None,
-            request_head: 16 * 1024,
-            http2_streams: 1,
-        },
+        throttle: Arc::new(Throttle::new(&limits)),
+        limits,
     }
 }

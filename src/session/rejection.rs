@@ -24,6 +24,8 @@ pub enum Rejection {
     GatewayFull,
     /// The client holds as many connections as one may.
     ClientFull,
+    /// There are more opening handshakes than `limits.handshakes_per_second`.
+    TooManyHandshakes,
     /// The gateway is stopping.
     Draining,
     /// No backend of the pool is ready.
@@ -55,7 +57,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 impl Rejection {
     /// Every value that [`Rejection::label`] has, for metrics that start at 0.
-    pub const LABELS: [&'static str; 20] = [
+    pub const LABELS: [&'static str; 21] = [
         "no_route",
         "upgrade_required",
         "bad_handshake",
@@ -64,6 +66,7 @@ impl Rejection {
         "origin_denied",
         "gateway_full",
         "client_full",
+        "too_many_handshakes",
         "draining",
         "no_ready_backend",
         "pool_full",
@@ -86,9 +89,11 @@ impl Rejection {
             Self::UpgradeRequired | Self::UnsupportedVersion => StatusCode::UPGRADE_REQUIRED,
             Self::BadHandshake(_) | Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::OriginDenied(_) => StatusCode::FORBIDDEN,
-            Self::GatewayFull | Self::Draining | Self::NoReadyBackend | Self::PoolFull => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::GatewayFull
+            | Self::TooManyHandshakes
+            | Self::Draining
+            | Self::NoReadyBackend
+            | Self::PoolFull => StatusCode::SERVICE_UNAVAILABLE,
             Self::ClientFull => StatusCode::TOO_MANY_REQUESTS,
             Self::BackendFailed(_) => StatusCode::BAD_GATEWAY,
             Self::BackendTimeout => StatusCode::GATEWAY_TIMEOUT,
@@ -113,6 +118,7 @@ impl Rejection {
             Self::OriginDenied(_) => "origin_denied",
             Self::GatewayFull => "gateway_full",
             Self::ClientFull => "client_full",
+            Self::TooManyHandshakes => "too_many_handshakes",
             Self::Draining => "draining",
             Self::NoReadyBackend => "no_ready_backend",
             Self::PoolFull => "pool_full",
@@ -148,6 +154,7 @@ impl Rejection {
             | Self::MethodNotAllowed
             | Self::NotImplemented(_) => Level::INFO,
             Self::GatewayFull
+            | Self::TooManyHandshakes
             | Self::NoReadyBackend
             | Self::PoolFull
             | Self::BackendFailed(_)
@@ -168,6 +175,7 @@ impl Rejection {
             Self::UnsupportedVersion => "Only WebSocket version 13 is spoken here.",
             Self::GatewayFull => "The gateway is full. Try again in a moment.",
             Self::ClientFull => "There are too many connections from this address.",
+            Self::TooManyHandshakes => "Too many come at once. Try again in a moment.",
             Self::Draining => "The gateway is restarting. Try again in a moment.",
             Self::NoReadyBackend => "No backend is ready. Try again in a moment.",
             Self::PoolFull => "All backends are full. Try again in a moment.",
@@ -196,6 +204,7 @@ impl Rejection {
             | Self::UnsupportedVersion
             | Self::GatewayFull
             | Self::ClientFull
+            | Self::TooManyHandshakes
             | Self::Draining
             | Self::NoReadyBackend
             | Self::PoolFull
@@ -224,7 +233,7 @@ impl Rejection {
 mod tests {
     use super::*;
 
-    const ALL: [Rejection; 20] = [
+    const ALL: [Rejection; 21] = [
         Rejection::NoRoute,
         Rejection::UpgradeRequired,
         Rejection::BadHandshake(""),
@@ -233,6 +242,7 @@ mod tests {
         Rejection::OriginDenied(""),
         Rejection::GatewayFull,
         Rejection::ClientFull,
+        Rejection::TooManyHandshakes,
         Rejection::Draining,
         Rejection::NoReadyBackend,
         Rejection::PoolFull,

@@ -28,6 +28,7 @@ const ENUMERATED: [(&str, &str, &[&str]); 9] = [
             "proxy_malformed",
             "proxy_missing",
             "proxy_untrusted",
+            "tls_full",
         ],
     ),
     (
@@ -61,6 +62,7 @@ const ENUMERATED: [(&str, &str, &[&str]); 9] = [
             "not_implemented",
             "origin_denied",
             "target_too_long",
+            "too_many_handshakes",
             "unsupported_version",
             "upgrade_required",
         ],

@@ -1,6 +1,6 @@
 //! Where clients connect.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -100,6 +100,10 @@ pub struct ListenerLimits {
     pub max_connections: usize,
     /// Connections open at once of one client.
     pub max_connections_per_client: Option<NonZeroUsize>,
+    /// TLS handshakes under way at once.
+    pub concurrent_tls_handshakes: Option<NonZeroUsize>,
+    /// Opening handshakes per second.
+    pub handshakes_per_second: Option<NonZeroU32>,
     /// Bytes of a request head.
     pub request_head: usize,
     /// Streams open at once on an HTTP/2 connection.

@@ -1,6 +1,6 @@
 //! Listeners: addresses, TLS, deadlines, bounds.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ pub(super) fn one(
         .placed()
         .and_then(|placed| tls(&placed.place, placed.value, context))
         .map(|tls| Tls { http2, ..tls });
-    let limits = limits(raw.limits.or_default(), context);
+    let limits = limits(raw.limits.or_default(), is_plain, context);
     if tls.is_none() && !is_plain {
         return None;
     }
@@ -123,7 +123,16 @@ fn seconds(setting: Setting<Timeout>, default: u64) -> Duration {
     setting.or(Timeout(Duration::from_secs(default))).0
 }
 
-fn limits(raw: schema::ListenerLimits, context: &mut Context<'_>) -> ListenerLimits {
+fn limits(
+    raw: schema::ListenerLimits,
+    is_plain: bool,
+    context: &mut Context<'_>,
+) -> ListenerLimits {
+    if let (true, Some(place)) = (is_plain, raw.concurrent_tls_handshakes.place()) {
+        context
+            .findings
+            .add(place, "has no effect on a listener without `tls`");
+    }
     ListenerLimits {
         max_connections: raw
             .max_connections
@@ -133,6 +142,14 @@ fn limits(raw: schema::ListenerLimits, context: &mut Context<'_>) -> ListenerLim
             .max_connections_per_client
             .value()
             .and_then(|limit| NonZeroUsize::new(limit.count())),
+        concurrent_tls_handshakes: raw
+            .concurrent_tls_handshakes
+            .value()
+            .and_then(|limit| NonZeroUsize::new(limit.count())),
+        handshakes_per_second: raw
+            .handshakes_per_second
+            .value()
+            .and_then(|limit| NonZeroU32::new(limit.number())),
         request_head: request_head(&raw.request_head, context),
         http2_streams: raw
             .http2_streams

@@ -18,6 +18,13 @@ fn bounds_of_a_listener() {
          wsgate.yaml:4:40: listeners.public.tls.client_auth: the key `ca` is missing"
     );
     assert_eq!(
+        with("limits: { concurrent_tls_handshakes: 9, handshakes_per_second: 1000001 }"),
+        "wsgate.yaml:4:42: listeners.public.limits.concurrent_tls_handshakes: has no effect on a listener \
+         without `tls`\n\
+         wsgate.yaml:4:68: listeners.public.limits.handshakes_per_second: must be a whole number from 0 to \
+         1000000"
+    );
+    assert_eq!(
         with("h2c: true\n    tls: { certificates: [{ certificate: a, key: b }] }"),
         "wsgate.yaml:4:10: listeners.public.h2c: is for listeners without `tls`; under TLS `http2` decides"
     );

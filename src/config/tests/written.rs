@@ -72,6 +72,7 @@ fn listener(listener: &Listener) -> Value {
         },
         "limits": {
             "max_connections": listener.limits.max_connections,
+            "handshakes_per_second": listener.limits.handshakes_per_second,
             "request_head": format!("{}B", listener.limits.request_head),
             "http2_streams": listener.limits.http2_streams,
         },
@@ -249,6 +250,8 @@ fn any_listener() -> impl Strategy<Value = Listener> {
                 limits: ListenerLimits {
                     max_connections,
                     max_connections_per_client: None,
+                    concurrent_tls_handshakes: None,
+                    handshakes_per_second: NonZeroU32::new(http2.0),
                     request_head,
                     http2_streams: http2.0,
                 },

@@ -47,6 +47,8 @@ pub enum ConnectionRejection {
     ProxyMalformed,
     /// The system could not accept, for instance because descriptors are used up.
     AcceptFailed,
+    /// `limits.concurrent_tls_handshakes` are under way already.
+    TlsFull,
     /// What came is no sound HTTP.
     BadRequest,
     /// The request head is larger than `limits.request_head`.
@@ -58,7 +60,7 @@ pub enum ConnectionRejection {
 }
 
 impl ConnectionRejection {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Full,
         Self::ClientFull,
         Self::Denied,
@@ -66,6 +68,7 @@ impl ConnectionRejection {
         Self::ProxyMissing,
         Self::ProxyMalformed,
         Self::AcceptFailed,
+        Self::TlsFull,
         Self::BadRequest,
         Self::HeadTooLarge,
         Self::HeadTooSlow,
@@ -83,6 +86,7 @@ impl ConnectionRejection {
             Self::ProxyMissing => "proxy_missing",
             Self::ProxyMalformed => "proxy_malformed",
             Self::AcceptFailed => "accept_failed",
+            Self::TlsFull => "tls_full",
             Self::BadRequest => "bad_request",
             Self::HeadTooLarge => "head_too_large",
             Self::HeadTooSlow => "head_too_slow",

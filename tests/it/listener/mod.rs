@@ -6,6 +6,7 @@ mod deadlines;
 mod descriptors;
 mod introductions;
 mod sockets;
+mod throttles;
 
 use crate::harness::Gateway;
 
