@@ -1,31 +1,33 @@
-"""A backend is killed under load: its sessions end, all others go on, new ones go elsewhere, and it may come back."""
+"""One of four backends is killed while sessions open: no handshake fails, its own sessions end, all others go on. It comes
+back, and has its share again."""
 
 import asyncio
 import time
 
-from reload import judge_sessions
+from reload import is_even, judge_sessions
+from sessions import by_backend
 
 VICTIM = "b"
 ENDED_WITHIN_SECONDS = 2
+# It was ejected for 30 s, and is tried then.
+RETURNED_WITHIN_SECONDS = 60
 
 
 async def run(stage, crowd, arguments, report):
     """The scenario; results go to `report`."""
-    await crowd.open(arguments.sessions, stage.entrance)
-    print(f"{len(crowd.sessions)} sessions, by backend {crowd.by_backend()}")
-    report.judge("every session opened", not crowd.refused, f"{len(crowd.refused)}, first {crowd.refused[:3]}")
+    some = max(arguments.sessions // 8, 4)
+    judge_shares("each backend has its share", await crowd.open(4 * some, stage.entrance), report)
     await asyncio.sleep(arguments.warm_up)
 
-    victims = [session for session in crowd.sessions if session.backend == VICTIM]
     port = stage.backends[VICTIM].port
-    stage.backends[VICTIM].process.kill()
-    await judge_ends(crowd, victims, report)
-    crowd.sessions = [session for session in crowd.sessions if session not in victims]
+    killed_at = await kill_among_arrivals(stage, crowd, 2 * some)
+    victims = [session for session in crowd.sessions if session.backend == VICTIM]
+    await judge_ends(victims, killed_at, report)
+    crowd.sessions = [session for session in crowd.sessions if session.backend != VICTIM]
 
-    newcomers = await crowd.open(len(victims), stage.entrance)
-    places = {session.backend for session in newcomers}
-    report.judge("new sessions go elsewhere", len(newcomers) == len(victims) and VICTIM not in places,
-        f"{len(newcomers)} of {len(victims)}, on {places}")  # fmt: skip
+    newcomers = by_backend(await crowd.open(some, stage.entrance))
+    report.judge("new sessions go elsewhere", VICTIM not in newcomers, newcomers)
+    report.judge("no opening handshake fails", not crowd.refused, f"{len(crowd.refused)}, first {crowd.refused[:3]}")
     await asyncio.sleep(arguments.warm_up)
     survivors_failed = crowd.failures()
     report.judge("no other session dropped", not survivors_failed, survivors_failed[:3])
@@ -33,10 +35,24 @@ async def run(stage, crowd, arguments, report):
 
     stage.start_backend(VICTIM, port)
     await judge_return(stage, crowd, report)
+    judge_shares("and they are its share", await crowd.open(some // 4 * 4, stage.entrance), report)
+    report.judge("no opening handshake fails to the end", not crowd.refused, crowd.refused[:3])
 
 
-async def judge_ends(crowd, victims, report):
+async def kill_among_arrivals(stage, crowd, count):
+    """Handshakes are under way on it, and others on their way to it. When it was killed."""
+    wanted = len(crowd.sessions) + count // 2
+    arriving = asyncio.create_task(crowd.open(count, stage.entrance))
+    while len(crowd.sessions) < wanted and not arriving.done():
+        await asyncio.sleep(0.001)
+    stage.backends[VICTIM].process.kill()
     killed_at = time.monotonic()
+    arrived = await arriving
+    print(f"{len(arrived)} sessions opened while {VICTIM} was killed, by backend {by_backend(arrived)}")
+    return killed_at
+
+
+async def judge_ends(victims, killed_at, report):
     while time.monotonic() < killed_at + 10 and not all(session.ended_at for session in victims):
         await asyncio.sleep(0.05)
     standing = sum(not session.ended_at for session in victims)
@@ -47,10 +63,16 @@ async def judge_ends(crowd, victims, report):
 
 
 async def judge_return(stage, crowd, report):
-    deadline = time.monotonic() + 40
-    while time.monotonic() < deadline:
-        newcomers = await crowd.open(3, stage.entrance)
-        if any(session.backend == VICTIM for session in newcomers):
-            break
+    newcomers = []
+    deadline = time.monotonic() + RETURNED_WITHIN_SECONDS
+    while VICTIM not in by_backend(newcomers) and time.monotonic() < deadline:
         await asyncio.sleep(0.5)
-    report.judge("once it is back it gets sessions", crowd.by_backend().get(VICTIM, 0) > 0, crowd.by_backend())
+        newcomers += await crowd.open(3, stage.entrance)
+    report.judge("once it is back it gets sessions", VICTIM in by_backend(newcomers), by_backend(newcomers))
+
+
+def judge_shares(case, sessions, report):
+    """In turn: exact, but for where the turn stood."""
+    shares = by_backend(sessions)
+    print(f"{len(sessions)} sessions, by backend {shares}")
+    report.judge(case, len(shares) == 4 and is_even(shares), shares)

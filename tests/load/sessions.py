@@ -247,4 +247,8 @@ class Crowd:
         return max((session.longest_echo_seconds for session in self.sessions), default=0)
 
     def by_backend(self):
-        return dict(sorted(collections.Counter(session.backend for session in self.sessions).items()))
+        return by_backend(self.sessions)
+
+
+def by_backend(sessions):
+    return dict(sorted(collections.Counter(session.backend for session in sessions).items()))

@@ -1,4 +1,4 @@
-"""What a load runs on: three backends, wsgate in front of them, and its configuration, rewritten as often as asked."""
+"""What a load runs on: four backends, wsgate in front of them, and its configuration, rewritten as often as asked."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ from sessions import Entrance
 
 HERE = Path(__file__).resolve().parent
 TLS_EVERY = 4
-BACKEND_NAMES = ("a", "b", "c")
+BACKEND_NAMES = ("a", "b", "c", "d")
 
 
 @dataclass(frozen=True)
@@ -134,6 +134,7 @@ pools:
       - {{ name: a, url: "ws://127.0.0.1:{ports[a]}", weight: 1 }}
       - {{ name: b, url: "ws://127.0.0.1:{ports[b]}", weight: {weight_of_b} }}
       - {{ name: c, url: "ws://127.0.0.1:{ports[c]}", weight: 1 }}
+      - {{ name: d, url: "ws://127.0.0.1:{ports[d]}", weight: 1 }}
 
 drain: {{ window: {stage.drain_window_seconds}s, deadline: {stage.drain_deadline_seconds}s }}
 """
