@@ -90,6 +90,8 @@ pub struct BackendStatus {
     pub sessions: u64,
     /// The most sessions that it takes.
     pub max_sessions: Option<u64>,
+    /// Whether it has that many.
+    pub is_full: bool,
     /// Whether it gets new ones, and how that came to be.
     pub standing: Standing,
 }
@@ -159,6 +161,7 @@ impl BackendStatus {
             "effective_weight": self.effective_weight,
             "sessions": self.sessions,
             "max_sessions": self.max_sessions,
+            "full": self.is_full,
             "state": self.standing.last.to.label(),
             "reason": self.standing.last.reason,
             "since": Rfc3339(self.standing.last.at).to_string(),

@@ -30,6 +30,7 @@ impl Control for Fake {
             sessions,
             standing: standing(),
             max_sessions: Some(100),
+            is_full: false,
         };
         Status {
             started: SystemTime::now() - Duration::from_secs(90),
@@ -186,6 +187,7 @@ async fn shows_what_runs() {
             "effective_weight": 0.5,
             "sessions": 2,
             "max_sessions": 100,
+            "full": false,
             "state": "down",
             "reason": "3 checks in a row failed: it refused the connection",
             "since": "1970-01-01T00:00:00.000Z",

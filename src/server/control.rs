@@ -17,7 +17,7 @@ use crate::admin::{
     ListenerStatus, PoolStatus, ReloadReport, RouteStatus, Status,
 };
 use crate::snapshot::{Current, Route, Snapshot};
-use crate::upstream::{FULL_WEIGHT, Member, Pool};
+use crate::upstream::{Member, Pool};
 
 /// What the parts of the server share.
 pub(super) struct Shared {
@@ -164,9 +164,10 @@ fn backend_status(member: &Member, now: Instant) -> BackendStatus {
         name: Arc::clone(member.name()),
         address: member.address().to_string(),
         weight: member.weight(),
-        effective_weight: f64::from(member.effective_weight(now)) / f64::from(FULL_WEIGHT),
+        effective_weight: member.weight_in_effect(now),
         sessions: member.backend().sessions() as u64,
         max_sessions: member.max_sessions(),
+        is_full: member.is_full(),
         standing: member.backend().standing(),
     }
 }

@@ -15,8 +15,8 @@ use super::workers::{AbortOnDrop, spawn};
 use crate::config::{self, Name, OnUnhealthy};
 use crate::upstream::{Member, Pool};
 
-/// How often is looked for other pools, for ejections that are over and for sessions to ask. The work is one
-/// atomic load for each backend, and a lock where its pool is to be rebalanced.
+/// How often is looked for other pools, for ejections that are over, weights that have grown and sessions to ask. The work is
+/// a few atomic accesses for each backend, and a lock where its pool is to be rebalanced.
 const TICK: Duration = Duration::from_millis(250);
 /// Checks under way at once in the whole process: enough for 64 backends that time out, few enough not to
 /// take descriptors from sessions.

@@ -22,7 +22,7 @@ use crate::stream::Stream;
 use crate::telemetry::{BackendMetrics, BackendSession};
 
 /// What one of the configuration's weights is worth where it counts in full; a slow start counts parts of it.
-pub const FULL_WEIGHT: u32 = 1000;
+pub(super) const FULL_WEIGHT: u32 = 1000;
 
 /// The live state of a backend. Its identity is the pool and the address; it outlives reloads.
 #[derive(Debug)]
@@ -153,7 +153,7 @@ impl Member {
         transport: Arc<Transport>,
     ) -> Self {
         metrics.set_up(backend.state().is_up());
-        Self {
+        let member = Self {
             name: Name::clone(&config.name),
             // Strategies divide by it.
             weight: config.weight.max(1),
@@ -162,7 +162,9 @@ impl Member {
             backend,
             metrics,
             transport,
-        }
+        };
+        member.show_weight(Instant::now());
+        member
     }
 
     /// The name that the configuration gives it.
@@ -184,9 +186,20 @@ impl Member {
     }
 
     /// Its share at `now`, in thousandths of a weight: less than in full while it starts slowly.
-    #[must_use]
-    pub fn effective_weight(&self, now: Instant) -> u32 {
+    pub(super) fn effective_weight(&self, now: Instant) -> u32 {
         self.weight * self.backend.rise.part(self.slow_start, now)
+    }
+
+    /// Its share at `now`, for people: in weights.
+    #[must_use]
+    pub fn weight_in_effect(&self, now: Instant) -> f64 {
+        f64::from(self.effective_weight(now)) / f64::from(FULL_WEIGHT)
+    }
+
+    /// Has the metrics show its share at `now`.
+    pub(super) fn show_weight(&self, now: Instant) {
+        self.metrics
+            .set_effective_weight(self.weight_in_effect(now));
     }
 
     /// The most sessions that it takes; none for any number.

@@ -31,7 +31,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::config::{self, HashKey, Name, Strategy};
 use crate::session::Rejection;
 use crate::telemetry::{ConnectResult, PoolMetrics};
-pub use backend::{Backend, FULL_WEIGHT, Lease, Member};
+pub use backend::{Backend, Lease, Member};
 pub use balancer::Purpose;
 use balancer::{Balancer, key_of};
 pub use candidates::{Candidate, Candidates, Hints};

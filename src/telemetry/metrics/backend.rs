@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use prometheus::{Histogram, IntCounter, IntGauge};
+use prometheus::{Gauge, Histogram, IntCounter, IntGauge};
 
 use super::choices::Choices;
 use super::enumerated::Enumerated;
@@ -60,6 +60,7 @@ pub struct BackendMetrics {
     up: IntGauge,
     checks: Enumerated,
     sessions_active: IntGauge,
+    effective_weight: Gauge,
     connects: Enumerated,
 }
 
@@ -71,6 +72,7 @@ impl BackendMetrics {
             up: families.up.with_label_values(&labels),
             checks: Enumerated::new(&families.checks, &labels, check_results()),
             sessions_active: families.sessions_active.with_label_values(&labels),
+            effective_weight: families.effective_weight.with_label_values(&labels),
             connects: Enumerated::new(&families.connects, &labels, connect_results()),
             pool,
         }
@@ -91,6 +93,11 @@ impl BackendMetrics {
     /// Notes whether it is up.
     pub fn set_up(&self, is_up: bool) {
         self.up.set(i64::from(is_up));
+    }
+
+    /// Notes what its weight counts for.
+    pub fn set_effective_weight(&self, weight: f64) {
+        self.effective_weight.set(weight);
     }
 
     /// Counts a check.
@@ -123,6 +130,10 @@ impl Series for BackendMetrics {
         families
             .backend
             .sessions_active
+            .remove_label_values(&labels);
+        families
+            .backend
+            .effective_weight
             .remove_label_values(&labels);
         self.connects.remove(&families.backend.connects, &labels);
     }

@@ -2,7 +2,7 @@
 
 use prometheus::core::{Collector, Metric};
 use prometheus::proto::MetricType;
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntGauge, Opts, Registry};
+use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, IntGauge, Opts, Registry};
 
 use super::family::Family;
 use super::sizes::MessageSizes;
@@ -243,6 +243,7 @@ pub(super) struct BackendFamilies {
     pub(super) up: Family<IntGauge>,
     pub(super) checks: Family<IntCounter>,
     pub(super) sessions_active: Family<IntGauge>,
+    pub(super) effective_weight: Family<Gauge>,
     pub(super) connects: Family<IntCounter>,
     pub(super) connect_duration: Family<Histogram>,
     pub(super) retries: Family<IntCounter>,
@@ -270,6 +271,11 @@ impl BackendFamilies {
             sessions_active: registrar.gauges(
                 "backend_sessions_active",
                 "Sessions on a backend, those being opened included.",
+                &["pool", "backend"],
+            ),
+            effective_weight: registrar.shares(
+                "backend_effective_weight",
+                "The weight of a backend as it counts now, less than in full while it starts slowly.",
                 &["pool", "backend"],
             ),
             connects: registrar.counters(
@@ -344,6 +350,12 @@ impl Registrar<'_> {
     fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Family<IntGauge> {
         self.family(MetricType::GAUGE, About(name, help, labels), |options| {
             valid(IntGauge::with_opts(options))
+        })
+    }
+
+    fn shares(&self, name: &str, help: &str, labels: &[&str]) -> Family<Gauge> {
+        self.family(MetricType::GAUGE, About(name, help, labels), |options| {
+            valid(Gauge::with_opts(options))
         })
     }
 

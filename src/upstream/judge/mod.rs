@@ -159,9 +159,10 @@ impl Pool {
         }
     }
 
-    /// Time has passed: ejections that end by `now` are over.
+    /// Time has passed: ejections that end by `now` are over, and slow starts have gone on.
     pub fn pass_time(&self, now: Instant) {
         for member in &self.members {
+            member.show_weight(now);
             if member.backend().is_suspect() {
                 member.alter(|health| health.time_passed(now), |_| String::new());
             }

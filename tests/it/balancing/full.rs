@@ -129,6 +129,25 @@ async fn a_wait_has_an_end() {
     expect_waiting(&gateway, 0).await;
 }
 
+/// Full is no state of its own: such a backend is ready, and has no place.
+#[tokio::test]
+async fn the_status_tells_which_backend_is_full() {
+    let backends = named(2).await;
+    let gateway = Gateway::start(&yaml("", &backends, ", max_sessions: 1")).await;
+    let mut open = sessions(&gateway, 1).await;
+    let shows = async |full: [bool; 2]| {
+        let status = gateway.status().await;
+        let backends = &status["pools"][0]["backends"];
+        let is_so = |index: usize| {
+            backends[index]["full"] == full[index] && backends[index]["state"] == "ready"
+        };
+        (is_so(0) && is_so(1)).then_some(())
+    };
+    repeatedly("a is full", async || shows([true, false]).await).await;
+    close(open.remove(0)).await;
+    repeatedly("none is full", async || shows([false, false]).await).await;
+}
+
 /// A client that leaves gives its place in the queue to the next.
 #[tokio::test]
 async fn who_leaves_is_not_waited_for() {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{named, session, yaml};
 use crate::backends::Backend;
-use crate::harness::{Gateway, WebSocket, close};
+use crate::harness::{Gateway, WebSocket, close, eventually};
 
 /// Opens so many sessions at once; they stay open.
 async fn crowd(gateway: &Gateway, count: usize) -> (Vec<WebSocket>, BTreeMap<String, usize>) {
@@ -98,6 +98,24 @@ async fn a_slow_start_spares_the_one_that_joins() {
         weight(2).is_some_and(|weight| (0.1..0.2).contains(&weight)),
         "{status}"
     );
+    let shown = |backend: &str| {
+        let labels = [("pool", "chat"), ("backend", backend)];
+        gateway.count("wsgate_backend_effective_weight", &labels)
+    };
+    assert_eq!(shown("a"), 1.0);
+    assert!((0.1..0.2).contains(&shown("c")), "{}", shown("c"));
+}
+
+/// The weight that counts grows until the slow start is over.
+#[tokio::test]
+async fn a_slow_start_has_an_end() {
+    let backends = named(2).await;
+    let keys = "slow_start: 300ms,";
+    let gateway = Gateway::start(&yaml(keys, &backends[..1], "")).await;
+    gateway.change(&yaml(keys, &backends, "")).await;
+    let labels = [("pool", "chat"), ("backend", "b")];
+    let weight = || gateway.count("wsgate_backend_effective_weight", &labels);
+    eventually("the weight counts in full", || weight() == 1.0).await;
 }
 
 #[tokio::test]
