@@ -65,7 +65,11 @@ impl Pool {
         let Some(settings) = settings else { return };
         let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
         let last = progress.last.replace(now).unwrap_or(now);
-        let loads: Vec<Load> = self.members.iter().map(load).collect();
+        let loads: Vec<Load> = self
+            .members
+            .iter()
+            .map(|member| load(member, now))
+            .collect();
         let was_at_rest = progress.rebalancer.is_at_rest();
         let seconds = now.saturating_duration_since(last).as_secs_f64();
         let asked = progress.rebalancer.step(&loads, settings, seconds);
@@ -83,12 +87,13 @@ impl Pool {
     }
 }
 
-fn load(member: &Member) -> Load {
+fn load(member: &Member, now: Instant) -> Load {
     let drain = member.backend().drain();
     let asked = drain.asked();
     Load {
         is_ready: member.backend().state() == State::Ready,
-        weight: member.weight(),
+        weight: member.full_weight(),
+        effective_weight: member.effective_weight(now),
         sessions: drain.open().saturating_sub(asked),
         asked,
         max_sessions: member

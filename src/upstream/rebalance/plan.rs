@@ -13,6 +13,8 @@ pub(super) struct Load {
     pub(super) is_ready: bool,
     /// Its share of the sessions.
     pub(super) weight: u32,
+    /// What counts of it now: less while it starts slowly.
+    pub(super) effective_weight: u32,
     /// Open sessions that have not been asked to leave.
     pub(super) sessions: usize,
     /// Sessions that were asked, and have not left yet.
@@ -84,15 +86,20 @@ impl Rebalancer {
             self.allowance = 0.0;
             return vec![0; loads.len()];
         }
-        let shares = shares(loads, sessions.max(self.sessions));
-        self.look_who_gives(loads, &shares, settings);
+        let sessions_due = sessions.max(self.sessions);
+        let now = shares(loads, sessions_due, |load| load.effective_weight);
+        let in_full = shares(loads, sessions_due, |load| load.weight);
+        self.look_who_gives(loads, (&now, &in_full), settings);
         let rate = settings.rate * sessions as f64;
         // A second's worth at most, so that a pause is followed by no burst; one session at least.
         self.allowance = (self.allowance + rate * seconds).min(rate.max(1.0));
-        let asked = self.choose(loads, &shares);
+        let asked = self.choose(loads, &now);
         let count: usize = asked.iter().sum();
         self.allowance -= count as f64;
-        self.quiet = if count > 0 { 0.0 } else { self.quiet + seconds };
+        // Who starts slowly can take more later.
+        let is_rising = ready(loads).any(|load| load.effective_weight < load.weight);
+        let is_quiet = count == 0 && !is_rising;
+        self.quiet = if is_quiet { self.quiet + seconds } else { 0.0 };
         if self.quiet > SETTLED {
             self.places.iter_mut().for_each(|place| place.left = 0);
         }
@@ -111,8 +118,10 @@ impl Rebalancer {
     /// Those above the threshold may give what they have above their share, and that once for every ready
     /// backend: in turn or at random only one in so many of those asked comes to the backend that joined. With a
     /// strategy that sends them back to where they were it has an end all the same.
+    ///
+    /// By weights in full, as that is what it will come to; how much of it is due already, each step asks anew.
     fn begin(&mut self, loads: &[Load], settings: &Rebalance) {
-        let shares = shares(loads, self.sessions);
+        let shares = shares(loads, self.sessions, |load| load.weight);
         let ready = loads.iter().filter(|load| load.is_ready).count();
         for ((place, load), share) in self.places.iter_mut().zip(loads).zip(shares) {
             let is_above = load.is_ready && load.sessions as f64 > share * settings.threshold;
@@ -122,12 +131,18 @@ impl Rebalancer {
         self.quiet = 0.0;
     }
 
-    /// Begins above the threshold, and ends at the share.
-    fn look_who_gives(&mut self, loads: &[Load], shares: &[f64], settings: &Rebalance) {
-        for ((place, load), share) in self.places.iter_mut().zip(loads).zip(shares) {
-            if load.sessions as f64 > share * settings.threshold {
+    /// Begins above the threshold of the share that counts now, and ends at the share that it comes to in full.
+    fn look_who_gives(
+        &mut self,
+        loads: &[Load],
+        (now, in_full): (&[f64], &[f64]),
+        settings: &Rebalance,
+    ) {
+        let shares = now.iter().zip(in_full);
+        for ((place, load), (now, in_full)) in self.places.iter_mut().zip(loads).zip(shares) {
+            if load.sessions as f64 > now * settings.threshold {
                 place.is_giving = true;
-            } else if load.sessions <= ceiling(*share) {
+            } else if load.sessions <= ceiling(*in_full) {
                 place.is_giving = false;
             }
         }
@@ -153,11 +168,11 @@ impl Rebalancer {
     }
 }
 
-/// Each ready backend's part of `sessions`, by weight.
-fn shares(loads: &[Load], sessions: usize) -> Vec<f64> {
-    let weights: u64 = ready(loads).map(|load| u64::from(load.weight)).sum();
+/// Each ready backend's part of `sessions`, by `weight`.
+fn shares(loads: &[Load], sessions: usize, weight: impl Fn(&Load) -> u32) -> Vec<f64> {
+    let weights: u64 = ready(loads).map(|load| u64::from(weight(load))).sum();
     let share = |load: &Load| match load.is_ready {
-        true => sessions as f64 * f64::from(load.weight) / weights as f64,
+        true => sessions as f64 * f64::from(weight(load)) / weights as f64,
         false => 0.0,
     };
     loads.iter().map(share).collect()

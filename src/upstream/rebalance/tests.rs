@@ -11,6 +11,9 @@ const SETTINGS: Rebalance = Rebalance {
     rate: 0.01,
 };
 
+/// The weight of most backends.
+const WEIGHT: u32 = 1000;
+
 /// Where clients go that were asked to reconnect.
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Strategy {
@@ -26,6 +29,8 @@ struct Play {
     loads: Vec<Load>,
     strategy: Strategy,
     turn: usize,
+    /// Seconds that a backend which joins or returns needs to come to its weight.
+    slow_start: u32,
     /// Those on their way back, by the seconds that they still need, and where they were.
     away: Vec<(u32, usize)>,
     asked: usize,
@@ -33,18 +38,13 @@ struct Play {
 
 impl Play {
     fn new(sessions: &[usize], strategy: Strategy) -> Self {
-        let load = |sessions: &usize| Load {
-            is_ready: true,
-            weight: 1,
-            sessions: *sessions,
-            asked: 0,
-            max_sessions: None,
-        };
+        let load = |sessions: &usize| load(WEIGHT, *sessions);
         let mut play = Self {
             rebalancer: Rebalancer::default(),
             loads: sessions.iter().map(load).collect(),
             strategy,
             turn: 0,
+            slow_start: 0,
             away: Vec::new(),
             asked: 0,
         };
@@ -57,17 +57,27 @@ impl Play {
     }
 
     fn joins(&mut self, weight: u32) {
-        self.loads.push(Load {
-            is_ready: true,
-            weight,
-            sessions: 0,
-            asked: 0,
-            max_sessions: None,
-        });
+        self.loads.push(load(weight, 0));
+        self.starts_slowly(self.loads.len() - 1);
+    }
+
+    fn starts_slowly(&mut self, index: usize) {
+        if self.slow_start > 0 {
+            self.loads[index].effective_weight = self.loads[index].weight / 10;
+        }
+    }
+
+    /// Weights grow evenly.
+    fn grow(&mut self) {
+        for load in &mut self.loads {
+            let step = load.weight.checked_div(self.slow_start).unwrap_or(0);
+            load.effective_weight = (load.effective_weight + step.max(1)).min(load.weight);
+        }
     }
 
     /// A second passes; how many were asked of each.
     fn second(&mut self) -> Vec<usize> {
+        self.grow();
         let asked = self.rebalancer.step(&self.loads, &SETTINGS, 1.0);
         for (index, count) in asked.iter().enumerate() {
             self.loads[index].sessions -= count;
@@ -91,7 +101,9 @@ impl Play {
             Strategy::Hash => Some(from),
             Strategy::LeastSessions => {
                 let load = |index: &usize| &self.loads[*index];
-                ready.min_by_key(|index| load(index).sessions * 1000 / load(index).weight as usize)
+                ready.min_by_key(|index| {
+                    load(index).sessions * 1_000_000 / load(index).effective_weight as usize
+                })
             }
             Strategy::InTurn => {
                 self.turn += 1;
@@ -113,6 +125,17 @@ impl Play {
     }
 }
 
+fn load(weight: u32, sessions: usize) -> Load {
+    Load {
+        is_ready: true,
+        weight,
+        effective_weight: weight,
+        sessions,
+        asked: 0,
+        max_sessions: None,
+    }
+}
+
 #[test]
 fn nobody_is_asked_unless_a_backend_joins() {
     let mut play = Play::new(&[900, 100, 0], Strategy::LeastSessions);
@@ -123,7 +146,7 @@ fn nobody_is_asked_unless_a_backend_joins() {
 #[test]
 fn what_is_above_the_share_goes_to_the_one_that_joined() {
     let mut play = Play::new(&[400, 400, 400], Strategy::LeastSessions);
-    play.joins(1);
+    play.joins(WEIGHT);
     let most = play.seconds(600);
     assert_eq!(play.sessions(), [300, 300, 300, 300]);
     assert_eq!(play.asked, 300, "nobody is asked twice");
@@ -134,16 +157,37 @@ fn what_is_above_the_share_goes_to_the_one_that_joined() {
 #[test]
 fn a_share_is_by_weight() {
     let mut play = Play::new(&[500, 500], Strategy::LeastSessions);
-    play.joins(2);
+    play.joins(2 * WEIGHT);
     play.seconds(600);
     assert_eq!(play.loads[0].sessions, 250);
     assert_eq!(play.loads[1].sessions, 250);
 }
 
+/// While a backend starts slowly, no more are asked than the part of its share comes to that counts by then; at the end it
+/// has all of it. A slow start longer than the time in which the work is held to be done changes nothing of that.
+#[test]
+fn one_that_starts_slowly_is_not_flooded() {
+    for slow_start in [30, 300] {
+        let mut play = Play::new(&[400, 400, 400], Strategy::LeastSessions);
+        play.slow_start = slow_start;
+        play.joins(WEIGHT);
+        for second in 0..2 * slow_start {
+            play.second();
+            let counts = f64::from(play.loads[3].effective_weight) / f64::from(WEIGHT);
+            let due = 1200.0 * counts / (3.0 + counts);
+            let gone = play.away.len() + play.loads[3].sessions;
+            assert!(gone as f64 <= due + 1.0, "{gone} of {due} after {second} s");
+        }
+        play.seconds(600);
+        assert_eq!(play.sessions(), [300, 300, 300, 300]);
+        assert!(play.rebalancer.is_at_rest());
+    }
+}
+
 #[test]
 fn in_turn_takes_longer_and_ends_below_the_threshold() {
     let mut play = Play::new(&[400, 400, 400], Strategy::InTurn);
-    play.joins(1);
+    play.joins(WEIGHT);
     play.seconds(1200);
     let most = play.sessions().into_iter().max().unwrap_or_default();
     assert!(most <= 360, "{:?}", play.sessions());
@@ -153,7 +197,7 @@ fn in_turn_takes_longer_and_ends_below_the_threshold() {
 #[test]
 fn clients_that_go_back_to_where_they_were_are_not_asked_for_ever() {
     let mut play = Play::new(&[400, 400, 400], Strategy::Hash);
-    play.joins(1);
+    play.joins(WEIGHT);
     play.seconds(3000);
     assert!(play.asked <= 4 * 300, "{}", play.asked);
     assert!(play.rebalancer.is_at_rest());
@@ -173,7 +217,7 @@ fn below_the_threshold_nobody_is_asked() {
 #[test]
 fn no_more_are_asked_than_the_others_may_take() {
     let mut play = Play::new(&[400, 400], Strategy::LeastSessions);
-    play.joins(1);
+    play.joins(WEIGHT);
     play.loads[2].max_sessions = Some(10);
     let asked: usize = play
         .rebalancer
@@ -199,7 +243,7 @@ fn those_who_do_not_come_back_empty_no_backend() {
 #[test]
 fn those_who_were_asked_and_stay_are_not_asked_anew() {
     let mut play = Play::new(&[400, 400, 400], Strategy::LeastSessions);
-    play.joins(1);
+    play.joins(WEIGHT);
     let mut asked = 0;
     for _ in 0..600 {
         let now = play.rebalancer.step(&play.loads, &SETTINGS, 1.0);
@@ -221,14 +265,17 @@ proptest! {
             Just(Strategy::LeastSessions), Just(Strategy::InTurn), Just(Strategy::Hash)
         ],
         flaps in vec((0..4_usize, 1..200_u32), 0..5),
+        slow_start in prop_oneof![Just(0), 1..400_u32],
     ) {
         let mut play = Play::new(&sessions, strategy);
+        play.slow_start = slow_start;
         let total: usize = sessions.iter().sum();
         for (index, seconds) in flaps {
             let index = index % play.loads.len();
             let others = (0..play.loads.len()).filter(|other| *other != index);
             if others.into_iter().any(|other| play.loads[other].is_ready) {
                 play.loads[index].is_ready = !play.loads[index].is_ready;
+                play.starts_slowly(index);
             }
             let most = play.seconds(seconds);
             prop_assert!(most <= 1 + total / 100, "{} of {} in a second", most, total);
