@@ -84,6 +84,8 @@ pub struct BackendStatus {
     pub address: String,
     /// Its share of the sessions.
     pub weight: u32,
+    /// The lower, the sooner it is chosen; 0 for those that the file names.
+    pub priority: u16,
     /// Its share at the moment: less while it starts slowly.
     pub effective_weight: f64,
     /// Sessions open now.
@@ -158,6 +160,7 @@ impl BackendStatus {
             "name": &*self.name,
             "address": self.address,
             "weight": self.weight,
+            "priority": self.priority,
             "effective_weight": self.effective_weight,
             "sessions": self.sessions,
             "max_sessions": self.max_sessions,

@@ -164,6 +164,7 @@ fn backend_status(member: &Member, now: Instant) -> BackendStatus {
         name: Arc::clone(member.name()),
         address: member.address().to_string(),
         weight: member.weight(),
+        priority: member.priority(),
         effective_weight: member.weight_in_effect(now),
         sessions: member.backend().sessions() as u64,
         max_sessions: member.max_sessions(),

@@ -207,16 +207,23 @@ async fn backends(resolver: &Resolver, discovery: &Discovery) -> Result<Answer<B
     let (mut found, lifetime) = match &discovery.question {
         Question::Addresses { name, port } => {
             let Answer { found, lifetime } = resolver.addresses(name).await?;
-            let weighted = found.into_iter().map(|ip| (ip, *port, 1));
-            (weighted.collect::<Vec<_>>(), lifetime)
+            let found = found.into_iter().map(|ip| Spot {
+                ip,
+                port: *port,
+                priority: 0,
+                weight: 1,
+            });
+            (found.collect::<Vec<_>>(), lifetime)
         }
         Question::Services(name) => services(resolver, name).await?,
     };
     found.sort_unstable();
-    found.dedup_by_key(|(ip, port, _)| (*ip, *port));
+    found.dedup_by_key(|spot| (spot.ip, spot.port));
+    found.sort_by_key(|spot| spot.priority);
     found.truncate(BACKENDS);
-    let backend = |(ip, port, weight)| {
-        let host = BackendHost::Ip(ip);
+    let backend = |spot: Spot| {
+        let host = BackendHost::Ip(spot.ip);
+        let port = spot.port;
         Backend {
             name: format!("{host}:{port}").into(),
             address: BackendAddress::Tcp {
@@ -224,8 +231,9 @@ async fn backends(resolver: &Resolver, discovery: &Discovery) -> Result<Answer<B
                 host,
                 port,
             },
-            weight,
+            weight: spot.weight,
             max_sessions: discovery.max_sessions,
+            priority: spot.priority,
         }
     };
     Ok(Answer {
@@ -234,29 +242,34 @@ async fn backends(resolver: &Resolver, discovery: &Discovery) -> Result<Answer<B
     })
 }
 
-type Weighted = Vec<(IpAddr, u16, u32)>;
+/// Where something was found. In order, so that of several at one place the best comes first.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Spot {
+    ip: IpAddr,
+    port: u16,
+    priority: u16,
+    weight: u32,
+}
 
-/// The places of the best priority that has addresses; the others are there for when it has none.
-async fn services(resolver: &Resolver, name: &str) -> Result<(Weighted, Option<Duration>), Fault> {
+/// The places of a service: those of the best priority, and the others for when none of these can be had.
+async fn services(resolver: &Resolver, name: &str) -> Result<(Vec<Spot>, Option<Duration>), Fault> {
     let Answer {
-        found: mut places,
+        found: places,
         mut lifetime,
     } = resolver.services(name).await?;
-    places.sort_by_key(|place| place.priority);
-    for places in places.chunk_by(|one, other| one.priority == other.priority) {
-        let mut found = Vec::new();
-        for Service {
-            weight, port, host, ..
-        } in places
-        {
-            let answer = resolver.addresses(&format!("{host}.")).await?;
-            lifetime = lifetime.into_iter().chain(answer.lifetime).min();
-            let weight = u32::from(*weight).clamp(1, WEIGHT);
-            found.extend(answer.found.into_iter().map(|ip| (ip, *port, weight)));
-        }
-        if !found.is_empty() {
-            return Ok((found, lifetime));
-        }
+    let mut found = Vec::new();
+    for place in places {
+        let Service { port, priority, .. } = place;
+        let answer = resolver.addresses(&format!("{}.", place.host)).await?;
+        lifetime = lifetime.into_iter().chain(answer.lifetime).min();
+        let weight = u32::from(place.weight).clamp(1, WEIGHT);
+        found.extend(answer.found.into_iter().map(|ip| Spot {
+            ip,
+            port,
+            priority,
+            weight,
+        }));
     }
-    Ok((Vec::new(), None))
+    let lifetime = lifetime.filter(|_| !found.is_empty());
+    Ok((found, lifetime))
 }

@@ -136,6 +136,7 @@ pub struct Member {
     name: Name,
     weight: u32,
     max_sessions: usize,
+    priority: u16,
     slow_start: Duration,
     backend: Arc<Backend>,
     metrics: Arc<BackendMetrics>,
@@ -158,6 +159,7 @@ impl Member {
             // Strategies divide by it.
             weight: config.weight.max(1),
             max_sessions: config.max_sessions.map_or(usize::MAX, NonZeroUsize::get),
+            priority: config.priority,
             slow_start,
             backend,
             metrics,
@@ -206,6 +208,12 @@ impl Member {
     #[must_use]
     pub fn max_sessions(&self) -> Option<u64> {
         (self.max_sessions != usize::MAX).then_some(self.max_sessions as u64)
+    }
+
+    /// It is chosen only where no backend of a lower one can be.
+    #[must_use]
+    pub fn priority(&self) -> u16 {
+        self.priority
     }
 
     pub(super) fn full_weight(&self) -> u32 {

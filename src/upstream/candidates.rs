@@ -213,11 +213,12 @@ impl<'a> Candidates<'a> {
             purpose: self.purpose,
             key: self.key,
             now: Instant::now(),
+            priority: None,
         };
         if let Some(taken) = self.preferred(&field).and_then(|index| self.take(index)) {
             return Choice::Taken(taken);
         }
-        while let Some(index) = balancer.pick(&field) {
+        while let Some(index) = balancer.pick(&field.narrowed(&self.pool.priorities)) {
             // A pool of an older configuration may have taken the last place just now.
             if let Some(taken) = self.take(index) {
                 return Choice::Taken(taken);
@@ -239,7 +240,7 @@ impl<'a> Candidates<'a> {
         })
     }
 
-    /// The backend of the sticky cookie, if it may be chosen.
+    /// The backend of the sticky cookie, if it may be chosen; of whatever priority, as it knows the client.
     fn preferred(&self, field: &Field<'_>) -> Option<usize> {
         let Preference::Backend(backend) = &self.sticky else {
             return None;

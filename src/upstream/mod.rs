@@ -33,7 +33,7 @@ use crate::session::Rejection;
 use crate::telemetry::{ConnectResult, PoolMetrics};
 pub use backend::{Backend, Lease, Member};
 pub use balancer::Purpose;
-use balancer::{Balancer, key_of};
+use balancer::{Balancer, Field, key_of};
 pub use candidates::{Candidate, Candidates, Hints};
 pub use condition::{Change, LastCheck, Standing};
 pub use forward::{Answered, Errand, ErrandTimeouts, Source};
@@ -51,6 +51,8 @@ pub struct Pool {
     name: Name,
     attempts: usize,
     members: Vec<Member>,
+    /// Those of its members, the best first.
+    priorities: Vec<u16>,
     /// What the strategy `hash` looks at.
     hash_key: Option<HashKey>,
     /// Held for the moment of a choice, once per candidate.
@@ -117,6 +119,7 @@ impl Pool {
                 | Strategy::Random => None,
             },
             sticky: sticky.map(|sticky| Sticky::new(sticky, name, &members, before)),
+            priorities: Field::priorities(&members),
             members,
             balancer: Mutex::new(balancer),
             queue: queue.unwrap_or_default(),

@@ -164,6 +164,8 @@ pub struct Backend {
     pub weight: u32,
     /// The most sessions that it takes.
     pub max_sessions: Option<NonZeroUsize>,
+    /// The lower, the sooner: it is chosen only where none of a lower one can be. 0 for those that the file names.
+    pub priority: u16,
 }
 
 /// Where a backend is. Two that differ in whether TLS is spoken are two.

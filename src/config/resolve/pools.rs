@@ -150,6 +150,7 @@ fn named_by_address(url: BackendUrl, place: &Place, context: &mut Context<'_>) -
         address,
         weight: 1,
         max_sessions: None,
+        priority: 0,
     }
 }
 

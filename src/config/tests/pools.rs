@@ -148,6 +148,7 @@ pub(super) fn any_pool() -> impl Strategy<Value = Pool> {
             },
             weight,
             max_sessions: NonZeroUsize::new(most),
+            priority: 0,
         };
         Pool {
             strategy,

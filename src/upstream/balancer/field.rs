@@ -16,6 +16,7 @@ pub enum Purpose {
 }
 
 /// The backends among which one is chosen.
+#[derive(Clone, Copy)]
 pub(in crate::upstream) struct Field<'a> {
     pub(in crate::upstream) members: &'a [Member],
     /// Those that were tried before, by identity: the members may be of another configuration by now.
@@ -24,9 +25,33 @@ pub(in crate::upstream) struct Field<'a> {
     /// What the request is hashed to; only the strategy `hash` looks at it.
     pub(in crate::upstream) key: u64,
     pub(in crate::upstream) now: Instant,
+    /// Only backends of this one may be chosen; of any where there is none.
+    pub(in crate::upstream) priority: Option<u16>,
 }
 
 impl Field<'_> {
+    /// The priorities of `members`, the best first.
+    pub(in crate::upstream) fn priorities(members: &[Member]) -> Vec<u16> {
+        let mut priorities: Vec<u16> = members.iter().map(Member::priority).collect();
+        priorities.sort_unstable();
+        priorities.dedup();
+        priorities
+    }
+
+    /// The same for the best of these priorities of which a backend may be chosen.
+    pub(in crate::upstream) fn narrowed(self, priorities: &[u16]) -> Self {
+        if priorities.len() < 2 {
+            return self;
+        }
+        let of = |priority: u16| Self {
+            priority: Some(priority),
+            ..self
+        };
+        let has_one = |field: &Self| (0..field.len()).any(|index| field.may_be_chosen(index));
+        let mut fields = priorities.iter().map(|priority| of(*priority));
+        fields.find(has_one).unwrap_or(self)
+    }
+
     pub(super) fn len(&self) -> usize {
         self.members.len()
     }
@@ -72,6 +97,7 @@ impl Field<'_> {
 
     fn is_out(&self, member: &Member) -> bool {
         let is_tried = |backend: &Arc<Backend>| Arc::ptr_eq(backend, member.backend());
-        self.tried.iter().any(is_tried) || !member.is_ready()
+        let is_other = |priority: u16| priority != member.priority();
+        self.priority.is_some_and(is_other) || self.tried.iter().any(is_tried) || !member.is_ready()
     }
 }

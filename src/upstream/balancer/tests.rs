@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use tokio::time::{Instant, advance};
 
 use super::hash::{SIZES, number_at};
-use super::workshop::{Chooser, SLOW_START, member, members};
+use super::workshop::{Chooser, SLOW_START, member, member_of_priority, members};
 use crate::config::{HashKey, Strategy as Word};
 use crate::upstream::Lease;
 use crate::upstream::health::Health;
@@ -33,6 +33,30 @@ fn any_members() -> impl Strategy<Value = Vec<(u32, bool, bool)>> {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whoever is tried one after the other comes by priority: none before all better ones that may be chosen.
+    #[test]
+    fn the_best_priorities_come_first(drawn in vec((0..3_u16, prop::bool::weighted(0.7)), 0..9), key in any::<u64>()) {
+        for strategy in &ALL {
+            let built = drawn.iter().enumerate().map(|(index, (priority, is_ready))| {
+                let built = member_of_priority(*priority, &format!("backend{index}"), 1, 1);
+                if !is_ready {
+                    built.backend().alter(Health::drain, |_| String::new());
+                }
+                built
+            });
+            let mut chooser = Chooser::new(strategy, built.collect());
+            chooser.key = key;
+            let mut tried = Vec::new();
+            while let Some(index) = chooser.pick(&tried) {
+                tried.push(index);
+            }
+            let priorities: Vec<u16> = tried.iter().map(|index| drawn[*index].0).collect();
+            prop_assert!(priorities.is_sorted(), "{strategy:?} {priorities:?}");
+            let ready = drawn.iter().filter(|(_, is_ready)| *is_ready).count();
+            prop_assert_eq!(tried.len(), ready);
+        }
+    }
 
     /// Every backend that may be chosen comes once, no other ever, and then there is an end.
     #[test]

@@ -21,6 +21,11 @@ pub(in crate::upstream) fn members(weights: &[u32]) -> Vec<Member> {
 
 /// A backend of this name; `most` is its max_sessions.
 pub(in crate::upstream) fn member(name: &str, weight: u32, most: usize) -> Member {
+    member_of_priority(0, name, weight, most)
+}
+
+/// A backend of this name and priority; `most` is its max_sessions.
+pub(super) fn member_of_priority(priority: u16, name: &str, weight: u32, most: usize) -> Member {
     let config = config::Backend {
         name: name.into(),
         address: BackendAddress::Tcp {
@@ -30,6 +35,7 @@ pub(in crate::upstream) fn member(name: &str, weight: u32, most: usize) -> Membe
         },
         weight,
         max_sessions: most.try_into().ok(),
+        priority,
     };
     let backend = Backend::new(config.address.clone(), &Arc::<Queue>::default());
     let metrics = Metrics::new().backend(&Name::from("pool"), &config.name);
@@ -69,8 +75,10 @@ impl Chooser {
             purpose: Purpose::Session,
             key: self.key,
             now: Instant::now(),
+            priority: None,
         };
-        self.balancer.pick(&field)
+        let priorities = Field::priorities(&self.members);
+        self.balancer.pick(&field.narrowed(&priorities))
     }
 
     /// Chooses and takes a place.

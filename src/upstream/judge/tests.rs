@@ -35,6 +35,7 @@ fn pool(count: u16, health: Health, previous: Option<&Pool>) -> Pool {
         address: SocketAddr::from(([127, 0, 0, 1], 9000 + number)).into(),
         weight: 1,
         max_sessions: None,
+        priority: 0,
     };
     let config = config::Pool {
         strategy: config::Strategy::RoundRobin,
@@ -208,6 +209,7 @@ async fn checks_take_down_and_bring_back() {
             address: address.clone(),
             weight: 1,
             max_sessions: None,
+            priority: 0,
         },
         Duration::ZERO,
         Arc::new(Backend::new(address, &Arc::default())),

@@ -65,11 +65,7 @@ impl Pool {
         let Some(settings) = settings else { return };
         let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
         let last = progress.last.replace(now).unwrap_or(now);
-        let loads: Vec<Load> = self
-            .members
-            .iter()
-            .map(|member| load(member, now))
-            .collect();
+        let loads = self.loads(now);
         let was_at_rest = progress.rebalancer.is_at_rest();
         let seconds = now.saturating_duration_since(last).as_secs_f64();
         let asked = progress.rebalancer.step(&loads, settings, seconds);
@@ -85,13 +81,26 @@ impl Pool {
             (true, true) | (false, false) => {}
         }
     }
+
+    /// Those of a worse priority than the best one that is ready get no sessions, and so neither give nor take.
+    fn loads(&self, now: Instant) -> Vec<Load> {
+        let is_ready = |member: &&Member| member.backend().state() == State::Ready;
+        let ready = self.members.iter().filter(is_ready);
+        let best = ready.map(Member::priority).min();
+        let load = |member: &Member| {
+            let takes_sessions = is_ready(&member) && Some(member.priority()) == best;
+            load(member, takes_sessions, now)
+        };
+        self.members.iter().map(load).collect()
+    }
 }
 
-fn load(member: &Member, now: Instant) -> Load {
+/// As it is at `now`, of a member that `is_ready` or not.
+fn load(member: &Member, is_ready: bool, now: Instant) -> Load {
     let drain = member.backend().drain();
     let asked = drain.asked();
     Load {
-        is_ready: member.backend().state() == State::Ready,
+        is_ready,
         weight: member.full_weight(),
         effective_weight: member.effective_weight(now),
         sessions: drain.open().saturating_sub(asked),

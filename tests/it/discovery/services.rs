@@ -1,32 +1,95 @@
 //! Services: ports, weights, priorities, and names behind TLS.
 
+use serde_json::json;
+
 use super::{backend_at, has, of};
 use crate::backends::{Backend, Front, ServerSettings};
-use crate::harness::{Gateway, Identity, NameServer, Place, close, directory, echo, open};
+use crate::harness::{
+    Gateway, Identity, NameServer, Opening, Place, ask, close, directory, echo, open,
+};
 
 const SERVICE: &str = "_ws._tcp.chat.internal";
 
+/// A service with a best place of weight 7 and a spare one; their names in the pool.
+async fn two_places(server: &NameServer, best: &Backend, spare: &Backend) -> [String; 2] {
+    server.set_addresses("best.internal", &["127.0.0.1"]);
+    server.set_addresses("spare.internal", &["127.0.0.1"]);
+    let places = [
+        Place::Service(20, 0, spare.address().port(), "spare.internal"),
+        Place::Service(10, 7, best.address().port(), "best.internal"),
+    ];
+    server.set(SERVICE, &places);
+    [best.address().to_string(), spare.address().to_string()]
+}
+
+/// Which backend answers.
+async fn answers(gateway: &Gateway) -> Option<String> {
+    let answer = ask(gateway.address(), Opening::to("/").text()).await;
+    answer.value("x-backend").map(str::to_owned)
+}
+
 #[tokio::test]
-async fn the_best_priority_that_has_addresses_is_used() {
+async fn a_spare_place_is_for_when_no_better_one_can_be_had() {
     let server = NameServer::start().await;
     let best = backend_at([127, 0, 0, 1], 0, "best").await;
     let spare = backend_at([127, 0, 0, 1], 0, "spare").await;
-    let (best, spare) = (best.address(), spare.address());
-    server.set_addresses("best.internal", &["127.0.0.1"]);
-    server.set_addresses("spare.internal", &["127.0.0.1"]);
-    server.set(
-        SERVICE,
-        &[
-            Place::Service(20, 0, spare.port(), "spare.internal"),
-            Place::Service(10, 7, best.port(), "best.internal"),
-        ],
-    );
+    let names = two_places(&server, &best, &spare).await;
     let gateway = Gateway::start(&of(&format!("srv: {SERVICE},"), &server)).await;
-    has(&gateway, &[best.to_string()]).await;
-    let weight = gateway.status().await["pools"][0]["backends"][0]["weight"].clone();
-    assert_eq!(weight, 7);
+    has(&gateway, &names).await;
+    let status = gateway.status().await;
+    let backends = &status["pools"][0]["backends"];
+    let shown = |index: usize| (&backends[index]["weight"], &backends[index]["priority"]);
+    assert_eq!(shown(0), (&json!(7), &json!(10)));
+    assert_eq!(shown(1), (&json!(1), &json!(20)));
+    let expect = async |name: &str| {
+        for _ in 0..3 {
+            assert_eq!(answers(&gateway).await.as_deref(), Some(name));
+        }
+    };
+    expect("best").await;
+    let order = |order: &str| format!("/pools/chat/backends/{}/{order}", names[0]);
+    gateway.admin("POST", &order("drain")).await;
+    expect("spare").await;
+    gateway.admin("POST", &order("resume")).await;
+    expect("best").await;
     server.set("best.internal", &[]);
-    has(&gateway, &[spare.to_string()]).await;
+    has(&gateway, &names[1..]).await;
+    expect("spare").await;
+}
+
+/// One attempt finds that the best place is dead, a few eject it; none of the clients hears of it.
+#[tokio::test]
+async fn a_spare_place_takes_over_from_one_that_died() {
+    let server = NameServer::start().await;
+    let best = backend_at([127, 0, 0, 1], 0, "best").await;
+    let spare = backend_at([127, 0, 0, 1], 0, "spare").await;
+    let names = two_places(&server, &best, &spare).await;
+    let ejecting = "health: { passive: { failures: 2, eject: 10m } }, discovery:";
+    let yaml = of(&format!("srv: {SERVICE},"), &server).replace("discovery:", ejecting);
+    let gateway = Gateway::start(&yaml).await;
+    has(&gateway, &names).await;
+    assert_eq!(answers(&gateway).await.as_deref(), Some("best"));
+    drop(best);
+    for _ in 0..4 {
+        assert_eq!(answers(&gateway).await.as_deref(), Some("spare"));
+    }
+    let retries = gateway.count("wsgate_backend_retries_total", &[("pool", "chat")]);
+    assert_eq!(retries, 2.0);
+}
+
+/// A place without room is as good as none.
+#[tokio::test]
+async fn a_spare_place_takes_what_the_best_has_no_room_for() {
+    let server = NameServer::start().await;
+    let best = backend_at([127, 0, 0, 1], 0, "best").await;
+    let spare = backend_at([127, 0, 0, 1], 0, "spare").await;
+    let names = two_places(&server, &best, &spare).await;
+    let keys = format!("srv: {SERVICE}, max_sessions: 1,");
+    let gateway = Gateway::start(&of(&keys, &server)).await;
+    has(&gateway, &names).await;
+    let _on_best = open(gateway.address(), "/").await;
+    assert_eq!(best.connections(), 1);
+    assert_eq!(answers(&gateway).await.as_deref(), Some("spare"));
 }
 
 #[tokio::test]
