@@ -70,22 +70,26 @@ impl Line {
     }
 
     fn key(&mut self, key: &str) {
-        // Writing to a String cannot fail.
-        let _ = match (self.format, self.buffer.len()) {
-            (LogFormat::Json, 1) => write!(self.buffer, "\"{key}\":"),
-            (LogFormat::Json, _) => write!(self.buffer, ",\"{key}\":"),
-            (LogFormat::Text, 0) => write!(self.buffer, "{key}="),
-            (LogFormat::Text, _) => write!(self.buffer, " {key}="),
+        let (before, after) = match (self.format, self.buffer.len()) {
+            (LogFormat::Json, 1) => ("\"", "\":"),
+            (LogFormat::Json, _) => (",\"", "\":"),
+            (LogFormat::Text, 0) => ("", "="),
+            (LogFormat::Text, _) => (" ", "="),
         };
+        for part in [before, key, after] {
+            self.buffer.push_str(part);
+        }
     }
 }
 
 /// Whether a value can stand in a text line without quotes.
 fn is_plain(value: &str) -> bool {
-    !value.is_empty()
-        && value.chars().all(|character| {
-            !character.is_whitespace() && !character.is_control() && !"\"\\=".contains(character)
-        })
+    let is_plain = |character: char| {
+        !character.is_whitespace()
+            && !character.is_control()
+            && !matches!(character, '"' | '\\' | '=')
+    };
+    !value.is_empty() && value.chars().all(is_plain)
 }
 
 /// Escapes as JSON asks (RFC 8259 section 7), and the control characters beyond ASCII too.
