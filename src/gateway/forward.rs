@@ -47,9 +47,9 @@ pub(super) async fn open(
     };
     let uri = path::towards_backend(asked.request, target)?;
     let watch = route.watch();
-    let fields = headers::plain_fields(asked, target);
+    let fields = || headers::plain_fields(asked, target);
     let method = asked.request.method.clone();
-    let mut errand = Errand::new(method, uri, fields, body)
+    let mut errand = Errand::new(method, uri, &fields, body)
         .with_max_body(http.max_body)
         .on_behalf_of(asked.client.ends());
     let timeouts = ErrandTimeouts {

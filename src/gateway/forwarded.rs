@@ -73,9 +73,9 @@ pub(super) fn is_secure(asked: Asked<'_>) -> bool {
         || is_told && client.facts.client.ip().is_some_and(is_trusted)
 }
 
-/// The fields in which the gateway speaks for the client. What a peer that is not trusted says there of
+/// Adds the fields in which the gateway speaks for the client. What a peer that is not trusted says there of
 /// itself is replaced.
-pub(super) fn fields(asked: Asked<'_>, style: Forwarded) -> Vec<(HeaderName, HeaderValue)> {
+pub(super) fn write(asked: Asked<'_>, style: Forwarded, fields: &mut HeaderMap) {
     let Asked {
         request, client, ..
     } = asked;
@@ -83,23 +83,17 @@ pub(super) fn fields(asked: Asked<'_>, style: Forwarded) -> Vec<(HeaderName, Hea
     let heard = peer
         .filter(|peer| client.trusts(*peer))
         .map(|_| &request.headers);
-    let mut fields = Vec::new();
     if style.says_x_forwarded() {
-        x_forwarded(asked, heard, &mut fields);
+        x_forwarded(asked, heard, fields);
     }
     if style.says_forwarded() {
         let before = heard.map_or_else(Vec::new, |headers| chain(headers, &FORWARDED));
         let element = [before, element(asked).into_bytes()].concat();
         fields.extend(HeaderValue::try_from(element).map(|value| (FORWARDED, value)));
     }
-    fields
 }
 
-fn x_forwarded(
-    asked: Asked<'_>,
-    heard: Option<&HeaderMap>,
-    fields: &mut Vec<(HeaderName, HeaderValue)>,
-) {
+fn x_forwarded(asked: Asked<'_>, heard: Option<&HeaderMap>, fields: &mut HeaderMap) {
     let client = asked.client;
     let kept = |name: &HeaderName| heard.and_then(|headers| headers.get(name)).cloned();
     let mut say = |name: HeaderName, own: Option<HeaderValue>| {
@@ -112,14 +106,25 @@ fn x_forwarded(
     say(X_FORWARDED_HOST, host_value(asked.request));
     let port = client.local.map(|local| local.port().into());
     say(X_FORWARDED_PORT, port);
-    if let Some(peer) = client.facts.client.ip() {
+    let hop = client.facts.client.ip().and_then(address);
+    // Mostly the two are one, and an address is written once.
+    let real = match asked.peer == client.facts.client {
+        true => hop.clone(),
+        false => asked.peer.ip().and_then(address),
+    };
+    if let Some(hop) = hop {
         let before = heard.map_or_else(Vec::new, |headers| chain(headers, &X_FORWARDED_FOR));
-        let hops = [before, peer.to_string().into_bytes()].concat();
-        fields.extend(HeaderValue::try_from(hops).map(|value| (X_FORWARDED_FOR, value)));
+        let hops = match before.is_empty() {
+            true => Ok(hop),
+            false => HeaderValue::try_from([&before, hop.as_bytes()].concat()),
+        };
+        fields.extend(hops.map(|hops| (X_FORWARDED_FOR, hops)));
     }
-    if let Some(ip) = asked.peer.ip() {
-        fields.extend(HeaderValue::try_from(ip.to_string()).map(|value| (X_REAL_IP, value)));
-    }
+    fields.extend(real.map(|real| (X_REAL_IP, real)));
+}
+
+fn address(ip: IpAddr) -> Option<HeaderValue> {
+    HeaderValue::try_from(ip.to_string()).ok()
 }
 
 /// What RFC 7239 section 4 lets a proxy say of its client.

@@ -158,7 +158,7 @@ fn fields(asked: Asked<'_>, target: &PoolTarget) -> HeaderMap {
         }
     }
     join_cookies(&mut fields);
-    fields.extend(forwarded::fields(asked, rules.forwarded));
+    forwarded::write(asked, rules.forwarded, &mut fields);
     if let (Some(prefix), true) = (&target.prefix, rules.forwarded.says_x_forwarded()) {
         fields.extend(HeaderValue::from_str(prefix).map(|prefix| (X_FORWARDED_PREFIX, prefix)));
     }

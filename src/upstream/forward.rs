@@ -26,10 +26,11 @@ use crate::session::Rejection;
 use crate::telemetry::{BackendMetrics, ConnectResult};
 
 /// A plain request as it goes to a backend.
-pub struct Errand {
+pub struct Errand<'a> {
     method: Method,
     target: Uri,
-    headers: HeaderMap,
+    /// Makes the fields, anew for each attempt: most requests need one, and hyper keeps what it is given.
+    fields: &'a (dyn Fn() -> HeaderMap + Sync),
     has_body: bool,
     /// The body, until it is sent.
     body: Option<Incoming>,
@@ -80,14 +81,19 @@ impl Source {
     }
 }
 
-impl Errand {
-    /// A request with these fields, Host among them unless it is to be the backend's address.
+impl<'a> Errand<'a> {
+    /// A request with the fields that `fields` makes, Host among them unless it is to be the backend's address.
     #[must_use]
-    pub fn new(method: Method, target: Uri, headers: HeaderMap, body: Incoming) -> Self {
+    pub fn new(
+        method: Method,
+        target: Uri,
+        fields: &'a (dyn Fn() -> HeaderMap + Sync),
+        body: Incoming,
+    ) -> Self {
         Self {
             method,
             target,
-            headers,
+            fields,
             has_body: !body.is_end_stream(),
             body: Some(body).filter(|body| !body.is_end_stream()),
             max_body: None,
@@ -118,26 +124,21 @@ impl Errand {
 
     /// The request as it goes to one backend.
     fn request(&mut self, member: &Member) -> Request<Upload> {
+        let mut fields = (self.fields)();
         let mut upload = Upload::new(self.body.take(), self.max_body, &self.progress);
-        let asked = self
-            .headers
-            .contains_key(EXPECT)
-            .then(Arc::<Notify>::default);
+        let asked = fields.contains_key(EXPECT).then(Arc::<Notify>::default);
         if let Some(asked) = &asked {
             upload.wait_for(Arc::clone(asked));
         }
-        let framing = framing(&self.method, &upload);
+        fields.extend(framing(&self.method, &upload));
+        if !fields.contains_key(HOST) {
+            let host = HeaderValue::try_from(member.address().authority());
+            fields.extend(host.ok().map(|host| (HOST, host)));
+        }
         let mut request = Request::new(upload);
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.target.clone();
-        *request.headers_mut() = self.headers.clone();
-        request.headers_mut().extend(framing);
-        if !self.headers.contains_key(HOST) {
-            let host = HeaderValue::try_from(member.address().authority());
-            request
-                .headers_mut()
-                .extend(host.ok().map(|host| (HOST, host)));
-        }
+        *request.headers_mut() = fields;
         if let Some(asked) = asked {
             hyper::ext::on_informational(&mut request, move |answer| {
                 let is_continue = answer.status() == StatusCode::CONTINUE;
@@ -176,7 +177,7 @@ impl Pool {
     /// The rejection that the last candidate earned, or [`Rejection::NoReadyBackend`].
     pub async fn forward(
         self: &Arc<Self>,
-        errand: &mut Errand,
+        errand: &mut Errand<'_>,
         hints: Hints<'_>,
         timeouts: ErrandTimeouts,
     ) -> Result<Answered, Rejection> {
@@ -277,7 +278,7 @@ impl Fault {
         }
     }
 
-    fn may_try_another(&self, errand: &Errand) -> bool {
+    fn may_try_another(&self, errand: &Errand<'_>) -> bool {
         match self {
             Self::Unreached(_) => true,
             Self::Lost(_) => errand.is_repeatable(),
@@ -293,7 +294,7 @@ impl Fault {
 type Outcome = Result<(Response<Incoming>, Connection), Fault>;
 
 /// Asks one backend, over a connection that rests or over a new one.
-async fn ask(member: &Member, errand: &mut Errand, timeouts: ErrandTimeouts) -> Outcome {
+async fn ask(member: &Member, errand: &mut Errand<'_>, timeouts: ErrandTimeouts) -> Outcome {
     let resting = member.backend().resting();
     if let Some(connection) = resting.take().filter(|_| !member.introduces_clients()) {
         match send(connection, member, errand, timeouts.answer).await {
@@ -323,7 +324,7 @@ async fn ask(member: &Member, errand: &mut Errand, timeouts: ErrandTimeouts) -> 
 async fn send(
     mut connection: Connection,
     member: &Member,
-    errand: &mut Errand,
+    errand: &mut Errand<'_>,
     patience: Duration,
 ) -> Outcome {
     let answer = connection.send(errand.request(member));
