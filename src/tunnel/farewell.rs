@@ -97,6 +97,7 @@ impl Farewell {
                     ready!(parting.from.poll_drop(context, &mut parting.lane.turned()));
                     Stage::Ending
                 }
+                Stage::Waiting if parting.from.has_read_end() => Stage::Done,
                 Stage::Waiting if other == Stage::Finishing => return Poll::Pending,
                 Stage::Waiting => {
                     ready!(poll_until_end(context, parting.lane.sink));

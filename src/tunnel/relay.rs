@@ -334,6 +334,14 @@ impl Relay {
         self.end == SinkEnd::Done
     }
 
+    /// Whether nothing more comes from the source, as its end was read.
+    pub(super) fn has_read_end(&self) -> bool {
+        matches!(
+            self.verdict,
+            Some(Verdict::SourceEnded | Verdict::SourceLost)
+        )
+    }
+
     /// Whether nothing waits for the sink, here or in its TLS.
     pub(super) fn is_clear(&self) -> bool {
         self.backlog.is_empty() && !self.unflushed
