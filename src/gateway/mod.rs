@@ -115,7 +115,7 @@ impl Gateway {
             Err(rejection) => Err(rejection),
         };
         match outcome {
-            Ok(Outcome::Session(ready)) => ready.start(upgrade, client, record, &self.spelling),
+            Ok(Outcome::Session(ready)) => ready.start(upgrade, &client, record, &self.spelling),
             Ok(Outcome::Forwarded(forwarded)) => forwarded.start(record),
             Ok(Outcome::Answer(answer)) => answer,
             Err(rejection) => {

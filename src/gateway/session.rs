@@ -10,7 +10,7 @@ use super::{Asked, Outcome, path, respond};
 use crate::admission::{self, Admission, Permit};
 use crate::config::SessionTimeouts;
 use crate::drain::DrainWatch;
-use crate::listener::{Body, Client, Upgrade};
+use crate::listener::{Body, Client, Presence, Upgrade};
 use crate::session::Rejection;
 use crate::snapshot::{PoolTarget, Route};
 use crate::telemetry::SessionRecord;
@@ -30,7 +30,7 @@ pub(super) struct Ready {
 
 /// What a session holds until it ends.
 struct Guards {
-    _client: Arc<Client>,
+    _presence: Arc<Presence>,
     _permit: Permit,
     _lease: Lease,
 }
@@ -105,7 +105,7 @@ impl Ready {
     pub(super) fn start(
         self,
         upgrade: Upgrade,
-        client: Arc<Client>,
+        client: &Client,
         mut record: SessionRecord,
         spelling: &http::Extensions,
     ) -> Response<Body> {
@@ -126,6 +126,7 @@ impl Ready {
             terms,
             extensions: Extensions::agreed(&headers),
         };
+        let presence = Arc::clone(&client.presence);
         tokio::spawn(async move {
             // A client that left before the 101 was written is told by the record when it is dropped.
             let Some((client_stream, client_early)) = upgrade.into_stream().await else {
@@ -143,7 +144,7 @@ impl Ready {
                 },
             ];
             let guards = Guards {
-                _client: client,
+                _presence: presence,
                 _permit: permit,
                 _lease: lease,
             };

@@ -11,7 +11,7 @@ use crate::proxy_protocol::Ends;
 use crate::session::{Peer, Rejection};
 use crate::telemetry::Connection;
 
-/// A client connection. Whoever holds it keeps its place at the listener and on the worker.
+/// A client connection.
 pub struct Client {
     /// What is known of it.
     pub facts: Connection,
@@ -21,6 +21,13 @@ pub struct Client {
     pub surplus: Option<Rejection>,
     pub(super) settings: Arc<Settings>,
     pub(super) drain: Arc<Drain>,
+    /// Where it counts as open. A session keeps this after the rest of it is gone.
+    pub presence: Arc<Presence>,
+}
+
+/// That a connection is open, as its listener, its worker and the limit of its client count it. Whoever holds it
+/// keeps its places.
+pub struct Presence {
     pub(super) _slots: [Slot; 2],
     pub(super) _visit: Option<Visit>,
 }

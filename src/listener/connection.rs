@@ -8,7 +8,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout_at};
 
 use super::arrival::{self, Arrived};
-use super::client::Client;
+use super::client::{Client, Presence};
 use super::introduction::{self, Introduced};
 use super::socket::{Accepted, AcceptedSocket};
 use super::{Entry, Handler, Settings, http1, http2, preface, tls};
@@ -70,8 +70,10 @@ pub async fn serve<H: Handler>(
             surplus: arrived.surplus,
             settings: Arc::clone(&settings),
             drain: entry.drain,
-            _slots: entry.slots,
-            _visit: arrived.visit,
+            presence: Arc::new(Presence {
+                _slots: entry.slots,
+                _visit: arrived.visit,
+            }),
         });
         if spoken.is_http2 {
             http2::converse(spoken, &client, &settings, &watch, handler).await;

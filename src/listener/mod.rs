@@ -30,7 +30,7 @@ use crate::session::Rejection;
 use crate::telemetry::ListenerMetrics;
 use crate::tls::ServerTls;
 pub use body::{Body, BodyError, text};
-pub use client::Client;
+pub use client::{Client, Presence};
 pub use connection::serve;
 pub use socket::{Accepted, Bound, Listener};
 pub use throttle::Throttle;
