@@ -131,6 +131,17 @@ def nginx():
 
 
 @once
+def nginx_stream():
+    """The module that nginx passes TCP on with."""
+    module = Path("/usr/lib/nginx/modules/ngx_stream_module.so")
+    if not module.exists():
+        install("libnginx-mod-stream")
+    if not module.exists():
+        raise Unavailable("nginx has no stream module")
+    return module
+
+
+@once
 def mosquitto():
     return program("mosquitto", package="mosquitto")
 
