@@ -165,6 +165,31 @@ async fn plain_http_at_a_tls_listener_is_a_failed_handshake() {
     assert!(is_served(gateway.address(), client(&identity, &[&TLS13], None)).await);
 }
 
+#[tokio::test]
+async fn junk_is_a_failed_handshake_and_harms_nobody() {
+    let (gateway, identity) = start("").await;
+    let junk: [&[u8]; 7] = [
+        &[0; 64],
+        &[0xff; 20_000],
+        // A record of application data, an alert, one of no kind, one of more bytes than there may be.
+        b"\x17\x03\x03\x00\x05hello",
+        b"\x15\x03\x03\x00\x02\x02\x28",
+        b"\x63\x03\x01\x00\x01\x00",
+        b"\x16\x03\x01\xff\xff\x01\x00",
+        // A handshake message that is no ClientHello, then one that says more than it has.
+        b"\x16\x03\x01\x00\x04\x14\x00\x00\x00",
+    ];
+    for bytes in junk {
+        let mut wire = Wire::connect(gateway.address()).await;
+        wire.try_send(bytes).await;
+        wire.gone().await;
+    }
+    let labels = [("listener", "main"), ("result", "failure")];
+    let failures = || gateway.count("wsgate_tls_handshakes_total", &labels);
+    eventually("all are counted", || failures() == 7.0).await;
+    assert!(is_served(gateway.address(), client(&identity, &[&TLS13], None)).await);
+}
+
 /// Clients that say nothing wait for nobody: others are served at once.
 #[tokio::test]
 async fn a_flood_of_half_open_handshakes_holds_up_nobody() {

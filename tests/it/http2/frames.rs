@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use http::Request;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::listener;
-use crate::harness::{Gateway, Http2, Wire, eventually};
+use crate::harness::{Gateway, Http2, Wire, eventually, soon};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const FIXED: &str = "routes: { fixed: { respond: { status: 200, body: in } } }\n";
@@ -64,9 +65,7 @@ async fn expect_end(flood: impl Fn(u32) -> Vec<u8>) {
         gateway.count("wsgate_listener_rejects_total", &labels) == 1.0
     })
     .await;
-    let mut good = Http2::connect(gateway.address()).await;
-    let get = Request::get("https://gateway.test/");
-    assert_eq!(good.ask(get).await.0.status(), 200);
+    expect_service(&gateway).await;
 }
 
 /// The stream that a client begins as its `number`th.
@@ -116,20 +115,69 @@ async fn frames_that_break_the_rules_end_the_connection() {
     expect_end(|_| frame(SETTINGS, 0, 0, &[0, 4, 0xff, 0xff, 0xff, 0xff])).await;
 }
 
-#[tokio::test]
-async fn a_client_that_reads_no_answers_to_its_pings_is_held_up() {
-    let gateway = start().await;
-    let mut wire = begun(&gateway).await;
-    let pings = frame(PING, 0, 0, &[0; 8]).repeat(1000);
-    let flooding = async { while wire.try_send(&pings).await {} };
-    let outcome = tokio::time::timeout(Duration::from_secs(3), flooding).await;
-    assert!(
-        outcome.is_err(),
-        "the gateway waits until its answers are read"
-    );
+/// Frames that are answered, each of them (CVE-2019-9512, CVE-2019-9515).
+fn answered() -> [Vec<u8>; 2] {
+    [frame(PING, 0, 0, &[0; 8]), frame(SETTINGS, 0, 0, &[])]
+}
+
+/// Sends these frames for as long as they are taken.
+async fn flood(to: &mut (impl AsyncWrite + Unpin), frame: &[u8]) {
+    let frames = frame.repeat(1000);
+    while to.write_all(&frames).await.is_ok() {}
+}
+
+async fn expect_service(gateway: &Gateway) {
     let mut good = Http2::connect(gateway.address()).await;
     let get = Request::get("https://gateway.test/");
     assert_eq!(good.ask(get).await.0.status(), 200);
+}
+
+#[tokio::test]
+async fn a_client_that_reads_no_answers_is_held_up() {
+    let gateway = start().await;
+    for frame in answered() {
+        let mut stream = begun(&gateway).await.into_stream();
+        let flooding = tokio::time::timeout(Duration::from_secs(3), flood(&mut stream, &frame));
+        assert!(
+            flooding.await.is_err(),
+            "the gateway waits until its answers are read"
+        );
+        expect_service(&gateway).await;
+    }
+}
+
+/// Who reads the answers to its flood pays as much as the gateway does, and keeps nobody waiting.
+#[tokio::test]
+async fn a_flood_whose_answers_are_read_keeps_nobody_waiting() {
+    let gateway = start().await;
+    for frame in answered() {
+        let (mut reading, mut writing) = tokio::io::split(begun(&gateway).await.into_stream());
+        let mut dropped = tokio::io::sink();
+        tokio::select! {
+            _ = tokio::io::copy(&mut reading, &mut dropped) => {}
+            () = flood(&mut writing, &frame) => {}
+            () = async { for _ in 0..20 { expect_service(&gateway).await } } => continue,
+        }
+        panic!("the gateway ended a connection that was answered");
+    }
+}
+
+/// However slowly it goes on: the first head has the time of a head, and then that of a connection that is told to leave.
+#[tokio::test]
+async fn a_first_head_that_comes_bit_by_bit_ends_the_connection() {
+    let keys = ", timeouts: { request_header: 300ms, keep_alive: 1h }";
+    let gateway = Gateway::start(&format!("{}{FIXED}", listener(keys))).await;
+    let mut wire = begun(&gateway).await;
+    wire.send(frame(HEADERS, 0, 1, GET)).await;
+    let dripping = async {
+        while wire
+            .try_send(frame(CONTINUATION, 0, 1, b"\x00\x01x\x00"))
+            .await
+        {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    soon("the end of the connection", dripping).await;
 }
 
 #[tokio::test]

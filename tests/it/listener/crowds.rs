@@ -2,11 +2,14 @@
 
 use std::net::SocketAddr;
 
+use http::Request;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::{REQUEST, listening, rejects};
-use crate::harness::{Gateway, Wire, ask, repeatedly, soon};
+use crate::harness::{
+    Gateway, Http2, Identity, Wire, ask, connect_tls, directory, repeatedly, soon,
+};
 
 /// Connects from another address of this machine, as another client.
 async fn connect_from(from: &str, gateway: &Gateway) -> Wire<TcpStream> {
@@ -62,6 +65,38 @@ async fn a_client_over_its_limit_is_429_and_others_are_not_concerned() {
     let _other = hold(&gateway, "127.0.0.3").await;
     held.send(REQUEST).await;
     assert_eq!(held.answer().await.status(), 200);
+}
+
+/// Over TLS, and as an answer of HTTP/2, it is told as well.
+#[tokio::test]
+async fn a_client_over_its_limit_is_429_under_tls_and_over_http2() {
+    let directory = directory();
+    let identity = Identity::make(directory.path(), "site", &["gateway.test"]);
+    let keys = format!(
+        ", limits: {{ max_connections_per_client: 1 }}, tls: {{ certificates: [{}] }}",
+        identity.yaml()
+    );
+    let gateway = Gateway::start_in(directory, &listening(&keys)).await;
+    let connect = async |protocol: &str| {
+        let mut trust = identity.trust();
+        trust.alpn_protocols = vec![protocol.into()];
+        let stream = connect_tls(gateway.address(), "gateway.test", trust).await;
+        stream.expect("who is told is let in first")
+    };
+    let mut held = Http2::over(connect("h2").await).await;
+    let get = || Request::get("https://gateway.test/");
+    assert_eq!(held.ask(get()).await.0.status(), 200);
+    let mut surplus = Wire::new(connect("http/1.1").await);
+    surplus.send(REQUEST).await;
+    let answer = surplus.answer().await;
+    assert_eq!(answer.status(), 429);
+    assert!(answer.value("retry-after").is_some());
+    let mut surplus = Http2::over(connect("h2").await).await;
+    let (answer, _) = surplus.ask(get()).await;
+    assert_eq!(answer.status(), 429);
+    assert!(answer.headers().contains_key("retry-after"));
+    surplus.ended().await.expect("an end in order");
+    assert_eq!(held.ask(get()).await.0.status(), 200);
 }
 
 #[tokio::test]
