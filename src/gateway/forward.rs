@@ -55,6 +55,7 @@ pub(super) async fn open(
     let timeouts = ErrandTimeouts {
         connect: target.timeouts.connect,
         answer: http.request_timeout,
+        least: http.least_upload(),
     };
     // Plain requests wait for no place, so no drain has to send them away.
     let forwarded = target.pool.forward(&mut errand, asked.hints(&[]), timeouts);

@@ -44,7 +44,7 @@ pub enum Rejection {
     HeadTooSlow,
     /// The request's body is larger than `http.max_body`.
     BodyTooLarge,
-    /// The request's body stood still for `http.request_timeout`.
+    /// The request's body stood still for `http.request_timeout`, or was slower than `http.min_upload_rate`.
     BodyTooSlow,
     /// The method is taken nowhere.
     MethodNotAllowed,

@@ -46,6 +46,8 @@ pub struct ErrandTimeouts {
     pub connect: Duration,
     /// To the head of the answer, counted from the last byte of the request that was passed on.
     pub answer: Duration,
+    /// Bytes of a body that have to be passed on in a time of `answer`, as long as it is not whole.
+    pub least: u64,
 }
 
 /// What a backend answered, and what is held until the answer has ended.
@@ -297,7 +299,7 @@ type Outcome = Result<(Response<Incoming>, Connection), Fault>;
 async fn ask(member: &Member, errand: &mut Errand<'_>, timeouts: ErrandTimeouts) -> Outcome {
     let resting = member.backend().resting();
     if let Some(connection) = resting.take().filter(|_| !member.introduces_clients()) {
-        match send(connection, member, errand, timeouts.answer).await {
+        match send(connection, member, errand, timeouts).await {
             // It may have been closed while it rested, which says nothing of the backend.
             Err(Fault::Unreached(_)) => {}
             Err(Fault::Lost(_)) if errand.is_repeatable() => {}
@@ -310,7 +312,7 @@ async fn ask(member: &Member, errand: &mut Errand<'_>, timeouts: ErrandTimeouts)
         let dialled = member.dial(errand.client, connected).await;
         let stream = dialled.map_err(Fault::Unreached)?;
         let connection = Connection::open(stream).await.map_err(Fault::Lost)?;
-        send(connection, member, errand, timeouts.answer).await
+        send(connection, member, errand, timeouts).await
     }
     .await;
     count.result = match &outcome {
@@ -325,10 +327,10 @@ async fn send(
     mut connection: Connection,
     member: &Member,
     errand: &mut Errand<'_>,
-    patience: Duration,
+    timeouts: ErrandTimeouts,
 ) -> Outcome {
     let answer = connection.send(errand.request(member));
-    let Some(answer) = in_time(answer, &errand.progress, patience).await else {
+    let Some(answer) = in_time(answer, &errand.progress, timeouts).await else {
         return Err(match errand.progress.stage() {
             Stage::Moving => Fault::BodyTooSlow,
             Stage::Whole | Stage::TooLarge | Stage::Broken => Fault::Late,
@@ -351,12 +353,16 @@ async fn send(
     }
 }
 
-/// Waits for an answer; none where it is late. The time begins anew as long as the body moves, so that a
-/// slow line does not count against the backend.
+/// Waits for an answer; none where it is late. The time begins anew as long as the body moves fast enough, so that
+/// a slow line does not count against the backend.
 async fn in_time<F: Future>(
     answer: F,
     progress: &Progress,
-    patience: Duration,
+    ErrandTimeouts {
+        answer: patience,
+        least,
+        ..
+    }: ErrandTimeouts,
 ) -> Option<F::Output> {
     let mut answer = std::pin::pin!(answer);
     let mut seen = progress.bytes();
@@ -364,10 +370,11 @@ async fn in_time<F: Future>(
         if let Ok(output) = timeout(patience, &mut answer).await {
             return Some(output);
         }
-        let bytes = progress.bytes();
-        if bytes == seen {
+        let moved = progress.bytes() - seen;
+        let is_whole = progress.stage() == Stage::Whole;
+        if moved == 0 || moved < least && !is_whole {
             return None;
         }
-        seen = bytes;
+        seen += moved;
     }
 }

@@ -11,8 +11,19 @@ pub struct Http {
     pub request_timeout: Duration,
     /// Bytes of a request's body; `None` where there is no limit.
     pub max_body: Option<u64>,
+    /// Bytes of a body that have to come each second, on the average over `request_timeout`.
+    pub min_upload_rate: u64,
     /// What scripts of other origins may do; `None` where the backend says that itself.
     pub cors: Option<Cors>,
+}
+
+impl Http {
+    /// Bytes of a body that have to come in a time of `request_timeout`.
+    #[must_use]
+    pub fn least_upload(&self) -> u64 {
+        let bytes = u128::from(self.min_upload_rate) * self.request_timeout.as_millis() / 1000;
+        u64::try_from(bytes).unwrap_or(u64::MAX)
+    }
 }
 
 /// What scripts of the route's origins may do (the Fetch standard, section 3.2).

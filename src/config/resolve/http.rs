@@ -56,11 +56,13 @@ pub(super) fn resolve(
 ) -> Http {
     let timeout = own.request_timeout.or(Timeout(Duration::from_secs(60)));
     let max_body = own.max_body.or(OrNone(None)).0;
+    let min_upload_rate = own.min_upload_rate.or(OrNone(None)).0;
     let is_for_any = matches!(origins.given(), Some(placed) if placed.value == Origins::Any);
     let cors = own.cors.value();
     Http {
         request_timeout: timeout.0,
         max_body: max_body.map(|Size(bytes)| bytes as u64),
+        min_upload_rate: min_upload_rate.map_or(0, |Size(bytes)| bytes as u64),
         cors: cors.map(|raw| cors_of(raw, is_for_any, findings)),
     }
 }

@@ -13,6 +13,8 @@ keys! {
         request_timeout: Timeout,
         /// Bytes of a request's body; 0 for none, the default.
         max_body: OrNone<Size>,
+        /// Bytes of a body that have to come each second, on the average over request_timeout; 0 for any, the default.
+        min_upload_rate: OrNone<Size>,
         /// What scripts of the route's origins may do; the backend says it itself by default.
         cors: Cors,
     }

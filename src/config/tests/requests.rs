@@ -11,6 +11,7 @@ use crate::config::{Cors, Forwarded, HeaderRules, Http, Piece, Redirect};
 pub(super) fn http(http: &Http) -> Value {
     json!({
         "request_timeout": milliseconds(http.request_timeout),
+        "min_upload_rate": format!("{}B", http.min_upload_rate),
         "max_body": http.max_body.map_or(json!(0), |bytes| json!(format!("{bytes}B"))),
         "cors": http.cors.as_ref().map(cors),
     })
@@ -66,6 +67,7 @@ pub(super) fn some_http(request_timeout: Duration, other: Duration) -> Http {
     };
     Http {
         request_timeout,
+        min_upload_rate: 512,
         max_body: (other > request_timeout).then_some(1024),
         cors: (other < request_timeout).then_some(cors),
     }

@@ -1,5 +1,9 @@
 //! What becomes of requests when something is wrong with a backend or a body.
 
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+
 use super::{OK, Stage, configuration, get};
 use crate::backends::Backend;
 use crate::harness::{Gateway, Wire, ask};
@@ -125,6 +129,42 @@ async fn a_body_that_stands_still_is_408() {
     let request = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab";
     let (mut client, _, _backend) = stage.ask(request).await;
     assert_eq!(client.answer().await.status(), 408);
+}
+
+/// It moves, and would for ever.
+#[tokio::test]
+async fn a_body_that_is_slower_than_the_least_rate_is_408() {
+    let keys = ", http: { request_timeout: 1s, min_upload_rate: 1KiB }";
+    let stage = Stage::set_with(keys).await;
+    let request = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n";
+    let (client, _, _backend) = stage.ask(request).await;
+    let (reading, mut writing) = tokio::io::split(client.into_stream());
+    let mut answer = Wire::new(tokio::io::join(reading, tokio::io::sink()));
+    let dripping = async {
+        while writing.write_all(b"x").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let (answer, ()) = tokio::join!(answer.answer(), dripping);
+    assert_eq!(answer.status(), 408);
+}
+
+/// As long as it is fast enough it takes as many times `request_timeout` as it needs.
+#[tokio::test]
+async fn a_body_at_the_least_rate_passes() {
+    let keys = ", http: { request_timeout: 1s, min_upload_rate: 100B }";
+    let stage = Stage::set_with(keys).await;
+    let request = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3000\r\n\r\n";
+    let (mut client, _, mut backend) = stage.ask(request).await;
+    for _ in 0..3 {
+        client.send([b'x'; 1000]).await;
+        backend.take(1000).await;
+        tokio::time::sleep(Duration::from_millis(700)).await;
+    }
+    backend
+        .send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        .await;
+    assert_eq!(client.answer().await.status(), 200);
 }
 
 #[tokio::test]
