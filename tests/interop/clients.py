@@ -98,6 +98,10 @@ def curl_extras(_folder, _label):
     return {"curl": tools.curl()}
 
 
+def nghttp_extras(folder, _label):
+    return {"nghttp": tools.nghttp(), "folder": str(folder)}
+
+
 CLIENTS = [
     Client("ws", "with_ws.mjs", tools.node, holds=ENDS),
     Client("websockets", "with_websockets.py", tools.python, holds=ENDS),
@@ -106,6 +110,7 @@ CLIENTS = [
     Client("by-hand", "by_hand.py", tools.bare_python),
     Client("browser", "in_browser.mjs", tools.node, browser_extras, speaks=("echo", "http"), holds=ENDS),
     Client("curl", "with_curl.py", tools.bare_python, curl_extras, speaks=("http",)),
+    Client("nghttp", "with_nghttp.py", tools.bare_python, nghttp_extras, speaks=("http",), needs=("tls", "http2")),
     Client("paho", "with_paho.py", tools.python, speaks=("mqtt",)),
     Client("socket.io", "with_socket_io.mjs", tools.node, speaks=("socket.io",)),
 ]

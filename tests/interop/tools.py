@@ -126,6 +126,11 @@ def curl():
 
 
 @once
+def nghttp():
+    return program("nghttp", package="nghttp2-client")
+
+
+@once
 def nginx():
     return program("nginx", package="nginx-light")
 
