@@ -58,6 +58,11 @@ impl Backend {
         self.queue.look_again();
     }
 
+    /// Another number each time it becomes ready.
+    pub(super) fn ready_mark(&self) -> u64 {
+        self.rise.mark()
+    }
+
     /// Where it is.
     #[must_use]
     pub fn address(&self) -> &BackendAddress {

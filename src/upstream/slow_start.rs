@@ -34,6 +34,11 @@ impl Rise {
         self.begun.store(self.age(now), Ordering::Relaxed);
     }
 
+    /// Tells one time of becoming ready from another.
+    pub(super) fn mark(&self) -> u64 {
+        self.begun.load(Ordering::Relaxed)
+    }
+
     /// The part of its weight that counts, of [`FULL_WEIGHT`]: it grows evenly over `slow_start`.
     pub(super) fn part(&self, slow_start: Duration, now: Instant) -> u32 {
         let begun = self.begun.load(Ordering::Relaxed);

@@ -101,6 +101,7 @@ fn load(member: &Member, is_ready: bool, now: Instant) -> Load {
     let asked = drain.asked();
     Load {
         is_ready,
+        ready_mark: member.backend().ready_mark(),
         weight: member.full_weight(),
         effective_weight: member.effective_weight(now),
         sessions: drain.open().saturating_sub(asked),

@@ -11,6 +11,8 @@ const SETTLED: f64 = 60.0;
 pub(super) struct Load {
     /// Whether it gets new sessions; others neither give nor take.
     pub(super) is_ready: bool,
+    /// Another number each time it becomes ready, so that one that was away between two looks is noticed.
+    pub(super) ready_mark: u64,
     /// Its share of the sessions.
     pub(super) weight: u32,
     /// What counts of it now: less while it starts slowly.
@@ -26,7 +28,8 @@ pub(super) struct Load {
 /// What is remembered of one backend.
 #[derive(Clone, Copy, Default, Debug)]
 pub(super) struct Place {
-    was_ready: bool,
+    /// Its mark when it was looked at last; none where it was not ready.
+    ready_mark: Option<u64>,
     /// How many of its sessions may still be asked because of what joined last.
     pub(super) left: usize,
     /// From above the threshold down to the share.
@@ -58,9 +61,9 @@ impl Rebalancer {
     /// What is remembered of a backend.
     pub(super) fn place(&self, index: usize) -> Place {
         // Work is begun anew for the backends that a reload leaves.
-        let was_ready = self.places.get(index).is_some_and(|place| place.was_ready);
+        let ready_mark = self.places.get(index).and_then(|place| place.ready_mark);
         Place {
-            was_ready,
+            ready_mark,
             ..Place::default()
         }
     }
@@ -109,8 +112,9 @@ impl Rebalancer {
     fn has_joined(&mut self, loads: &[Load]) -> bool {
         let mut has_joined = false;
         for (place, load) in self.places.iter_mut().zip(loads) {
-            has_joined |= load.is_ready && !place.was_ready;
-            place.was_ready = load.is_ready;
+            let mark = load.is_ready.then_some(load.ready_mark);
+            has_joined |= mark.is_some() && mark != place.ready_mark;
+            place.ready_mark = mark;
         }
         has_joined
     }

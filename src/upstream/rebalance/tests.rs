@@ -128,6 +128,7 @@ impl Play {
 fn load(weight: u32, sessions: usize) -> Load {
     Load {
         is_ready: true,
+        ready_mark: 0,
         weight,
         effective_weight: weight,
         sessions,
@@ -201,6 +202,15 @@ fn clients_that_go_back_to_where_they_were_are_not_asked_for_ever() {
     play.seconds(3000);
     assert!(play.asked <= 4 * 300, "{}", play.asked);
     assert!(play.rebalancer.is_at_rest());
+}
+
+#[test]
+fn one_that_was_away_between_two_looks_has_returned() {
+    let mut play = Play::new(&[600, 0], Strategy::LeastSessions);
+    assert!(play.rebalancer.is_at_rest());
+    play.loads[1].ready_mark = 1;
+    play.seconds(600);
+    assert_eq!(play.sessions(), [300, 300]);
 }
 
 #[test]
