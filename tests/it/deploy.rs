@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_yaml::Value;
-use wsgate::config::Config;
+use wsgate::config::{Config, HashKey, Strategy};
 
 fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/kubernetes")
@@ -43,7 +43,7 @@ fn every_manifest_is_listed_and_says_what_it_is() {
 }
 
 #[test]
-fn a_pod_has_time_to_drain_and_serves_where_it_is_looked_for() {
+fn a_pod_has_time_to_drain_and_serves_and_chooses_as_its_services_expect() {
     let path = directory().join("wsgate.yaml");
     let config = Config::load(&path, &|_| None).unwrap_or_else(|problems| panic!("{problems}"));
     let deployment = &documents("deployment.yml")[0];
@@ -65,6 +65,13 @@ fn a_pod_has_time_to_drain_and_serves_where_it_is_looked_for() {
         assert!(address.ends_with(&format!(":{port}")), "{address}");
     }
     let backend = &documents("backend-service.yml")[0];
+    let hash = Strategy::Hash(HashKey::Client);
+    assert_eq!(config.pools["chat"].strategy, hash, "pods share nothing");
+    let services = documents("service.yml");
+    assert_eq!(
+        services[0]["spec"]["externalTrafficPolicy"], "Local",
+        "the key is the client's address"
+    );
     let discovery = config.pools["chat"]
         .discovery
         .as_ref()
