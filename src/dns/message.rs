@@ -10,22 +10,27 @@ use super::{Answer, Fault, Service};
 
 /// What is asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Kind {
+pub enum Kind {
+    /// IPv4 addresses.
     A,
+    /// IPv6 addresses.
     Aaaa,
+    /// Services (RFC 2782).
     Srv,
 }
 
 /// What is found.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Record {
+pub enum Record {
+    /// An address.
     Address(IpAddr),
+    /// A place of a service.
     Service(Service),
 }
 
 /// What a packet is, to one who waits for an answer.
 #[derive(Debug)]
-pub(super) enum Reply {
+pub enum Reply {
     /// It answers another question, or none.
     Foreign,
     /// The answer is longer than a datagram; it has to be asked for by TCP.
@@ -45,7 +50,10 @@ impl Kind {
 }
 
 /// The question for `name` as a packet that is known by `id`.
-pub(super) fn question(id: u16, name: &str, kind: Kind) -> Result<Vec<u8>, Fault> {
+///
+/// # Errors
+/// Where `name` is none.
+pub fn question(id: u16, name: &str, kind: Kind) -> Result<Vec<u8>, Fault> {
     let bad = |_| Fault::BadName(name.to_owned());
     let mut packet = Packet::new_query(id);
     packet.set_flags(PacketFlag::RECURSION_DESIRED);
@@ -58,7 +66,10 @@ pub(super) fn question(id: u16, name: &str, kind: Kind) -> Result<Vec<u8>, Fault
 }
 
 /// Reads a packet that may be the answer to [`question`].
-pub(super) fn read(packet: &[u8], id: u16, name: &str, kind: Kind) -> Result<Reply, Fault> {
+///
+/// # Errors
+/// Where it is no sound packet, or the server refused or failed.
+pub fn read(packet: &[u8], id: u16, name: &str, kind: Kind) -> Result<Reply, Fault> {
     let packet = Packet::parse(packet).map_err(|_| Fault::Broken)?;
     let answers = |question: &Question<'_>| {
         question.qtype == kind.code().into()

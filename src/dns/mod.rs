@@ -4,7 +4,7 @@
 //! itself (RFC 1035, RFC 2782). What a packet looks like is in `message`, how it travels in `exchange`.
 
 mod exchange;
-mod message;
+pub mod message;
 mod system;
 #[cfg(test)]
 mod tests;

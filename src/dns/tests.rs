@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use proptest::collection::vec;
+use proptest::prelude::*;
 use simple_dns::rdata::{A, AAAA, CNAME, RData, SRV};
 use simple_dns::{CLASS, Name, Packet, PacketFlag, RCODE, ResourceRecord};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -181,10 +183,38 @@ fn only_the_answer_to_the_question_is_taken() {
     ));
 }
 
-proptest::proptest! {
+proptest! {
     #[test]
-    fn no_packet_breaks_the_reader(packet in proptest::collection::vec(proptest::num::u8::ANY, 0..600)) {
+    fn no_packet_breaks_the_reader(packet in vec(any::<u8>(), 0..600)) {
         // Whatever it says, it says it.
         let _ = read(&packet, 7, "chat.internal", Kind::Srv);
     }
+
+    /// As it is, hardly any packet is an answer; with the head of one it is read to its records.
+    #[test]
+    fn no_answer_holds_more_than_there_is_room_for(
+        counts in prop::array::uniform6(0..9_u8),
+        records in vec(any_piece(), 0..9),
+    ) {
+        for kind in [Kind::A, Kind::Aaaa, Kind::Srv] {
+            let mut packet = question(7, "chat.internal", kind).unwrap();
+            packet[2] |= 0x80;
+            packet[6..12].copy_from_slice(&counts);
+            packet.extend(records.concat());
+            if let Ok(Reply::Answer(answer)) = read(&packet, 7, "chat.internal", kind) {
+                prop_assert!(answer.found.len() * 11 <= packet.len());
+            }
+        }
+    }
+}
+
+/// Bytes of a record, or any: a pointer to the question's name, a type, a class, a lifetime, and what is announced and there.
+fn any_piece() -> impl Strategy<Value = Vec<u8>> {
+    let kind = prop_oneof![Just(1_u8), Just(28), Just(33), Just(5)];
+    let data = vec(any::<u8>(), 0..20);
+    let record = (kind, data, 0..20_u8).prop_map(|(kind, data, length)| {
+        let head = [0xc0, 12, 0, kind, 0, 1, 0, 0, 0, 60, 0, length];
+        [&head[..], &data].concat()
+    });
+    prop_oneof![record, vec(any::<u8>(), 0..20)]
 }
