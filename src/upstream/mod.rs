@@ -16,6 +16,8 @@ mod queue;
 mod rebalance;
 mod replay;
 mod secure;
+#[cfg(test)]
+mod simulation;
 mod slow_start;
 mod source;
 mod sticky;
