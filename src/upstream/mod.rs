@@ -92,7 +92,7 @@ pub struct Opened {
 
 impl Pool {
     /// A pool of `members`. What the balancer of `previous` knows of surviving backends is taken over, so
-    /// that a reload does not begin the round anew.
+    /// that a reload does not begin the round anew. Nothing of `previous` changes before it hands over.
     #[must_use]
     pub fn new(
         name: &Name,
@@ -110,7 +110,7 @@ impl Pool {
         let queue = queue.or(previous.map(Self::queue)).cloned();
         let sticky = config.sticky.as_ref();
         let rebalance = Rebalance::new(config.rebalance, &members, previous);
-        let pool = Self {
+        Self {
             name: Arc::clone(name),
             attempts: config.attempts,
             hash_key: match &config.strategy {
@@ -131,17 +131,15 @@ impl Pool {
             rebalance,
             metrics,
             successor: OnceLock::new(),
-        };
-        if let Some(previous) = previous {
-            pool.inherit_health(&previous.health);
         }
-        pool
     }
 
-    /// Tells those who wait in this pool that `successor` is in force now.
+    /// `successor` is in force now: the health of its backends is judged by its own settings, and those who wait in this pool
+    /// hear of it.
     pub fn hand_over(&self, successor: &Arc<Self>) {
         // One that is in force again and again is its own successor.
         if !std::ptr::eq(self, Arc::as_ptr(successor)) {
+            successor.inherit_health(&self.health);
             // A pool is replaced once.
             let _ = self.successor.set(Arc::clone(successor));
             self.queue.look_again();

@@ -176,10 +176,13 @@ fn a_reload_keeps_states_that_the_same_settings_found() {
     attempt(&before, 0, false);
     attempt(&before, 0, false);
     let _drain = before.drain(&before.members()[1]);
-    let after = pool(4, health(0.5), Some(&before));
+    let after = Arc::new(pool(4, health(0.5), Some(&before)));
+    before.hand_over(&after);
     let same = [State::Ejected, State::Drained, State::Ready, State::Ready];
     assert_eq!(states(&after), same);
-    let other = pool(4, health(1.0), Some(&after));
+    let other = Arc::new(pool(4, health(1.0), Some(&after)));
+    assert_eq!(states(&after), same, "the other rules are not in force yet");
+    after.hand_over(&other);
     assert_eq!(states(&other)[0], State::Ready, "other rules");
     assert_eq!(states(&other)[1], State::Drained);
 }
