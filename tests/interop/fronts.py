@@ -15,7 +15,7 @@ class Wsgate:
 
     features = (
         *("origin", "origin-once", "spelling", "half-close-passed", "bare-lf"),
-        *("http", "streamed-uploads", "trailers", "hop-by-hop", "forwarded", "spread", "http2", "head-limit"),
+        *("http", "streamed-uploads", "trailers", "hop-by-hop", "forwarded", "spread", "sticky", "http2", "head-limit"),
     )
     schemes = ("ws", "wss")
 
