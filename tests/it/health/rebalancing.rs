@@ -71,7 +71,9 @@ async fn sessions_above_the_share_go_to_the_backend_that_returned() {
         on_b >= SESSIONS as f64 / 3.0 && on_a + on_b == SESSIONS as f64
     };
     eventually("the one that returned has its part", is_even).await;
-    assert!(rebalanced(&gateway) >= SESSIONS as f64 / 3.0);
+    // A lease is given back a moment before its session is counted.
+    let are_counted = || rebalanced(&gateway) >= SESSIONS as f64 / 3.0;
+    eventually("those who went are counted", are_counted).await;
     assert!(clients.try_join_next().is_none(), "nobody gave up");
 }
 
