@@ -25,7 +25,12 @@ pub(in crate::upstream) fn member(name: &str, weight: u32, most: usize) -> Membe
 }
 
 /// A backend of this name and priority; `most` is its max_sessions.
-pub(super) fn member_of_priority(priority: u16, name: &str, weight: u32, most: usize) -> Member {
+pub(in crate::upstream) fn member_of_priority(
+    priority: u16,
+    name: &str,
+    weight: u32,
+    most: usize,
+) -> Member {
     let config = config::Backend {
         name: name.into(),
         address: BackendAddress::Tcp {

@@ -65,7 +65,7 @@ impl Pool {
         let Some(settings) = settings else { return };
         let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
         let last = progress.last.replace(now).unwrap_or(now);
-        let loads = self.loads(now);
+        let loads = loads(&self.members, now);
         let was_at_rest = progress.rebalancer.is_at_rest();
         let seconds = now.saturating_duration_since(last).as_secs_f64();
         let asked = progress.rebalancer.step(&loads, settings, seconds);
@@ -81,18 +81,17 @@ impl Pool {
             (true, true) | (false, false) => {}
         }
     }
+}
 
-    /// Those of a worse priority than the best one that is ready get no sessions, and so neither give nor take.
-    fn loads(&self, now: Instant) -> Vec<Load> {
-        let is_ready = |member: &&Member| member.backend().state() == State::Ready;
-        let ready = self.members.iter().filter(is_ready);
-        let best = ready.map(Member::priority).min();
-        let load = |member: &Member| {
-            let takes_sessions = is_ready(&member) && Some(member.priority()) == best;
-            load(member, takes_sessions, now)
-        };
-        self.members.iter().map(load).collect()
-    }
+/// Those of a worse priority than the best one that is ready get no sessions, and so neither give nor take.
+fn loads(members: &[Member], now: Instant) -> Vec<Load> {
+    let is_ready = |member: &&Member| member.backend().state() == State::Ready;
+    let best = members.iter().filter(is_ready).map(Member::priority).min();
+    let load = |member: &Member| {
+        let takes_sessions = is_ready(&member) && Some(member.priority()) == best;
+        load(member, takes_sessions, now)
+    };
+    members.iter().map(load).collect()
 }
 
 /// As it is at `now`, of a member that `is_ready` or not.

@@ -2,9 +2,12 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use tokio::time::Instant;
 
 use super::plan::{Load, Rebalancer};
 use crate::config::Rebalance;
+use crate::upstream::balancer::workshop::member_of_priority;
+use crate::upstream::health::Health;
 
 const SETTINGS: Rebalance = Rebalance {
     threshold: 1.2,
@@ -264,6 +267,20 @@ fn those_who_were_asked_and_stay_are_not_asked_anew() {
         asked += now.iter().sum::<usize>();
     }
     assert_eq!(asked, 300);
+}
+
+/// Spare places of a service get no sessions while a better one is ready.
+#[test]
+fn a_spare_place_is_no_taker_until_its_turn_comes() {
+    let best = member_of_priority(0, "best", 1, 0);
+    let members = [best, member_of_priority(1, "spare", 1, 0)];
+    let takers = || {
+        let loads = super::loads(&members, Instant::now());
+        loads.iter().map(|load| load.is_ready).collect::<Vec<_>>()
+    };
+    assert_eq!(takers(), [true, false]);
+    members[0].backend().alter(Health::drain, |_| String::new());
+    assert_eq!(takers(), [false, true]);
 }
 
 proptest! {
