@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use wsgate::cli::{self, Command, DemoPorts, Exit, demo};
 use wsgate::config::{self, Address, Config};
 use wsgate::server::{FileSource, Loaded, Outcome, Server, Signals, Source};
@@ -83,8 +84,12 @@ async fn demonstrate(wanted: DemoPorts) -> anyhow::Result<Exit> {
         .context("the page cannot be served")?;
     let page_address = page.address();
     let text = demo::configuration(&backends, page_address, ports);
+    let (certificate, key) = tls::self_signed(&demo::CERTIFICATE_NAMES)?;
+    let visitor = tls::client_in_memory(certificate.clone())?;
     let source = DemoSource {
         text,
+        certificate,
+        key,
         tickets: Tickets::new()?,
     };
     let loaded = source.load().map_err(several)?;
@@ -97,11 +102,14 @@ async fn demonstrate(wanted: DemoPorts) -> anyhow::Result<Exit> {
             admin: tcp(server.admin_address())?,
         };
         serving = Some(page.serve(&addresses));
-        Ok(writeln!(
-            io::stdout().lock(),
-            "{}",
-            demo::words(&backends, &addresses)
-        )?)
+        let words = demo::words(&backends, &addresses);
+        writeln!(io::stdout().lock(), "{words}")?;
+        tokio::spawn(async move {
+            let tried = demo::trial(&addresses, &visitor).await;
+            // Whoever closed the output does not want to know.
+            let _ = writeln!(io::stdout().lock(), "{tried}");
+        });
+        Ok(())
     })
     .await
 }
@@ -109,6 +117,8 @@ async fn demonstrate(wanted: DemoPorts) -> anyhow::Result<Exit> {
 /// The demo's configuration, and a certificate made in memory.
 struct DemoSource {
     text: String,
+    certificate: CertificateDer<'static>,
+    key: PrivateKeyDer<'static>,
     tickets: Tickets,
 }
 
@@ -116,9 +126,9 @@ impl Source for DemoSource {
     fn load(&self) -> Result<Loaded, Vec<String>> {
         let config = Config::parse(&self.text, &self.name(), Path::new("."), &environment)
             .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>())?;
-        let (certificate, key) =
-            tls::self_signed(&demo::CERTIFICATE_NAMES).map_err(|error| vec![error.to_string()])?;
-        let tls = tls::server_in_memory(vec![certificate], key, DEMO_HANDSHAKE, &self.tickets)
+        let chain = vec![self.certificate.clone()];
+        let key = self.key.clone_key();
+        let tls = tls::server_in_memory(chain, key, DEMO_HANDSHAKE, &self.tickets)
             .map_err(|problem| vec![problem.to_string()])?;
         Ok(Loaded {
             config,

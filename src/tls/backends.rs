@@ -82,6 +82,19 @@ pub fn client(tls: &BackendTls, roots: &mut SystemRoots) -> Result<ClientTls, Ve
     })
 }
 
+/// The settings of one who trusts `authority` alone, for the demo.
+///
+/// # Errors
+/// When it cannot be used as an authority.
+pub fn client_in_memory(authority: CertificateDer<'static>) -> Result<ClientTls, Problem> {
+    let trusted = trusted(vec![authority])?;
+    Ok(ClientTls {
+        fingerprint: fingerprint(&trusted, None),
+        config: build(trusted, None, provider()),
+        server_name: None,
+    })
+}
+
 /// Authorities as they were read, and as rustls wants them.
 struct Trusted {
     authorities: Vec<CertificateDer<'static>>,
@@ -98,11 +111,14 @@ impl Trusted {
 }
 
 fn authorities(path: &Path) -> Result<Trusted, TlsError> {
-    let authorities = pem::certificates(path)?;
+    trusted(pem::certificates(path)?).map_err(|problem| TlsError::new(path, problem))
+}
+
+fn trusted(authorities: Vec<CertificateDer<'static>>) -> Result<Trusted, Problem> {
     let mut store = RootCertStore::empty();
     for authority in &authorities {
         let added = store.add(authority.clone());
-        added.map_err(|error| TlsError::new(path, Problem::BadCertificate(error.to_string())))?;
+        added.map_err(|error| Problem::BadCertificate(error.to_string()))?;
     }
     Ok(Trusted { authorities, store })
 }

@@ -23,7 +23,7 @@ use std::time::{Duration, SystemTime};
 use rustls::ServerConfig;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-pub use self::backends::{ClientTls, SystemRoots, client};
+pub use self::backends::{ClientTls, SystemRoots, client, client_in_memory};
 use self::certificate::Certificate;
 use self::clients::Clients;
 pub use self::error::{Problem, TlsError};

@@ -7,6 +7,7 @@
 mod backends;
 mod configuration;
 mod page;
+mod trial;
 mod words;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -14,6 +15,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 pub use self::backends::Backends;
 pub use self::configuration::{SECURE_LISTENER, configuration};
 pub use self::page::Page;
+pub use self::trial::trial;
 pub use self::words::words;
 
 /// The names for which the certificate of the demo is made.
