@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, Uri};
 use tokio::time::{Instant, timeout_at};
 
 use super::backend::{Backend, Lease, Member};
-use super::balancer::{Field, Purpose};
+use super::balancer::{Balancer, Field, Purpose};
 use super::judge::{Evidence, Witness};
 use super::queue::Turn;
 use super::sticky::Claimed;
@@ -214,19 +214,35 @@ impl<'a> Candidates<'a> {
             key: self.key,
             now: Instant::now(),
             priority: None,
+            is_last_resort: false,
         };
         if let Some(taken) = self.preferred(&field).and_then(|index| self.take(index)) {
             return Choice::Taken(taken);
         }
-        while let Some(index) = balancer.pick(&field.narrowed(&self.pool.priorities)) {
+        if let Some(taken) = self.pick(&mut balancer, field) {
+            return Choice::Taken(taken);
+        }
+        if self.purpose == Purpose::Session && field.is_only_full() {
+            return Choice::Full;
+        }
+        // Those that are ready have failed. One that was ejected may be well again by now.
+        let last_resort = Field {
+            is_last_resort: !self.tried.is_empty(),
+            ..field
+        };
+        match self.pick(&mut balancer, last_resort) {
+            Some(taken) => Choice::Taken(taken),
+            None => Choice::Nobody,
+        }
+    }
+
+    fn pick(&self, balancer: &mut Balancer, field: Field<'_>) -> Option<Taken> {
+        loop {
+            let index = balancer.pick(&field.narrowed(&self.pool.priorities))?;
             // A pool of an older configuration may have taken the last place just now.
             if let Some(taken) = self.take(index) {
-                return Choice::Taken(taken);
+                return Some(taken);
             }
-        }
-        match self.purpose {
-            Purpose::Session if field.is_only_full() => Choice::Full,
-            Purpose::Session | Purpose::Request => Choice::Nobody,
         }
     }
 

@@ -99,7 +99,7 @@ impl World {
                 self.dead.remove(&one);
                 self.reload(numbers.into_iter().filter(|number| *number != one));
             }
-            2 if self.dead.is_empty() && self.are_all_ready() => {
+            2 if self.dead.is_empty() => {
                 self.dead.insert(one);
             }
             _ => self.dead.clear(),

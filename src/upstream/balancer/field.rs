@@ -27,6 +27,8 @@ pub(in crate::upstream) struct Field<'a> {
     pub(in crate::upstream) now: Instant,
     /// Only backends of this one may be chosen; of any where there is none.
     pub(in crate::upstream) priority: Option<u16>,
+    /// Whether those may be chosen too whose ejection is not over.
+    pub(in crate::upstream) is_last_resort: bool,
 }
 
 impl Field<'_> {
@@ -98,6 +100,7 @@ impl Field<'_> {
     fn is_out(&self, member: &Member) -> bool {
         let is_tried = |backend: &Arc<Backend>| Arc::ptr_eq(backend, member.backend());
         let is_other = |priority: u16| priority != member.priority();
-        self.priority.is_some_and(is_other) || self.tried.iter().any(is_tried) || !member.is_ready()
+        let is_fit = member.is_ready() || self.is_last_resort && member.is_only_ejected();
+        self.priority.is_some_and(is_other) || self.tried.iter().any(is_tried) || !is_fit
     }
 }

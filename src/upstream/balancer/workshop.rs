@@ -81,6 +81,7 @@ impl Chooser {
             key: self.key,
             now: Instant::now(),
             priority: None,
+            is_last_resort: false,
         };
         let priorities = Field::priorities(&self.members);
         self.balancer.pick(&field.narrowed(&priorities))

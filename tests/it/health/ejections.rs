@@ -46,6 +46,21 @@ async fn an_ejected_backend_costs_no_attempts() {
     assert_eq!(retries(&gateway), 2.0);
 }
 
+/// The one that is left counts as ready, as nothing else is: its failures end no ejection.
+#[tokio::test]
+async fn where_all_others_fail_an_ejected_backend_is_tried() {
+    let (mut a, mut b) = (Mortal::named("a").await, Mortal::named("b").await);
+    let keys = PASSIVE.replace("300ms", "1h");
+    let gateway = Gateway::start(&configuration(&keys, &[a.entry(), b.entry()])).await;
+    a.kill();
+    assert_eq!(turns(&gateway, 4).await, "bbbb");
+    becomes(&gateway, "a", "ejected").await;
+    a.revive().await;
+    assert_eq!(turns(&gateway, 4).await, "bbbb", "it is left alone");
+    b.kill();
+    assert_eq!(turns(&gateway, 4).await, "aaaa");
+}
+
 #[tokio::test]
 async fn the_last_backend_is_never_ejected() {
     let dead = Backend::absent();
