@@ -217,6 +217,7 @@ impl<G> Tunnel<G> {
 
     /// The source's end passes on. If it did not say Close, the gateway says it in its place.
     fn pass_end_on(&mut self, source: Side) {
+        let is_other_over = self.relay_from(source.other()).has_read_end();
         let relay = self.relay_from(source);
         if relay.is_ending() {
             return;
@@ -225,6 +226,12 @@ impl<G> Tunnel<G> {
             Some(SeenClose(code)) => Ending::Finished(source, code),
             None => Ending::Lost(source),
         };
+        // It is the backend that ends first (RFC 6455 section 7.1.1). Some take a client's end right behind its
+        // Close for a loss, and do not answer the Close; so they are let answer before the end passes on.
+        if matches!((source, ending), (Side::Client, Ending::Finished(..))) && !is_other_over {
+            self.half_open(ending);
+            return;
+        }
         let is_lost = self.is_lost(source.other());
         let terms = Arc::clone(&self.terms);
         let relay = self.relay_from(source);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::harness::{Wire, eventually};
 use crate::venue::{Transport, Venue, close, close_code, masked, noise};
@@ -89,6 +89,24 @@ async fn a_session_that_both_sides_ended_is_over() {
     assert_eq!(close_code(&backend.rest().await), Some(1000));
     let line = venue.gateway.line("close").await;
     assert_eq!(line["close_initiator"], "backend", "{line}");
+    assert_eq!(line["close_reason"], "finished", "{line}");
+}
+
+/// Tornado, for one, closes at an end that comes with a Close, and answers nothing.
+#[tokio::test]
+async fn a_backend_answers_a_close_before_it_sees_the_clients_end() {
+    let venue = Venue::start(Transport::Plain).await;
+    let (mut client, mut backend) = venue.session().await;
+    client.send(masked(close(1000))).await;
+    client.end().await;
+    assert_eq!(close_code(&backend.take(8).await), Some(1000));
+    let early = timeout(Duration::from_millis(300), backend.gone()).await;
+    assert!(early.is_err(), "the end came before the answer");
+    backend.send(close(1000)).await;
+    assert_eq!(close_code(&client.rest().await), Some(1000));
+    backend.gone().await;
+    let line = venue.gateway.line("close").await;
+    assert_eq!(line["close_initiator"], "client", "{line}");
     assert_eq!(line["close_reason"], "finished", "{line}");
 }
 
