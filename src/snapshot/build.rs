@@ -28,8 +28,6 @@ impl Snapshot {
         let certificates = certificate_metrics(&tls.listeners, metrics);
         let transports = build_transports(&config, tls.pools, previous);
         let found = previous.map_or_else(BTreeMap::new, |previous| still_wanted(&config, previous));
-        let pools = build_pools(&config, (&transports, &found), metrics, previous);
-        let routes = build_routes(&config, &pools, metrics, previous);
         let before = |name| previous.and_then(|previous| previous.listeners.get(name));
         let listeners = config
             .listeners
@@ -41,18 +39,16 @@ impl Snapshot {
                 )
             })
             .collect();
-        Self {
+        let ground = Ground {
             generation: previous.map_or(1, |previous| previous.generation + 1),
             since: SystemTime::now(),
-            table: table(&config, &routes),
             config,
-            routes,
-            pools,
             transports,
             found,
             listeners,
-            _certificates: certificates,
-        }
+            certificates,
+        };
+        ground.furnish(metrics, previous)
     }
 
     /// The same configuration with other backends in a pool whose backends are discovered.
@@ -63,23 +59,56 @@ impl Snapshot {
         backends: Vec<config::Backend>,
         metrics: &Metrics,
     ) -> Self {
-        let config = self.config.clone();
-        let transports = self.transports.clone();
         let mut found = self.found.clone();
         found.insert(Arc::clone(pool), backends);
-        let pools = build_pools(&config, (&transports, &found), metrics, Some(self));
-        let routes = build_routes(&config, &pools, metrics, Some(self));
-        Self {
+        let ground = Ground {
             generation: self.generation,
             since: self.since,
+            config: self.config.clone(),
+            transports: self.transports.clone(),
+            found,
+            listeners: self.listeners.clone(),
+            certificates: self._certificates.clone(),
+        };
+        ground.furnish(metrics, Some(self))
+    }
+}
+
+/// A snapshot before it has pools and routes.
+struct Ground {
+    generation: u64,
+    since: SystemTime,
+    config: Config,
+    transports: Transports,
+    found: Found,
+    listeners: BTreeMap<Name, Arc<Settings>>,
+    certificates: Vec<Arc<CertificateMetrics>>,
+}
+
+impl Ground {
+    fn furnish(self, metrics: &Metrics, previous: Option<&Snapshot>) -> Snapshot {
+        let Self {
+            generation,
+            since,
+            config,
+            transports,
+            found,
+            listeners,
+            certificates,
+        } = self;
+        let pools = build_pools(&config, (&transports, &found), metrics, previous);
+        let routes = build_routes(&config, &pools, metrics, previous);
+        Snapshot {
+            generation,
+            since,
             table: table(&config, &routes),
             config,
             routes,
             pools,
             transports,
             found,
-            listeners: self.listeners.clone(),
-            _certificates: self._certificates.clone(),
+            listeners,
+            _certificates: certificates,
         }
     }
 }
