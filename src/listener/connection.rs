@@ -120,7 +120,7 @@ async fn meet(accepted: Accepted, entry: &Entry) -> Option<Met> {
 /// Brings the socket into this worker's runtime.
 fn adopt(socket: AcceptedSocket) -> io::Result<Socket> {
     Ok(match socket {
-        AcceptedSocket::Tcp(socket) => Socket::Tcp(TcpStream::from_std(socket)?),
+        AcceptedSocket::Tcp(socket) => Socket::Tcp(TcpStream::from_std(socket)?.into()),
         AcceptedSocket::Unix(socket) => Socket::Unix(UnixStream::from_std(socket)?),
     })
 }

@@ -100,7 +100,7 @@ impl Server {
             commands: sender,
         });
         let admin = AdminSide::start(&snapshot.config.admin, &telemetry, &shared)?;
-        let workers = Workers::start(snapshot.config.runtime.workers)
+        let workers = Workers::start(&snapshot.config.runtime)
             .map_err(|error| vec![format!("workers cannot be started: {error}")])?;
         let service = service(workers.places(), current, &telemetry).await;
         for (name, address, bound) in bound {

@@ -141,7 +141,14 @@ fn deferred(booted: &Config, after: &Config) -> Vec<String> {
     let deferred = [
         ("admin.address", booted.admin != after.admin),
         ("log.format", booted.log.format != after.log.format),
-        ("runtime.workers", booted.runtime != after.runtime),
+        (
+            "runtime.workers",
+            booted.runtime.workers != after.runtime.workers,
+        ),
+        (
+            "runtime.io_uring",
+            booted.runtime.io_uring != after.runtime.io_uring,
+        ),
     ];
     deferred
         .into_iter()

@@ -2,14 +2,15 @@
 
 use std::future::Future;
 use std::io;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
+use crate::config;
 use crate::occupancy::{Occupancy, Slot};
+use crate::stream::start_ring;
 
 /// After so many tasks a worker asks the system for new events although it is not done with the last ones.
 /// Tokio's own choice, 61, costs a busy worker one more system call for as many messages.
@@ -43,16 +44,17 @@ struct Worker {
 }
 
 impl Workers {
-    /// Starts `count` workers, or one per core.
+    /// Starts the workers that the configuration asks for.
     ///
     /// # Errors
     /// When the system gives no thread or no event queue.
-    pub(super) fn start(count: Option<NonZeroUsize>) -> io::Result<Self> {
-        let count = match count {
+    pub(super) fn start(settings: &config::Runtime) -> io::Result<Self> {
+        let count = match settings.workers {
             Some(count) => count.get(),
             None => thread::available_parallelism()?.get(),
         };
-        Self::named((0..count).map(|index| format!("worker-{index}")))
+        let names = (0..count).map(|index| format!("worker-{index}"));
+        Self::named(names, settings.io_uring)
     }
 
     /// Starts a single worker under a name of its own.
@@ -60,13 +62,13 @@ impl Workers {
     /// # Errors
     /// As [`Workers::start`].
     pub(super) fn single(name: &str) -> io::Result<Self> {
-        Self::named([name.to_owned()])
+        Self::named([name.to_owned()], false)
     }
 
-    fn named(names: impl IntoIterator<Item = String>) -> io::Result<Self> {
+    fn named(names: impl IntoIterator<Item = String>, has_ring: bool) -> io::Result<Self> {
         let started: Vec<(Place, Worker)> = names
             .into_iter()
-            .map(Worker::start)
+            .map(|name| Worker::start(name, has_ring))
             .collect::<Result<_, _>>()?;
         let (places, threads): (Vec<_>, Vec<_>) = started.into_iter().unzip();
         Ok(Self {
@@ -100,7 +102,7 @@ impl Places {
 }
 
 impl Worker {
-    fn start(name: String) -> io::Result<(Place, Self)> {
+    fn start(name: String, has_ring: bool) -> io::Result<(Place, Self)> {
         let runtime = Builder::new_current_thread()
             .enable_all()
             .max_blocking_threads(LOOKUP_THREADS)
@@ -109,8 +111,12 @@ impl Worker {
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = thread::Builder::new().name(name).spawn(move || {
-            // An error is the sender dropped, which means the same.
-            let _ = runtime.block_on(stopped);
+            let work = async {
+                try_ring(has_ring);
+                // An error is the sender dropped, which means the same.
+                let _ = stopped.await;
+            };
+            runtime.block_on(work);
             // Look-ups that hang are not waited for.
             runtime.shutdown_background();
         })?;
@@ -123,6 +129,13 @@ impl Worker {
             thread: Some(thread),
         };
         Ok((place, worker))
+    }
+}
+
+/// Gives this worker a ring, if it is wanted and the system has one. It works without.
+fn try_ring(is_wanted: bool) {
+    if is_wanted && let Err(error) = start_ring() {
+        tracing::info!(%error, "io_uring cannot be used: all connections stay on epoll");
     }
 }
 

@@ -1,5 +1,7 @@
 //! Bytes that wait: as many as they are, in an allocation of just that size.
 
+use tokio::io::ReadBuf;
+
 /// Bytes that could not be passed on yet. Freed when the last of them is.
 #[derive(Debug, Default)]
 pub struct Backlog {
@@ -30,6 +32,13 @@ impl Backlog {
     #[must_use]
     pub fn rest(&self) -> &[u8] {
         &self.bytes[self.sent..]
+    }
+
+    /// Puts as much as there is room for into `buffer`.
+    pub(super) fn read(&mut self, buffer: &mut ReadBuf<'_>) {
+        let count = self.rest().len().min(buffer.remaining());
+        buffer.put_slice(&self.rest()[..count]);
+        self.advance(count);
     }
 
     /// Notes that `count` bytes were passed on, and gives the memory back when those were the last.

@@ -5,10 +5,13 @@
 //! for the size of a TLS connection. No protocol above TLS is known here.
 
 mod backlog;
+mod ring;
+mod tcp;
 mod tls;
 
 use std::fmt;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -16,16 +19,18 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::UnixStream;
 
 pub use backlog::Backlog;
+pub use ring::start as start_ring;
+pub use tcp::TcpSocket;
 pub use tls::TlsStream;
 
 /// A socket.
 #[derive(Debug)]
 pub enum Socket {
     /// TCP.
-    Tcp(TcpStream),
+    Tcp(TcpSocket),
     /// A unix socket.
     Unix(UnixStream),
     /// A socket whose first bytes have been looked at.
@@ -92,29 +97,29 @@ impl Socket {
         Self::Replayed(Box::new(Replayed { rest, socket: self }))
     }
 
-    /// Whether the socket has an error, such as a reset by its peer. Unlike reading it this takes no bytes,
-    /// and unlike asking for the error it leaves it there.
     fn is_broken(&self) -> bool {
-        let nothing = PollFlags::empty();
-        let mut look = match self {
-            Self::Tcp(socket) => [PollFd::new(socket, nothing)],
-            Self::Unix(socket) => [PollFd::new(socket, nothing)],
-            Self::Replayed(replayed) => return replayed.socket.is_broken(),
-        };
-        poll(&mut look, Some(&Timespec::default())).is_ok()
-            && look[0].revents().contains(PollFlags::ERR)
+        match self {
+            Self::Tcp(socket) => socket.is_broken(),
+            Self::Unix(socket) => is_broken(socket.as_fd()),
+            Self::Replayed(replayed) => replayed.socket.is_broken(),
+        }
     }
 
     fn reset_on_close(&self) {
         match self {
-            // A socket that refuses is already gone, which is what was wanted.
-            Self::Tcp(socket) => {
-                let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
-            }
+            Self::Tcp(socket) => socket.reset_on_close(),
             Self::Unix(_) => {}
             Self::Replayed(replayed) => replayed.socket.reset_on_close(),
         }
     }
+}
+
+/// Whether the socket has an error, such as a reset by its peer. Unlike reading it this takes no bytes, and
+/// unlike asking for the error it leaves it there.
+fn is_broken(socket: BorrowedFd<'_>) -> bool {
+    let mut look = [PollFd::new(&socket, PollFlags::empty())];
+    poll(&mut look, Some(&Timespec::default())).is_ok()
+        && look[0].revents().contains(PollFlags::ERR)
 }
 
 impl Stream {
@@ -147,10 +152,7 @@ impl Replayed {
         if self.rest.is_empty() {
             return Pin::new(&mut self.socket).poll_read(context, buffer);
         }
-        let rest = self.rest.rest();
-        let count = rest.len().min(buffer.remaining());
-        buffer.put_slice(&rest[..count]);
-        self.rest.advance(count);
+        self.rest.read(buffer);
         Poll::Ready(Ok(()))
     }
 }

@@ -40,7 +40,7 @@ pub(super) async fn connect(
         // The peer may be gone already; then the handshake tells it better.
         tracing::debug!(%error, "socket options refused");
     }
-    Ok(Socket::Tcp(socket))
+    Ok(Socket::Tcp(socket.into()))
 }
 
 async fn connect_unix(path: &Path) -> Result<Socket, Failure> {

@@ -69,6 +69,8 @@ pub struct AccessLog {
 pub struct Runtime {
     /// The number of workers; `None` stands for one per core.
     pub workers: Option<NonZeroUsize>,
+    /// Whether io_uring is used where the system has it.
+    pub io_uring: bool,
 }
 
 /// How sessions are ended when something stops.

@@ -48,6 +48,7 @@ pub(super) fn log(raw: schema::Log) -> Log {
 pub(super) fn runtime(raw: schema::Runtime) -> Runtime {
     Runtime {
         workers: raw.workers.or_default().0,
+        io_uring: raw.io_uring.or(true),
     }
 }
 

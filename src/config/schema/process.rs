@@ -37,6 +37,8 @@ keys! {
     Runtime {
         /// The number of workers; auto, one per core, by default.
         workers: Workers,
+        /// Whether io_uring is used where the system has it, Linux 6.1 or later, and allows it; true by default.
+        io_uring: bool,
     }
 
     /// How sessions are ended when something stops.

@@ -24,6 +24,7 @@ fn what_is_left_out_has_its_default() {
     );
     assert!(config.log.access.open && config.log.access.close && config.log.access.redact_query);
     assert_eq!(config.runtime.workers, None);
+    assert!(config.runtime.io_uring);
     let listener = &config.listeners["public"];
     assert_eq!(listener.tls, None);
     assert_eq!(listener.timeouts.request_header, Duration::from_secs(10));

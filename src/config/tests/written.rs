@@ -28,7 +28,10 @@ pub(super) fn write(config: &Config) -> Value {
     json!({
         "admin": { "address": address(&config.admin.address) },
         "log": { "access": { "open": config.log.access.open } },
-        "runtime": { "workers": config.runtime.workers.map_or(json!("auto"), |count| json!(count)) },
+        "runtime": {
+            "workers": config.runtime.workers.map_or(json!("auto"), |count| json!(count)),
+            "io_uring": config.runtime.io_uring,
+        },
         "listeners": named(config.listeners.iter().map(|(name, it)| (name, listener(it))).collect()),
         "routes": named(config.routes.iter().map(|(name, it)| (name, route(it))).collect()),
         "pools": named(config.pools.iter().map(|(name, it)| (name, pool(it))).collect()),

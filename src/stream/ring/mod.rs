@@ -1,0 +1,412 @@
+//! Receiving by io_uring: the system puts what comes into buffers by itself, for many connections in one call.
+//!
+//! With epoll each receive is a call of its own. Here a worker makes one for all that came since its last look.
+//! A ring belongs to its thread; [`start`] makes it, and without it [`Reception::begin`] says so and
+//! everything stays on epoll. Sending stays a plain call: that a ring does not make it cheaper was measured
+//! (docs/performance.md).
+
+mod buffers;
+mod queue;
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::task::{Context, Poll, Waker};
+
+use rustix::io::Errno;
+use slab::Slab;
+use tokio::io::ReadBuf;
+use tokio::io::unix::AsyncFd;
+
+use super::Backlog;
+use buffers::{Buffers, Filled};
+use queue::{Completion, Queue};
+
+/// A receive brings this much at most. Where one does, more is received no more: larger reads do that better.
+pub(super) const LARGEST_RECEIVE: usize = buffers::SIZE;
+/// What is kept for one that does not take it, before nothing more is received for it.
+const LARGEST_BACKLOG: usize = 64 * 1024;
+
+thread_local! {
+    static RING: RefCell<Option<Ring>> = const { RefCell::new(None) };
+}
+
+/// The ring of a worker.
+struct Ring {
+    queue: Queue,
+    receptions: Slab<State>,
+    /// The task that asks the ring.
+    driver: Waker,
+    /// The tasks for which something came; woken when the ring is free again.
+    woken: Vec<Waker>,
+    /// The receptions for which there was no buffer.
+    starved: Vec<usize>,
+}
+
+/// What came for a connection.
+#[derive(Debug)]
+struct State {
+    socket: RawFd,
+    /// What came first and has not been taken.
+    first: Option<Filled>,
+    /// What came behind it.
+    rest: Backlog,
+    /// Why nothing more comes.
+    end: Option<End>,
+    waker: Option<Waker>,
+    /// Whether the system has been told to stop.
+    is_cancelled: bool,
+    /// Whether nobody wants it any more; it lasts until the system has let go of it.
+    is_orphan: bool,
+}
+
+/// Why nothing more is received.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum End {
+    /// The peer ended its sending half.
+    Finished,
+    /// The socket broke.
+    Broken(Errno),
+    /// The ring stopped, the socket did not.
+    Stopped,
+    /// There was no buffer; it goes on when there is.
+    Starved,
+}
+
+/// What comes on a socket, by the ring of this thread. Dropping it stops that.
+#[derive(Debug)]
+pub(super) struct Reception(usize);
+
+/// What a read came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Received {
+    /// Bytes; none at the end of the stream.
+    Bytes,
+    /// The ring receives nothing more, and all that it had is taken.
+    Stopped,
+}
+
+/// What a reception leaves behind.
+#[derive(Debug)]
+pub(super) struct Remains {
+    /// What came and was not taken.
+    pub(super) rest: Backlog,
+    /// Who waits for more.
+    pub(super) waker: Option<Waker>,
+}
+
+/// Makes a ring for this thread, and the task that drives it: it runs for as long as the thread.
+///
+/// # Errors
+/// Where the system has no io_uring of Linux 6.1 or later, or forbids it.
+pub fn start() -> io::Result<()> {
+    let queue = Queue::new()?;
+    let event = queue.event()?;
+    RING.set(Some(Ring {
+        queue,
+        receptions: Slab::new(),
+        driver: Waker::noop().clone(),
+        woken: Vec::new(),
+        starved: Vec::new(),
+    }));
+    tokio::spawn(poll_fn(move |context| poll_drive(&event, context)));
+    Ok(())
+}
+
+/// Asks the ring when it has something, or is to begin something.
+fn poll_drive(event: &AsyncFd<OwnedFd>, context: &mut Context<'_>) -> Poll<()> {
+    while let Poll::Ready(ready) = event.poll_read_ready(context) {
+        match ready {
+            // The count in it does not matter, so it is never read; each further event shows all the same.
+            Ok(mut ready) => ready.clear_ready(),
+            Err(_) => return Poll::Ready(()),
+        }
+    }
+    let turned = with_ring(|ring| {
+        if !ring.driver.will_wake(context.waker()) {
+            ring.driver = context.waker().clone();
+        }
+        let has_come = ring.turn();
+        (has_come, std::mem::take(&mut ring.woken))
+    });
+    let Some((has_come, mut woken)) = turned else {
+        return Poll::Ready(());
+    };
+    for waker in woken.drain(..) {
+        waker.wake();
+    }
+    // For the next time, so that it need not be allocated again.
+    with_ring(|ring| ring.woken = woken);
+    if has_come {
+        // More has come by the time that all of these have had their turn; asking then needs no event.
+        context.waker().wake_by_ref();
+    }
+    Poll::Pending
+}
+
+/// Runs `work` with the ring of this thread, if it has one. No foreign code may run in it: that could ask for
+/// the ring as well.
+fn with_ring<T>(work: impl FnOnce(&mut Ring) -> T) -> Option<T> {
+    let run = |ring: &RefCell<Option<Ring>>| ring.borrow_mut().as_mut().map(work);
+    RING.try_with(run).ok().flatten()
+}
+
+impl Ring {
+    /// Hands over what the system is asked for, and takes what came. Whether anything did.
+    fn turn(&mut self) -> bool {
+        self.feed();
+        if let Err(error) = self.queue.enter() {
+            tracing::warn!(%error, "io_uring");
+        }
+        self.reap()
+    }
+
+    /// Takes what came. Whether anything did.
+    fn reap(&mut self) -> bool {
+        let mut has_come = false;
+        while let Some(completion) = self.queue.next() {
+            has_come = true;
+            self.take(completion);
+        }
+        has_come
+    }
+
+    /// Goes on receiving where there was no buffer.
+    fn feed(&mut self) {
+        if self.starved.is_empty() {
+            return;
+        }
+        if self.queue.buffers().are_scarce() {
+            self.free_buffers();
+        }
+        for reception in std::mem::take(&mut self.starved) {
+            if let Some(state) = self.receptions.get_mut(reception)
+                && state.end == Some(End::Starved)
+            {
+                state.end = None;
+                self.queue.receive(reception, state.socket);
+            }
+        }
+    }
+
+    fn take(&mut self, completion: Completion) {
+        let Completion {
+            reception,
+            filled,
+            end,
+        } = completion;
+        let Some(state) = self.receptions.get_mut(reception) else {
+            return;
+        };
+        state.end = end;
+        if end == Some(End::Starved) && !state.is_orphan {
+            self.starved.push(reception);
+            return;
+        }
+        self.woken.extend(state.waker.take());
+        let is_much = filled.as_ref().is_some_and(Filled::is_full);
+        if let Some(filled) = filled {
+            state.keep(self.queue.buffers(), filled);
+        }
+        if state.is_orphan && end.is_some() {
+            self.receptions.remove(reception);
+        } else if is_much || state.rest.rest().len() > LARGEST_BACKLOG {
+            self.cancel(reception);
+        }
+    }
+
+    /// Takes the buffers of all who leave theirs waiting: copies do as well.
+    #[cold]
+    fn free_buffers(&mut self) {
+        for (_, state) in &mut self.receptions {
+            if let Some(filled) = state.first.take() {
+                state.put_first(self.queue.buffers(), filled);
+            }
+        }
+    }
+
+    /// Has the driver hand over what the system is asked for, and wake those for whom something came.
+    fn call_driver(&mut self) {
+        self.driver.wake_by_ref();
+    }
+}
+
+impl State {
+    fn new(socket: RawFd) -> Self {
+        Self {
+            socket,
+            first: None,
+            rest: Backlog::default(),
+            end: None,
+            waker: None,
+            is_cancelled: false,
+            is_orphan: false,
+        }
+    }
+
+    /// Keeps what came, unless nobody wants it.
+    fn keep(&mut self, buffers: &mut Buffers, filled: Filled) {
+        if self.is_orphan {
+            buffers.give_back(filled);
+        } else if self.first.is_none() && self.rest.is_empty() {
+            self.first = Some(filled);
+        } else {
+            self.rest.append(buffers.bytes(&filled));
+            buffers.give_back(filled);
+        }
+    }
+
+    /// Moves what is in a buffer before all else that waits.
+    fn put_first(&mut self, buffers: &mut Buffers, filled: Filled) {
+        let behind = std::mem::take(&mut self.rest);
+        self.rest.append(buffers.bytes(&filled));
+        self.rest.append(behind.rest());
+        buffers.give_back(filled);
+    }
+
+    fn poll_read(
+        &mut self,
+        buffers: &mut Buffers,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<Received>> {
+        if let Some(filled) = &mut self.first {
+            let count = filled.len().min(buffer.remaining());
+            buffer.put_slice(&buffers.bytes(filled)[..count]);
+            if filled.take(count)
+                && let Some(filled) = self.first.take()
+            {
+                buffers.give_back(filled);
+            }
+            return Poll::Ready(Ok(Received::Bytes));
+        }
+        if !self.rest.is_empty() {
+            self.rest.read(buffer);
+            return Poll::Ready(Ok(Received::Bytes));
+        }
+        match self.end {
+            Some(End::Finished) => Poll::Ready(Ok(Received::Bytes)),
+            Some(End::Broken(error)) => Poll::Ready(Err(error.into())),
+            Some(End::Stopped) => Poll::Ready(Ok(Received::Stopped)),
+            Some(End::Starved) | None => {
+                self.wait(context);
+                Poll::Pending
+            }
+        }
+    }
+
+    fn wait(&mut self, context: &Context<'_>) {
+        match &mut self.waker {
+            Some(waker) => waker.clone_from(context.waker()),
+            None => self.waker = Some(context.waker().clone()),
+        }
+    }
+}
+
+impl Reception {
+    /// Receives what comes on `socket`, which must not be read otherwise, nor closed before this is dropped.
+    /// Nothing where this thread has no ring.
+    pub(super) fn begin(socket: BorrowedFd<'_>) -> Option<Self> {
+        with_ring(|ring| Self(ring.begin(socket)))
+    }
+
+    /// Takes what came.
+    ///
+    /// # Errors
+    /// The socket's; or it is another thread's.
+    pub(super) fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<Received>> {
+        let polled = with_ring(|ring| {
+            let state = &mut ring.receptions[self.0];
+            state.poll_read(ring.queue.buffers(), context, buffer)
+        });
+        polled.unwrap_or_else(|| Poll::Ready(Err(not_here())))
+    }
+
+    /// Stops receiving, at once, and gives what is left.
+    ///
+    /// # Errors
+    /// The system's; or the ring is another thread's.
+    pub(super) fn finish(self) -> io::Result<Remains> {
+        let remains = with_ring(|ring| ring.finish(self.0));
+        remains.unwrap_or_else(|| Err(not_here()))
+    }
+}
+
+impl Ring {
+    /// Has the system receive. It sees the descriptor at once, so that this may be closed at any time.
+    fn begin(&mut self, socket: BorrowedFd<'_>) -> usize {
+        let socket = socket.as_raw_fd();
+        let reception = self.receptions.insert(State::new(socket));
+        self.queue.receive(reception, socket);
+        while self.queue.is_asking() {
+            self.queue.enter().expect("the system takes entries");
+            self.reap();
+        }
+        self.call_driver();
+        reception
+    }
+
+    fn finish(&mut self, reception: usize) -> io::Result<Remains> {
+        self.cancel(reception);
+        while self.receptions[reception].end.is_none() {
+            self.queue.wait()?;
+            self.reap();
+        }
+        self.call_driver();
+        let state = &mut self.receptions[reception];
+        if let Some(End::Broken(error)) = state.end {
+            return Err(error.into());
+        }
+        if let Some(filled) = state.first.take() {
+            state.put_first(self.queue.buffers(), filled);
+        }
+        Ok(Remains {
+            rest: std::mem::take(&mut state.rest),
+            waker: state.waker.take(),
+        })
+    }
+
+    /// Has the system let go of the reception's socket, with the driver's next turn. What is returned is to be
+    /// dropped when the ring is not in use, as it may own a task.
+    fn abandon(&mut self, reception: usize) -> Option<Waker> {
+        let state = &mut self.receptions[reception];
+        if let Some(filled) = state.first.take() {
+            self.queue.buffers().give_back(filled);
+        }
+        let waker = state.waker.take();
+        if state.end.is_some() {
+            self.receptions.remove(reception);
+        } else {
+            state.rest = Backlog::default();
+            state.is_orphan = true;
+            self.cancel(reception);
+            self.call_driver();
+        }
+        waker
+    }
+
+    /// Asks the system to stop, once.
+    fn cancel(&mut self, reception: usize) {
+        let state = &mut self.receptions[reception];
+        if state.end.is_none() && !state.is_cancelled {
+            state.is_cancelled = true;
+            self.queue.cancel(reception);
+        }
+    }
+}
+
+impl Drop for Reception {
+    fn drop(&mut self) {
+        // Where there is no ring any more, the system has let go of everything with it.
+        let _waker = with_ring(|ring| ring.abandon(self.0));
+    }
+}
+
+fn not_here() -> io::Error {
+    io::Error::other("a connection of another thread's ring")
+}

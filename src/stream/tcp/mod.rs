@@ -1,0 +1,253 @@
+//! A TCP connection, and by what the system tells of what comes on it: epoll or the thread's ring.
+//!
+//! This is the one place where that is chosen. A connection begins on epoll. When it has shown that it brings little
+//! at a time, it changes to the ring, which costs less for each receive; and back when it brings much, which
+//! large reads take faster, or when its peer is slow to take what is sent.
+
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, IoSlice, Write};
+use std::net::{self, Shutdown};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::Backlog;
+use super::ring::{LARGEST_RECEIVE, Received, Reception, Remains};
+
+/// So many small reads in a row make a connection change to the ring: changing costs what they save.
+const SMALL_READS: u8 = 4;
+
+/// A TCP connection.
+#[derive(Debug)]
+pub struct TcpSocket {
+    engine: Engine,
+    /// How many reads in a row were small.
+    small_reads: u8,
+    /// Whether the socket took no more when it was last written to.
+    is_full: bool,
+}
+
+#[derive(Debug)]
+enum Engine {
+    Epoll(TcpStream),
+    /// On epoll again, and what the ring had received is not read yet.
+    Returned(Box<Returned>),
+    // The reception ends before the socket is closed.
+    Ring(Reception, net::TcpStream),
+    /// It could not change, and is closed.
+    Lost,
+}
+
+#[derive(Debug)]
+struct Returned {
+    rest: Backlog,
+    socket: TcpStream,
+}
+
+impl From<TcpStream> for TcpSocket {
+    fn from(socket: TcpStream) -> Self {
+        Self {
+            engine: Engine::Epoll(socket),
+            small_reads: 0,
+            is_full: false,
+        }
+    }
+}
+
+impl TcpSocket {
+    /// The socket itself; none where it was lost between the two.
+    fn socket(&self) -> Option<BorrowedFd<'_>> {
+        match &self.engine {
+            Engine::Epoll(socket) => Some(socket.as_fd()),
+            Engine::Returned(returned) => Some(returned.socket.as_fd()),
+            Engine::Ring(_, socket) => Some(socket.as_fd()),
+            Engine::Lost => None,
+        }
+    }
+
+    /// Whether it has an error, such as a reset by its peer.
+    pub(super) fn is_broken(&self) -> bool {
+        self.socket().is_none_or(super::is_broken)
+    }
+
+    /// As [`Stream::reset_on_close`](super::Stream::reset_on_close).
+    pub(super) fn reset_on_close(&self) {
+        if let Some(socket) = self.socket() {
+            // A socket that refuses is already gone, which is what was wanted.
+            let _ = SockRef::from(&socket).set_linger(Some(Duration::ZERO));
+        }
+    }
+
+    /// Changes to the ring where that is better and there is one. Whether it did.
+    fn try_ring(&mut self) -> io::Result<bool> {
+        if self.small_reads < SMALL_READS || self.is_full {
+            return Ok(false);
+        }
+        self.small_reads = 0;
+        self.change(Engine::into_ring)?;
+        Ok(matches!(self.engine, Engine::Ring(..)))
+    }
+
+    /// Notes what a read came to.
+    fn note<T>(&mut self, read: Poll<T>, count: usize) -> Poll<T> {
+        if read.is_ready() {
+            self.small_reads = match count {
+                ..LARGEST_RECEIVE => self.small_reads.saturating_add(1),
+                LARGEST_RECEIVE.. => 0,
+            };
+        }
+        read
+    }
+
+    fn change(&mut self, into: impl FnOnce(Engine) -> io::Result<Engine>) -> io::Result<()> {
+        self.engine = into(std::mem::replace(&mut self.engine, Engine::Lost))?;
+        Ok(())
+    }
+
+    /// Writes by `poll` where epoll tells when there is room, else by `send`.
+    fn poll_send(
+        &mut self,
+        context: &mut Context<'_>,
+        poll: impl Fn(Pin<&mut TcpStream>, &mut Context<'_>) -> Poll<io::Result<usize>>,
+        send: impl Fn(&net::TcpStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let socket = match &mut self.engine {
+                Engine::Epoll(socket) => socket,
+                Engine::Returned(returned) => &mut returned.socket,
+                Engine::Ring(_, socket) => match send(socket) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        self.change(Engine::into_epoll)?;
+                        continue;
+                    }
+                    sent => return Poll::Ready(sent),
+                },
+                Engine::Lost => return Poll::Ready(Err(lost())),
+            };
+            let sent = poll(Pin::new(socket), context);
+            self.is_full = sent.is_pending();
+            return sent;
+        }
+    }
+}
+
+impl Engine {
+    fn into_ring(self) -> io::Result<Self> {
+        let Self::Epoll(socket) = self else {
+            return Ok(self);
+        };
+        let socket = socket.into_std()?;
+        Ok(match Reception::begin(socket.as_fd()) {
+            Some(reception) => Self::Ring(reception, socket),
+            None => Self::Epoll(TcpStream::from_std(socket)?),
+        })
+    }
+
+    /// Back to epoll. What the ring still had is to be read first, and is gone when this is called again.
+    fn into_epoll(self) -> io::Result<Self> {
+        let (reception, socket) = match self {
+            Self::Ring(reception, socket) => (reception, socket),
+            Self::Returned(returned) => return Ok(Self::Epoll(returned.socket)),
+            other => return Ok(other),
+        };
+        let Remains { rest, waker } = reception.finish()?;
+        let socket = TcpStream::from_std(socket)?;
+        if let Some(waker) = waker {
+            // Whoever waits for something to read waits on.
+            let mut context = Context::from_waker(&waker);
+            if !rest.is_empty() || socket.poll_read_ready(&mut context).is_ready() {
+                waker.wake();
+            }
+        }
+        Ok(Self::Returned(Box::new(Returned { rest, socket })))
+    }
+}
+
+impl AsyncRead for TcpSocket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        loop {
+            match &mut this.engine {
+                Engine::Epoll(socket) => {
+                    let before = buffer.filled().len();
+                    match Pin::new(socket).poll_read(context, buffer) {
+                        Poll::Pending if this.try_ring()? => continue,
+                        read => return this.note(read, buffer.filled().len() - before),
+                    }
+                }
+                Engine::Returned(returned) if !returned.rest.is_empty() => {
+                    returned.rest.read(buffer);
+                    return Poll::Ready(Ok(()));
+                }
+                Engine::Returned(_) => this.change(Engine::into_epoll)?,
+                Engine::Ring(reception, _) => match ready!(reception.poll_read(context, buffer))? {
+                    Received::Bytes => return Poll::Ready(Ok(())),
+                    Received::Stopped => this.change(Engine::into_epoll)?,
+                },
+                Engine::Lost => return Poll::Ready(Err(lost())),
+            }
+        }
+    }
+}
+
+impl AsyncWrite for TcpSocket {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.get_mut().poll_send(
+            context,
+            |socket, context| socket.poll_write(context, bytes),
+            |mut socket| socket.write(bytes),
+        )
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.get_mut().poll_send(
+            context,
+            |socket, context| socket.poll_write_vectored(context, slices),
+            |mut socket| socket.write_vectored(slices),
+        )
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().engine {
+            Engine::Epoll(socket) => Pin::new(socket).poll_shutdown(context),
+            Engine::Returned(returned) => Pin::new(&mut returned.socket).poll_shutdown(context),
+            Engine::Ring(_, socket) => Poll::Ready(match socket.shutdown(Shutdown::Write) {
+                // As tokio has it: the peer is gone, so its end needs no telling.
+                Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
+                outcome => outcome,
+            }),
+            Engine::Lost => Poll::Ready(Err(lost())),
+        }
+    }
+}
+
+fn lost() -> io::Error {
+    io::Error::other("the socket was lost when it changed between epoll and io_uring")
+}

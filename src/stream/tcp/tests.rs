@@ -1,0 +1,306 @@
+//! Connections on epoll and on the ring, and changing between the two.
+
+use std::future::poll_fn;
+use std::io::{Read, Write};
+use std::net;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::runtime::Builder;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::*;
+use crate::stream::start_ring;
+
+/// When something that should have happened long ago is not waited for any more.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Runs `scenario` on a thread with a ring. A system without io_uring has nothing to test here.
+fn with_ring<T>(scenario: impl Future<Output = T>) -> Option<T> {
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        if let Err(error) = start_ring() {
+            eprintln!("skipped: no io_uring here: {error}");
+            return None;
+        }
+        let scenario = timeout(PATIENCE, scenario);
+        Some(scenario.await.expect("it comes to an end"))
+    })
+}
+
+/// A connection, and the peer of it.
+async fn pair() -> (TcpSocket, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let ours = TcpStream::connect(listener.local_addr().unwrap()).await;
+    let (peer, _) = listener.accept().await.unwrap();
+    (ours.unwrap().into(), peer)
+}
+
+/// A connection that is on the ring, and the peer of it.
+async fn pair_on_ring() -> (TcpSocket, TcpStream) {
+    let (mut ours, mut peer) = pair().await;
+    chat(&mut ours, &mut peer).await;
+    assert!(is_on_ring(&ours), "small messages change it to the ring");
+    (ours, peer)
+}
+
+/// Small messages, so many that the connection changes to the ring.
+async fn chat(ours: &mut TcpSocket, peer: &mut TcpStream) {
+    for round in 0..SMALL_READS + 2 {
+        peer.write_all(&[round; 3]).await.unwrap();
+        let mut heard = [0; 3];
+        ours.read_exact(&mut heard).await.unwrap();
+        assert_eq!(heard, [round; 3]);
+        let ended = timeout(Duration::ZERO, ours.read(&mut heard)).await;
+        assert!(ended.is_err(), "nothing more comes");
+    }
+}
+
+fn is_on_ring(socket: &TcpSocket) -> bool {
+    matches!(socket.engine, Engine::Ring(..))
+}
+
+/// Bytes of which each tells where it belongs.
+fn numbered(length: usize) -> Vec<u8> {
+    (0..length)
+        .map(|index| u8::try_from(index % 251).unwrap())
+        .collect()
+}
+
+#[test]
+fn what_is_large_changes_it_back() {
+    with_ring(async {
+        let (mut ours, mut peer) = pair_on_ring().await;
+        let sent = numbered(1_000_000);
+        let expected = sent.clone();
+        let sending = tokio::spawn(async move {
+            peer.write_all(&sent).await.unwrap();
+            peer
+        });
+        let mut heard = vec![0; expected.len()];
+        ours.read_exact(&mut heard).await.unwrap();
+        assert!(heard == expected, "every byte comes, in order");
+        assert!(!is_on_ring(&ours), "large reads are for epoll");
+        let mut peer = sending.await.unwrap();
+        chat(&mut ours, &mut peer).await;
+        assert!(is_on_ring(&ours), "small messages change it again");
+    });
+}
+
+#[test]
+fn a_peer_that_does_not_read_changes_it_back_and_is_still_heard() {
+    with_ring(async {
+        let (mut ours, mut peer) = pair_on_ring().await;
+        let (full, is_full) = oneshot::channel();
+        let mut full = Some(full);
+        // One task both waits to read and fills the socket, as a tunnel does.
+        let hearing = tokio::spawn(poll_fn(move |context| {
+            let mut heard = [0; 8];
+            let mut buffer = ReadBuf::new(&mut heard);
+            if Pin::new(&mut ours)
+                .poll_read(context, &mut buffer)?
+                .is_ready()
+            {
+                return Poll::Ready(io::Result::Ok(buffer.filled().to_vec()));
+            }
+            let Some(full) = full.take() else {
+                return Poll::Pending;
+            };
+            while Pin::new(&mut ours)
+                .poll_write(context, &[7; 65_536])?
+                .is_ready()
+            {}
+            assert!(!is_on_ring(&ours), "a full socket is for epoll");
+            full.send(()).unwrap();
+            Poll::Pending
+        }));
+        is_full.await.unwrap();
+        peer.write_all(b"hello").await.unwrap();
+        assert_eq!(hearing.await.unwrap().unwrap(), b"hello");
+    });
+}
+
+#[test]
+fn what_nobody_reads_is_received_no_further() {
+    with_ring(async {
+        let (mut ours, peer) = pair_on_ring().await;
+        let peer = peer.into_std().unwrap();
+        let stream = numbered(64 << 20);
+        let mut sent = 0;
+        let mut quiet = 0;
+        while quiet < 20 {
+            let piece = &stream[sent..sent + 500];
+            match (&peer).write(piece) {
+                Ok(count) => (sent, quiet) = (sent + count, 0),
+                Err(_would_block) => {
+                    quiet += 1;
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            }
+        }
+        drop(peer);
+        let mut heard = Vec::new();
+        ours.read_to_end(&mut heard).await.unwrap();
+        assert!(heard == stream[..sent], "every byte comes, in order");
+    });
+}
+
+#[test]
+fn more_connections_than_buffers_lose_nothing() {
+    with_ring(async {
+        let mut pairs = Vec::new();
+        for _ in 0..400 {
+            pairs.push(pair_on_ring().await);
+        }
+        for turn in 0..3 {
+            for (_, peer) in &mut pairs {
+                peer.write_all(&[turn; 100]).await.unwrap();
+            }
+        }
+        for (ours, _) in &mut pairs {
+            let mut heard = [0; 300];
+            ours.read_exact(&mut heard).await.unwrap();
+            assert!(
+                heard
+                    .chunks(100)
+                    .zip(0..)
+                    .all(|(chunk, turn)| chunk == [turn; 100])
+            );
+        }
+    });
+}
+
+#[test]
+fn dropping_it_closes_the_socket() {
+    with_ring(async {
+        let (ours, mut peer) = pair_on_ring().await;
+        drop(ours);
+        assert_eq!(peer.read(&mut [0; 8]).await.unwrap(), 0);
+    });
+}
+
+#[test]
+fn dropping_it_after_asking_for_a_reset_resets_the_socket() {
+    with_ring(async {
+        let (ours, mut peer) = pair_on_ring().await;
+        ours.reset_on_close();
+        drop(ours);
+        let error = peer.read(&mut [0; 8]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    });
+}
+
+#[test]
+fn the_ends_of_peers_are_told_apart() {
+    with_ring(async {
+        let (mut ours, mut peer) = pair_on_ring().await;
+        peer.write_all(b"last words").await.unwrap();
+        drop(peer);
+        let mut heard = String::new();
+        ours.read_to_string(&mut heard).await.unwrap();
+        assert_eq!(heard, "last words");
+
+        let (mut ours, peer) = pair_on_ring().await;
+        SockRef::from(&peer)
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
+        drop(peer);
+        let error = ours.read(&mut [0; 8]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    });
+}
+
+#[test]
+fn an_ended_sending_half_leaves_the_other() {
+    with_ring(async {
+        let (mut ours, mut peer) = pair_on_ring().await;
+        ours.shutdown().await.unwrap();
+        let mut heard = [0; 8];
+        assert_eq!(peer.read(&mut heard).await.unwrap(), 0);
+        peer.write_all(b"still here").await.unwrap();
+        drop(peer);
+        let mut heard = String::new();
+        ours.read_to_string(&mut heard).await.unwrap();
+        assert_eq!(heard, "still here");
+    });
+}
+
+#[test]
+fn a_number_that_is_used_again_is_not_mixed_up() {
+    with_ring(async {
+        for round in 0..200_u8 {
+            let (mut ours, mut peer) = pair_on_ring().await;
+            // Some close with bytes that nobody has read, some while the ring still waits for more.
+            peer.write_all(&[round; 5]).await.unwrap();
+            if round % 3 > 0 {
+                ours.read_exact(&mut [0; 4]).await.unwrap();
+            }
+        }
+    });
+}
+
+#[test]
+fn without_a_ring_it_stays_on_epoll() {
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (mut ours, mut peer) = pair().await;
+        chat(&mut ours, &mut peer).await;
+        assert!(!is_on_ring(&ours));
+    });
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever comes in whatever pieces is read whole and in order, and so is what is sent meanwhile.
+    #[test]
+    fn any_pieces_make_the_same_stream(
+        pieces in proptest::collection::vec(prop_oneof![8 => 1..600_usize, 1 => 600..60_000_usize], 1..60),
+        room in 1..20_000_usize,
+    ) {
+        with_ring(async {
+            let (ours, peer) = pair().await;
+            let stream = numbered(pieces.iter().sum());
+            let peer = peer.into_std().unwrap();
+            peer.set_nonblocking(false).unwrap();
+            let sent = stream.clone();
+            let talking = std::thread::spawn(move || talk(&peer, &sent, &pieces));
+            let heard = echo(ours, room).await;
+            assert!(heard == stream, "what came");
+            assert!(talking.join().unwrap() == stream, "what went back");
+        });
+    }
+}
+
+/// Sends `stream` in `pieces`, each when the one before has come back, and then ends; returns what came back.
+fn talk(mut peer: &net::TcpStream, stream: &[u8], pieces: &[usize]) -> Vec<u8> {
+    let mut rest = stream;
+    let mut back = Vec::new();
+    for piece in pieces {
+        let (now, later) = rest.split_at(*piece);
+        peer.write_all(now).unwrap();
+        rest = later;
+        let from = back.len();
+        back.resize(from + piece, 0);
+        peer.read_exact(&mut back[from..]).unwrap();
+    }
+    peer.shutdown(Shutdown::Write).unwrap();
+    back
+}
+
+/// Sends back what comes until it ends, in reads of at most `room` bytes; returns what came.
+async fn echo(mut ours: TcpSocket, room: usize) -> Vec<u8> {
+    let mut heard = Vec::new();
+    let mut buffer = vec![0; room];
+    loop {
+        let count = ours.read(&mut buffer).await.unwrap();
+        if count == 0 {
+            return heard;
+        }
+        heard.extend_from_slice(&buffer[..count]);
+        ours.write_all(&buffer[..count]).await.unwrap();
+    }
+}
