@@ -12,9 +12,6 @@ use crate::config;
 use crate::occupancy::{Occupancy, Slot};
 use crate::stream::start_ring;
 
-/// After so many tasks a worker asks the system for new events although it is not done with the last ones.
-/// Tokio's own choice, 61, costs a busy worker one more system call for as many messages.
-const EVENT_INTERVAL: u32 = 256;
 /// The most threads of a worker that wait for name look-ups.
 const LOOKUP_THREADS: usize = 16;
 
@@ -106,7 +103,6 @@ impl Worker {
         let runtime = Builder::new_current_thread()
             .enable_all()
             .max_blocking_threads(LOOKUP_THREADS)
-            .event_interval(EVENT_INTERVAL)
             .build()?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel::<()>();

@@ -12,12 +12,13 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use rustix::io::Errno;
 use slab::Slab;
 use tokio::io::ReadBuf;
 use tokio::io::unix::AsyncFd;
+use tokio::task::coop;
 
 use super::Backlog;
 use buffers::{Buffers, Filled};
@@ -112,6 +113,11 @@ pub fn start() -> io::Result<()> {
     }));
     tokio::spawn(poll_fn(move |context| poll_drive(&event, context)));
     Ok(())
+}
+
+/// Whether this thread has a ring.
+pub(super) fn is_here() -> bool {
+    with_ring(|_| ()).is_some()
 }
 
 /// Asks the ring when it has something, or is to begin something.
@@ -320,11 +326,15 @@ impl Reception {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<Received>> {
+        // As on epoll, a task that always finds something to read leaves room for others now and then.
+        let turn = ready!(coop::poll_proceed(context));
         let polled = with_ring(|ring| {
             let state = &mut ring.receptions[self.0];
             state.poll_read(ring.queue.buffers(), context, buffer)
         });
-        polled.unwrap_or_else(|| Poll::Ready(Err(not_here())))
+        let read = ready!(polled.unwrap_or_else(|| Poll::Ready(Err(not_here()))));
+        turn.made_progress();
+        Poll::Ready(read)
     }
 
     /// Stops receiving, at once, and gives what is left.

@@ -17,9 +17,10 @@ use std::time::Duration;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::task::coop;
 
 use super::Backlog;
-use super::ring::{LARGEST_RECEIVE, Received, Reception, Remains};
+use super::ring::{self, LARGEST_RECEIVE, Received, Reception, Remains};
 
 /// So many small reads in a row make a connection change to the ring: changing costs what they save.
 const SMALL_READS: u8 = 4;
@@ -85,14 +86,17 @@ impl TcpSocket {
         }
     }
 
-    /// Changes to the ring where that is better and there is one. Whether it did.
+    /// Changes to the ring where that is better and there is one. Whether it did, so that nothing wakes anybody
+    /// who waits on epoll.
     fn try_ring(&mut self) -> io::Result<bool> {
-        if self.small_reads < SMALL_READS || self.is_full {
-            return Ok(false);
+        let is_better = self.small_reads >= SMALL_READS && !self.is_full && ring::is_here();
+        // Without, epoll may have told a task that it has had enough for now, not that there is nothing.
+        let is_better = is_better && coop::has_budget_remaining();
+        if is_better {
+            self.small_reads = 0;
+            self.change(Engine::into_ring)?;
         }
-        self.small_reads = 0;
-        self.change(Engine::into_ring)?;
-        Ok(matches!(self.engine, Engine::Ring(..)))
+        Ok(is_better)
     }
 
     /// Notes what a read came to.

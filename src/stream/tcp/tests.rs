@@ -249,6 +249,14 @@ fn without_a_ring_it_stays_on_epoll() {
         let (mut ours, mut peer) = pair().await;
         chat(&mut ours, &mut peer).await;
         assert!(!is_on_ring(&ours));
+        let waiting = tokio::spawn(async move {
+            let mut heard = [0; 5];
+            ours.read_exact(&mut heard).await.map(|_| heard)
+        });
+        tokio::task::yield_now().await;
+        peer.write_all(b"hello").await.unwrap();
+        let heard = timeout(PATIENCE, waiting).await.unwrap().unwrap();
+        assert_eq!(&heard.unwrap(), b"hello");
     });
 }
 

@@ -37,7 +37,7 @@ async fn a_client_is_slowed_by_a_backend_that_stops_reading() {
     the_sender_is_slowed(client.into_stream(), backend.into_stream()).await;
 }
 
-async fn the_sender_is_slowed(mut sender: impl Duplex, mut reader: impl Duplex) {
+pub(super) async fn the_sender_is_slowed(mut sender: impl Duplex, mut reader: impl Duplex) {
     let sent = send_until_stalled(&mut sender).await;
     assert!(sent < BOUND, "{sent} bytes were taken");
     let ending = async { sender.shutdown().await.expect("the session is open") };

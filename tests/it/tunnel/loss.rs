@@ -112,7 +112,10 @@ async fn sessions_that_break_leave_nothing_behind() {
 }
 
 /// Sees the Close that tells `side` of the loss of the other one, or an end.
-async fn learns_within_a_second<S: AsyncRead + AsyncWrite + Unpin>(side: &mut Wire<S>, code: u16) {
+pub(super) async fn learns_within_a_second<S: AsyncRead + AsyncWrite + Unpin>(
+    side: &mut Wire<S>,
+    code: u16,
+) {
     let learns = async {
         let told = side.take(4).await;
         let is_masked = told[1] & 0x80 != 0;
@@ -124,7 +127,7 @@ async fn learns_within_a_second<S: AsyncRead + AsyncWrite + Unpin>(side: &mut Wi
     assert_eq!(close_code(&told), Some(code));
 }
 
-async fn expect_lost(venue: &Venue, initiator: &str) {
+pub(super) async fn expect_lost(venue: &Venue, initiator: &str) {
     let line = venue.gateway.line("close").await;
     assert_eq!(line["close_initiator"], initiator, "{line}");
     assert_eq!(line["close_reason"], "lost", "{line}");
