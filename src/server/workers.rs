@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::thread::{self, JoinHandle};
 
 use tokio::runtime::{Builder, Handle};
@@ -130,8 +130,11 @@ impl Worker {
 
 /// Gives this worker a ring, if it is wanted and the system has one. It works without.
 fn try_ring(is_wanted: bool) {
+    static SAID: Once = Once::new();
     if is_wanted && let Err(error) = start_ring() {
-        tracing::info!(%error, "io_uring cannot be used: all connections stay on epoll");
+        SAID.call_once(|| {
+            tracing::info!(%error, "io_uring cannot be used: all connections stay on epoll");
+        });
     }
 }
 

@@ -164,6 +164,21 @@ impl<G> Tunnel<G> {
     }
 
     fn pass_once(&mut self, context: &mut Context<'_>) {
+        let upward = self.poll_relay(Side::Client, context);
+        // A backend can answer a Close, and end, while this looks: the client's was first all the same.
+        self.hear_closes();
+        let downward = self.poll_relay(Side::Backend, context);
+        if let Poll::Ready(verdict) = upward {
+            self.conclude(verdict, Side::Client);
+        }
+        if let Poll::Ready(verdict) = downward {
+            self.conclude(verdict, Side::Backend);
+        }
+        self.hear_closes();
+        self.hear_pongs();
+    }
+
+    fn poll_relay(&mut self, source: Side, context: &mut Context<'_>) -> Poll<Verdict> {
         let Self {
             client,
             backend,
@@ -177,16 +192,10 @@ impl<G> Tunnel<G> {
             terms,
             tally,
         };
-        let upward = self.upward.poll(context, lane.again());
-        let downward = self.downward.poll(context, lane.turned());
-        if let Poll::Ready(verdict) = upward {
-            self.conclude(verdict, Side::Client);
+        match source {
+            Side::Client => self.upward.poll(context, lane),
+            Side::Backend => self.downward.poll(context, lane.turned()),
         }
-        if let Poll::Ready(verdict) = downward {
-            self.conclude(verdict, Side::Backend);
-        }
-        self.hear_closes();
-        self.hear_pongs();
     }
 
     /// Draws the conclusion from what the direction from `source` came to.

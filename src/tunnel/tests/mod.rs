@@ -1,15 +1,19 @@
 //! What the parts of a tunnel do, each alone, and what a whole one does with streams at random.
 
+mod closes;
 mod ending;
 mod follow;
 mod frames;
 mod peer;
 mod properties;
 
+use std::io::Write;
 use std::time::Duration;
 
 use super::terms::{Terms, Words};
-use crate::config::{OnProtocolError, WebSocket};
+use crate::config::{self, Name, OnProtocolError, WebSocket};
+use crate::session::Peer;
+use crate::telemetry::{Connection, FlushGuard, Request, SessionRecord, Telemetry};
 use crate::websocket::CloseCode;
 
 /// Terms without keepalive, age or limits.
@@ -32,4 +36,36 @@ fn terms() -> Terms {
             reason: "service restart".into(),
         },
     }
+}
+
+/// A record, and what brings its line at the end out to `log` when it is dropped.
+fn record(log: impl Write + Send + 'static) -> (SessionRecord, FlushGuard) {
+    let settings = config::Log {
+        format: config::LogFormat::Json,
+        level: tracing::Level::INFO,
+        access: config::AccessLog {
+            open: false,
+            close: true,
+            request: true,
+            redact_query: true,
+        },
+    };
+    let (telemetry, guard) = Telemetry::with_writer(&settings, log);
+    let connection = Connection {
+        listener: telemetry.metrics.listener(&Name::from("public")),
+        client: Peer::Unix,
+        tls_version: None,
+    };
+    let request = http::Request::new(());
+    let facts = Request {
+        id: "request",
+        client: connection.client,
+        method: request.method(),
+        uri: request.uri(),
+        version: request.version(),
+        headers: request.headers(),
+    };
+    let mut record = SessionRecord::begin(&telemetry, &connection, facts);
+    record.open();
+    (record, guard)
 }

@@ -2,6 +2,7 @@
 //! in and a drain begins at any moment: no peer ever sees a broken frame, and what one sends is what the
 //! other gets, up to the Close.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,12 +14,10 @@ use tokio::time::{sleep, timeout};
 use super::super::{Agreed, End, Tunnel};
 use super::frames::{CLOSE, CONTINUED, ENDED, PING, PONG, TEXT, TEXT_BEGUN, frame};
 use super::peer::{Frame, GATEWAY_PING, Passed, Script};
-use super::terms;
-use crate::config::{self, Name};
+use super::{record, terms};
+use crate::config;
 use crate::drain::{Drain, Plan};
-use crate::session::Peer;
 use crate::stream::{Socket, Stream};
-use crate::telemetry::{Connection, Request, SessionRecord, Telemetry};
 use crate::websocket::{Extensions, Sender};
 
 /// Longer than any case takes; one that takes so long hangs.
@@ -104,37 +103,6 @@ fn cases() -> impl Strategy<Value = Case> {
         )
 }
 
-fn record() -> SessionRecord {
-    let log = config::Log {
-        format: config::LogFormat::Json,
-        level: tracing::Level::INFO,
-        access: config::AccessLog {
-            open: false,
-            close: false,
-            request: true,
-            redact_query: true,
-        },
-    };
-    let (telemetry, _guard) = Telemetry::with_writer(&log, std::io::sink());
-    let connection = Connection {
-        listener: telemetry.metrics.listener(&Name::from("public")),
-        client: Peer::Unix,
-        tls_version: None,
-    };
-    let request = http::Request::new(());
-    let facts = Request {
-        id: "request",
-        client: connection.client,
-        method: request.method(),
-        uri: request.uri(),
-        version: request.version(),
-        headers: request.headers(),
-    };
-    let mut record = SessionRecord::begin(&telemetry, &connection, facts);
-    record.open();
-    record
-}
-
 /// The end of a peer, and that of the tunnel.
 fn pair(buffer: usize) -> (UnixStream, End<'static>) {
     let (peer, ours) = UnixStream::pair().expect("the system gives sockets");
@@ -166,7 +134,13 @@ async fn run(case: Case) -> [Passed; 2] {
     let watches = [drain.watch(), drain.watch(), drain.watch()];
     let (client, to_client) = pair(case.socket_buffer);
     let (backend, to_backend) = pair(case.socket_buffer);
-    let tunnel = Tunnel::new([to_client, to_backend], agreed, watches, record(), ());
+    let tunnel = Tunnel::new(
+        [to_client, to_backend],
+        agreed,
+        watches,
+        record(io::sink()).0,
+        (),
+    );
     let draining = async {
         if let Some(after) = case.drain_after {
             sleep(Duration::from_micros(after)).await;

@@ -1,0 +1,70 @@
+//! Who said Close first, where one look at both sides finds all of it.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::mpsc::{Sender as Lines, channel};
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::UnixStream;
+use tokio::time::timeout;
+
+use super::super::{Agreed, End, Tunnel};
+use super::frames::close;
+use super::{record, terms};
+use crate::drain::Drain;
+use crate::stream::{Socket, Stream};
+use crate::websocket::{Extensions, Sender};
+
+/// A log that hands over what is written.
+struct Log(Lines<Vec<u8>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.send(bytes.to_vec()).map_err(io::Error::other)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The backend answers the client's Close and ends before it is looked at: it is the client who began.
+#[tokio::test]
+async fn an_answer_that_is_quick_is_still_an_answer() {
+    let [(mut client, to_client), (mut backend, to_backend)] = [pair(), pair()];
+    client
+        .write_all(&close(Sender::Client, 1000))
+        .await
+        .unwrap();
+    backend
+        .write_all(&close(Sender::Backend, 1000))
+        .await
+        .unwrap();
+    backend.shutdown().await.unwrap();
+    let drain = Drain::new();
+    let watches = [drain.watch(), drain.watch(), drain.watch()];
+    let agreed = Agreed {
+        terms: Arc::new(terms()),
+        extensions: Extensions::None,
+    };
+    let (log, lines) = channel();
+    let (record, flushing) = record(Log(log));
+    let tunnel = Tunnel::new([to_client, to_backend], agreed, watches, record, ());
+    let ending = tokio::spawn(tunnel);
+    drop([client, backend]);
+    let ended = timeout(Duration::from_secs(30), ending).await;
+    ended.expect("the session ends").expect("no panic");
+    drop(flushing);
+    let line: Vec<u8> = lines.iter().flatten().collect();
+    let line: serde_json::Value = serde_json::from_slice(&line).unwrap();
+    assert_eq!(line["close_initiator"], "client", "{line}");
+    assert_eq!(line["close_reason"], "finished", "{line}");
+}
+
+fn pair() -> (UnixStream, End<'static>) {
+    let (peer, ours) = UnixStream::pair().unwrap();
+    let stream = Stream::Plain(Socket::Unix(ours));
+    (peer, End { stream, early: &[] })
+}
