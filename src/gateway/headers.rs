@@ -66,8 +66,8 @@ impl RequestId {
 
     /// Makes a new one.
     pub(super) fn random() -> Self {
-        let id = SessionId::random().to_string();
-        Self(HeaderValue::try_from(id).expect("hexadecimal digits are a field value"))
+        let id = HeaderValue::from_bytes(&SessionId::random().digits());
+        Self(id.expect("hexadecimal digits are a field value"))
     }
 
     pub(super) fn as_str(&self) -> &str {

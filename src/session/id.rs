@@ -12,11 +12,22 @@ impl SessionId {
     pub fn random() -> Self {
         Self(rand::random())
     }
+
+    /// Its hexadecimal digits, in ASCII.
+    #[must_use]
+    pub fn digits(self) -> [u8; 32] {
+        let bytes = self.0.to_be_bytes();
+        std::array::from_fn(|place| {
+            let byte = bytes[place / 2];
+            let half = if place % 2 == 0 { byte >> 4 } else { byte & 15 };
+            b"0123456789abcdef"[usize::from(half)]
+        })
+    }
 }
 
 impl fmt::Display for SessionId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{:032x}", self.0)
+        formatter.write_str(str::from_utf8(&self.digits()).unwrap_or_default())
     }
 }
 
