@@ -66,11 +66,12 @@ pub(super) fn is_secure(asked: Asked<'_>) -> bool {
     let Asked {
         request, client, ..
     } = asked;
-    let is_trusted = |peer: IpAddr| client.trusts(peer);
-    let told = request.headers.get(X_FORWARDED_PROTO);
-    let is_told = told.is_some_and(|told| matches!(told.as_bytes(), b"https" | b"wss"));
-    client.facts.tls_version.is_some()
-        || is_told && client.facts.client.ip().is_some_and(is_trusted)
+    let is_told = || {
+        let told = request.headers.get(X_FORWARDED_PROTO);
+        told.is_some_and(|told| matches!(told.as_bytes(), b"https" | b"wss"))
+    };
+    let peer = client.facts.client.ip();
+    client.facts.tls_version.is_some() || peer.is_some_and(|peer| client.trusts(peer)) && is_told()
 }
 
 /// Adds the fields in which the gateway speaks for the client. What a peer that is not trusted says there of
@@ -95,36 +96,31 @@ pub(super) fn write(asked: Asked<'_>, style: Forwarded, fields: &mut HeaderMap) 
 
 fn x_forwarded(asked: Asked<'_>, heard: Option<&HeaderMap>, fields: &mut HeaderMap) {
     let client = asked.client;
-    let kept = |name: &HeaderName| heard.and_then(|headers| headers.get(name)).cloned();
-    let mut say = |name: HeaderName, own: Option<HeaderValue>| {
-        fields.extend(kept(&name).or(own).map(|value| (name, value)));
+    let mut say = |name: HeaderName, value: Option<HeaderValue>| {
+        if let Some(value) = value {
+            fields.append(name, value);
+        }
     };
-    say(
-        X_FORWARDED_PROTO,
-        Some(HeaderValue::from_static(protocol(client))),
-    );
-    say(X_FORWARDED_HOST, host_value(asked.request));
-    let port = client.local.map(|local| local.port().into());
-    say(X_FORWARDED_PORT, port);
-    let hop = client.facts.client.ip().and_then(address);
-    // Mostly the two are one, and an address is written once.
+    let kept = |name: &HeaderName| heard.and_then(|headers| headers.get(name)).cloned();
+    let own = HeaderValue::from_static(protocol(client));
+    say(X_FORWARDED_PROTO, kept(&X_FORWARDED_PROTO).or(Some(own)));
+    let own = || host_value(asked.request);
+    say(X_FORWARDED_HOST, kept(&X_FORWARDED_HOST).or_else(own));
+    let own = || client.local.map(|local| local.port().into());
+    say(X_FORWARDED_PORT, kept(&X_FORWARDED_PORT).or_else(own));
+    let hop = client.address.clone();
+    // Mostly the two are one.
     let real = match asked.peer == client.facts.client {
         true => hop.clone(),
-        false => asked.peer.ip().and_then(address),
+        false => asked.peer.ip_value(),
     };
-    if let Some(hop) = hop {
-        let before = heard.map_or_else(Vec::new, |headers| chain(headers, &X_FORWARDED_FOR));
-        let hops = match before.is_empty() {
-            true => Ok(hop),
-            false => HeaderValue::try_from([&before, hop.as_bytes()].concat()),
-        };
-        fields.extend(hops.map(|hops| (X_FORWARDED_FOR, hops)));
-    }
-    fields.extend(real.map(|real| (X_REAL_IP, real)));
-}
-
-fn address(ip: IpAddr) -> Option<HeaderValue> {
-    HeaderValue::try_from(ip.to_string()).ok()
+    let before = heard.map_or_else(Vec::new, |headers| chain(headers, &X_FORWARDED_FOR));
+    let hops = hop.and_then(|hop| match before.is_empty() {
+        true => Some(hop),
+        false => HeaderValue::try_from([&before, hop.as_bytes()].concat()).ok(),
+    });
+    say(X_FORWARDED_FOR, hops);
+    say(X_REAL_IP, real);
 }
 
 /// What RFC 7239 section 4 lets a proxy say of its client.

@@ -94,8 +94,14 @@ pub(super) fn host(request: &request::Parts) -> &str {
 
 /// The same as the value of a field; none where no host is asked for.
 pub(super) fn host_value(request: &request::Parts) -> Option<HeaderValue> {
-    let host = Some(host(request)).filter(|host| !host.is_empty())?;
-    HeaderValue::from_str(host).ok()
+    let host = match request.uri.authority() {
+        Some(authority) => HeaderValue::from_str(authority.as_str()).ok(),
+        None => {
+            let given = request.headers.get(HOST);
+            given.filter(|host| host.to_str().is_ok()).cloned()
+        }
+    };
+    host.filter(|host| !host.is_empty())
 }
 
 /// Writes the head of an opening handshake as it goes to a backend.
@@ -146,8 +152,8 @@ fn fields(asked: Asked<'_>, target: &PoolTarget) -> HeaderMap {
     let Asked { request, id, .. } = asked;
     let (given, rules) = (&request.headers, &target.headers);
     let mut fields = HeaderMap::with_capacity(given.len() + 8);
-    if rules.preserve_host {
-        fields.extend(host_value(request).map(|host| (HOST, host)));
+    if let (true, Some(host)) = (rules.preserve_host, host_value(request)) {
+        fields.append(HOST, host);
     }
     for (name, value) in given {
         if *name == CONTENT_LENGTH || !goes_on(name, given) {

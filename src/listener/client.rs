@@ -3,6 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use http::HeaderValue;
+
 use super::Settings;
 use super::visitors::Visit;
 use crate::drain::{Drain, DrainWatch, Stage};
@@ -15,6 +17,8 @@ use crate::telemetry::Connection;
 pub struct Client {
     /// What is known of it.
     pub facts: Connection,
+    /// Its address as backends are told, written once for all its requests; none on a unix socket.
+    pub address: Option<HeaderValue>,
     /// Where it came in; none on a unix socket.
     pub local: Option<SocketAddr>,
     /// Why it is one too many, if it is: each request is refused.

@@ -66,6 +66,7 @@ pub async fn serve<H: Handler>(
         };
         let client = Arc::new(Client {
             facts,
+            address: peer.ip_value(),
             local,
             surplus: arrived.surplus,
             settings: Arc::clone(&settings),

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
+use http::HeaderValue;
+
 /// Where a client connection comes from.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Peer {
@@ -29,6 +31,12 @@ impl Peer {
             Self::Unix => None,
             Self::Behind(address) => Some(*address),
         }
+    }
+
+    /// The same as the value of a field.
+    #[must_use]
+    pub fn ip_value(&self) -> Option<HeaderValue> {
+        HeaderValue::try_from(self.ip()?.to_string()).ok()
     }
 }
 
