@@ -10,7 +10,7 @@ use super::{Asked, forwarded};
 use crate::session::SessionId;
 use crate::snapshot::PoolTarget;
 use crate::upstream::{RequestHead, without_cookie};
-use crate::websocket::{list_has_token, write_name};
+use crate::websocket::{list_has_token, list_items, write_name};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -155,8 +155,9 @@ fn fields(asked: Asked<'_>, target: &PoolTarget) -> HeaderMap {
     if let (true, Some(host)) = (rules.preserve_host, host_value(request)) {
         fields.append(HOST, host);
     }
+    let hop = Hop::of(given);
     for (name, value) in given {
-        if *name == CONTENT_LENGTH || !goes_on(name, given) {
+        if *name == CONTENT_LENGTH || is_ours(name) || hop.ends(name) {
             continue;
         }
         if let Some(value) = passed(name, value, target.pool.sticky_cookie()) {
@@ -209,38 +210,49 @@ fn write_field(head: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
 
 /// Takes out of an answer what concerns only the connection to the backend.
 pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    let ending: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| ends_here(name, headers))
-        .cloned()
-        .collect();
+    let hop = Hop::of(headers);
+    let ending = headers.keys().filter(|name| hop.ends(name)).cloned();
+    let ending: Vec<HeaderName> = ending.collect();
     for name in ending {
         headers.remove(name);
     }
 }
 
-/// Whether a field of a request is passed on as it came.
-fn goes_on(name: &HeaderName, headers: &HeaderMap) -> bool {
-    let is_ours = *name == HOST || SPOKEN_BY_THE_GATEWAY.contains(name) || shadows(name);
-    !is_ours && !ends_here(name, headers)
+/// Whether a client's field is left out because the gateway speaks there itself.
+fn is_ours(name: &HeaderName) -> bool {
+    *name == HOST || SPOKEN_BY_THE_GATEWAY.contains(name) || shadows(name)
 }
 
 /// Whether an application that takes fields for variables, as CGI does, would read it as one in which the gateway
 /// speaks: for such a one `X_Forwarded_For` is X-Forwarded-For.
 fn shadows(name: &HeaderName) -> bool {
     let name = name.as_str();
-    name.contains('_') && {
+    name.bytes().any(|byte| byte == b'_') && {
         let read = name.replace('_', "-");
         SPOKEN_BY_THE_GATEWAY.iter().any(|ours| *ours == *read)
     }
 }
 
-/// Whether a field ends at this hop: always, or because Connection names it. Connection cannot name what
-/// both ends of a WebSocket must see.
-fn ends_here(name: &HeaderName, headers: &HeaderMap) -> bool {
-    if HOP_BY_HOP.contains(name) {
-        return true;
+/// Which fields of a message end at this hop.
+struct Hop<'a> {
+    /// What Connection names.
+    named: Vec<&'a [u8]>,
+}
+
+impl<'a> Hop<'a> {
+    fn of(headers: &'a HeaderMap) -> Self {
+        let named = list_items(headers, &CONNECTION).collect();
+        Self { named }
     }
-    let is_end_to_end = *name == HOST || name.as_str().starts_with("sec-websocket-");
-    !is_end_to_end && list_has_token(headers, &CONNECTION, name.as_str())
+
+    /// Whether a field ends here: always, or because Connection names it. Connection cannot name what both ends of a
+    /// WebSocket must see.
+    fn ends(&self, name: &HeaderName) -> bool {
+        if HOP_BY_HOP.contains(name) {
+            return true;
+        }
+        let is_named = |item: &&[u8]| item.eq_ignore_ascii_case(name.as_str().as_bytes());
+        let is_end_to_end = *name == HOST || name.as_str().starts_with("sec-websocket-");
+        !is_end_to_end && self.named.iter().any(is_named)
+    }
 }

@@ -35,10 +35,7 @@ pub fn write_name(name: &HeaderName, head: &mut Vec<u8>) {
 }
 
 /// The items of a comma list over all its fields, trimmed; empty items are none.
-pub(super) fn list_items<'a>(
-    headers: &'a HeaderMap,
-    name: &HeaderName,
-) -> impl Iterator<Item = &'a [u8]> {
+pub fn list_items<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
     headers
         .get_all(name)
         .into_iter()
