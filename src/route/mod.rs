@@ -70,6 +70,9 @@ impl<T> RouteTable<T> {
         };
         let by_name = || self.exact.get(&*host).and_then(|rules| fitting(rules));
         let by_suffix = || {
+            if self.wildcard.is_empty() {
+                return None;
+            }
             host::suffixes(&host)
                 .filter_map(|suffix| self.wildcard.get(suffix))
                 .find_map(|rules| fitting(rules))
