@@ -5,6 +5,7 @@
 //! signal and the list of those who hear it. No moments and no Close frames are decided here.
 
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -244,6 +245,15 @@ impl DrainWatch {
     pub async fn beyond(&self, seen: Stage) -> Stage {
         poll_fn(|context| self.poll_beyond(seen, context)).await
     }
+
+    /// What `work` comes to; none where the stage is beyond `seen` before.
+    pub async fn within<F: Future>(&self, seen: Stage, mut work: Pin<&mut F>) -> Option<F::Output> {
+        poll_fn(|context| match work.as_mut().poll(context) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending => self.poll_beyond(seen, context).map(|_| None),
+        })
+        .await
+    }
 }
 
 impl Drop for DrainWatch {
@@ -318,6 +328,8 @@ impl Shared {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
     use super::*;
 
     fn plan() -> Plan {
@@ -355,6 +367,22 @@ mod tests {
         let drain = Drain::new();
         drain.begin(plan());
         assert_eq!(drain.watch().beyond(Stage::Open).await, Stage::Draining);
+    }
+
+    #[tokio::test]
+    async fn bounds_work_by_a_stage() {
+        let drain = Drain::new();
+        let watch = drain.watch();
+        let done = watch.within(Stage::Draining, pin!(async { 7 })).await;
+        assert_eq!(done, Some(7));
+        let begin = async {
+            drain.begin(plan());
+            tokio::task::yield_now().await;
+            drain.cut();
+        };
+        let endless = pin!(std::future::pending::<()>());
+        let endless = watch.within(Stage::Draining, endless);
+        assert_eq!(tokio::join!(endless, begin).0, None);
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
 //! A plain request: checked, sent to the pool, its answer passed on as it comes.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use http::Response;
@@ -58,11 +59,14 @@ pub(super) async fn open(
         least: http.least_upload(),
     };
     // Plain requests wait for no place, so no drain has to send them away.
-    let forwarded = target.pool.forward(&mut errand, asked.hints(&[]), timeouts);
-    let answered = tokio::select! {
-        answered = forwarded => answered?,
-        _ = watch.beyond(Stage::Draining) => return Err(Rejection::Draining),
-    };
+    let hints = asked.hints(&[]);
+    let answered = watch
+        .within(
+            Stage::Draining,
+            pin!(target.pool.forward(&mut errand, hints, timeouts)),
+        )
+        .await
+        .ok_or(Rejection::Draining)??;
     record.backend(&answered.metrics);
     Ok(Outcome::Forwarded(Box::new(Forwarded {
         answered,

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 
 use tokio::net::{TcpStream, UnixStream};
@@ -44,18 +45,17 @@ pub async fn serve<H: Handler>(
     handler: Arc<H>,
 ) {
     let settings = Arc::clone(&entry.settings);
-    let conversation = async {
-        let met = tokio::select! {
-            met = meet(accepted, &entry) => met,
-            // It has no session yet that could end in order.
-            _ = watch.beyond(Stage::Open) => return,
-        };
+    let conversation = pin!(async {
+        // Before that it has no session that could end in order.
+        let met = watch
+            .within(Stage::Open, pin!(meet(accepted, &entry)))
+            .await;
         let Some(Met {
             peer,
             local,
             arrived,
             spoken,
-        }) = met
+        }) = met.flatten()
         else {
             return;
         };
@@ -81,11 +81,8 @@ pub async fn serve<H: Handler>(
         } else {
             http1::converse(spoken, &client, &settings, &watch, handler).await;
         }
-    };
-    tokio::select! {
-        () = conversation => {}
-        _ = watch.beyond(Stage::Draining) => {}
-    }
+    });
+    watch.within(Stage::Draining, conversation).await;
 }
 
 /// Finds out who the client is, whether it may stay, and what it speaks. None where that came to nothing; it is counted.

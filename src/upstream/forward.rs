@@ -4,6 +4,7 @@
 //! where its method may be repeated (RFC 9110 section 9.2.2) and it has no body. Never after the first byte
 //! of an answer.
 
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -194,10 +195,10 @@ impl Pool {
                 ..
             } = candidates.next().await?;
             let watch = lease.watch();
-            let asked = tokio::select! {
-                asked = ask(&member, errand, timeouts) => asked,
-                _ = watch.beyond(drain::Stage::Draining) => return Err(Rejection::Draining),
-            };
+            let asked = watch
+                .within(drain::Stage::Draining, pin!(ask(&member, errand, timeouts)))
+                .await
+                .ok_or(Rejection::Draining)?;
             let fault = match asked {
                 Ok((answer, connection)) => {
                     witness.testify(Evidence::Sound);
@@ -329,7 +330,7 @@ async fn send(
     errand: &mut Errand<'_>,
     timeouts: ErrandTimeouts,
 ) -> Outcome {
-    let answer = connection.send(errand.request(member));
+    let answer = pin!(connection.send(errand.request(member)));
     let Some(answer) = in_time(answer, &errand.progress, timeouts).await else {
         return Err(match errand.progress.stage() {
             Stage::Moving => Fault::BodyTooSlow,
@@ -356,7 +357,7 @@ async fn send(
 /// Waits for an answer; none where it is late. The time begins anew as long as the body moves fast enough, so that
 /// a slow line does not count against the backend.
 async fn in_time<F: Future>(
-    answer: F,
+    mut answer: Pin<&mut F>,
     progress: &Progress,
     ErrandTimeouts {
         answer: patience,
@@ -364,10 +365,9 @@ async fn in_time<F: Future>(
         ..
     }: ErrandTimeouts,
 ) -> Option<F::Output> {
-    let mut answer = std::pin::pin!(answer);
     let mut seen = progress.bytes();
     loop {
-        if let Ok(output) = timeout(patience, &mut answer).await {
+        if let Ok(output) = timeout(patience, answer.as_mut()).await {
             return Some(output);
         }
         let moved = progress.bytes() - seen;
