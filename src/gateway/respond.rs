@@ -132,9 +132,12 @@ pub(super) fn relayed(answer: Response<Incoming>) -> Response<Body> {
 
 /// The head of a backend's answer as it goes to the client.
 pub(super) fn relayed_head(mut head: response::Parts) -> response::Parts {
-    let upgrade = head.headers.get(UPGRADE).cloned();
+    let upgrade = match head.status {
+        StatusCode::UPGRADE_REQUIRED => head.headers.remove(UPGRADE),
+        _ => None,
+    };
     remove_hop_by_hop(&mut head.headers);
-    if let Some(upgrade) = upgrade.filter(|_| head.status == StatusCode::UPGRADE_REQUIRED) {
+    if let Some(upgrade) = upgrade {
         head.headers.insert(UPGRADE, upgrade);
         head.headers.insert(CONNECTION, UPGRADE_TOKEN);
     }
