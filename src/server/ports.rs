@@ -301,7 +301,8 @@ fn start<H: Handler>(
     handler: &Arc<H>,
 ) {
     let watch = entry.drain.watch();
-    runtime.spawn(serve(accepted, entry, watch, Arc::clone(handler)));
+    // A runtime copies the future of a task several times; this one has some kilobytes.
+    runtime.spawn(Box::pin(serve(accepted, entry, watch, Arc::clone(handler))));
 }
 
 /// Tells of trouble with accepting when it begins, not at every try.
