@@ -24,7 +24,7 @@ const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
 /// Fields that concern one connection only (RFC 9110 section 7.6.1).
-const HOP_BY_HOP: [HeaderName; 9] = [
+static HOP_BY_HOP: [HeaderName; 9] = [
     CONNECTION,
     KEEP_ALIVE,
     PROXY_AUTHENTICATE,
@@ -37,7 +37,7 @@ const HOP_BY_HOP: [HeaderName; 9] = [
 ];
 
 /// Fields in which the gateway speaks for the client. What a client says there of itself is not believed.
-const SPOKEN_BY_THE_GATEWAY: [HeaderName; 8] = [
+static SPOKEN_BY_THE_GATEWAY: [HeaderName; 8] = [
     FORWARDED,
     X_FORWARDED_FOR,
     X_FORWARDED_PROTO,

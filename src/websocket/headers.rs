@@ -23,14 +23,14 @@ pub fn write_name(name: &HeaderName, head: &mut Vec<u8>) {
         head.extend_from_slice(b"Sec-WebSocket-");
         rest = ending;
     }
+    let written = head.len();
+    head.extend_from_slice(rest.as_bytes());
     let mut starts_word = true;
-    for byte in rest.bytes() {
-        head.push(if starts_word {
-            byte.to_ascii_uppercase()
-        } else {
-            byte
-        });
-        starts_word = byte == b'-';
+    for byte in &mut head[written..] {
+        if starts_word {
+            byte.make_ascii_uppercase();
+        }
+        starts_word = *byte == b'-';
     }
 }
 
