@@ -84,7 +84,7 @@ impl Facts {
 /// Appends at most `limit` bytes of a value and the separator.
 fn push(texts: &mut String, value: &[u8], limit: usize) {
     let kept = String::from_utf8_lossy(&value[..value.len().min(limit)]);
-    texts.extend(kept.chars().filter(|&character| character != SEPARATOR));
+    texts.extend(kept.split(SEPARATOR));
     if value.len() > limit {
         texts.push(CUT);
     }
