@@ -1,28 +1,28 @@
 //! Receiving by io_uring: the system puts what comes into buffers by itself, for many connections in one call.
 //!
 //! With epoll each receive is a call of its own. Here a worker makes one for all that came since its last look.
-//! A ring belongs to its thread; [`start`] makes it, and without it [`Reception::begin`] says so and
-//! everything stays on epoll. Sending stays a plain call: that a ring does not make it cheaper was measured
-//! (docs/performance.md).
+//! A ring belongs to its thread; [`start`] makes it, and where there is none everything stays on epoll. Sending stays a plain call: that a ring does not make it cheaper was measured
+//! (docs/decisions.md).
 
 mod buffers;
 mod queue;
+mod state;
 
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::task::{Context, Poll, Waker, ready};
 
-use rustix::io::Errno;
 use slab::Slab;
 use tokio::io::ReadBuf;
 use tokio::io::unix::AsyncFd;
 use tokio::task::coop;
 
 use super::Backlog;
-use buffers::{Buffers, Filled};
+use buffers::Filled;
 use queue::{Completion, Queue};
+use state::{End, State};
 
 /// A receive brings this much at most. Where one does, more is received no more: larger reads do that better.
 pub(super) const LARGEST_RECEIVE: usize = buffers::SIZE;
@@ -43,36 +43,6 @@ struct Ring {
     woken: Vec<Waker>,
     /// The receptions for which there was no buffer.
     starved: Vec<usize>,
-}
-
-/// What came for a connection.
-#[derive(Debug)]
-struct State {
-    socket: RawFd,
-    /// What came first and has not been taken.
-    first: Option<Filled>,
-    /// What came behind it.
-    rest: Backlog,
-    /// Why nothing more comes.
-    end: Option<End>,
-    waker: Option<Waker>,
-    /// Whether the system has been told to stop.
-    is_cancelled: bool,
-    /// Whether nobody wants it any more; it lasts until the system has let go of it.
-    is_orphan: bool,
-}
-
-/// Why nothing more is received.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum End {
-    /// The peer ended its sending half.
-    Finished,
-    /// The socket broke.
-    Broken(Errno),
-    /// The ring stopped, the socket did not.
-    Stopped,
-    /// There was no buffer; it goes on when there is.
-    Starved,
 }
 
 /// What comes on a socket, by the ring of this thread. Dropping it stops that.
@@ -151,8 +121,8 @@ fn poll_drive(event: &AsyncFd<OwnedFd>, context: &mut Context<'_>) -> Poll<()> {
     Poll::Pending
 }
 
-/// Runs `work` with the ring of this thread, if it has one. No foreign code may run in it: that could ask for
-/// the ring as well.
+/// Runs `work` with the ring of this thread, if it has one. No waker may be woken or dropped in it: that can drop a
+/// task, and with it a reception, which asks for the ring as well.
 fn with_ring<T>(work: impl FnOnce(&mut Ring) -> T) -> Option<T> {
     let run = |ring: &RefCell<Option<Ring>>| ring.borrow_mut().as_mut().map(work);
     RING.try_with(run).ok().flatten()
@@ -226,141 +196,27 @@ impl Ring {
     #[cold]
     fn free_buffers(&mut self) {
         for (_, state) in &mut self.receptions {
-            if let Some(filled) = state.first.take() {
-                state.put_first(self.queue.buffers(), filled);
-            }
+            state.free_buffer(self.queue.buffers());
         }
     }
 
-    /// Has the driver hand over what the system is asked for, and wake those for whom something came.
-    fn call_driver(&mut self) {
-        self.driver.wake_by_ref();
-    }
-}
-
-impl State {
-    fn new(socket: RawFd) -> Self {
-        Self {
-            socket,
-            first: None,
-            rest: Backlog::default(),
-            end: None,
-            waker: None,
-            is_cancelled: false,
-            is_orphan: false,
-        }
-    }
-
-    /// Keeps what came, unless nobody wants it.
-    fn keep(&mut self, buffers: &mut Buffers, filled: Filled) {
-        if self.is_orphan {
-            buffers.give_back(filled);
-        } else if self.first.is_none() && self.rest.is_empty() {
-            self.first = Some(filled);
-        } else {
-            self.rest.append(buffers.bytes(&filled));
-            buffers.give_back(filled);
-        }
-    }
-
-    /// Moves what is in a buffer before all else that waits.
-    fn put_first(&mut self, buffers: &mut Buffers, filled: Filled) {
-        let behind = std::mem::take(&mut self.rest);
-        self.rest.append(buffers.bytes(&filled));
-        self.rest.append(behind.rest());
-        buffers.give_back(filled);
-    }
-
-    fn poll_read(
-        &mut self,
-        buffers: &mut Buffers,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<Received>> {
-        if let Some(filled) = &mut self.first {
-            let count = filled.len().min(buffer.remaining());
-            buffer.put_slice(&buffers.bytes(filled)[..count]);
-            if filled.take(count)
-                && let Some(filled) = self.first.take()
-            {
-                buffers.give_back(filled);
-            }
-            return Poll::Ready(Ok(Received::Bytes));
-        }
-        if !self.rest.is_empty() {
-            self.rest.read(buffer);
-            return Poll::Ready(Ok(Received::Bytes));
-        }
-        match self.end {
-            Some(End::Finished) => Poll::Ready(Ok(Received::Bytes)),
-            Some(End::Broken(error)) => Poll::Ready(Err(error.into())),
-            Some(End::Stopped) => Poll::Ready(Ok(Received::Stopped)),
-            Some(End::Starved) | None => {
-                self.wait(context);
-                Poll::Pending
-            }
-        }
-    }
-
-    fn wait(&mut self, context: &Context<'_>) {
-        match &mut self.waker {
-            Some(waker) => waker.clone_from(context.waker()),
-            None => self.waker = Some(context.waker().clone()),
-        }
-    }
-}
-
-impl Reception {
-    /// Receives what comes on `socket`, which must not be read otherwise, nor closed before this is dropped.
-    /// Nothing where this thread has no ring.
-    pub(super) fn begin(socket: BorrowedFd<'_>) -> Option<Self> {
-        with_ring(|ring| Self(ring.begin(socket)))
-    }
-
-    /// Takes what came.
-    ///
-    /// # Errors
-    /// The socket's; or it is another thread's.
-    pub(super) fn poll_read(
-        &mut self,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<Received>> {
-        // As on epoll, a task that always finds something to read leaves room for others now and then.
-        let turn = ready!(coop::poll_proceed(context));
-        let polled = with_ring(|ring| {
-            let state = &mut ring.receptions[self.0];
-            state.poll_read(ring.queue.buffers(), context, buffer)
-        });
-        let read = ready!(polled.unwrap_or_else(|| Poll::Ready(Err(not_here()))));
-        turn.made_progress();
-        Poll::Ready(read)
-    }
-
-    /// Stops receiving, at once, and gives what is left.
-    ///
-    /// # Errors
-    /// The system's; or the ring is another thread's.
-    pub(super) fn finish(self) -> io::Result<Remains> {
-        let remains = with_ring(|ring| ring.finish(self.0));
-        remains.unwrap_or_else(|| Err(not_here()))
-    }
-}
-
-impl Ring {
     /// Has the system receive. It sees the descriptor at once, so that this may be closed at any time.
-    fn begin(&mut self, socket: BorrowedFd<'_>) -> usize {
+    fn begin(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
         let socket = socket.as_raw_fd();
         let reception = self.receptions.insert(State::new(socket));
         self.queue.receive(reception, socket);
         while self.queue.is_asking() {
-            self.queue.enter().expect("the system takes entries");
+            if let Err(error) = self.queue.enter() {
+                self.abandon(reception);
+                return Err(error);
+            }
             self.reap();
         }
         self.call_driver();
-        reception
+        Ok(reception)
     }
 
+    /// Has the system stop, waits until it has, and takes what is left.
     fn finish(&mut self, reception: usize) -> io::Result<Remains> {
         self.cancel(reception);
         while self.receptions[reception].end.is_none() {
@@ -372,9 +228,7 @@ impl Ring {
         if let Some(End::Broken(error)) = state.end {
             return Err(error.into());
         }
-        if let Some(filled) = state.first.take() {
-            state.put_first(self.queue.buffers(), filled);
-        }
+        state.free_buffer(self.queue.buffers());
         Ok(Remains {
             rest: std::mem::take(&mut state.rest),
             waker: state.waker.take(),
@@ -382,7 +236,7 @@ impl Ring {
     }
 
     /// Has the system let go of the reception's socket, with the driver's next turn. What is returned is to be
-    /// dropped when the ring is not in use, as it may own a task.
+    /// dropped when the ring is not in use.
     fn abandon(&mut self, reception: usize) -> Option<Waker> {
         let state = &mut self.receptions[reception];
         if let Some(filled) = state.first.take() {
@@ -408,6 +262,60 @@ impl Ring {
             self.queue.cancel(reception);
         }
     }
+
+    /// Has the driver hand over what the system is asked for, and wake those for whom something came.
+    fn call_driver(&mut self) {
+        self.driver.wake_by_ref();
+    }
+}
+
+impl Reception {
+    /// Receives what comes on `socket`, which must not be read otherwise, nor closed before this is dropped.
+    ///
+    /// # Errors
+    /// The system's; or this thread has no ring.
+    pub(super) fn begin(socket: BorrowedFd<'_>) -> io::Result<Self> {
+        let begun = with_ring(|ring| ring.begin(socket).map(Self));
+        begun.unwrap_or_else(|| Err(not_here()))
+    }
+
+    /// Takes what came.
+    ///
+    /// # Errors
+    /// The socket's; or it is another thread's.
+    pub(super) fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<Received>> {
+        // As on epoll, a task that always finds something to read leaves room for others now and then.
+        let turn = ready!(coop::poll_proceed(context));
+        let polled = with_ring(|ring| {
+            let state = &mut ring.receptions[self.0];
+            let read = state.poll_read(ring.queue.buffers(), buffer);
+            let replaced = if read.is_pending() {
+                state.wake_by(context.waker())
+            } else {
+                None
+            };
+            (read, replaced)
+        });
+        let Some((read, _replaced)) = polled else {
+            return Poll::Ready(Err(not_here()));
+        };
+        let read = ready!(read);
+        turn.made_progress();
+        Poll::Ready(read)
+    }
+
+    /// Stops receiving, at once, and gives what is left.
+    ///
+    /// # Errors
+    /// The system's; or the ring is another thread's.
+    pub(super) fn finish(self) -> io::Result<Remains> {
+        let remains = with_ring(|ring| ring.finish(self.0));
+        remains.unwrap_or_else(|| Err(not_here()))
+    }
 }
 
 impl Drop for Reception {
@@ -418,5 +326,5 @@ impl Drop for Reception {
 }
 
 fn not_here() -> io::Error {
-    io::Error::other("a connection of another thread's ring")
+    io::Error::other("this thread has no io_uring")
 }

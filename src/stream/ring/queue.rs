@@ -15,8 +15,8 @@ use rustix::io::Errno;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use super::End;
 use super::buffers::{self, Buffers, Filled};
+use super::state::End;
 
 /// Room for what is asked for between two calls; more makes another call.
 const ASKED: u32 = 128;

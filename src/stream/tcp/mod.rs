@@ -148,10 +148,7 @@ impl Engine {
             return Ok(self);
         };
         let socket = socket.into_std()?;
-        Ok(match Reception::begin(socket.as_fd()) {
-            Some(reception) => Self::Ring(reception, socket),
-            None => Self::Epoll(TcpStream::from_std(socket)?),
-        })
+        Ok(Self::Ring(Reception::begin(socket.as_fd())?, socket))
     }
 
     /// Back to epoll. What the ring still had is to be read first, and is gone when this is called again.
