@@ -333,8 +333,8 @@ async fn send(
     let answer = pin!(connection.send(errand.request(member)));
     let Some(answer) = in_time(answer, &errand.progress, timeouts).await else {
         return Err(match errand.progress.stage() {
-            Stage::Moving => Fault::BodyTooSlow,
-            Stage::Whole | Stage::TooLarge | Stage::Broken => Fault::Late,
+            Stage::Awaited => Fault::BodyTooSlow,
+            Stage::Moving | Stage::Whole | Stage::TooLarge | Stage::Broken => Fault::Late,
         });
     };
     match answer {
@@ -348,7 +348,7 @@ async fn send(
             None => match errand.progress.stage() {
                 Stage::TooLarge => Fault::BodyTooLarge,
                 Stage::Broken => Fault::BodyBroken,
-                Stage::Moving | Stage::Whole => Fault::Lost(error.into_error()),
+                Stage::Moving | Stage::Awaited | Stage::Whole => Fault::Lost(error.into_error()),
             },
         }),
     }

@@ -38,8 +38,10 @@ pub struct Progress {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub(super) enum Stage {
-    /// Bytes may follow.
+    /// The backend has not taken what is there; more may follow.
     Moving,
+    /// The backend has taken all that was there, and the client is waited for.
+    Awaited,
     /// It was passed on whole.
     Whole,
     /// It was larger than it may be.
@@ -111,8 +113,9 @@ impl Progress {
     pub(super) fn stage(&self) -> Stage {
         match self.stage.load(Ordering::Acquire) {
             0 => Stage::Moving,
-            1 => Stage::Whole,
-            2 => Stage::TooLarge,
+            1 => Stage::Awaited,
+            2 => Stage::Whole,
+            3 => Stage::TooLarge,
             _ => Stage::Broken,
         }
     }
@@ -137,13 +140,19 @@ impl Body for Upload {
         let Some(body) = &mut self.body else {
             return Poll::Ready(None);
         };
-        let polled = ready!(Pin::new(body).poll_frame(context));
+        let Poll::Ready(polled) = Pin::new(body).poll_frame(context) else {
+            self.progress.enter(Stage::Awaited);
+            return Poll::Pending;
+        };
         let is_whole = polled.is_none() || self.is_end_stream();
         Poll::Ready(match polled {
             Some(Ok(frame)) => Some(self.count(&frame).map(|()| {
-                if is_whole {
-                    self.progress.enter(Stage::Whole);
-                }
+                let stage = if is_whole {
+                    Stage::Whole
+                } else {
+                    Stage::Moving
+                };
+                self.progress.enter(stage);
                 frame
             })),
             Some(Err(error)) => {

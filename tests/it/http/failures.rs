@@ -131,6 +131,19 @@ async fn a_body_that_stands_still_is_408() {
     assert_eq!(client.answer().await.status(), 408);
 }
 
+/// It is the backend that is late, not the client.
+#[tokio::test]
+async fn a_body_that_the_backend_does_not_read_is_504() {
+    let stage = Stage::set_with(", http: { request_timeout: 1s }").await;
+    let request = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n";
+    let (client, _, _backend) = stage.ask(request).await;
+    let (reading, mut writing) = tokio::io::split(client.into_stream());
+    let mut answer = Wire::new(tokio::io::join(reading, tokio::io::sink()));
+    let sending = async { while writing.write_all(&[b'x'; 65_536]).await.is_ok() {} };
+    let (answer, ()) = tokio::join!(answer.answer(), sending);
+    assert_eq!(answer.status(), 504);
+}
+
 /// It moves, and would for ever.
 #[tokio::test]
 async fn a_body_that_is_slower_than_the_least_rate_is_408() {
