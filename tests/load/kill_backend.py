@@ -4,7 +4,7 @@ back, and has its share again."""
 import asyncio
 import time
 
-from reload import is_even, judge_sessions
+from reload import judge_sessions
 from sessions import by_backend
 
 VICTIM = "b"
@@ -35,7 +35,8 @@ async def run(stage, crowd, arguments, report):
 
     stage.start_backend(VICTIM, port)
     await judge_return(stage, crowd, report)
-    judge_shares("and they are its share", await crowd.open(some // 4 * 4, stage.entrance), report)
+    # The turn was one among three until now: where it stands can give one backend the place of another once.
+    judge_shares("and they are its share", await crowd.open(some // 4 * 4, stage.entrance), report, spread=2)
     report.judge("no opening handshake fails to the end", not crowd.refused, crowd.refused[:3])
 
 
@@ -71,8 +72,9 @@ async def judge_return(stage, crowd, report):
     report.judge("once it is back it gets sessions", VICTIM in by_backend(newcomers), by_backend(newcomers))
 
 
-def judge_shares(case, sessions, report):
-    """In turn: exact, but for where the turn stood."""
+def judge_shares(case, sessions, report, spread=1):
+    """In turn: the most and the fewest are no further apart than `spread`, which is where the turn stood."""
     shares = by_backend(sessions)
     print(f"{len(sessions)} sessions, by backend {shares}")
-    report.judge(case, len(shares) == 4 and is_even(shares), shares)
+    counts = shares.values()
+    report.judge(case, len(shares) == 4 and max(counts) - min(counts) <= spread, shares)
