@@ -121,8 +121,8 @@ fn poll_drive(event: &AsyncFd<OwnedFd>, context: &mut Context<'_>) -> Poll<()> {
     Poll::Pending
 }
 
-/// Runs `work` with the ring of this thread, if it has one. No waker may be woken or dropped in it: that can drop a
-/// task, and with it a reception, which asks for the ring as well.
+/// Runs `work` with the ring of this thread, if it has one. No waker but the driver's may be woken or dropped in it:
+/// that can drop a task, and with it a reception, which asks for the ring as well.
 fn with_ring<T>(work: impl FnOnce(&mut Ring) -> T) -> Option<T> {
     let run = |ring: &RefCell<Option<Ring>>| ring.borrow_mut().as_mut().map(work);
     RING.try_with(run).ok().flatten()

@@ -86,17 +86,17 @@ impl TcpSocket {
         }
     }
 
-    /// Changes to the ring where that is better and there is one. Whether it did, so that nothing wakes anybody
-    /// who waits on epoll.
+    /// Changes to the ring where that is better and there is one. Whether it did: then the reader has to ask
+    /// there, as epoll wakes it no more.
     fn try_ring(&mut self) -> io::Result<bool> {
-        let is_better = self.small_reads >= SMALL_READS && !self.is_full && ring::is_here();
-        // Without, epoll may have told a task that it has had enough for now, not that there is nothing.
-        let is_better = is_better && coop::has_budget_remaining();
-        if is_better {
-            self.small_reads = 0;
-            self.change(Engine::into_ring)?;
+        let is_better = self.small_reads >= SMALL_READS && !self.is_full;
+        // A task without budget was told that it has had enough for now, not that there is nothing to read.
+        if !is_better || !ring::is_here() || !coop::has_budget_remaining() {
+            return Ok(false);
         }
-        Ok(is_better)
+        self.small_reads = 0;
+        self.change(Engine::into_ring)?;
+        Ok(true)
     }
 
     /// Notes what a read came to.
