@@ -43,7 +43,7 @@ pub(super) fn parse(text: &str) -> Result<Node, Fault> {
         .map_err(|error| Fault::explain(&error, walk.complaint.as_deref(), text))?;
     match documents.next() {
         None => Ok(root),
-        Some(second) => Err(second_document(second)),
+        Some(second) => Err(second_document(second, text)),
     }
 }
 
@@ -55,7 +55,7 @@ pub(super) fn locate(text: &str, id: NodeId) -> Option<Position> {
     };
     let document = Deserializer::from_str(text).next()?;
     let error = NodeSeed(&mut walk).deserialize(document).err()?;
-    Position::of(&error)
+    Position::of(&error, text)
 }
 
 /// Refuses what the library would tell without a place or would take very long over.
@@ -96,23 +96,28 @@ fn check_characters(text: &str) -> Result<(), Fault> {
     Ok(())
 }
 
-fn second_document(document: Deserializer<'_>) -> Fault {
+fn second_document(document: Deserializer<'_>, text: &str) -> Fault {
     let mut walk = Walk {
         wanted: Some(0),
         ..Walk::default()
     };
     let error = NodeSeed(&mut walk).deserialize(document).err();
     Fault {
-        position: error.as_ref().and_then(Position::of),
+        position: error.and_then(|error| Position::of(&error, text)),
         message: "a second document begins: a configuration is one document".to_owned(),
     }
 }
 
 impl Position {
-    fn of(error: &serde_yaml::Error) -> Option<Self> {
-        error.location().map(|found| Self {
-            line: found.line(),
-            column: found.column(),
+    /// Where an error stands as an editor counts: the library takes U+0085, U+2028 and U+2029 for
+    /// ends of lines too, so only the byte that it names is of use.
+    fn of(error: &serde_yaml::Error, text: &str) -> Option<Self> {
+        let index = error.location()?.index();
+        let before = &text[..text.floor_char_boundary(index)];
+        let line_start = before.rfind('\n').map_or(0, |end| end + 1);
+        Some(Self {
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
         })
     }
 }
@@ -126,16 +131,13 @@ impl Fault {
     }
 
     fn explain(error: &serde_yaml::Error, complaint: Option<&str>, text: &str) -> Self {
-        let position = Position::of(error);
+        let position = Position::of(error, text);
         let message = match (complaint, position) {
             (Some(complaint), _) => complaint.to_owned(),
             (None, Some(position)) if stands_at_tab(text, position) => {
                 "a tab stands here: YAML is indented with spaces only".to_owned()
             }
-            (None, Some(Position { line, column })) => {
-                let place = format!(" at line {line} column {column}");
-                format!("this is no YAML: {}", error.to_string().replace(&place, ""))
-            }
+            (None, Some(_)) => format!("this is no YAML: {}", without_place(error)),
             (None, None) if error.to_string().contains("repetition limit") => {
                 "aliases repeat more than any configuration needs".to_owned()
             }
@@ -143,6 +145,16 @@ impl Fault {
         };
         Self { position, message }
     }
+}
+
+/// The words of an error without the place that they name, which the problem gives itself.
+fn without_place(error: &serde_yaml::Error) -> String {
+    let words = error.to_string();
+    let Some(found) = error.location() else {
+        return words;
+    };
+    let place = format!(" at line {} column {}", found.line(), found.column());
+    words.replace(&place, "")
 }
 
 fn stands_at_tab(text: &str, position: Position) -> bool {

@@ -55,6 +55,16 @@ fn places_in_flow_style_count_characters() {
 }
 
 #[test]
+fn only_a_line_feed_ends_a_line() {
+    let text = "a: \"\u{2028}\"\r\nb: '\u{85}\u{2029}' # \u{2028}\nc: d\n";
+    let mut found = places(text);
+    found.retain(|character| !"\n\u{85}\u{2028}\u{2029}".contains(character));
+    assert_eq!(found, "1:1 {}1:1 a:1:4 2:1 b:2:4 3:1 c:3:4 d");
+    let problems = problems("\u{a85}:\u{2028}0");
+    assert!(problems.starts_with("wsgate.yaml:1:"), "{problems}");
+}
+
+#[test]
 fn a_repeated_value_stands_where_it_was_written() {
     assert_eq!(
         places("a: &x 1\nb: *x\n"),
