@@ -76,10 +76,8 @@ proptest! {
 
     #[test]
     fn an_origin_is_read_back_and_matches_itself(
-        origin in "(https?|wss?|app|chrome-extension)://[a-zA-Z0-9_-]{1,9}(\\.[a-z]{1,5}){0,3}(:[1-9][0-9]{0,3})?",
+        origin in "(https?|wss?|app|chrome-extension)://[a-zA-Z_-][a-zA-Z0-9_-]{0,8}(\\.[a-z]{1,5}){0,3}(:[1-9][0-9]{0,3})?",
     ) {
-        // A last label of digits makes an address of a name, which is another matter.
-        prop_assume!(!origin.rsplit("//").next().is_some_and(|host| host.starts_with(|c: char| c.is_ascii_digit())));
         let read = Origin::parse(&origin).expect("an origin");
         prop_assert_eq!(Origin::parse(&read.to_string()), Ok(read.clone()));
         prop_assert_eq!(Origin::parse(&origin.to_ascii_uppercase()), Ok(read.clone()));
