@@ -103,10 +103,11 @@ fn poll_drive(event: &AsyncFd<OwnedFd>, context: &mut Context<'_>) -> Poll<()> {
         if !ring.driver.will_wake(context.waker()) {
             ring.driver = context.waker().clone();
         }
-        let has_come = ring.turn();
-        (has_come, std::mem::take(&mut ring.woken))
+        ring.queue.silence();
+        let is_busy = ring.turn() || ring.queue.listen();
+        (is_busy, std::mem::take(&mut ring.woken))
     });
-    let Some((has_come, mut woken)) = turned else {
+    let Some((is_busy, mut woken)) = turned else {
         return Poll::Ready(());
     };
     for waker in woken.drain(..) {
@@ -114,7 +115,7 @@ fn poll_drive(event: &AsyncFd<OwnedFd>, context: &mut Context<'_>) -> Poll<()> {
     }
     // For the next time, so that it need not be allocated again.
     with_ring(|ring| ring.woken = woken);
-    if has_come {
+    if is_busy {
         // More has come by the time that all of these have had their turn; asking then needs no event.
         context.waker().wake_by_ref();
     }

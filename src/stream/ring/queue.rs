@@ -6,6 +6,7 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{Ordering, fence};
 
 use io_uring::squeue::Entry;
 use io_uring::types::{CancelBuilder, Fd};
@@ -26,6 +27,10 @@ const DONE: u32 = 2048;
 const GROUP: u16 = 0;
 /// What completions of cancellations are called; receptions have small numbers.
 const CANCELLATION: u64 = u64::MAX;
+
+/// Whether the event may be silent while the driver looks anyway. Linux orders its note that there is work before its
+/// look whether the event is wanted by an atomic instruction that only here is a barrier.
+const CAN_BE_SILENT: bool = cfg!(target_arch = "x86_64");
 
 /// The queues of a ring, and the buffers that it fills.
 pub(super) struct Queue {
@@ -77,6 +82,23 @@ impl Queue {
         Ok(unsafe { AsyncFd::register_with_interest(event, Interest::READABLE)? })
     }
 
+    /// No event until [`Queue::listen`]: whoever looks finds what comes by himself, and is not told of it again.
+    pub(super) fn silence(&mut self) {
+        if CAN_BE_SILENT {
+            self.uring.completion().disable_eventfd();
+        }
+    }
+
+    /// Events from now on. Whether something came before, of which none tells.
+    pub(super) fn listen(&mut self) -> bool {
+        if !CAN_BE_SILENT {
+            return false;
+        }
+        self.uring.completion().enable_eventfd();
+        fence(Ordering::SeqCst);
+        self.uring.submission().taskrun()
+    }
+
     pub(super) fn buffers(&mut self) -> &mut Buffers {
         &mut self.buffers
     }
@@ -108,6 +130,11 @@ impl Queue {
 
     /// Hands over what is asked for, and lets the system do what is due. A call only where there is either.
     pub(super) fn enter(&mut self) -> io::Result<()> {
+        let asked = self.uring.submission();
+        if asked.is_empty() && !asked.taskrun() && !asked.cq_overflow() {
+            return Ok(());
+        }
+        drop(asked);
         passing(self.uring.submit())
     }
 
