@@ -27,8 +27,6 @@ const REST: Duration = Duration::from_secs(4);
 const SHELF: usize = 256;
 /// The most bytes that hyper buffers of a connection, which bounds the head of an answer.
 const BUFFER: usize = 64 * 1024;
-/// The most fields that an answer may have.
-const FIELD_LIMIT: usize = 128;
 
 /// A connection to a backend; closed when dropped, whatever goes over it.
 #[derive(Debug)]
@@ -43,7 +41,6 @@ impl Connection {
         let (sender, connection) = Builder::new()
             .title_case_headers(true)
             .max_buf_size(BUFFER)
-            .max_headers(FIELD_LIMIT)
             .handshake(TokioIo::new(stream))
             .await?;
         // What goes wrong in it is told to whoever waits for an answer.

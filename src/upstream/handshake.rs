@@ -20,8 +20,8 @@ use crate::websocket::{Key, verify_answer};
 
 /// The most bytes that the head of a backend's answer may have.
 const HEAD_LIMIT: usize = 64 * 1024;
-/// The most fields that it may have.
-const FIELD_LIMIT: usize = 128;
+/// The most fields that it may have: those that hyper takes in answers to plain requests.
+const FIELD_LIMIT: usize = 100;
 /// What is read at once while the head is awaited; a 101 nearly always fits.
 const HEAD_READ: usize = 4 * 1024;
 
