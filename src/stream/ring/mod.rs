@@ -5,6 +5,7 @@
 //! (docs/decisions.md).
 
 mod buffers;
+mod prefetch;
 mod queue;
 mod state;
 
@@ -21,6 +22,7 @@ use tokio::task::coop;
 
 use super::Backlog;
 use buffers::Filled;
+use prefetch::prefetch;
 use queue::{Completion, Queue};
 use state::{End, State};
 
@@ -181,7 +183,10 @@ impl Ring {
             self.starved.push(reception);
             return;
         }
-        self.woken.extend(state.waker.take());
+        if let Some(waker) = state.waker.take() {
+            prefetch(&waker);
+            self.woken.push(waker);
+        }
         let is_much = filled.as_ref().is_some_and(Filled::is_full);
         if let Some(filled) = filled {
             state.keep(self.queue.buffers(), filled);
