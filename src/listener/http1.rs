@@ -2,13 +2,13 @@
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 
 use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response, StatusCode};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -17,6 +17,7 @@ use super::body::BusyBody;
 use super::client::Client;
 use super::connection::Spoken;
 use super::head_clock::HeadClock;
+use super::linger::linger;
 use super::pulse::{Busy, Phase, Pulse, Watched};
 use super::refusal::Fault;
 use super::{Handler, Settings, refusal};
@@ -71,12 +72,17 @@ pub(super) async fn converse<H: Handler>(
         Some(Err(error)) => Fault::of(&error, &parts.read_buf, settings.limits.request_head),
         None => (!parts.read_buf.is_empty()).then_some(Fault::SLOW),
     };
-    if let Some(Fault { rejection, reason }) = fault
-        && phase == Phase::Head
-    {
-        client.facts.listener.rejected(reason);
-        handler.refuse(rejection, client);
-        refusal::refuse(parts.io.into_inner().into_stream(), rejection).await;
+    let stream = parts.io.into_inner().into_stream();
+    match fault {
+        Some(Fault { rejection, reason }) if phase == Phase::Head => {
+            client.facts.listener.rejected(reason);
+            handler.refuse(rejection, client);
+            refusal::refuse(stream, rejection).await;
+        }
+        _ if pulse.has_body() => {
+            watch.within(Stage::Open, pin!(linger(stream))).await;
+        }
+        _ => {}
     }
 }
 
@@ -86,7 +92,7 @@ async fn answer<H: Handler>(
     client: &Arc<Client>,
     handler: &H,
 ) -> Result<Response<BusyBody<Busy>>, Infallible> {
-    let busy = pulse.busy();
+    let busy = pulse.busy(!request.body().is_end_stream());
     let mut response = handler.handle(request, Arc::clone(client)).await;
     if client.is_draining() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         let close = HeaderValue::from_static("close");

@@ -8,6 +8,7 @@ mod head_clock;
 mod http1;
 mod http2;
 mod introduction;
+mod linger;
 mod preface;
 mod pulse;
 mod refusal;

@@ -8,7 +8,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -31,16 +31,22 @@ pub(super) enum Phase {
 
 /// The phase of one connection.
 #[derive(Debug)]
-pub(super) struct Pulse(AtomicU8);
+pub(super) struct Pulse {
+    phase: AtomicU8,
+    has_body: AtomicBool,
+}
 
 impl Pulse {
     /// The pulse of a connection that has just been accepted.
     pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self(AtomicU8::new(Phase::Head as u8)))
+        Arc::new(Self {
+            phase: AtomicU8::new(Phase::Head as u8),
+            has_body: AtomicBool::new(false),
+        })
     }
 
     pub(super) fn phase(&self) -> Phase {
-        match self.0.load(Ordering::Acquire) {
+        match self.phase.load(Ordering::Acquire) {
             0 => Phase::Head,
             1 => Phase::Busy,
             2 => Phase::Answered,
@@ -48,8 +54,14 @@ impl Pulse {
         }
     }
 
-    /// A request is in hand until the guard is dropped.
-    pub(super) fn busy(self: &Arc<Self>) -> Busy {
+    /// Whether the last request had a body: some of it may still come after its answer.
+    pub(super) fn has_body(&self) -> bool {
+        self.has_body.load(Ordering::Relaxed)
+    }
+
+    /// A request, with a body or without, is in hand until the guard is dropped.
+    pub(super) fn busy(self: &Arc<Self>, has_body: bool) -> Busy {
+        self.has_body.store(has_body, Ordering::Relaxed);
         self.enter(Phase::Busy);
         Busy(Arc::clone(self))
     }
@@ -64,7 +76,7 @@ impl Pulse {
     }
 
     fn enter(&self, phase: Phase) {
-        self.0.store(phase as u8, Ordering::Release);
+        self.phase.store(phase as u8, Ordering::Release);
     }
 }
 

@@ -7,6 +7,7 @@ mod descriptors;
 mod introductions;
 mod sockets;
 mod throttles;
+mod uploads;
 
 use crate::harness::Gateway;
 
