@@ -17,6 +17,7 @@ use hyper_util::rt::TokioIo;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep};
 
+use super::last_words::LastWords;
 use super::upload::Upload;
 use crate::stream::Stream;
 
@@ -41,7 +42,7 @@ impl Connection {
         let (sender, connection) = Builder::new()
             .title_case_headers(true)
             .max_buf_size(BUFFER)
-            .handshake(TokioIo::new(stream))
+            .handshake(TokioIo::new(LastWords::new(stream)))
             .await?;
         // What goes wrong in it is told to whoever waits for an answer.
         let task = tokio::spawn(async move { drop(connection.await) });

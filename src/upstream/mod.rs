@@ -11,6 +11,7 @@ mod forward;
 mod handshake;
 mod health;
 mod judge;
+mod last_words;
 mod probe;
 mod queue;
 mod rebalance;

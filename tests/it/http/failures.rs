@@ -123,6 +123,24 @@ async fn a_body_that_is_too_large_is_413() {
     assert_eq!(stage.answered("413"), 2.0);
 }
 
+/// It answers, does not read on, and closes: that is a reset, and the answer is there all the same.
+#[tokio::test]
+async fn a_backend_that_refuses_an_upload_and_closes_is_heard() {
+    let stage = Stage::set().await;
+    let post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 33554432\r\n\r\n";
+    for _ in 0..8 {
+        let (mut client, _, mut backend) = stage.ask(post).await;
+        client.send([b'x'; 65_536]).await;
+        backend.take(1).await;
+        let refusal = "HTTP/1.1 413 Too Large\r\nConnection: close\r\nContent-Length: 3\r\n\r\nbig";
+        backend.send(refusal).await;
+        drop(backend);
+        client.send(vec![b'x'; 33_554_432 - 65_536]).await;
+        let answer = client.answer().await;
+        assert_eq!((answer.status(), answer.body.as_str()), (413, "big"));
+    }
+}
+
 #[tokio::test]
 async fn a_body_that_stands_still_is_408() {
     let stage = Stage::set_with(", http: { request_timeout: 100ms }").await;
