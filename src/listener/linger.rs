@@ -1,7 +1,8 @@
 //! The end of a connection whose client may still be sending.
 //!
 //! A socket that is closed with unread bytes is reset, and the reset can overtake the last answer: a client that
-//! uploads would see a broken connection where it was told 413 or 502. So what still comes is read and dropped.
+//! uploads would see a broken connection where it was told 413 or 502, one with too large a head where it was told
+//! 431. So what still comes is read and dropped.
 
 use std::time::Duration;
 

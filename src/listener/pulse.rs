@@ -29,7 +29,7 @@ pub(super) enum Phase {
     Idle,
 }
 
-/// The phase of one connection.
+/// The phase of one connection, and whether more may come behind its last answer.
 #[derive(Debug)]
 pub(super) struct Pulse {
     phase: AtomicU8,

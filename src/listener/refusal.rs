@@ -1,22 +1,20 @@
 //! Refusing a head that never became a request.
 
-use std::io;
 use std::time::Duration;
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
 use super::body::{Body, text};
+use super::linger::linger;
 use crate::session::Rejection;
 use crate::stream::Stream;
 use crate::telemetry::ConnectionRejection;
 
 /// How long a refused client is given to take the refusal and end.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How much of what it still sends is read and dropped, in bytes.
-const DISCARDED: u64 = 256 * 1024;
 
 /// What a head came to that never became a request.
 #[derive(Clone, Copy, Debug)]
@@ -55,19 +53,14 @@ impl Fault {
 }
 
 /// Tells the client, then ends the connection.
-///
-/// What it still sends is read for a while: a socket closed with unread bytes would be reset, and the reset
-/// could overtake the refusal.
 pub(super) async fn refuse(mut stream: Stream, rejection: Rejection) {
-    // Whatever goes wrong here: the client has left.
-    let _ = timeout(PATIENCE, tell(&mut stream, rejection)).await;
-}
-
-async fn tell(stream: &mut Stream, rejection: Rejection) -> io::Result<()> {
-    stream.write_all(answer(rejection).as_bytes()).await?;
-    stream.shutdown().await?;
-    tokio::io::copy(&mut stream.take(DISCARDED), &mut tokio::io::sink()).await?;
-    Ok(())
+    let told = async {
+        // Whatever goes wrong here: the client has left.
+        if stream.write_all(answer(rejection).as_bytes()).await.is_ok() {
+            linger(stream).await;
+        }
+    };
+    let _ = timeout(PATIENCE, told).await;
 }
 
 fn answer(rejection: Rejection) -> String {
