@@ -25,6 +25,10 @@ use super::ring::{self, LARGEST_RECEIVE, Received, Reception, Remains};
 /// So many small reads in a row make a connection change to the ring: changing costs what they save.
 const SMALL_READS: u8 = 4;
 
+/// Up to so many bytes in several pieces are copied together before they are sent: that takes less time than the
+/// system's own way of gathering them.
+const SMALL_WRITE: usize = 1024;
+
 /// A TCP connection.
 #[derive(Debug)]
 pub struct TcpSocket {
@@ -220,6 +224,13 @@ impl AsyncWrite for TcpSocket {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if let [bytes] = slices {
+            return self.poll_write(context, bytes);
+        }
+        let mut gathered = [0; SMALL_WRITE];
+        if let Some(bytes) = gather(slices, &mut gathered) {
+            return self.poll_write(context, bytes);
+        }
         self.get_mut().poll_send(
             context,
             |socket, context| socket.poll_write_vectored(context, slices),
@@ -247,6 +258,17 @@ impl AsyncWrite for TcpSocket {
             Engine::Lost => Poll::Ready(Err(lost())),
         }
     }
+}
+
+/// All of `slices` side by side in `room`; none where they do not fit.
+fn gather<'a>(slices: &[IoSlice<'_>], room: &'a mut [u8]) -> Option<&'a [u8]> {
+    let mut length = 0;
+    for slice in slices {
+        let end = length + slice.len();
+        room.get_mut(length..end)?.copy_from_slice(slice);
+        length = end;
+    }
+    Some(&room[..length])
 }
 
 fn lost() -> io::Error {

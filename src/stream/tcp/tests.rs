@@ -283,6 +283,39 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// What is sent in several pieces at once arrives whole and in order, also where the socket takes only a part.
+    #[test]
+    fn pieces_sent_together_stay_in_order(
+        lengths in proptest::collection::vec(prop_oneof![8 => 0..700_usize, 1 => 700..400_000_usize], 0..12),
+    ) {
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (mut ours, mut peer) = pair().await;
+            let stream = numbered(lengths.iter().sum());
+            let sent = stream.clone();
+            let sending = tokio::spawn(async move {
+                let mut rest = &sent[..];
+                let mut pieces: Vec<_> = lengths
+                    .iter()
+                    .map(|length| IoSlice::new(rest.split_off(..*length).unwrap()))
+                    .collect();
+                let mut pieces = &mut pieces[..];
+                while pieces.iter().any(|piece| !piece.is_empty()) {
+                    let count = ours.write_vectored(pieces).await.unwrap();
+                    IoSlice::advance_slices(&mut pieces, count);
+                }
+            });
+            let mut heard = Vec::new();
+            timeout(PATIENCE, peer.read_to_end(&mut heard)).await.unwrap().unwrap();
+            sending.await.unwrap();
+            assert!(heard == stream, "every byte comes, in order");
+        });
+    }
+}
+
 /// Sends `stream` in `pieces`, each when the one before has come back, and then ends; returns what came back.
 fn talk(mut peer: &net::TcpStream, stream: &[u8], pieces: &[usize]) -> Vec<u8> {
     let mut rest = stream;
