@@ -6,6 +6,7 @@
 
 mod backlog;
 mod ring;
+mod splice;
 mod tcp;
 mod tls;
 
@@ -23,6 +24,7 @@ use tokio::net::UnixStream;
 
 pub use backlog::Backlog;
 pub use ring::start as start_ring;
+pub use splice::{Spliced, can_splice, poll_splice};
 pub use tcp::TcpSocket;
 pub use tls::TlsStream;
 

@@ -157,6 +157,25 @@ impl Follower {
         }
     }
 
+    /// So many bytes at least are forwarded next, whatever they are.
+    pub(super) fn assured(&self) -> u64 {
+        match self.mode {
+            Mode::Forward | Mode::FinishFrame => self.tracker.remaining(),
+            Mode::Drop | Mode::Blind => 0,
+        }
+    }
+
+    /// As [`Follower::follow`], for `count` bytes that nobody looks at, of those that are [assured](Self::assured).
+    pub(super) fn skip(
+        &mut self,
+        count: usize,
+        terms: &Terms,
+        tally: &mut DirectionTraffic,
+    ) -> Option<Finding> {
+        self.tracker.skip(count as u64);
+        self.follow(&mut [], 0, terms, tally).finding
+    }
+
     /// Looks through `chunk`, whose first `held` bytes are those that [`Follower::held`] named before.
     pub(super) fn follow(
         &mut self,

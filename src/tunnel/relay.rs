@@ -10,11 +10,11 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::buffer::{LARGEST_READ, SMALLEST_READ, with_scratch};
+use super::buffer::{LARGEST_READ, LEAST_SPLICE, SMALLEST_READ, with_scratch};
 use super::follow::{Finding, Follower};
 use super::tally::Tally;
 use super::terms::Terms;
-use crate::stream::{Backlog, Stream};
+use crate::stream::{Backlog, Spliced, Stream, can_splice, poll_splice};
 use crate::websocket::{ControlFrame, Extensions, Sender};
 
 /// One direction of a tunnel.
@@ -162,7 +162,13 @@ impl Relay {
         scratch: &mut [u8],
     ) -> Poll<Verdict> {
         loop {
-            if let ControlFlow::Break(verdict) = ready!(self.poll_chunk(context, lane, scratch)) {
+            let most = self.follower.assured();
+            let passed = if most >= LEAST_SPLICE && can_splice(lane.source, lane.sink) {
+                self.poll_splice(context, lane, most)
+            } else {
+                self.poll_chunk(context, lane, scratch)
+            };
+            if let ControlFlow::Break(verdict) = ready!(passed) {
                 return Poll::Ready(verdict);
             }
         }
@@ -181,14 +187,7 @@ impl Relay {
         let read = match Pin::new(&mut *lane.source).poll_read(context, &mut buffer) {
             Poll::Ready(Ok(())) => buffer.filled().len(),
             Poll::Ready(Err(_)) => return stop(Verdict::SourceLost),
-            Poll::Pending => {
-                let is_broken = ready!(self.poll_out(context, lane.sink)).is_err();
-                return if is_broken {
-                    stop(Verdict::SinkLost)
-                } else {
-                    Poll::Pending
-                };
-            }
+            Poll::Pending => return self.poll_pause(context, lane.sink),
         };
         if read == 0 {
             self.backlog.append(&scratch[..held]);
@@ -204,10 +203,54 @@ impl Relay {
             return stop(Verdict::SinkLost);
         }
         self.grow(read);
-        Poll::Ready(
-            self.verdict
-                .map_or(ControlFlow::Continue(()), ControlFlow::Break),
-        )
+        self.go_on()
+    }
+
+    /// Passes up to `most` bytes of a payload on without reading them.
+    fn poll_splice(
+        &mut self,
+        context: &mut Context<'_>,
+        lane: &mut Lane<'_>,
+        most: u64,
+    ) -> Poll<ControlFlow<Verdict>> {
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let Lane { source, sink, .. } = lane;
+        let Spliced { taken, given } =
+            match poll_splice(context, source, sink, most, &mut self.backlog) {
+                Poll::Ready(Ok(spliced)) => spliced,
+                Poll::Ready(Err(_)) => return stop(Verdict::SourceLost),
+                Poll::Pending => return self.poll_pause(context, sink),
+            };
+        if taken == 0 {
+            return stop(Verdict::SourceEnded);
+        }
+        self.has_heard = true;
+        let tally = lane.tally.direction(self.sender);
+        tally.bytes += taken as u64;
+        let finding = self.follower.skip(taken, lane.terms, tally);
+        self.verdict = finding.map(Verdict::Stopped);
+        self.has_progress |= self.backlog.rest().len() < taken;
+        if ready!(given).is_err() {
+            return stop(Verdict::SinkLost);
+        }
+        self.go_on()
+    }
+
+    /// Nothing more comes for now: brings out what may still sit in the sink.
+    fn poll_pause(
+        &mut self,
+        context: &mut Context<'_>,
+        sink: &mut Stream,
+    ) -> Poll<ControlFlow<Verdict>> {
+        match ready!(self.poll_out(context, sink)) {
+            Ok(()) => Poll::Pending,
+            Err(Broken) => stop(Verdict::SinkLost),
+        }
+    }
+
+    fn go_on(&self) -> Poll<ControlFlow<Verdict>> {
+        let verdict = self.verdict;
+        Poll::Ready(verdict.map_or(ControlFlow::Continue(()), ControlFlow::Break))
     }
 
     /// A source that fills its reads is read in larger pieces.

@@ -15,12 +15,13 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::coop;
 
 use super::Backlog;
 use super::ring::{self, LARGEST_RECEIVE, Received, Reception, Remains};
+use super::splice::splice;
 
 /// So many small reads in a row make a connection change to the ring: changing costs what they save.
 const SMALL_READS: u8 = 4;
@@ -88,6 +89,47 @@ impl TcpSocket {
             // A socket that refuses is already gone, which is what was wanted.
             let _ = SockRef::from(&socket).set_linger(Some(Duration::ZERO));
         }
+    }
+
+    /// Whether what comes on it can be taken from the socket by another call than a read.
+    pub(super) fn is_direct(&self) -> bool {
+        matches!(self.engine, Engine::Epoll(_))
+    }
+
+    /// Moves up to `most` bytes that came on it into `pipe`; none at the end of the stream.
+    pub(super) fn poll_splice_to(
+        &mut self,
+        context: &mut Context<'_>,
+        pipe: BorrowedFd<'_>,
+        most: usize,
+    ) -> Poll<io::Result<usize>> {
+        let Engine::Epoll(socket) = &self.engine else {
+            return Poll::Ready(Err(io::ErrorKind::Unsupported.into()));
+        };
+        self.small_reads = 0;
+        poll_io(
+            || socket.poll_read_ready(context),
+            || socket.try_io(Interest::READABLE, || splice(socket, pipe, most)),
+        )
+    }
+
+    /// Sends up to `most` bytes out of `pipe`.
+    pub(super) fn poll_splice_from(
+        &mut self,
+        context: &mut Context<'_>,
+        pipe: BorrowedFd<'_>,
+        most: usize,
+    ) -> Poll<io::Result<usize>> {
+        self.poll_send(
+            context,
+            |socket, context| {
+                poll_io(
+                    || socket.poll_write_ready(context),
+                    || socket.try_io(Interest::WRITABLE, || splice(pipe, &*socket, most)),
+                )
+            },
+            |socket| splice(pipe, socket, most),
+        )
     }
 
     /// Changes to the ring where that is better and there is one. Whether it did: then the reader has to ask
@@ -256,6 +298,20 @@ impl AsyncWrite for TcpSocket {
                 outcome => outcome,
             }),
             Engine::Lost => Poll::Ready(Err(lost())),
+        }
+    }
+}
+
+/// Tries `io` whenever the socket is ready for it.
+fn poll_io<T>(
+    mut poll_ready: impl FnMut() -> Poll<io::Result<()>>,
+    mut io: impl FnMut() -> io::Result<T>,
+) -> Poll<io::Result<T>> {
+    loop {
+        ready!(poll_ready())?;
+        match io() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            outcome => return Poll::Ready(outcome),
         }
     }
 }

@@ -4,13 +4,12 @@
 use std::time::Duration;
 
 use fastrand::Rng;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::UnixStream;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::sleep;
 
 use super::frames::{CLOSE, PING, PONG, close, frame};
+use crate::stream::Socket;
 use crate::websocket::Sender;
 
 /// As long is the payload of the gateway's Pings; no Ping of a peer has this length here.
@@ -91,8 +90,8 @@ enum News {
 
 impl Script {
     /// Plays it until both halves of `stream` have ended.
-    pub(super) async fn play(self, stream: UnixStream) -> Passed {
-        let (reads, writes) = stream.into_split();
+    pub(super) async fn play(self, stream: Socket) -> Passed {
+        let (reads, writes) = tokio::io::split(stream);
         let (tell, news) = unbounded_channel();
         let reading = read(self.clone(), reads, tell);
         let writing = self.write(writes, news);
@@ -100,7 +99,11 @@ impl Script {
         Passed { sent, received }
     }
 
-    async fn write(self, mut writes: OwnedWriteHalf, mut news: UnboundedReceiver<News>) -> Vec<u8> {
+    async fn write(
+        self,
+        mut writes: WriteHalf<Socket>,
+        mut news: UnboundedReceiver<News>,
+    ) -> Vec<u8> {
         let mut random = Rng::with_seed(self.seed);
         let mut sent = Vec::new();
         let mut is_told = false;
@@ -126,7 +129,7 @@ impl Script {
     }
 
     /// Whether that was a Close.
-    async fn answer(&self, news: News, writes: &mut OwnedWriteHalf) -> bool {
+    async fn answer(&self, news: News, writes: &mut WriteHalf<Socket>) -> bool {
         match news {
             News::Closed => return true,
             News::Asked(payload) => {
@@ -138,7 +141,7 @@ impl Script {
     }
 }
 
-async fn write_in_pieces(writes: &mut OwnedWriteHalf, mut bytes: &[u8], random: &mut Rng) {
+async fn write_in_pieces(writes: &mut WriteHalf<Socket>, mut bytes: &[u8], random: &mut Rng) {
     while !bytes.is_empty() {
         let most = 1 << random.u32(0..=17);
         let (piece, rest) = bytes.split_at(random.usize(1..=most).min(bytes.len()));
@@ -157,7 +160,11 @@ async fn pause(random: &mut Rng) {
 }
 
 /// Reads whole frames to the end of the stream; a rest that is no whole frame is a failure.
-async fn read(script: Script, mut reads: OwnedReadHalf, tell: UnboundedSender<News>) -> Vec<Frame> {
+async fn read(
+    script: Script,
+    mut reads: ReadHalf<Socket>,
+    tell: UnboundedSender<News>,
+) -> Vec<Frame> {
     let from = match script.sender {
         Sender::Client => Sender::Backend,
         Sender::Backend => Sender::Client,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use socket2::SockRef;
-use tokio::net::UnixStream;
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::time::{sleep, timeout};
 
 use super::super::{Agreed, End, Tunnel};
@@ -32,6 +32,7 @@ struct Case {
     /// Microseconds until a drain begins.
     drain_after: Option<u64>,
     socket_buffer: usize,
+    is_tcp: bool,
 }
 
 fn lengths() -> impl Strategy<Value = usize> {
@@ -85,9 +86,10 @@ fn cases() -> impl Strategy<Value = Case> {
         prop::option::of(1..8_u64),
         prop::option::of(0..20_000_u64),
         prop_oneof![Just(4 << 10), Just(64 << 10)],
+        any::<bool>(),
     )
         .prop_map(
-            |(mut client, mut backend, ping_interval, drain_after, socket_buffer)| {
+            |(mut client, mut backend, ping_interval, drain_after, socket_buffer, is_tcp)| {
                 if drain_after.is_none() {
                     client.closes = true;
                     backend.stops = false;
@@ -98,22 +100,44 @@ fn cases() -> impl Strategy<Value = Case> {
                     ping_interval,
                     drain_after,
                     socket_buffer,
+                    is_tcp,
                 }
             },
         )
 }
 
 /// The end of a peer, and that of the tunnel.
-fn pair(buffer: usize) -> (UnixStream, End<'static>) {
+async fn pair(case: &Case) -> (Socket, End<'static>) {
+    let [peer, ours] = if case.is_tcp {
+        tcp_pair(case.socket_buffer).await
+    } else {
+        unix_pair(case.socket_buffer)
+    };
+    let stream = Stream::Plain(ours);
+    (peer, End { stream, early: &[] })
+}
+
+fn unix_pair(buffer: usize) -> [Socket; 2] {
     let (peer, ours) = UnixStream::pair().expect("the system gives sockets");
-    for socket in [&peer, &ours] {
-        let socket = SockRef::from(socket);
-        socket
+    [peer, ours].map(|socket| {
+        SockRef::from(&socket)
             .set_send_buffer_size(buffer)
             .expect("the socket is open");
-    }
-    let stream = Stream::Plain(Socket::Unix(ours));
-    (peer, End { stream, early: &[] })
+        Socket::Unix(socket)
+    })
+}
+
+async fn tcp_pair(buffer: usize) -> [Socket; 2] {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("it listens");
+    let (peer, ours) = tokio::join!(TcpStream::connect(address), listener.accept());
+    let (ours, _) = ours.expect("it was dialled");
+    [peer.expect("it listens"), ours].map(|socket| {
+        SockRef::from(&socket)
+            .set_send_buffer_size(buffer)
+            .expect("the socket is open");
+        Socket::Tcp(socket.into())
+    })
 }
 
 async fn run(case: Case) -> [Passed; 2] {
@@ -132,8 +156,8 @@ async fn run(case: Case) -> [Passed; 2] {
     };
     let drain = Drain::new();
     let watches = [drain.watch(), drain.watch(), drain.watch()];
-    let (client, to_client) = pair(case.socket_buffer);
-    let (backend, to_backend) = pair(case.socket_buffer);
+    let (client, to_client) = pair(&case).await;
+    let (backend, to_backend) = pair(&case).await;
     let tunnel = Tunnel::new(
         [to_client, to_backend],
         agreed,

@@ -113,6 +113,23 @@ impl FrameTracker {
         matches!(self.place, Place::Data(_))
     }
 
+    /// The bytes of a data frame's payload that are still to come.
+    #[must_use]
+    pub fn remaining(&self) -> u64 {
+        match &self.place {
+            Place::Data(frame) => frame.remaining,
+            Place::Header | Place::Control(_) | Place::Lost(_) => 0,
+        }
+    }
+
+    /// Follows the next `count` bytes unseen, of those that [`remaining`](Self::remaining) names. A step has to
+    /// follow, if only over nothing: the frame may have ended.
+    pub fn skip(&mut self, count: u64) {
+        if let Place::Data(frame) = &mut self.place {
+            frame.remaining = frame.remaining.saturating_sub(count);
+        }
+    }
+
     /// Whether the stream broke the protocol, so that nobody can tell where its frames end.
     #[must_use]
     pub fn is_lost(&self) -> bool {

@@ -49,6 +49,9 @@ impl<'a> Follower<'a> {
 
     fn take(&mut self, length: usize) {
         let end = self.stream.len().min(self.position.saturating_add(length));
+        if length % 2 == 1 {
+            self.skip(end);
+        }
         loop {
             let input = &self.stream[self.position..end];
             let step = self.tracker.step(input);
@@ -62,6 +65,14 @@ impl<'a> Follower<'a> {
             self.check();
         }
         self.check();
+    }
+
+    /// Goes on to `end` without looking, as far as the tracker says that it may.
+    fn skip(&mut self, end: usize) {
+        let most = usize::try_from(self.tracker.remaining()).unwrap_or(usize::MAX);
+        let count = most.min(end - self.position);
+        self.tracker.skip(count as u64);
+        self.position += count;
     }
 
     fn see(&mut self, event: Event) {

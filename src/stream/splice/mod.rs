@@ -1,0 +1,155 @@
+//! Moving bytes from one connection to another inside the system, which copies none of them.
+//!
+//! The way leads through a pipe. A thread keeps one, and only while it is empty: bytes of one session can so never
+//! come to another.
+
+#[cfg(test)]
+mod tests;
+
+use std::cell::Cell;
+use std::io::{self, PipeReader, PipeWriter, Read};
+use std::os::fd::AsFd;
+use std::task::{Context, Poll, ready};
+
+use rustix::pipe::{SpliceFlags, fcntl_setpipe_size};
+
+use super::{Backlog, Socket, Stream, TcpSocket};
+
+/// What the pipe holds at most: as much as the largest read of a tunnel, so that none has a longer turn than others.
+const CAPACITY: usize = 256 * 1024;
+
+thread_local! {
+    static PIPE: Cell<Option<Pipe>> = const { Cell::new(None) };
+}
+
+/// A pipe, and how many bytes are in it.
+#[derive(Debug)]
+struct Pipe {
+    exit: PipeReader,
+    entrance: PipeWriter,
+    held: usize,
+}
+
+/// What a splice came to.
+#[derive(Debug)]
+pub struct Spliced {
+    /// So many bytes were taken from the source; none at its end.
+    pub taken: usize,
+    /// How far the sink took them. Pending: it is full, and what is left is in the backlog.
+    pub given: Poll<io::Result<()>>,
+}
+
+/// Whether [`poll_splice`] can be used between the two: both are plain TCP connections, of which the source is read by
+/// epoll, and this thread has, or can have, a pipe.
+#[must_use]
+pub fn can_splice(source: &mut Stream, sink: &mut Stream) -> bool {
+    let is_direct = tcp(source).is_some_and(|socket| socket.is_direct());
+    is_direct && tcp(sink).is_some() && Pipe::is_here()
+}
+
+/// Moves up to `most` bytes from `source` to `sink`. What the sink does not take goes to `rest`, which has to be empty.
+///
+/// # Errors
+/// The source's; or [`can_splice`] says no.
+pub fn poll_splice(
+    context: &mut Context<'_>,
+    source: &mut Stream,
+    sink: &mut Stream,
+    most: usize,
+    rest: &mut Backlog,
+) -> Poll<io::Result<Spliced>> {
+    let (Some(source), Some(sink)) = (tcp(source), tcp(sink)) else {
+        return Poll::Ready(Err(io::ErrorKind::Unsupported.into()));
+    };
+    let spliced = with_pipe(|pipe| {
+        let taken = ready!(pipe.poll_fill(context, source, most))?;
+        let given = pipe.poll_empty(context, sink);
+        if given.is_pending() {
+            pipe.read_out(rest)?;
+        }
+        Poll::Ready(Ok(Spliced { taken, given }))
+    });
+    spliced.unwrap_or_else(|| Poll::Ready(Err(io::ErrorKind::Unsupported.into())))
+}
+
+/// Runs `work` with the pipe of this thread, if it has one.
+fn with_pipe<T>(work: impl FnOnce(&mut Pipe) -> T) -> Option<T> {
+    let mut pipe = PIPE.take()?;
+    let outcome = work(&mut pipe);
+    if pipe.held == 0 {
+        PIPE.set(Some(pipe));
+    }
+    Some(outcome)
+}
+
+fn tcp(stream: &mut Stream) -> Option<&mut TcpSocket> {
+    match stream {
+        Stream::Plain(Socket::Tcp(socket)) => Some(socket),
+        Stream::Plain(_) | Stream::Tls(_) | Stream::Shared(_) => None,
+    }
+}
+
+/// Moves up to `most` bytes from `source` to `sink`, one of which is a pipe, without waiting.
+pub(super) fn splice(source: impl AsFd, sink: impl AsFd, most: usize) -> io::Result<usize> {
+    let moved = rustix::pipe::splice(source, None, sink, None, most, SpliceFlags::NONBLOCK);
+    Ok(moved?)
+}
+
+impl Pipe {
+    /// Whether this thread has one, which is made where that is possible.
+    fn is_here() -> bool {
+        let pipe = PIPE.take().or_else(|| Self::new().ok());
+        let is_here = pipe.is_some();
+        PIPE.set(pipe);
+        is_here
+    }
+
+    fn new() -> io::Result<Self> {
+        let (exit, entrance) = io::pipe()?;
+        // A smaller one does as well, with more calls.
+        let _ = fcntl_setpipe_size(&entrance, CAPACITY);
+        Ok(Self {
+            exit,
+            entrance,
+            held: 0,
+        })
+    }
+
+    /// Takes up to `most` bytes from the source.
+    fn poll_fill(
+        &mut self,
+        context: &mut Context<'_>,
+        source: &mut TcpSocket,
+        most: usize,
+    ) -> Poll<io::Result<usize>> {
+        let entrance = self.entrance.as_fd();
+        let taken = ready!(source.poll_splice_to(context, entrance, most.min(CAPACITY)))?;
+        self.held = taken;
+        Poll::Ready(Ok(taken))
+    }
+
+    /// Gives the sink what is held.
+    fn poll_empty(
+        &mut self,
+        context: &mut Context<'_>,
+        sink: &mut TcpSocket,
+    ) -> Poll<io::Result<()>> {
+        while self.held > 0 {
+            let exit = self.exit.as_fd();
+            match ready!(sink.poll_splice_from(context, exit, self.held))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                count => self.held -= count,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Puts what is held into `rest`.
+    fn read_out(&mut self, rest: &mut Backlog) -> io::Result<()> {
+        let mut bytes = vec![0; self.held];
+        self.exit.read_exact(&mut bytes)?;
+        rest.append(&bytes);
+        self.held = 0;
+        Ok(())
+    }
+}
