@@ -178,8 +178,12 @@ impl Ring {
         let Some(state) = self.receptions.get_mut(reception) else {
             return;
         };
-        state.end = end;
-        if end == Some(End::Starved) && !state.is_orphan {
+        state.end = match end {
+            // The system has nothing left to stop, so it is not to go on either.
+            Some(End::Starved) if state.is_cancelled => Some(End::Stopped),
+            end => end,
+        };
+        if state.end == Some(End::Starved) {
             self.starved.push(reception);
             return;
         }

@@ -91,6 +91,29 @@ fn what_is_large_changes_it_back() {
 }
 
 #[test]
+fn what_is_large_changes_it_back_when_buffers_run_out_too() {
+    with_ring(async {
+        let mut pairs = Vec::new();
+        for _ in 0..40 {
+            pairs.push(pair_on_ring().await);
+        }
+        let sent = numbered(60_000);
+        // All of that comes before the ring is asked again, and is more than its buffers hold.
+        for (_, peer) in &pairs {
+            assert_eq!(peer.try_write(&sent).unwrap(), sent.len());
+        }
+        for (ours, _) in &mut pairs {
+            let mut heard = vec![0; sent.len()];
+            ours.read_exact(&mut heard).await.unwrap();
+            assert!(heard == sent, "every byte comes, in order");
+            let more = timeout(Duration::ZERO, ours.read(&mut heard)).await;
+            assert!(more.is_err(), "nothing more comes");
+            assert!(!is_on_ring(ours), "large reads are for epoll");
+        }
+    });
+}
+
+#[test]
 fn a_peer_that_does_not_read_changes_it_back_and_is_still_heard() {
     with_ring(async {
         let (mut ours, mut peer) = pair_on_ring().await;
