@@ -38,7 +38,7 @@ pub trait Control: Send + Sync {
     fn drain_sessions(&self) -> usize;
 
     /// Begins to drain. The number of sessions that are to end, or none where there is no such thing.
-    fn drain(&self, target: DrainTarget<'_>) -> Option<usize>;
+    fn drain(&self, target: DrainTarget<'_>) -> impl Future<Output = Option<usize>> + Send;
 
     /// Drains one backend or takes it into service again. What it is then, or none where there is no such
     /// backend.
@@ -139,7 +139,7 @@ impl<C: Control> Admin<C> {
                 let report = self.control.reload().await;
                 answer::json(report.status(), &report.to_json())
             }
-            Endpoint::Drain => self.drain(uri),
+            Endpoint::Drain => self.drain(uri).await,
             Endpoint::Backend(target, order) => self.order(&target, order),
         }
     }
@@ -158,12 +158,12 @@ impl<C: Control> Admin<C> {
         answer::json(code, &json!({ "pool": pool, "backend": status.to_json() }))
     }
 
-    fn drain(&self, uri: &Uri) -> Response<Full<Bytes>> {
+    async fn drain(&self, uri: &Uri) -> Response<Full<Bytes>> {
         let Some(target) = DrainTarget::read(uri) else {
             let words = "Drain what? Nothing, ?backend=NAME or ?route=NAME is taken.\n";
             return answer::text(StatusCode::BAD_REQUEST, words);
         };
-        match self.control.drain(target) {
+        match self.control.drain(target).await {
             Some(sessions) => {
                 answer::json(StatusCode::ACCEPTED, &json!({ "drain_sessions": sessions }))
             }

@@ -63,7 +63,7 @@ impl Control for Fake {
         5
     }
 
-    fn drain(&self, target: DrainTarget<'_>) -> Option<usize> {
+    async fn drain(&self, target: DrainTarget<'_>) -> Option<usize> {
         match target {
             DrainTarget::Gateway => Some(3),
             DrainTarget::Backend("a") => Some(1),

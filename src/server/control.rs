@@ -70,12 +70,12 @@ impl Control for Arc<Shared> {
         self.drains.sessions()
     }
 
-    fn drain(&self, target: DrainTarget<'_>) -> Option<usize> {
+    async fn drain(&self, target: DrainTarget<'_>) -> Option<usize> {
         let snapshot = self.current.load();
         let drains = match target {
             DrainTarget::Gateway => {
-                // A full queue means that commands wait which are as grave.
-                let _ = self.commands.try_send(Command::Drain);
+                // It fails only when the gateway has stopped.
+                let _ = self.commands.send(Command::Drain).await;
                 return Some(self.ports().drains().iter().map(|drain| drain.open()).sum());
             }
             DrainTarget::Route(name) => snapshot.route_drain(name).into_iter().collect(),
@@ -170,5 +170,50 @@ fn backend_status(member: &Member, now: Instant) -> BackendStatus {
         max_sessions: member.max_sessions(),
         is_full: member.is_full(),
         standing: member.backend().standing(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::telemetry::Metrics;
+    use crate::tls::Material;
+
+    const YAML: &str = "
+        listeners: { main: { address: \"127.0.0.1:0\" } }
+        routes: { hello: { respond: { status: 200 } } }";
+
+    fn shared(commands: mpsc::Sender<Command>) -> Arc<Shared> {
+        let config = Config::parse(YAML, "wsgate.yaml", Path::new("/"), &|_| None).unwrap();
+        let snapshot = Snapshot::build(config, Material::default(), &Metrics::new(), None);
+        Arc::new(Shared {
+            current: Arc::new(Current::new(Arc::new(snapshot))),
+            ports: Mutex::default(),
+            started: SystemTime::now(),
+            stopping: AtomicBool::new(false),
+            drains: Drains::default(),
+            discoveries: Discoveries::default(),
+            runtime: Handle::current(),
+            commands,
+        })
+    }
+
+    #[tokio::test]
+    async fn a_drain_waits_behind_other_commands_until_it_is_taken() {
+        let (sender, mut commands) = mpsc::channel(1);
+        let shared = shared(sender);
+        shared.commands.try_send(Command::Reload(None)).unwrap();
+        let mut drain = std::pin::pin!(shared.drain(DrainTarget::Gateway));
+        let early = timeout(Duration::ZERO, drain.as_mut()).await;
+        assert!(early.is_err(), "answered although it was not taken");
+        assert!(matches!(commands.recv().await, Some(Command::Reload(None))));
+        assert_eq!(drain.await, Some(0));
+        assert!(matches!(commands.recv().await, Some(Command::Drain)));
     }
 }
