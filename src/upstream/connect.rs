@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use socket2::SockRef;
-use tokio::net::{TcpStream, UnixStream, lookup_host};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinSet;
 
 use super::handshake::Failure;
+use super::lookup::Lookups;
 use super::source::Sources;
 use crate::config::{BackendAddress, BackendHost};
 use crate::stream::{Socket, tune};
@@ -28,12 +29,16 @@ const ADDRESSES: usize = 16;
 pub(super) async fn connect(
     address: &BackendAddress,
     sources: &Arc<Sources>,
+    lookups: &Lookups,
 ) -> Result<Socket, Failure> {
     let socket = match address {
         BackendAddress::Unix(path) => return connect_unix(path).await,
         BackendAddress::Tcp { host, port, .. } => match host {
             BackendHost::Ip(ip) => sources.connect(SocketAddr::new(*ip, *port)).await?,
-            BackendHost::Name(name) => connect_name(name, *port, sources).await?,
+            BackendHost::Name(name) => {
+                let found = lookups.find(name, *port).await;
+                connect_any(found.map_err(Failure::Unresolved)?, sources).await?
+            }
         },
     };
     if let Err(error) = tune(&SockRef::from(&socket)) {
@@ -48,9 +53,8 @@ async fn connect_unix(path: &Path) -> Result<Socket, Failure> {
     connected.map(Socket::Unix).map_err(classify)
 }
 
-async fn connect_name(name: &str, port: u16, sources: &Arc<Sources>) -> Result<TcpStream, Failure> {
-    let found = lookup_host((name, port)).await;
-    let addresses = interleaved(found.map_err(Failure::Unresolved)?);
+async fn connect_any(found: Vec<SocketAddr>, sources: &Arc<Sources>) -> Result<TcpStream, Failure> {
+    let addresses = interleaved(found);
     match addresses[..] {
         [] => Err(Failure::Unresolved(io::ErrorKind::NotFound.into())),
         [only] => sources.connect(only).await,
@@ -59,8 +63,7 @@ async fn connect_name(name: &str, port: u16, sources: &Arc<Sources>) -> Result<T
 }
 
 /// Both families in turn, from the one that the resolver prefers (RFC 8305 section 4).
-fn interleaved(found: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
-    let mut found: Vec<SocketAddr> = found.collect();
+fn interleaved(mut found: Vec<SocketAddr>) -> Vec<SocketAddr> {
     found.dedup();
     let Some(first) = found.first().copied() else {
         return found;
@@ -133,10 +136,10 @@ mod tests {
     fn takes_both_families_in_turn() {
         let found = all(&["[::1]:1", "[::2]:1", "[::3]:1", "127.0.0.1:1"]);
         let expected = all(&["[::1]:1", "127.0.0.1:1", "[::2]:1", "[::3]:1"]);
-        assert_eq!(interleaved(found.into_iter()), expected);
+        assert_eq!(interleaved(found), expected);
         let one_family = all(&["127.0.0.2:1", "127.0.0.1:1"]);
-        assert_eq!(interleaved(one_family.clone().into_iter()), one_family);
-        assert!(interleaved(std::iter::empty()).is_empty());
+        assert_eq!(interleaved(one_family.clone()), one_family);
+        assert!(interleaved(Vec::new()).is_empty());
     }
 
     #[tokio::test]

@@ -12,6 +12,7 @@ mod handshake;
 mod health;
 mod judge;
 mod last_words;
+mod lookup;
 mod probe;
 mod queue;
 mod rebalance;

@@ -7,6 +7,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::connect::connect;
 use super::handshake::Failure;
+use super::lookup::Lookups;
 use super::secure::secure;
 use super::source::Sources;
 use crate::config::{self, BackendAddress, ProxyProtocol};
@@ -19,6 +20,7 @@ use crate::tls::{ClientTls, Fingerprint};
 pub struct Transport {
     proxy_protocol: Option<Version>,
     sources: Arc<Sources>,
+    lookups: Lookups,
     tls: Option<ClientTls>,
 }
 
@@ -34,6 +36,7 @@ impl Transport {
         Self {
             proxy_protocol,
             sources: Arc::new(Sources::new(&config.source_addresses)),
+            lookups: Lookups::default(),
             tls,
         }
     }
@@ -66,7 +69,7 @@ impl Transport {
         address: &BackendAddress,
         client: Option<Ends>,
     ) -> Result<Stream, Failure> {
-        let mut socket = connect(address, &self.sources).await?;
+        let mut socket = connect(address, &self.sources, &self.lookups).await?;
         self.introduce(&mut socket, client).await?;
         match &self.tls {
             Some(tls) if address.is_tls() => secure(socket, address, tls).await,
