@@ -111,7 +111,7 @@ impl ListenerFamilies {
             ),
             rejects: registrar.counters(
                 "listener_rejects_total",
-                "Connections that ended before they brought a request.",
+                "Connections that the listener refused; over HTTP/2 also single requests.",
                 &["listener", "reason"],
             ),
             tls_handshakes: registrar.counters(

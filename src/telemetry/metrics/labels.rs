@@ -30,7 +30,7 @@ impl ReloadResult {
     }
 }
 
-/// Why a connection ended before it brought a request.
+/// Why the listener refused a connection, or one request over HTTP/2.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ConnectionRejection {
     /// The listener holds `limits.max_connections` already.

@@ -44,7 +44,7 @@ impl ListenerMetrics {
         self.accepts.inc();
     }
 
-    /// Counts a connection that ended before it brought a request.
+    /// Counts a connection that the listener refused, at once or in answer to its requests, or one request over HTTP/2.
     pub fn rejected(&self, reason: ConnectionRejection) {
         self.rejects.increment(reason.label());
     }
