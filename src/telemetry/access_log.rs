@@ -1,6 +1,6 @@
 //! The access log: a bounded queue of lines and the thread that writes them.
 //!
-//! What a line says is decided by `record.rs`; here is only where it goes. A full queue drops lines and
+//! What a line says is decided by `record`; here is only where it goes. A full queue drops lines and
 //! counts them, because a slow disk or terminal must not hold up sessions.
 
 use std::io::{self, BufWriter, Write};

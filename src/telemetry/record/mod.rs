@@ -48,10 +48,11 @@ pub struct Request<'a> {
 ///
 /// A plain request that a route takes has a record as well; see [`plain`](Self::plain).
 ///
-/// Exactly one of [`refuse`](Self::refuse), [`relay`](Self::relay), [`answer`](Self::answer) and
-/// [`open`](Self::open) followed by [`close`](Self::close) has an effect: the first that is called. A
-/// record dropped before an answer counts as a client that left; one dropped while open, as a session that
-/// was cut. So there is always one final line and one set of counts.
+/// Exactly one of [`refuse`](Self::refuse), [`relay`](Self::relay), [`answer`](Self::answer),
+/// [`open`](Self::open) followed by [`close`](Self::close), and [`pass`](Self::pass) followed by
+/// [`end`](Self::end) has an effect: the first that is called. A record dropped before an answer, or while
+/// one is passed on, counts as a client that left; one dropped while open, as a session that was cut. So there
+/// is always one final line and one set of counts.
 pub struct SessionRecord {
     telemetry: Arc<Telemetry>,
     connection: Connection,
