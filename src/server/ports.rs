@@ -263,7 +263,7 @@ impl<H: Handler> Acceptor<H> {
             let accepted = listener
                 .accept(|error| trouble.begin(&metrics, error))
                 .await;
-            trouble.end();
+            trouble.end(&metrics);
             // One that comes in the moment in which the listener is removed is still treated as before.
             settings = (service.settings)(&name).unwrap_or(settings);
             let (runtime, place) = service.places.take();
@@ -317,10 +317,10 @@ impl Trouble {
         }
     }
 
-    fn end(&self) {
+    fn end(&self, metrics: &ListenerMetrics) {
         if self.0.load(Ordering::Relaxed) {
             self.0.store(false, Ordering::Relaxed);
-            tracing::info!("accepting goes on");
+            tracing::info!(listener = %metrics.name(), "accepting goes on");
         }
     }
 }
