@@ -1,7 +1,6 @@
 //! What changed from one configuration to the next, for the reload and for those who asked for it.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use super::model::{Config, Name, Pool};
 
@@ -74,16 +73,6 @@ impl Diff {
             }
         }
         words
-    }
-}
-
-/// In one line.
-impl fmt::Display for Diff {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_empty() {
-            return formatter.write_str("nothing changed");
-        }
-        formatter.write_str(&self.words().join("; "))
     }
 }
 

@@ -19,8 +19,6 @@ impl CloseCode {
     pub const POLICY_VIOLATION: Self = Self(1008);
     /// A message is larger than the sender takes.
     pub const MESSAGE_TOO_BIG: Self = Self(1009);
-    /// The server met something that it did not expect.
-    pub const INTERNAL_ERROR: Self = Self(1011);
     /// The server restarts; the client may reconnect.
     pub const SERVICE_RESTART: Self = Self(1012);
     /// The server is overloaded; the client may reconnect later.

@@ -35,12 +35,6 @@ impl ControlFrame {
         Self::new(sender, Opcode::Ping, payload)
     }
 
-    /// A Pong spoken as `sender`; of `payload` the first 125 bytes are sent.
-    #[must_use]
-    pub fn pong(sender: Sender, payload: &[u8]) -> Self {
-        Self::new(sender, Opcode::Pong, payload)
-    }
-
     /// The frame as it goes on the wire.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {

@@ -142,14 +142,6 @@ impl Series for BackendMetrics {
 /// One session in `wsgate_backend_sessions_active`.
 pub struct BackendSession(Arc<BackendMetrics>);
 
-impl BackendSession {
-    /// The metrics of the backend that it counts on.
-    #[must_use]
-    pub fn backend(&self) -> &Arc<BackendMetrics> {
-        &self.0
-    }
-}
-
 impl Drop for BackendSession {
     fn drop(&mut self) {
         self.0.sessions_active.dec();

@@ -56,6 +56,7 @@ pub struct Request<'a> {
 pub struct SessionRecord {
     telemetry: Arc<Telemetry>,
     connection: Connection,
+    /// The identity in every line of the session.
     id: SessionId,
     began: Instant,
     route: Option<Arc<RouteMetrics>>,
@@ -125,12 +126,6 @@ impl SessionRecord {
             http2: request.version == Version::HTTP_2,
             stage: Stage::Asked,
         }
-    }
-
-    /// The identity in every line of the session.
-    #[must_use]
-    pub fn id(&self) -> SessionId {
-        self.id
     }
 
     /// Notes which route took the request.
