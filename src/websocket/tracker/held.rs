@@ -5,7 +5,7 @@ use super::super::opcode::Opcode;
 use super::event::ControlPayload;
 
 /// The longest control frame: two bytes, a masking key, the payload.
-const MAX_CONTROL_FRAME: usize = 6 + MAX_CONTROL_PAYLOAD;
+pub(super) const MAX_CONTROL_FRAME: usize = 6 + MAX_CONTROL_PAYLOAD;
 
 /// The beginning of a header.
 #[derive(Default, Debug)]

@@ -1,7 +1,7 @@
 //! Follows the frames of one direction, whatever pieces the stream arrives in.
 //!
 //! Payloads are skipped by count. Only what a relay may have to hold back is kept: the bytes of an
-//! unfinished header (at most 14) and of an unfinished control frame (at most 131).
+//! unfinished header and of an unfinished control frame: at most [`FrameTracker::MAX_PENDING`].
 //!
 //! The path of a data frame is marked to be inlined into the relay and the rest as cold: together
 //! that halves the cost of a frame (`benches/frame_tracker.rs`).
@@ -13,7 +13,7 @@ mod tests;
 
 pub use event::{ControlPayload, Event, Step};
 
-use self::held::{HeldControl, HeldHeader};
+use self::held::{HeldControl, HeldHeader, MAX_CONTROL_FRAME};
 use super::close::Close;
 use super::extensions::Extensions;
 use super::frame::FrameHeader;
@@ -63,6 +63,9 @@ struct DataFrame {
 }
 
 impl FrameTracker {
+    /// The most bytes of [`pending`](Self::pending): the longest control frame but for its last byte.
+    pub const MAX_PENDING: usize = MAX_CONTROL_FRAME - 1;
+
     /// Follows a stream from its first frame.
     #[must_use]
     pub fn new(sender: Sender, extensions: Extensions) -> Self {
@@ -137,7 +140,7 @@ impl FrameTracker {
     }
 
     /// The last consumed bytes that belong to an unfinished header or control frame, as they
-    /// came; at most 131. Empty at a boundary, inside a data payload, and after a violation.
+    /// came; at most [`MAX_PENDING`](Self::MAX_PENDING). Empty at a boundary, inside a data payload, and after a violation.
     #[must_use]
     pub fn pending(&self) -> &[u8] {
         match &self.place {

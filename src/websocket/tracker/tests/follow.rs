@@ -136,6 +136,7 @@ impl<'a> Follower<'a> {
         let frame = &self.stream[self.frame_start..self.position];
         let pending = if self.in_data { &[] } else { frame };
         assert_eq!(self.tracker.pending(), pending);
+        assert!(pending.len() <= FrameTracker::MAX_PENDING);
         assert_eq!(
             self.tracker.at_boundary(),
             frame.is_empty() && !self.in_data
