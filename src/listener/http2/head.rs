@@ -3,20 +3,18 @@
 //! Fields that concern a connection, malformed pseudo-header fields and the like are refused by the library
 //! before (RFC 9113 section 8.2.2).
 
-use http::header::{COOKIE, HOST};
+use http::header::HOST;
 use http::{HeaderValue, Method, request};
 
 use crate::session::Rejection;
 
-/// Puts the authority into Host, and the crumbs of cookies together.
+/// Puts the authority into Host.
 ///
 /// # Errors
 /// When there is no authority, Host names another one, or the path does not begin with a slash.
 pub(super) fn settle(request: &mut request::Parts) -> Result<(), Rejection> {
     settle_host(request)?;
-    check_path(request)?;
-    join_cookies(request);
-    Ok(())
+    check_path(request)
 }
 
 /// RFC 9113 section 8.3.1: a Host that is given says the same as `:authority`, and stands in where there is
@@ -60,22 +58,6 @@ fn check_path(request: &request::Parts) -> Result<(), Rejection> {
     Err(Rejection::BadRequest("The path begins with no slash."))
 }
 
-/// RFC 9113 section 8.2.3: Cookie may come in several fields, which are one for everybody else.
-fn join_cookies(request: &mut request::Parts) {
-    let crumbs: Vec<&[u8]> = request
-        .headers
-        .get_all(COOKIE)
-        .iter()
-        .map(HeaderValue::as_bytes)
-        .collect();
-    if crumbs.len() < 2 {
-        return;
-    }
-    let cookie = HeaderValue::from_bytes(&crumbs.join(&b"; "[..]))
-        .expect("values that are joined by a semicolon are a value");
-    request.headers.insert(COOKIE, cookie);
-}
-
 #[cfg(test)]
 mod tests {
     use http::Request;
@@ -114,16 +96,5 @@ mod tests {
         ] {
             assert!(matches!(settled(request), Err(Rejection::BadRequest(_))));
         }
-    }
-
-    #[test]
-    fn puts_the_crumbs_of_a_cookie_together() {
-        let request = Request::get("https://a.test/")
-            .header("cookie", "a=1")
-            .header("cookie", "b=2; c=3")
-            .header("cookie", "d=4");
-        let parts = settled(request).unwrap();
-        let cookies: Vec<_> = parts.headers.get_all(COOKIE).iter().collect();
-        assert_eq!(cookies, ["a=1; b=2; c=3; d=4"]);
     }
 }
