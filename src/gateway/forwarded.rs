@@ -9,16 +9,13 @@ use http::header::FORWARDED;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::Asked;
-use super::headers::{host, host_value};
+use super::headers::{
+    X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PORT, X_FORWARDED_PROTO, X_REAL_IP, host,
+    host_value,
+};
 use crate::config::Forwarded;
 use crate::listener::Client;
 use crate::session::Peer;
-
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
-const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// The client of a request: the last hop that no trusted proxy is, otherwise the first one that is named.
 pub(super) fn client_of(connection: &Client, headers: &HeaderMap) -> Peer {
