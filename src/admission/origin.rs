@@ -6,6 +6,7 @@ use http::header::ORIGIN;
 
 use crate::config::{Origin, OriginFault, OriginList, Origins};
 use crate::session::Rejection;
+use crate::websocket::Sole;
 
 /// What clients are told. None of it names an origin, which would help only those who try them out.
 const MISSING: &str = "The Origin header is missing.";
@@ -27,14 +28,12 @@ pub fn check(headers: &HeaderMap, origins: &Origins) -> Result<(), Rejection> {
 }
 
 fn check_list(headers: &HeaderMap, list: &OriginList) -> Result<(), &'static str> {
-    let mut values = headers.get_all(ORIGIN).iter();
-    let Some(value) = values.next() else {
-        return allow_if(list.allow_missing, MISSING);
+    let value = match Sole::of(headers, &ORIGIN) {
+        Sole::Missing => return allow_if(list.allow_missing, MISSING),
+        // A backend may take another one of them than the gateway would.
+        Sole::Repeated => return Err(REPEATED),
+        Sole::Value(value) => value,
     };
-    // A backend may take another one of them than the gateway would.
-    if values.next().is_some() {
-        return Err(REPEATED);
-    }
     let text = value.to_str().map_err(|_| UNREADABLE)?;
     match Origin::parse(text) {
         Ok(origin) => allow_if(list.allows(&origin), NOT_ALLOWED),

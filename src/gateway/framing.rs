@@ -1,9 +1,10 @@
 //! Requests that could be read in two ways are not taken: what bounds a body, and whom it is for. Nor is TRACE.
 
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderName, Method, Version, request};
+use http::{Method, Version, request};
 
 use crate::session::Rejection;
+use crate::websocket::Sole;
 
 /// Checks a plain request before anything answers it.
 ///
@@ -20,18 +21,17 @@ pub(super) fn check(request: &request::Parts) -> Result<(), Rejection> {
         return Err(Rejection::MethodNotAllowed);
     }
     check_host(request)?;
-    let lengths = count(headers, &CONTENT_LENGTH);
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    match (codings.next(), codings.next(), lengths) {
-        (None, _, 0 | 1) => Ok(()),
-        (None, _, _) => Err(Rejection::BadRequest(
+    let length = Sole::of(headers, &CONTENT_LENGTH);
+    match (Sole::of(headers, &TRANSFER_ENCODING), length) {
+        (Sole::Missing, Sole::Missing | Sole::Value(_)) => Ok(()),
+        (Sole::Missing, Sole::Repeated) => Err(Rejection::BadRequest(
             "Content-Length is given more than once.",
         )),
-        (Some(_), _, 1..) => Err(Rejection::BadRequest(
+        (_, Sole::Value(_) | Sole::Repeated) => Err(Rejection::BadRequest(
             "Content-Length and Transfer-Encoding are both given.",
         )),
-        (Some(coding), None, 0) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
-        (Some(_), _, 0) => Err(Rejection::NotImplemented(
+        (Sole::Value(coding), _) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
+        (Sole::Value(_) | Sole::Repeated, _) => Err(Rejection::NotImplemented(
             "No transfer coding is known here but chunked.",
         )),
     }
@@ -39,15 +39,13 @@ pub(super) fn check(request: &request::Parts) -> Result<(), Rejection> {
 
 /// One Host, as RFC 9112 section 3.2 wants; HTTP/1.0 and HTTP/2 may do without.
 fn check_host(request: &request::Parts) -> Result<(), Rejection> {
-    match count(&request.headers, &HOST) {
-        0 if request.version == Version::HTTP_11 => Err(Rejection::BadRequest("Host is missing.")),
-        0 | 1 => Ok(()),
-        _ => Err(Rejection::BadRequest("Host is given more than once.")),
+    match Sole::of(&request.headers, &HOST) {
+        Sole::Missing if request.version == Version::HTTP_11 => {
+            Err(Rejection::BadRequest("Host is missing."))
+        }
+        Sole::Missing | Sole::Value(_) => Ok(()),
+        Sole::Repeated => Err(Rejection::BadRequest("Host is given more than once.")),
     }
-}
-
-fn count(headers: &HeaderMap, name: &HeaderName) -> usize {
-    headers.get_all(name).iter().count()
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use http::HeaderMap;
 use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, UPGRADE};
 use thiserror::Error;
 
-use super::headers::{list_has_token, list_items};
+use super::headers::{Sole, list_has_token, list_items};
 use super::key::{Key, accept_key};
 
 /// Checks that a 101 agrees to the handshake that was sent with `key`.
@@ -20,15 +20,12 @@ pub fn verify_answer(headers: &HeaderMap, key: &Key) -> Result<(), AnswerError> 
     if !list_has_token(headers, &CONNECTION, "upgrade") {
         return Err(AnswerError::NoConnection);
     }
-    let mut accepts = headers.get_all(SEC_WEBSOCKET_ACCEPT).into_iter();
-    let accept = accepts.next().ok_or(AnswerError::AcceptMissing)?;
-    if accepts.next().is_some() {
-        return Err(AnswerError::AcceptRepeated);
+    match Sole::of(headers, &SEC_WEBSOCKET_ACCEPT) {
+        Sole::Missing => Err(AnswerError::AcceptMissing),
+        Sole::Repeated => Err(AnswerError::AcceptRepeated),
+        Sole::Value(accept) if accept.as_bytes() == accept_key(key) => Ok(()),
+        Sole::Value(_) => Err(AnswerError::AcceptWrong),
     }
-    if accept.as_bytes() != accept_key(key) {
-        return Err(AnswerError::AcceptWrong);
-    }
-    Ok(())
 }
 
 /// Why a 101 is not an agreement to speak WebSocket.

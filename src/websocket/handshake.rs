@@ -6,10 +6,10 @@ use http::header::{
     CONNECTION, CONTENT_LENGTH, HOST, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING,
     UPGRADE,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, request};
+use http::{HeaderMap, Method, Version, request};
 use thiserror::Error;
 
-use super::headers::list_has_token;
+use super::headers::{Sole, list_has_token};
 use super::key::Key;
 
 /// The only version of the protocol that is spoken (RFC 6455 section 4.1).
@@ -120,7 +120,7 @@ pub fn means_websocket(headers: &HeaderMap) -> bool {
 }
 
 fn check_host(headers: &HeaderMap) -> Result<(), HandshakeError> {
-    match sole_value(headers, &HOST) {
+    match Sole::of(headers, &HOST) {
         Sole::Missing => Err(HandshakeError::HostMissing),
         Sole::Repeated => Err(HandshakeError::HostRepeated),
         Sole::Value(host) if host.is_empty() => Err(HandshakeError::HostMissing),
@@ -137,33 +137,17 @@ fn announces_body(headers: &HeaderMap) -> bool {
 }
 
 fn check_version(headers: &HeaderMap) -> Result<(), HandshakeError> {
-    match sole_value(headers, &SEC_WEBSOCKET_VERSION) {
+    match Sole::of(headers, &SEC_WEBSOCKET_VERSION) {
         Sole::Value(version) if version == VERSION => Ok(()),
         Sole::Value(_) | Sole::Missing | Sole::Repeated => Err(HandshakeError::UnsupportedVersion),
     }
 }
 
 fn read_key(headers: &HeaderMap) -> Result<Key, HandshakeError> {
-    match sole_value(headers, &SEC_WEBSOCKET_KEY) {
+    match Sole::of(headers, &SEC_WEBSOCKET_KEY) {
         Sole::Missing => Err(HandshakeError::KeyMissing),
         Sole::Repeated => Err(HandshakeError::KeyRepeated),
         Sole::Value(key) => Key::parse(key.as_bytes()).ok_or(HandshakeError::KeyMalformed),
-    }
-}
-
-/// A field that may be given only once.
-enum Sole<'a> {
-    Missing,
-    Value(&'a HeaderValue),
-    Repeated,
-}
-
-fn sole_value<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Sole<'a> {
-    let mut values = headers.get_all(name).into_iter();
-    match (values.next(), values.next()) {
-        (None, _) => Sole::Missing,
-        (Some(value), None) => Sole::Value(value),
-        (Some(_), Some(_)) => Sole::Repeated,
     }
 }
 

@@ -1,9 +1,33 @@
 //! Header fields the way the opening handshake reads and spells them.
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// The beginning of the names whose spelling is not plain title case (RFC 6455 section 11.3).
 const WEBSOCKET_PREFIX: &str = "sec-websocket-";
+
+/// A field that may be given only once.
+#[derive(Clone, Copy, Debug)]
+pub enum Sole<'a> {
+    /// It is not given.
+    Missing,
+    /// It is given once.
+    Value(&'a HeaderValue),
+    /// It is given more than once.
+    Repeated,
+}
+
+impl<'a> Sole<'a> {
+    /// What `headers` give of it.
+    #[must_use]
+    pub fn of(headers: &'a HeaderMap, name: &HeaderName) -> Self {
+        let mut values = headers.get_all(name).into_iter();
+        match (values.next(), values.next()) {
+            (None, _) => Self::Missing,
+            (Some(value), None) => Self::Value(value),
+            (Some(_), Some(_)) => Self::Repeated,
+        }
+    }
+}
 
 /// Whether a comma list names `token`, in any case and in any of the repeated fields
 /// (RFC 9110 section 5.6.1).
