@@ -134,7 +134,7 @@ impl Rejection {
         }
     }
 
-    /// How loud the refusal is in the log: the client's fault is told quietly, ours aloud.
+    /// How loud the refusal is in the access log: the client's fault is told quietly, ours aloud.
     #[must_use]
     pub fn level(self) -> Level {
         match self {

@@ -236,17 +236,8 @@ impl SessionRecord {
         let log = &self.telemetry.access_log;
         if log.writes_close() {
             let mut line = self.line(event, result, status, self.began.elapsed());
-            self.write_detail(result, &mut line);
+            write_refusal(result, &mut line);
             log.write(line);
-        }
-    }
-
-    /// What is to be said beyond the result.
-    fn write_detail(&self, result: HandshakeResult, line: &mut Line) {
-        if let HandshakeResult::Refused(rejection) = result
-            && !rejection.detail().is_empty()
-        {
-            line.text("detail", rejection.detail());
         }
     }
 
@@ -311,6 +302,17 @@ impl Drop for SessionRecord {
             }),
             Stage::Ended => {}
         }
+    }
+}
+
+/// What is to be said of a refusal beyond the result.
+fn write_refusal(result: HandshakeResult, line: &mut Line) {
+    let HandshakeResult::Refused(rejection) = result else {
+        return;
+    };
+    line.safe("level", rejection.level());
+    if !rejection.detail().is_empty() {
+        line.text("detail", rejection.detail());
     }
 }
 

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use super::{HandshakeResult, SessionRecord, Stage};
+use super::{HandshakeResult, SessionRecord, Stage, write_refusal};
 use crate::session::Rejection;
 
 impl SessionRecord {
@@ -51,7 +51,7 @@ impl SessionRecord {
         self.facts.write_method(&mut line);
         line.number("bytes_in", self.inward.bytes);
         line.number("bytes_out", self.outward.bytes);
-        self.write_detail(result, &mut line);
+        write_refusal(result, &mut line);
         log.write(line);
     }
 }

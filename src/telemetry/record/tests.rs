@@ -202,7 +202,7 @@ fn a_refusal_leaves_one_line_and_one_count() {
     scenario.has(r#"wsgate_handshakes_total{result="client_gone",route="chat"} 0"#);
     let refused = json!({
         "event": "refused", "status": 403, "result": "origin_denied",
-        "detail": "Origin is missing.",
+        "level": "INFO", "detail": "Origin is missing.",
     });
     assert_eq!(scenario.lines(), [routed_line_and(refused)]);
 }
@@ -217,6 +217,20 @@ fn a_request_without_a_route_is_counted_under_the_empty_one() {
     let lines = scenario.lines();
     assert_eq!(lines.len(), 1);
     assert_eq!(lines[0].get("route"), None);
+}
+
+#[test]
+fn the_gateways_own_trouble_is_told_louder_than_the_clients() {
+    let scenario = Scenario::new();
+    scenario.routed().refuse(Rejection::NoReadyBackend);
+    scenario.routed().refuse(Rejection::UnsupportedVersion);
+    scenario.routed().relay(StatusCode::UNAUTHORIZED);
+    let lines = scenario.lines();
+    let levels = lines
+        .iter()
+        .map(|line| line.get("level"))
+        .collect::<Vec<_>>();
+    assert_eq!(levels, [Some(&json!("WARN")), Some(&json!("INFO")), None]);
 }
 
 #[test]
