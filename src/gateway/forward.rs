@@ -35,9 +35,6 @@ pub(super) async fn open(
     record: &mut SessionRecord,
 ) -> Result<Outcome, Rejection> {
     let http = target.http.as_ref().ok_or(Rejection::UpgradeRequired)?;
-    if route.is_draining() {
-        return Err(Rejection::Draining);
-    }
     check_size(&body, http)?;
     let grant = match &http.cors {
         None => None,

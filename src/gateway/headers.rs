@@ -7,6 +7,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, request};
 
 use super::{Asked, forwarded};
+use crate::route::is_sound_authority;
 use crate::session::SessionId;
 use crate::snapshot::PoolTarget;
 use crate::upstream::{RequestHead, without_cookie};
@@ -90,6 +91,18 @@ pub(super) fn host(request: &request::Parts) -> &str {
             .and_then(|host| host.to_str().ok())
             .unwrap_or_default(),
     }
+}
+
+/// Whether the host that is asked for could be one; a request may ask for none (RFC 9112 section 3.2).
+pub(super) fn is_sound_host(request: &request::Parts) -> bool {
+    let given = match request.uri.authority() {
+        Some(authority) => Some(authority.as_str()),
+        None => match request.headers.get(HOST) {
+            Some(host) => host.to_str().ok(),
+            None => Some(""),
+        },
+    };
+    given.is_some_and(is_sound_authority)
 }
 
 /// The same as the value of a field; none where no host is asked for.

@@ -141,6 +141,9 @@ impl Gateway {
             record.plain();
             framing::check(asked.request)?;
         }
+        if route.is_draining() {
+            return Err(Rejection::Draining);
+        }
         match &route.target {
             Target::Respond(_) if session::is_over_http2(asked.request) => {
                 Err(Rejection::NotImplemented("No WebSocket is taken here."))

@@ -6,7 +6,7 @@ use http::uri::PathAndQuery;
 use http::{Uri, request};
 
 use super::Asked;
-use super::headers::host;
+use super::headers::{host, is_sound_host};
 use crate::route::{has_dot_segment, has_zero_byte, plainest};
 use crate::session::Rejection;
 use crate::snapshot::{PoolTarget, Route, Snapshot};
@@ -29,6 +29,9 @@ pub(super) fn find<'a>(
     }
     if has_zero_byte(path) {
         return Err(Rejection::BadRequest("The path contains a zero byte."));
+    }
+    if !is_sound_host(asked.request) {
+        return Err(Rejection::BadRequest("The host is not sound."));
     }
     let listener = asked.client.facts.listener.name();
     let find = |path: &str| snapshot.table.find(host(asked.request), path, listener);

@@ -53,9 +53,6 @@ pub(super) async fn open(
     if !asks_for_websocket(&request.headers) {
         return Err(Rejection::UpgradeRequired);
     }
-    if route.is_draining() {
-        return Err(Rejection::Draining);
-    }
     let handshake = Handshake::read(request).map_err(rejection)?;
     admission::origin::check(&request.headers, &target.origins)?;
     client.pass_opening().await?;

@@ -28,6 +28,26 @@ pub(super) fn normalize(authority: &str) -> Cow<'_, str> {
     Cow::Borrowed(host)
 }
 
+/// Whether it is a host as RFC 3986 section 3.2.2 has it, with or without a port, or nothing at all.
+///
+/// Nothing in percent-encoding, and no user information: who undoes the one or leaves out the other takes it for the host of
+/// another route.
+#[must_use]
+pub fn is_sound_authority(authority: &str) -> bool {
+    let Some(host) = without_port(authority) else {
+        return false;
+    };
+    match host.strip_prefix('[') {
+        Some(_) => !normalize(host).is_empty(),
+        None => host.bytes().all(is_of_a_name),
+    }
+}
+
+/// Whether a registered name may have it (RFC 3986 section 3.2.2).
+fn is_of_a_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte)
+}
+
 /// What a wildcard may stand before, longest first: `b.c` and `c` for `a.b.c`.
 ///
 /// Ends at an empty label: a wildcard covers labels, and that is none.
@@ -95,6 +115,38 @@ mod tests {
         ];
         for authority in cases {
             assert_eq!(normalize(authority), "", "{authority}");
+        }
+    }
+
+    #[test]
+    fn tells_what_is_no_authority() {
+        for sound in [
+            "",
+            "chat.example.com",
+            "chat.example.com.:443",
+            "under_score:",
+            "192.0.2.1:80",
+            "[2001:DB8::1]:8443",
+        ] {
+            assert!(is_sound_authority(sound), "{sound}");
+        }
+        for unsound in [
+            "chat:x",
+            "chat:80:80",
+            "chat:8x",
+            "user@chat",
+            "chat/",
+            "chat?x",
+            "a b",
+            "chat%2etest",
+            "chat\\x",
+            "caf\u{e9}",
+            "http://chat/",
+            "::1",
+            "[::1",
+            "[a]",
+        ] {
+            assert!(!is_sound_authority(unsound), "{unsound}");
         }
     }
 

@@ -5,7 +5,8 @@
 /// Paths are forwarded as they came. A backend that resolves such segments (RFC 3986 section
 /// 5.2.4) sees another path than the one that was routed, and a route with stricter rules could be
 /// walked around; so these paths are refused. Backslashes and encoded slashes count
-/// as borders of segments, because some backends take them so.
+/// as borders of segments, because some backends take them so; and what is behind a semicolon does not count, because some
+/// take it off before they resolve.
 #[must_use]
 pub fn has_dot_segment(path: &str) -> bool {
     let mut segment = Segment::Dots(0);
@@ -13,7 +14,7 @@ pub fn has_dot_segment(path: &str) -> bool {
     while let Some((byte, after)) = decode_first(rest) {
         rest = after;
         segment = match (byte, segment) {
-            (b'/' | b'\\', Segment::Dots(1..=2)) => return true,
+            (b'/' | b'\\' | b';', Segment::Dots(1..=2)) => return true,
             (b'/' | b'\\', _) => Segment::Dots(0),
             (b'.', Segment::Dots(dots)) => Segment::Dots(dots + 1),
             _ => Segment::Name,
@@ -100,6 +101,11 @@ mod tests {
             "/chat/.%2e\\admin",
             "/chat%2F..%5Cadmin",
             "/chat/./x",
+            "/chat/..;/admin",
+            "/chat/..%3bx=1/admin",
+            "/chat/%2e%2e;/admin",
+            "/chat/.;",
+            "/..;x/y",
         ];
         for path in cases {
             assert!(has_dot_segment(path), "{path}");
@@ -117,6 +123,8 @@ mod tests {
             "/...",
             "/..a",
             "/a..",
+            "/a;../b",
+            "/...;/b",
             "/%2",
             "/a%",
         ] {

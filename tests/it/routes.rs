@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::backends::Backend;
-use crate::harness::{Gateway, Opening, Refusal, Wire, ask, routed};
+use crate::harness::{Gateway, Opening, Refusal, Wire, ask, repeatedly, routed};
 
 /// Routes by what they match, each answering with its name.
 async fn gateway(routes: &[(&str, &str)]) -> Gateway {
@@ -172,6 +172,8 @@ async fn a_path_reaches_no_other_route_than_the_backend_sees() {
         ("/chat/.%2e/admin", "400"),
         ("/chat/..%5cadmin", "400"),
         ("/chat/./x", "400"),
+        ("/chat/..;/admin", "400"),
+        ("/chat/%2e%2e%3bx=1/admin", "400"),
         ("/./chat", "400"),
         ("//chat", ""),
         ("///chat", ""),
@@ -211,6 +213,28 @@ async fn the_target_reaches_the_backend_unchanged() {
     );
 }
 
+/// What only looks like the host of a route could be that to the backend (RFC 9112 section 3.2).
+#[tokio::test]
+async fn a_host_that_is_none_is_refused() {
+    let gateway = gateway(&[("any", ""), ("a", "hosts: [\"a.test\"]")]).await;
+    for host in [
+        "a.test:x",
+        "a.test:80:80",
+        "user@a.test",
+        "a.test/",
+        "a.test?x",
+        "a%2etest",
+        "a.test b.test",
+        "http://a.test/",
+        "[::1",
+    ] {
+        let found = answered(gateway.address(), host, "/chat").await;
+        assert_eq!(found, "400", "{host}");
+    }
+    let found = answered(gateway.address(), "b.test", "http://user@a.test/chat").await;
+    assert_eq!(found, "400", "a target with user information");
+}
+
 #[tokio::test]
 async fn a_dot_segment_is_refused_in_words() {
     let backend = Backend::echo().await;
@@ -224,6 +248,22 @@ async fn a_dot_segment_is_refused_in_words() {
     let request = Opening::to("/chat/..%2fadmin");
     gateway.expect_refusal(request, bad_request).await;
     assert_eq!(backend.connections(), 0);
+}
+
+#[tokio::test]
+async fn a_drained_route_answers_by_itself_no_more() {
+    let gateway = gateway(&[("hello", "path: /hello"), ("other", "path: /other")]).await;
+    let drained = gateway.admin("POST", "/drain?route=hello").await;
+    assert_eq!(drained.status(), 202);
+    eventually_answers(&gateway, "/hello", 503).await;
+    eventually_answers(&gateway, "/other", 200).await;
+}
+
+async fn eventually_answers(gateway: &Gateway, path: &str, status: u16) {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    let answers =
+        async || (ask(gateway.address(), &request).await.status() == status).then_some(());
+    repeatedly(&format!("{path} answers {status}"), answers).await;
 }
 
 #[tokio::test]
