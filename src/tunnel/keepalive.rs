@@ -51,12 +51,13 @@ impl Keepalive {
     }
 
     /// Whether `side` was asked so long ago and has sent no byte since. One that sent bytes but no Pong is
-    /// there, and may be asked again.
+    /// there, and may be asked again; so may one that is not read now, because the other side takes nothing: what it
+    /// sends is not known.
     pub(super) fn is_overdue(&mut self, side: Side, from: &mut Relay, timeout: Duration) -> bool {
         let is_due = self
             .sent(side)
             .is_some_and(|sent| sent.elapsed() >= timeout);
-        if is_due && from.take_has_heard() {
+        if is_due && (from.take_has_heard() || !from.is_clear()) {
             self.take_sent(side);
             return false;
         }

@@ -16,6 +16,8 @@ use crate::websocket::{ControlFrame, Sender};
 #[derive(Debug)]
 pub(super) struct Leaving {
     ending: Ending,
+    /// The code of the Close that a side had said by then, if one had.
+    said: Option<Option<u16>>,
     client: Farewell,
     backend: Farewell,
 }
@@ -30,9 +32,14 @@ impl<G> Tunnel<G> {
         if let Ending::PongOverdue(gone) = ending {
             self.stream_mut(gone).reset_on_close();
         }
+        let said = match self.phase {
+            Phase::HalfOpen(Ending::Finished(_, code) | Ending::HalfClose(_, code)) => Some(code),
+            _ => None,
+        };
         let terms = Arc::clone(&self.terms);
         let leaving = Leaving {
             ending,
+            said,
             client: farewell(ending, Side::Client, &mut self.downward, &terms),
             backend: farewell(ending, Side::Backend, &mut self.upward, &terms),
         };
@@ -132,10 +139,16 @@ impl<G> Tunnel<G> {
     }
 
     fn closure(&self, ending: Ending) -> Closure {
-        ending.closure(&self.terms, |side| match side {
+        let mut closure = ending.closure(&self.terms, |side| match side {
             Side::Client => self.downward.has_said(),
             Side::Backend => self.upward.has_said(),
-        })
+        });
+        if let Phase::Leaving(leaving) = &self.phase
+            && let Some(code) = leaving.said
+        {
+            closure.code = code;
+        }
+        closure
     }
 }
 

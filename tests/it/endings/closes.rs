@@ -2,7 +2,7 @@
 
 use super::{Pair, expect_closure, patient};
 use crate::harness::{CLOSE, Speaker};
-use crate::venue::{Transport, Venue};
+use crate::venue::{Transport, Venue, reset};
 
 #[tokio::test]
 async fn two_closes_end_a_session_of_the_client_over_ws() {
@@ -37,6 +37,42 @@ async fn two_closes_end_a_session(transport: Transport, first: Speaker) {
     pair.client.end().await;
     pair.backend.end().await;
     expect_closure(&venue, first.label(), Some(4321), "finished").await;
+}
+
+/// It ends the connection instead of an answer, as some do.
+#[tokio::test]
+async fn a_close_that_the_backend_only_ends_at_is_the_first() {
+    let venue = patient(Transport::Plain).await;
+    let mut pair = Pair::new(&venue).await;
+    pair.passes(Speaker::Client, &Speaker::Client.close(4321, "enough"))
+        .await;
+    pair.backend.end().await;
+    pair.client
+        .expect_close(Speaker::Backend, 1014, "backend lost")
+        .await;
+    pair.client.expect_end().await;
+    pair.client.end().await;
+    pair.backend.gone().await;
+    expect_closure(&venue, "client", Some(4321), "half_close").await;
+}
+
+#[tokio::test]
+async fn a_close_that_the_client_breaks_at_is_the_first() {
+    let venue = patient(Transport::Plain).await;
+    let mut pair = Pair::new(&venue).await;
+    pair.passes(
+        Speaker::Backend,
+        &Speaker::Backend.close(4001, "log in again"),
+    )
+    .await;
+    let Pair {
+        client,
+        mut backend,
+    } = pair;
+    reset(&*client.into_stream());
+    backend.gone().await;
+    backend.end().await;
+    expect_closure(&venue, "client", Some(4001), "lost").await;
 }
 
 /// Each says Close before it has heard that of the other.

@@ -91,6 +91,26 @@ async fn another_pong_than_the_gateways_passes() {
 
 const SOON: &str = "interval: 100ms, timeout: 200ms";
 
+/// It is not read while the backend takes nothing, so that nobody knows what it says.
+#[tokio::test]
+async fn a_client_that_is_held_up_by_the_backend_is_not_overdue() {
+    let message = Speaker::Client.frame(crate::harness::BINARY, &vec![7; 8 << 20]);
+    let upload = message.repeat(4);
+    let length = upload.len();
+    let venue = asking(Transport::Plain, Speaker::Client, SOON).await;
+    let Pair {
+        mut client,
+        mut backend,
+    } = Pair::new(&venue).await;
+    let sending = tokio::spawn(async move {
+        client.send(upload).await;
+        client
+    });
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    backend.take(length).await;
+    let _client = sending.await.expect("nothing ends it");
+}
+
 #[tokio::test]
 async fn a_silent_client_is_reset_and_the_backend_told_over_ws() {
     a_silent_side_is_reset(Transport::Plain, Speaker::Client, 1001, "").await;

@@ -1,5 +1,7 @@
 //! A side that is gone without a Close: the other one is told.
 
+use std::time::Duration;
+
 use super::{Pair, expect_closure, patient};
 use crate::harness::{Speaker, TEXT, TEXT_BEGUN};
 use crate::venue::{Transport, reset};
@@ -84,6 +86,29 @@ async fn a_loss_is_told(transport: Transport, lost: Speaker, way: Way) {
     told.end().await;
     drop(kept);
     expect_closure(&venue, lost.label(), Some(code), "lost").await;
+}
+
+/// What the backend still says to a client that is gone does not hold the session up.
+#[tokio::test]
+async fn a_client_that_is_reset_after_its_close_is_waited_for_no_longer() {
+    let venue = patient(Transport::Plain).await;
+    let mut pair = Pair::new(&venue).await;
+    pair.passes(Speaker::Client, &Speaker::Client.close(1000, "bye"))
+        .await;
+    let Pair {
+        client,
+        mut backend,
+    } = pair;
+    reset(&*client.into_stream());
+    // Each by itself, so that the first finds nobody before the Close comes.
+    for _ in 0..10 {
+        backend.send(Speaker::Backend.text("too late")).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    backend.send(Speaker::Backend.close(1000, "")).await;
+    backend.expect_end().await;
+    backend.end().await;
+    expect_closure(&venue, "client", Some(1000), "finished").await;
 }
 
 #[tokio::test]
