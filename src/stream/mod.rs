@@ -72,8 +72,11 @@ const KEEPALIVE_TIME: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 /// How long sent bytes may stay unacknowledged before the kernel gives the peer up.
 const USER_TIMEOUT: Duration = Duration::from_secs(60);
+/// How many bytes may wait unsent for a socket to take more, and so in the system for each slow peer. It takes more when half
+/// of them are gone: that is how finely it shows that a peer takes something.
+const NOTSENT_LOWAT: u32 = 128 * 1024;
 
-/// Sets what every TCP connection has: no Nagle delay, keepalive, a bound on unacknowledged bytes. On a
+/// Sets what every TCP connection has: no Nagle delay, keepalive, bounds on unacknowledged and on unsent bytes. On a
 /// listening socket it sets them for all connections accepted from it (Linux hands them down).
 ///
 /// # Errors
@@ -84,6 +87,7 @@ pub fn tune(socket: &SockRef<'_>) -> io::Result<()> {
         .with_interval(KEEPALIVE_INTERVAL);
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_keepalive(&keepalive)?;
+    socket.set_tcp_notsent_lowat(NOTSENT_LOWAT)?;
     socket.set_tcp_user_timeout(Some(USER_TIMEOUT))
 }
 
@@ -104,6 +108,14 @@ impl Socket {
             Self::Tcp(socket) => socket.is_broken(),
             Self::Unix(socket) => is_broken(socket.as_fd()),
             Self::Replayed(replayed) => replayed.socket.is_broken(),
+        }
+    }
+
+    fn set_user_timeout(&self, timeout: Option<Duration>) {
+        match self {
+            Self::Tcp(socket) => socket.set_user_timeout(timeout),
+            Self::Unix(_) => {}
+            Self::Replayed(replayed) => replayed.socket.set_user_timeout(timeout),
         }
     }
 
@@ -132,6 +144,19 @@ impl Stream {
             Self::Plain(socket) => socket.is_broken(),
             Self::Tls(tls) => tls.socket().is_broken(),
             Self::Shared(shared) => shared.is_broken(),
+        }
+    }
+
+    /// Has a peer that is there, but takes nothing for so long, not be taken for one that vanished; none for any time. The
+    /// system gives both up after [a minute](USER_TIMEOUT) otherwise.
+    pub fn bear_with(&self, patience: Option<Duration>) {
+        let socket = match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(tls) => tls.socket(),
+            Self::Shared(_) => return,
+        };
+        if patience.is_none_or(|patience| patience * 2 > USER_TIMEOUT) {
+            socket.set_user_timeout(patience.map(|patience| patience * 2));
         }
     }
 

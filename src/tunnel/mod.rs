@@ -126,6 +126,9 @@ impl<G> Tunnel<G> {
         tunnel
             .downward
             .begin(backend.early, &tunnel.terms, &mut tunnel.tally);
+        for stream in [&tunnel.client, &tunnel.backend] {
+            stream.bear_with(tunnel.terms.websocket.stall);
+        }
         tunnel.set_alarms();
         tunnel
     }
@@ -205,8 +208,7 @@ impl<G> Tunnel<G> {
         }
         match verdict {
             Verdict::SourceEnded => self.pass_end_on(source),
-            // What the broken side sent before it broke may still be here: the other direction goes on.
-            Verdict::SinkLost => self.half_open(Ending::Lost(source.other())),
+            Verdict::SinkLost => self.lose(source.other()),
             // Its last words are said; that it breaks then is no loss.
             Verdict::SourceLost if self.has_closed(source) => self.pass_end_on(source),
             Verdict::SourceLost => self.leave(Ending::Lost(source)),
@@ -221,6 +223,16 @@ impl<G> Tunnel<G> {
             && self.downward.has_ended()
         {
             self.leave(ending);
+        }
+    }
+
+    /// `side` takes nothing any more.
+    fn lose(&mut self, side: Side) {
+        match self.phase {
+            // It has said all that it had to say, so nothing more comes from either.
+            Phase::HalfOpen(ending) if self.has_closed(side) => self.leave(ending),
+            // What it sent before it broke may still be here: the other direction goes on.
+            _ => self.half_open(Ending::Lost(side)),
         }
     }
 
@@ -279,9 +291,17 @@ impl<G> Tunnel<G> {
     }
 
     fn half_open(&mut self, ending: Ending) {
-        if matches!(self.phase, Phase::Open) {
-            self.phase = Phase::HalfOpen(ending);
-            self.alarms.set(Alarm::HalfClose, self.terms.half_close);
+        match (&self.phase, ending) {
+            (Phase::Open, _) => {
+                self.phase = Phase::HalfOpen(ending);
+                self.alarms.set(Alarm::HalfClose, self.terms.half_close);
+            }
+            (Phase::HalfOpen(Ending::Finished(first, code)), Ending::Lost(lost))
+                if lost != *first =>
+            {
+                self.phase = Phase::HalfOpen(Ending::HalfClose(*first, *code));
+            }
+            (Phase::HalfOpen(_) | Phase::Leaving(_), _) => {}
         }
     }
 

@@ -91,6 +91,14 @@ impl TcpSocket {
         }
     }
 
+    /// How long bytes may stay unacknowledged, or wait for a peer that takes none; none for the system's own time.
+    pub(super) fn set_user_timeout(&self, timeout: Option<Duration>) {
+        if let Some(socket) = self.socket() {
+            // A socket that refuses is already gone.
+            let _ = SockRef::from(&socket).set_tcp_user_timeout(timeout);
+        }
+    }
+
     /// Whether what comes on it can be taken from the socket by another call than a read.
     pub(super) fn is_direct(&self) -> bool {
         matches!(self.engine, Engine::Epoll(_))

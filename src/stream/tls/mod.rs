@@ -190,13 +190,24 @@ impl TlsStream {
                 Ok(Turn::Given) if has_room && used < records.len() => {}
                 Ok(Turn::Given | Turn::Waiting | Turn::Made(_)) => return (used, Ok(())),
                 Err(error) => {
-                    // The alert, where there is one, comes with the next turn.
-                    let rest = &mut records[used..];
-                    let (done, _alert) = self.turn(rest, content, &mut Make::Nothing);
-                    return (used + done, Err(error));
+                    used += self.take_alert(&mut records[used..], content);
+                    return (used, Err(error));
                 }
             }
         }
+    }
+
+    /// Makes the alert of an error, where there is one: it comes with the next turns, behind what was to be said before.
+    fn take_alert(&mut self, records: &mut [u8], content: &mut ReadBuf<'_>) -> usize {
+        let mut used = 0;
+        while self.agreed().wants_write() {
+            let (done, turn) = self.turn(&mut records[used..], content, &mut Make::Nothing);
+            used += done;
+            if !matches!(turn, Ok(Turn::Again)) {
+                break;
+            }
+        }
+        used
     }
 
     /// Makes what is wanted; how many bytes that is.

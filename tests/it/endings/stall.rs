@@ -1,5 +1,7 @@
 //! A side that takes no bytes.
 
+use std::time::Duration;
+
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, join, sink, split};
 
 use super::{Pair, expect_closure};
@@ -36,6 +38,30 @@ async fn a_client_that_takes_nothing_is_reset(transport: Transport) {
     expect_closure(&venue, "gateway", Some(1001), "stalled").await;
     flooding.abort();
     assert!(client.is_reset().await, "ended in order");
+}
+
+/// A little all the time is not nothing.
+#[tokio::test]
+async fn a_client_that_takes_little_is_borne_with() {
+    let more =
+        "defaults: { websocket: { slow_consumer: { stall: 2s }, ping: { target: none } } }\n";
+    let venue = Venue::start_with(Transport::Plain, more).await;
+    let Pair {
+        mut client,
+        backend,
+    } = Pair::new(&venue).await;
+    let (_backend, flooding) = flooding(backend, Speaker::Backend);
+    // So that what the system holds for it is full.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    for _ in 0..100 {
+        client.take(10_000).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let active = venue
+        .gateway
+        .count("wsgate_sessions_active", &[("route", "chat")]);
+    assert_eq!(active, 1.0, "the session goes on");
+    flooding.abort();
 }
 
 #[tokio::test]
