@@ -43,6 +43,12 @@ impl Client {
         self.settings.trusted_proxies.contain(address)
     }
 
+    /// Whether the peer is a proxy that is trusted, so that what comes on this connection comes of many.
+    pub(super) fn speaks_for_many(&self) -> bool {
+        let address = self.facts.client.ip();
+        address.is_some_and(|address| self.trusts(address))
+    }
+
     /// Whether the listener, or the whole gateway, is stopping.
     #[must_use]
     pub fn is_draining(&self) -> bool {

@@ -24,7 +24,7 @@ use super::{Handler, Settings, refusal};
 use crate::drain::{DrainWatch, Stage};
 use crate::telemetry::ConnectionRejection;
 use spawn::Spawn;
-use streams::{OpenStream, Streams, Verdict};
+use streams::{ABANDONED, OpenStream, Streams, Verdict};
 pub(super) use upgraded::Claim;
 
 /// What a client may send on one stream before that is taken, in bytes. A connection may have as much for
@@ -53,14 +53,21 @@ pub(super) async fn converse<H: Handler>(
     watch: &DrainWatch,
     handler: Arc<H>,
 ) {
-    let streams = Streams::new(spoken.since);
+    // One of the many behind a proxy could take back enough to end the connection of all.
+    let most_abandoned = if client.speaks_for_many() {
+        usize::MAX
+    } else {
+        ABANDONED
+    };
+    let streams = Streams::new(spoken.since, most_abandoned);
     let begin = Arc::clone(&streams);
     let asker = Arc::clone(client);
     let service = service_fn(move |request| {
         let stream = begin.begin();
         answer(request, stream, Arc::clone(&asker), Arc::clone(&handler))
     });
-    let connection = builder(settings).serve_connection(TokioIo::new(spoken.stream), service);
+    let connection =
+        builder(settings, client).serve_connection(TokioIo::new(spoken.stream), service);
     let mut connection = pin!(connection);
     if client.surplus.is_none() {
         tokio::select! {
@@ -121,7 +128,7 @@ async fn answer<H: Handler>(
     Ok(response.map(|body| BusyBody::new(body, stream)))
 }
 
-fn builder(settings: &Settings) -> Builder<Spawn> {
+fn builder(settings: &Settings, client: &Client) -> Builder<Spawn> {
     let streams = settings.limits.http2_streams;
     let head = u32::try_from(settings.limits.request_head).unwrap_or(u32::MAX);
     let mut builder = Builder::new(Spawn);
@@ -135,7 +142,7 @@ fn builder(settings: &Settings) -> Builder<Spawn> {
         .initial_connection_window_size(STREAM_WINDOW * streams)
         .max_send_buf_size(SEND_BUFFER)
         .max_pending_accept_reset_streams(PENDING_RESETS)
-        .max_local_error_reset_streams(MISTAKES)
+        .max_local_error_reset_streams((!client.speaks_for_many()).then_some(MISTAKES))
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT);
     builder

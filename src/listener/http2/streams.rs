@@ -11,13 +11,15 @@ use crate::config::ListenerTimeouts;
 
 /// How many more streams than it let be answered a client may take back before their answers: so many are a
 /// page that was left, but a stream of them costs only the gateway and its backends (CVE-2023-44487).
-const ABANDONED: usize = 200;
+pub(super) const ABANDONED: usize = 200;
 
 /// What is open on a connection.
 #[derive(Debug)]
 pub(super) struct Streams {
     state: Mutex<State>,
     changed: Notify,
+    /// How many more streams than it let be answered the client may take back.
+    most_abandoned: usize,
 }
 
 #[derive(Debug)]
@@ -38,8 +40,9 @@ pub(super) enum Verdict {
 }
 
 impl Streams {
-    /// Those of a connection whose first stream is awaited since then.
-    pub(super) fn new(since: Instant) -> Arc<Self> {
+    /// Those of a connection whose first stream is awaited since then, and whose client may take back `most_abandoned`
+    /// more than it let be answered.
+    pub(super) fn new(since: Instant, most_abandoned: usize) -> Arc<Self> {
         let state = State {
             open: 0,
             has_begun: false,
@@ -49,6 +52,7 @@ impl Streams {
         Arc::new(Self {
             state: Mutex::new(state),
             changed: Notify::new(),
+            most_abandoned,
         })
     }
 
@@ -56,8 +60,12 @@ impl Streams {
     pub(super) fn begin(self: &Arc<Self>) -> Arc<OpenStream> {
         let mut state = self.state();
         state.open += 1;
-        state.has_begun = true;
+        let is_first = !std::mem::replace(&mut state.has_begun, true);
         drop(state);
+        if is_first {
+            // From now on another time counts.
+            self.changed.notify_one();
+        }
         Arc::new(OpenStream {
             streams: Arc::clone(self),
             is_answered: AtomicBool::new(false),
@@ -70,7 +78,7 @@ impl Streams {
             let changed = self.changed.notified();
             let (has_begun, is_flooded) = {
                 let state = self.state();
-                (state.has_begun, state.abandoned > ABANDONED)
+                (state.has_begun, state.abandoned > self.most_abandoned)
             };
             if is_flooded {
                 return Verdict::Floods;
@@ -136,7 +144,7 @@ impl Drop for OpenStream {
         } else {
             state.abandoned + 1
         };
-        let is_flooded = state.abandoned > ABANDONED;
+        let is_flooded = state.abandoned > self.streams.most_abandoned;
         drop(state);
         if is_flooded {
             self.streams.changed.notify_one();
@@ -158,18 +166,19 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn waits_for_the_first_stream_as_for_a_head() {
         let begun = Instant::now();
-        let streams = Streams::new(Instant::now());
+        let streams = Streams::new(Instant::now(), ABANDONED);
         assert_eq!(streams.verdict(&timeouts()).await, Verdict::Rests);
         assert_eq!(begun.elapsed().as_secs(), 10);
     }
 
     #[tokio::test(start_paused = true)]
     async fn never_ends_while_something_is_open() {
-        let streams = Streams::new(Instant::now());
-        let stream = streams.begin();
-        let (begun, keep_alive) = (Instant::now(), Duration::from_secs(75));
+        let streams = Streams::new(Instant::now(), ABANDONED);
         let rests = Arc::clone(&streams);
         let rests = tokio::spawn(async move { rests.verdict(&timeouts()).await });
+        tokio::task::yield_now().await;
+        let stream = streams.begin();
+        let (begun, keep_alive) = (Instant::now(), Duration::from_secs(75));
         tokio::time::sleep(keep_alive * 3).await;
         assert!(!rests.is_finished());
         drop(stream);
@@ -179,7 +188,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn takes_streams_that_are_only_taken_back_for_a_flood() {
-        let streams = Streams::new(Instant::now());
+        let streams = Streams::new(Instant::now(), ABANDONED);
         for _ in 0..ABANDONED * 2 {
             drop(streams.begin());
             streams.begin().answered();
