@@ -110,7 +110,8 @@ impl Drain {
             return;
         }
         let mut state = self.shared.state();
-        let unasked = state.watchers.iter().filter(|(_, it)| !it.is_asked);
+        let unasked = state.watchers.iter();
+        let unasked = unasked.filter(|(_, it)| !it.is_asked && !it.declines_calls);
         let mut idle: Vec<(u32, usize)> = unasked.map(|(key, it)| (it.active, key)).collect();
         if count < idle.len() {
             idle.select_nth_unstable(count);
@@ -132,6 +133,13 @@ impl Drain {
     #[must_use]
     pub fn asked(&self) -> usize {
         self.shared.state().asked
+    }
+
+    /// How many can still be asked.
+    #[must_use]
+    pub fn unasked(&self) -> usize {
+        let state = self.shared.state();
+        state.watchers.len() - state.asked - state.declining
     }
 
     /// How far it has come.
@@ -223,6 +231,14 @@ impl DrainWatch {
         }
     }
 
+    /// Notes that whoever watches is not to be asked to end, only to hear of the drain itself.
+    pub fn decline_calls(&self) {
+        let mut state = self.shared.state();
+        if !std::mem::replace(&mut state.watchers[self.key].declines_calls, true) {
+            state.declining += 1;
+        }
+    }
+
     /// How often some of those who watch were asked to end; one atomic load.
     #[must_use]
     pub fn calls(&self) -> u32 {
@@ -262,6 +278,7 @@ impl Drop for DrainWatch {
         let watcher = state.watchers.remove(self.key);
         state.elsewhere -= usize::from(watcher.is_elsewhere);
         state.asked -= usize::from(watcher.is_asked);
+        state.declining -= usize::from(watcher.declines_calls);
         if state.watchers.is_empty() {
             self.shared.left.notify_waiters();
         }
@@ -285,6 +302,8 @@ struct State {
     elsewhere: usize,
     /// How many of them were asked to end.
     asked: usize,
+    /// How many of them are not to be asked.
+    declining: usize,
 }
 
 #[derive(Debug, Default)]
@@ -294,6 +313,7 @@ struct Watcher {
     /// Seconds from the beginning of the drain's life to when it was last known to be busy.
     active: u32,
     is_asked: bool,
+    declines_calls: bool,
 }
 
 impl Default for Shared {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::balancer::Purpose;
-use super::condition::{Change, Condition, LastCheck, Standing};
+use super::condition::{Altered, Change, Condition, LastCheck, Standing};
 use super::connection::Resting;
 use super::handshake::Failure;
 use super::health::{Health, State};
@@ -103,6 +103,11 @@ impl Backend {
         self.condition.state()
     }
 
+    /// Whether nothing is wrong with it, as far as is known; one that the operator drains may well be up.
+    pub(super) fn is_up(&self) -> bool {
+        self.condition.is_up()
+    }
+
     /// Its state, and how it came to it.
     #[must_use]
     pub fn standing(&self) -> Standing {
@@ -124,14 +129,18 @@ impl Backend {
         change: impl FnOnce(&mut Health),
         reason: impl FnOnce(&Health) -> String,
     ) -> Option<Change> {
-        let change = self.condition.alter(change, reason)?;
-        if change.to.is_up() {
-            self.became_ready(change.since);
-        } else {
-            // Who waits for it may wait in vain.
-            self.queue.look_again();
+        let Altered {
+            change,
+            admits_again,
+        } = self.condition.alter(change, reason);
+        match &change {
+            Some(change) if change.to == State::Ready => self.became_ready(change.since),
+            // Who waits for it may wait in vain, or may try it now.
+            Some(_) => self.queue.look_again(),
+            None if admits_again => self.queue.look_again(),
+            None => {}
         }
-        Some(change)
+        change
     }
 }
 
@@ -158,7 +167,7 @@ impl Member {
         metrics: Arc<BackendMetrics>,
         transport: Arc<Transport>,
     ) -> Self {
-        metrics.set_up(backend.state().is_up());
+        metrics.set_up(backend.is_up());
         let member = Self {
             name: Name::clone(&config.name),
             // Strategies divide by it.
@@ -310,10 +319,14 @@ impl Lease {
         &self.metrics
     }
 
-    /// Joins those who hear when the backend is drained or removed.
+    /// Joins those who hear when the backend is drained or removed. A request cannot be asked to go elsewhere.
     #[must_use]
     pub fn watch(&self) -> DrainWatch {
-        self.backend.condition.watch()
+        let watch = self.backend.condition.watch();
+        if self.session.is_none() {
+            watch.decline_calls();
+        }
+        watch
     }
 }
 

@@ -42,6 +42,15 @@ pub struct Change {
     pub since: Instant,
 }
 
+/// What a change of what is known came to.
+#[derive(Debug)]
+pub(super) struct Altered {
+    /// The change of state, if it is another one now.
+    pub(super) change: Option<Change>,
+    /// Whether a new session may be tried on it, and might not before.
+    pub(super) admits_again: bool,
+}
+
 /// What a check came to.
 #[derive(Clone, PartialEq, Debug)]
 pub struct LastCheck {
@@ -126,12 +135,17 @@ impl Condition {
         self.known().check = check;
     }
 
-    /// Changes what is known; some when the state is another one now, because of `reason`.
+    /// Whether nothing is wrong with it, as far as is known.
+    pub(super) fn is_up(&self) -> bool {
+        self.known().health.is_up()
+    }
+
+    /// Changes what is known. The state may be another one then, because of `reason`.
     pub(super) fn alter(
         &self,
         change: impl FnOnce(&mut Health),
         reason: impl FnOnce(&Health) -> String,
-    ) -> Option<Change> {
+    ) -> Altered {
         let mut known = self.known();
         let from = known.health.state();
         change(&mut known.health);
@@ -140,11 +154,15 @@ impl Condition {
         if admits && known.drain.stage() != Stage::Open {
             known.drain = Arc::default();
         }
-        self.admits.store(admits, Ordering::Relaxed);
+        let admitted = self.admits.swap(admits, Ordering::Relaxed);
+        let admits_again = admits && !admitted;
         let is_suspect = known.health.is_suspect();
         self.is_suspect.store(is_suspect, Ordering::Relaxed);
         if from == to {
-            return None;
+            return Altered {
+                change: None,
+                admits_again,
+            };
         }
         known.last = Change {
             from,
@@ -153,7 +171,10 @@ impl Condition {
             at: SystemTime::now(),
             since: Instant::now(),
         };
-        Some(known.last.clone())
+        Altered {
+            change: Some(known.last.clone()),
+            admits_again,
+        }
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {

@@ -141,9 +141,9 @@ impl Pool {
     pub fn hand_over(&self, successor: &Arc<Self>) {
         // One that is in force again and again is its own successor.
         if !std::ptr::eq(self, Arc::as_ptr(successor)) {
-            successor.inherit_health(&self.health);
-            // A pool is replaced once.
+            // A pool is replaced once. From now on the successor judges, so that what it pardons next stays so.
             let _ = self.successor.set(Arc::clone(successor));
+            successor.inherit_health(&self.health);
             self.queue.look_again();
         }
     }

@@ -39,15 +39,6 @@ impl State {
             Self::Ready => "ready",
         }
     }
-
-    /// Whether nothing is wrong with it as far as is known; one that the operator drains may well be up.
-    #[must_use]
-    pub fn is_up(self) -> bool {
-        match self {
-            Self::Drained | Self::Ready => true,
-            Self::Down | Self::Ejected => false,
-        }
-    }
 }
 
 /// What is known of the health of a backend.
@@ -70,6 +61,11 @@ impl Health {
         } else {
             State::Ready
         }
+    }
+
+    /// Whether nothing is wrong with it, as far as is known: neither checks nor attempts say so.
+    pub(super) fn is_up(&self) -> bool {
+        !self.checks.is_down() && !self.attempts.is_ejected()
     }
 
     /// Whether a new session may be tried on it now.

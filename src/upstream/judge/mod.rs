@@ -1,4 +1,6 @@
 //! What follows for the backends of a pool from attempts, checks, time and the operator's will.
+//!
+//! The pool in force judges, also what was begun in one before it.
 
 #[cfg(test)]
 mod tests;
@@ -66,7 +68,8 @@ impl Witness {
 
 impl Drop for Witness {
     fn drop(&mut self) {
-        self.pool.attempt_ended(&self.member, &self.evidence);
+        let judge = self.pool.latest();
+        judge.attempt_ended(&self.member, &self.evidence);
     }
 }
 
@@ -242,7 +245,9 @@ impl Member {
         change: impl FnOnce(&mut Health),
         reason: impl FnOnce(&Health) -> String,
     ) -> Option<Change> {
-        let change = self.backend().alter(change, reason)?;
+        let change = self.backend().alter(change, reason);
+        self.metrics().set_up(self.backend().is_up());
+        let change = change?;
         let Change {
             from, to, reason, ..
         } = &change;
@@ -256,7 +261,6 @@ impl Member {
                 tracing::warn!(%pool, %backend, from, to, "backend {to}: {reason}");
             }
         }
-        self.metrics().set_up(change.to.is_up());
         Some(change)
     }
 }

@@ -9,7 +9,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use tokio::time::{Instant, advance};
 
-use super::{Evidence, State};
+use super::{Evidence, State, Witness};
 use crate::config::{self, Check, Health, Name, OnUnhealthy, PassiveHealth};
 use crate::drain::{Plan, Stage};
 use crate::telemetry::Metrics;
@@ -185,6 +185,63 @@ fn a_reload_keeps_states_that_the_same_settings_found() {
     after.hand_over(&other);
     assert_eq!(states(&other)[0], State::Ready, "other rules");
     assert_eq!(states(&other)[1], State::Drained);
+}
+
+/// What was begun before a reload is judged by the settings that hold when it ends.
+#[test]
+fn the_pool_in_force_judges() {
+    let before = Arc::new(pool(2, health(1.0), None));
+    let witness = || Witness::of(&before, &before.members()[0]);
+    let mut witnesses = [witness(), witness()];
+    let without = Health {
+        passive: None,
+        ..health(1.0)
+    };
+    let after = Arc::new(pool(2, without, Some(&before)));
+    before.hand_over(&after);
+    for witness in &mut witnesses {
+        witness.testify(Evidence::Faulty("it refused the connection".to_owned()));
+    }
+    drop(witnesses);
+    assert_eq!(states(&after), [State::Ready, State::Ready]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_hears_when_an_ejected_backend_may_be_tried() {
+    let pool = pool(2, health(0.5), None);
+    let member = &pool.members()[0];
+    let queue = member.backend().queue();
+    let turn = queue.join(1).expect("nobody else waits");
+    turn.come().await;
+    attempt(&pool, 0, false);
+    attempt(&pool, 0, false);
+    assert_eq!(states(&pool)[0], State::Ejected);
+    turn.come().await;
+    pool.pass_time(Instant::now() + 40 * SECOND);
+    assert!(member.is_ready());
+    let hears = tokio::time::timeout(SECOND, turn.come()).await;
+    assert!(hears.is_ok(), "the ejection is over");
+    Pool::attempt_begun(member);
+    pool.attempt_ended(member, &Evidence::None);
+    let hears = tokio::time::timeout(SECOND, turn.come()).await;
+    assert!(hears.is_ok(), "the trial said nothing");
+}
+
+/// Nobody who sends a request would hear that it is to go elsewhere.
+#[test]
+fn requests_are_not_asked_to_go_elsewhere() {
+    let pool = pool(1, health(0.5), None);
+    let member = &pool.members()[0];
+    let watches = [Purpose::Request, Purpose::Session, Purpose::Request]
+        .map(|purpose| member.lease(purpose).expect("there is room").watch());
+    let drain = member.backend().drain();
+    assert_eq!(drain.unasked(), 1);
+    drain.ask(3);
+    let asked = watches.each_ref().map(|watch| watch.is_asked());
+    assert_eq!(asked, [false, true, false]);
+    assert_eq!((drain.unasked(), drain.asked(), drain.open()), (0, 1, 3));
+    drop(watches);
+    assert_eq!((drain.unasked(), drain.asked(), drain.open()), (0, 0, 0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -97,14 +97,13 @@ fn loads(members: &[Member], now: Instant) -> Vec<Load> {
 /// As it is at `now`, of a member that `is_ready` or not.
 fn load(member: &Member, is_ready: bool, now: Instant) -> Load {
     let drain = member.backend().drain();
-    let asked = drain.asked();
     Load {
         is_ready,
         ready_mark: member.backend().ready_mark(),
         weight: member.full_weight(),
         effective_weight: member.effective_weight(now),
-        sessions: drain.open().saturating_sub(asked),
-        asked,
+        sessions: drain.unasked(),
+        asked: drain.asked(),
         max_sessions: member
             .max_sessions()
             .and_then(|most| usize::try_from(most).ok()),

@@ -51,6 +51,25 @@ async fn a_check_asks_for_its_path_and_host() {
     assert_eq!(head.value("host"), Some("chat.example.com"));
 }
 
+/// What the operator wants does not hide what is.
+#[tokio::test]
+async fn a_drained_backend_is_shown_to_be_down_when_it_is() {
+    let mut a = Mortal::named("a").await;
+    let b = Mortal::named("b").await;
+    let keys = active("type: tcp");
+    let gateway = Gateway::start(&configuration(&keys, &[a.entry(), b.entry()])).await;
+    a.kill();
+    becomes(&gateway, "a", "down").await;
+    gateway.admin("POST", "/pools/chat/backends/a/drain").await;
+    becomes(&gateway, "a", "drained").await;
+    assert_eq!(up(&gateway, "a"), 0.0, "drained and down");
+    a.revive().await;
+    eventually("it is up again", || up(&gateway, "a") == 1.0).await;
+    becomes(&gateway, "a", "drained").await;
+    a.kill();
+    eventually("it is down again", || up(&gateway, "a") == 0.0).await;
+}
+
 /// The checks of sessions reach the backend as a session does, and leave in order.
 #[tokio::test]
 async fn a_websocket_check_leaves_nothing_open() {
