@@ -110,7 +110,13 @@ fn binary(bytes: &[u8]) -> Option<Decoded> {
     };
     let (command, transport) = (fixed[0], fixed[1]);
     let length = FIXED + usize::from(u16::from_be_bytes([fixed[2], fixed[3]]));
-    if ![LOCAL, PROXY].contains(&command) || !is_known(transport) || length > LONGEST {
+    // One for the peer itself may name any family: it does not matter.
+    let is_sound = match command {
+        LOCAL => true,
+        PROXY => is_known(transport),
+        _ => false,
+    };
+    if !is_sound || length > LONGEST {
         return None;
     }
     let Some(addresses) = bytes.get(FIXED..length) else {
@@ -256,6 +262,7 @@ mod tests {
         assert_eq!(decode(b"\r\n\r\nGET"), Decoded::Absent);
         // The sender's own, a family that is not known here, datagrams.
         assert_eq!(with([0x20, 0x11, 0, 12], &v4), own(28));
+        assert_eq!(with([0x20, 0x41, 0, 12], &v4), own(28));
         assert_eq!(with([0x21, 0x00, 0, 0], &[]), own(16));
         assert_eq!(with([0x21, 0x31, 0, 4], &[0; 4]), own(20));
         assert_eq!(with([0x21, 0x12, 0, 12], &v4), own(28));

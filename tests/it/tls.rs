@@ -92,6 +92,22 @@ async fn an_older_version_than_the_least_is_refused() {
     eventually("the failure is counted", || failures() == 1.0).await;
 }
 
+/// RFC 7301 section 3.2.
+#[tokio::test]
+async fn a_client_that_speaks_nothing_in_common_is_told() {
+    let (gateway, identity) = start("").await;
+    for version in [&TLS12, &TLS13] {
+        let mut config = ClientConfig::clone(&client(&identity, &[version], None));
+        config.alpn_protocols = vec![b"gopher".to_vec()];
+        let refused = connect_tls(gateway.address(), NAME, config).await;
+        let told = refused.expect_err("there is no such protocol").to_string();
+        assert!(
+            told.contains("NoApplicationProtocol"),
+            "{version:?}: {told}"
+        );
+    }
+}
+
 fn shown(stream: &TlsStream<TcpStream>) -> CertificateDer<'static> {
     let chain = stream.get_ref().1.peer_certificates();
     chain.expect("a certificate is shown")[0]
