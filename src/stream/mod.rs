@@ -6,6 +6,8 @@
 
 mod backlog;
 mod ring;
+#[cfg(test)]
+mod samples;
 mod splice;
 mod tcp;
 mod tls;

@@ -5,14 +5,12 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::runtime::Builder;
 use tokio::time::timeout;
 
 use super::*;
-
-/// When something that should have happened long ago is not waited for any more.
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::stream::samples::{PATIENCE, numbered, pair};
 
 fn run<T>(scenario: impl Future<Output = T>) -> T {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
@@ -21,18 +19,9 @@ fn run<T>(scenario: impl Future<Output = T>) -> T {
 }
 
 /// A connection, and the peer of it.
-async fn pair() -> (Stream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let ours = TcpStream::connect(listener.local_addr().unwrap()).await;
-    let (peer, _) = listener.accept().await.unwrap();
-    (Stream::Plain(Socket::Tcp(ours.unwrap().into())), peer)
-}
-
-/// Bytes of which each tells where it belongs.
-fn numbered(length: usize) -> Vec<u8> {
-    (0..length)
-        .map(|index| u8::try_from(index % 251).unwrap())
-        .collect()
+async fn plain_pair() -> (Stream, TcpStream) {
+    let (ours, peer) = pair().await;
+    (Stream::Plain(Socket::Tcp(ours)), peer)
 }
 
 /// Moves `pieces` one after the other, or fewer where the source ends; returns how many bytes that were.
@@ -72,8 +61,8 @@ proptest! {
         reads in 1..200_000_usize,
     ) {
         run(async {
-            let (mut source, mut sender) = pair().await;
-            let (mut sink, mut reader) = pair().await;
+            let (mut source, mut sender) = plain_pair().await;
+            let (mut sink, mut reader) = plain_pair().await;
             let length = pieces.iter().sum::<usize>();
             let stream = numbered(length + surplus);
             let expected = stream[..length].to_vec();
@@ -107,8 +96,8 @@ proptest! {
 #[test]
 fn a_source_that_ends_is_at_its_end() {
     run(async {
-        let (mut source, mut sender) = pair().await;
-        let (mut sink, mut reader) = pair().await;
+        let (mut source, mut sender) = plain_pair().await;
+        let (mut sink, mut reader) = plain_pair().await;
         sender.write_all(b"last words").await.unwrap();
         drop(sender);
         let passed = pass(&mut source, &mut sink, &[1000]).await.unwrap();
@@ -122,8 +111,8 @@ fn a_source_that_ends_is_at_its_end() {
 #[test]
 fn what_a_lost_sink_did_not_take_goes_to_nobody_else() {
     run(async {
-        let (mut source, mut sender) = pair().await;
-        let (mut lost, peer) = pair().await;
+        let (mut source, mut sender) = plain_pair().await;
+        let (mut lost, peer) = plain_pair().await;
         socket2::SockRef::from(&peer)
             .set_linger(Some(Duration::ZERO))
             .unwrap();
@@ -133,8 +122,8 @@ fn what_a_lost_sink_did_not_take_goes_to_nobody_else() {
         sender.write_all(&[1; 1000]).await.unwrap();
         pass(&mut source, &mut lost, &[1000]).await.unwrap_err();
 
-        let (mut source, mut sender) = pair().await;
-        let (mut sink, mut reader) = pair().await;
+        let (mut source, mut sender) = plain_pair().await;
+        let (mut sink, mut reader) = plain_pair().await;
         sender.write_all(&[2; 10]).await.unwrap();
         pass(&mut source, &mut sink, &[10]).await.unwrap();
         drop(sink);
@@ -147,7 +136,7 @@ fn what_a_lost_sink_did_not_take_goes_to_nobody_else() {
 #[test]
 fn other_streams_are_not_spliced() {
     run(async {
-        let (mut plain, _peer) = pair().await;
+        let (mut plain, _peer) = plain_pair().await;
         let (unix, _peer) = tokio::net::UnixStream::pair().unwrap();
         let mut unix = Stream::Plain(Socket::Unix(unix));
         assert!(!can_splice(&mut plain, &mut unix));

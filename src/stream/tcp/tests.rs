@@ -7,16 +7,13 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::*;
+use crate::stream::samples::{PATIENCE, numbered, pair};
 use crate::stream::start_ring;
-
-/// When something that should have happened long ago is not waited for any more.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Runs `scenario` on a thread with a ring. A system without io_uring has nothing to test here.
 fn with_ring<T>(scenario: impl Future<Output = T>) -> Option<T> {
@@ -29,14 +26,6 @@ fn with_ring<T>(scenario: impl Future<Output = T>) -> Option<T> {
         let scenario = timeout(PATIENCE, scenario);
         Some(scenario.await.expect("it comes to an end"))
     })
-}
-
-/// A connection, and the peer of it.
-async fn pair() -> (TcpSocket, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let ours = TcpStream::connect(listener.local_addr().unwrap()).await;
-    let (peer, _) = listener.accept().await.unwrap();
-    (ours.unwrap().into(), peer)
 }
 
 /// A connection that is on the ring, and the peer of it.
@@ -61,13 +50,6 @@ async fn chat(ours: &mut TcpSocket, peer: &mut TcpStream) {
 
 fn is_on_ring(socket: &TcpSocket) -> bool {
     matches!(socket.engine, Engine::Ring(..))
-}
-
-/// Bytes of which each tells where it belongs.
-fn numbered(length: usize) -> Vec<u8> {
-    (0..length)
-        .map(|index| u8::try_from(index % 251).unwrap())
-        .collect()
 }
 
 #[test]

@@ -1,0 +1,25 @@
+//! Connections and bytes for the tests of this room.
+
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+
+use super::TcpSocket;
+
+/// When something that should have happened long ago is not waited for any more.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A connection, and the peer of it.
+pub(super) async fn pair() -> (TcpSocket, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let ours = TcpStream::connect(listener.local_addr().unwrap()).await;
+    let (peer, _) = listener.accept().await.unwrap();
+    (ours.unwrap().into(), peer)
+}
+
+/// Bytes of which each tells where it belongs.
+pub(super) fn numbered(length: usize) -> Vec<u8> {
+    (0..length)
+        .map(|index| u8::try_from(index % 251).unwrap())
+        .collect()
+}
