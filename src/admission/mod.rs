@@ -26,12 +26,6 @@ impl Admission {
         }
     }
 
-    /// Sessions open now, those that are being opened included.
-    #[must_use]
-    pub fn sessions(&self) -> usize {
-        self.sessions.taken()
-    }
-
     /// Takes room for one session.
     ///
     /// # Errors

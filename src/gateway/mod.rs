@@ -87,12 +87,6 @@ impl Gateway {
         }
     }
 
-    /// Sessions open now, those that are being opened included.
-    #[must_use]
-    pub fn sessions(&self) -> usize {
-        self.admission.sessions()
-    }
-
     /// The whole way of a request.
     async fn answer(
         &self,
