@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 use super::headers::{host, remove_hop_by_hop};
 use crate::config::{FixedAnswer, Piece, Redirect};
 use crate::listener::{Body, text};
+use crate::route;
 use crate::session::Rejection;
 use crate::websocket::VERSION;
 
@@ -108,12 +109,9 @@ pub(super) fn redirect(redirect: &Redirect, request: &request::Parts) -> Respons
     response
 }
 
-/// A host without its port; the colons of an IPv6 address stand in brackets.
+/// The host that is asked for, which is a sound one here, without its port.
 fn without_port(host: &str) -> &str {
-    match host.rfind(':') {
-        Some(colon) if !host[colon..].contains(']') => &host[..colon],
-        Some(_) | None => host,
-    }
+    route::without_port(host).unwrap_or_default()
 }
 
 /// The answer of a route that answers by itself.

@@ -60,7 +60,9 @@ pub(super) fn suffixes(host: &str) -> impl Iterator<Item = &str> {
     .skip(1)
 }
 
-fn without_port(authority: &str) -> Option<&str> {
+/// The host of an authority as it is written; none where a bracket is missing, or what follows the host is no port.
+#[must_use]
+pub fn without_port(authority: &str) -> Option<&str> {
     let after_literal = if authority.starts_with('[') {
         authority.find(']')? + 1
     } else {
