@@ -94,7 +94,7 @@ async fn an_older_version_than_the_least_is_refused() {
 
 /// RFC 7301 section 3.2.
 #[tokio::test]
-async fn a_client_that_speaks_nothing_in_common_is_told() {
+async fn a_client_whose_protocols_are_all_unknown_is_told() {
     let (gateway, identity) = start("").await;
     for version in [&TLS12, &TLS13] {
         let mut config = ClientConfig::clone(&client(&identity, &[version], None));
