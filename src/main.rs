@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
@@ -10,7 +11,7 @@ use mimalloc::MiMalloc;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use wsgate::cli::{self, Command, DemoPorts, Exit, demo};
 use wsgate::config::{self, Address, Config};
-use wsgate::server::{FileSource, Loaded, Outcome, Server, Signals, Source};
+use wsgate::server::{FileSource, Loaded, Outcome, Server, Signals, Source, load};
 use wsgate::telemetry::{Logging, Telemetry};
 use wsgate::tls::{self, Material, Tickets};
 
@@ -39,7 +40,7 @@ fn obey(command: Command) -> anyhow::Result<Exit> {
             let mut output = io::stdout().lock();
             Ok(cli::check::check(&file.config, &environment, &mut output)?)
         }
-        Command::Demo(ports) => runtime()?.block_on(demonstrate(ports)),
+        Command::Demo(ports) => to_its_end(demonstrate(ports)),
         Command::Schema => {
             writeln!(io::stdout().lock(), "{}", config::json_schema())?;
             Ok(Exit::Done)
@@ -49,21 +50,24 @@ fn obey(command: Command) -> anyhow::Result<Exit> {
 
 fn run(path: &Path) -> anyhow::Result<Exit> {
     let source = FileSource::new(path.to_owned(), Box::new(environment), Tickets::new()?);
-    let loaded = source.load().map_err(several)?;
-    runtime()?.block_on(serve(source, loaded, |_| Ok(())))
+    to_its_end(serve(source, |_| Ok(())))
 }
 
 /// Serves until told to stop; `ready` hears when everything is bound.
 async fn serve(
     source: impl Source,
-    loaded: Loaded,
     ready: impl FnOnce(&Server) -> anyhow::Result<()>,
 ) -> anyhow::Result<Exit> {
-    let signals = Signals::hear().context("signals cannot be heard")?;
+    let mut signals = Signals::hear().context("signals cannot be heard")?;
+    let source: Arc<dyn Source> = Arc::new(source);
+    let loaded = tokio::select! {
+        loaded = load(&source) => loaded.map_err(several)?,
+        () = signals.stop() => return Ok(Exit::Done),
+    };
     // The guards write out what is queued, so they outlive the server.
     let logging = Logging::start(&loaded.config.log)?;
     let (telemetry, _flush) = Telemetry::start(&loaded.config.log);
-    let server = Server::start(Box::new(source), loaded, telemetry, Some(logging));
+    let server = Server::start(source, loaded, telemetry, Some(logging));
     let server = server.await.map_err(several)?;
     signals.forward(server.commands());
     ready(&server)?;
@@ -97,9 +101,8 @@ async fn demonstrate(wanted: DemoPorts) -> anyhow::Result<Exit> {
         key,
         tickets: Tickets::new()?,
     };
-    let loaded = source.load().map_err(several)?;
     let mut serving = None;
-    serve(source, loaded, |server| {
+    serve(source, |server| {
         let addresses = demo::Addresses {
             page: page_address,
             ws: address_of(server, "ws")?,
@@ -169,11 +172,15 @@ fn tcp(address: &Address) -> anyhow::Result<std::net::SocketAddr> {
     }
 }
 
-/// The runtime of signals, reloads and drains; traffic has runtimes of its own.
-fn runtime() -> io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread()
+/// Runs on the runtime of signals, reloads and drains; traffic has runtimes of its own.
+fn to_its_end(life: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()
+        .build()?;
+    let exit = runtime.block_on(life);
+    // Look-ups that hang are not waited for.
+    runtime.shutdown_background();
+    exit
 }
 
 /// The environment is read here and nowhere else.

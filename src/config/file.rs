@@ -1,7 +1,8 @@
 //! A file, its size and its text; and the way from there to a `Config`.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use super::environment::Environment;
@@ -92,10 +93,12 @@ fn too_large() -> String {
 /// The bytes of a file; one byte more than allowed is enough to know that it is too large.
 fn read(path: &Path) -> Result<Vec<u8>, String> {
     let cannot = |error: io::Error| format!("cannot be read: {error}");
-    let file = File::open(path).map_err(cannot)?;
-    if file.metadata().map_err(cannot)?.is_dir() {
-        return Err("is a directory, not a file".to_owned());
+    match not_a_file(path).map_err(cannot)? {
+        // What `/dev/stdin` is, as a rule.
+        None | Some(PIPE) => {}
+        Some(other) => return Err(format!("is {other}, not a file")),
     }
+    let file = File::open(path).map_err(cannot)?;
     let mut bytes = Vec::new();
     file.take(LARGEST as u64 + 1)
         .read_to_end(&mut bytes)
@@ -105,6 +108,27 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
     } else {
         Ok(bytes)
     }
+}
+
+const PIPE: &str = "a pipe";
+
+/// What is at `path` that is no file, in words: reading it, or even opening it, may never come to an end.
+///
+/// # Errors
+/// When the system does not tell.
+pub fn not_a_file(path: &Path) -> io::Result<Option<&'static str>> {
+    let kind = fs::metadata(path)?.file_type();
+    Ok(if kind.is_file() {
+        None
+    } else if kind.is_dir() {
+        Some("a directory")
+    } else if kind.is_fifo() {
+        Some(PIPE)
+    } else if kind.is_socket() {
+        Some("a socket")
+    } else {
+        Some("a device")
+    })
 }
 
 fn directory_of(path: &Path) -> io::Result<PathBuf> {

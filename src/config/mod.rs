@@ -27,6 +27,7 @@ mod yaml;
 
 pub use diff::{Changes, Diff};
 pub use environment::Environment;
+pub use file::not_a_file;
 pub use host::{HostFault, HostPattern, PortFault};
 pub use model::{
     AccessLog, ActiveHealth, Address, Admin, Backend, BackendAddress, BackendHost, BackendTls,

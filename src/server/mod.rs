@@ -5,6 +5,7 @@ mod discovery;
 mod drains;
 mod health;
 mod limits;
+mod loading;
 mod ports;
 mod reload;
 mod signals;
@@ -19,9 +20,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
-use crate::admin::{Admin, ReloadReport};
+use crate::admin::Admin;
 use crate::config::{
     self, Access, Address, Config, ListenerLimits, ListenerTimeouts, Name, Networks, ProxyHeader,
 };
@@ -33,6 +34,8 @@ use control::Shared;
 use discovery::Discoveries;
 pub use discovery::Found;
 use drains::Drains;
+use loading::Loading;
+pub use loading::load;
 use ports::{Ports, Service};
 pub use signals::{Command, Signals};
 pub use source::{Environment, FileSource, Loaded, Source};
@@ -47,7 +50,7 @@ const COMMANDS: usize = 16;
 
 /// A running gateway. Dropping it ends everything at once.
 pub struct Server {
-    source: Box<dyn Source>,
+    loading: Loading,
     /// The configuration that the process was started with.
     booted: Config,
     telemetry: Arc<Telemetry>,
@@ -64,7 +67,7 @@ pub struct Server {
 /// The admin side has a listener and a thread of its own, so that a scrape cannot delay the data path.
 struct AdminSide {
     address: Address,
-    _ports: Ports,
+    ports: Ports,
     _thread: Workers,
 }
 
@@ -74,7 +77,7 @@ impl Server {
     /// # Errors
     /// Every problem, each a line: what is wrong with the configuration, or which address cannot be bound.
     pub async fn start(
-        source: Box<dyn Source>,
+        source: Arc<dyn Source>,
         loaded: Loaded,
         telemetry: Arc<Telemetry>,
         logging: Option<Logging>,
@@ -113,7 +116,7 @@ impl Server {
         let health = spawn(&shared.runtime, health::tend(Arc::clone(&shared)));
         *shared.ports() = ports;
         let server = Self {
-            source,
+            loading: Loading::new(source),
             booted: snapshot.config.clone(),
             telemetry,
             logging,
@@ -153,22 +156,21 @@ impl Server {
     /// Obeys commands until the gateway has stopped.
     pub async fn run(mut self) -> Outcome {
         let last = loop {
-            match self.commands.recv().await {
-                Some(Command::Reload(answer)) => self.answer_reload(answer),
-                Some(Command::Found(found)) => self.take_found(found),
-                Some(Command::Drain) => break Command::Drain,
-                Some(Command::Stop) | None => break Command::Stop,
+            tokio::select! {
+                command = self.commands.recv() => match command {
+                    Some(Command::Reload(asker)) => self.loading.ask(asker),
+                    Some(Command::Found(found)) => self.take_found(found),
+                    Some(Command::Drain) => break Command::Drain,
+                    Some(Command::Stop) | None => break Command::Stop,
+                },
+                outcome = self.loading.outcome() => {
+                    let report = self.reload(outcome);
+                    self.loading.report(&report);
+                }
             }
         };
+        self.loading.give_up();
         self.stop(last).await
-    }
-
-    fn answer_reload(&mut self, answer: Option<oneshot::Sender<ReloadReport>>) {
-        let report = self.reload();
-        if let Some(answer) = answer {
-            // Who asked may have left; the log has the report as well.
-            let _ = answer.send(report);
-        }
     }
 }
 
@@ -230,7 +232,7 @@ impl AdminSide {
             .map_err(fail)?;
         Ok(Self {
             address,
-            _ports: ports,
+            ports,
             _thread: thread,
         })
     }

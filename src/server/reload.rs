@@ -1,4 +1,4 @@
-//! From a file to what is in force: read, compare, bind, swap. Any error leaves everything as it was.
+//! From what was read to what is in force: compare, bind, swap. Any error leaves everything as it was.
 
 use std::sync::Arc;
 
@@ -12,15 +12,15 @@ use crate::drain::Drain;
 use crate::snapshot::Snapshot;
 
 impl Server {
-    /// Reads the configuration again and puts it in force. Sessions that the change does not concern are not
-    /// touched; those of what was removed are drained.
-    pub(super) fn reload(&mut self) -> ReloadReport {
-        let report = match self.source.load() {
+    /// Puts in force what was read. Sessions that the change does not concern are not touched; those of what was
+    /// removed are drained.
+    pub(super) fn reload(&mut self, outcome: Result<Loaded, Vec<String>>) -> ReloadReport {
+        let report = match outcome {
             Ok(loaded) => self.take(loaded),
             Err(errors) => ReloadReport::Refused { errors },
         };
         self.telemetry.metrics.reloaded(report.result());
-        tell(&report, &self.source.name());
+        tell(&report, &self.loading.source_name());
         report
     }
 

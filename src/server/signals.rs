@@ -42,6 +42,14 @@ impl Signals {
         })
     }
 
+    /// Ready when SIGTERM or SIGINT has come.
+    pub async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
     /// Sends a command for each SIGHUP (reload), SIGTERM and SIGINT (stop), until the server is gone.
     pub fn forward(mut self, commands: mpsc::Sender<Command>) {
         tokio::spawn(async move { while commands.send(self.next().await).await.is_ok() {} });

@@ -1,6 +1,9 @@
 //! Where a configuration and its certificates come from.
 
-use std::path::PathBuf;
+use std::fs;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::config::Config;
 use crate::tls::{self, Material, Tickets};
@@ -33,6 +36,7 @@ pub struct FileSource {
     path: PathBuf,
     environment: Environment,
     tickets: Tickets,
+    was_read: AtomicBool,
 }
 
 impl FileSource {
@@ -43,12 +47,19 @@ impl FileSource {
             path,
             environment,
             tickets,
+            was_read: AtomicBool::new(false),
         }
     }
 }
 
 impl Source for FileSource {
     fn load(&self) -> Result<Loaded, Vec<String>> {
+        if self.was_read.swap(true, Ordering::Relaxed) && is_pipe(&self.path) {
+            let name = self.name();
+            return Err(vec![format!(
+                "{name}: is a pipe, which can be read at the start only"
+            )]);
+        }
         let config = Config::load(&self.path, &*self.environment)
             .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>())?;
         let tls = tls::material(&config, &self.tickets).map_err(|errors| {
@@ -61,4 +72,9 @@ impl Source for FileSource {
     fn name(&self) -> String {
         self.path.display().to_string()
     }
+}
+
+/// Who opens a pipe waits until somebody writes to it; what was piped in at the start is gone.
+fn is_pipe(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo())
 }

@@ -27,6 +27,9 @@ pub enum Problem {
     /// The file cannot be read.
     #[error("cannot be read: {0}")]
     Unreadable(std::io::Error),
+    /// Something else than a file is there; says what.
+    #[error("is {0}, not a file")]
+    NotAFile(&'static str),
     /// The file is far larger than any chain or key.
     #[error("is larger than 1 MiB; this is no file of certificates or keys")]
     TooLarge,

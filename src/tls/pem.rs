@@ -9,6 +9,7 @@ use std::path::Path;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::error::{Problem, TlsError};
+use crate::config::not_a_file;
 
 /// Bytes that are read of one file; the bundle of all public authorities is a fifth of it.
 const FILE_SIZE_MAX: u64 = 1 << 20;
@@ -57,6 +58,9 @@ fn is_encrypted(content: &[u8]) -> bool {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Problem> {
+    if let Some(other) = not_a_file(path).map_err(Problem::Unreadable)? {
+        return Err(Problem::NotAFile(other));
+    }
     let file = File::open(path).map_err(Problem::Unreadable)?;
     let mut content = Vec::new();
     let size = file
@@ -115,6 +119,12 @@ mod tests {
             certificates(&path).unwrap_err().problem,
             Problem::TooLarge
         ));
+    }
+
+    #[test]
+    fn reads_nothing_but_files() {
+        let error = certificates(Path::new("/dev/null")).unwrap_err();
+        assert_eq!(error.to_string(), "/dev/null: is a device, not a file");
     }
 
     #[test]

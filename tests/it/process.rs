@@ -6,6 +6,7 @@ use std::process::Stdio;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
+use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 
@@ -30,8 +31,17 @@ impl Process {
 
     /// As [`Process::start`], with so many descriptors and no more.
     pub(crate) async fn start_with_descriptors(count: u32, yaml: &str) -> Self {
+        let script = format!("ulimit -n {count}; exec \"$0\" run --config \"$1\"");
+        Self::start_by(&script, yaml).await
+    }
+
+    /// As [`Process::start`], with an access log on a disk that is full.
+    pub(crate) async fn start_on_a_full_disk(yaml: &str) -> Self {
+        Self::start_by("exec \"$0\" run --config \"$1\" > /dev/full", yaml).await
+    }
+
+    async fn start_by(script: &str, yaml: &str) -> Self {
         Self::started(yaml, |file| {
-            let script = format!("ulimit -n {count}; exec \"$0\" run --config \"$1\"");
             let mut command = Command::new("sh");
             command.arg("-c").arg(script);
             command.arg(env!("CARGO_BIN_EXE_wsgate")).arg(file);
@@ -40,23 +50,54 @@ impl Process {
         .await
     }
 
+    /// Starts one that reads its configuration from a pipe into which nobody writes yet, and waits until it hears
+    /// signals.
+    pub(crate) async fn start_hungry() -> Self {
+        let process = Self::spawned(directory(), Stdio::piped(), |_| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_wsgate"));
+            command.args(["run", "--config", "/dev/stdin"]);
+            command
+        });
+        let hears = async || process.hears_signals().then_some(());
+        repeatedly("the program hears signals", hears).await;
+        process
+    }
+
+    /// Gives it the configuration that it waits for, and waits until it is ready.
+    pub(crate) async fn feed(&mut self, yaml: &str) {
+        let mut pipe = self.child.stdin.take().expect("it waits for one");
+        let text = text(self.directory.path(), yaml);
+        let written = soon("the pipe", pipe.write_all(text.as_bytes())).await;
+        written.expect("the program reads");
+        drop(pipe);
+        self.ready().await;
+    }
+
     async fn started(yaml: &str, command: impl FnOnce(&Path) -> Command) -> Self {
         let directory = directory();
         write(directory.path(), yaml);
+        let process = Self::spawned(directory, Stdio::null(), command);
+        process.ready().await;
+        process
+    }
+
+    fn spawned(directory: TempDir, stdin: Stdio, command: impl FnOnce(&Path) -> Command) -> Self {
         let log = std::fs::File::create(directory.path().join("log"));
         let child = command(&directory.path().join("wsgate.yaml"))
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(Stdio::null())
             .stderr(log.expect("the directory takes files"))
             .kill_on_drop(true)
             .spawn();
-        let process = Self {
+        Self {
             child: child.expect("the program starts"),
             directory,
-        };
-        let ready = async || (process.hears_signals() && process.is_ready().await).then_some(());
+        }
+    }
+
+    async fn ready(&self) {
+        let ready = async || (self.hears_signals() && self.is_ready().await).then_some(());
         repeatedly("the program is ready", ready).await;
-        process
     }
 
     fn id(&self) -> i32 {
@@ -134,6 +175,13 @@ impl Process {
         Wire::new(stream.expect("the socket takes connections"))
     }
 
+    /// Whether a unix socket of it lies in its directory.
+    pub(crate) fn leaves_a_socket(&self) -> bool {
+        ["main", "admin"]
+            .iter()
+            .any(|name| self.path(name).exists())
+    }
+
     /// Whether its listener can be connected to.
     pub(crate) async fn is_open(&self) -> bool {
         UnixStream::connect(self.path("main")).await.is_ok()
@@ -162,11 +210,15 @@ async fn get(mut wire: Wire<UnixStream>, path: &str) -> Answer {
 }
 
 fn write(directory: &Path, yaml: &str) {
+    let written = std::fs::write(directory.join("wsgate.yaml"), text(directory, yaml));
+    written.expect("the directory takes files");
+}
+
+fn text(directory: &Path, yaml: &str) -> String {
     let at = |name: &str| format!("unix:{}", directory.join(name).display());
     let (admin, main) = (at("admin"), at("main"));
     let beginning = format!(
         "admin: {{ address: \"{admin}\" }}\nlisteners: {{ main: {{ address: \"{main}\" }} }}\n"
     );
-    let written = std::fs::write(directory.join("wsgate.yaml"), beginning + yaml);
-    written.expect("the directory takes files");
+    beginning + yaml
 }

@@ -68,7 +68,7 @@ impl Gateway {
         let log = Kept::default();
         let (telemetry, flush) = Telemetry::with_writer(&loaded.config.log, log.clone());
         let shared = Arc::clone(&telemetry);
-        let server = Server::start(Box::new(source), loaded, shared, None).await?;
+        let server = Server::start(Arc::new(source), loaded, shared, None).await?;
         Ok(Self {
             directory,
             addresses: server.addresses(),

@@ -2,6 +2,7 @@
 
 mod certificates;
 mod drains;
+mod hanging;
 mod listeners;
 mod load;
 mod warnings;

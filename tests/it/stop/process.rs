@@ -80,3 +80,33 @@ async fn sighup_reads_the_file_again() {
     process.signal(Signal::TERM);
     assert_eq!(process.exit_code().await, 0);
 }
+
+#[tokio::test]
+async fn a_stop_while_it_starts_ends_it() {
+    let mut process = Process::start_hungry().await;
+    process.signal(Signal::TERM);
+    assert_eq!(process.exit_code().await, 0);
+}
+
+#[tokio::test]
+async fn a_reload_while_it_starts_waits_until_it_runs() {
+    let mut process = Process::start_hungry().await;
+    process.signal(Signal::HUP);
+    process.feed(ROUTE).await;
+    let labels = [("result", "failure")];
+    let is_counted = async || {
+        let metrics = process.metrics().await;
+        let failures = metrics.value("wsgate_config_reloads_total", &labels);
+        (failures == Some(1.0)).then_some(())
+    };
+    repeatedly("the reload", is_counted).await;
+    // What was piped in is gone, and waiting for more would be in vain.
+    let log = process.log();
+    assert!(
+        log.contains("/dev/stdin: is a pipe, which can be read at the start only"),
+        "{log}"
+    );
+    assert_eq!(process.ask().await.body, "before");
+    process.signal(Signal::TERM);
+    assert_eq!(process.exit_code().await, 0);
+}
