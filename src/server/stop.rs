@@ -52,6 +52,10 @@ impl Server {
         }
         let outcome = cut(&drains).await;
         orders.exit().await;
+        self.admin
+            .ports
+            .iter()
+            .for_each(|(_, port)| port.remove_file());
         outcome
     }
 }

@@ -36,6 +36,7 @@ async fn drains(signal: Signal) {
     backend.end().await;
     assert_eq!(process.exit_code().await, 0);
     assert!(!process.is_open().await);
+    assert!(!process.leaves_a_socket());
 }
 
 #[tokio::test]
