@@ -44,7 +44,8 @@ pub use problems::{Position, Problem, Problems};
 /// The JSON Schema of a configuration file, for editors.
 #[must_use]
 pub fn json_schema() -> String {
-    let schema = schemars::schema_for!(schema::File);
+    let mut schema = schemars::schema_for!(schema::File);
+    schema::take_variables(&mut schema);
     format!("{:#}", schema.as_value())
 }
 

@@ -8,6 +8,7 @@ mod listener;
 mod pool;
 mod process;
 mod route;
+mod variables;
 mod websocket;
 
 pub(super) use health::{ActiveHealth, Health, PassiveHealth};
@@ -22,6 +23,7 @@ pub(super) use process::{Admin, Drain, Log, Runtime};
 pub(super) use route::{
     Defaults, FixedAnswer, OriginRules, Origins, Route, RouteMatch, SessionTimeouts,
 };
+pub(super) use variables::take_variables;
 pub(super) use websocket::{Ping, SlowConsumer, WebSocket};
 
 use super::reading::{Named, keys};
