@@ -1,5 +1,6 @@
 //! The program: arguments, configuration, runtime, exit code.
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -184,8 +185,8 @@ fn to_its_end(life: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Resul
 }
 
 /// The environment is read here and nowhere else.
-fn environment(name: &str) -> Option<String> {
-    std::env::var(name).ok()
+fn environment(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
 }
 
 fn several(problems: Vec<String>) -> anyhow::Error {

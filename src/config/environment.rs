@@ -1,7 +1,9 @@
 //! `${NAME}` in values: taken from the environment; `$${` stands for `${`.
 
+use std::ffi::OsString;
+
 /// Where the values of variables come from; the environment of the process is read in `main` only.
-pub type Environment<'e> = &'e dyn Fn(&str) -> Option<String>;
+pub type Environment<'e> = &'e dyn Fn(&str) -> Option<OsString>;
 
 /// Puts values in place of names; `None` where the text names no variable.
 pub(super) fn expand(text: &str, environment: Environment<'_>) -> Result<Option<String>, String> {
@@ -35,15 +37,24 @@ fn look_up(name: &str, environment: Environment<'_>) -> Result<String, String> {
     if !begins_well || !characters.all(|next| next.is_ascii_alphanumeric() || next == '_') {
         return Err("`${…}` holds a name of letters, digits and `_`".to_owned());
     }
-    environment(name).ok_or_else(|| format!("`${{{name}}}` is not set in the environment"))
+    environment(name)
+        .ok_or_else(|| format!("`${{{name}}}` is not set in the environment"))?
+        .into_string()
+        .map_err(|_value| format!("`${{{name}}}` is not UTF-8 in the environment"))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStringExt;
+
     use super::*;
 
     fn expanded(text: &str) -> Result<Option<String>, String> {
-        expand(text, &|name| (name == "NAME").then(|| "value".to_owned()))
+        expand(text, &|name| match name {
+            "NAME" => Some("value".into()),
+            "LATIN" => Some(OsString::from_vec(b"caf\xe9".to_vec())),
+            _ => None,
+        })
     }
 
     #[test]
@@ -72,6 +83,10 @@ mod tests {
             Err("`${OTHER}` is not set in the environment".to_owned())
         );
         assert_eq!(
+            expanded("${LATIN}"),
+            Err("`${LATIN}` is not UTF-8 in the environment".to_owned())
+        );
+        assert_eq!(
             expanded("${NAME"),
             Err("`${` has no `}` after it".to_owned())
         );
@@ -85,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_value_is_not_expanded_again() {
-        let value = expand("${A}", &|_| Some("${B}".to_owned()));
+        let value = expand("${A}", &|_| Some("${B}".into()));
         assert_eq!(value, Ok(Some("${B}".to_owned())));
     }
 }

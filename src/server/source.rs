@@ -1,5 +1,6 @@
 //! Where a configuration and its certificates come from.
 
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
@@ -29,7 +30,7 @@ pub trait Source: Send + Sync + 'static {
 }
 
 /// Looks up a variable of the environment.
-pub type Environment = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
+pub type Environment = Box<dyn Fn(&str) -> Option<OsString> + Send + Sync>;
 
 /// A configuration file and the certificates that it names.
 pub struct FileSource {

@@ -12,11 +12,11 @@ fn directory() -> PathBuf {
 
 fn load(path: &Path) -> Config {
     let environment = |name: &str| match name {
-        "LISTEN_PORT" => Some("8080".to_owned()),
-        "ORIGIN" => Some("https://app.example.com".to_owned()),
-        "BACKEND_HOST" => Some("chat.internal".to_owned()),
-        "BACKEND_WEIGHT" => Some("2".to_owned()),
-        "WSGATE_STICKY_SECRET" => Some("0".repeat(32)),
+        "LISTEN_PORT" => Some("8080".into()),
+        "ORIGIN" => Some("https://app.example.com".into()),
+        "BACKEND_HOST" => Some("chat.internal".into()),
+        "BACKEND_WEIGHT" => Some("2".into()),
+        "WSGATE_STICKY_SECRET" => Some("0".repeat(32).into()),
         _ => None,
     };
     Config::load(path, &environment).unwrap_or_else(|problems| panic!("{problems}"))
@@ -121,5 +121,16 @@ fn the_reference_and_the_documentation_name_every_key() {
                 "`{key}` is not in configuration.md"
             );
         }
+    }
+}
+
+#[test]
+fn the_schema_lets_variables_stand_where_the_documentation_says() {
+    let schema: serde_json::Value = serde_json::from_str(&json_schema()).expect("JSON");
+    for (holder, key) in [("BackendKeys", "weight"), ("Listener", "http2")] {
+        let taken = &schema["$defs"][holder]["properties"][key];
+        let kinds = taken["type"].as_array().expect("several types");
+        assert!(kinds.contains(&"string".into()), "{key}: {taken}");
+        assert_eq!(taken["pattern"], r"\$\{", "{key}: {taken}");
     }
 }

@@ -36,11 +36,11 @@ pools:
 /// Reads a text as `wsgate.yaml` in `/etc/wsgate`, with a few variables in the environment.
 fn parse(text: &str) -> Result<Config, Problems> {
     let environment = |name: &str| match name {
-        "PORT" => Some("8443".to_owned()),
-        "WEIGHT" => Some("7".to_owned()),
-        "ZERO" => Some("0".to_owned()),
-        "FLAG" => Some("false".to_owned()),
-        "SECRET" => Some("hunter2".to_owned()),
+        "PORT" => Some("8443".into()),
+        "WEIGHT" => Some("7".into()),
+        "ZERO" => Some("0".into()),
+        "FLAG" => Some("false".into()),
+        "SECRET" => Some("hunter2".into()),
         _ => None,
     };
     Config::parse(text, "wsgate.yaml", Path::new("/etc/wsgate"), &environment)
