@@ -1,10 +1,12 @@
 //! The access log: a bounded queue of lines and the thread that writes them.
 //!
 //! What a line says is decided by `record`; here is only where it goes. A full queue drops lines and
-//! counts them, because a slow disk or terminal must not hold up sessions.
+//! counts them, because a slow disk or terminal must not hold up sessions. So are lines that cannot be written.
 
-use std::io::{self, BufWriter, Write};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::io::{self, ErrorKind, Write};
+use std::mem;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
@@ -26,6 +28,8 @@ const WRITTEN_AT_ONCE: usize = 64 * 1024;
 pub struct AccessLog {
     queue: NonBlocking,
     dropped: ErrorCounter,
+    /// Lines that could not be written.
+    lost: Arc<AtomicU64>,
     format: LogFormat,
     open: AtomicBool,
     close: AtomicBool,
@@ -36,14 +40,16 @@ pub struct AccessLog {
 impl AccessLog {
     /// Starts the thread that writes to `writer`; dropping the guard writes out what is queued.
     pub fn start(log: &config::Log, writer: impl Write + Send + 'static) -> (Self, FlushGuard) {
+        let lost = Arc::<AtomicU64>::default();
         let (queue, guard) = NonBlockingBuilder::default()
             .buffered_lines_limit(QUEUED_LINES)
             .lossy(true)
             .thread_name("access-log")
-            .finish(Gathered(BufWriter::with_capacity(WRITTEN_AT_ONCE, writer)));
+            .finish(Gathered::new(writer, Arc::clone(&lost)));
         let access_log = Self {
             dropped: queue.error_counter(),
             queue,
+            lost,
             format: log.format,
             open: AtomicBool::new(log.access.open),
             close: AtomicBool::new(log.access.close),
@@ -62,10 +68,10 @@ impl AccessLog {
         self.redact_query.store(settings.redact_query, Relaxed);
     }
 
-    /// How many lines were dropped because the queue was full.
+    /// How many lines were dropped because the queue was full or nothing could be written.
     #[must_use]
     pub fn dropped_lines(&self) -> u64 {
-        self.dropped.dropped_lines() as u64
+        self.dropped.dropped_lines() as u64 + self.lost.load(Relaxed)
     }
 
     pub(super) fn writes_open(&self) -> bool {
@@ -103,16 +109,153 @@ pub struct FlushGuard {
 
 /// What the writing thread writes to. It flushes whenever it has found the queue empty, and waits to be woken
 /// for the next line only after that.
-struct Gathered<W: Write>(BufWriter<W>);
+///
+/// It fails never: the thread would say nothing of that.
+struct Gathered<W> {
+    writer: W,
+    lines: Vec<u8>,
+    /// Whether a part of the first line is written already.
+    has_begun: bool,
+    lost: Arc<AtomicU64>,
+    is_failing: bool,
+}
+
+impl<W: Write> Gathered<W> {
+    fn new(writer: W, lost: Arc<AtomicU64>) -> Self {
+        Self {
+            writer,
+            lines: Vec::with_capacity(WRITTEN_AT_ONCE),
+            has_begun: false,
+            lost,
+            is_failing: false,
+        }
+    }
+
+    fn write_out(&mut self) {
+        let (written, outcome) = write_as_much_as_goes(&mut self.writer, &self.lines);
+        if let Some(last) = self.lines[..written].last() {
+            self.has_begun = *last != b'\n';
+        }
+        self.lines.drain(..written);
+        match outcome {
+            Ok(()) if written > 0 && mem::take(&mut self.is_failing) => {
+                tracing::info!("the access log is written again");
+            }
+            Ok(()) => {}
+            Err(error) => self.lose_lines(&error),
+        }
+    }
+
+    /// Gives up what cannot be written, but for the rest of a line that has begun: the next one would stand right
+    /// behind its beginning.
+    fn lose_lines(&mut self, error: &io::Error) {
+        let end = self.lines.iter().position(|byte| *byte == b'\n');
+        let kept = end.filter(|_| self.has_begun).map_or(0, |end| end + 1);
+        let lost = self.lines[kept..].iter().filter(|byte| **byte == b'\n');
+        self.lost.fetch_add(lost.count() as u64, Relaxed);
+        self.lines.truncate(kept);
+        if !mem::replace(&mut self.is_failing, true) {
+            tracing::error!(%error, "the access log cannot be written: lines are lost");
+        }
+    }
+}
 
 impl<W: Write> Write for Gathered<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
+    /// Takes a line.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if self.lines.len() + line.len() > WRITTEN_AT_ONCE {
+            self.write_out();
+        }
+        self.lines.extend_from_slice(line);
+        Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()?;
+        self.write_out();
         thread::sleep(GATHERING);
         Ok(())
+    }
+}
+
+/// How many bytes could be written, and what was wrong with the next one.
+fn write_as_much_as_goes(writer: &mut impl Write, bytes: &[u8]) -> (usize, io::Result<()>) {
+    let mut written = 0;
+    while written < bytes.len() {
+        match writer.write(&bytes[written..]) {
+            Ok(0) => return (written, Err(ErrorKind::WriteZero.into())),
+            Ok(count) => written += count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return (written, Err(error)),
+        }
+    }
+    (written, writer.flush())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A disk with so much room.
+    struct Disk {
+        room: usize,
+        kept: Vec<u8>,
+    }
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let count = bytes.len().min(self.room);
+            if count == 0 {
+                return Err(ErrorKind::StorageFull.into());
+            }
+            self.room -= count;
+            self.kept.extend_from_slice(&bytes[..count]);
+            Ok(count)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn write(log: &mut Gathered<Disk>, lines: &[&str]) {
+        for line in lines {
+            log.write_all(line.as_bytes()).unwrap();
+        }
+        log.flush().unwrap();
+    }
+
+    #[test]
+    fn lines_that_find_no_room_are_counted_and_none_is_torn() {
+        let disk = Disk {
+            room: 6,
+            kept: Vec::new(),
+        };
+        let mut log = Gathered::new(disk, Arc::default());
+        write(&mut log, &["one\n", "two\n", "three\n"]);
+        assert_eq!(log.lost.load(Relaxed), 1);
+        write(&mut log, &["four\n", "five\n"]);
+        assert_eq!(log.lost.load(Relaxed), 3);
+        assert!(log.is_failing);
+        log.writer.room = 100;
+        write(&mut log, &["six\n"]);
+        assert_eq!(log.writer.kept, b"one\ntwo\nsix\n");
+        assert_eq!(log.lost.load(Relaxed), 3);
+        assert!(!log.is_failing);
+    }
+
+    #[test]
+    fn no_more_gathers_than_is_written_at_once() {
+        let disk = Disk {
+            room: 0,
+            kept: Vec::new(),
+        };
+        let mut log = Gathered::new(disk, Arc::default());
+        let line = "x".repeat(1000) + "\n";
+        for _ in 0..1000 {
+            log.write_all(line.as_bytes()).unwrap();
+            assert!(log.lines.len() <= WRITTEN_AT_ONCE);
+        }
+        log.flush().unwrap();
+        assert_eq!(log.lost.load(Relaxed), 1000);
     }
 }

@@ -5,8 +5,9 @@ use serde_json::Value;
 use crate::backends::Backend;
 use crate::harness::{
     Gateway, Identity, Opening, Wire, ask, before, close, connect_tls, directory, echo, eventually,
-    impatient, open, open_by,
+    impatient, open, open_by, repeatedly,
 };
+use crate::process::Process;
 
 /// The keys of every line about a session that a backend agreed to, in their order.
 const OPEN_KEYS: [&str; 16] = [
@@ -231,4 +232,26 @@ async fn a_reload_changes_what_is_logged() {
     let closed = || gateway.count("wsgate_sessions_closed_total", &[]) == 1.0;
     eventually("the session has ended", closed).await;
     assert_eq!(gateway.log().text(), "");
+}
+
+#[tokio::test]
+async fn lines_that_cannot_be_written_are_counted_and_it_is_said_once() {
+    let route = "routes: { fixed: { respond: { status: 200 } } }\n";
+    let process = Process::start_on_a_full_disk(route).await;
+    let name = "wsgate_access_log_dropped_lines_total";
+    assert_eq!(process.metrics().await.value(name, &[]), Some(0.0));
+    for count in [1.0, 2.0] {
+        process.ask().await;
+        let is_counted =
+            async || (process.metrics().await.value(name, &[]) == Some(count)).then_some(());
+        repeatedly("a line is counted", is_counted).await;
+    }
+    let said = || {
+        process
+            .log()
+            .matches("the access log cannot be written")
+            .count()
+    };
+    eventually("it is said", || said() > 0).await;
+    assert_eq!(said(), 1);
 }
