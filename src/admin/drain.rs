@@ -17,11 +17,15 @@ impl<'a> DrainTarget<'a> {
     /// Reads the query: nothing, `backend=NAME` or `route=NAME`, the name as it is. None where it is
     /// anything else.
     pub(super) fn read(uri: &'a Uri) -> Option<Self> {
-        match uri.query().unwrap_or_default().split_once('=') {
-            None if uri.query().is_none_or(str::is_empty) => Some(Self::Gateway),
-            Some(("backend", name)) if !name.is_empty() => Some(Self::Backend(name)),
-            Some(("route", name)) if !name.is_empty() => Some(Self::Route(name)),
-            None | Some(_) => None,
+        let query = uri.query().unwrap_or_default();
+        if query.is_empty() {
+            return Some(Self::Gateway);
+        }
+        match query.split_once('=')? {
+            (_, name) if name.is_empty() || name.contains('&') => None,
+            ("backend", name) => Some(Self::Backend(name)),
+            ("route", name) => Some(Self::Route(name)),
+            _ => None,
         }
     }
 }
@@ -46,7 +50,13 @@ mod tests {
 
     #[test]
     fn a_slip_of_the_pen_does_not_drain_everything() {
-        for uri in ["/drain?rout=chat", "/drain?route=", "/drain?chat"] {
+        for uri in [
+            "/drain?rout=chat",
+            "/drain?route=",
+            "/drain?chat",
+            "/drain?backend=a&route=all",
+            "/drain?&backend=a",
+        ] {
             assert_eq!(read(uri), None, "{uri}");
         }
     }
