@@ -1,8 +1,9 @@
 //! What changed from one configuration to the next, for the reload and for those who asked for it.
 
 use std::collections::BTreeMap;
+use std::mem;
 
-use super::model::{Config, Name, Pool};
+use super::model::{Backend, Config, Name, Pool};
 
 /// What changed from one configuration to another.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -28,6 +29,9 @@ pub struct Changes {
     pub removed: Vec<Name>,
     /// In both, but not equal.
     pub changed: Vec<Name>,
+    /// The same under another name, whatever else changed: the old one and the new one. Only of backends, which are
+    /// the same while their address is.
+    pub renamed: Vec<(Name, Name)>,
 }
 
 impl Diff {
@@ -91,6 +95,7 @@ impl Changes {
             added: only_in(new, old),
             removed: only_in(old, new),
             changed: changed.map(|(name, _)| Name::clone(name)).collect(),
+            renamed: Vec::new(),
         }
     }
 
@@ -111,18 +116,35 @@ impl Changes {
                 .iter()
                 .map(move |name| format!("{verb} {what} {name}"))
         });
-        words.collect()
+        let renamed = self.renamed.iter();
+        let renamed = renamed.map(|(old, new)| format!("renamed {what} {old} to {new}"));
+        words.chain(renamed).collect()
     }
 }
 
+/// By name, but for those that are the same under another one.
 fn backends(old: &Pool, new: &Pool) -> Changes {
-    let by_name = |pool: &Pool| -> BTreeMap<Name, _> {
-        let backends = pool.backends.iter().cloned();
-        backends
-            .map(|backend| (Name::clone(&backend.name), backend))
-            .collect()
-    };
-    Changes::between(&by_name(old), &by_name(new))
+    let (old, new) = (by_name(old), by_name(new));
+    let mut changes = Changes::between(&old, &new);
+    for name in mem::take(&mut changes.removed) {
+        let was = old.get(&name).map(|backend| &backend.address);
+        let is_same = |heir| new.get(heir).map(|backend| &backend.address) == was;
+        match changes.added.iter().position(is_same) {
+            Some(heir) => {
+                let heir = changes.added.remove(heir);
+                changes.renamed.push((name, heir));
+            }
+            None => changes.removed.push(name),
+        }
+    }
+    changes
+}
+
+fn by_name(pool: &Pool) -> BTreeMap<Name, &Backend> {
+    let backends = pool.backends.iter();
+    backends
+        .map(|backend| (Name::clone(&backend.name), backend))
+        .collect()
 }
 
 fn settings(old: &Config, new: &Config) -> Vec<&'static str> {

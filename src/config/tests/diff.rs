@@ -44,6 +44,11 @@ fn a_changed_pool_tells_its_backends() {
         changes(&old, &new),
         ["changed pool chat: added backend c, removed backend b, changed backend a"]
     );
+    let new = pool("backends: [{ name: a, url: ws://a }, { name: c, url: ws://b, weight: 2 }]");
+    assert_eq!(
+        changes(&old, &new),
+        ["changed pool chat: renamed backend b to c"]
+    );
     assert_eq!(
         changes(
             SOUND,
