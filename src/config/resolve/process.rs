@@ -77,9 +77,10 @@ fn check_times(raw: &schema::Drain, findings: &mut Findings) {
     let window = seconds(&raw.window, WINDOW);
     let deadline = seconds(&raw.deadline, DEADLINE);
     if !is_wrong && grace + window > deadline {
+        let [grace, window, deadline] = [grace, window, deadline].map(Duration);
         let message = format!(
-            "`grace` ({grace:?}) and `window` ({window:?}) together are longer than `deadline` \
-             ({deadline:?}), when whatever is left is cut"
+            "`grace` ({grace}) and `window` ({window}) together are longer than `deadline` \
+             ({deadline}), when whatever is left is cut"
         );
         findings.add(place, message);
     }

@@ -1,5 +1,6 @@
 //! Durations: `500ms`, `5s`, `10m`, `2h`.
 
+use std::fmt;
 use std::time;
 
 use super::text_schema;
@@ -15,6 +16,16 @@ const PATTERN: &str = "^[0-9]+(ms|s|m|h)$";
 /// A span of time, 0 included.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::config) struct Duration(pub(in crate::config) time::Duration);
+
+/// As it may be written.
+impl fmt::Display for Duration {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.subsec_millis() {
+            0 => write!(formatter, "{}s", self.0.as_secs()),
+            _ => write!(formatter, "{}ms", self.0.as_millis()),
+        }
+    }
+}
 
 text_schema!(Duration, "A duration: 500ms, 5s, 10m, 2h", PATTERN);
 
@@ -118,7 +129,9 @@ mod tests {
         #[test]
         fn what_is_written_is_read_back(milliseconds in 0..31_536_000_000_u64) {
             let read = parse(&format!("{milliseconds}ms"));
-            prop_assert_eq!(read, Ok(time::Duration::from_millis(milliseconds)));
+            let span = time::Duration::from_millis(milliseconds);
+            prop_assert_eq!(read, Ok(span));
+            prop_assert_eq!(parse(&Duration(span).to_string()), Ok(span));
         }
 
         #[test]
