@@ -9,10 +9,14 @@ use http_body_util::Empty;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
+/// The names that a backend may say twice stand here twice: hyper spells a repeated field by its place.
 const TEMPLATE: &[u8] = b"HTTP/1.1 200 OK\r\n\
     Sec-WebSocket-Accept: x\r\n\
     Sec-WebSocket-Extensions: x\r\n\
+    Sec-WebSocket-Extensions: x\r\n\
     Sec-WebSocket-Protocol: x\r\n\
+    Sec-WebSocket-Protocol: x\r\n\
+    Sec-WebSocket-Version: x\r\n\
     Sec-WebSocket-Version: x\r\n\
     Content-Length: 0\r\n\r\n";
 

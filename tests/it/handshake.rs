@@ -235,6 +235,18 @@ async fn cookies_subprotocol_and_extensions_pass_both_ways() {
 }
 
 #[tokio::test]
+async fn a_field_that_a_backend_says_twice_is_spelt_alike() {
+    let said = "Sec-WebSocket-Extensions: x-a\r\nSec-WebSocket-Extensions: x-b\r\n";
+    let backend = Backend::agreeing(said).await;
+    let gateway = Gateway::start(&before(&[&backend])).await;
+    let request = Opening::to("/").with("Sec-WebSocket-Extensions", "x-a, x-b");
+    let answer = ask(gateway.address(), request.text()).await;
+    let fields = answer.head.fields.iter();
+    let fields = fields.filter(|(name, _)| name.starts_with("Sec-WebSocket-Extensions"));
+    assert_eq!(fields.count(), 2, "{answer:?}");
+}
+
+#[tokio::test]
 async fn extensions_are_negotiated_between_the_ends() {
     let chosen = "permessage-deflate; server_no_context_takeover";
     let backend = Backend::agreeing(&format!("Sec-WebSocket-Extensions: {chosen}\r\n")).await;
