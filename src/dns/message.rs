@@ -4,9 +4,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use simple_dns::rdata::RData;
-use simple_dns::{CLASS, Name, Packet, PacketFlag, Question, RCODE, TYPE};
+use simple_dns::{CLASS, Name, Packet, PacketFlag, Question, RCODE, ResourceRecord, TYPE};
 
 use super::{Answer, Fault, Service};
+
+/// Aliases that are followed from one name to the next; name servers follow about as many.
+const MOST_ALIASES: usize = 16;
 
 /// What is asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -88,19 +91,43 @@ pub fn read(packet: &[u8], id: u16, name: &str, kind: Kind) -> Result<Reply, Fau
         RCODE::NoError | RCODE::NameError => {}
         code => return Err(Fault::Refused(format!("{code:?}"))),
     }
-    let records = packet.answers.iter();
-    let found: Vec<Record> = records
-        .clone()
-        .filter(|record| record.class == CLASS::IN)
-        .filter_map(|record| found(&record.rdata, kind))
-        .collect();
-    // Those on the way, such as CNAMEs, bound the lifetime too.
-    let lifetime = records.map(|record| record.ttl).min();
+    Ok(Reply::Answer(answer(&packet.answers, name, kind)))
+}
+
+/// What the records say of `name`; those of other names say nothing.
+fn answer(records: &[ResourceRecord<'_>], name: &str, kind: Kind) -> Answer<Record> {
+    let (name, ways) = follow_aliases(records, name);
+    let said = records.iter().filter(|record| is_of(record, &name));
+    let said = said.filter_map(|record| Some((found(&record.rdata, kind)?, record.ttl)));
+    let (found, lifetimes): (Vec<_>, Vec<_>) = said.unzip();
+    let lifetime = lifetimes.into_iter().chain(ways).min();
     let lifetime = lifetime.filter(|_| !found.is_empty());
-    Ok(Reply::Answer(Answer {
+    Answer {
         found,
         lifetime: lifetime.map(|seconds| Duration::from_secs(seconds.into())),
-    }))
+    }
+}
+
+/// The name to which the aliases of `name` lead (RFC 1034 section 3.6.2), and how many seconds each of them holds.
+fn follow_aliases(records: &[ResourceRecord<'_>], name: &str) -> (String, Vec<u32>) {
+    let mut name = name.to_owned();
+    let mut lifetimes = Vec::new();
+    while lifetimes.len() < MOST_ALIASES {
+        let alias = records.iter().find_map(|record| match &record.rdata {
+            RData::CNAME(alias) if is_of(record, &name) => Some((alias, record.ttl)),
+            _ => None,
+        });
+        let Some((alias, lifetime)) = alias else {
+            break;
+        };
+        name = alias.0.to_string();
+        lifetimes.push(lifetime);
+    }
+    (name, lifetimes)
+}
+
+fn is_of(record: &ResourceRecord<'_>, name: &str) -> bool {
+    record.class == CLASS::IN && record.name.to_string().eq_ignore_ascii_case(name)
 }
 
 fn found(data: &RData<'_>, kind: Kind) -> Option<Record> {

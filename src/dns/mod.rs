@@ -109,6 +109,8 @@ impl Resolver {
         let services = found.into_iter().filter_map(|record| match record {
             // A single dot says that the service is decidedly not there.
             Record::Service(service) if service.host.is_empty() => None,
+            // Nothing can listen there.
+            Record::Service(service) if service.port == 0 => None,
             Record::Service(service) => Some(service),
             Record::Address(_) => None,
         });

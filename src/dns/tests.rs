@@ -1,6 +1,6 @@
 //! Questions to a server that answers by a table.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use proptest::collection::vec;
@@ -94,18 +94,57 @@ async fn finds_addresses_of_both_families_and_the_shorter_lifetime() {
 }
 
 #[tokio::test]
+async fn records_of_another_name_are_not_taken() {
+    let server = server(|asked, reply| {
+        let alias = |to| RData::CNAME(CNAME(Name::new_unchecked(to)));
+        let address = |address| RData::A(A { address });
+        if is_v4(asked) {
+            reply.answers = vec![
+                record("b.internal", 60, alias("c.internal")),
+                record("chat.internal", 60, address(0x7f00_0001)),
+                record("other.internal", 1, address(0x7f00_0002)),
+                record("C.internal", 60, address(0x7f00_0003)),
+                record("a.internal", 60, alias("B.internal")),
+            ];
+        }
+    });
+    let resolver = Resolver::new(vec![server.await]);
+    for (name, found) in [("chat.internal", "127.0.0.1"), ("a.internal", "127.0.0.3")] {
+        let answer = resolver.addresses(name).await.unwrap();
+        assert_eq!(answer.found, [found.parse::<IpAddr>().unwrap()], "{name}");
+        assert_eq!(answer.lifetime, Some(Duration::from_secs(60)));
+    }
+}
+
+#[tokio::test]
+async fn aliases_that_go_in_a_circle_lead_nowhere() {
+    let server = server(|_, reply| {
+        let alias = |to| RData::CNAME(CNAME(Name::new_unchecked(to)));
+        let answers = [("a.internal", "b.internal"), ("b.internal", "a.internal")];
+        let answers = answers.map(|(of, to)| record(of, 60, alias(to)));
+        reply.answers = answers.to_vec();
+    });
+    let resolver = Resolver::new(vec![server.await]);
+    let answer = resolver.addresses("a.internal").await.unwrap();
+    assert!(answer.found.is_empty() && answer.lifetime.is_none());
+}
+
+#[tokio::test]
 async fn finds_services() {
     let server = server(|_, reply| {
-        let target = Name::new_unchecked("a.internal");
-        let data = SRV {
-            priority: 1,
-            weight: 2,
-            port: 3,
-            target,
-        };
-        reply
-            .answers
-            .push(record("_ws._tcp.chat.internal", 5, RData::SRV(data)));
+        // Nothing can listen at port 0.
+        for port in [0, 3] {
+            let target = Name::new_unchecked("a.internal");
+            let data = SRV {
+                priority: 1,
+                weight: 2,
+                port,
+                target,
+            };
+            reply
+                .answers
+                .push(record("_ws._tcp.chat.internal", 5, RData::SRV(data)));
+        }
     });
     let resolver = Resolver::new(vec![server.await]);
     let answer = resolver.services("_ws._tcp.chat.internal").await.unwrap();
