@@ -18,7 +18,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 pub enum Command {
     /// Run the gateway (the default command)
     Run(ConfigFile),
-    /// Read a configuration and the files it names, and print every problem
+    /// Read a configuration and, if it is sound, the files it names; print every problem
     Check(ConfigFile),
     /// Try the gateway out: four echo backends, ws and wss, and a page in the browser
     Demo(DemoPorts),
