@@ -1,12 +1,14 @@
 //! Whether a browser sends a request for another site (cross-site request forgery).
 
+use std::net::IpAddr;
+
 use http::header::{HOST, ORIGIN};
 use http::request::Parts;
 
 /// Whether the request has an Origin that is not the admin side itself.
 ///
-/// Browsers send Origin with every POST (Fetch, section 3.2), other programs send none. A page that has its
-/// own name resolve to the admin address passes; against that helps an address that browsers cannot reach.
+/// Browsers send Origin with every POST (Fetch, section 3.2), other programs send none. Only a page at an address, or at
+/// localhost, is the admin side's own: whoever owns a name can have it resolve to the admin address.
 pub(super) fn is_cross_site(request: &Parts) -> bool {
     let mut origins = request.headers.get_all(ORIGIN).iter();
     let Some(origin) = origins.next() else {
@@ -18,6 +20,9 @@ pub(super) fn is_cross_site(request: &Parts) -> bool {
             .ok()
             .and_then(authority)
             .is_some_and(|authority| {
+                if !is_nobodys(authority) {
+                    return false;
+                }
                 let host = request
                     .headers
                     .get(HOST)
@@ -34,12 +39,30 @@ fn authority(origin: &str) -> Option<&str> {
         .map(|(_scheme, authority)| authority)
 }
 
+/// Whether the host is an address or localhost, and so no name that somebody owns.
+fn is_nobodys(authority: &str) -> bool {
+    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if is_port(port) => host,
+        _ => authority,
+    };
+    let address = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    let is_address = address.unwrap_or(host).parse::<IpAddr>().is_ok();
+    is_address || host.eq_ignore_ascii_case("localhost")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn cross_site(origins: &[&str]) -> bool {
-        let mut request = http::Request::post("/reload").header(HOST, "127.0.0.1:9901");
+        cross_site_at("127.0.0.1:9901", origins)
+    }
+
+    fn cross_site_at(host: &str, origins: &[&str]) -> bool {
+        let mut request = http::Request::post("/reload").header(HOST, host);
         for origin in origins {
             request = request.header(ORIGIN, *origin);
         }
@@ -50,6 +73,23 @@ mod tests {
     fn lets_in_programs_and_its_own_page() {
         assert!(!cross_site(&[]));
         assert!(!cross_site(&["http://127.0.0.1:9901"]));
+    }
+
+    #[test]
+    fn lets_in_pages_at_addresses_alone() {
+        for (host, origin) in [
+            ("localhost:9901", "http://localhost:9901"),
+            ("[::1]:9901", "http://[::1]:9901"),
+            ("10.0.0.1", "http://10.0.0.1"),
+        ] {
+            assert!(!cross_site_at(host, &[origin]), "{host}");
+        }
+        // A name that its owner has resolve to the admin address.
+        assert!(cross_site_at(
+            "evil.example:9901",
+            &["http://evil.example:9901"]
+        ));
+        assert!(cross_site_at("evil.example", &["http://evil.example"]));
     }
 
     #[test]
