@@ -39,7 +39,8 @@ pub fn is_sound_authority(authority: &str) -> bool {
     };
     match host.strip_prefix('[') {
         Some(_) => !normalize(host).is_empty(),
-        None => host.bytes().all(is_of_a_name),
+        // A port alone is no host.
+        None => host.bytes().all(is_of_a_name) && host.is_empty() == authority.is_empty(),
     }
 }
 
@@ -133,6 +134,7 @@ mod tests {
             assert!(is_sound_authority(sound), "{sound}");
         }
         for unsound in [
+            ":80",
             "chat:x",
             "chat:80:80",
             "chat:8x",
