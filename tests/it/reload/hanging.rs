@@ -62,6 +62,8 @@ async fn ask(server: &tokio::sync::mpsc::Sender<Command>) -> oneshot::Receiver<R
     let (asker, report) = oneshot::channel();
     let sent = server.send(Command::Reload(Some(asker))).await;
     assert!(sent.is_ok(), "the gateway has ended");
+    let is_heard = || server.capacity() == server.max_capacity();
+    eventually("the gateway hears of it", is_heard).await;
     report
 }
 
