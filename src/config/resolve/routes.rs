@@ -19,6 +19,13 @@ use crate::config::schema;
 use crate::config::tree::quote;
 use crate::config::values::{PathText, Text, Timeout, Whole};
 
+/// Statuses whose answers have no body (RFC 9110 section 6.4.1; 205 by section 15.3.6).
+const BODILESS: [StatusCode; 3] = [
+    StatusCode::NO_CONTENT,
+    StatusCode::RESET_CONTENT,
+    StatusCode::NOT_MODIFIED,
+];
+
 /// What routes refer to and what they inherit, key by key.
 pub(super) struct Scope {
     /// Names that exist; `None` where they could not be read, so that none is called unknown.
@@ -199,10 +206,17 @@ fn fixed_answer(
     findings: &mut Findings,
 ) -> Option<FixedAnswer> {
     let status: Whole<200, 599> = raw.status.require("status", place, findings)?;
-    let status = u16::try_from(status.number()).ok()?;
+    let status = StatusCode::from_u16(u16::try_from(status.number()).ok()?).ok()?;
+    let body = raw.body.placed();
+    if let Some(body) = body.as_ref().filter(|body| !body.value.0.is_empty())
+        && BODILESS.contains(&status)
+    {
+        let message = format!("an answer with status {} has no body", status.as_u16());
+        findings.add(&body.place, message);
+    }
     Some(FixedAnswer {
-        status: StatusCode::from_u16(status).ok()?,
-        body: raw.body.or_default().0,
+        status,
+        body: body.map(|body| body.value.0).unwrap_or_default(),
     })
 }
 

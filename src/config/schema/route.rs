@@ -78,7 +78,7 @@ keys! {
     FixedAnswer {
         /// Required. 200 to 599.
         status: Whole<200, 599>,
-        /// The body, as plain text; empty by default.
+        /// The body, as plain text; empty by default. With status 204, 205 or 304 there is none.
         body: Text,
     }
 

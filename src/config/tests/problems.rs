@@ -93,6 +93,22 @@ fn a_route_has_one_answer() {
 }
 
 #[test]
+fn some_answers_have_no_body() {
+    let keys = "    origins: [\"https://app.example.com\"]\n    pool: chat\n";
+    for status in [204, 205, 304] {
+        let respond = |body| format!("    respond: {{ status: {status}, body: {body} }}\n");
+        assert_eq!(
+            problems_with(keys, &respond("gone")),
+            format!(
+                "wsgate.yaml:6:35: routes.chat.respond.body: an answer with status {status} has \
+                 no body"
+            )
+        );
+        super::sound(&super::SOUND.replace(keys, &respond("\"\"")));
+    }
+}
+
+#[test]
 fn origins_are_a_list_a_map_or_any() {
     let with = |origins: &str| problems_with("[\"https://app.example.com\"]", origins);
     let path = "wsgate.yaml:6:5: routes.chat.origins:";

@@ -283,10 +283,11 @@ fn any_route() -> impl Strategy<Value = Route> {
 fn any_target() -> impl Strategy<Value = Target> {
     let respond = (200..600_u16, "\\PC{0,20}").prop_map(|(status, body)| {
         let status = http::StatusCode::from_u16(status).expect("a status");
-        Target::Respond(FixedAnswer {
-            status,
-            body: body.replace("${", ""),
-        })
+        let body = match status.as_u16() {
+            204 | 205 | 304 => String::new(),
+            _ => body.replace("${", ""),
+        };
+        Target::Respond(FixedAnswer { status, body })
     });
     let timeouts = [
         any_duration(),

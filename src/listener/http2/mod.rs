@@ -11,13 +11,14 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, Request, Response};
-use hyper::body::Incoming;
+use http::header::CONTENT_LENGTH;
+use http::{HeaderValue, Method, Request, Response};
+use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http2::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 
-use super::body::BusyBody;
+use super::body::{Body, BusyBody, text};
 use super::client::Client;
 use super::connection::Spoken;
 use super::{Handler, Settings, refusal};
@@ -106,6 +107,7 @@ async fn answer<H: Handler>(
     handler: Arc<H>,
 ) -> Result<Response<BusyBody<Arc<OpenStream>>>, Infallible> {
     let (mut parts, body) = request.into_parts();
+    let is_head = parts.method == Method::HEAD;
     let response = match head::settle(&mut parts) {
         Err(rejection) => {
             client
@@ -125,7 +127,26 @@ async fn answer<H: Handler>(
         }
     };
     stream.answered();
+    let response = if is_head {
+        without_body(response)
+    } else {
+        response
+    };
     Ok(response.map(|body| BusyBody::new(body, stream)))
+}
+
+/// The answer to HEAD says how long the body would be and has none (RFC 9110 section 9.3.2). hyper leaves the body
+/// out over HTTP/1.1 only.
+fn without_body(mut response: Response<Body>) -> Response<Body> {
+    if response.body().is_end_stream() {
+        return response;
+    }
+    if let Some(length) = response.body().size_hint().exact() {
+        let length = || HeaderValue::from(length);
+        let headers = response.headers_mut();
+        headers.entry(CONTENT_LENGTH).or_insert_with(length);
+    }
+    response.map(|_| text(""))
 }
 
 fn builder(settings: &Settings, client: &Client) -> Builder<Spawn> {

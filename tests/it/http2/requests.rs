@@ -70,3 +70,22 @@ async fn streams_over_the_limit_wait() {
     .await;
     drop(third);
 }
+
+/// Its clients take bytes behind the head for a broken stream (RFC 9113 section 8.1.1).
+#[tokio::test]
+async fn a_head_is_answered_without_the_body() {
+    let yaml = "routes: { fixed: { match: { path: /in }, respond: { status: 200, body: in } } }\n";
+    let gateway = Gateway::start(&format!("{}{yaml}", listener(""))).await;
+    let mut client = Http2::connect(gateway.address()).await;
+    for (path, status) in [("/in", 200), ("/out", 404)] {
+        let target = format!("https://gateway.test{path}");
+        let (whole, body) = client.ask(Request::get(&target)).await;
+        let (answer, nothing) = client.ask(Request::head(&target)).await;
+        assert_eq!((answer.status().as_u16(), nothing.as_str()), (status, ""));
+        assert_eq!(answer.headers()["content-length"], body.len().to_string());
+        assert_eq!(
+            answer.headers()["content-type"],
+            whole.headers()["content-type"]
+        );
+    }
+}
