@@ -13,7 +13,7 @@ use crate::config::{FixedAnswer, Piece, Redirect};
 use crate::listener::{Body, text};
 use crate::route;
 use crate::session::Rejection;
-use crate::websocket::VERSION;
+use crate::websocket::{VERSION, list_items};
 
 const PLAIN_TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -134,6 +134,7 @@ pub(super) fn relayed_head(mut head: response::Parts) -> response::Parts {
         StatusCode::UPGRADE_REQUIRED => head.headers.remove(UPGRADE),
         _ => None,
     };
+    settle_length(&mut head);
     remove_hop_by_hop(&mut head.headers);
     if let Some(upgrade) = upgrade {
         head.headers.insert(UPGRADE, upgrade);
@@ -142,6 +143,27 @@ pub(super) fn relayed_head(mut head: response::Parts) -> response::Parts {
     head.extensions = Extensions::new();
     head.version = Version::HTTP_11;
     head
+}
+
+/// Content-Length is written afresh, once, where it bounds the body or says how long it would be: beside
+/// Transfer-Encoding it does neither (RFC 9112 section 6.3), and a 204 has none (RFC 9110 section 8.6).
+fn settle_length(head: &mut response::Parts) {
+    let is_void =
+        head.status == StatusCode::NO_CONTENT || head.headers.contains_key(TRANSFER_ENCODING);
+    match length(&head.headers).filter(|_| !is_void) {
+        Some(length) => head.headers.insert(CONTENT_LENGTH, length.into()),
+        None => head.headers.remove(CONTENT_LENGTH),
+    };
+}
+
+/// The one length that Content-Length gives, however often.
+fn length(headers: &HeaderMap) -> Option<u64> {
+    let mut lengths = list_items(headers, &CONTENT_LENGTH).map(|length| {
+        let length = str::from_utf8(length).ok()?;
+        length.parse::<u64>().ok()
+    });
+    let first = lengths.next().flatten();
+    first.filter(|first| lengths.all(|other| other == Some(*first)))
 }
 
 /// The 200 that stands for a 101 over HTTP/2 (RFC 8441 section 5).

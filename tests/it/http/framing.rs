@@ -1,7 +1,8 @@
 //! Heads and bodies that could be read in two ways: refused, or passed on in one form. Trap 28.
 
-use super::Stage;
-use crate::harness::{Gateway, ask};
+use super::{Stage, get};
+use crate::harness::{Gateway, Opening, Wire, ask};
+use crate::venue::Arrivals;
 
 const CHUNKED: &str = "Transfer-Encoding: chunked";
 
@@ -89,4 +90,57 @@ async fn targets_that_are_no_paths_reach_no_backend() {
         .await;
     assert_eq!(head.line, "GET /x?y HTTP/1.1");
     assert_eq!(head.values("host"), ["b.test"]);
+}
+
+/// What a client gets of a length that a backend gives twice, in vain, or beside chunks.
+#[tokio::test]
+async fn an_answer_is_bounded_in_one_way() {
+    let stage = Stage::set().await;
+    let chunks = "5\r\nhello\r\n0\r\n\r\n";
+    for (head, body, length) in [
+        (
+            "200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked",
+            chunks,
+            None,
+        ),
+        (
+            "200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 30",
+            chunks,
+            None,
+        ),
+        (
+            "200 OK\r\nContent-Length: 5\r\nContent-Length: 5",
+            "hello",
+            Some("5"),
+        ),
+        ("200 OK\r\nContent-Length: 5, 5", "hello", Some("5")),
+        (
+            "200 OK\r\nContent-Length: 0\r\nContent-Length: 0",
+            "",
+            Some("0"),
+        ),
+        ("204 No Content\r\nContent-Length: 5", "", None),
+    ] {
+        let (mut client, _, mut backend) = stage.ask(&get("/")).await;
+        backend.send(format!("HTTP/1.1 {head}\r\n\r\n{body}")).await;
+        let answer = client.answer().await;
+        let expected = if body.is_empty() { "" } else { "hello" };
+        assert_eq!(answer.body, expected, "{head}");
+        let lengths: Vec<_> = length.into_iter().collect();
+        assert_eq!(answer.values("content-length"), lengths, "{head}");
+        backend.reset();
+    }
+}
+
+#[tokio::test]
+async fn the_answer_to_a_handshake_is_bounded_in_one_way() {
+    let arrivals = Arrivals::listen().await;
+    let gateway = Gateway::start(&arrivals.route()).await;
+    let mut client = Wire::connect(gateway.address()).await;
+    client.send(Opening::to("/").text()).await;
+    let (_, mut backend) = arrivals.met().await;
+    let refusal = "HTTP/1.1 403 No\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+    backend.send(refusal).await;
+    let answer = client.answer().await;
+    assert_eq!((answer.status(), answer.body.as_str()), (403, "hello"));
 }
