@@ -7,6 +7,7 @@ use http::header::{
 use http::{Extensions, HeaderMap, HeaderValue, Response, StatusCode, Version, request, response};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use hyper::ext::ReasonPhrase;
 
 use super::headers::{host, remove_hop_by_hop};
 use crate::config::{FixedAnswer, Piece, Redirect};
@@ -119,6 +120,12 @@ pub(super) fn fixed(answer: &FixedAnswer) -> Response<Body> {
     let mut response = Response::new(text(answer.body.clone()));
     *response.status_mut() = answer.status;
     response.headers_mut().insert(CONTENT_TYPE, PLAIN_TEXT);
+    if answer.status.canonical_reason().is_none() {
+        // hyper would write `<none>`.
+        response
+            .extensions_mut()
+            .insert(ReasonPhrase::from_static(b""));
+    }
     response
 }
 
@@ -140,7 +147,11 @@ pub(super) fn relayed_head(mut head: response::Parts) -> response::Parts {
         head.headers.insert(UPGRADE, upgrade);
         head.headers.insert(CONNECTION, UPGRADE_TOKEN);
     }
+    let reason = head.extensions.remove::<ReasonPhrase>();
     head.extensions = Extensions::new();
+    if let Some(reason) = reason {
+        head.extensions.insert(reason);
+    }
     head.version = Version::HTTP_11;
     head
 }

@@ -125,6 +125,27 @@ async fn answers_without_a_body() {
 }
 
 #[tokio::test]
+async fn the_words_behind_a_status_pass() {
+    let stage = Stage::set().await;
+    for line in [
+        "HTTP/1.1 200 All is well",
+        "HTTP/1.1 299 Odd",
+        "HTTP/1.1 600 ",
+    ] {
+        let (mut client, _, mut backend) = stage.ask(&get("/")).await;
+        backend
+            .send(format!("{line}\r\nContent-Length: 0\r\n\r\n"))
+            .await;
+        assert_eq!(client.head().await.line, line);
+        backend.reset();
+    }
+    let yaml = "routes: { fixed: { respond: { status: 299 } } }\n";
+    let gateway = Gateway::start(yaml).await;
+    let answer = ask(gateway.address(), get("/")).await;
+    assert_eq!(answer.line, "HTTP/1.1 299 ");
+}
+
+#[tokio::test]
 async fn trailers_pass_both_ways() {
     let stage = Stage::set().await;
     let request = "POST / HTTP/1.1\r\nHost: app.test\r\nTransfer-Encoding: chunked\r\nTE: trailers\r\n\
