@@ -124,9 +124,13 @@ pub(super) fn host_value(request: &request::Parts) -> Option<HeaderValue> {
 pub(super) fn opening_head(asked: Asked<'_>, target: &PoolTarget, uri: &Uri) -> RequestHead {
     let mut fields = fields(asked, target);
     let mut head = Vec::with_capacity(1024);
-    let path = uri.path_and_query().map_or("/", |path| path.as_str());
     head.extend_from_slice(b"GET ");
-    head.extend_from_slice(path.as_bytes());
+    // In absolute form a path may be missing before a query; then it is a slash, which this knows.
+    head.extend_from_slice(uri.path().as_bytes());
+    if let Some(query) = uri.query() {
+        head.push(b'?');
+        head.extend_from_slice(query.as_bytes());
+    }
     head.extend_from_slice(b" HTTP/1.1\r\n");
     let line = head.len();
     let host = fields.remove(HOST);
