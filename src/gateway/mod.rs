@@ -147,8 +147,9 @@ impl Gateway {
                 Ok(Outcome::Answer(respond::fixed(answer)))
             }
             Target::Redirect(redirect) => {
+                let answer = respond::redirect(redirect, asked.request)?;
                 record.answer(redirect.status);
-                Ok(Outcome::Answer(respond::redirect(redirect, asked.request)))
+                Ok(Outcome::Answer(answer))
             }
             Target::Pool(target) if is_plain => {
                 forward::open(asked, body, route, target, record).await

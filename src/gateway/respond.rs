@@ -91,10 +91,20 @@ fn in_json(rejection: Rejection) -> String {
 }
 
 /// The name of another place.
-pub(super) fn redirect(redirect: &Redirect, request: &request::Parts) -> Response<Body> {
+///
+/// # Errors
+/// Where that is to contain the host and none is asked for: HTTP/1.0 may do without.
+pub(super) fn redirect(
+    redirect: &Redirect,
+    request: &request::Parts,
+) -> Result<Response<Body>, Rejection> {
+    let host = without_port(host(request));
+    if host.is_empty() && redirect.to.contains(&Piece::Host) {
+        return Err(Rejection::BadRequest("Host is missing."));
+    }
     let pieces = redirect.to.iter().map(|piece| match piece {
         Piece::Text(text) => text.clone(),
-        Piece::Host => without_port(host(request)).to_owned(),
+        Piece::Host => host.to_owned(),
         Piece::Path => request.uri.path().to_owned(),
         Piece::Query => match request.uri.query() {
             Some(query) => format!("?{query}"),
@@ -107,7 +117,7 @@ pub(super) fn redirect(redirect: &Redirect, request: &request::Parts) -> Respons
     response
         .headers_mut()
         .extend(location.map(|place| (LOCATION, place)));
-    response
+    Ok(response)
 }
 
 /// The host that is asked for, which is a sound one here, without its port.

@@ -23,6 +23,11 @@ async fn redirects_name_another_place() {
     );
     let answer = redirected(https, &Opening::to("/ws").text()).await;
     assert_eq!(answer.values("location"), ["https://gateway.test/ws"]);
+    let no_host = "GET /a HTTP/1.0\r\n\r\n";
+    assert_eq!(redirected(https, no_host).await.status(), 400);
+    let elsewhere = "{ to: \"https://b.test{path}\" }";
+    let answer = redirected(elsewhere, no_host).await;
+    assert_eq!(answer.values("location"), ["https://b.test/a"]);
 }
 
 const CORS: &str = ", origins: [\"https://app.test\"], http: { cors: { methods: [GET, PUT], \
