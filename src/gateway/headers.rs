@@ -7,6 +7,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, request};
 
 use super::{Asked, forwarded};
+use crate::config::HeaderRules;
 use crate::route::is_sound_authority;
 use crate::session::SessionId;
 use crate::snapshot::PoolTarget;
@@ -174,7 +175,7 @@ fn fields(asked: Asked<'_>, target: &PoolTarget) -> HeaderMap {
     }
     let hop = Hop::of(given);
     for (name, value) in given {
-        if *name == CONTENT_LENGTH || is_ours(name) || hop.ends(name) {
+        if *name == CONTENT_LENGTH || is_ours(name, rules) || hop.ends(name) {
             continue;
         }
         if let Some(value) = passed(name, value, target.pool.sticky_cookie()) {
@@ -235,19 +236,24 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Whether a client's field is left out because the gateway speaks there itself.
-fn is_ours(name: &HeaderName) -> bool {
-    *name == HOST || SPOKEN_BY_THE_GATEWAY.contains(name) || shadows(name)
+/// Whether a client's field is left out because the gateway or the route speaks there.
+fn is_ours(name: &HeaderName, rules: &HeaderRules) -> bool {
+    *name == HOST || SPOKEN_BY_THE_GATEWAY.contains(name) || shadows(name, rules)
 }
 
 /// Whether an application that takes fields for variables, as CGI does, would read it as one in which the gateway
-/// speaks: for such a one `X_Forwarded_For` is X-Forwarded-For.
-fn shadows(name: &HeaderName) -> bool {
-    let name = name.as_str();
-    name.bytes().any(|byte| byte == b'_') && {
-        let read = name.replace('_', "-");
-        SPOKEN_BY_THE_GATEWAY.iter().any(|ours| *ours == *read)
-    }
+/// speaks, or which the route sets or takes out: for such a one `X_Forwarded_For` is X-Forwarded-For.
+fn shadows(name: &HeaderName, rules: &HeaderRules) -> bool {
+    let is_read_as = |ours: &HeaderName| is_one_variable(name, ours);
+    let mut of_the_route = rules.set.iter().map(|(name, _)| name).chain(&rules.remove);
+    of_the_route.any(is_read_as)
+        || name.as_str().contains('_') && SPOKEN_BY_THE_GATEWAY.iter().any(is_read_as)
+}
+
+fn is_one_variable(one: &HeaderName, other: &HeaderName) -> bool {
+    let [one, other] = [one, other].map(|name| name.as_str().bytes());
+    let plain = |byte| if byte == b'_' { b'-' } else { byte };
+    one.len() == other.len() && one.map(plain).eq(other.map(plain))
 }
 
 /// Which fields of a message end at this hop.

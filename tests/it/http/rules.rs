@@ -37,6 +37,27 @@ async fn fields_are_set_and_removed() {
     }
 }
 
+/// Applications that take fields for variables read `_` as `-`.
+#[tokio::test]
+async fn another_spelling_is_no_way_around_the_rules() {
+    let keys = ", headers: { set: { X-Auth: gateway, X_Env: prod }, remove: [X-Secret] }";
+    let request = "GET / HTTP/1.1\r\nHost: a.test\r\nX_Auth: evil\r\nX_Secret: evil\r\nX-Env: evil\r\nX_Own: 1\r\n\r\n";
+    let opened = Opening::to("/")
+        .with("X_Auth", "evil")
+        .with("X_Secret", "evil")
+        .with("X-Env", "evil")
+        .with("X_Own", "1");
+    for head in [plain(keys, request).await, opening(keys, opened).await.0] {
+        assert!(
+            !head.fields.iter().any(|(_, value)| value == "evil"),
+            "{head:?}"
+        );
+        assert_eq!(head.values("x-auth"), ["gateway"]);
+        assert_eq!(head.values("x_env"), ["prod"]);
+        assert_eq!(head.values("x_own"), ["1"]);
+    }
+}
+
 #[tokio::test]
 async fn the_host_may_be_the_backends() {
     let keys = ", headers: { preserve_host: false }";
