@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
+use super::headers::settle_trailers;
 use crate::drain::{DrainWatch, Stage};
 use crate::listener::BodyError;
 use crate::telemetry::SessionRecord;
@@ -62,7 +63,7 @@ impl Body for Download {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let Poll::Ready(polled) = Pin::new(&mut self.body).poll_frame(context) else {
+        let Poll::Ready(mut polled) = Pin::new(&mut self.body).poll_frame(context) else {
             if !self.poll_cut(context) {
                 return Poll::Pending;
             }
@@ -70,8 +71,11 @@ impl Body for Download {
             let cut = io::Error::from(io::ErrorKind::ConnectionAborted);
             return Poll::Ready(Some(Err(cut.into())));
         };
-        match &polled {
+        match &mut polled {
             Some(Ok(frame)) => {
+                if let Some(trailers) = frame.trailers_mut() {
+                    settle_trailers(trailers);
+                }
                 self.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
                 if self.body.is_end_stream() {
                     self.end(true);

@@ -174,8 +174,10 @@ fn fields(asked: Asked<'_>, target: &PoolTarget) -> HeaderMap {
         fields.append(HOST, host);
     }
     let hop = Hop::of(given);
+    let ends_here =
+        |name: &HeaderName| *name == CONTENT_LENGTH || is_ours(name, rules) || hop.ends(name);
     for (name, value) in given {
-        if *name == CONTENT_LENGTH || is_ours(name, rules) || hop.ends(name) {
+        if ends_here(name) {
             continue;
         }
         if let Some(value) = passed(name, value, target.pool.sticky_cookie()) {
@@ -183,6 +185,7 @@ fn fields(asked: Asked<'_>, target: &PoolTarget) -> HeaderMap {
         }
     }
     join_cookies(&mut fields);
+    settle_trailer(&mut fields, ends_here);
     forwarded::write(asked, rules.forwarded, &mut fields);
     if let (Some(prefix), true) = (&target.prefix, rules.forwarded.says_x_forwarded()) {
         fields.extend(HeaderValue::from_str(prefix).map(|prefix| (X_FORWARDED_PREFIX, prefix)));
@@ -211,6 +214,19 @@ fn join_cookies(fields: &mut HeaderMap) {
     }
 }
 
+/// hyper passes those trailers on that Trailer names, so it names none that would end here in the head.
+fn settle_trailer(fields: &mut HeaderMap, ends_here: impl Fn(&HeaderName) -> bool) {
+    if !fields.contains_key(TRAILER) {
+        return;
+    }
+    let passes = |name: &&[u8]| HeaderName::from_bytes(name).is_ok_and(|name| !ends_here(&name));
+    let passing: Vec<_> = list_items(fields, &TRAILER).filter(passes).collect();
+    match HeaderValue::from_bytes(&passing.join(&b", "[..])) {
+        Ok(names) if !names.is_empty() => fields.insert(TRAILER, names),
+        Ok(_) | Err(_) => fields.remove(TRAILER),
+    };
+}
+
 /// A field's value as a backend gets it; none where it was the gateway's cookie alone.
 fn passed(name: &HeaderName, value: &HeaderValue, own_cookie: Option<&str>) -> Option<HeaderValue> {
     match own_cookie {
@@ -234,6 +250,13 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     for name in ending {
         headers.remove(name);
     }
+}
+
+/// Takes out of the trailers of an answer what concerns only the connection to the backend, or would bound a body
+/// (RFC 9110 section 6.5.1): for HTTP/2 it breaks the stream.
+pub(super) fn settle_trailers(trailers: &mut HeaderMap) {
+    remove_hop_by_hop(trailers);
+    trailers.remove(CONTENT_LENGTH);
 }
 
 /// Whether a client's field is left out because the gateway or the route speaks there.

@@ -164,6 +164,19 @@ async fn trailers_pass_both_ways() {
     assert_eq!(client.take(sent.len()).await, sent);
 }
 
+/// As in the head, where the gateway speaks itself.
+#[tokio::test]
+async fn trailers_do_not_speak_for_the_gateway() {
+    let stage = Stage::set_with(", headers: { set: { X-Auth: gateway } }").await;
+    let request = "POST / HTTP/1.1\r\nHost: app.test\r\nTransfer-Encoding: chunked\r\n\
+                   Trailer: X-Forwarded-For, X-Sum\r\nTrailer: X_Auth, Connection\r\n\r\n\
+                   2\r\nhi\r\n0\r\nX-Forwarded-For: evil\r\nX_Auth: evil\r\nX-Sum: 1\r\nConnection: x\r\n\r\n";
+    let (_client, head, mut backend) = stage.ask(request).await;
+    assert_eq!(head.values("trailer"), ["X-Sum"]);
+    let sent = b"2\r\nhi\r\n0\r\nX-Sum: 1\r\n\r\n";
+    assert_eq!(backend.take(sent.len()).await, sent);
+}
+
 #[tokio::test]
 async fn websocket_and_http_share_a_route() {
     let arrivals = Arrivals::listen().await;

@@ -3,7 +3,8 @@
 use http::Request;
 
 use super::listener;
-use crate::harness::{Gateway, Http2, eventually, http2_connect as connect};
+use crate::harness::{Gateway, Http2, eventually, http2_connect as connect, soon};
+use crate::venue::Arrivals;
 
 const FIXED: &str = "routes: { fixed: { respond: { status: 200, body: in } } }\n";
 
@@ -88,4 +89,39 @@ async fn a_head_is_answered_without_the_body() {
             whole.headers()["content-type"]
         );
     }
+}
+
+/// A gateway before a backend that the scenario plays.
+async fn before(arrivals: &Arrivals) -> (Gateway, Http2) {
+    let route = arrivals.route();
+    let gateway = Gateway::start(&format!("{}{route}", listener(""))).await;
+    let client = Http2::connect(gateway.address()).await;
+    (gateway, client)
+}
+
+/// For HTTP/2 they would break the stream.
+#[tokio::test]
+async fn trailers_that_concern_a_connection_are_left_out() {
+    let arrivals = Arrivals::listen().await;
+    let (_gateway, mut client) = before(&arrivals).await;
+    let (answer, _sending) = client.send(Request::get("https://gateway.test/")).await;
+    let (_, mut backend) = arrivals.met().await;
+    let trailers = "Connection: x-hop, close\r\nX-Hop: 1\r\nKeep-Alive: x\r\nTE: gzip\r\nUpgrade: h2c\r\n\
+                    Content-Length: 99\r\nTransfer-Encoding: chunked\r\nX-Sum: 1\r\n";
+    let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    backend
+        .send(format!("{head}2\r\nok\r\n0\r\n{trailers}\r\n"))
+        .await;
+    let mut body = soon("an answer", answer)
+        .await
+        .expect("an answer")
+        .into_body();
+    let data = soon("a body", body.data()).await.expect("a body");
+    assert_eq!(data.expect("a whole body"), "ok");
+    let trailers = soon("trailers", body.trailers())
+        .await
+        .expect("a whole stream");
+    let trailers = trailers.expect("trailers");
+    assert_eq!(trailers["x-sum"], "1");
+    assert_eq!(trailers.len(), 1, "{trailers:?}");
 }
