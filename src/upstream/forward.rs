@@ -12,7 +12,7 @@ use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper::body::{Body, Incoming};
 use tokio::sync::Notify;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::backend::{Backend, Lease, Member};
 use super::balancer::Purpose;
@@ -354,27 +354,21 @@ async fn send(
     }
 }
 
-/// Waits for an answer; none where it is late. The time begins anew as long as the body moves fast enough, so that
-/// a slow line does not count against the backend.
+/// Waits for an answer; none where it is late, or the body too slow. A slow line does not count against the backend.
 async fn in_time<F: Future>(
-    mut answer: Pin<&mut F>,
+    answer: Pin<&mut F>,
     progress: &Progress,
-    ErrandTimeouts {
+    timeouts: ErrandTimeouts,
+) -> Option<F::Output> {
+    let ErrandTimeouts {
         answer: patience,
         least,
         ..
-    }: ErrandTimeouts,
-) -> Option<F::Output> {
-    let mut seen = progress.bytes();
-    loop {
-        if let Ok(output) = timeout(patience, answer.as_mut()).await {
-            return Some(output);
-        }
-        let moved = progress.bytes() - seen;
-        let is_whole = progress.stage() == Stage::Whole;
-        if moved == 0 || moved < least && !is_whole {
-            return None;
-        }
-        seen += moved;
+    } = timeouts;
+    tokio::select! {
+        biased;
+        answer = answer => Some(answer),
+        () = progress.still_for(patience) => None,
+        () = progress.slow_for(least, patience), if least > 0 => None,
     }
 }

@@ -3,15 +3,15 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// How long the body waits for the backend to say 100 (Continue). A backend need not say it (RFC 9110
 /// section 10.1.1).
@@ -32,6 +32,8 @@ pub(super) struct Upload {
 pub struct Progress {
     bytes: AtomicU64,
     stage: AtomicU8,
+    /// When the last byte was passed on, if one was.
+    moved: Mutex<Option<Instant>>,
 }
 
 /// What became of a body.
@@ -94,8 +96,7 @@ impl Upload {
 
     fn count(&self, frame: &Frame<Bytes>) -> Result<(), UploadError> {
         let length = frame.data_ref().map_or(0, |data| data.len() as u64);
-        let before = self.progress.bytes.fetch_add(length, Ordering::Relaxed);
-        if before + length > self.limit {
+        if self.progress.count(length) > self.limit {
             self.progress.enter(Stage::TooLarge);
             return Err(UploadError::TooLarge);
         }
@@ -118,6 +119,41 @@ impl Progress {
             3 => Stage::TooLarge,
             _ => Stage::Broken,
         }
+    }
+
+    /// Waits until nothing has been passed on for `patience`.
+    pub(super) async fn still_for(&self, patience: Duration) {
+        let begun = Instant::now();
+        loop {
+            let until = self.moved().unwrap_or(begun).max(begun) + patience;
+            if until <= Instant::now() {
+                return;
+            }
+            sleep_until(until).await;
+        }
+    }
+
+    /// Waits until a body that is not whole has moved by less than `least` bytes in a time of `patience`.
+    pub(super) async fn slow_for(&self, least: u64, patience: Duration) {
+        let mut before = self.bytes();
+        loop {
+            sleep(patience).await;
+            let bytes = self.bytes();
+            if bytes - before < least && self.stage() != Stage::Whole {
+                return;
+            }
+            before = bytes;
+        }
+    }
+
+    fn moved(&self) -> Option<Instant> {
+        *self.moved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts bytes that were passed on; how many there have been.
+    fn count(&self, bytes: u64) -> u64 {
+        *self.moved.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes
     }
 
     fn enter(&self, stage: Stage) {
@@ -173,5 +209,64 @@ impl Body for Upload {
     fn size_hint(&self) -> SizeHint {
         let hint = self.body.as_ref().map(Incoming::size_hint);
         hint.unwrap_or_else(|| SizeHint::with_exact(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    /// Passes on so many bytes at each of these seconds.
+    fn trickle(progress: &Arc<Progress>, bytes: u64, seconds: &[u64]) {
+        let (progress, begun) = (Arc::clone(progress), Instant::now());
+        let seconds = seconds.to_vec();
+        tokio::spawn(async move {
+            for second in seconds {
+                sleep_until(begun + Duration::from_secs(second)).await;
+                progress.count(bytes);
+            }
+        });
+    }
+
+    /// How long it takes until a body stands still of which a byte comes at each of these seconds.
+    async fn standstill(seconds: &[u64]) -> Duration {
+        let (progress, begun) = (Arc::default(), Instant::now());
+        trickle(&progress, 1, seconds);
+        progress.still_for(PATIENCE).await;
+        begun.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn stands_still_since_the_last_byte() {
+        for (bytes, end) in [(&[][..], 10), (&[3], 13), (&[9, 15, 24], 34), (&[11], 10)] {
+            assert_eq!(
+                standstill(bytes).await,
+                Duration::from_secs(end),
+                "{bytes:?}"
+            );
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn counts_from_the_attempt_where_that_is_later() {
+        let progress = Progress::default();
+        progress.count(1);
+        sleep(PATIENCE * 2).await;
+        let begun = Instant::now();
+        progress.still_for(PATIENCE).await;
+        assert_eq!(begun.elapsed(), PATIENCE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn is_slow_until_it_is_whole() {
+        let (progress, begun) = (Arc::default(), Instant::now());
+        trickle(&progress, 20, &[1, 6, 11, 16, 21]);
+        progress.slow_for(40, PATIENCE).await;
+        assert_eq!(begun.elapsed(), PATIENCE * 3);
+        progress.enter(Stage::Whole);
+        let slow = timeout(PATIENCE * 9, progress.slow_for(40, PATIENCE)).await;
+        assert!(slow.is_err());
     }
 }

@@ -149,6 +149,20 @@ async fn a_body_that_stands_still_is_408() {
     assert_eq!(client.answer().await.status(), 408);
 }
 
+/// A body that came at once is no reason to wait longer.
+#[tokio::test]
+async fn the_time_for_an_answer_begins_with_the_last_byte() {
+    let stage = Stage::set_with(", http: { request_timeout: 1s }").await;
+    let post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc";
+    let (mut client, _, _backend) = stage.ask(post).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let mut later = stage.send(&get("/")).await;
+    tokio::select! {
+        answer = client.answer() => assert_eq!(answer.status(), 504),
+        _ = later.answer() => panic!("the request that was sent later timed out first"),
+    }
+}
+
 /// It is the backend that is late, not the client.
 #[tokio::test]
 async fn a_body_that_the_backend_does_not_read_is_504() {
