@@ -235,6 +235,10 @@ enum Fault {
     Unreached(Failure),
     #[error("it sent no sound answer: {0}")]
     Lost(hyper::Error),
+    #[error("the head of its answer is too large, or has too many fields")]
+    HeadTooLarge,
+    #[error("its answer has another transfer coding than chunked")]
+    UnknownCoding,
     #[error("it switched protocols although nobody asked for that")]
     Switched,
     #[error("the answer was not there in time")]
@@ -248,10 +252,19 @@ enum Fault {
 }
 
 impl Fault {
+    fn of(error: hyper::Error) -> Self {
+        match error.is_parse_too_large() {
+            true => Self::HeadTooLarge,
+            false => Self::Lost(error),
+        }
+    }
+
     fn rejection(&self) -> Rejection {
         match self {
             Self::Unreached(failure) => failure.rejection(),
             Self::Lost(_) => Rejection::BackendFailed("answer_failed"),
+            Self::HeadTooLarge => Rejection::BackendFailed("answer_head_too_large"),
+            Self::UnknownCoding => Rejection::BackendFailed("answer_coding_unknown"),
             Self::Switched => Rejection::BackendFailed("switched_unasked"),
             Self::Late => Rejection::BackendTimeout,
             Self::BodyTooLarge => Rejection::BodyTooLarge,
@@ -264,20 +277,26 @@ impl Fault {
     fn result(&self) -> ConnectResult {
         match self {
             Self::Unreached(failure) => failure.result(),
-            Self::Lost(_) | Self::Switched => ConnectResult::HandshakeFailed,
+            Self::Lost(_) | Self::HeadTooLarge | Self::UnknownCoding | Self::Switched => {
+                ConnectResult::HandshakeFailed
+            }
             Self::Late => ConnectResult::Timeout,
             Self::BodyTooLarge | Self::BodyTooSlow | Self::BodyBroken => ConnectResult::Abandoned,
         }
     }
 
-    /// What it says of the backend. That an answer is late says nothing: some requests take long.
+    /// What it says of the backend. That an answer is late says nothing: some requests take long; nor does one that is
+    /// only too much for the gateway.
     fn evidence(&self) -> Evidence {
         match self {
             Self::Unreached(failure) => Evidence::of(Some(failure)),
             Self::Lost(_) | Self::Switched => Evidence::Faulty(self.to_string()),
-            Self::Late | Self::BodyTooLarge | Self::BodyTooSlow | Self::BodyBroken => {
-                Evidence::None
-            }
+            Self::HeadTooLarge
+            | Self::UnknownCoding
+            | Self::Late
+            | Self::BodyTooLarge
+            | Self::BodyTooSlow
+            | Self::BodyBroken => Evidence::None,
         }
     }
 
@@ -285,7 +304,9 @@ impl Fault {
         match self {
             Self::Unreached(_) => true,
             Self::Lost(_) => errand.is_repeatable(),
-            Self::Switched
+            Self::HeadTooLarge
+            | Self::UnknownCoding
+            | Self::Switched
             | Self::Late
             | Self::BodyTooLarge
             | Self::BodyTooSlow
@@ -339,6 +360,7 @@ async fn send(
     };
     match answer {
         Ok(answer) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => Err(Fault::Switched),
+        Ok(answer) if !is_readable(answer.headers()) => Err(Fault::UnknownCoding),
         Ok(answer) => Ok((answer, connection)),
         Err(mut error) => Err(match error.take_message() {
             Some(request) => {
@@ -348,10 +370,17 @@ async fn send(
             None => match errand.progress.stage() {
                 Stage::TooLarge => Fault::BodyTooLarge,
                 Stage::Broken => Fault::BodyBroken,
-                Stage::Moving | Stage::Awaited | Stage::Whole => Fault::Lost(error.into_error()),
+                Stage::Moving | Stage::Awaited | Stage::Whole => Fault::of(error.into_error()),
             },
         }),
     }
+}
+
+/// Whether the body has no coding but chunks, the only one that hyper undoes.
+fn is_readable(answer: &HeaderMap) -> bool {
+    let mut codings = answer.get_all(TRANSFER_ENCODING).iter();
+    let is_chunked = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+    codings.next().is_none_or(is_chunked) && codings.next().is_none()
 }
 
 /// Waits for an answer; none where it is late, or the body too slow. A slow line does not count against the backend.

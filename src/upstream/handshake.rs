@@ -20,7 +20,8 @@ use crate::websocket::{Key, verify_answer};
 
 /// The most bytes that the head of a backend's answer may have.
 const HEAD_LIMIT: usize = 64 * 1024;
-/// The most fields that it may have: those that hyper takes in answers to plain requests.
+/// The most fields that it may have: those that hyper takes in answers to plain requests without a table on the heap for
+/// each.
 const FIELD_LIMIT: usize = 100;
 /// What is read at once while the head is awaited; a 101 nearly always fits.
 const HEAD_READ: usize = 4 * 1024;
@@ -137,16 +138,21 @@ pub enum Failure {
     /// The connection ended before the answer.
     #[error("it ended the connection before it answered: {0}")]
     Lost(io::Error),
+    /// The head of its answer has more bytes or fields than are taken.
+    #[error("the head of its answer is too large, or has too many fields")]
+    HeadTooLarge,
     /// What it answered is not what RFC 6455 wants; says why.
     #[error("it broke the handshake: {0}")]
     Broken(&'static str),
 }
 
 impl Failure {
-    /// Whether the backend is at fault, and not the gateway's own want of ports or descriptors.
+    /// Whether the backend is at fault, and not the gateway's own want of ports or descriptors, or its bounds.
     pub(super) fn is_the_backends(&self) -> bool {
         match self {
-            Self::NoLocalPort | Self::BadSource(..) | Self::NoDescriptor => false,
+            Self::NoLocalPort | Self::BadSource(..) | Self::NoDescriptor | Self::HeadTooLarge => {
+                false
+            }
             Self::Unresolved(_)
             | Self::Refused
             | Self::Unreachable(_)
@@ -178,7 +184,7 @@ impl Failure {
             Self::BadCertificate(_) | Self::Tls(_) => ConnectResult::TlsFailed,
             Self::NoLocalPort => ConnectResult::PortsExhausted,
             Self::ConnectTimeout | Self::AnswerTimeout => ConnectResult::Timeout,
-            Self::Lost(_) | Self::Broken(_) => ConnectResult::HandshakeFailed,
+            Self::Lost(_) | Self::HeadTooLarge | Self::Broken(_) => ConnectResult::HandshakeFailed,
         }
     }
 
@@ -196,6 +202,7 @@ impl Failure {
             | Self::BadCertificate(_)
             | Self::Tls(_)
             | Self::Lost(_)
+            | Self::HeadTooLarge
             | Self::Broken(_) => Rejection::BackendFailed(self.result().label()),
         }
     }
@@ -224,7 +231,7 @@ pub(super) async fn ask(
         }
         match read_head(&received)? {
             Head::Incomplete if received.len() > HEAD_LIMIT => {
-                return Err(Failure::Broken("the head of the answer is too large"));
+                return Err(Failure::HeadTooLarge);
             }
             Head::Incomplete => {}
             Head::Switched { headers, length } => {
@@ -254,9 +261,10 @@ enum Head {
 fn read_head(received: &[u8]) -> Result<Head, Failure> {
     let mut fields = [httparse::EMPTY_HEADER; FIELD_LIMIT];
     let mut answer = httparse::Response::new(&mut fields);
-    let status = answer
-        .parse(received)
-        .map_err(|_| Failure::Broken("the answer is no sound HTTP"))?;
+    let status = answer.parse(received).map_err(|error| match error {
+        httparse::Error::TooManyHeaders => Failure::HeadTooLarge,
+        _ => Failure::Broken("the answer is no sound HTTP"),
+    })?;
     let httparse::Status::Complete(length) = status else {
         return Ok(Head::Incomplete);
     };

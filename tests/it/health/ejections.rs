@@ -46,6 +46,20 @@ async fn an_ejected_backend_costs_no_attempts() {
     assert_eq!(retries(&gateway), 2.0);
 }
 
+/// That the gateway has bounds says nothing of a backend.
+#[tokio::test]
+async fn an_answer_with_too_many_fields_ejects_nobody() {
+    let fields = "Set-Cookie: a=b\r\n".repeat(101);
+    let answer = format!("HTTP/1.1 200 OK\r\n{fields}\r\n");
+    let (wordy, b) = (Backend::answering(&answer).await, Mortal::named("b").await);
+    let a = format!("{{ name: a, url: \"{}\" }}", wordy.url());
+    let keys = PASSIVE.replace("300ms", "1h");
+    let gateway = Gateway::start(&configuration(&keys, &[a, b.entry()])).await;
+    assert_eq!(turns(&gateway, 12).await, "b".repeat(12));
+    assert!(retries(&gateway) > 2.0);
+    assert_eq!(up(&gateway, "a"), 1.0);
+}
+
 /// The one that is left counts as ready, as nothing else is: its failures end no ejection.
 #[tokio::test]
 async fn where_all_others_fail_an_ejected_backend_is_tried() {

@@ -109,6 +109,26 @@ async fn an_answer_that_is_no_http_is_502() {
     }
 }
 
+/// It is the request's, whichever backend answers it: the next one is not asked, and none is blamed.
+#[tokio::test]
+async fn an_answer_that_is_too_much_for_the_gateway_is_502() {
+    let many = format!("{}\r\n", "Set-Cookie: a=b\r\n".repeat(101));
+    let long = format!("X: {}\r\n\r\n", "x".repeat(140_000));
+    let coded = "Transfer-Encoding: gzip, chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n".to_owned();
+    let (one, other) = (Arrivals::listen().await, Arrivals::listen().await);
+    let passive = "health: { passive: { failures: 1, eject: 1h } }, backends: [";
+    let yaml = configuration("", &[&one, &other]).replace("backends: [", passive);
+    let gateway = Gateway::start(&yaml).await;
+    for (answer, asked) in [(many, &one), (long, &other), (coded, &one)] {
+        let mut client = Wire::connect(gateway.address()).await;
+        client.send(get("/")).await;
+        let (_, mut backend) = asked.met().await;
+        backend.send(format!("HTTP/1.1 200 OK\r\n{answer}")).await;
+        assert_eq!(client.answer().await.status(), 502);
+    }
+    assert_eq!(gateway.count("wsgate_backend_retries_total", &[]), 0.0);
+}
+
 #[tokio::test]
 async fn a_body_that_is_too_large_is_413() {
     let stage = Stage::set_with(", http: { max_body: 4B }").await;
