@@ -14,7 +14,7 @@ use crate::admission::origin;
 use crate::config::{Cors, Origins};
 use crate::listener::text;
 use crate::session::Rejection;
-use crate::snapshot::PoolTarget;
+use crate::snapshot::{PoolTarget, Target};
 use crate::telemetry::SessionRecord;
 
 const ANY: HeaderValue = HeaderValue::from_static("*");
@@ -29,8 +29,13 @@ pub(super) struct Grant {
 }
 
 impl Grant {
-    /// What is granted to the page that a request comes from.
-    pub(super) fn of(asked: Asked<'_>, cors: &Cors, target: &PoolTarget) -> Self {
+    /// What is granted to the page that a request comes from, where the route speaks of that.
+    pub(super) fn of(asked: Asked<'_>, target: &PoolTarget) -> Option<Self> {
+        let cors = target.http.as_ref()?.cors.as_ref()?;
+        Some(Self::by(asked, cors, target))
+    }
+
+    fn by(asked: Asked<'_>, cors: &Cors, target: &PoolTarget) -> Self {
         Self {
             origin: allowed(asked, target).ok(),
             credentials: cors.credentials,
@@ -77,7 +82,7 @@ pub(super) fn preflight(
     let headers = answer.headers_mut();
     let grant = Grant {
         expose: None,
-        ..Grant::of(asked, cors, target)
+        ..Grant::by(asked, cors, target)
     };
     grant.write(headers);
     let methods = list(cors.methods.iter().map(Method::as_str));
@@ -87,6 +92,15 @@ pub(super) fn preflight(
     headers.insert(ACCESS_CONTROL_MAX_AGE, cors.max_age.as_secs().into());
     record.answer(StatusCode::NO_CONTENT);
     Ok(Outcome::Answer(answer))
+}
+
+/// Lets the page that a refused request comes from read the refusal, as it may read answers.
+pub(super) fn permit(asked: Asked<'_>, target: &Target, refusal: &mut HeaderMap) {
+    if let Target::Pool(target) = target
+        && let Some(grant) = Grant::of(asked, target)
+    {
+        grant.write(refusal);
+    }
 }
 
 /// The origin that is named in answers to a page, if it is allowed.

@@ -36,13 +36,11 @@ pub(super) async fn open(
 ) -> Result<Outcome, Rejection> {
     let http = target.http.as_ref().ok_or(Rejection::UpgradeRequired)?;
     check_size(&body, http)?;
-    let grant = match &http.cors {
-        None => None,
-        Some(cors) if cors::is_preflight(asked.request) => {
-            return cors::preflight(asked, cors, target, record);
-        }
-        Some(cors) => Some(Grant::of(asked, cors, target)),
-    };
+    if let Some(cors) = &http.cors
+        && cors::is_preflight(asked.request)
+    {
+        return cors::preflight(asked, cors, target, record);
+    }
     let uri = path::towards_backend(asked.request, target)?;
     let watch = route.watch();
     let fields = || headers::plain_fields(asked, target);
@@ -69,7 +67,7 @@ pub(super) async fn open(
         answered,
         route: watch,
         upload: errand.progress(),
-        grant,
+        grant: Grant::of(asked, target),
     })))
 }
 

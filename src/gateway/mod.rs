@@ -20,7 +20,7 @@ use crate::admission::Admission;
 use crate::drain::DrainWatch;
 use crate::listener::{Body, Client, Handler, Upgrade};
 use crate::session::{Peer, Rejection};
-use crate::snapshot::{Current, Target};
+use crate::snapshot::{Current, Route, Snapshot, Target};
 use crate::telemetry::{self, SessionRecord, Telemetry};
 use crate::upstream::Hints;
 use crate::websocket::means_websocket;
@@ -104,8 +104,10 @@ impl Gateway {
             id,
         };
         let mut record = self.record(asked);
-        let outcome = match settled {
-            Ok(()) => self.open(asked, body, &mut record).await,
+        let snapshot = self.current.load();
+        let found = settled.and_then(|()| find(&snapshot, asked));
+        let outcome = match found {
+            Ok(route) => self.open(asked, body, route, &mut record).await,
             Err(rejection) => Err(rejection),
         };
         match outcome {
@@ -114,21 +116,23 @@ impl Gateway {
             Ok(Outcome::Answer(answer)) => answer,
             Err(rejection) => {
                 record.refuse(rejection);
-                respond::refusal(rejection, &request.headers, &self.spelling)
+                let mut refusal = respond::refusal(rejection, &request.headers, &self.spelling);
+                if let Ok(route) = found {
+                    cors::permit(asked, &route.target, refusal.headers_mut());
+                }
+                refusal
             }
         }
     }
 
-    /// Route, admit, open the backend: the straight line, with a rejection at every step.
+    /// Admit, open the backend: the straight line, with a rejection at every step.
     async fn open(
         &self,
         asked: Asked<'_>,
         body: Incoming,
+        route: &Route,
         record: &mut SessionRecord,
     ) -> Result<Outcome, Rejection> {
-        check_room(asked.client)?;
-        let snapshot = self.current.load();
-        let route = path::find(&snapshot, asked)?;
         record.route(&route.metrics);
         let is_plain = !means_websocket(&asked.request.headers);
         if is_plain && route.target.takes_http() {
@@ -196,6 +200,12 @@ impl Handler for Gateway {
         };
         self.record(asked).refuse(rejection);
     }
+}
+
+/// The route of a request, where there is room for it.
+fn find<'a>(snapshot: &'a Snapshot, asked: Asked<'_>) -> Result<&'a Route, Rejection> {
+    check_room(asked.client)?;
+    path::find(snapshot, asked)
 }
 
 fn check_room(client: &Client) -> Result<(), Rejection> {

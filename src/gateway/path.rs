@@ -16,10 +16,7 @@ use crate::snapshot::{PoolTarget, Route, Snapshot};
 /// Paths go to backends as they came, and backends undo percent-encoding, double slashes and parameters each in
 /// its own way. A path that leads to one route as it is written and to another one in its plainest form is
 /// refused: its backend could see what another route is to guard.
-pub(super) fn find<'a>(
-    snapshot: &'a Snapshot,
-    asked: Asked<'_>,
-) -> Result<&'a Arc<Route>, Rejection> {
+pub(super) fn find<'a>(snapshot: &'a Snapshot, asked: Asked<'_>) -> Result<&'a Route, Rejection> {
     let path = asked.request.uri.path();
     if !path.starts_with('/') {
         return Err(Rejection::BadRequest("The target is no path."));

@@ -82,6 +82,24 @@ async fn what_a_backend_says_of_other_origins_is_replaced() {
 }
 
 #[tokio::test]
+async fn a_page_may_read_refusals_as_it_may_read_answers() {
+    let keys = CORS.replace("cors:", "max_body: 3B, cors:");
+    let stage = Stage::set_with(&keys).await;
+    for (origin, granted) in [
+        ("https://app.test", Some("https://app.test")),
+        ("https://evil.test", None),
+    ] {
+        let request = format!(
+            "POST / HTTP/1.1\r\nHost: a\r\nOrigin: {origin}\r\nContent-Length: 4\r\n\r\nabcd"
+        );
+        let answer = ask(stage.gateway.address(), request).await;
+        assert_eq!(answer.status(), 413);
+        assert_eq!(answer.value("access-control-allow-origin"), granted);
+        assert_eq!(answer.values("vary"), ["Origin"]);
+    }
+}
+
+#[tokio::test]
 async fn any_origin_is_told_so_in_one_word() {
     let keys = ", origins: any, http: { cors: {} }";
     let stage = Stage::set_with(keys).await;
