@@ -1,10 +1,10 @@
 //! What goes to the backend and what comes back: hop-by-hop fields end here, the rest passes untouched.
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, FORWARDED, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,
-    TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Uri, request};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version, request};
 
 use super::{Asked, forwarded};
 use crate::config::HeaderRules;
@@ -153,12 +153,16 @@ pub(super) fn opening_head(asked: Asked<'_>, target: &PoolTarget, uri: &Uri) -> 
 
 /// The fields of a plain request as they go to a backend.
 ///
-/// Of TE only `trailers` is passed on: that is what the client understands, and nothing here stands in its way.
+/// Of TE only `trailers` is passed on: that is what the client understands, and nothing here stands in its way. Expect
+/// ends here for a client of HTTP/2, which hyper cannot tell to go on: its body comes without.
 pub(super) fn plain_fields(asked: Asked<'_>, target: &PoolTarget) -> HeaderMap {
     let mut fields = fields(asked, target);
     if list_has_token(&asked.request.headers, &TE, "trailers") {
         fields.insert(TE, HeaderValue::from_static("trailers"));
         fields.insert(CONNECTION, HeaderValue::from_static("TE"));
+    }
+    if asked.request.version == Version::HTTP_2 {
+        fields.remove(EXPECT);
     }
     fields
 }

@@ -125,3 +125,14 @@ async fn trailers_that_concern_a_connection_are_left_out() {
     assert_eq!(trailers["x-sum"], "1");
     assert_eq!(trailers.len(), 1, "{trailers:?}");
 }
+
+/// Nobody could tell the client to go on.
+#[tokio::test]
+async fn a_backend_is_not_asked_whether_to_go_on() {
+    let arrivals = Arrivals::listen().await;
+    let (_gateway, mut client) = before(&arrivals).await;
+    let request = Request::put("https://gateway.test/").header("expect", "100-continue");
+    let (_answer, _sending) = client.send(request).await;
+    let (head, _backend) = arrivals.met().await;
+    assert_eq!(head.value("expect"), None);
+}
