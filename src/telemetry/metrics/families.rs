@@ -87,7 +87,7 @@ impl ProcessFamilies {
             ),
             dropped_lines: registrar.counter(
                 "access_log_dropped_lines_total",
-                "Access-log lines lost because they came faster than they could be written.",
+                "Access-log lines lost because they came faster than they could be written, or could not be written at all.",
             ),
         }
     }
