@@ -173,7 +173,7 @@ pub(super) fn plain_fields(asked: Asked<'_>, target: &PoolTarget) -> HeaderMap {
 fn fields(asked: Asked<'_>, target: &PoolTarget) -> HeaderMap {
     let Asked { request, id, .. } = asked;
     let (given, rules) = (&request.headers, &target.headers);
-    let mut fields = HeaderMap::with_capacity(given.len() + 8);
+    let mut fields = HeaderMap::with_capacity(given.keys_len() + 8);
     if let (true, Some(host)) = (rules.preserve_host, host_value(request)) {
         fields.append(HOST, host);
     }

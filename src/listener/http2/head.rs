@@ -3,16 +3,29 @@
 //! Fields that concern a connection, malformed pseudo-header fields and the like are refused by the library
 //! before (RFC 9113 section 8.2.2).
 
-use http::header::HOST;
+use http::header::{COOKIE, HOST};
 use http::{HeaderValue, Method, request};
 
 use crate::session::Rejection;
 
+/// How many fields a head may have, as with HTTP/1.1 there. Clients may divide Cookie as they like (RFC 9113 section
+/// 8.2.3), so what that has is not counted.
+const FIELDS: usize = 100;
+
 /// Puts the authority into Host.
 ///
 /// # Errors
-/// When there is no authority, Host names another one, or the path does not begin with a slash.
+/// When there are too many fields, there is no authority, Host names another one, or the path does not begin with a slash.
 pub(super) fn settle(request: &mut request::Parts) -> Result<(), Rejection> {
+    let fields = request.headers.keys();
+    let counted = fields.filter(|name| *name != COOKIE);
+    if counted
+        .map(|name| request.headers.get_all(name).iter().count())
+        .sum::<usize>()
+        > FIELDS
+    {
+        return Err(Rejection::HeadTooLarge);
+    }
     settle_host(request)?;
     check_path(request)
 }
@@ -81,6 +94,19 @@ mod tests {
             let hosts: Vec<_> = parts.headers.get_all(HOST).iter().collect();
             assert_eq!(hosts, ["a.test:8443"]);
         }
+    }
+
+    #[test]
+    fn refuses_too_many_fields_but_not_a_cookie_in_many_parts() {
+        let with = |count: usize, name: fn(usize) -> String| {
+            let request = Request::get("https://a.test/x");
+            settled((0..count).fold(request, |request, index| request.header(name(index), "1")))
+        };
+        let is_refused = |settled| matches!(settled, Err(Rejection::HeadTooLarge));
+        assert!(is_refused(with(101, |index| format!("x-{index}"))));
+        assert!(is_refused(with(101, |_| "x".to_owned())));
+        assert!(with(100, |index| format!("x-{index}")).is_ok());
+        assert!(with(2000, |_| "cookie".to_owned()).is_ok());
     }
 
     #[test]
