@@ -171,13 +171,14 @@ impl<G> Tunnel<G> {
         // A backend can answer a Close, and end, while this looks: the client's was first all the same.
         self.hear_closes();
         let downward = self.poll_relay(Side::Backend, context);
+        // What a side said last counts before that it broke then.
+        self.hear_closes();
         if let Poll::Ready(verdict) = upward {
             self.conclude(verdict, Side::Client);
         }
         if let Poll::Ready(verdict) = downward {
             self.conclude(verdict, Side::Backend);
         }
-        self.hear_closes();
         self.hear_pongs();
     }
 
@@ -275,6 +276,9 @@ impl<G> Tunnel<G> {
             (None, Some(SeenClose(code))) => self.hear_close(Side::Backend, code),
             (Some(SeenClose(code)), Some(_)) => match self.phase {
                 Phase::Open => self.leave(Ending::Finished(Side::Client, code)),
+                Phase::HalfOpen(Ending::HalfClose(side, code)) => {
+                    self.leave(Ending::Finished(side, code));
+                }
                 Phase::HalfOpen(first) => self.leave(first),
                 Phase::Leaving(_) => {}
             },
@@ -286,6 +290,8 @@ impl<G> Tunnel<G> {
         match self.phase {
             Phase::Open => self.half_open(Ending::Finished(side, code)),
             Phase::HalfOpen(Ending::Lost(lost)) if lost != side => self.leave(Ending::Lost(lost)),
+            // It said Close before it broke; no answer would reach it.
+            Phase::HalfOpen(Ending::Lost(_)) => self.leave(Ending::Finished(side, code)),
             Phase::HalfOpen(_) | Phase::Leaving(_) => {}
         }
     }

@@ -10,7 +10,7 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use super::super::{Agreed, End, Tunnel};
-use super::frames::close;
+use super::frames::{TEXT, close, frame};
 use super::{record, terms};
 use crate::drain::Drain;
 use crate::stream::{Socket, Stream};
@@ -43,6 +43,35 @@ async fn an_answer_that_is_quick_is_still_an_answer() {
         .await
         .unwrap();
     backend.shutdown().await.unwrap();
+    let line = closed([client, backend], [to_client, to_backend]).await;
+    assert_eq!(line["close_initiator"], "client", "{line}");
+    assert_eq!(line["close_reason"], "finished", "{line}");
+}
+
+/// A message that does not reach it any more is no reason to forget what it said last.
+#[tokio::test]
+async fn a_backend_that_says_close_and_breaks_has_said_it() {
+    let [(mut client, to_client), (mut backend, to_backend)] = [pair(), pair()];
+    client
+        .write_all(&frame(Sender::Client, TEXT, b"one more"))
+        .await
+        .unwrap();
+    backend
+        .write_all(&close(Sender::Backend, 1000))
+        .await
+        .unwrap();
+    drop(backend);
+    let line = closed([client], [to_client, to_backend]).await;
+    assert_eq!(line["close_initiator"], "backend", "{line}");
+    assert_eq!(line["close_code"], 1000, "{line}");
+    assert_eq!(line["close_reason"], "finished", "{line}");
+}
+
+/// The line of a session whose peers end when it looks at what they sent.
+async fn closed<const N: usize>(
+    peers: [UnixStream; N],
+    ends: [End<'static>; 2],
+) -> serde_json::Value {
     let drain = Drain::new();
     let watches = [drain.watch(), drain.watch(), drain.watch()];
     let agreed = Agreed {
@@ -51,16 +80,14 @@ async fn an_answer_that_is_quick_is_still_an_answer() {
     };
     let (log, lines) = channel();
     let (record, flushing) = record(Log(log));
-    let tunnel = Tunnel::new([to_client, to_backend], agreed, watches, record, ());
+    let tunnel = Tunnel::new(ends, agreed, watches, record, ());
     let ending = tokio::spawn(tunnel);
-    drop([client, backend]);
+    drop(peers);
     let ended = timeout(Duration::from_secs(30), ending).await;
     ended.expect("the session ends").expect("no panic");
     drop(flushing);
     let line: Vec<u8> = lines.iter().flatten().collect();
-    let line: serde_json::Value = serde_json::from_slice(&line).unwrap();
-    assert_eq!(line["close_initiator"], "client", "{line}");
-    assert_eq!(line["close_reason"], "finished", "{line}");
+    serde_json::from_slice(&line).unwrap()
 }
 
 fn pair() -> (UnixStream, End<'static>) {
