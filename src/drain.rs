@@ -69,11 +69,25 @@ impl Drain {
     /// Joins those who hear of it. One that joins late hears of it at once.
     #[must_use]
     pub fn watch(&self) -> DrainWatch {
+        self.join(false)
+    }
+
+    /// Joins those who hear of the drain itself, but are never [asked](Self::ask) to end.
+    #[must_use]
+    pub fn watch_unasked(&self) -> DrainWatch {
+        self.join(true)
+    }
+
+    fn join(&self, declines_calls: bool) -> DrainWatch {
         let watcher = Watcher {
             active: self.shared.seconds(),
+            declines_calls,
             ..Watcher::default()
         };
-        let key = self.shared.state().watchers.insert(watcher);
+        let mut state = self.shared.state();
+        state.declining += usize::from(declines_calls);
+        let key = state.watchers.insert(watcher);
+        drop(state);
         DrainWatch {
             shared: Arc::clone(&self.shared),
             key,
@@ -228,14 +242,6 @@ impl DrainWatch {
         let mut state = self.shared.state();
         if !std::mem::replace(&mut state.watchers[self.key].is_elsewhere, true) {
             state.elsewhere += 1;
-        }
-    }
-
-    /// Notes that whoever watches is not to be asked to end, only to hear of the drain itself.
-    pub fn decline_calls(&self) {
-        let mut state = self.shared.state();
-        if !std::mem::replace(&mut state.watchers[self.key].declines_calls, true) {
-            state.declining += 1;
         }
     }
 

@@ -322,11 +322,12 @@ impl Lease {
     /// Joins those who hear when the backend is drained or removed. A request cannot be asked to go elsewhere.
     #[must_use]
     pub fn watch(&self) -> DrainWatch {
-        let watch = self.backend.condition.watch();
-        if self.session.is_none() {
-            watch.decline_calls();
+        let drain = self.backend.drain();
+        if self.session.is_some() {
+            drain.watch()
+        } else {
+            drain.watch_unasked()
         }
-        watch
     }
 }
 

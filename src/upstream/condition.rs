@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use tokio::time::Instant;
 
 use super::health::{Health, State};
-use crate::drain::{Drain, DrainWatch, Stage};
+use crate::drain::{Drain, Stage};
 
 /// The health of a live backend. Sessions only look at two flags; the lock is for changes.
 #[derive(Debug)]
@@ -124,10 +124,6 @@ impl Condition {
     /// What ends the sessions that it has now.
     pub(super) fn drain(&self) -> Arc<Drain> {
         Arc::clone(&self.known().drain)
-    }
-
-    pub(super) fn watch(&self) -> DrainWatch {
-        self.known().drain.watch()
     }
 
     /// Keeps what the last check came to; none makes the next one due at once.

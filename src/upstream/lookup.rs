@@ -8,8 +8,8 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
 /// The most look-ups of a pool that hold a thread or wait for one. Without a bound each attempt would leave one
-/// more behind while the resolver hangs.
-const LOOKUPS: usize = 16;
+/// more behind while the resolver hangs. Less than the threads of a worker, so that those of other pools go on.
+const LOOKUPS: usize = 8;
 
 /// The look-ups of a pool that may be under way.
 #[derive(Debug)]

@@ -23,6 +23,7 @@ use super::client::Client;
 use super::connection::Spoken;
 use super::{Handler, Settings, refusal};
 use crate::drain::{DrainWatch, Stage};
+use crate::session::Rejection;
 use crate::telemetry::ConnectionRejection;
 use spawn::Spawn;
 use streams::{ABANDONED, OpenStream, Streams, Verdict};
@@ -54,13 +55,8 @@ pub(super) async fn converse<H: Handler>(
     watch: &DrainWatch,
     handler: Arc<H>,
 ) {
-    // One of the many behind a proxy could take back enough to end the connection of all.
-    let most_abandoned = if client.speaks_for_many() {
-        usize::MAX
-    } else {
-        ABANDONED
-    };
-    let streams = Streams::new(spoken.since, most_abandoned);
+    let bounds = Bounds::of(client, settings);
+    let streams = Streams::new(spoken.since, bounds.abandoned);
     let begin = Arc::clone(&streams);
     let asker = Arc::clone(client);
     let service = service_fn(move |request| {
@@ -68,7 +64,7 @@ pub(super) async fn converse<H: Handler>(
         answer(request, stream, Arc::clone(&asker), Arc::clone(&handler))
     });
     let connection =
-        builder(settings, client).serve_connection(TokioIo::new(spoken.stream), service);
+        builder(settings, &bounds).serve_connection(TokioIo::new(spoken.stream), service);
     let mut connection = pin!(connection);
     if client.surplus.is_none() {
         tokio::select! {
@@ -110,10 +106,11 @@ async fn answer<H: Handler>(
     let is_head = parts.method == Method::HEAD;
     let response = match head::settle(&mut parts) {
         Err(rejection) => {
-            client
-                .facts
-                .listener
-                .rejected(ConnectionRejection::BadRequest);
+            let reason = match rejection {
+                Rejection::HeadTooLarge => ConnectionRejection::HeadTooLarge,
+                _ => ConnectionRejection::BadRequest,
+            };
+            client.facts.listener.rejected(reason);
             handler.refuse(rejection, &client);
             refusal::response(rejection)
         }
@@ -149,7 +146,38 @@ fn without_body(mut response: Response<Body>) -> Response<Body> {
     response.map(|_| text(""))
 }
 
-fn builder(settings: &Settings, client: &Client) -> Builder<Spawn> {
+/// How many faults of its client a connection outlives.
+struct Bounds {
+    /// Streams that were taken back, beyond those that were let be answered.
+    abandoned: usize,
+    /// Streams that were taken back before they were looked at.
+    pending_resets: usize,
+    /// Streams that were reset for mistakes.
+    mistakes: Option<usize>,
+}
+
+impl Bounds {
+    /// One of the many behind a proxy could otherwise end the connection of all.
+    fn of(client: &Client, settings: &Settings) -> Self {
+        let streams = usize::try_from(settings.limits.http2_streams).unwrap_or(usize::MAX);
+        if client.speaks_for_many() {
+            // Those that were not looked at take memory, so as many as may be open, no more.
+            Self {
+                abandoned: usize::MAX,
+                pending_resets: streams.max(PENDING_RESETS),
+                mistakes: None,
+            }
+        } else {
+            Self {
+                abandoned: ABANDONED,
+                pending_resets: PENDING_RESETS,
+                mistakes: Some(MISTAKES),
+            }
+        }
+    }
+}
+
+fn builder(settings: &Settings, bounds: &Bounds) -> Builder<Spawn> {
     let streams = settings.limits.http2_streams;
     let head = u32::try_from(settings.limits.request_head).unwrap_or(u32::MAX);
     let mut builder = Builder::new(Spawn);
@@ -162,8 +190,8 @@ fn builder(settings: &Settings, client: &Client) -> Builder<Spawn> {
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(STREAM_WINDOW * streams)
         .max_send_buf_size(SEND_BUFFER)
-        .max_pending_accept_reset_streams(PENDING_RESETS)
-        .max_local_error_reset_streams((!client.speaks_for_many()).then_some(MISTAKES))
+        .max_pending_accept_reset_streams(bounds.pending_resets)
+        .max_local_error_reset_streams(bounds.mistakes)
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT);
     builder

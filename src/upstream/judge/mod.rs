@@ -102,6 +102,10 @@ impl Pool {
     /// An attempt is over.
     pub(super) fn attempt_ended(&self, member: &Member, evidence: &Evidence) {
         let Some(passive) = &self.health.passive else {
+            // What a pool before this one ejected at the last moment nobody would try.
+            if member.backend().is_suspect() {
+                member.alter(Health::pardon, |_| "no rules of ejection".into());
+            }
             return;
         };
         match evidence {

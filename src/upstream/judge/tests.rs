@@ -204,6 +204,13 @@ fn the_pool_in_force_judges() {
     }
     drop(witnesses);
     assert_eq!(states(&after), [State::Ready, State::Ready]);
+    // Judged before that, but noted only now.
+    for _ in 0..2 {
+        before.attempt_ended(&before.members()[0], &Evidence::Faulty("late".to_owned()));
+    }
+    assert_eq!(states(&after)[0], State::Ejected);
+    attempt(&after, 0, true);
+    assert_eq!(states(&after)[0], State::Ready);
 }
 
 #[tokio::test(start_paused = true)]

@@ -87,6 +87,35 @@ async fn a_rapid_reset_ends_the_connection() {
     .await;
 }
 
+/// Behind a proxy each may be another client's.
+#[tokio::test]
+async fn what_is_taken_back_behind_a_proxy_ends_nothing() {
+    let keys = ", trusted_proxies: [127.0.0.1]";
+    let gateway = Gateway::start(&format!("{}{FIXED}", listener(keys))).await;
+    let mut wire = begun(&gateway).await;
+    let flags = END_STREAM | END_HEADERS;
+    for hundred in 0..4 {
+        let first = hundred * 101;
+        let begun = (first..first + 100).map(|number| {
+            let cancel = frame(RST_STREAM, 0, stream(number), &8_u32.to_be_bytes());
+            [frame(HEADERS, flags, stream(number), GET), cancel].concat()
+        });
+        wire.send(begun.collect::<Vec<_>>().concat()).await;
+        let asked = stream(first + 100);
+        wire.send(frame(HEADERS, flags, asked, GET)).await;
+        while !is_answered(&mut wire, asked).await {}
+    }
+}
+
+/// Whether the next frame answers this stream.
+async fn is_answered(wire: &mut Wire, asked: u32) -> bool {
+    let head = wire.take(9).await;
+    let length = usize::from(head[1]) << 8 | usize::from(head[2]);
+    wire.take(length).await;
+    assert_ne!(head[3], GOAWAY, "it ends");
+    head[3] == HEADERS && head[5..] == asked.to_be_bytes()
+}
+
 #[tokio::test]
 async fn a_head_that_never_ends_ends_the_connection() {
     expect_end(|number| match number {
