@@ -8,7 +8,7 @@ use libfuzzer_sys::fuzz_target;
 use wsgate::config::{Config, Diff};
 
 fuzz_target!(|text: &str| {
-    let environment = |name: &str| (name == "A").then(|| "1".to_owned());
+    let environment = |name: &str| (name == "A").then(|| "1".into());
     match Config::parse(text, "fuzz.yaml", Path::new("/"), &environment) {
         Ok(config) => assert!(Diff::between(&config, &config).is_empty()),
         Err(problems) => {

@@ -150,7 +150,7 @@ impl Stream {
     }
 
     /// Has a peer that is there, but takes nothing for so long, not be taken for one that vanished; none for any time. The
-    /// system gives both up after [a minute](USER_TIMEOUT) otherwise.
+    /// system gives both up after a minute otherwise.
     pub fn bear_with(&self, patience: Option<Duration>) {
         let socket = match self {
             Self::Plain(socket) => socket,

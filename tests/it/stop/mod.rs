@@ -13,7 +13,9 @@ use wsgate::admin::ReloadReport;
 use wsgate::server::Outcome;
 
 use crate::backends::Backend;
-use crate::harness::{Gateway, Opening, WebSocket, Wire, before, echo, open, repeatedly, soon};
+use crate::harness::{
+    Gateway, Opening, WebSocket, Wire, before, echo, eventually, open, repeatedly, soon,
+};
 use crate::venue::{Transport, Venue, agreement, close_code};
 
 fn draining(backend: &Backend, drain: &str) -> String {
@@ -94,6 +96,9 @@ async fn a_second_stop_cuts_at_once() {
     let (mut client, mut backend) = venue.session().await;
     venue.gateway.stop().await;
     is_refused(&venue.gateway).await;
+    // Connections that were tried before the listener closed count as well.
+    let left = || venue.gateway.count("wsgate_drain_sessions", &[]);
+    eventually("the session alone is left", || left() == 1.0).await;
     venue.gateway.stop().await;
     assert_eq!(venue.gateway.outcome().await, Outcome::Cut(1));
     client.gone().await;
