@@ -151,6 +151,8 @@ impl Process {
 
     /// How it ended.
     pub(crate) async fn exit_code(&mut self) -> i32 {
+        // Waiting closes what is still there, and one that waits for its configuration would find it empty.
+        let _pipe = self.child.stdin.take();
         let status = soon("the end of the program", self.child.wait()).await;
         let status = status.expect("it can be waited for");
         let log = self.log();
