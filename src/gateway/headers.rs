@@ -106,14 +106,11 @@ pub(super) fn is_sound_host(request: &request::Parts) -> bool {
     given.is_some_and(is_sound_authority)
 }
 
-/// The same as the value of a field; none where no host is asked for.
+/// The same as the value of a field, where it is [sound](is_sound_host); none where no host is asked for.
 pub(super) fn host_value(request: &request::Parts) -> Option<HeaderValue> {
     let host = match request.uri.authority() {
         Some(authority) => HeaderValue::from_str(authority.as_str()).ok(),
-        None => {
-            let given = request.headers.get(HOST);
-            given.filter(|host| host.to_str().is_ok()).cloned()
-        }
+        None => request.headers.get(HOST).cloned(),
     };
     host.filter(|host| !host.is_empty())
 }
