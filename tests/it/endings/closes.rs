@@ -2,7 +2,7 @@
 
 use super::{Pair, expect_closure, patient};
 use crate::harness::{CLOSE, Speaker};
-use crate::venue::{Transport, Venue, reset};
+use crate::venue::{Transport, Venue};
 
 #[tokio::test]
 async fn two_closes_end_a_session_of_the_client_over_ws() {
@@ -65,11 +65,7 @@ async fn a_close_that_the_client_breaks_at_is_the_first() {
         &Speaker::Backend.close(4001, "log in again"),
     )
     .await;
-    let Pair {
-        client,
-        mut backend,
-    } = pair;
-    reset(&*client.into_stream());
+    let mut backend = pair.reset_client();
     backend.gone().await;
     backend.end().await;
     expect_closure(&venue, "client", Some(4001), "lost").await;

@@ -95,11 +95,7 @@ async fn a_client_that_is_reset_after_its_close_is_waited_for_no_longer() {
     let mut pair = Pair::new(&venue).await;
     pair.passes(Speaker::Client, &Speaker::Client.close(1000, "bye"))
         .await;
-    let Pair {
-        client,
-        mut backend,
-    } = pair;
-    reset(&*client.into_stream());
+    let mut backend = pair.reset_client();
     // Each by itself, so that the first finds nobody before the Close comes.
     for _ in 0..10 {
         backend.send(Speaker::Backend.text("too late")).await;

@@ -13,7 +13,7 @@ mod time;
 use serde_json::Value;
 
 use crate::harness::{Speaker, Wire, eventually};
-use crate::venue::{Arrivals, Side, Transport, Venue};
+use crate::venue::{Arrivals, Side, Transport, Venue, reset};
 
 /// No deadline comes in the time of a scenario: what happens does not happen because of one.
 const PATIENT: &str = "defaults: { timeouts: { close: 1h, half_close: 1h } }\n";
@@ -60,6 +60,12 @@ impl Pair {
         let (from, to) = self.sides(speaker);
         from.send(bytes).await;
         to.expect(bytes).await;
+    }
+
+    /// Resets the client's connection; the backend's is left.
+    fn reset_client(self) -> Wire<Side> {
+        reset(&*self.client.into_stream());
+        self.backend
     }
 
     /// Both sides say Close, as they have to when they were told one, and get the end of the stream and
