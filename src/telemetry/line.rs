@@ -44,17 +44,18 @@ impl Line {
     /// Adds a value whose written form needs no escaping, such as an identity or an address.
     pub(super) fn safe(&mut self, key: &str, value: impl fmt::Display) {
         self.key(key);
-        let quote = if self.format == LogFormat::Json {
-            "\""
-        } else {
-            ""
+        let quote = match self.format {
+            LogFormat::Json => "\"",
+            LogFormat::Text => "",
         };
+        self.buffer.push_str(quote);
         // Writing to a String cannot fail.
-        let _ = write!(self.buffer, "{quote}{value}{quote}");
+        let _ = write!(self.buffer, "{value}");
+        self.buffer.push_str(quote);
     }
 
     /// Adds a number.
-    pub(super) fn number(&mut self, key: &str, value: impl Into<u128>) {
+    pub(super) fn number(&mut self, key: &str, value: impl Into<u64>) {
         self.key(key);
         // Writing to a String cannot fail.
         let _ = write!(self.buffer, "{}", value.into());
@@ -94,6 +95,11 @@ fn is_plain(value: &str) -> bool {
 
 /// Escapes as JSON asks (RFC 8259 section 7), and the control characters beyond ASCII too.
 fn push_escaped(buffer: &mut String, value: &str) {
+    let stands_for_itself = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
+    if value.bytes().all(stands_for_itself) {
+        buffer.push_str(value);
+        return;
+    }
     for character in value.chars() {
         match character {
             '"' | '\\' => buffer.extend(['\\', character]),

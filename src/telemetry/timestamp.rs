@@ -14,11 +14,32 @@ impl fmt::Display for Rfc3339 {
         let moment = OffsetDateTime::from(self.0);
         let (year, month, day) = moment.to_calendar_date();
         let (hour, minute, second, millisecond) = moment.to_hms_milli();
-        write!(
-            formatter,
-            "{year:04}-{:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millisecond:03}Z",
-            u8::from(month)
-        )
+        // Digit by digit: every line of the access log has one, and the formatter takes many times as long.
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        for (end, number) in [
+            (4, usize::try_from(year).unwrap_or_default()),
+            (7, usize::from(u8::from(month))),
+            (10, usize::from(day)),
+            (13, usize::from(hour)),
+            (16, usize::from(minute)),
+            (19, usize::from(second)),
+            (23, usize::from(millisecond)),
+        ] {
+            write_digits(&mut text[..end], number);
+        }
+        formatter.write_str(str::from_utf8(&text).unwrap_or_default())
+    }
+}
+
+/// Writes the digits of a number over the zeros that `text` ends in.
+fn write_digits(text: &mut [u8], number: usize) {
+    let mut rest = number;
+    for digit in text.iter_mut().rev() {
+        if rest == 0 {
+            return;
+        }
+        *digit = b"0123456789"[rest % 10];
+        rest /= 10;
     }
 }
 

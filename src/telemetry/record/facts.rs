@@ -6,6 +6,9 @@ use http::header::{HOST, ORIGIN, USER_AGENT};
 use super::super::line::Line;
 use super::Request;
 
+/// Room for the texts of a usual request, so that they are allocated once.
+const USUAL_LENGTH: usize = 512;
+
 /// Stands between the values. No header value and no target holds it (RFC 9110 section 5.5).
 const SEPARATOR: char = '\0';
 
@@ -13,11 +16,11 @@ const SEPARATOR: char = '\0';
 const CUT: char = '…';
 
 const REQUEST_ID_LIMIT: usize = 128;
+const METHOD_LIMIT: usize = 32;
 const HOST_LIMIT: usize = 256;
 const PATH_LIMIT: usize = 1024;
 const ORIGIN_LIMIT: usize = 256;
 const USER_AGENT_LIMIT: usize = 256;
-const METHOD_LIMIT: usize = 32;
 
 /// The texts of a request in one allocation; empty where no line will be written.
 #[derive(Default)]
@@ -35,12 +38,13 @@ impl Facts {
             Some(authority) => authority.as_str().as_bytes(),
             None => header(HOST),
         };
-        let mut texts = String::with_capacity(512);
+        let mut texts = String::with_capacity(USUAL_LENGTH);
         push(&mut texts, request.id.as_bytes(), REQUEST_ID_LIMIT);
+        push(&mut texts, request.method.as_str().as_bytes(), METHOD_LIMIT);
         push(&mut texts, host, HOST_LIMIT);
         match request.uri.query() {
             Some(query) if redact_query => {
-                let target = format!("{}?{}", request.uri.path(), redacted(query));
+                let target = redacted(request.uri.path(), query);
                 push(&mut texts, target.as_bytes(), PATH_LIMIT);
             }
             Some(_) | None => {
@@ -53,7 +57,6 @@ impl Facts {
         }
         push(&mut texts, header(ORIGIN), ORIGIN_LIMIT);
         push(&mut texts, header(USER_AGENT), USER_AGENT_LIMIT);
-        push(&mut texts, request.method.as_str().as_bytes(), METHOD_LIMIT);
         Self(texts.into_boxed_str())
     }
 
@@ -64,12 +67,12 @@ impl Facts {
 
     /// Adds `host path origin user_agent`, those that were given.
     pub(super) fn write_request(&self, line: &mut Line) {
-        self.write(line, &["host", "path", "origin", "user_agent"], 1);
+        self.write(line, &["host", "path", "origin", "user_agent"], 2);
     }
 
     /// Adds `method`.
     pub(super) fn write_method(&self, line: &mut Line) {
-        self.write(line, &["method"], 5);
+        self.write(line, &["method"], 1);
     }
 
     fn write(&self, line: &mut Line, keys: &[&str], first: usize) {
@@ -83,19 +86,28 @@ impl Facts {
 
 /// Appends at most `limit` bytes of a value and the separator.
 fn push(texts: &mut String, value: &[u8], limit: usize) {
-    let kept = String::from_utf8_lossy(&value[..value.len().min(limit)]);
-    texts.extend(kept.split(SEPARATOR));
+    let kept = &value[..value.len().min(limit)];
+    match str::from_utf8(kept) {
+        Ok(kept) => texts.push_str(kept),
+        // Takes many times as long as the check, also for a value that is sound.
+        Err(_) => texts.push_str(&String::from_utf8_lossy(kept)),
+    }
     if value.len() > limit {
         texts.push(CUT);
     }
     texts.push(SEPARATOR);
 }
 
-/// The query with every value replaced; names stay, so that a line still says what was asked.
-fn redacted(query: &str) -> String {
-    let redact = |pair: &str| match pair.split_once('=') {
-        Some((name, _)) => format!("{name}=***"),
-        None => pair.to_owned(),
-    };
-    query.split('&').map(redact).collect::<Vec<_>>().join("&")
+/// The target with every value of its query replaced; names stay, so that a line still says what was asked.
+fn redacted(path: &str, query: &str) -> String {
+    let mut target = String::with_capacity(path.len() + query.len() + 16);
+    target.push_str(path);
+    for (place, pair) in query.split('&').enumerate() {
+        target.push(if place == 0 { '?' } else { '&' });
+        match pair.split_once('=') {
+            Some((name, _)) => target.extend([name, "=***"]),
+            None => target.push_str(pair),
+        }
+    }
+    target
 }

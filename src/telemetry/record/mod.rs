@@ -274,7 +274,7 @@ impl SessionRecord {
             line.number("status", status.as_u16());
         }
         line.text("result", result.label());
-        line.number("duration_ms", duration.as_millis());
+        line.number("duration_ms", whole_millis(duration));
         line
     }
 
@@ -314,6 +314,10 @@ fn write_refusal(result: HandshakeResult, line: &mut Line) {
     if !rejection.detail().is_empty() {
         line.text("detail", rejection.detail());
     }
+}
+
+fn whole_millis(duration: Duration) -> u64 {
+    duration.as_millis().try_into().unwrap_or(u64::MAX)
 }
 
 fn tls_label(version: TlsVersion) -> &'static str {
