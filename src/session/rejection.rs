@@ -179,7 +179,9 @@ impl Rejection {
             Self::Draining => "The gateway is restarting. Try again in a moment.",
             Self::NoReadyBackend => "No backend is ready. Try again in a moment.",
             Self::PoolFull => "All backends are full. Try again in a moment.",
-            Self::BackendFailed(_) => "The backend could not be reached.",
+            Self::BackendFailed(_) => {
+                "The backend could not be reached, or did not answer as it should."
+            }
             Self::BackendTimeout => "The backend did not answer in time.",
             Self::HeadTooLarge => "The request head is too large.",
             Self::TargetTooLong => "The request target is too long.",
