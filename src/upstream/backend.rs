@@ -272,6 +272,11 @@ impl Member {
         self.transport.dial(self.address(), client, deadline).await
     }
 
+    /// How it is reached.
+    pub(super) fn transport(&self) -> &Arc<Transport> {
+        &self.transport
+    }
+
     /// Whether each connection is told whose it is, and so serves one client alone.
     pub(super) fn introduces_clients(&self) -> bool {
         self.transport.introduces_clients()

@@ -18,6 +18,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep};
 
 use super::last_words::LastWords;
+use super::transport::Transport;
 use super::upload::Upload;
 use crate::stream::Stream;
 
@@ -32,13 +33,15 @@ const BUFFER: usize = 64 * 1024;
 /// A connection to a backend; closed when dropped, whatever goes over it.
 #[derive(Debug)]
 pub(super) struct Connection {
+    /// How it was opened: with which certificates, from which address.
+    transport: Arc<Transport>,
     sender: SendRequest<Upload>,
     task: AbortHandle,
 }
 
 impl Connection {
-    /// Speaks HTTP/1.1 over `stream`.
-    pub(super) async fn open(stream: Stream) -> hyper::Result<Self> {
+    /// Speaks HTTP/1.1 over `stream`, which `transport` has opened.
+    pub(super) async fn open(stream: Stream, transport: &Arc<Transport>) -> hyper::Result<Self> {
         let (sender, connection) = Builder::new()
             .title_case_headers(true)
             .max_buf_size(BUFFER)
@@ -47,6 +50,7 @@ impl Connection {
         // What goes wrong in it is told to whoever waits for an answer.
         let task = tokio::spawn(async move { drop(connection.await) });
         Ok(Self {
+            transport: Arc::clone(transport),
             sender,
             task: task.abort_handle(),
         })
@@ -85,12 +89,17 @@ struct Shelf {
 }
 
 impl Resting {
-    /// Takes a connection of this worker that is ready for a request.
-    pub(super) fn take(&self) -> Option<Connection> {
+    /// Takes a connection of this worker that is ready for a request and was opened by `transport`. Others, of
+    /// before a reload, rest until they are too old.
+    pub(super) fn take(&self, transport: &Arc<Transport>) -> Option<Connection> {
         let mut shelves = self.shelves();
         let shelf = shelves.get_mut(&thread::current().id())?;
-        let is_ready = |(_, connection): &(_, Connection)| connection.sender.is_ready();
-        let index = shelf.connections.iter().rposition(is_ready)?;
+        let is_fit = |(since, connection): &(Instant, Connection)| {
+            connection.sender.is_ready()
+                && Arc::ptr_eq(&connection.transport, transport)
+                && since.elapsed() < REST
+        };
+        let index = shelf.connections.iter().rposition(is_fit)?;
         Some(shelf.connections.remove(index).1)
     }
 

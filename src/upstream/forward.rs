@@ -320,7 +320,7 @@ type Outcome = Result<(Response<Incoming>, Connection), Fault>;
 /// Asks one backend, over a connection that rests or over a new one.
 async fn ask(member: &Member, errand: &mut Errand<'_>, timeouts: ErrandTimeouts) -> Outcome {
     let resting = member.backend().resting();
-    if let Some(connection) = resting.take().filter(|_| !member.introduces_clients()) {
+    if let Some(connection) = resting.take(member.transport()) {
         match send(connection, member, errand, timeouts).await {
             // It may have been closed while it rested, which says nothing of the backend.
             Err(Fault::Unreached(_)) => {}
@@ -333,7 +333,9 @@ async fn ask(member: &Member, errand: &mut Errand<'_>, timeouts: ErrandTimeouts)
         let connected = Instant::now() + timeouts.connect;
         let dialled = member.dial(errand.client, connected).await;
         let stream = dialled.map_err(Fault::Unreached)?;
-        let connection = Connection::open(stream).await.map_err(Fault::Lost)?;
+        let connection = Connection::open(stream, member.transport())
+            .await
+            .map_err(Fault::Lost)?;
         send(connection, member, errand, timeouts).await
     }
     .await;

@@ -102,6 +102,25 @@ async fn a_connection_that_rests_for_long_is_closed() {
 }
 
 #[tokio::test]
+async fn a_connection_that_was_opened_otherwise_than_a_reload_says_serves_no_more() {
+    let stage = Stage::set().await;
+    let (mut client, _, mut before) = stage.ask(&get("/1")).await;
+    before.send(OK).await;
+    assert_eq!(client.answer().await.body, "ok");
+    let yaml = configuration("", &[&stage.arrivals]);
+    let elsewhere = yaml.replace(
+        "app: { backends",
+        "app: { source_addresses: [127.0.0.2], backends",
+    );
+    stage.gateway.change(&elsewhere).await;
+    let (mut client, head, mut after) = stage.ask(&get("/2")).await;
+    assert_eq!(head.line, "GET /2 HTTP/1.1");
+    after.send(OK).await;
+    assert_eq!(client.answer().await.body, "ok");
+    before.gone().await;
+}
+
+#[tokio::test]
 async fn answers_without_a_body() {
     let stage = Stage::set().await;
     for (method, given) in [
