@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use slab::Slab;
 use tokio::sync::Notify;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
 /// How far a drain has come.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -173,14 +173,11 @@ impl Drain {
         }
     }
 
-    /// Waits until all have ended. Those who have not by `deadline` are cut; returns how many they were.
-    pub async fn finish(&self, deadline: Instant) -> usize {
-        if timeout_at(deadline, self.ended()).await.is_ok() {
-            return 0;
-        }
-        let left = self.open();
+    /// Cuts at the deadline who is left, and who joins after it: an opening handshake that was under way may end
+    /// long after everybody else.
+    pub async fn cut_at(&self, deadline: Instant) {
+        sleep_until(deadline).await;
         self.cut();
-        left
     }
 
     fn advance(&self, stage: Stage, plan: Option<Plan>) {
@@ -424,15 +421,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn cuts_who_is_left_at_the_deadline() {
+    async fn cuts_who_is_left_at_the_deadline_and_who_joins_late() {
         let drain = Drain::new();
-        let watch = drain.watch();
         drain.begin(plan());
-        let deadline = Instant::now() + Duration::from_secs(60);
-        assert_eq!(drain.finish(deadline).await, 1);
-        assert_eq!(watch.stage(), Stage::Cut);
-        drop(watch);
-        assert_eq!(drain.finish(deadline).await, 0);
+        let cut = drain.cut_at(Instant::now() + Duration::from_secs(60));
+        let join = async {
+            sleep_until(Instant::now() + Duration::from_secs(50)).await;
+            let watch = drain.watch();
+            assert_eq!(watch.stage(), Stage::Draining);
+            watch.beyond(Stage::Draining).await
+        };
+        assert_eq!(tokio::join!(cut, join).1, Stage::Cut);
+        assert_eq!(drain.watch().stage(), Stage::Cut);
     }
 
     #[tokio::test(start_paused = true)]

@@ -23,7 +23,7 @@ impl Drains {
         drain.begin(Plan::now(plan.window));
         let deadline = Instant::now() + plan.deadline;
         let drain = Arc::clone(drain);
-        runtime.spawn(async move { drain.finish(deadline).await });
+        runtime.spawn(async move { drain.cut_at(deadline).await });
     }
 
     /// Counts `drain` among those under way.
