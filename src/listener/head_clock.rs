@@ -12,7 +12,8 @@ use crate::config::ListenerTimeouts;
 /// Runs while a head is awaited or the connection rests; stands still while a request is answered.
 pub(super) struct HeadClock {
     timeouts: ListenerTimeouts,
-    phase: Phase,
+    /// The phase, and how many requests there had been.
+    seen: (Phase, u32),
     sleep: Pin<Box<Sleep>>,
 }
 
@@ -22,23 +23,24 @@ impl HeadClock {
         let sleep = Box::pin(sleep_until(since + timeouts.request_header));
         Self {
             timeouts,
-            phase: Phase::Head,
+            seen: (Phase::Head, 0),
             sleep,
         }
     }
 
-    /// Ready when the connection has been in `phase` for too long. To be asked whenever something moved.
-    pub(super) fn poll(&mut self, phase: Phase, context: &mut Context<'_>) -> Poll<()> {
-        let patience = match phase {
+    /// Ready when the connection has been in a phase for too long since the last of its requests. To be asked
+    /// whenever something moved.
+    pub(super) fn poll(&mut self, now: (Phase, u32), context: &mut Context<'_>) -> Poll<()> {
+        let patience = match now.0 {
             Phase::Head => self.timeouts.request_header,
             Phase::Idle | Phase::Answered => self.timeouts.keep_alive,
             Phase::Busy => {
-                self.phase = phase;
+                self.seen = now;
                 return Poll::Pending;
             }
         };
-        if phase != self.phase {
-            self.phase = phase;
+        if now != self.seen {
+            self.seen = now;
             self.sleep.as_mut().reset(Instant::now() + patience);
         }
         self.sleep.as_mut().poll(context)
@@ -62,7 +64,7 @@ mod tests {
         let since = Instant::now();
         tokio::time::sleep(Duration::from_secs(6)).await;
         let mut clock = HeadClock::new(TIMEOUTS, since);
-        poll_fn(|context| clock.poll(Phase::Head, context)).await;
+        poll_fn(|context| clock.poll((Phase::Head, 0), context)).await;
         assert_eq!(since.elapsed().as_secs(), 10);
     }
 
@@ -71,10 +73,22 @@ mod tests {
         let mut clock = HeadClock::new(TIMEOUTS, Instant::now());
         for (phase, patience) in [(Phase::Idle, 75), (Phase::Head, 10)] {
             let begun = Instant::now();
-            let busy = poll_fn(|context| Poll::Ready(clock.poll(Phase::Busy, context))).await;
+            let busy = poll_fn(|context| Poll::Ready(clock.poll((Phase::Busy, 1), context))).await;
             assert!(busy.is_pending());
-            poll_fn(|context| clock.poll(phase, context)).await;
+            poll_fn(|context| clock.poll((phase, 1), context)).await;
             assert_eq!(begun.elapsed().as_secs(), patience);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_was_answered_between_two_looks_counts() {
+        let mut clock = HeadClock::new(TIMEOUTS, Instant::now());
+        for requests in 1..10 {
+            let rests =
+                poll_fn(|context| Poll::Ready(clock.poll((Phase::Idle, requests), context)));
+            assert!(rests.await.is_pending());
+            tokio::time::sleep(Duration::from_secs(50)).await;
+        }
+        poll_fn(|context| clock.poll((Phase::Idle, 9), context)).await;
     }
 }

@@ -57,7 +57,8 @@ pub(super) async fn converse<H: Handler>(
                 return Poll::Ready(Some(result));
             }
             if seen == Stage::Open || is_told || pulse.phase() == Phase::Busy {
-                return clock.poll(pulse.phase(), context).map(|()| None);
+                let seen = (pulse.phase(), pulse.requests());
+                return clock.poll(seen, context).map(|()| None);
             }
         }
     })

@@ -8,7 +8,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -29,10 +29,11 @@ pub(super) enum Phase {
     Idle,
 }
 
-/// The phase of one connection, and whether more may come behind its last answer.
+/// The phase of one connection, how many requests it has had, and whether more may come behind its last answer.
 #[derive(Debug)]
 pub(super) struct Pulse {
     phase: AtomicU8,
+    requests: AtomicU32,
     has_body: AtomicBool,
 }
 
@@ -41,6 +42,7 @@ impl Pulse {
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
             phase: AtomicU8::new(Phase::Head as u8),
+            requests: AtomicU32::new(0),
             has_body: AtomicBool::new(false),
         })
     }
@@ -54,6 +56,11 @@ impl Pulse {
         }
     }
 
+    /// How many requests have been in hand. A whole one may pass between two looks at the phase.
+    pub(super) fn requests(&self) -> u32 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
     /// Whether the last request had a body: some of it may still come after its answer.
     pub(super) fn has_body(&self) -> bool {
         self.has_body.load(Ordering::Relaxed)
@@ -62,6 +69,7 @@ impl Pulse {
     /// A request, with a body or without, is in hand until the guard is dropped.
     pub(super) fn busy(self: &Arc<Self>, has_body: bool) -> Busy {
         self.has_body.store(has_body, Ordering::Relaxed);
+        self.requests.fetch_add(1, Ordering::Relaxed);
         self.enter(Phase::Busy);
         Busy(Arc::clone(self))
     }
