@@ -76,6 +76,7 @@ pub(super) async fn converse<H: Handler>(
             }
         }
     }
+    streams.told();
     connection.as_mut().graceful_shutdown();
     tokio::select! {
         result = connection => conclude(result, client),

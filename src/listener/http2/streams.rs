@@ -95,6 +95,11 @@ impl Streams {
         }
     }
 
+    /// The client is told to leave: however long it has rested, it needs time to hear that.
+    pub(super) fn told(&self) {
+        self.state().quiet_since = Instant::now();
+    }
+
     /// Waits until nothing has been open for `patience`.
     pub(super) async fn quiet_for(&self, patience: Duration) {
         loop {

@@ -117,6 +117,27 @@ async fn is_answered(wire: &mut Wire, asked: u32) -> bool {
 }
 
 #[tokio::test]
+async fn a_connection_that_rests_for_long_is_told_before_it_ends() {
+    let keys = ", timeouts: { request_header: 3s }";
+    let gateway = Gateway::start(&format!("{}{FIXED}", listener(keys))).await;
+    let mut wires = Vec::new();
+    for _ in 0..8 {
+        wires.push(begun(&gateway).await);
+    }
+    for mut wire in wires {
+        while kind_of_next(&mut wire).await != GOAWAY {}
+    }
+}
+
+/// What the next frame is, which is passed over.
+async fn kind_of_next(wire: &mut Wire) -> u8 {
+    let head = wire.take(9).await;
+    let length = usize::from(head[1]) << 8 | usize::from(head[2]);
+    wire.take(length).await;
+    head[3]
+}
+
+#[tokio::test]
 async fn a_head_that_never_ends_ends_the_connection() {
     expect_end(|number| match number {
         0 => frame(HEADERS, 0, 1, GET),
