@@ -185,7 +185,7 @@ impl Pool {
     }
 
     /// Checks `member` now. Whether checks call it down from now on and did not before.
-    pub async fn check(&self, member: &Member) -> bool {
+    pub async fn check(self: &Arc<Self>, member: &Member) -> bool {
         let Some(settings) = &self.health.active else {
             return false;
         };
@@ -195,6 +195,10 @@ impl Pool {
             .as_ref()
             .map_or_else(probe::Fault::result, |()| CheckResult::Success);
         member.metrics().check_finished(result);
+        if self.latest().health.active != self.health.active {
+            // Other checks were asked for meanwhile, or none: those judge.
+            return false;
+        }
         let fault = outcome.as_ref().err().map(ToString::to_string);
         let words = fault.clone().unwrap_or_default();
         member

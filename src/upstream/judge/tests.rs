@@ -251,11 +251,8 @@ fn requests_are_not_asked_to_go_elsewhere() {
     assert_eq!((drain.unasked(), drain.asked(), drain.open()), (0, 0, 0));
 }
 
-#[tokio::test(start_paused = true)]
-async fn checks_take_down_and_bring_back() {
-    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = gone.local_addr().unwrap().port();
-    drop(gone);
+/// Checks by connecting, each of which counts.
+fn checked() -> Health {
     let active = config::ActiveHealth {
         check: Check::Tcp,
         interval: 5 * SECOND,
@@ -263,12 +260,19 @@ async fn checks_take_down_and_bring_back() {
         healthy_threshold: 1,
         unhealthy_threshold: 1,
     };
-    let settings = Health {
+    Health {
         active: Some(active),
         ..health(0.5)
-    };
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn checks_take_down_and_bring_back() {
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = gone.local_addr().unwrap().port();
+    drop(gone);
     let address: config::BackendAddress = SocketAddr::from(([127, 0, 0, 1], port)).into();
-    let pool = pool(1, settings, None);
+    let pool = Arc::new(pool(1, checked(), None));
     let named = &pool.members()[0];
     let member = Member::new(
         &config::Backend {
@@ -291,6 +295,18 @@ async fn checks_take_down_and_bring_back() {
     let _back = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
     pool.check(&member).await;
     assert_eq!(member.backend().state(), State::Ready);
+}
+
+#[tokio::test]
+async fn a_check_that_a_reload_overtakes_judges_no_more() {
+    let before = Arc::new(pool(1, checked(), None));
+    let member = &before.members()[0];
+    let check = before.check(member);
+    let after = Arc::new(pool(1, health(0.5), Some(&before)));
+    before.hand_over(&after);
+    assert!(!check.await, "whatever it finds");
+    assert_eq!(states(&after), [State::Ready]);
+    assert!(member.backend().standing().check.is_none());
 }
 
 /// Four backends for an hour, one of which comes and goes every 20 seconds, under 10 attempts a second
