@@ -39,9 +39,12 @@ impl Rebalance {
             let previous = previous?;
             let is_same = |other: &Member| Arc::ptr_eq(other.backend(), member.backend());
             let index = previous.members.iter().position(is_same)?;
-            let progress = &previous.rebalance.progress;
+            let Self {
+                settings: before,
+                progress,
+            } = &previous.rebalance;
             let progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
-            Some(progress.rebalancer.place(index))
+            Some(progress.rebalancer.place(index, *before == settings))
         };
         let places = members
             .iter()

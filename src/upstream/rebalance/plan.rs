@@ -58,12 +58,12 @@ impl Rebalancer {
         }
     }
 
-    /// What is remembered of a backend.
-    pub(super) fn place(&self, index: usize) -> Place {
-        // Work is begun anew for the backends that a reload leaves.
+    /// What the next pool is to know of a backend. Work that `goes_on` there is begun anew for the backends that it has, as
+    /// if this one had joined.
+    pub(super) fn place(&self, index: usize, goes_on: bool) -> Place {
         let ready_mark = self.places.get(index).and_then(|place| place.ready_mark);
         Place {
-            ready_mark,
+            ready_mark: ready_mark.filter(|_| self.is_at_rest() || !goes_on),
             ..Place::default()
         }
     }

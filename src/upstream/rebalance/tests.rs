@@ -207,6 +207,28 @@ fn clients_that_go_back_to_where_they_were_are_not_asked_for_ever() {
     assert!(play.rebalancer.is_at_rest());
 }
 
+/// As in a rolling deployment: one joins, and while the pool evens out an old one leaves.
+#[test]
+fn a_reload_begins_the_work_anew_for_those_that_it_leaves() {
+    for goes_on in [true, false] {
+        let mut play = Play::new(&[400, 400, 400], Strategy::LeastSessions);
+        play.joins(WEIGHT);
+        play.seconds(5);
+        let places = (1..4).map(|index| play.rebalancer.place(index, goes_on));
+        play.rebalancer = Rebalancer::new(places.collect());
+        play.away.clear();
+        let gone = play.loads.remove(0);
+        for _ in 0..gone.sessions {
+            play.comes_back(0);
+        }
+        play.loads[2].sessions = 10;
+        let asked = play.asked;
+        play.seconds(600);
+        assert_eq!(play.asked > asked, goes_on, "{:?}", play.sessions());
+        assert!(play.rebalancer.is_at_rest());
+    }
+}
+
 #[test]
 fn one_that_was_away_between_two_looks_has_returned() {
     let mut play = Play::new(&[600, 0], Strategy::LeastSessions);
