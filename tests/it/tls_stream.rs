@@ -10,8 +10,8 @@ use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
-use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream as TheirStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 use wsgate::stream::{Socket, TlsStream};
 use wsgate::tls::{Tickets, provider, self_signed, server_in_memory};
 
@@ -228,6 +228,51 @@ async fn an_end_without_words_is_an_error_and_one_with_words_is_none() {
         .await
         .expect("they arrive");
     assert_eq!(&late, b"late");
+}
+
+/// The next record, with its head (RFC 8446 section 5.1).
+async fn record(from: &mut (impl AsyncRead + Unpin)) -> Vec<u8> {
+    let mut record = vec![0; 5];
+    from.read_exact(&mut record).await.expect("a head");
+    let length = usize::from(record[3]) << 8 | usize::from(record[4]);
+    record.resize(5 + length, 0);
+    from.read_exact(&mut record[5..]).await.expect("all of it");
+    record
+}
+
+/// Their tickets are cut into records, of which one arrives.
+#[tokio::test]
+async fn an_end_within_a_message_of_a_handshake_ends_the_stream_alone() {
+    let Settings { server, client } = settings(&[&TLS13]);
+    let mut server = Arc::unwrap_or_clone(server);
+    server.max_fragment_size = Some(64);
+    let ((ours, near), (far, theirs)) = (pair(), pair());
+    let acceptor = TlsAcceptor::from(Arc::new(server));
+    let _accepting = tokio::spawn(async move { acceptor.accept(theirs).await });
+    let mut connecting = tokio::spawn(TlsStream::connect(Socket::Unix(ours), client, name()));
+    let (mut from_ours, mut to_ours) = near.into_split();
+    let (mut from_theirs, mut to_theirs) = far.into_split();
+    let hello = record(&mut from_ours).await;
+    to_theirs.write_all(&hello).await.expect("they read");
+    let connected = loop {
+        tokio::select! {
+            connected = &mut connecting => break connected,
+            flight = record(&mut from_theirs) => to_ours.write_all(&flight).await.expect("we read"),
+        }
+    };
+    let mut stream = connected.expect("no panic").expect("they agree");
+    let _finish =
+        tokio::spawn(async move { tokio::io::copy(&mut from_ours, &mut to_theirs).await });
+    let ticket = record(&mut from_theirs).await;
+    to_ours.write_all(&ticket).await.expect("we read");
+    drop(to_ours);
+    let read = soon("the end", stream.read(&mut [0; 9])).await;
+    assert_eq!(read.unwrap_err().kind(), ErrorKind::UnexpectedEof);
+    stream
+        .write_all(b"still")
+        .await
+        .expect("the other half is open");
+    stream.shutdown().await.expect("and can be closed");
 }
 
 #[tokio::test]

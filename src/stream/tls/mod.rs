@@ -47,8 +47,11 @@ fn with_records<T>(work: impl FnOnce(&mut [u8]) -> T) -> T {
 pub struct TlsStream {
     socket: Socket,
     connection: Connection,
-    /// Records that are not whole, or whose content had no room yet.
+    /// Records that are not whole, or whose content had no room yet. rustls may know of the beginning of a message in
+    /// them, and wants to see it each time.
     incoming: Vec<u8>,
+    /// Whether rustls refused what came. It would take the same bytes up again, so it is asked no more.
+    is_broken: bool,
     kept: Kept,
     /// Whether the socket did not take all that goes out: no more is made until it does.
     is_full: bool,
@@ -84,6 +87,7 @@ impl TlsStream {
             socket,
             connection,
             incoming: Vec::new(),
+            is_broken: false,
             kept: Kept::default(),
             is_full: false,
             has_told_end: false,
@@ -131,17 +135,29 @@ impl TlsStream {
         let mut filled = self.incoming.len();
         records[..filled].copy_from_slice(&self.incoming);
         self.incoming = Vec::new();
+        let outcome = self.poll_more(context, (records, &mut filled), content, is_done);
+        self.incoming = records[..filled].to_vec();
+        outcome
+    }
+
+    /// The same, with the records in hand: so much of the buffer is filled with them.
+    fn poll_more(
+        &mut self,
+        context: &mut Context<'_>,
+        (records, filled): (&mut [u8], &mut usize),
+        content: &mut ReadBuf<'_>,
+        is_done: impl Fn(&Self, &ReadBuf<'_>) -> bool,
+    ) -> Poll<io::Result<()>> {
         loop {
-            let (used, outcome) = self.take_records(&mut records[..filled], content);
-            records.copy_within(used..filled, 0);
-            filled -= used;
+            let (used, outcome) = self.take_records(&mut records[..*filled], content);
+            records.copy_within(used..*filled, 0);
+            *filled -= used;
             if let Err(error) = outcome {
                 // An alert says so, if the socket takes it at once.
                 let _ = self.poll_send(context);
                 return Poll::Ready(Err(error));
             }
             if is_done(self, content) {
-                self.incoming = records[..filled].to_vec();
                 return Poll::Ready(Ok(()));
             }
             if self.agreed().is_handshaking() {
@@ -150,24 +166,19 @@ impl TlsStream {
             }
             let most = records
                 .len()
-                .min(filled + content.remaining() + RECORD_OVERHEAD);
-            let mut room = ReadBuf::new(&mut records[filled..most]);
+                .min(*filled + content.remaining() + RECORD_OVERHEAD);
+            let mut room = ReadBuf::new(&mut records[*filled..most]);
             if room.remaining() == 0 {
                 return Poll::Ready(Err(io::Error::new(
                     io::ErrorKind::InvalidData,
                     "a message of the TLS handshake is too large",
                 )));
             }
-            match Pin::new(&mut self.socket).poll_read(context, &mut room)? {
-                Poll::Ready(()) if room.filled().is_empty() => {
-                    return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
-                }
-                Poll::Ready(()) => filled += room.filled().len(),
-                Poll::Pending => {
-                    self.incoming = records[..filled].to_vec();
-                    return Poll::Pending;
-                }
+            ready!(Pin::new(&mut self.socket).poll_read(context, &mut room))?;
+            if room.filled().is_empty() {
+                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
             }
+            *filled += room.filled().len();
         }
     }
 
@@ -178,6 +189,9 @@ impl TlsStream {
         content: &mut ReadBuf<'_>,
     ) -> (usize, io::Result<()>) {
         let mut used = 0;
+        if self.is_broken {
+            return (used, Err(io::ErrorKind::InvalidData.into()));
+        }
         if records.is_empty() && !self.agreed().is_handshaking() {
             return (used, Ok(()));
         }
@@ -190,6 +204,7 @@ impl TlsStream {
                 Ok(Turn::Given) if has_room && used < records.len() => {}
                 Ok(Turn::Given | Turn::Waiting | Turn::Made(_)) => return (used, Ok(())),
                 Err(error) => {
+                    self.is_broken = true;
                     used += self.take_alert(&mut records[used..], content);
                     return (used, Err(error));
                 }
@@ -212,23 +227,28 @@ impl TlsStream {
 
     /// Makes what is wanted; how many bytes that is.
     fn make(&mut self, mut make: Make<'_>) -> io::Result<usize> {
-        // rustls may know of the beginning of a message in what is kept, and wants to see it each time.
         let mut incoming = std::mem::take(&mut self.incoming);
         let mut used = 0;
-        loop {
+        let outcome = loop {
+            if self.is_broken {
+                break Err(io::ErrorKind::BrokenPipe.into());
+            }
             let mut nothing = ReadBuf::new(&mut []);
             let (done, turn) = self.turn(&mut incoming[used..], &mut nothing, &mut make);
             used += done;
-            match turn? {
-                Turn::Again | Turn::Given => {}
-                Turn::Waiting => return Err(io::ErrorKind::BrokenPipe.into()),
-                Turn::Made(length) => {
-                    incoming.drain(..used);
-                    self.incoming = incoming;
-                    return Ok(length);
+            match turn {
+                Ok(Turn::Again | Turn::Given) => {}
+                Ok(Turn::Waiting) => break Err(io::ErrorKind::BrokenPipe.into()),
+                Ok(Turn::Made(length)) => break Ok(length),
+                Err(error) => {
+                    self.is_broken = true;
+                    break Err(error);
                 }
             }
-        }
+        };
+        incoming.drain(..used);
+        self.incoming = incoming;
+        outcome
     }
 
     /// One turn over `records`: how many of their bytes are done with, and what it came to.
