@@ -105,6 +105,15 @@ impl Socket {
         Self::Replayed(Box::new(Replayed { rest, socket: self }))
     }
 
+    /// The TCP connection, where that is what would be read from next.
+    fn tcp(&mut self) -> Option<&mut TcpSocket> {
+        match self {
+            Self::Tcp(socket) => Some(socket),
+            Self::Replayed(replayed) if replayed.rest.is_empty() => replayed.socket.tcp(),
+            Self::Unix(_) | Self::Replayed(_) => None,
+        }
+    }
+
     fn is_broken(&self) -> bool {
         match self {
             Self::Tcp(socket) => socket.is_broken(),

@@ -13,7 +13,7 @@ use std::task::{Context, Poll, ready};
 
 use rustix::pipe::{SpliceFlags, fcntl_setpipe_size};
 
-use super::{Backlog, Socket, Stream, TcpSocket};
+use super::{Backlog, Stream, TcpSocket};
 
 /// What the pipe holds at most: as much as the largest read of a tunnel, so that none has a longer turn than others.
 const CAPACITY: usize = 256 * 1024;
@@ -84,8 +84,8 @@ fn with_pipe<T>(work: impl FnOnce(&mut Pipe) -> T) -> Option<T> {
 
 fn tcp(stream: &mut Stream) -> Option<&mut TcpSocket> {
     match stream {
-        Stream::Plain(Socket::Tcp(socket)) => Some(socket),
-        Stream::Plain(_) | Stream::Tls(_) | Stream::Shared(_) => None,
+        Stream::Plain(socket) => socket.tcp(),
+        Stream::Tls(_) | Stream::Shared(_) => None,
     }
 }
 

@@ -10,6 +10,7 @@ use tokio::runtime::Builder;
 use tokio::time::timeout;
 
 use super::*;
+use crate::stream::Socket;
 use crate::stream::samples::{PATIENCE, numbered, pair};
 
 fn run<T>(scenario: impl Future<Output = T>) -> T {
@@ -141,5 +142,20 @@ fn other_streams_are_not_spliced() {
         let mut unix = Stream::Plain(Socket::Unix(unix));
         assert!(!can_splice(&mut plain, &mut unix));
         assert!(!can_splice(&mut unix, &mut plain));
+    });
+}
+
+#[test]
+fn what_was_put_back_is_read_first() {
+    run(async {
+        let (mut sink, _peer) = plain_pair().await;
+        let (source, _peer) = plain_pair().await;
+        let Stream::Plain(source) = source else {
+            panic!("it is plain");
+        };
+        let mut source = Stream::Plain(source.replay(b"PRI"));
+        assert!(!can_splice(&mut source, &mut sink));
+        source.read_exact(&mut [0; 3]).await.unwrap();
+        assert!(can_splice(&mut source, &mut sink));
     });
 }
