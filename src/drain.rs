@@ -2,7 +2,7 @@
 //!
 //! A [`Drain`] stands at what may stop (a listener, a route, a backend). Everything that would outlive the
 //! stop holds a [`DrainWatch`], taken before it became visible; so nothing can slip through between the
-//! signal and the list of those who hear it. No moments and no Close frames are decided here.
+//! signal and the list of those who hear it. What those who hear it do, and what they say, is theirs.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -267,9 +267,21 @@ impl DrainWatch {
 
     /// What `work` comes to; none where the stage is beyond `seen` before.
     pub async fn within<F: Future>(&self, seen: Stage, mut work: Pin<&mut F>) -> Option<F::Output> {
-        poll_fn(|context| match work.as_mut().poll(context) {
-            Poll::Ready(output) => Poll::Ready(Some(output)),
-            Poll::Pending => self.poll_beyond(seen, context).map(|_| None),
+        // What was asked for holds as long as the stage stands; asking takes a lock.
+        let mut asked: Option<(Stage, Waker)> = None;
+        poll_fn(|context| {
+            if let Poll::Ready(output) = work.as_mut().poll(context) {
+                return Poll::Ready(Some(output));
+            }
+            let (stage, waker) = (self.stage(), context.waker());
+            if let Some((at, asker)) = &asked
+                && *at == stage
+                && asker.will_wake(waker)
+            {
+                return Poll::Pending;
+            }
+            asked = Some((stage, waker.clone()));
+            self.poll_beyond(seen, context).map(|_| None)
         })
         .await
     }
