@@ -21,7 +21,7 @@ pub(super) struct Arrived {
 /// # Errors
 /// Why it is to be closed.
 pub(super) fn admit(peer: Peer, entry: &Entry) -> Result<Arrived, ConnectionRejection> {
-    let full = entry.surplus.then_some(Rejection::GatewayFull);
+    let full = entry.is_listener_full.then_some(Rejection::GatewayFull);
     let Some(address) = peer.ip() else {
         return Ok(Arrived {
             visit: None,

@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use tokio::net::{TcpStream, UnixStream};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::arrival::{self, Arrived};
 use super::client::{Client, Presence};
@@ -17,7 +17,7 @@ use crate::config::TlsVersion;
 use crate::drain::{DrainWatch, Stage};
 use crate::session::Peer;
 use crate::stream::{Socket, Stream};
-use crate::telemetry::{Connection, ConnectionRejection, ListenerMetrics};
+use crate::telemetry::Connection;
 
 /// A stream on which a client speaks HTTP.
 pub(super) struct Spoken {
@@ -44,7 +44,6 @@ pub async fn serve<H: Handler>(
     watch: DrainWatch,
     handler: Arc<H>,
 ) {
-    let settings = Arc::clone(&entry.settings);
     let conversation = pin!(async {
         // Before that it has no session that could end in order.
         let met = watch
@@ -69,7 +68,7 @@ pub async fn serve<H: Handler>(
             address: peer.ip_value(),
             local,
             surplus: arrived.surplus,
-            settings: Arc::clone(&settings),
+            settings: entry.settings,
             drain: entry.drain,
             presence: Arc::new(Presence {
                 _slots: entry.slots,
@@ -77,21 +76,24 @@ pub async fn serve<H: Handler>(
             }),
         });
         if spoken.is_http2 {
-            http2::converse(spoken, &client, &settings, &watch, handler).await;
+            http2::converse(spoken, &client, &watch, handler).await;
         } else {
-            http1::converse(spoken, &client, &settings, &watch, handler).await;
+            http1::converse(spoken, &client, &watch, handler).await;
         }
     });
     watch.within(Stage::Draining, conversation).await;
 }
 
-/// Finds out who the client is, whether it may stay, and what it speaks. None where that came to nothing; it is counted.
+/// Finds out who the client is, whether it may stay, and what it speaks. None where that came to nothing; what is the
+/// client's fault is counted.
 async fn meet(accepted: Accepted, entry: &Entry) -> Option<Met> {
     let (settings, metrics) = (&*entry.settings, &*entry.metrics);
     let since = Instant::now();
     let deadline = since + settings.timeouts.request_header;
     let connection = Introduced {
-        socket: adopt(accepted.socket).ok()?,
+        socket: adopt(accepted.socket)
+            .inspect_err(|error| tracing::warn!(%error, "a connection could not be taken over"))
+            .ok()?,
         peer: accepted.peer,
         local: accepted.local,
     };
@@ -105,7 +107,7 @@ async fn meet(accepted: Accepted, entry: &Entry) -> Option<Met> {
         .ok()?;
     let spoken = match &settings.tls {
         Some(tls) => tls::accept(socket, tls, &settings.throttle, metrics).await?,
-        None => plain(socket, since, settings, metrics).await?,
+        None => plain(socket, since, settings).await?,
     };
     Some(Met {
         peer,
@@ -124,27 +126,17 @@ fn adopt(socket: AcceptedSocket) -> io::Result<Socket> {
 }
 
 /// Finds out which version of HTTP a client speaks that came at `since`, as it speaks no TLS.
-async fn plain(
-    socket: Socket,
-    since: Instant,
-    settings: &Settings,
-    metrics: &ListenerMetrics,
-) -> Option<Spoken> {
-    let spoken = |socket, is_http2| Spoken {
+async fn plain(socket: Socket, since: Instant, settings: &Settings) -> Option<Spoken> {
+    let (socket, is_http2) = if settings.h2c {
+        let deadline = since + settings.timeouts.request_header;
+        preface::read(socket, deadline).await.ok()?
+    } else {
+        (socket, false)
+    };
+    Some(Spoken {
         stream: Stream::Plain(socket),
         tls_version: None,
         is_http2,
         since,
-    };
-    if !settings.h2c {
-        return Some(spoken(socket, false));
-    }
-    let deadline = since + settings.timeouts.request_header;
-    match timeout_at(deadline, preface::read(socket)).await {
-        Ok(read) => read.ok().map(|(socket, is_there)| spoken(socket, is_there)),
-        Err(_) => {
-            metrics.rejected(ConnectionRejection::HeadTooSlow);
-            None
-        }
-    }
+    })
 }

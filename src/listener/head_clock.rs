@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -28,6 +29,14 @@ impl HeadClock {
         }
     }
 
+    /// Leaves whatever is awaited no more than `patience` from now.
+    pub(super) fn hurry(&mut self, patience: Duration) {
+        let soon = Instant::now() + patience;
+        if soon < self.sleep.deadline() {
+            self.sleep.as_mut().reset(soon);
+        }
+    }
+
     /// Ready when the connection has been in a phase for too long since the last of its requests. To be asked
     /// whenever something moved.
     pub(super) fn poll(&mut self, now: (Phase, u32), context: &mut Context<'_>) -> Poll<()> {
@@ -50,7 +59,6 @@ impl HeadClock {
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
-    use std::time::Duration;
 
     use super::*;
 

@@ -5,6 +5,7 @@ use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response, StatusCode};
@@ -12,6 +13,7 @@ use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use tokio::io::AsyncWrite;
 
 use super::body::BusyBody;
 use super::client::Client;
@@ -22,7 +24,10 @@ use super::pulse::{Busy, Phase, Pulse, Watched};
 use super::refusal::Fault;
 use super::{Handler, Settings, refusal};
 use crate::drain::{DrainWatch, Stage};
+use crate::stream::Stream;
 
+/// How long a client that has asked for nothing yet is given to do so when its listener stops.
+const PARTING: Duration = Duration::from_secs(2);
 /// The least buffer that hyper works with, in bytes.
 const SMALLEST_BUFFER: usize = 8 * 1024;
 
@@ -30,10 +35,10 @@ const SMALLEST_BUFFER: usize = 8 * 1024;
 pub(super) async fn converse<H: Handler>(
     spoken: Spoken,
     client: &Arc<Client>,
-    settings: &Settings,
     watch: &DrainWatch,
     handler: Arc<H>,
 ) {
+    let settings = &*client.settings;
     let pulse = Pulse::new();
     let service = service_fn(|request| answer(request, &pulse, client, &*handler));
     let watched = TokioIo::new(Watched::new(spoken.stream, Arc::clone(&pulse)));
@@ -41,24 +46,33 @@ pub(super) async fn converse<H: Handler>(
         .serve_connection(watched, service)
         .with_upgrades();
     let mut clock = HeadClock::new(settings.timeouts.clone(), spoken.since);
-    let mut seen = Stage::Open;
+    let mut seen = None;
     let mut is_told = false;
     let outcome = poll_fn(|context| {
-        if let Poll::Ready(stage) = watch.poll_beyond(seen, context) {
-            seen = stage;
+        let stage = watch.stage();
+        // Asking to be woken takes a lock, and holds as long as the stage stands.
+        if seen.replace(stage) != Some(stage) && watch.poll_beyond(stage, context).is_ready() {
+            seen = None;
+            context.waker().wake_by_ref();
         }
+        let is_draining = stage > Stage::Open;
+        if is_draining && pulse.requests() == 0 {
+            clock.hurry(PARTING);
+        }
+        // Told while it answers, hyper would write `Connection: Upgrade, close` into a 101; told before its first
+        // request it would close the connection on a client that is just sending that.
+        let may_be_told = || is_draining && pulse.phase() != Phase::Busy && pulse.requests() > 0;
         loop {
-            // Told while it answers, hyper would write `Connection: Upgrade, close` into a 101.
-            if seen > Stage::Open && !is_told && pulse.phase() != Phase::Busy {
+            if !is_told && may_be_told() {
                 is_told = true;
                 Pin::new(&mut connection).graceful_shutdown();
             }
             if let Poll::Ready(result) = Pin::new(&mut connection).poll(context) {
                 return Poll::Ready(Some(result));
             }
-            if seen == Stage::Open || is_told || pulse.phase() == Phase::Busy {
-                let seen = (pulse.phase(), pulse.requests());
-                return clock.poll(seen, context).map(|()| None);
+            if is_told || !may_be_told() {
+                let now = (pulse.phase(), pulse.requests());
+                return clock.poll(now, context).map(|()| None);
             }
         }
     })
@@ -83,8 +97,18 @@ pub(super) async fn converse<H: Handler>(
         _ if pulse.has_body() => {
             watch.within(Stage::Open, pin!(linger(stream))).await;
         }
-        _ => {}
+        _ => part(stream).await,
     }
+}
+
+/// Ends the sending half: under TLS that is not to look like a cut (RFC 8446 section 6.1). The few bytes that say so go out
+/// at once, or never.
+async fn part(mut stream: Stream) {
+    poll_fn(|context| {
+        let _ = Pin::new(&mut stream).poll_shutdown(context);
+        Poll::Ready(())
+    })
+    .await;
 }
 
 async fn answer<H: Handler>(

@@ -85,5 +85,5 @@ pub struct Entry {
     /// The connections of the listener by client.
     pub visitors: Arc<Visitors>,
     /// Whether the listener is full already.
-    pub surplus: bool,
+    pub is_listener_full: bool,
 }

@@ -3,23 +3,27 @@
 use std::io;
 
 use tokio::io::AsyncReadExt;
+use tokio::time::{Instant, timeout_at};
 
 use crate::stream::Socket;
 
 /// What HTTP/2 begins with (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Reads until it shows whether the preface of HTTP/2 is there. What was read is put back.
+/// Reads until it shows whether the preface of HTTP/2 is there; by the deadline it is not. What was read is put back.
 ///
 /// # Errors
 /// When the connection breaks.
-pub(super) async fn read(mut socket: Socket) -> io::Result<(Socket, bool)> {
+pub(super) async fn read(mut socket: Socket, deadline: Instant) -> io::Result<(Socket, bool)> {
     let mut received = [0; PREFACE.len()];
     let mut length = 0;
     while length < PREFACE.len() && PREFACE.starts_with(&received[..length]) {
-        match socket.read(&mut received[length..]).await? {
-            0 => break,
-            count => length += count,
+        match timeout_at(deadline, socket.read(&mut received[length..])).await {
+            Ok(read) => match read? {
+                0 => break,
+                count => length += count,
+            },
+            Err(_) => break,
         }
     }
     Ok((socket.replay(&received[..length]), received == PREFACE))

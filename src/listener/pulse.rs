@@ -74,9 +74,9 @@ impl Pulse {
         Busy(Arc::clone(self))
     }
 
-    /// Whether what hyper writes is its own bare status. Between two requests it can only be that, for a head that
-    /// had come together with the request before it.
-    fn holds_back(&self) -> bool {
+    /// Whether what hyper writes is to be dropped, as its own bare status. Between two requests it can only be that, for a
+    /// head that had come together with the request before it; the connection is in that head then.
+    fn hold_back(&self) -> bool {
         if self.phase() == Phase::Idle {
             self.enter(Phase::Head);
         }
@@ -136,7 +136,7 @@ impl AsyncWrite for Watched {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.pulse.holds_back() {
+        if self.pulse.hold_back() {
             return Poll::Ready(Ok(bytes.len()));
         }
         Pin::new(&mut self.stream).poll_write(context, bytes)
@@ -163,7 +163,7 @@ impl AsyncWrite for Watched {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.pulse.holds_back() {
+        if self.pulse.hold_back() {
             return Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()));
         }
         Pin::new(&mut self.stream).poll_write_vectored(context, slices)

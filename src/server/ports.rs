@@ -267,15 +267,15 @@ impl<H: Handler> Acceptor<H> {
             // One that comes in the moment in which the listener is removed is still treated as before.
             settings = (service.settings)(&name).unwrap_or(settings);
             let (runtime, place) = service.places.take();
-            let surplus = connections.taken() >= settings.limits.max_connections;
-            count(&metrics, surplus);
+            let is_listener_full = connections.taken() >= settings.limits.max_connections;
+            count(&metrics, is_listener_full);
             let entry = Entry {
                 settings: Arc::clone(&settings),
                 metrics: Arc::clone(&metrics),
                 drain: Arc::clone(&drain),
                 slots: [connections.take(), place],
                 visitors: Arc::clone(&visitors),
-                surplus,
+                is_listener_full,
             };
             start(runtime, accepted, entry, &service.handler);
         }
@@ -287,9 +287,9 @@ fn is_any_port(address: &Address) -> bool {
     matches!(address, Address::Tcp(address) if address.port() == 0)
 }
 
-fn count(metrics: &ListenerMetrics, surplus: bool) {
+fn count(metrics: &ListenerMetrics, is_listener_full: bool) {
     metrics.accepted();
-    if surplus {
+    if is_listener_full {
         metrics.rejected(ConnectionRejection::Full);
     }
 }

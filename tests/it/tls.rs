@@ -81,6 +81,27 @@ async fn both_versions_are_spoken() {
     }
 }
 
+/// RFC 8446 section 6.1, RFC 5246 section 7.2.1.
+#[tokio::test]
+async fn a_connection_that_rests_too_long_is_ended_in_order() {
+    let directory = directory();
+    let identity = Identity::make(directory.path(), "site", &[NAME]);
+    let times = "timeouts: { request_header: 500ms, keep_alive: 500ms }, tls:";
+    let yaml = yaml(&[&identity], "").replace("tls:", times);
+    let gateway = Gateway::start_in(directory, &yaml).await;
+    for (version, asked) in [(&TLS12, REQUEST), (&TLS13, REQUEST), (&TLS13, "")] {
+        let config = client(&identity, &[version], None);
+        let stream = connect_tls(gateway.address(), NAME, config).await;
+        let mut stream = stream.expect("the handshake succeeds");
+        let sent = tokio::io::AsyncWriteExt::write_all(&mut stream, asked.as_bytes()).await;
+        sent.expect("the gateway reads");
+        let mut answer = String::new();
+        let read = stream.read_to_string(&mut answer).await;
+        read.expect("a close_notify");
+        assert_eq!(answer.is_empty(), asked.is_empty());
+    }
+}
+
 #[tokio::test]
 async fn an_older_version_than_the_least_is_refused() {
     let (gateway, identity) = start(", min_version: \"1.3\"").await;

@@ -51,10 +51,10 @@ const PARTING: Duration = Duration::from_secs(2);
 pub(super) async fn converse<H: Handler>(
     spoken: Spoken,
     client: &Arc<Client>,
-    settings: &Settings,
     watch: &DrainWatch,
     handler: Arc<H>,
 ) {
+    let settings = &*client.settings;
     let bounds = Bounds::of(client, settings);
     let streams = Streams::new(spoken.since, bounds.abandoned);
     let begin = Arc::clone(&streams);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::{REQUEST, listening};
+use super::{REQUEST, listening, rejects};
 use crate::harness::{Gateway, Wire, eventually};
 
 const HEADER: &str = ", timeouts: { request_header: 400ms, keep_alive: 1h }";
@@ -39,6 +39,18 @@ async fn a_client_that_says_nothing_is_left_without_a_word() {
     let mut wire = Wire::connect(gateway.address()).await;
     assert!(wire.rest().await.is_empty());
     assert!(gateway.log().lines().is_empty());
+}
+
+#[tokio::test]
+async fn the_first_bytes_have_the_same_deadline_where_http2_may_come() {
+    let gateway = Gateway::start(&listening(&format!("{HEADER}, h2c: true"))).await;
+    let mut silent = Wire::connect(gateway.address()).await;
+    let mut half = Wire::connect(gateway.address()).await;
+    half.send("PRI * HT").await;
+    assert_eq!(half.answer().await.status(), 408);
+    assert!(silent.rest().await.is_empty());
+    assert_eq!(rejects(&gateway, "head_too_slow"), 1.0);
+    assert_eq!(gateway.log().lines().len(), 1);
 }
 
 #[tokio::test]

@@ -172,6 +172,34 @@ async fn connections_without_a_session_hold_up_no_stop() {
     assert_eq!(gateway.outcome().await, Outcome::Drained);
 }
 
+/// Its request may be on the way, and a client repeats none on a connection that is new.
+#[tokio::test]
+async fn a_client_that_has_just_connected_is_told_to_come_again() {
+    let yaml =
+        "routes: { fixed: { respond: { status: 200, body: in } } }\ndrain: { deadline: 1h }\n";
+    let mut gateway = Gateway::start(yaml).await;
+    let mut fresh = Wire::connect(gateway.address()).await;
+    let mut half = Wire::connect(gateway.address()).await;
+    half.send("GET / HT").await;
+    // Both were taken before this one.
+    let mut served = Wire::connect(gateway.address()).await;
+    served.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").await;
+    assert_eq!(served.answer().await.status(), 200);
+    gateway.stop().await;
+    is_refused(&gateway).await;
+    fresh.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").await;
+    half.send("TP/1.1\r\nHost: a.test\r\n\r\n").await;
+    for wire in [&mut fresh, &mut half] {
+        let answer = wire.answer().await;
+        assert_eq!(
+            (answer.status(), answer.values("connection")),
+            (503, vec!["close"])
+        );
+        wire.gone().await;
+    }
+    assert_eq!(gateway.outcome().await, Outcome::Drained);
+}
+
 /// They speak no TLS, or stopped half-way in its handshake.
 #[tokio::test]
 async fn a_tls_handshake_holds_up_no_stop() {
