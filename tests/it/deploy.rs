@@ -1,12 +1,16 @@
-//! What lies in `deploy/kubernetes`: sound YAML whose parts fit each other and the configuration.
+//! What lies in `deploy`: sound YAML whose parts fit each other and the configuration.
 
 use std::path::{Path, PathBuf};
 
 use serde_yaml::Value;
 use wsgate::config::{Config, HashKey, Strategy};
 
+fn deploy() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy")
+}
+
 fn directory() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/kubernetes")
+    deploy().join("kubernetes")
 }
 
 fn documents(file: &str) -> Vec<Value> {
@@ -83,4 +87,34 @@ fn a_pod_has_time_to_drain_and_serves_and_chooses_as_its_services_expect() {
             .name()
             .starts_with(&format!("{service}."))
     );
+}
+
+/// The job is how a scrape is named, by Prometheus or by its operator; `up` and `process_*` are told apart by it alone.
+#[test]
+fn alerts_and_dashboard_ask_for_the_job_that_scrapes_are_named_by() {
+    let monitor = &documents("service-monitor.yml")[0];
+    let label = &monitor["spec"]["jobLabel"];
+    let selector = &monitor["spec"]["selector"]["matchLabels"]["app.kubernetes.io/component"];
+    let services = documents("service.yml");
+    let mut labels = services.iter().map(|it| &it["metadata"]["labels"]);
+    let scraped = labels.find(|labels| labels["app.kubernetes.io/component"] == *selector);
+    let job = scraped.expect("a service is selected")[label]
+        .as_str()
+        .expect("the label is there");
+    let by_itself = format!("job_name: {job}\n");
+    assert!(read("prometheus/prometheus.yml").contains(&by_itself));
+    for (file, quote) in [
+        ("prometheus/alerts.yml", "\""),
+        ("grafana/wsgate.json", "\\\""),
+    ] {
+        let text = read(file);
+        let asked: Vec<&str> = text.split("job=").skip(1).collect();
+        assert!(!asked.is_empty(), "{file}");
+        let wanted = format!("{quote}{job}{quote}");
+        assert!(asked.iter().all(|it| it.starts_with(&wanted)), "{file}");
+    }
+}
+
+fn read(file: &str) -> String {
+    std::fs::read_to_string(deploy().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
 }
