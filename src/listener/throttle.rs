@@ -2,10 +2,10 @@
 //! moment, and is refused where too many wait already.
 
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::config::ListenerLimits;
@@ -14,11 +14,12 @@ use crate::occupancy::Occupancy;
 /// How long somebody waits at most.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The bounds of a listener. It outlives reloads that leave the limits as they are.
+/// The bounds of a listener. It outlives reloads, which adjust it: what is under way counts on, and connections that are open
+/// are held to what new ones are.
 #[derive(Debug)]
 pub struct Throttle {
-    tls: Option<Gate>,
-    openings: Option<Pace>,
+    tls: Mutex<Option<Arc<Gate>>>,
+    openings: Pace,
 }
 
 impl Throttle {
@@ -26,17 +27,29 @@ impl Throttle {
     #[must_use]
     pub fn new(limits: &ListenerLimits) -> Self {
         Self {
-            tls: limits.concurrent_tls_handshakes.map(Gate::new),
-            openings: limits.handshakes_per_second.map(Pace::new),
+            tls: Mutex::new(gate(limits)),
+            openings: Pace::new(limits.handshakes_per_second),
         }
+    }
+
+    /// Holds everybody to `limits` from here on. Where another number of TLS handshakes may be under way, those that are
+    /// do not count any more.
+    pub fn adjust(&self, limits: &ListenerLimits) {
+        let mut tls = lock(&self.tls);
+        let most = tls.as_ref().map(|gate| gate.most);
+        if most != limits.concurrent_tls_handshakes {
+            *tls = gate(limits);
+        }
+        self.openings.adjust(limits.handshakes_per_second);
     }
 
     /// Lets a TLS handshake begin; it is under way until what this gives is dropped.
     ///
     /// # Errors
     /// When as many are under way as may be, and none ended in time.
-    pub(super) async fn begin_tls(&self) -> Result<Option<SemaphorePermit<'_>>, Throttled> {
-        match &self.tls {
+    pub(super) async fn begin_tls(&self) -> Result<Option<OwnedSemaphorePermit>, Throttled> {
+        let gate = lock(&self.tls).clone();
+        match gate {
             Some(gate) => gate.enter().await.map(Some),
             None => Ok(None),
         }
@@ -47,11 +60,17 @@ impl Throttle {
     /// # Errors
     /// When its turn would come too late.
     pub(super) async fn pass_opening(&self) -> Result<(), Throttled> {
-        match &self.openings {
-            Some(pace) => pace.pass().await,
-            None => Ok(()),
-        }
+        self.openings.pass().await
     }
+}
+
+fn gate(limits: &ListenerLimits) -> Option<Arc<Gate>> {
+    let most = limits.concurrent_tls_handshakes?;
+    Some(Arc::new(Gate::new(most)))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One too many.
@@ -61,68 +80,82 @@ pub(super) struct Throttled;
 /// So many at once; as many again wait for a place, in the order of coming.
 #[derive(Debug)]
 struct Gate {
-    places: Semaphore,
+    places: Arc<Semaphore>,
     waiting: Arc<Occupancy>,
-    most: usize,
+    most: NonZeroUsize,
 }
 
 impl Gate {
     fn new(most: NonZeroUsize) -> Self {
         Self {
-            places: Semaphore::new(most.get()),
+            places: Arc::new(Semaphore::new(most.get())),
             waiting: Arc::default(),
-            most: most.get(),
+            most,
         }
     }
 
-    async fn enter(&self) -> Result<SemaphorePermit<'_>, Throttled> {
-        if let Ok(place) = self.places.try_acquire() {
+    async fn enter(&self) -> Result<OwnedSemaphorePermit, Throttled> {
+        let places = || Arc::clone(&self.places);
+        if let Ok(place) = places().try_acquire_owned() {
             return Ok(place);
         }
         let _turn = self.waiting.take();
         // Taken first, so that two who come at once cannot both have the last place of the queue.
-        if self.waiting.taken() > self.most {
+        if self.waiting.taken() > self.most.get() {
             return Err(Throttled);
         }
-        let place = timeout(PATIENCE, self.places.acquire()).await;
+        let place = timeout(PATIENCE, places().acquire_owned()).await;
         place.ok().and_then(Result::ok).ok_or(Throttled)
     }
 }
 
 /// So many a second: each has a moment of its own, a tenth of a second's worth at once after a silence.
 #[derive(Debug)]
-struct Pace {
-    interval: Duration,
-    /// How far moments may be ahead of the clock without anybody waiting.
-    slack: Duration,
-    next: Mutex<Instant>,
+struct Pace(Mutex<Beat>);
+
+#[derive(Debug)]
+struct Beat {
+    /// None where nobody has to wait.
+    per_second: Option<NonZeroU32>,
+    /// The moment of who comes next, if that is not over. It stays what it is when the number becomes another one.
+    next: Instant,
 }
 
 impl Pace {
-    fn new(per_second: NonZeroU32) -> Self {
-        let interval = Duration::from_secs(1) / per_second.get();
-        Self {
-            interval,
-            slack: interval * (per_second.get().div_ceil(10) - 1),
-            next: Mutex::new(Instant::now()),
-        }
+    fn new(per_second: Option<NonZeroU32>) -> Self {
+        let next = Instant::now();
+        Self(Mutex::new(Beat { per_second, next }))
+    }
+
+    fn adjust(&self, per_second: Option<NonZeroU32>) {
+        lock(&self.0).per_second = per_second;
     }
 
     async fn pass(&self) -> Result<(), Throttled> {
-        let turn = self.take(Instant::now())?;
-        sleep_until(turn).await;
+        let now = Instant::now();
+        let turn = lock(&self.0).take(now)?;
+        if turn > now {
+            sleep_until(turn).await;
+        }
         Ok(())
     }
+}
 
+impl Beat {
     /// The moment of who comes `now`.
-    fn take(&self, now: Instant) -> Result<Instant, Throttled> {
-        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = (*next).max(now);
-        let turn = own.checked_sub(self.slack).unwrap_or(own).max(now);
+    fn take(&mut self, now: Instant) -> Result<Instant, Throttled> {
+        let Some(per_second) = self.per_second else {
+            return Ok(now);
+        };
+        let interval = Duration::from_secs(1) / per_second.get();
+        // How far moments may be ahead of the clock without anybody waiting.
+        let slack = interval * (per_second.get().div_ceil(10) - 1);
+        let own = self.next.max(now);
+        let turn = own.checked_sub(slack).unwrap_or(own).max(now);
         if turn > now + PATIENCE {
             return Err(Throttled);
         }
-        *next = own + self.interval;
+        self.next = own + interval;
         Ok(turn)
     }
 }
@@ -160,13 +193,15 @@ mod tests {
     /// The moments, in milliseconds from now, of so many who come at once.
     fn turns(pace: &Pace, count: usize) -> Vec<Option<u128>> {
         let now = Instant::now();
-        let turn = |_| pace.take(now).ok().map(|turn| (turn - now).as_millis());
-        (0..count).map(turn).collect()
+        let take = || lock(&pace.0).take(now).ok();
+        (0..count)
+            .map(|_| take().map(|turn| (turn - now).as_millis()))
+            .collect()
     }
 
     #[tokio::test(start_paused = true)]
     async fn each_has_its_moment_and_who_would_wait_too_long_has_none() {
-        let pace = Pace::new(NonZeroU32::new(4).unwrap());
+        let pace = Pace::new(NonZeroU32::new(4));
         let (moments, none) = ([0, 250, 500, 750, 1000].map(Some), None);
         assert_eq!(turns(&pace, 7), [&moments[..], &[none, none]].concat());
         tokio::time::advance(Duration::from_millis(500)).await;
@@ -175,7 +210,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_tenth_of_a_second_comes_at_once_after_a_silence() {
-        let pace = Pace::new(NonZeroU32::new(40).unwrap());
+        let pace = Pace::new(NonZeroU32::new(40));
         for _ in 0..2 {
             assert_eq!(turns(&pace, 6), [0, 0, 0, 0, 25, 50].map(Some));
             tokio::time::advance(Duration::from_secs(60)).await;
@@ -184,12 +219,27 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn no_second_has_more_than_it_may() {
-        let pace = Pace::new(NonZeroU32::new(10).unwrap());
+        let pace = Pace::new(NonZeroU32::new(10));
         let begun = Instant::now();
         let mut passed = 0;
         while begun.elapsed() < Duration::from_secs(10) {
             passed += u32::from(pace.pass().await.is_ok());
         }
         assert_eq!(passed, 101);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_number_holds_at_once_and_gives_nothing_anew() {
+        let pace = Pace::new(NonZeroU32::new(2));
+        assert_eq!(turns(&pace, 4), [Some(0), Some(500), Some(1000), None]);
+        pace.adjust(NonZeroU32::new(4));
+        assert_eq!(turns(&pace, 1), [None], "three have their moments already");
+        tokio::time::advance(Duration::from_millis(500)).await;
+        assert_eq!(turns(&pace, 2), [Some(1000), None]);
+        pace.adjust(None);
+        assert_eq!(turns(&pace, 2), [Some(0), Some(0)]);
+        tokio::time::advance(Duration::from_secs(2)).await;
+        pace.adjust(NonZeroU32::new(2));
+        assert_eq!(turns(&pace, 4), [Some(0), Some(500), Some(1000), None]);
     }
 }

@@ -118,10 +118,9 @@ fn settings(
     tls: Option<ServerTls>,
     before: Option<&Arc<Settings>>,
 ) -> Arc<Settings> {
-    let kept = before.filter(|before| before.limits == listener.limits);
-    let throttle = kept.map_or_else(
+    let throttle = before.map_or_else(
         || Arc::new(Throttle::new(&listener.limits)),
-        |kept| Arc::clone(&kept.throttle),
+        |before| Arc::clone(&before.throttle),
     );
     Arc::new(Settings {
         trusted_proxies: listener.trusted_proxies.clone(),

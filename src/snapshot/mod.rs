@@ -172,6 +172,9 @@ impl Current {
     /// Puts `snapshot` in force.
     pub fn replace(&self, snapshot: Arc<Snapshot>) {
         let previous = self.0.swap(Arc::clone(&snapshot));
+        for settings in snapshot.listeners.values() {
+            settings.throttle.adjust(&settings.limits);
+        }
         for (name, pool) in &previous.pools {
             if let Some(successor) = snapshot.pools.get(name) {
                 pool.hand_over(successor);

@@ -83,12 +83,7 @@ async fn the_bound_is_of_handshakes_and_changes_with_a_reload() {
 #[tokio::test]
 async fn opening_handshakes_over_the_rate_are_503_and_nothing_else_is() {
     let backend = Backend::echo().await;
-    let with = |rate: u32| {
-        let limits = format!("limits: {{ handshakes_per_second: {rate} }}");
-        let listener = format!("main: {{ address: \"127.0.0.1:0\", {limits} }}");
-        format!("listeners: {{ {listener} }}\n{}", before(&[&backend]))
-    };
-    let gateway = Gateway::start(&with(1)).await;
+    let gateway = Gateway::start(&paced(1, "", &backend)).await;
     let mut open_one = open(gateway.address(), "/").await;
     let openings = (0..30).map(|_| ask(gateway.address(), Opening::to("/").text()));
     let answers = join_all(openings).await;
@@ -106,26 +101,27 @@ async fn opening_handshakes_over_the_rate_are_503_and_nothing_else_is() {
     // Neither open sessions nor plain requests are handshakes.
     echo(&mut open_one, "still there").await;
     assert_ne!(ask(gateway.address(), REQUEST).await.status(), 503);
-    gateway.change(&with(0)).await;
+    gateway.change(&paced(0, "", &backend)).await;
     let openings = (0..30).map(|_| ask(gateway.address(), Opening::to("/").text()));
     assert!(join_all(openings).await.iter().all(|it| it.status() == 101));
+}
+
+/// A listener that lets so many opening handshakes a second pass, with more limits.
+fn paced(rate: u32, more: &str, backend: &Backend) -> String {
+    let limits = format!("limits: {{ handshakes_per_second: {rate}{more} }}");
+    let listener = format!("main: {{ address: \"127.0.0.1:0\", {limits} }}");
+    format!("listeners: {{ {listener} }}\n{}", before(&[backend]))
 }
 
 /// The rate is not begun anew by a reload that is about something else.
 #[tokio::test]
 async fn a_reload_of_something_else_gives_no_more_handshakes() {
     let backend = Backend::echo().await;
-    let with = |more: &str| {
-        let limits = "limits: { handshakes_per_second: 1 }";
-        let listener = format!("main: {{ address: \"127.0.0.1:0\", {limits}{more} }}");
-        format!("listeners: {{ {listener} }}\n{}", before(&[&backend]))
-    };
-    let gateway = Gateway::start(&with("")).await;
+    let gateway = Gateway::start(&paced(1, "", &backend)).await;
     let mut refused = 0;
-    for count in 0..20 {
-        gateway
-            .change(&with(&format!(", deny: [192.0.2.{count}]")))
-            .await;
+    for count in 1000..1020 {
+        let more = format!(", max_connections: {count}");
+        gateway.change(&paced(1, &more, &backend)).await;
         let openings = (0..3).map(|_| ask(gateway.address(), Opening::to("/").text()));
         let answers = join_all(openings).await;
         refused += answers.iter().filter(|it| it.status() == 503).count();
@@ -134,4 +130,43 @@ async fn a_reload_of_something_else_gives_no_more_handshakes() {
         }
     }
     panic!("every reload gave its share anew: {refused} refused");
+}
+
+/// What has begun counts on: a reload makes no second place beside the one that is taken.
+#[tokio::test]
+async fn a_reload_of_something_else_gives_no_more_tls_handshakes() {
+    let limits = "concurrent_tls_handshakes: 1";
+    let (gateway, identity) = start(limits).await;
+    let mut half_open = vec![Wire::connect(gateway.address()).await];
+    eventually("it is there", || accepts(&gateway) == 1.0).await;
+    let more = format!("{limits}, max_connections: 1000");
+    gateway.change(&secure(&identity, &more)).await;
+    for _ in 0..2 {
+        half_open.push(Wire::connect(gateway.address()).await);
+    }
+    eventually("only one is left", || rejects(&gateway, "tls_full") == 2.0).await;
+    drop(half_open);
+    assert!(is_served(&gateway, &identity).await);
+}
+
+/// Connections may live long, and one of HTTP/2 carries many handshakes.
+#[tokio::test]
+async fn a_new_rate_holds_for_connections_that_are_open() {
+    let backend = Backend::echo().await;
+    let gateway = Gateway::start(&paced(0, "", &backend)).await;
+    let mut wires = Vec::new();
+    for _ in 0..20 {
+        let mut wire = Wire::connect(gateway.address()).await;
+        wire.send(REQUEST).await;
+        wire.answer().await;
+        wires.push(wire);
+    }
+    gateway.change(&paced(1, "", &backend)).await;
+    let openings = wires.iter_mut().map(async |wire| {
+        wire.send(Opening::to("/").text()).await;
+        wire.answer().await
+    });
+    let answers = join_all(openings).await;
+    let of = |status: u16| answers.iter().filter(|it| it.status() == status).count();
+    assert!(of(503) > 0 && of(503) + of(101) == 20, "{answers:?}");
 }
