@@ -164,8 +164,6 @@ impl Inquiry {
         if is_early || self.told.as_ref() == Some(&found) {
             return Some(());
         }
-        let (before, after) = (self.told.as_ref().map_or(0, Vec::len), found.len());
-        tracing::info!(pool = %self.pool, before, after, "backends discovered");
         self.told = Some(found.clone());
         let found = Found {
             pool: Arc::clone(&self.pool),

@@ -81,6 +81,9 @@ impl Server {
         }
         let metrics = &self.telemetry.metrics;
         let count = found.backends.len();
+        let used = before.pools.get(&found.pool);
+        let used = used.map_or(0, |pool| pool.members().len());
+        tracing::info!(pool = %found.pool, before = used, after = count, "backends discovered");
         let after = Arc::new(before.with_found(&found.pool, found.backends, metrics));
         self.shared.current.replace(Arc::clone(&after));
         metrics.discovery(&found.pool).found(count);

@@ -196,17 +196,18 @@ fn prefix(route: &config::Route, target: &config::PoolTarget) -> Option<String> 
     is_stripped.then(|| prefix.to_owned())
 }
 
-/// What was found before, for pools whose backends are still discovered. Where something else is asked for by now,
-/// it holds until there is an answer.
+/// What pools whose backends are discovered had before, found or named: where something else is asked for by now, it holds
+/// until there is an answer. A backend that spoke TLS is not kept where none is spoken any more.
 fn still_wanted(config: &Config, previous: &Snapshot) -> Found {
-    let is_wanted = |name: &Name| {
-        let pool = config.pools.get(name);
-        pool.is_some_and(|pool| pool.discovery.is_some())
+    let kept = |(name, pool): (&Name, &config::Pool)| {
+        let discovery = pool.discovery.as_ref()?;
+        let named = || previous.config.pools.get(name).map(|it| &it.backends);
+        let backends = previous.found.get(name).or_else(named)?.iter();
+        let backends = backends.filter(|it| discovery.tls || !it.address.is_tls());
+        let backends: Vec<_> = backends.cloned().collect();
+        (!backends.is_empty()).then(|| (Arc::clone(name), backends))
     };
-    let found = previous.found.iter().filter(|(name, _)| is_wanted(name));
-    found
-        .map(|(name, backends)| (Arc::clone(name), backends.clone()))
-        .collect()
+    config.pools.iter().filter_map(kept).collect()
 }
 
 /// Those of pools that are reached as before are kept, with what their TLS sessions know.

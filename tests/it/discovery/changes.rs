@@ -82,6 +82,30 @@ async fn a_reload_keeps_what_was_found() {
     assert_eq!(answer.status(), 101);
 }
 
+/// A pool whose backends were named keeps them until the first answer, which may name the same ones.
+#[tokio::test]
+async fn backends_that_were_named_stay_until_the_first_answer_and_if_it_names_them() {
+    let server = NameServer::start().await;
+    let backend = backend_at([127, 0, 0, 1], 0, "a").await;
+    let found = yaml(&server, backend.address().port(), "");
+    let discovery = found.find("discovery:").expect("a discovery");
+    let named = format!(
+        "backends: [{{ name: a, url: \"{}\" }}] }} }}\n",
+        backend.url()
+    );
+    let gateway = Gateway::start(&(found[..discovery].to_owned() + &named)).await;
+    let mut session = open(gateway.address(), "/").await;
+    server.conduct(Conduct::Silent);
+    gateway.change(&found).await;
+    echo(&mut session, "as before").await;
+    let answer = ask(gateway.address(), Opening::to("/").text()).await;
+    assert_eq!(answer.status(), 101);
+    server.set_addresses(NAME, &["127.0.0.1"]);
+    server.conduct(Conduct::Sound);
+    has(&gateway, &[backend.address().to_string()]).await;
+    echo(&mut session, "on the same backend").await;
+}
+
 /// A backend that is found has as many places as `max_sessions` says, and who waits is served by one that joins.
 #[tokio::test]
 async fn those_who_wait_are_served_by_a_backend_that_joins() {
