@@ -89,7 +89,8 @@ pub(super) async fn converse<H: Handler>(
     };
     let stream = parts.io.into_inner().into_stream();
     match fault {
-        Some(Fault { rejection, reason }) if phase == Phase::Head => {
+        // Between two requests there may be half a head that came with the last one.
+        Some(Fault { rejection, reason }) if matches!(phase, Phase::Head | Phase::Idle) => {
             client.facts.listener.rejected(reason);
             handler.refuse(rejection, client);
             refusal::refuse(stream, rejection).await;

@@ -25,7 +25,7 @@ pub(super) enum Phase {
     Busy,
     /// The answer is complete, but may not have gone out.
     Answered,
-    /// Between two requests.
+    /// Between two requests, or with the beginning of a head that came together with the last one.
     Idle,
 }
 

@@ -1,4 +1,4 @@
-//! Two open streams until one ends.
+//! Two open streams until both have ended.
 //!
 //! A [`Tunnel`] is a future written by hand and spawned as a task of its own, because its size is what an
 //! idle session costs. It owns everything that a session holds and gives it back when it is dropped.

@@ -276,6 +276,28 @@ async fn an_end_within_a_message_of_a_handshake_ends_the_stream_alone() {
 }
 
 #[tokio::test]
+async fn what_came_whole_before_a_broken_record_is_read_first() {
+    let settings = settings(&[&TLS13]);
+    let ((ours, mut near), (mut far, theirs)) = (pair(), pair());
+    let joining = join(&settings, ours, theirs);
+    let passing = tokio::io::copy_bidirectional(&mut near, &mut far);
+    let (mut server, mut client) = tokio::select! {
+        both = joining => both,
+        _ = passing => panic!("neither end leaves"),
+    };
+    client.write_all(b"last words").await.expect("it is open");
+    let mut sent = record(&mut far).await;
+    sent.extend(b"\x17\x03\x03\0\x20");
+    sent.extend([0; 32]);
+    near.write_all(&sent).await.expect("we read");
+    let mut words = [0; 10];
+    let read = soon("the words", server.read_exact(&mut words)).await;
+    assert_eq!((read.expect("they came whole"), &words), (10, b"last words"));
+    let read = soon("the break", server.read(&mut words)).await;
+    assert_eq!(read.unwrap_err().kind(), ErrorKind::InvalidData);
+}
+
+#[tokio::test]
 async fn what_is_no_hello_is_refused_with_an_alert() {
     let settings = settings(&[&TLS13]);
     let (ours, mut theirs) = pair();

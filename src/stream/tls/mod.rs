@@ -155,7 +155,9 @@ impl TlsStream {
             if let Err(error) = outcome {
                 // An alert says so, if the socket takes it at once.
                 let _ = self.poll_send(context);
-                return Poll::Ready(Err(error));
+                // What came whole before it counts; the next time says that it broke.
+                let is_enough = is_done(self, content);
+                return Poll::Ready(if is_enough { Ok(()) } else { Err(error) });
             }
             if is_done(self, content) {
                 return Poll::Ready(Ok(()));

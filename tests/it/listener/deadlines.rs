@@ -69,6 +69,16 @@ async fn the_second_head_has_a_deadline_of_its_own() {
 }
 
 #[tokio::test]
+async fn half_a_head_that_came_with_the_request_before_it_is_408() {
+    let times = ", timeouts: { request_header: 1h, keep_alive: 200ms }";
+    let gateway = Gateway::start(&listening(times)).await;
+    let mut wire = Wire::connect(gateway.address()).await;
+    wire.send([REQUEST, "GET / HT"].concat()).await;
+    assert_eq!(wire.answer().await.status(), 200);
+    assert_eq!(wire.answer().await.status(), 408);
+}
+
+#[tokio::test]
 async fn a_connection_that_rests_too_long_is_ended() {
     let keep_alive = ", timeouts: { request_header: 1h, keep_alive: 200ms }";
     let gateway = Gateway::start(&listening(keep_alive)).await;
