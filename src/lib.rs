@@ -1,4 +1,6 @@
 //! wsgate, a reverse proxy and WebSocket gateway with load balancing.
+//!
+//! Where everything lives, who may know whom, and the way of a session: ARCHITECTURE.md.
 
 pub mod admin;
 pub mod admission;

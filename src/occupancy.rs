@@ -27,7 +27,7 @@ impl Occupancy {
     }
 
     /// Waits until fewer than `limit()` are taken. The limit is asked anew whenever one is given back, and by
-    /// [`Occupancy::ask_again`].
+    /// [`Occupancy::ask_again`]. For one who waits: a second would not be woken for a place that the first leaves.
     pub async fn below(&self, limit: impl Fn() -> usize) {
         loop {
             let freed = self.freed.notified();

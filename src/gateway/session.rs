@@ -9,12 +9,11 @@ use super::headers::opening_head;
 use super::{Asked, Outcome, path, respond};
 use crate::admission::{self, Admission, Permit};
 use crate::config::SessionTimeouts;
-use crate::drain::DrainWatch;
 use crate::listener::{Body, Client, Presence, Upgrade};
 use crate::session::Rejection;
 use crate::snapshot::{PoolTarget, Route};
 use crate::telemetry::SessionRecord;
-use crate::tunnel::{Agreed, End, Terms, Tunnel};
+use crate::tunnel::{Agreed, End, Terms, Tunnel, Watches};
 use crate::upstream::{Answer, Lease, OpenTimeouts, Opened, Opening, Switched};
 use crate::websocket::{Extensions, Handshake, HandshakeError, asks_for_websocket, into_get};
 
@@ -22,7 +21,7 @@ use crate::websocket::{Extensions, Handshake, HandshakeError, asks_for_websocket
 pub(super) struct Ready {
     backend: Switched,
     terms: Arc<Terms>,
-    watches: [DrainWatch; 3],
+    watches: Watches,
     permit: Permit,
     lease: Lease,
     is_over_http2: bool,

@@ -4,15 +4,17 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::sync::Arc;
 
+use rustls::ClientConfig;
 use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
 use rustls::version::{TLS12, TLS13};
-use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, ServerName};
 
+use super::authorities::Authorities;
 use super::certificate::Certificate;
 use super::error::{Problem, TlsError};
-use super::{Fingerprint, pem, provider};
+use super::verifier::Verifier;
+use super::{Fingerprint, provider};
 use crate::config::BackendTls;
 
 /// What is offered by ALPN (RFC 7301): WebSocket upgrades need HTTP/1.1.
@@ -60,8 +62,8 @@ impl SystemRoots {
 pub fn client(tls: &BackendTls, roots: &mut SystemRoots) -> Result<ClientTls, Vec<TlsError>> {
     let provider = provider();
     let trusted = match &tls.ca {
-        Some(path) => authorities(path),
-        None => roots.read().map(<[_]>::to_vec).map(Trusted::some_of),
+        Some(path) => Authorities::load(path),
+        None => roots.read().map(<[_]>::to_vec).map(Authorities::some_of),
     };
     let identity = tls
         .identity
@@ -75,10 +77,13 @@ pub fn client(tls: &BackendTls, roots: &mut SystemRoots) -> Result<ClientTls, Ve
             return Err(errors.chain(identity.err().unwrap_or_default()).collect());
         }
     };
+    let fingerprint = fingerprint(&trusted, identity.as_ref());
+    let named = tls.ca.as_deref().unwrap_or(Path::new(SYSTEM));
+    let config = build(trusted, identity, provider);
     Ok(ClientTls {
-        fingerprint: fingerprint(&trusted, identity.as_ref()),
-        config: build(trusted, identity, provider),
+        config: config.map_err(|problem| vec![TlsError::new(named, problem)])?,
         server_name: tls.server_name.clone(),
+        fingerprint,
     })
 }
 
@@ -87,51 +92,25 @@ pub fn client(tls: &BackendTls, roots: &mut SystemRoots) -> Result<ClientTls, Ve
 /// # Errors
 /// When it cannot be used as an authority.
 pub fn client_in_memory(authority: CertificateDer<'static>) -> Result<ClientTls, Problem> {
-    let trusted = trusted(vec![authority])?;
+    let trusted = Authorities::of(vec![authority])?;
     Ok(ClientTls {
         fingerprint: fingerprint(&trusted, None),
-        config: build(trusted, None, provider()),
+        config: build(trusted, None, provider())?,
         server_name: None,
     })
 }
 
-/// Authorities as they were read, and as rustls wants them.
-struct Trusted {
-    authorities: Vec<CertificateDer<'static>>,
-    store: RootCertStore,
-}
-
-impl Trusted {
-    /// Those of the system: what cannot be used of them is passed over, as there are always a few.
-    fn some_of(authorities: Vec<CertificateDer<'static>>) -> Self {
-        let mut store = RootCertStore::empty();
-        store.add_parsable_certificates(authorities.iter().cloned());
-        Self { authorities, store }
-    }
-}
-
-fn authorities(path: &Path) -> Result<Trusted, TlsError> {
-    trusted(pem::certificates(path)?).map_err(|problem| TlsError::new(path, problem))
-}
-
-fn trusted(authorities: Vec<CertificateDer<'static>>) -> Result<Trusted, Problem> {
-    let mut store = RootCertStore::empty();
-    for authority in &authorities {
-        let added = store.add(authority.clone());
-        added.map_err(|error| Problem::BadCertificate(error.to_string()))?;
-    }
-    Ok(Trusted { authorities, store })
-}
-
 fn build(
-    trusted: Trusted,
+    trusted: Authorities,
     identity: Option<Certificate>,
     provider: Arc<CryptoProvider>,
-) -> Arc<ClientConfig> {
+) -> Result<Arc<ClientConfig>, Problem> {
+    let verifier = Verifier::new(trusted, &provider)?;
     let builder = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13, &TLS12])
         .expect("both providers speak TLS 1.2 and 1.3")
-        .with_root_certificates(trusted.store);
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier));
     let mut config = match identity {
         Some(identity) => builder.with_client_cert_resolver(Arc::new(
             rustls::sign::SingleCertAndKey::from(Arc::unwrap_or_clone(identity.key)),
@@ -140,12 +119,12 @@ fn build(
     };
     config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
     config.resumption = Resumption::in_memory_sessions(RESUMABLE);
-    Arc::new(config)
+    Ok(Arc::new(config))
 }
 
-fn fingerprint(trusted: &Trusted, identity: Option<&Certificate>) -> Fingerprint {
+fn fingerprint(trusted: &Authorities, identity: Option<&Certificate>) -> Fingerprint {
     let mut hasher = DefaultHasher::new();
-    trusted.authorities.hash(&mut hasher);
+    trusted.certificates.hash(&mut hasher);
     identity
         .map(|identity| &identity.key.cert)
         .hash(&mut hasher);

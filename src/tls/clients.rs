@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use rustls::RootCertStore;
 use rustls::crypto::CryptoProvider;
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use rustls_pki_types::CertificateDer;
 
+use super::authorities::Authorities;
 use super::error::{Problem, TlsError};
-use super::pem;
 use crate::config::ClientAuth;
 
 /// How the certificates of clients are judged.
@@ -39,25 +38,23 @@ impl Clients {
             ClientAuth::Request(path) => (path, false),
             ClientAuth::Require(path) => (path, true),
         };
-        let authorities = pem::certificates(path)?;
-        let refuse = |reason: String| TlsError::new(path, Problem::BadCertificate(reason));
-        let mut roots = RootCertStore::empty();
-        for authority in &authorities {
-            roots
-                .add(authority.clone())
-                .map_err(|error| refuse(error.to_string()))?;
-        }
+        let Authorities {
+            certificates,
+            store,
+        } = Authorities::load(path)?;
         let builder =
-            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+            WebPkiClientVerifier::builder_with_provider(Arc::new(store), Arc::clone(provider));
         let builder = if required {
             builder
         } else {
             builder.allow_unauthenticated()
         };
-        let verifier = builder.build().map_err(|error| refuse(error.to_string()))?;
+        let verifier = builder
+            .build()
+            .map_err(|error| TlsError::new(path, Problem::BadCertificate(error.to_string())))?;
         Ok(Self {
             verifier: Some(verifier),
-            authorities,
+            authorities: certificates,
         })
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! No socket is touched here: `listener` and `upstream` run the handshakes with what this room builds.
 
+mod authorities;
 mod backends;
 mod certificate;
 mod choice;
@@ -13,6 +14,7 @@ mod self_signed;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod verifier;
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -30,6 +32,7 @@ pub use self::error::{Problem, TlsError};
 pub use self::provider::{Tickets, provider};
 pub use self::self_signed::self_signed;
 pub use self::settings::HTTP2;
+pub use self::verifier::unsuitable;
 use crate::config::{Config, Name, Tls, TlsVersion};
 
 /// What a listener needs to speak TLS.
@@ -37,7 +40,7 @@ use crate::config::{Config, Name, Tls, TlsVersion};
 pub struct ServerTls {
     /// The settings of every handshake.
     pub config: Arc<ServerConfig>,
-    /// From the first byte to the end of the TLS handshake.
+    /// How long a TLS handshake may take, from when the connection came.
     pub handshake_timeout: Duration,
     /// The certificates in the order of the file.
     pub certificates: Vec<CertificateInfo>,

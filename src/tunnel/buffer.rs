@@ -7,10 +7,6 @@ use crate::websocket::FrameTracker;
 
 /// The most bytes one read takes.
 pub(super) const LARGEST_READ: usize = 256 * 1024;
-/// What a read takes at first. Reads that fill it grow up to [`LARGEST_READ`].
-pub(super) const SMALLEST_READ: usize = 16 * 1024;
-/// Of so many bytes of a payload it takes less to have the system move them than to read and write them.
-pub(super) const LEAST_SPLICE: u64 = 64 * 1024;
 /// Room in front of a read for what was held back before.
 const LARGEST_HELD: usize = FrameTracker::MAX_PENDING;
 

@@ -63,7 +63,7 @@ impl Ending {
     /// What `side` is told. Nothing where it is the one that is gone, or has ended in order.
     pub(super) fn told<'a>(&self, side: Side, terms: &'a Terms) -> Told<'a> {
         match (*self, side) {
-            (Self::Finished(..), _) => None,
+            (Self::Finished(..), Side::Backend) => None,
             (Self::Lost(gone) | Self::HalfClose(gone, _) | Self::PongOverdue(gone), side)
                 if gone == side =>
             {
@@ -76,12 +76,13 @@ impl Ending {
                 Some((CloseCode::PROTOCOL_ERROR, "protocol error"))
             }
             (_, Side::Backend) => Some((CloseCode::GOING_AWAY, "")),
-            (ending, Side::Client) => Some(ending.told_client(terms)),
+            (ending, Side::Client) => ending.told_client(terms),
         }
     }
 
-    fn told_client(self, terms: &Terms) -> (CloseCode, &str) {
-        match self {
+    fn told_client(self, terms: &Terms) -> Told<'_> {
+        Some(match self {
+            Self::Finished(..) => return None,
             Self::Lost(_) | Self::HalfClose(..) | Self::PongOverdue(_) => {
                 (CloseCode::BAD_GATEWAY, "backend lost")
             }
@@ -92,11 +93,11 @@ impl Ending {
             Self::TooManyMessages => (CloseCode::POLICY_VIOLATION, "too many messages"),
             Self::Stalled(Side::Client) => (CloseCode::TRY_AGAIN_LATER, "client too slow"),
             Self::Stalled(Side::Backend) => (CloseCode::TRY_AGAIN_LATER, "backend too slow"),
-            Self::Finished(..) | Self::Drain => {
+            Self::Drain => {
                 let Words { code, reason } = &terms.drain;
                 (*code, reason)
             }
-        }
+        })
     }
 
     /// What the record says. `is_told` tells whether the gateway said Close to a side: a code that nobody

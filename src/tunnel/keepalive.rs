@@ -22,11 +22,11 @@ struct Asked {
 }
 
 impl Keepalive {
-    /// Puts a Ping into the stream towards `side`, if that stands between two frames and nothing waits there;
-    /// otherwise false. Its Pong, read by `from`, will not be forwarded.
+    /// Puts a Ping into the stream towards `side`. Its Pong, read by `from`, will not be forwarded. False where it has to be
+    /// tried again: that stream stands in a frame, or something waits there.
     ///
-    /// A side that has not answered the last one is not asked again. Nor is one with a direction that is
-    /// not followed any more: there its Pong would not be known.
+    /// True also where there is nothing to ask: a side that has not answered the last one is not asked again, nor is one
+    /// with a direction that is not followed any more, where its Pong would not be known.
     pub(super) fn ask(&mut self, side: Side, towards: &mut Relay, from: &mut Relay) -> bool {
         if self.sent(side).is_some() || from.follower.is_blind() || towards.follower.is_blind() {
             return true;

@@ -56,6 +56,8 @@ pub struct Agreed {
 
 /// Those who may ask a session to end: its listener, its route, its backend.
 pub type Watches = [DrainWatch; 3];
+/// Which of them is the backend.
+const BACKEND: usize = 2;
 
 /// A session after both sides agreed. Resolves when it has ended and its record is written.
 ///

@@ -10,12 +10,17 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::buffer::{LARGEST_READ, LEAST_SPLICE, SMALLEST_READ, with_scratch};
+use super::buffer::{LARGEST_READ, with_scratch};
 use super::follow::{Finding, Follower};
 use super::tally::Tally;
 use super::terms::Terms;
 use crate::stream::{Backlog, Spliced, Stream, can_splice, poll_splice};
 use crate::websocket::{ControlFrame, Extensions, Sender};
+
+/// What a read takes at first. Reads that fill it grow up to [`LARGEST_READ`].
+const SMALLEST_READ: usize = 16 * 1024;
+/// Of so many bytes of a payload it takes less to have the system move them than to read and write them.
+const LEAST_SPLICE: u64 = 64 * 1024;
 
 /// One direction of a tunnel.
 #[derive(Debug)]
@@ -146,6 +151,7 @@ impl Relay {
     }
 
     fn lose_sink(&mut self) -> Verdict {
+        // A Close that did not get out was not said; with the backlog goes what tells.
         self.has_told = self.has_said();
         self.backlog = Backlog::default();
         self.unflushed = false;

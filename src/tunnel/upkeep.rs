@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::alarm::Alarm;
 use super::ending::{Ending, Side};
-use super::{Phase, Tunnel};
+use super::{BACKEND, Phase, Tunnel};
 use crate::drain::Stage;
 use crate::session::Closure;
 
@@ -23,8 +23,6 @@ const PING_RETRY: Duration = Duration::from_secs(1);
 /// Into how many parts the idle time is divided; a session is idle after that many parts without data, so it
 /// may last one part longer than it should.
 const IDLE_PARTS: u8 = 4;
-/// Which of the watches is that of the backend.
-const BACKEND: usize = 2;
 
 impl<G> Tunnel<G> {
     pub(super) fn set_alarms(&mut self) {

@@ -8,7 +8,7 @@ use rustls_pki_types::ServerName;
 use super::handshake::Failure;
 use crate::config::{BackendAddress, BackendHost};
 use crate::stream::{Socket, Stream, TlsStream};
-use crate::tls::ClientTls;
+use crate::tls::{ClientTls, unsuitable};
 
 /// Speaks TLS on `socket` to the backend at `address`.
 pub(super) async fn secure(
@@ -73,6 +73,6 @@ fn words(fault: &CertificateError) -> String {
             format!("it is not for {expected}; `tls.server_name` says which name it has to bear")
         }
         CertificateError::Revoked => "it has been revoked".into(),
-        other => other.to_string(),
+        other => unsuitable(other).map_or_else(|| other.to_string(), Into::into),
     }
 }

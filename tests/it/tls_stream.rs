@@ -292,7 +292,10 @@ async fn what_came_whole_before_a_broken_record_is_read_first() {
     near.write_all(&sent).await.expect("we read");
     let mut words = [0; 10];
     let read = soon("the words", server.read_exact(&mut words)).await;
-    assert_eq!((read.expect("they came whole"), &words), (10, b"last words"));
+    assert_eq!(
+        (read.expect("they came whole"), &words),
+        (10, b"last words")
+    );
     let read = soon("the break", server.read(&mut words)).await;
     assert_eq!(read.unwrap_err().kind(), ErrorKind::InvalidData);
 }

@@ -47,7 +47,7 @@ pub struct Tls {
     pub certificates: Vec<CertificateFiles>,
     /// The oldest version spoken.
     pub min_version: TlsVersion,
-    /// From the first byte to the end of the TLS handshake.
+    /// How long a TLS handshake may take, from when the connection came.
     pub handshake_timeout: Duration,
     /// Whether clients show certificates.
     pub client_auth: ClientAuth,

@@ -36,7 +36,7 @@ keys! {
         certificates: Vec<Placed<CertificateFiles>>,
         /// The oldest version spoken; 1.2 by default.
         min_version: OneOf<TlsVersion>,
-        /// From the first byte to the end of the TLS handshake; 10s by default.
+        /// How long a TLS handshake may take, from when the connection came; 10s by default.
         handshake_timeout: Timeout,
         /// Whether clients show certificates.
         client_auth: ClientAuth,

@@ -157,7 +157,7 @@ impl TlsStream {
                 let _ = self.poll_send(context);
                 // What came whole before it counts; the next time says that it broke.
                 let is_enough = is_done(self, content);
-                return Poll::Ready(if is_enough { Ok(()) } else { Err(error) });
+                return Poll::Ready(is_enough.then_some(()).ok_or(error));
             }
             if is_done(self, content) {
                 return Poll::Ready(Ok(()));

@@ -1,6 +1,6 @@
 //! Backends whose TLS is not to be trusted, or is none: each failure by its name.
 
-use rcgen::date_time_ymd;
+use rcgen::{BasicConstraints, IsCa, date_time_ymd};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
@@ -49,6 +49,34 @@ async fn an_unknown_issuer_is_502() {
     let directory = directory();
     let other = Identity::make(directory.path(), "other", &["localhost"]);
     expect_tls_failed(&yaml(site.front.url(), &trusting(&other, ""))).await;
+}
+
+/// As `openssl req -x509` makes it.
+#[tokio::test]
+async fn an_authority_that_is_named_may_be_the_backend_itself() {
+    let (backend, directory) = (Backend::echo().await, directory());
+    let make = |stem, name| {
+        Identity::make_as(directory.path(), stem, &[name], |params| {
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        })
+    };
+    let (own, other) = (make("own", "localhost"), make("other", "other.test"));
+    let front = Front::tls(ServerSettings::of(&own), "localhost", &backend).await;
+    let gateway = Gateway::start(&yaml(front.url(), &trusting(&own, ""))).await;
+    converse(&gateway).await;
+    expect_tls_failed(&yaml(
+        front.url(),
+        &trusting(&own, ", server_name: other.test"),
+    ))
+    .await;
+    expect_tls_failed(&yaml(front.url(), &trusting(&other, ""))).await;
+    let old = Identity::make_as(directory.path(), "old", &["localhost"], |params| {
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.not_after = date_time_ymd(2020, 2, 1);
+        params.not_before = date_time_ymd(2020, 1, 1);
+    });
+    let front = Front::tls(ServerSettings::of(&old), "localhost", &backend).await;
+    expect_tls_failed(&yaml(front.url(), &trusting(&old, ""))).await;
 }
 
 #[tokio::test]

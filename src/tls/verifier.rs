@@ -1,0 +1,118 @@
+//! How the certificates of backends are judged.
+//!
+//! rustls takes the certificate of an authority for no server's, also where it is the very one that the operator named. But
+//! `openssl req -x509` makes every certificate one of an authority, and so most of those that people make for
+//! themselves: such a one is taken where it is named.
+
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
+use rustls::crypto::CryptoProvider;
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+
+use super::authorities::Authorities;
+use super::error::Problem;
+
+/// Trusts what authorities vouch for, and the certificates of the authorities themselves.
+#[derive(Debug)]
+pub(super) struct Verifier {
+    authorities: Vec<CertificateDer<'static>>,
+    by_authority: Arc<WebPkiServerVerifier>,
+}
+
+impl Verifier {
+    pub(super) fn new(
+        authorities: Authorities,
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<Self, Problem> {
+        let Authorities {
+            certificates,
+            store,
+        } = authorities;
+        let builder =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(provider));
+        let by_authority = builder
+            .build()
+            .map_err(|error| Problem::BadCertificate(error.to_string()))?;
+        Ok(Self {
+            authorities: certificates,
+            by_authority,
+        })
+    }
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let verdict =
+            self.by_authority
+                .verify_server_cert(certificate, intermediates, name, ocsp, now);
+        match verdict {
+            // Said of a certificate whose dates are sound: they are looked at before.
+            Err(error) if is_of_authority(&error) && self.authorities.contains(certificate) => {
+                verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            verdict => verdict,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.by_authority
+            .verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.by_authority
+            .verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.by_authority.supported_verify_schemes()
+    }
+}
+
+fn is_of_authority(error: &Error) -> bool {
+    let Error::InvalidCertificate(fault) = error else {
+        return false;
+    };
+    kind_fault(fault) == Some(&webpki::Error::CaUsedAsEndEntity)
+}
+
+/// What is wrong with a certificate for which rustls has no word of its own, in words for an operator.
+#[must_use]
+pub fn unsuitable(fault: &CertificateError) -> Option<&'static str> {
+    match kind_fault(fault)? {
+        webpki::Error::CaUsedAsEndEntity => {
+            Some("it is the certificate of an authority; `tls.ca` may name it itself")
+        }
+        webpki::Error::UnsupportedCertVersion => Some("it is of X.509 version 1 or 2, not 3"),
+        _ => None,
+    }
+}
+
+fn kind_fault(fault: &CertificateError) -> Option<&webpki::Error> {
+    let CertificateError::Other(other) = fault else {
+        return None;
+    };
+    other.0.downcast_ref()
+}
