@@ -33,9 +33,11 @@ pub enum Problem {
     /// The file is far larger than any chain or key.
     #[error("is larger than 1 MiB; this is no file of certificates or keys")]
     TooLarge,
-    /// A PEM section is broken (RFC 7468).
-    #[error("is not sound PEM: {0}")]
-    BadPem(std::io::Error),
+    /// A PEM section is broken (RFC 7468). The library's words are not told: they quote the file, and so a key.
+    #[error(
+        "is not sound PEM: a section begins and ends with a line of its own, and has nothing but base64 between them"
+    )]
+    BadPem,
     /// No certificate is in the file.
     #[error("holds no certificate; a section BEGIN CERTIFICATE is expected")]
     NoCertificate,
