@@ -82,9 +82,9 @@ pub(super) async fn converse<H: Handler>(
     let Some(parts) = connection.into_parts() else {
         return;
     };
-    let fault = match outcome {
+    let fault = match &outcome {
         Some(Ok(())) => None,
-        Some(Err(error)) => Fault::of(&error, &parts.read_buf, settings.limits.request_head),
+        Some(Err(error)) => Fault::of(error, &parts.read_buf, settings.limits.request_head),
         None => (!parts.read_buf.is_empty()).then_some(Fault::SLOW),
     };
     let stream = parts.io.into_inner().into_stream();
@@ -95,10 +95,13 @@ pub(super) async fn converse<H: Handler>(
             handler.refuse(rejection, client);
             refusal::refuse(stream, rejection).await;
         }
+        // An answer that broke off, and may have no length, is not to look whole.
+        _ if matches!(outcome, Some(Err(error)) if error.is_user()) => {}
         _ if pulse.has_body() => {
             watch.within(Stage::Open, pin!(linger(stream))).await;
         }
-        _ => part(stream).await,
+        _ if matches!(phase, Phase::Head | Phase::Idle) => part(stream).await,
+        _ => {}
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::io::AsyncWriteExt;
 use super::{OK, Stage, configuration, get};
 use crate::backends::Backend;
 use crate::harness::{Gateway, Wire, ask};
-use crate::venue::Arrivals;
+use crate::venue::{Arrivals, Transport, Venue};
 
 /// A gateway before a backend that refuses connections and one that the scenario plays.
 async fn half_dead() -> (Gateway, Arrivals) {
@@ -281,4 +281,26 @@ async fn a_request_whose_route_goes_is_refused_at_the_deadline() {
     stage.gateway.change(other).await;
     assert_eq!(client.answer().await.status(), 503);
     backend.gone().await;
+}
+
+/// It has no length, and under TLS its end says whether it is whole (RFC 9112 section 9.8).
+#[tokio::test]
+async fn an_answer_that_broke_off_does_not_end_like_a_whole_one() {
+    let venue = Venue::start(Transport::Tls).await;
+    for is_whole in [true, false] {
+        let mut client = venue.connect().await;
+        client
+            .send("GET / HTTP/1.0\r\nHost: app.test\r\n\r\n")
+            .await;
+        let (_, mut backend) = venue.arrivals.met().await;
+        let begun = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
+        backend.send(begun).await;
+        assert_eq!(client.head().await.status(), 200);
+        assert_eq!(client.take(5).await, b"hello");
+        if is_whole {
+            backend.send("0\r\n\r\n").await;
+        }
+        drop(backend);
+        assert_eq!(client.is_reset().await, !is_whole);
+    }
 }
