@@ -86,9 +86,8 @@ async fn keep_checking(
         let Ok(_permit) = permits.acquire().await else {
             return;
         };
-        let is_lost = pool.check(&member).await;
-        if is_lost {
-            shared.end_sessions(&member, pool.health().on_unhealthy);
+        if let Some(on_unhealthy) = pool.check(&member).await {
+            shared.end_sessions(&member, on_unhealthy);
         }
     }
 }

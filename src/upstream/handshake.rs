@@ -147,22 +147,17 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Whether the backend is at fault, and not the gateway's own want of ports or descriptors, or its bounds.
+    /// Whether it shows a want of the gateway's own, of ports or descriptors, which says nothing of the backend.
+    pub(super) fn is_our_own(&self) -> bool {
+        matches!(
+            self,
+            Self::NoLocalPort | Self::BadSource(..) | Self::NoDescriptor
+        )
+    }
+
+    /// Whether the backend is at fault, and not the gateway's own want or bounds.
     pub(super) fn is_the_backends(&self) -> bool {
-        match self {
-            Self::NoLocalPort | Self::BadSource(..) | Self::NoDescriptor | Self::HeadTooLarge => {
-                false
-            }
-            Self::Unresolved(_)
-            | Self::Refused
-            | Self::Unreachable(_)
-            | Self::ConnectTimeout
-            | Self::AnswerTimeout
-            | Self::Lost(_)
-            | Self::BadCertificate(_)
-            | Self::Tls(_)
-            | Self::Broken(_) => true,
-        }
+        !self.is_our_own() && !matches!(self, Self::HeadTooLarge)
     }
 
     /// The connection ended. Under TLS 1.3 a backend that wants another certificate says so only now.

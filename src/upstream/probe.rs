@@ -57,7 +57,7 @@ impl Fault {
 
     /// Whether it tells of the gateway's own trouble: then the check says nothing of the backend.
     pub(super) fn is_our_own(&self) -> bool {
-        matches!(self, Self::Failed(failure) if !failure.is_the_backends())
+        matches!(self, Self::Failed(failure) if failure.is_our_own())
     }
 }
 

@@ -15,7 +15,7 @@ use super::condition::{Change, LastCheck};
 use super::handshake::Failure;
 use super::health::{Health, State};
 use super::{Pool, probe};
-use crate::config::{self, ActiveHealth, PassiveHealth};
+use crate::config::{self, ActiveHealth, OnUnhealthy, PassiveHealth};
 use crate::drain::Drain;
 use crate::telemetry::CheckResult;
 
@@ -184,20 +184,19 @@ impl Pool {
         Some(last.map_or_else(Instant::now, |last| last.begun + jittered(settings)))
     }
 
-    /// Checks `member` now. Whether checks call it down from now on and did not before.
-    pub async fn check(self: &Arc<Self>, member: &Member) -> bool {
-        let Some(settings) = &self.health.active else {
-            return false;
-        };
+    /// Checks `member` now. What its open sessions are to get, where checks call it down from now on and did not before.
+    pub async fn check(self: &Arc<Self>, member: &Member) -> Option<OnUnhealthy> {
+        let settings = self.health.active.as_ref()?;
         let (at, begun) = (SystemTime::now(), Instant::now());
         let outcome = probe::check(member, settings).await;
         let result = outcome
             .as_ref()
             .map_or_else(probe::Fault::result, |()| CheckResult::Success);
         member.metrics().check_finished(result);
-        if self.latest().health.active != self.health.active {
+        let latest = self.latest();
+        if latest.health.active != self.health.active {
             // Other checks were asked for meanwhile, or none: those judge.
-            return false;
+            return None;
         }
         let fault = outcome.as_ref().err().map(ToString::to_string);
         let words = fault.clone().unwrap_or_default();
@@ -205,7 +204,7 @@ impl Pool {
             .backend()
             .note_check(Some(LastCheck { at, begun, fault }));
         if outcome.as_ref().is_err_and(probe::Fault::is_our_own) {
-            return false;
+            return None;
         }
         let reason = |health: &Health| match health.failed_checks() {
             0 => "checks pass".to_owned(),
@@ -214,7 +213,9 @@ impl Pool {
         };
         let change = member.alter(|health| health.checked(outcome.is_ok(), settings), reason);
         self.pardon_if_none_is_ready();
-        change.is_some_and(|change| change.to == State::Down)
+        change
+            .filter(|change| change.to == State::Down)
+            .map(|_| latest.health.on_unhealthy)
     }
 
     /// What is done about the health of its backends.
@@ -233,7 +234,12 @@ impl Pool {
 
     /// New sessions for `member` again, as far as the operator is concerned.
     pub fn resume(&self, member: &Member) {
-        member.alter(Health::resume, |_| "resumed by the operator".into());
+        let reason = |health: &Health| match health.state() {
+            State::Ejected => format!("{} attempts in a row had failed", health.failures()),
+            State::Down => format!("{} checks in a row had failed", health.failed_checks()),
+            State::Ready | State::Drained => "resumed by the operator".to_owned(),
+        };
+        member.alter(Health::resume, reason);
         self.pardon_if_none_is_ready();
     }
 }

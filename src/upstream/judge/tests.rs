@@ -158,6 +158,21 @@ fn a_drained_backend_has_another_drain_when_it_is_back() {
 }
 
 #[test]
+fn a_resumed_backend_that_is_ejected_says_why() {
+    let pool = pool(2, health(0.5), None);
+    let member = &pool.members()[0];
+    pool.drain(member);
+    attempt(&pool, 0, false);
+    attempt(&pool, 0, false);
+    pool.resume(member);
+    let last = member.backend().standing().last;
+    assert_eq!(
+        (last.to, last.reason.as_str()),
+        (State::Ejected, "2 attempts in a row had failed")
+    );
+}
+
+#[test]
 fn a_removed_backend_is_never_taken_back() {
     let pool = pool(2, health(0.5), None);
     let member = &pool.members()[0];
@@ -288,10 +303,11 @@ async fn checks_take_down_and_bring_back() {
         Arc::new(Transport::new(&config::Transport::default(), None)),
     );
     assert_eq!(pool.check_due(&member), Some(Instant::now()));
-    assert!(pool.check(&member).await, "nobody listens");
+    let keep = Some(OnUnhealthy::Keep);
+    assert_eq!(pool.check(&member).await, keep, "nobody listens");
     let due = pool.check_due(&member).unwrap() - Instant::now();
     assert!(due >= 4 * SECOND && due <= 6 * SECOND, "{due:?}");
-    assert!(!pool.check(&member).await, "it was down before");
+    assert_eq!(pool.check(&member).await, None, "it was down before");
     let _back = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
     pool.check(&member).await;
     assert_eq!(member.backend().state(), State::Ready);
@@ -304,7 +320,7 @@ async fn a_check_that_a_reload_overtakes_judges_no_more() {
     let check = before.check(member);
     let after = Arc::new(pool(1, health(0.5), Some(&before)));
     before.hand_over(&after);
-    assert!(!check.await, "whatever it finds");
+    assert_eq!(check.await, None, "whatever it finds");
     assert_eq!(states(&after), [State::Ready]);
     assert!(member.backend().standing().check.is_none());
 }

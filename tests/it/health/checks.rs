@@ -107,6 +107,13 @@ async fn what_a_check_does_not_pass_is_told_in_words() {
             "in time",
         ),
         (
+            "type: http",
+            Backend::answering(&OK.replace("\r\n\r\n", &("\r\nX: y".repeat(101) + "\r\n\r\n")))
+                .await,
+            "failure",
+            "head of its answer is too large",
+        ),
+        (
             "type: websocket",
             Backend::answering(OK).await,
             "failure",
