@@ -30,6 +30,7 @@ use crate::gateway::Gateway;
 use crate::listener::{Bound, Settings, Throttle};
 use crate::snapshot::{Current, Snapshot};
 use crate::telemetry::{Logging, Telemetry};
+use crate::tls::CertificateInfo;
 use control::Shared;
 use discovery::Discoveries;
 pub use discovery::Found;
@@ -112,7 +113,7 @@ impl Server {
                 .map_err(|error| vec![format!("listeners.{name}: {error}")])?;
         }
         announce(&ports, &admin.address);
-        warn(&snapshot.config);
+        warn(&snapshot);
         let health = spawn(&shared.runtime, health::tend(Arc::clone(&shared)));
         *shared.ports() = ports;
         let server = Self {
@@ -185,9 +186,16 @@ fn announce(ports: &Ports, admin: &Address) {
 }
 
 /// Says what those who run it should know of the configuration that has just come into force.
-fn warn(config: &Config) {
-    for warning in config.warnings() {
+fn warn(snapshot: &Snapshot) {
+    for warning in snapshot.config.warnings() {
         tracing::warn!("{warning}");
+    }
+    let now = SystemTime::now();
+    for (listener, settings) in &snapshot.listeners {
+        let certificates = settings.tls.iter().flat_map(|tls| &tls.certificates);
+        for CertificateInfo { name, .. } in certificates.filter(|one| one.is_expired(now)) {
+            tracing::warn!(%listener, "the certificate {name} has expired");
+        }
     }
 }
 

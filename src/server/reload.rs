@@ -60,10 +60,10 @@ impl Server {
         if !errors.is_empty() {
             changes.extend(errors);
         }
+        super::warn(&after);
         if diff.is_empty() {
             return ReloadReport::Unchanged { changes };
         }
-        super::warn(&after.config);
         ReloadReport::Taken {
             generation: after.generation,
             changes,

@@ -11,7 +11,7 @@ use crate::config::{self, Config, Name};
 use crate::listener::{Settings, Throttle};
 use crate::route::RouteTable;
 use crate::telemetry::{CertificateMetrics, Metrics};
-use crate::tls::{ClientTls, Material, ServerTls};
+use crate::tls::{CertificateInfo, ClientTls, Material, ServerTls};
 use crate::tunnel::{Terms, Words};
 use crate::upstream::{Backend, Member, Pool, Queue, Transport};
 use crate::websocket::CloseCode;
@@ -138,15 +138,20 @@ fn certificate_metrics(
     tls: &BTreeMap<Name, ServerTls>,
     metrics: &Metrics,
 ) -> Vec<Arc<CertificateMetrics>> {
-    let mut all = Vec::new();
+    // Of those with the same name the one that ends first counts: it is served as well.
+    let mut ends = BTreeMap::new();
     for (listener, tls) in tls {
-        for certificate in &tls.certificates {
-            let handle = metrics.certificate(listener, &Name::from(certificate.name.as_str()));
-            handle.set_not_after(certificate.not_after);
-            all.push(handle);
+        for CertificateInfo { name, not_after } in &tls.certificates {
+            let end = ends.entry((listener, name)).or_insert(*not_after);
+            *end = (*end).min(*not_after);
         }
     }
-    all
+    let shown = ends.into_iter().map(|((listener, name), end)| {
+        let handle = metrics.certificate(listener, &Name::from(name.as_str()));
+        handle.set_not_after(end);
+        handle
+    });
+    shown.collect()
 }
 
 fn table(config: &Config, routes: &BTreeMap<Name, Arc<Route>>) -> RouteTable<Arc<Route>> {

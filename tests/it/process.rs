@@ -219,8 +219,9 @@ fn write(directory: &Path, yaml: &str) {
 fn text(directory: &Path, yaml: &str) -> String {
     let at = |name: &str| format!("unix:{}", directory.join(name).display());
     let (admin, main) = (at("admin"), at("main"));
+    // What follows may go on with the keys of the listener.
     let beginning = format!(
-        "admin: {{ address: \"{admin}\" }}\nlisteners: {{ main: {{ address: \"{main}\" }} }}\n"
+        "admin: {{ address: \"{admin}\" }}\nlisteners:\n  main:\n    address: \"{main}\"\n"
     );
     beginning + yaml
 }

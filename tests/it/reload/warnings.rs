@@ -2,7 +2,10 @@
 
 use rustix::process::Signal;
 
-use crate::harness::eventually;
+use rcgen::date_time_ymd;
+use tempfile::TempDir;
+
+use crate::harness::{Gateway, Identity, directory, eventually};
 use crate::process::Process;
 
 const NO_SECRET: &str = "pools.chat.sticky: there is no `secret`";
@@ -27,4 +30,52 @@ async fn a_sticky_pool_without_a_secret_is_told_at_start_and_at_reload() {
     let reloads = || process.log().matches("configuration reloaded").count();
     eventually("the secret is taken", || reloads() == 2).await;
     assert_eq!(told(), 2);
+}
+
+/// `tls` with certificates of these files, all with one name; that which is called `old` has expired.
+fn tls(directory: &TempDir, stems: &[&str]) -> String {
+    let make = |stem: &&str| {
+        let identity = Identity::make_as(directory.path(), stem, &["same.test"], |params| {
+            params.not_before = date_time_ymd(2020, 1, 1);
+            let end = if *stem == "old" { 2021 } else { 2999 };
+            params.not_after = date_time_ymd(end, 1, 1);
+        });
+        identity.yaml()
+    };
+    let certificates = stems.iter().map(make).collect::<Vec<_>>().join(", ");
+    format!("    tls: {{ certificates: [{certificates}] }}\n{FIXED}")
+}
+
+const FIXED: &str = "routes: { fixed: { respond: { status: 200, body: in } } }\n";
+
+#[tokio::test]
+async fn a_certificate_that_has_expired_is_told_at_start_and_at_reload() {
+    let directory = directory();
+    let process = Process::start(&tls(&directory, &["old"])).await;
+    let told = || {
+        let words = "the certificate same.test has expired";
+        process.log().matches(words).count()
+    };
+    eventually("it is told at the start", || told() == 1).await;
+    process.rewrite(&tls(&directory, &["new", "old"]));
+    process.signal(Signal::HUP);
+    eventually("it is told again", || told() == 2).await;
+    process.rewrite(&tls(&directory, &["new"]));
+    process.signal(Signal::HUP);
+    let reloads = || process.log().matches("configuration reloaded").count();
+    eventually("it is taken out", || reloads() == 2).await;
+    assert_eq!(told(), 2);
+}
+
+#[tokio::test]
+async fn of_certificates_with_one_name_the_first_end_is_shown() {
+    let directory = directory();
+    for stems in [["old", "new"], ["new", "old"]] {
+        let listener = "listeners:\n  main:\n    address: \"127.0.0.1:0\"\n";
+        let yaml = listener.to_owned() + &tls(&directory, &stems);
+        let gateway = Gateway::start(&yaml).await;
+        let name = [("listener", "main"), ("name", "same.test")];
+        let end = gateway.count("wsgate_tls_certificate_not_after_timestamp_seconds", &name);
+        assert_eq!(end, 1_609_459_200.0, "2021-01-01");
+    }
 }
