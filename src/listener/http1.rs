@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use http::header::CONNECTION;
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::header::{CONNECTION, CONTENT_LENGTH};
+use http::{HeaderValue, Request, Response, StatusCode, Version};
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
@@ -122,12 +122,24 @@ async fn answer<H: Handler>(
     handler: &H,
 ) -> Result<Response<BusyBody<Busy>>, Infallible> {
     let busy = pulse.busy(!request.body().is_end_stream());
+    let is_old = request.version() == Version::HTTP_10;
     let mut response = handler.handle(request, Arc::clone(client)).await;
-    if client.is_draining() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+    // Where an answer has no length, its end is that of the connection.
+    let is_last = client.is_draining() || is_old && has_no_length(&response);
+    if is_last && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        if is_old {
+            // hyper would add that the connection stays, as the client asked, to an answer of HTTP/1.1.
+            *response.version_mut() = Version::HTTP_10;
+        }
         let close = HeaderValue::from_static("close");
         response.headers_mut().append(CONNECTION, close);
     }
     Ok(response.map(|body| BusyBody::new(body, busy)))
+}
+
+fn has_no_length(response: &Response<impl Body>) -> bool {
+    response.body().size_hint().exact().is_none()
+        && !response.headers().contains_key(CONTENT_LENGTH)
 }
 
 fn builder(settings: &Settings) -> Builder {

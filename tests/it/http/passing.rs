@@ -252,3 +252,24 @@ async fn a_client_of_http_1_0_is_served() {
     assert_eq!(answer.value("transfer-encoding"), None);
     assert_eq!(client.rest().await, b"ok");
 }
+
+/// An answer without a length ends with the connection, so that must not be said to stay (RFC 9112 section 9.3).
+#[tokio::test]
+async fn a_client_of_http_1_0_keeps_its_connection_where_answers_have_a_length() {
+    let stage = Stage::set().await;
+    let request = "GET / HTTP/1.0\r\nHost: app.test\r\nConnection: keep-alive\r\n\r\n";
+    let (mut client, _, mut backend) = stage.ask(request).await;
+    backend.send(OK).await;
+    let answer = client.answer().await;
+    assert_eq!(answer.values("connection"), ["keep-alive"]);
+    client.send(request).await;
+    assert_eq!(backend.head().await.line, "GET / HTTP/1.1");
+    backend
+        .send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n")
+        .await;
+    let answer = client.answer().await;
+    assert_eq!(
+        (answer.values("connection"), answer.body.as_str()),
+        (vec!["close"], "ok")
+    );
+}
