@@ -373,7 +373,7 @@ impl Walk<'_> {
     }
 }
 
-/// Counts messages against a limit; looks at the clock once per window and not per message.
+/// Counts messages against a limit, in seconds that begin with the first message counted in them.
 #[derive(Default, Debug)]
 struct Pace {
     begun: Option<Instant>,
@@ -384,21 +384,12 @@ impl Pace {
     const WINDOW: Duration = Duration::from_secs(1);
 
     fn allows(&mut self, limit: NonZeroU32) -> bool {
-        let is_full = self.count >= limit.get();
-        if is_full
-            && self
-                .begun
-                .is_some_and(|begun| begun.elapsed() < Self::WINDOW)
-        {
-            return false;
+        let now = Instant::now();
+        if self.begun.is_none_or(|begun| now - begun >= Self::WINDOW) {
+            self.begun = Some(now);
+            self.count = 0;
         }
-        if is_full || self.begun.is_none() {
-            *self = Self {
-                begun: Some(Instant::now()),
-                count: 0,
-            };
-        }
-        self.count += 1;
-        true
+        self.count = self.count.saturating_add(1);
+        self.count <= limit.get()
     }
 }

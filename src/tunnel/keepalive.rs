@@ -8,6 +8,11 @@ use super::ending::Side;
 use super::relay::Relay;
 use crate::websocket::{ControlFrame, Sender};
 
+/// How late a look at what is due may be without saying anything: timers and busy workers are that inexact.
+const LATE: Duration = Duration::from_millis(250);
+/// How much longer a side has where the look was later.
+const MOMENT: Duration = Duration::from_secs(1);
+
 /// The Pings of one tunnel. While none waits for its Pong this is one pointer.
 #[derive(Debug, Default)]
 pub(super) struct Keepalive {
@@ -53,15 +58,26 @@ impl Keepalive {
     /// Whether `side` was asked so long ago and has sent no byte since. One that sent bytes but no Pong is
     /// there, and may be asked again; so may one that is not read now, because the other side takes nothing: what it
     /// sends is not known.
+    ///
+    /// Where this is asked late, the whole process was held up (a debugger, a frozen container), and what came meanwhile may
+    /// lie unread: such a side has a moment more.
     pub(super) fn is_overdue(&mut self, side: Side, from: &mut Relay, timeout: Duration) -> bool {
-        let is_due = self
-            .sent(side)
-            .is_some_and(|sent| sent.elapsed() >= timeout);
-        if is_due && (from.take_has_heard() || !from.is_clear()) {
+        let Some(sent) = self.sent_mut(side) else {
+            return false;
+        };
+        let now = Instant::now();
+        let Some(late) = now.checked_duration_since(*sent + timeout) else {
+            return false;
+        };
+        if late > LATE {
+            *sent += late + MOMENT;
+            return false;
+        }
+        if from.take_has_heard() || !from.is_clear() {
             self.take_sent(side);
             return false;
         }
-        is_due
+        true
     }
 
     /// The time between the last Ping to `side` and its Pong, if that has just come.
@@ -83,6 +99,14 @@ impl Keepalive {
         match side {
             Side::Client => asked.client,
             Side::Backend => asked.backend,
+        }
+    }
+
+    fn sent_mut(&mut self, side: Side) -> Option<&mut Instant> {
+        let asked = self.asked.as_deref_mut()?;
+        match side {
+            Side::Client => asked.client.as_mut(),
+            Side::Backend => asked.backend.as_mut(),
         }
     }
 

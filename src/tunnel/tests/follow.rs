@@ -196,6 +196,9 @@ async fn the_pace_counts_messages_of_the_client_and_not_fragments() {
         assert_eq!(drive(&mut client, &two, &[], &terms), (two, None));
         advance(Duration::from_secs(1)).await;
     }
+    // A second that began long ago is over, also where it had room.
+    assert_eq!(drive(&mut client, &one, &[], &terms), (one.clone(), None));
+    advance(Duration::from_secs(9)).await;
     let stopped = drive(&mut client, &one.repeat(3), &[], &terms);
     assert_eq!(stopped, (one.repeat(2), Some(Finding::TooManyMessages)));
     let many = message(Sender::Backend).repeat(9);

@@ -4,6 +4,7 @@ mod closes;
 mod ending;
 mod follow;
 mod frames;
+mod keepalive;
 mod peer;
 mod properties;
 

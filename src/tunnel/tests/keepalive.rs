@@ -1,0 +1,41 @@
+//! When a side that was asked is taken for gone.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, advance};
+
+use super::super::ending::Side;
+use super::super::keepalive::Keepalive;
+use super::super::relay::Relay;
+use crate::websocket::{Extensions, Sender};
+
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A client that has just been asked: what it sends, and the Pings.
+fn asked() -> (Relay, Keepalive) {
+    let [mut from, mut towards] =
+        [Sender::Client, Sender::Backend].map(|sender| Relay::new(sender, Extensions::None));
+    let mut keepalive = Keepalive::default();
+    assert!(keepalive.ask(Side::Client, &mut towards, &mut from));
+    (from, keepalive)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_side_is_overdue_when_its_time_is_over() {
+    let (mut from, mut keepalive) = asked();
+    advance(TIMEOUT - Duration::from_millis(1)).await;
+    assert!(!keepalive.is_overdue(Side::Client, &mut from, TIMEOUT));
+    advance(Duration::from_millis(20)).await;
+    assert!(keepalive.is_overdue(Side::Client, &mut from, TIMEOUT));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_that_comes_late_gives_a_moment_more() {
+    let (mut from, mut keepalive) = asked();
+    advance(TIMEOUT * 3).await;
+    assert!(!keepalive.is_overdue(Side::Client, &mut from, TIMEOUT));
+    let due = keepalive.first_sent().expect("it waits still") + TIMEOUT;
+    assert_eq!(due - Instant::now(), Duration::from_secs(1));
+    advance(Duration::from_secs(1)).await;
+    assert!(keepalive.is_overdue(Side::Client, &mut from, TIMEOUT));
+}
