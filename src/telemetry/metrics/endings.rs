@@ -30,7 +30,7 @@ pub(super) fn possible() -> impl Iterator<Item = Ending> {
 /// Who usually brings an ending about, and with which codes; `none` where no Close may be seen.
 fn usual(reason: Reason) -> (&'static [Initiator], &'static [&'static str]) {
     match reason {
-        Reason::Finished => (ENDS, &["none", "1000", "1001", "4xxx"]),
+        Reason::Finished => (ENDS, &["none", "1000", "1001", "1011", "4xxx"]),
         Reason::Lost => (ENDS, &["none", "1001", "1014"]),
         Reason::HalfClose => (ENDS, &["none", "1000", "1001"]),
         Reason::PongOverdue => (ENDS, &["1001", "1014"]),

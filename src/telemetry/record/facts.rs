@@ -98,15 +98,16 @@ fn push(texts: &mut String, value: &[u8], limit: usize) {
     texts.push(SEPARATOR);
 }
 
-/// The target with every value of its query replaced; names stay, so that a line still says what was asked.
+/// The target with every value of its query replaced; names stay, so that a line still says what was asked. What has no
+/// name, or no value, may be a token as a whole.
 fn redacted(path: &str, query: &str) -> String {
     let mut target = String::with_capacity(path.len() + query.len() + 16);
     target.push_str(path);
     for (place, pair) in query.split('&').enumerate() {
         target.push(if place == 0 { '?' } else { '&' });
         match pair.split_once('=') {
-            Some((name, _)) => target.extend([name, "=***"]),
-            None => target.push_str(pair),
+            Some((name, value)) if !value.is_empty() => target.extend([name, "=***"]),
+            Some(_) | None => target.push_str("***"),
         }
     }
     target

@@ -142,7 +142,7 @@ fn routed_line() -> Value {
     json!({
         "request_id": "request-1", "client": "192.0.2.1:5000", "listener": "public",
         "route": "chat", "pool": "rooms", "backend": "a", "host": "chat.example.com",
-        "path": "/chat?token=***&x&y=***", "origin": "https://app.example.com",
+        "path": "/chat?token=***&***&***", "origin": "https://app.example.com",
         "user_agent": "test/1.0", "protocol": "h1", "tls_version": "TLSv1.3",
     })
 }
