@@ -249,7 +249,13 @@ impl Member {
     #[must_use]
     pub fn remove(&self) -> Arc<Drain> {
         let drain = self.backend().drain();
-        self.alter(Health::remove, |_| "removed".into());
+        // What the metrics show is another one's by now, where one of the same name has come in its place.
+        let removed = self
+            .backend()
+            .alter(Health::remove, |_| "removed".to_owned());
+        if let Some(change) = removed {
+            self.tell(&change);
+        }
         drain
     }
 
@@ -261,10 +267,16 @@ impl Member {
     ) -> Option<Change> {
         let change = self.backend().alter(change, reason);
         self.metrics().set_up(self.backend().is_up());
-        let change = change?;
+        if let Some(change) = &change {
+            self.tell(change);
+        }
+        change
+    }
+
+    fn tell(&self, change: &Change) {
         let Change {
             from, to, reason, ..
-        } = &change;
+        } = change;
         let (pool, backend) = (self.metrics().pool().name(), self.name());
         let (from, to) = (from.label(), to.label());
         match change.to {
@@ -275,7 +287,6 @@ impl Member {
                 tracing::warn!(%pool, %backend, from, to, "backend {to}: {reason}");
             }
         }
-        Some(change)
     }
 }
 

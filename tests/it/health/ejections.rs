@@ -37,6 +37,19 @@ async fn failures_in_a_row_eject_and_the_backend_is_tried_again() {
 }
 
 #[tokio::test]
+async fn one_that_takes_the_name_of_an_ejected_one_is_up() {
+    let (mut a, b) = (Mortal::named("a").await, Mortal::named("b").await);
+    let gateway = Gateway::start(&configuration(PASSIVE, &[a.entry(), b.entry()])).await;
+    a.kill();
+    assert_eq!(turns(&gateway, 4).await, "bbbb");
+    becomes(&gateway, "a", "ejected").await;
+    let other = Mortal::named("a").await;
+    let yaml = configuration(PASSIVE, &[other.entry(), b.entry()]);
+    gateway.change(&yaml).await;
+    assert_eq!(up(&gateway, "a"), 1.0);
+}
+
+#[tokio::test]
 async fn an_ejected_backend_costs_no_attempts() {
     let (dead, b) = (Backend::absent(), Mortal::named("b").await);
     let keys = PASSIVE.replace("300ms", "1h");
