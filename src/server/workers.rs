@@ -133,7 +133,7 @@ fn try_ring(is_wanted: bool) {
     static SAID: Once = Once::new();
     if is_wanted && let Err(error) = start_ring() {
         SAID.call_once(|| {
-            tracing::info!(%error, "io_uring cannot be used: all connections stay on epoll");
+            tracing::info!(%error, "a worker cannot use io_uring: its connections stay on epoll");
         });
     }
 }
