@@ -39,7 +39,7 @@ fn look(packet: &[u8], kind: Kind) {
 /// The question, made an answer that has as many records as the first bytes say, and then the other bytes.
 fn as_answer(bytes: &[u8], kind: Kind) -> Option<Vec<u8>> {
     let (counts, records) = bytes.split_at_checked(6)?;
-    let mut packet = question(ID, NAME, kind).ok()?;
+    let mut packet = question(ID, NAME, kind, true).ok()?;
     packet[2] |= 0x80;
     packet[6..12].copy_from_slice(counts);
     packet.extend_from_slice(records);

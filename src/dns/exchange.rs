@@ -13,9 +13,10 @@ use super::{Answer, Fault};
 
 /// How long a server has for an answer.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How often all servers are asked; a datagram may get lost.
+/// How often all servers are asked; a datagram may get lost, and some servers take no question that tells how long its
+/// answer may be.
 const ROUNDS: usize = 2;
-/// The longest datagram that is read; none should be longer than 512 bytes unasked (RFC 1035 section 2.3.4).
+/// The longest datagram that is read; none should be longer than was asked for.
 const DATAGRAM: usize = 4096;
 
 /// Asks the servers in turn until one answers; what the last one came to where none does.
@@ -25,11 +26,14 @@ pub(super) async fn ask(
     kind: Kind,
 ) -> Result<Answer<Record>, Fault> {
     let mut last = Fault::NoServer;
-    for server in servers.iter().cycle().take(servers.len() * ROUNDS) {
-        let answer = timeout(PATIENCE, ask_one(*server, name, kind)).await;
+    let turns = servers.iter().cycle().take(servers.len() * ROUNDS);
+    for (turn, server) in turns.enumerate() {
+        let id = rand::random();
+        let question = message::question(id, name, kind, turn < servers.len())?;
+        let read = |packet: &[u8]| message::read(packet, id, name, kind);
+        let answer = timeout(PATIENCE, ask_one(*server, &question, read)).await;
         match answer.unwrap_or(Err(Fault::Timeout)) {
             Ok(answer) => return Ok(answer),
-            Err(fault @ Fault::BadName(_)) => return Err(fault),
             Err(fault) => last = fault,
         }
     }
@@ -37,15 +41,17 @@ pub(super) async fn ask(
 }
 
 /// A random identity and the random port of a socket of its own keep others from answering in its place.
-async fn ask_one(server: SocketAddr, name: &str, kind: Kind) -> Result<Answer<Record>, Fault> {
-    let id = rand::random();
-    let question = message::question(id, name, kind)?;
+async fn ask_one(
+    server: SocketAddr,
+    question: &[u8],
+    read: impl Fn(&[u8]) -> Result<Reply, Fault>,
+) -> Result<Answer<Record>, Fault> {
     let socket = datagrams(server).await.map_err(Fault::Unreachable)?;
-    socket.send(&question).await.map_err(Fault::Unreachable)?;
+    socket.send(question).await.map_err(Fault::Unreachable)?;
     let mut packet = [0; DATAGRAM];
     loop {
         let length = socket.recv(&mut packet).await.map_err(Fault::Unreachable)?;
-        match message::read(&packet[..length], id, name, kind) {
+        match read(&packet[..length]) {
             Ok(Reply::Answer(answer)) => return Ok(answer),
             Ok(Reply::Truncated) => break,
             // What is no sound packet may be anybody's.
@@ -53,10 +59,10 @@ async fn ask_one(server: SocketAddr, name: &str, kind: Kind) -> Result<Answer<Re
             Err(fault) => return Err(fault),
         }
     }
-    let packet = by_stream(server, &question)
+    let packet = by_stream(server, question)
         .await
         .map_err(Fault::Unreachable)?;
-    match message::read(&packet, id, name, kind)? {
+    match read(&packet)? {
         Reply::Answer(answer) => Ok(answer),
         Reply::Truncated | Reply::Foreign => Err(Fault::Broken),
     }

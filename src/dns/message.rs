@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use simple_dns::rdata::RData;
+use simple_dns::rdata::{OPT, RData};
 use simple_dns::{CLASS, Name, Packet, PacketFlag, Question, RCODE, ResourceRecord, TYPE};
 
 use super::{Answer, Fault, Service};
@@ -52,11 +52,17 @@ impl Kind {
     }
 }
 
-/// The question for `name` as a packet that is known by `id`.
+/// How long an answer may be, where the server is told (RFC 6891). As long as a datagram passes everywhere whole.
+///
+/// Consul tells no more than three of a service's places to one who does not say it, and not that there are more.
+const ROOM: u16 = 1232;
+
+/// The question for `name` as a packet that is known by `id`; whether it `tells_room`, which servers of old do not
+/// understand.
 ///
 /// # Errors
 /// Where `name` is none.
-pub fn question(id: u16, name: &str, kind: Kind) -> Result<Vec<u8>, Fault> {
+pub fn question(id: u16, name: &str, kind: Kind, tells_room: bool) -> Result<Vec<u8>, Fault> {
     let bad = |_| Fault::BadName(name.to_owned());
     let mut packet = Packet::new_query(id);
     packet.set_flags(PacketFlag::RECURSION_DESIRED);
@@ -65,6 +71,11 @@ pub fn question(id: u16, name: &str, kind: Kind) -> Result<Vec<u8>, Fault> {
     packet
         .questions
         .push(Question::new(asked, kind.code().into(), class, false));
+    *packet.opt_mut() = tells_room.then(|| OPT {
+        opt_codes: Vec::new(),
+        udp_packet_size: ROOM,
+        version: 0,
+    });
     packet.build_bytes_vec().map_err(bad)
 }
 

@@ -170,6 +170,36 @@ async fn asks_by_tcp_for_what_is_too_long() {
     assert_eq!(answer.found.len(), 100);
 }
 
+/// As Consul does.
+#[tokio::test]
+async fn a_server_that_tells_few_to_who_names_no_room_tells_all() {
+    let server = server(|asked, reply| {
+        let one = |address| record("many.internal", 1, RData::A(A { address }));
+        let count = if asked.opt().is_some() { 9 } else { 3 };
+        if is_v4(asked) {
+            reply.answers.extend((1..=count).map(one));
+        }
+    });
+    let resolver = Resolver::new(vec![server.await]);
+    let answer = resolver.addresses("many.internal").await.unwrap();
+    assert_eq!(answer.found.len(), 9);
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_understand_room_is_asked_without() {
+    let server = server(|asked, reply| {
+        if asked.opt().is_some() {
+            *reply.rcode_mut() = RCODE::FormatError;
+        } else if is_v4(asked) {
+            let data = RData::A(A { address: 1 });
+            reply.answers.push(record("old.internal", 1, data));
+        }
+    });
+    let resolver = Resolver::new(vec![server.await]);
+    let answer = resolver.addresses("old.internal").await.unwrap();
+    assert_eq!(answer.found.len(), 1);
+}
+
 #[tokio::test]
 async fn a_name_that_is_not_there_is_an_answer_and_a_failure_is_none() {
     let nowhere = server(|_, reply| *reply.rcode_mut() = RCODE::NameError).await;
@@ -194,7 +224,7 @@ async fn a_name_that_is_not_there_is_an_answer_and_a_failure_is_none() {
 
 #[test]
 fn only_the_answer_to_the_question_is_taken() {
-    let asked = question(7, "chat.internal", Kind::A).unwrap();
+    let asked = question(7, "chat.internal", Kind::A, true).unwrap();
     let is_foreign =
         |packet: &[u8], id, name| matches!(read(packet, id, name, Kind::A), Ok(Reply::Foreign));
     // The question itself comes back.
@@ -217,7 +247,7 @@ fn only_the_answer_to_the_question_is_taken() {
         Err(Fault::Broken)
     ));
     assert!(matches!(
-        question(7, &"x".repeat(64), Kind::A),
+        question(7, &"x".repeat(64), Kind::A, true),
         Err(Fault::BadName(_))
     ));
 }
@@ -236,7 +266,7 @@ proptest! {
         records in vec(any_piece(), 0..9),
     ) {
         for kind in [Kind::A, Kind::Aaaa, Kind::Srv] {
-            let mut packet = question(7, "chat.internal", kind).unwrap();
+            let mut packet = question(7, "chat.internal", kind, true).unwrap();
             packet[2] |= 0x80;
             packet[6..12].copy_from_slice(&counts);
             packet.extend(records.concat());
