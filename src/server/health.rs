@@ -7,11 +7,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{MutexGuard, Semaphore, SemaphorePermit, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::control::Shared;
-use super::workers::{AbortOnDrop, spawn};
 use crate::config::{self, Name, OnUnhealthy};
 use crate::upstream::{Member, Pool};
 
@@ -22,10 +21,10 @@ const TICK: Duration = Duration::from_millis(250);
 /// take descriptors from sessions.
 const CHECKS_AT_ONCE: usize = 64;
 
-/// The checks of a pool as one configuration has it; they end when this is dropped.
+/// A pool as one configuration has it. No check of it begins after this is dropped.
 struct Tended {
     pool: Arc<Pool>,
-    _checks: Vec<AbortOnDrop>,
+    _in_force: watch::Sender<()>,
 }
 
 /// Tends the pools of whatever snapshot is in force.
@@ -56,39 +55,60 @@ pub(super) async fn tend(shared: Arc<Shared>) {
 
 impl Tended {
     fn begin(pool: &Arc<Pool>, shared: &Arc<Shared>, permits: &Arc<Semaphore>) -> Self {
-        let is_checked = pool.health().active.is_some();
-        let members = pool.members().iter().filter(|_| is_checked);
-        let checks = members.map(|member| {
-            let (pool, shared) = (Arc::clone(pool), Arc::clone(shared));
-            let runtime = shared.runtime.clone();
-            let permits = Arc::clone(permits);
-            spawn(
-                &runtime,
-                keep_checking(pool, member.clone(), shared, permits),
-            )
-        });
+        let (in_force, is_in_force) = watch::channel(());
+        for member in pool.members() {
+            let checks = Checks {
+                pool: Arc::clone(pool),
+                member: member.clone(),
+                permits: Arc::clone(permits),
+                shared: Arc::clone(shared),
+            };
+            shared.runtime.spawn(checks.keep_on(is_in_force.clone()));
+        }
         Self {
-            _checks: checks.collect(),
             pool: Arc::clone(pool),
+            _in_force: in_force,
         }
     }
 }
 
-async fn keep_checking(
+/// The checks of one backend.
+struct Checks {
     pool: Arc<Pool>,
     member: Member,
-    shared: Arc<Shared>,
     permits: Arc<Semaphore>,
-) {
-    while let Some(due) = pool.check_due(&member) {
-        sleep_until(due).await;
-        // The semaphore is never closed.
-        let Ok(_permit) = permits.acquire().await else {
-            return;
-        };
-        if let Some(on_unhealthy) = pool.check(&member).await {
-            shared.end_sessions(&member, on_unhealthy);
+    shared: Arc<Shared>,
+}
+
+impl Checks {
+    /// Checks when it is time, as long as the pool is in force. A check that has begun is brought to its end: where backends
+    /// come and go all the time, one that hangs would else never be found.
+    async fn keep_on(self, mut is_in_force: watch::Receiver<()>) {
+        while let Some(due) = self.pool.check_due(&self.member) {
+            let turn = tokio::select! {
+                turn = self.turn(due) => turn,
+                _ = is_in_force.changed() => return,
+            };
+            let Some((_alone, _permit)) = turn else {
+                continue;
+            };
+            if let Some(on_unhealthy) = self.pool.check(&self.member).await {
+                self.shared.end_sessions(&self.member, on_unhealthy);
+            }
         }
+    }
+
+    /// Waits until it is time for a check and the backend is not being checked. None where it has been meanwhile, by a pool
+    /// before this one.
+    async fn turn(&self, due: Instant) -> Option<(MutexGuard<'_, ()>, SemaphorePermit<'_>)> {
+        let backend = self.member.backend();
+        let last = || backend.standing().check.map(|check| check.begun);
+        let before = last();
+        sleep_until(due).await;
+        let alone = backend.checking().lock().await;
+        // The semaphore is never closed.
+        let permit = self.permits.acquire().await.ok()?;
+        (last() == before).then_some((alone, permit))
     }
 }
 

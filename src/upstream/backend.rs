@@ -32,6 +32,8 @@ pub struct Backend {
     requests: AtomicUsize,
     rise: Rise,
     condition: Condition,
+    /// Held while it is being checked.
+    checking: tokio::sync::Mutex<()>,
     resting: Arc<Resting>,
     /// Who waits for a place on it, or on another backend of its pool.
     queue: Arc<Queue>,
@@ -47,6 +49,7 @@ impl Backend {
             requests: AtomicUsize::new(0),
             rise: Rise::new(),
             condition: Condition::new(),
+            checking: tokio::sync::Mutex::default(),
             resting: Arc::default(),
             queue: Arc::clone(queue),
         }
@@ -56,6 +59,12 @@ impl Backend {
     pub fn became_ready(&self, now: Instant) {
         self.rise.begin(now);
         self.queue.look_again();
+    }
+
+    /// To be locked while it is being checked: pools that follow each other could else do so at the same time.
+    #[must_use]
+    pub fn checking(&self) -> &tokio::sync::Mutex<()> {
+        &self.checking
     }
 
     /// Another number each time it becomes ready.

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::time::sleep;
 
 use super::{becomes, configuration, shown, turn, turns, up};
 use crate::backends::{Backend, Mortal};
@@ -216,6 +219,24 @@ async fn a_reload_forgets_no_verdict() {
 }
 
 /// A new backend is checked at once, whatever the interval, and gets sessions until that says no.
+/// As where backends are found anew all the time.
+#[tokio::test]
+async fn a_backend_that_hangs_is_found_although_its_pool_changes_all_the_time() {
+    let (silent, other) = (Backend::silent().await, Backend::echo().await);
+    let yaml = |weight: u32| {
+        let other = format!("{{ url: \"{}\", weight: {weight} }}", other.url());
+        configuration(&active("type: http"), &[entry(&silent), other])
+    };
+    let gateway = Gateway::start(&yaml(1)).await;
+    let mut weights = [2, 1].into_iter().cycle();
+    let look = async || {
+        gateway.change(&yaml(weights.next()?)).await;
+        sleep(Duration::from_millis(200)).await;
+        (shown(&gateway, "a").await["state"] == "down").then_some(())
+    };
+    repeatedly("it is down", look).await;
+}
+
 #[tokio::test]
 async fn a_backend_that_joins_is_checked_at_once() {
     let (sound, dead) = (Mortal::named("b").await, Backend::absent());
