@@ -34,7 +34,8 @@ fn host(address: &BackendAddress) -> Result<ServerName<'static>, Failure> {
     };
     match host {
         BackendHost::Ip(ip) => Ok(ServerName::IpAddress((*ip).into())),
-        BackendHost::Name(name) => ServerName::try_from(name.clone())
+        // The dot that ends a full name is no part of what a certificate bears (RFC 6066 section 3).
+        BackendHost::Name(name) => ServerName::try_from(name.trim_end_matches('.').to_owned())
             .map_err(|_| Failure::Tls(format!("no certificate can bear the name {name}"))),
     }
 }
