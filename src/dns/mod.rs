@@ -33,6 +33,15 @@ pub struct Answer<T> {
     pub lifetime: Option<Duration>,
 }
 
+impl<T> Answer<T> {
+    fn nothing() -> Self {
+        Self {
+            found: Vec::new(),
+            lifetime: None,
+        }
+    }
+}
+
 /// A place where a service is (RFC 2782).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Service {
@@ -80,24 +89,24 @@ impl Resolver {
         }
     }
 
-    /// The addresses of both families under `name`. An answer for one family alone is none: backends would
-    /// come and go with a fault of the other.
+    /// The addresses of both families under the first of the names that `name` may stand for that has any. An answer for one
+    /// family alone is none: backends would come and go with a fault of the other.
     ///
     /// # Errors
     /// Why there is no answer.
     pub async fn addresses(&self, name: &str) -> Result<Answer<IpAddr>, Fault> {
-        let (v4, v6) = tokio::join!(self.ask(name, Kind::A), self.ask(name, Kind::Aaaa));
-        let answers = [v4?, v6?];
-        let lifetime = answers.iter().filter_map(|answer| answer.lifetime).min();
-        let records = answers.into_iter().flat_map(|answer| answer.found);
-        let found = records.filter_map(|record| match record {
-            Record::Address(ip) => Some(ip),
-            Record::Service(_) => None,
-        });
-        Ok(Answer {
-            found: found.collect(),
-            lifetime,
-        })
+        for full in self.full_names(name) {
+            let ask = |kind| exchange::ask(&self.servers, &full, kind);
+            let (v4, v6) = tokio::join!(ask(Kind::A), ask(Kind::Aaaa));
+            let answers = [v4?, v6?];
+            let lifetime = answers.iter().filter_map(|answer| answer.lifetime).min();
+            let records = answers.into_iter().flat_map(|answer| answer.found);
+            let found: Vec<IpAddr> = records.filter_map(address).collect();
+            if !found.is_empty() {
+                return Ok(Answer { found, lifetime });
+            }
+        }
+        Ok(Answer::nothing())
     }
 
     /// The places of the service `name`, such as `_ws._tcp.chat.internal`.
@@ -105,7 +114,7 @@ impl Resolver {
     /// # Errors
     /// Why there is no answer.
     pub async fn services(&self, name: &str) -> Result<Answer<Service>, Fault> {
-        let Answer { found, lifetime } = self.ask(name, Kind::Srv).await?;
+        let Answer { found, lifetime } = self.records(name).await?;
         let services = found.into_iter().filter_map(|record| match record {
             // A single dot says that the service is decidedly not there.
             Record::Service(service) if service.host.is_empty() => None,
@@ -121,18 +130,14 @@ impl Resolver {
         })
     }
 
-    /// The first of the names that `name` may stand for that has what is asked.
-    async fn ask(&self, name: &str, kind: Kind) -> Result<Answer<Record>, Fault> {
-        for full in self.full_names(name) {
-            let answer = exchange::ask(&self.servers, &full, kind).await?;
+    async fn records(&self, service: &str) -> Result<Answer<Record>, Fault> {
+        for full in self.full_names(service) {
+            let answer = exchange::ask(&self.servers, &full, Kind::Srv).await?;
             if !answer.found.is_empty() {
                 return Ok(answer);
             }
         }
-        Ok(Answer {
-            found: Vec::new(),
-            lifetime: None,
-        })
+        Ok(Answer::nothing())
     }
 
     /// As resolv.conf(5) says: a dot at the end makes a name full; a short one is tried with the suffixes first,
@@ -150,5 +155,12 @@ impl Resolver {
         let place = if is_short { names.len() } else { 0 };
         names.insert(place, name.to_owned());
         names
+    }
+}
+
+fn address(record: Record) -> Option<IpAddr> {
+    match record {
+        Record::Address(ip) => Some(ip),
+        Record::Service(_) => None,
     }
 }

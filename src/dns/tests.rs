@@ -93,6 +93,34 @@ async fn finds_addresses_of_both_families_and_the_shorter_lifetime() {
     assert_eq!(answer.lifetime, Some(Duration::from_secs(7)));
 }
 
+/// Both families are asked for under one name: what another suffix leads to is something else, and its fault as well.
+#[tokio::test]
+async fn the_families_of_a_short_name_are_those_of_one_name() {
+    let server = server(|asked, reply| {
+        let is_own = asked.questions[0].qname.to_string() == "chat.one.test";
+        match (is_own, is_v4(asked)) {
+            (true, true) => reply.answers.push(record(
+                "chat.one.test",
+                7,
+                RData::A(A {
+                    address: 0x7f00_0001,
+                }),
+            )),
+            (true, false) => {}
+            (false, _) => *reply.rcode_mut() = RCODE::ServerFailure,
+        }
+    });
+    let resolver = Resolver {
+        servers: vec![server.await],
+        search: vec!["one.test".to_owned(), "two.test".to_owned()],
+        dots: 1,
+    };
+    let answer = resolver.addresses("chat").await.unwrap();
+    assert_eq!(answer.found, [IpAddr::from([127, 0, 0, 1])]);
+    let outcome = resolver.addresses("other").await;
+    assert!(matches!(outcome, Err(Fault::Refused(_))), "{outcome:?}");
+}
+
 #[tokio::test]
 async fn records_of_another_name_are_not_taken() {
     let server = server(|asked, reply| {
