@@ -106,6 +106,10 @@ fn checks_are_bounded_and_have_a_use() {
             "11:31: health.active.host: `a b` is no host",
         ),
         (
+            "health: { active: { host: bücher.test } }",
+            "11:31: health.active.host: `bücher.test` is no host",
+        ),
+        (
             "health: { active: { interval: 0s } }",
             "11:35: health.active.interval: must be more than 0",
         ),

@@ -161,6 +161,18 @@ fn a_prefix_ends_on_a_segment_border() {
 }
 
 #[test]
+fn a_path_can_be_read_in_one_way() {
+    for path in ["/caf%C3%A9", "/a;b", "/a\\\\b"] {
+        let lines = format!("    match: {{ path: \"{path}\" }}\n    pool:");
+        let told = problems_with("    pool:", &lines);
+        assert!(
+            told.starts_with("wsgate.yaml:7:20: routes.chat.match.path: a path with `%`, `;`"),
+            "{told}"
+        );
+    }
+}
+
+#[test]
 fn no_two_listeners_share_an_address() {
     let with = |address: &str| {
         let lines = format!("  other:\n    address: \"{address}\"\nroutes:\n");
@@ -171,6 +183,7 @@ fn no_two_listeners_share_an_address() {
         "localhost:8080",
         "0.0.0.0:8080",
         "[::]:8080",
+        "[::ffff:127.0.0.1]:8080",
     ] {
         let expected = "wsgate.yaml:5:14: listeners.other.address: listeners.public.address listens there already";
         assert_eq!(problems(&with(address)), expected, "{address}");

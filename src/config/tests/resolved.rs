@@ -169,6 +169,13 @@ fn localhost_is_listened_at_as_an_address() {
 }
 
 #[test]
+fn an_address_of_ipv4_is_one_however_it_is_written() {
+    let at = |address: &str| sound(&SOUND.replacen("127.0.0.1:8080", address, 1)).listeners;
+    assert_eq!(at("\"[::ffff:127.0.0.1]:8080\""), at("127.0.0.1:8080"));
+    assert_eq!(at("\"[::ffff:0.0.0.0]:8080\""), at("0.0.0.0:8080"));
+}
+
+#[test]
 fn a_pool_may_be_empty_where_that_is_written_out() {
     let config = sound(&SOUND.replacen("[\"ws://127.0.0.1:9001\"]", "[]", 1));
     assert_eq!(config.pools["chat"].backends, []);

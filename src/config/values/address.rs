@@ -1,7 +1,7 @@
 //! Places to listen at: `127.0.0.1:8080`, `[::]:8443`, `localhost:8080`, `unix:/run/wsgate.sock`.
 
 use std::borrow::Cow;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::text_schema;
 use crate::config::problems::Complaint;
@@ -33,12 +33,21 @@ fn parse(text: &str) -> Result<ListenAddress, String> {
         let sound = is_sound.then(|| ListenAddress::Unix(path.to_owned()));
         return sound.ok_or_else(|| "`unix:` must be followed by a path".to_owned());
     }
-    without_name(text).parse().map(ListenAddress::Tcp).map_err(|_| {
+    without_name(text).parse().map(canonical).map_err(|_| {
         format!(
             "{} is no address to listen at: write an address (no name but `localhost`) and a port, \
              such as `127.0.0.1:8080`, `[::]:8443` for every address, or `unix:/path`",
             quote(text)
         )
+    })
+}
+
+/// An IPv4 address that is written as one of IPv6 is taken for what it is: sockets of IPv6 do not take it.
+fn canonical(address: SocketAddr) -> ListenAddress {
+    let ip = address.ip().to_canonical();
+    ListenAddress::Tcp(match ip {
+        IpAddr::V4(_) => SocketAddr::new(ip, address.port()),
+        IpAddr::V6(_) => address,
     })
 }
 

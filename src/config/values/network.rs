@@ -40,7 +40,22 @@ fn parse(text: &str) -> Result<Network, Complaint> {
             suggestion: Some(network.trunc().to_string()),
         });
     }
+    if let Some(plain) = without_mapping(network) {
+        return Err(Complaint {
+            message: format!("{} is a network of IPv4 addresses", quote(text)),
+            suggestion: Some(plain.to_string()),
+        });
+    }
     Ok(Network(network))
+}
+
+/// The network as IPv4 writes it, where it is one within `::ffff:0:0/96`: addresses are compared as those of IPv4.
+fn without_mapping(network: IpNet) -> Option<IpNet> {
+    let length = network.prefix_len().checked_sub(96)?;
+    match (network.addr(), network.addr().to_canonical()) {
+        (IpAddr::V6(_), plain @ IpAddr::V4(_)) => IpNet::new(plain, length).ok(),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -75,6 +90,8 @@ mod tests {
             assert!(parse(text).is_err(), "{text}");
         }
         let complaint = parse("10.1.2.3/8").expect_err("host bits");
+        assert_eq!(complaint.suggestion.as_deref(), Some("10.0.0.0/8"));
+        let complaint = parse("::ffff:10.0.0.0/104").expect_err("a network of IPv4");
         assert_eq!(complaint.suggestion.as_deref(), Some("10.0.0.0/8"));
     }
 }

@@ -94,7 +94,11 @@ fn spelt(text: &str) -> Option<String> {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(in crate::config) struct PathText(pub(in crate::config) String);
 
-text_schema!(PathText, "A path, beginning with a slash", "^/[^?#]*$");
+text_schema!(
+    PathText,
+    "A path, beginning with a slash",
+    "^/[^?#%;\\\\]*$"
+);
 
 impl FromScalar for PathText {
     const WANTED: &'static str = "a path such as `/chat`";
@@ -111,8 +115,13 @@ fn parse_path(text: &str) -> Result<PathText, String> {
         return Err(format!("{} must begin with a slash", quote(text)));
     }
     if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("a path is visible ASCII".to_owned());
+    }
+    // Requests that have them are refused where without them another route would answer.
+    if text.contains(['%', ';', '\\']) {
         return Err(
-            "a path is visible ASCII: write other characters as `%` and two digits".to_owned(),
+            "a path with `%`, `;` or `\\` can be read in two ways: take the part before it"
+                .to_owned(),
         );
     }
     if text.contains(['?', '#']) {
