@@ -27,7 +27,7 @@ use crate::config::{
     self, Access, Address, Config, ListenerLimits, ListenerTimeouts, Name, Networks, ProxyHeader,
 };
 use crate::gateway::Gateway;
-use crate::listener::{Bound, Settings, Throttle};
+use crate::listener::{Settings, Throttle};
 use crate::snapshot::{Current, Snapshot};
 use crate::telemetry::{Logging, Telemetry};
 use crate::tls::CertificateInfo;
@@ -37,7 +37,7 @@ pub use discovery::Found;
 use drains::Drains;
 use loading::Loading;
 pub use loading::load;
-use ports::{Ports, Service};
+use ports::{Ports, Prepared, Service};
 pub use signals::{Command, Signals};
 pub use source::{Environment, FileSource, Loaded, Source};
 pub use stop::Outcome;
@@ -68,7 +68,7 @@ pub struct Server {
 /// The admin side has a listener and a thread of its own, so that a scrape cannot delay the data path.
 struct AdminSide {
     address: Address,
-    ports: Ports,
+    _ports: Ports,
     _thread: Workers,
 }
 
@@ -106,11 +106,12 @@ impl Server {
         let admin = AdminSide::start(&snapshot.config.admin, &telemetry, &shared)?;
         let workers = Workers::start(&snapshot.config.runtime)
             .map_err(|error| vec![format!("workers cannot be started: {error}")])?;
-        let service = service(workers.places(), current, &telemetry).await;
-        for (name, address, bound) in bound {
-            ports
-                .open(&name, address, bound, &service)
-                .map_err(|error| vec![format!("listeners.{name}: {error}")])?;
+        let places = workers.places();
+        let max_sessions = limits::max_sessions(places.count());
+        let gateway = Gateway::new(Arc::clone(&current), Arc::clone(&telemetry), max_sessions);
+        let service = service(places, gateway.await, current, &telemetry);
+        for prepared in bound {
+            ports.open(prepared, &service);
         }
         announce(&ports, &admin.address);
         warn(&snapshot);
@@ -165,7 +166,7 @@ impl Server {
                     Some(Command::Stop) | None => break Command::Stop,
                 },
                 outcome = self.loading.outcome() => {
-                    let report = self.reload(outcome);
+                    let report = self.reload(outcome).await;
                     self.loading.report(&report);
                 }
             }
@@ -222,8 +223,8 @@ impl AdminSide {
         shared: &Arc<Shared>,
     ) -> Result<Self, Vec<String>> {
         let fail = |error: io::Error| vec![format!("admin.address: {}: {error}", config.address)];
-        let bound = Bound::bind(&config.address).map_err(fail)?;
-        let address = bound.address().clone();
+        let prepared = Prepared::bind(&Name::from(ADMIN), &config.address).map_err(fail)?;
+        let address = prepared.address().clone();
         let thread = Workers::single(ADMIN).map_err(fail)?;
         let admin = Admin::new(Arc::clone(telemetry), Arc::clone(shared));
         let settings = Arc::new(admin_settings());
@@ -235,12 +236,10 @@ impl AdminSide {
             metrics: Arc::new(move |name| metrics.metrics.listener(name)),
         };
         let mut ports = Ports::default();
-        ports
-            .open(&Name::from(ADMIN), config.address.clone(), bound, &service)
-            .map_err(fail)?;
+        ports.open(prepared, &service);
         Ok(Self {
             address,
-            ports,
+            _ports: ports,
             _thread: thread,
         })
     }

@@ -24,12 +24,55 @@ pub(super) type FindSettings = Arc<dyn Fn(&str) -> Option<Arc<Settings>> + Send 
 /// Finds what is counted of a listener.
 pub(super) type FindMetrics = Arc<dyn Fn(&Name) -> Arc<ListenerMetrics> + Send + Sync>;
 
+/// A bound socket. Listeners that follow each other at one address share it; with the last goes what it left in the file
+/// system.
+struct Door(Bound);
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        self.0.remove_file();
+    }
+}
+
+/// A listener that is bound and that nobody accepts from yet. It has all that it takes, so that opening it cannot fail.
+pub(super) struct Prepared {
+    name: Name,
+    configured: Address,
+    door: Arc<Door>,
+    /// For the accept loop.
+    socket: Bound,
+}
+
+impl Prepared {
+    /// Binds a listener.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(super) fn bind(name: &Name, address: &Address) -> io::Result<Self> {
+        Self::behind(Arc::new(Door(Bound::bind(address)?)), name, address)
+    }
+
+    fn behind(door: Arc<Door>, name: &Name, address: &Address) -> io::Result<Self> {
+        Ok(Self {
+            name: Arc::clone(name),
+            configured: address.clone(),
+            socket: door.0.try_clone()?,
+            door,
+        })
+    }
+
+    /// Where it listens; for port 0, with the port that the system chose.
+    pub(super) fn address(&self) -> &Address {
+        self.socket.address()
+    }
+}
+
 /// An open listener.
 pub(super) struct Port {
     configured: Address,
     address: Address,
     /// None once it is closed; as long as it is there, the system takes connections.
-    bound: Option<Bound>,
+    door: Option<Arc<Door>>,
     drain: Arc<Drain>,
     connections: Arc<Occupancy>,
     accepting: Option<AbortOnDrop>,
@@ -56,17 +99,16 @@ impl Port {
         &self.drain
     }
 
-    /// Removes what listening left in the file system.
-    pub(super) fn remove_file(&self) {
-        if let Some(bound) = &self.bound {
-            bound.remove_file();
+    /// Accepts no more. Ready when the address is free, so that it can be bound anew, and who connects is refused by the
+    /// system.
+    pub(super) fn close(&mut self) -> impl Future<Output = ()> + use<> {
+        self.door = None;
+        let end = self.accepting.take().map(AbortOnDrop::end);
+        async move {
+            if let Some(end) = end {
+                end.await;
+            }
         }
-    }
-
-    /// Accepts no more; who connects from now on is refused by the system.
-    pub(super) fn close(&mut self) {
-        self.accepting = None;
-        self.bound = None;
     }
 }
 
@@ -101,40 +143,50 @@ impl Ports {
     pub(super) fn bind<'a>(
         &self,
         wanted: impl Iterator<Item = (&'a Name, &'a Address)>,
-    ) -> Result<Vec<(Name, Address, Bound)>, Vec<String>> {
-        let mut bound = Vec::new();
+    ) -> Result<Vec<Prepared>, Vec<String>> {
+        let mut prepared = Vec::new();
         let mut errors = Vec::new();
         for (name, address) in wanted {
-            if self
-                .open
-                .get(name)
-                .is_some_and(|port| port.configured == *address)
-            {
+            let open = self.open.get(name);
+            if open.is_some_and(|port| port.configured == *address) {
                 continue;
             }
-            match self.bind_one(address) {
-                Ok(socket) => bound.push((Arc::clone(name), address.clone(), socket)),
+            match self.bind_one(name, address) {
+                Ok(one) => prepared.push(one),
                 Err(error) => errors.push(format!("listeners.{name}.address: {address}: {error}")),
             }
         }
         if errors.is_empty() {
-            Ok(bound)
+            Ok(prepared)
         } else {
             Err(errors)
         }
     }
 
-    fn bind_one(&self, address: &Address) -> io::Result<Bound> {
+    fn bind_one(&self, name: &Name, address: &Address) -> Result<Prepared, String> {
         let is_same = |port: &&Port| port.configured == *address && !is_any_port(address);
-        let holder = self
-            .open
-            .values()
-            .find(is_same)
-            .and_then(|port| port.bound.as_ref());
-        match holder {
-            Some(bound) => bound.try_clone(),
-            None => Bound::bind(address),
-        }
+        let holder = self.open.values().find(is_same);
+        let door = holder.and_then(|port| port.door.clone());
+        let prepared = match door {
+            Some(door) => Prepared::behind(door, name, address),
+            None => Prepared::bind(name, address),
+        };
+        prepared.map_err(|error| {
+            let in_the_way = error.kind() == io::ErrorKind::AddrInUse;
+            let in_the_way = in_the_way.then(|| self.in_the_way_of(address)).flatten();
+            in_the_way.unwrap_or_else(|| error.to_string())
+        })
+    }
+
+    /// Says which listener of this gateway has to be gone before `address` can be bound. That both are of one process makes
+    /// no difference to the system.
+    fn in_the_way_of(&self, address: &Address) -> Option<String> {
+        let (name, port) = self.iter().find(|(_, it)| it.address.collides(address))?;
+        let at = &port.address;
+        Some(format!(
+            "listener {name} holds this port at {at} until it is closed: take it out in one reload, or move it to another \
+             port, and bring this address in the next"
+        ))
     }
 
     /// Takes out the listeners that `wanted` does not have, or has elsewhere.
@@ -150,54 +202,33 @@ impl Ports {
     }
 
     /// Opens a listener: from here on it accepts.
-    ///
-    /// # Errors
-    /// When descriptors are used up.
-    pub(super) fn open<H: Handler>(
-        &mut self,
-        name: &Name,
-        configured: Address,
-        bound: Bound,
-        service: &Service<H>,
-    ) -> io::Result<()> {
+    pub(super) fn open<H: Handler>(&mut self, prepared: Prepared, service: &Service<H>) {
+        let address = prepared.address().clone();
+        let Prepared {
+            name,
+            configured,
+            door,
+            socket,
+        } = prepared;
         let acceptor = Acceptor {
-            socket: bound.try_clone()?,
-            metrics: (service.metrics)(name),
+            socket,
+            metrics: (service.metrics)(&name),
             drain: Arc::default(),
             connections: Arc::default(),
             service: service.clone(),
         };
+        let drain = Arc::clone(&acceptor.drain);
+        let connections = Arc::clone(&acceptor.connections);
+        let home = service.places.home(self.open.len());
         let port = Port {
             configured,
-            address: bound.address().clone(),
-            bound: Some(bound),
-            drain: Arc::clone(&acceptor.drain),
-            connections: Arc::clone(&acceptor.connections),
-            accepting: None,
+            address,
+            door: Some(door),
+            drain,
+            connections,
+            accepting: Some(spawn(home, acceptor.run())),
         };
-        let home = service.places.home(self.open.len());
-        let accepting = spawn(home, acceptor.run());
-        self.open.insert(
-            Arc::clone(name),
-            Port {
-                accepting: Some(accepting),
-                ..port
-            },
-        );
-        Ok(())
-    }
-
-    /// Removes the files of unix sockets that nobody listens at any more.
-    pub(super) fn remove_files(&self, gone: &[Port]) {
-        for port in gone {
-            if !self
-                .open
-                .values()
-                .any(|open| open.configured == port.configured)
-            {
-                port.remove_file();
-            }
-        }
+        self.open.insert(name, port);
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Server;
 use super::discovery::Found;
-use super::ports::Port;
+use super::ports::{Port, Prepared};
 use super::source::Loaded;
 use crate::admin::ReloadReport;
 use crate::config::{self, Config, Diff};
@@ -14,9 +14,9 @@ use crate::snapshot::Snapshot;
 impl Server {
     /// Puts in force what was read. Sessions that the change does not concern are not touched; those of what was
     /// removed are drained.
-    pub(super) fn reload(&mut self, outcome: Result<Loaded, Vec<String>>) -> ReloadReport {
+    pub(super) async fn reload(&self, outcome: Result<Loaded, Vec<String>>) -> ReloadReport {
         let report = match outcome {
-            Ok(loaded) => self.take(loaded),
+            Ok(loaded) => self.take(loaded).await,
             Err(errors) => ReloadReport::Refused { errors },
         };
         self.telemetry.metrics.reloaded(report.result());
@@ -24,7 +24,7 @@ impl Server {
         report
     }
 
-    fn take(&mut self, loaded: Loaded) -> ReloadReport {
+    async fn take(&self, loaded: Loaded) -> ReloadReport {
         let before = self.shared.current.load();
         let renewed = renewed_certificates(&before, &loaded);
         let diff = Diff::between(&before.config, &loaded.config);
@@ -51,15 +51,10 @@ impl Server {
             Some(&before),
         ));
         self.shared.current.replace(Arc::clone(&after));
-        let errors = self.exchange_listeners(&after.config, bound);
-        for drain in after.retire(&before) {
-            self.retire(&drain, &after.config.drain);
-        }
+        self.exchange_listeners(&after.config, bound).await;
+        self.retire(&before, &after);
         self.discover(&after.config);
         self.apply_logging(&after.config);
-        if !errors.is_empty() {
-            changes.extend(errors);
-        }
         super::warn(&after);
         if diff.is_empty() {
             return ReloadReport::Unchanged { changes };
@@ -87,8 +82,13 @@ impl Server {
         let after = Arc::new(before.with_found(&found.pool, found.backends, metrics));
         self.shared.current.replace(Arc::clone(&after));
         metrics.discovery(&found.pool).found(count);
-        for drain in after.retire(&before) {
-            self.retire(&drain, &after.config.drain);
+        self.retire(&before, &after);
+    }
+
+    /// Drains what `after` does not have any more.
+    fn retire(&self, before: &Snapshot, after: &Snapshot) {
+        for drain in after.retire(before) {
+            self.begin(&drain, &after.config.drain);
         }
     }
 
@@ -102,32 +102,29 @@ impl Server {
         );
     }
 
-    /// Opens what is new, then closes what is gone.
-    fn exchange_listeners(
-        &mut self,
-        config: &Config,
-        bound: Vec<(config::Name, config::Address, crate::listener::Bound)>,
-    ) -> Vec<String> {
-        let mut ports = self.shared.ports();
-        let address = |name: &str| config.listeners.get(name).map(|to| to.address.clone());
-        let gone: Vec<Port> = ports.take_gone(address);
-        let mut errors = Vec::new();
-        for (name, address, bound) in bound {
-            if let Err(error) = ports.open(&name, address, bound, &self.service) {
-                errors.push(format!("listener {name} could not be opened: {error}"));
+    /// Opens what is new, then closes what is gone. Ready when its addresses are free.
+    async fn exchange_listeners(&self, config: &Config, bound: Vec<Prepared>) {
+        let closing: Vec<_> = {
+            let mut ports = self.shared.ports();
+            let address = |name: &str| config.listeners.get(name).map(|to| to.address.clone());
+            let mut gone = ports.take_gone(address);
+            for prepared in bound {
+                ports.open(prepared, &self.service);
             }
+            ports.iter().for_each(|(_, port)| port.limit_changed());
+            let close = |port: &mut Port| {
+                let closing = port.close();
+                self.begin(port.drain(), &config.drain);
+                closing
+            };
+            gone.iter_mut().map(close).collect()
+        };
+        for closing in closing {
+            closing.await;
         }
-        ports.remove_files(&gone);
-        ports.iter().for_each(|(_, port)| port.limit_changed());
-        drop(ports);
-        for mut port in gone {
-            port.close();
-            self.retire(port.drain(), &config.drain);
-        }
-        errors
     }
 
-    fn retire(&self, drain: &Arc<Drain>, plan: &config::Drain) {
+    fn begin(&self, drain: &Arc<Drain>, plan: &config::Drain) {
         self.shared.drains.begin(drain, plan, &self.shared.runtime);
     }
 

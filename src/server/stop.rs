@@ -43,19 +43,16 @@ impl Server {
             () = sleep(plan.grace) => true,
             () = orders.urge() => false,
         };
-        for port in self.shared.ports().iter_mut() {
-            port.remove_file();
-            port.close();
-        }
+        // Nobody binds these addresses anew, so nobody waits for them.
+        self.shared
+            .ports()
+            .iter_mut()
+            .for_each(|port| drop(port.close()));
         if is_patient {
             drain_all(&drains, plan.window, deadline, &mut orders).await;
         }
         let outcome = cut(&drains).await;
         orders.exit().await;
-        self.admin
-            .ports
-            .iter()
-            .for_each(|(_, port)| port.remove_file());
         outcome
     }
 }

@@ -4,9 +4,11 @@ use std::future::Future;
 use std::io;
 use std::sync::{Arc, Once};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use crate::config;
 use crate::occupancy::{Occupancy, Slot};
@@ -14,6 +16,8 @@ use crate::stream::start_ring;
 
 /// The most threads of a worker that wait for name look-ups.
 const LOOKUP_THREADS: usize = 16;
+/// How long a task that is ended is waited for; its worker may be busy.
+const LETTING_GO: Duration = Duration::from_secs(1);
 
 /// The workers. Dropping them ends their threads and whatever still runs there.
 ///
@@ -165,3 +169,14 @@ impl Drop for AbortOnDrop {
         self.0.abort();
     }
 }
+impl AbortOnDrop {
+    /// Ends the task; ready when it has let go of all that it had, or does not within a time.
+    pub(super) fn end(mut self) -> impl Future<Output = ()> {
+        self.0.abort();
+        async move {
+            // That it was ended is an error, and what is wanted.
+            let _ = timeout(LETTING_GO, &mut self.0).await;
+        }
+    }
+}
+

@@ -1,7 +1,7 @@
 //! Settings of the process as a whole: the admin side, logs, threads, the way it stops.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,6 +20,29 @@ pub enum Address {
     Tcp(SocketAddr),
     /// The path of a unix socket.
     Unix(PathBuf),
+}
+
+impl Address {
+    /// Whether the system lets nobody listen at both. Port 0 is each time another one.
+    #[must_use]
+    pub fn collides(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Tcp(one), Self::Tcp(other)) => {
+                one.port() == other.port() && one.port() != 0 && overlap(one.ip(), other.ip())
+            }
+            (Self::Unix(one), Self::Unix(other)) => one == other,
+            (Self::Tcp(_), Self::Unix(_)) | (Self::Unix(_), Self::Tcp(_)) => false,
+        }
+    }
+}
+
+fn overlap(one: IpAddr, other: IpAddr) -> bool {
+    one == other || covers(one, other) || covers(other, one)
+}
+
+/// `[::]` is listened at for IPv4 as well.
+fn covers(wide: IpAddr, narrow: IpAddr) -> bool {
+    wide.is_unspecified() && (wide.is_ipv6() || narrow.is_ipv4())
 }
 
 impl fmt::Display for Address {

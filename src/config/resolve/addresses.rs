@@ -1,6 +1,5 @@
 //! Addresses to listen at, and that no two of them are in each other's way.
 
-use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 use super::{Context, process};
@@ -25,7 +24,7 @@ pub(super) fn check(file: &schema::File, context: &mut Context<'_>) {
         if let Address::Unix(path) = &address {
             check_length(&place, path, context);
         }
-        if let Some((other, _)) = bound.iter().find(|(_, other)| collide(other, &address)) {
+        if let Some((other, _)) = bound.iter().find(|(_, other)| other.collides(&address)) {
             let holder = if other.path.is_empty() {
                 "admin.address (by default)"
             } else {
@@ -73,23 +72,4 @@ pub(super) fn check_length(place: &Place, path: &Path, context: &mut Context<'_>
         );
         context.findings.add(place, message);
     }
-}
-
-fn collide(one: &Address, other: &Address) -> bool {
-    match (one, other) {
-        (Address::Tcp(one), Address::Tcp(other)) => {
-            one.port() == other.port() && one.port() != 0 && overlap(one, other)
-        }
-        (Address::Unix(one), Address::Unix(other)) => one == other,
-        (Address::Tcp(_), Address::Unix(_)) | (Address::Unix(_), Address::Tcp(_)) => false,
-    }
-}
-
-fn overlap(one: &SocketAddr, other: &SocketAddr) -> bool {
-    one.ip() == other.ip() || covers(one.ip(), other.ip()) || covers(other.ip(), one.ip())
-}
-
-/// `[::]` is listened at for IPv4 as well.
-fn covers(wide: IpAddr, narrow: IpAddr) -> bool {
-    wide.is_unspecified() && (wide.is_ipv6() || narrow.is_ipv4())
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use wsgate::admin::ReloadReport;
 
+use crate::backends::Backend;
 use crate::harness::{Gateway, Wire, ask, directory, eventually, repeatedly, soon};
 use crate::venue::{Arrivals, open};
 
@@ -169,6 +170,53 @@ async fn a_file_that_is_no_socket_is_refused_and_kept() {
         std::fs::read(&file).expect("it is still there"),
         b"contents"
     );
+}
+
+/// As soon as a reload has been answered, and not a moment later.
+#[tokio::test]
+async fn the_address_of_a_listener_that_was_removed_is_free() {
+    let address = own_address().await.to_string();
+    let without = named(&[("main", "127.0.0.1:0")]);
+    let with = named(&[("main", "127.0.0.1:0"), ("more", &address)]);
+    let gateway = Gateway::start(&with).await;
+    for _ in 0..40 {
+        gateway.change(&without).await;
+        let connected = TcpStream::connect(&address).await;
+        assert!(connected.is_err(), "it is still listened at");
+        gateway.change(&with).await;
+    }
+}
+
+#[tokio::test]
+async fn who_is_in_the_way_of_an_address_is_named() {
+    let address = own_address().await;
+    let gateway = Gateway::start(&named(&[("main", &address.to_string())])).await;
+    let wide = format!("0.0.0.0:{}", address.port());
+    gateway.rewrite(&named(&[("wide", &wide)]));
+    let ReloadReport::Refused { errors } = gateway.reload().await else {
+        panic!("two addresses that overlap are bound at once");
+    };
+    let expected =
+        format!("listeners.wide.address: {wide}: listener main holds this port at {address} until");
+    assert!(errors[0].starts_with(&expected), "{errors:?}");
+    assert_eq!(body(address).await, "main");
+}
+
+/// Nothing is left of what was bound before something else could not be.
+#[tokio::test]
+async fn what_cannot_be_bound_whole_leaves_no_file() {
+    let holder = Backend::silent().await;
+    let (taken, directory) = (holder.address().to_string(), directory());
+    let file = directory.path().join("left");
+    let local = format!("unix:{}", file.display());
+    let half = named(&[("local", &local), ("taken", &taken)]);
+    let gateway = Gateway::start(&named(&[("main", "127.0.0.1:0")])).await;
+    gateway.rewrite(&half);
+    let report = gateway.reload().await;
+    assert!(matches!(report, ReloadReport::Refused { .. }), "{report:?}");
+    assert!(!file.exists(), "after a reload");
+    let started = Gateway::try_start_in(directory, &half).await;
+    assert!(started.is_err() && !file.exists(), "after a start");
 }
 
 /// One connection, and the 64 that are accepted to be told that they are too many, hold up the accept loop.
