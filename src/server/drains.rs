@@ -26,22 +26,47 @@ impl Drains {
         runtime.spawn(async move { drain.cut_at(deadline).await });
     }
 
-    /// Counts `drain` among those under way.
+    /// Counts `drain` among those under way. Those that are over are forgotten.
     pub(super) fn note(&self, drain: &Arc<Drain>) {
         let mut list = self.list();
+        list.retain(|drain| drain.open() > 0);
         if !list.iter().any(|noted| Arc::ptr_eq(noted, drain)) {
             list.push(Arc::clone(drain));
         }
     }
 
-    /// How many sessions are still to end. Drains that are over are forgotten.
+    /// How many sessions are still to end.
     pub(super) fn sessions(&self) -> usize {
-        let mut list = self.list();
-        list.retain(|drain| drain.open() > 0);
-        list.iter().map(|drain| drain.counted()).sum()
+        self.list().iter().map(|drain| drain.counted()).sum()
     }
 
     fn list(&self) -> MutexGuard<'_, Vec<Arc<Drain>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_that_are_over_do_not_gather() {
+        let drains = Drains::default();
+        let drained = || {
+            let drain = Arc::<Drain>::default();
+            drains.note(&drain);
+            drain
+        };
+        let under_way = drained();
+        let watch = under_way.watch();
+        (0..10).for_each(|_| drop(drained()));
+        assert_eq!(
+            drains.list().len(),
+            2,
+            "the one that has somebody, the last"
+        );
+        drop(watch);
+        drained();
+        assert_eq!(drains.list().len(), 1);
     }
 }

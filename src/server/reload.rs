@@ -53,6 +53,8 @@ impl Server {
         self.shared.current.replace(Arc::clone(&after));
         self.exchange_listeners(&after.config, bound).await;
         self.retire(&before, &after);
+        drop(before);
+        metrics.sweep();
         self.discover(&after.config);
         self.apply_logging(&after.config);
         super::warn(&after);
@@ -83,6 +85,8 @@ impl Server {
         self.shared.current.replace(Arc::clone(&after));
         metrics.discovery(&found.pool).found(count);
         self.retire(&before, &after);
+        drop(before);
+        metrics.sweep();
     }
 
     /// Drains what `after` does not have any more.

@@ -2,7 +2,7 @@
 //!
 //! Names, helps and labels stand in `families.rs`, label values in `labels.rs`. What a snapshot holds are
 //! handles whose labels are resolved; the same live identity always gets the same handle, and the series
-//! of an identity leave with the first scrape after its last handle was dropped.
+//! of an identity leave with the first scrape or change after its last handle was dropped.
 
 mod backend;
 mod choices;
@@ -180,7 +180,7 @@ impl Metrics {
     }
 
     pub(super) fn render(&self) -> String {
-        self.remove_series_of_the_gone();
+        self.sweep();
         TextEncoder::new()
             .encode_to_string(&self.registry.gather())
             .unwrap_or_else(|error| {
@@ -189,7 +189,8 @@ impl Metrics {
             })
     }
 
-    fn remove_series_of_the_gone(&self) {
+    /// Takes out the series of what is gone. A scrape does that, too; but nobody has to scrape.
+    pub fn sweep(&self) {
         self.listeners.sweep(&self.families);
         self.certificates.sweep(&self.families);
         // Routes and backends hold handles of their own, so what they hold is swept after them.

@@ -101,6 +101,34 @@ async fn what_did_not_change_is_not_touched() {
     echo(&mut socket, "the backend stays").await;
 }
 
+/// Nobody has to scrape for that: a backend that is back after it was gone is counted anew.
+#[tokio::test]
+async fn what_is_counted_of_a_backend_goes_with_it() {
+    let (backend, other) = (Backend::echo().await, Backend::echo().await);
+    let both = before(&[&backend, &other]);
+    let gateway = Gateway::start(&both).await;
+    let name = backend.address().to_string();
+    let labels = [("backend", &*name), ("result", "opened")];
+    for _ in 0..20 {
+        for _ in 0..2 {
+            echo(&mut open(gateway.address(), "/").await, "counted").await;
+        }
+        backend.is_left().await;
+        assert!(gateway.count("wsgate_backend_connects_total", &labels) > 0.0);
+        gateway.change(&before(&[&other])).await;
+        // Whoever tends the pool looks every quarter of a second for another one.
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        gateway
+            .change(&(before(&[&other]) + "log: { level: warn }\n"))
+            .await;
+        gateway.change(&both).await;
+        if gateway.count("wsgate_backend_connects_total", &labels) == 0.0 {
+            return;
+        }
+    }
+    panic!("it is counted on");
+}
+
 #[tokio::test]
 async fn post_reload_answers_what_came_of_it() {
     let backend = Backend::echo().await;
