@@ -56,7 +56,7 @@ fn check_certificates(config: &Config, output: &mut dyn Write) -> io::Result<boo
         }
         Err(errors) => {
             for (key, error) in errors {
-                writeln!(output, "{error} ({key})")?;
+                writeln!(output, "{key}: {error}")?;
             }
             Ok(false)
         }
@@ -142,6 +142,10 @@ mod tests {
         ] {
             assert!(output.contains(file), "{output}");
         }
-        assert!(output.contains("(listeners.public.tls)"), "{output}");
+        let mut lines = output.lines();
+        assert!(
+            lines.all(|line| line.starts_with("listeners.public.tls: ")),
+            "{output}"
+        );
     }
 }

@@ -68,7 +68,7 @@ impl Snapshot {
             transports: self.transports.clone(),
             found,
             listeners: self.listeners.clone(),
-            certificates: self._certificates.clone(),
+            certificates: self.certificates.clone(),
         };
         ground.furnish(metrics, Some(self))
     }
@@ -108,7 +108,7 @@ impl Ground {
             transports,
             found,
             listeners,
-            _certificates: certificates,
+            certificates,
         }
     }
 }

@@ -42,7 +42,8 @@ pub struct Snapshot {
     pub found: Found,
     /// What each listener does with new connections.
     pub listeners: BTreeMap<Name, Arc<Settings>>,
-    _certificates: Vec<Arc<CertificateMetrics>>,
+    /// Held so that their series stay.
+    certificates: Vec<Arc<CertificateMetrics>>,
 }
 
 /// How the backends of each pool are reached.
