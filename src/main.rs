@@ -65,8 +65,8 @@ async fn serve(
         loaded = load(&source) => loaded.map_err(several)?,
         () = signals.stop() => return Ok(Exit::Done),
     };
-    // The guards write out what is queued, so they outlive the server.
     let logging = Logging::start(&loaded.config.log)?;
+    // The guard writes out what is queued, so it outlives the server; the server keeps that of the log until its own end.
     let (telemetry, _flush) = Telemetry::start(&loaded.config.log);
     let server = Server::start(source, loaded, telemetry, Some(logging));
     let server = server.await.map_err(several)?;

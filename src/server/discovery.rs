@@ -15,7 +15,7 @@ use crate::config::{Backend, BackendAddress, BackendHost, Config, Discovery, Nam
 use crate::dns::{Answer, Fault, Resolver, Service};
 use crate::telemetry::{DiscoveryMetrics, DiscoveryResult, Metrics};
 
-/// Between two questions lies at least this much, however short the lifetime of an answer is.
+/// Between two questions lies at least this much, or `refresh` if that is less, however short the lifetime of an answer is.
 const SHORTEST: Duration = Duration::from_secs(1);
 /// So many times in a row the DNS has to say that nothing is there before a pool is emptied: name servers say so
 /// of a name that is there when they have just started, or were asked too early.
@@ -32,7 +32,7 @@ pub struct Found {
     pub pool: Name,
     /// What was asked; a reload may ask otherwise meanwhile.
     pub discovery: Discovery,
-    /// The backends, by address.
+    /// The backends, by priority and address.
     pub backends: Vec<Backend>,
 }
 
@@ -200,7 +200,7 @@ impl Inquiry {
     }
 }
 
-/// The backends that the DNS tells, by address.
+/// The backends that the DNS tells, by priority and address.
 async fn backends(resolver: &Resolver, discovery: &Discovery) -> Result<Answer<Backend>, Fault> {
     let (mut found, lifetime) = match &discovery.question {
         Question::Addresses { name, port } => {

@@ -3,19 +3,41 @@
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 /// Descriptors kept back for what is no session: listeners, logs, the admin side, runtimes.
-const RESERVE: u64 = 64;
+const RESERVE: usize = 64;
+/// A worker has its event queue, its ring, and two pipes once it has moved a large payload.
+const PER_WORKER: usize = 8;
 /// A session has two sockets.
-const PER_SESSION: u64 = 2;
+const PER_SESSION: usize = 2;
 
-/// Raises the soft limit of descriptors to the hard limit and returns how many sessions fit, so that they are
-/// refused in words before descriptors run out.
-pub(super) fn max_sessions() -> usize {
+/// Raises the soft limit of descriptors to the hard limit.
+pub(super) fn raise() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     if let Err(error) = setrlimit(Resource::Nofile, limit) {
         tracing::warn!(%error, "the limit of descriptors could not be raised");
     }
-    let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let reserve = RESERVE.min(descriptors / 4);
-    usize::try_from((descriptors - reserve) / PER_SESSION).unwrap_or(usize::MAX)
+}
+
+/// How many sessions there may be beside so many workers, so that they are refused in words before descriptors run out.
+pub(super) fn max_sessions(workers: usize) -> usize {
+    let limit = getrlimit(Resource::Nofile).current;
+    let descriptors = limit.and_then(|limit| usize::try_from(limit).ok());
+    sessions_within(descriptors.unwrap_or(usize::MAX), workers)
+}
+
+fn sessions_within(descriptors: usize, workers: usize) -> usize {
+    let reserve = RESERVE.saturating_add(workers.saturating_mul(PER_WORKER));
+    (descriptors - reserve.min(descriptors / 4)) / PER_SESSION
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_workers_need_is_kept_back() {
+        assert_eq!(sessions_within(20_000, 2), 9_960);
+        assert_eq!(sessions_within(20_000, 32), 9_840);
+        assert_eq!(sessions_within(40, 2), 15, "a quarter at most");
+    }
 }

@@ -55,14 +55,14 @@ pub struct Server {
     /// The configuration that the process was started with.
     booted: Config,
     telemetry: Arc<Telemetry>,
-    logging: Option<Logging>,
     shared: Arc<Shared>,
     commands: mpsc::Receiver<Command>,
     service: Service<Gateway>,
     _health: AbortOnDrop,
-    // Last, so that what runs on them ends after all others have let go.
+    // Dropped in this order: who works after who hands out work, the log after all who write to it.
     _workers: Workers,
     admin: AdminSide,
+    logging: Option<Logging>,
 }
 
 /// The admin side has a listener and a thread of its own, so that a scrape cannot delay the data path.
@@ -73,16 +73,17 @@ struct AdminSide {
 }
 
 impl Server {
-    /// Reads the configuration, binds every address, and serves.
+    /// Binds every address of what was `loaded` from `source`, and serves.
     ///
     /// # Errors
-    /// Every problem, each a line: what is wrong with the configuration, or which address cannot be bound.
+    /// Each a line: which address cannot be bound, or that the system gives no threads.
     pub async fn start(
         source: Arc<dyn Source>,
         loaded: Loaded,
         telemetry: Arc<Telemetry>,
         logging: Option<Logging>,
     ) -> Result<Self, Vec<String>> {
+        limits::raise();
         let Loaded { config, tls } = loaded;
         let mut ports = Ports::default();
         let addresses = config
@@ -113,7 +114,7 @@ impl Server {
         for prepared in bound {
             ports.open(prepared, &service);
         }
-        announce(&ports, &admin.address);
+        announce(&ports, &admin.address, max_sessions);
         warn(&snapshot);
         let health = spawn(&shared.runtime, health::tend(Arc::clone(&shared)));
         *shared.ports() = ports;
@@ -121,13 +122,13 @@ impl Server {
             loading: Loading::new(source),
             booted: snapshot.config.clone(),
             telemetry,
-            logging,
             shared,
             commands,
             service,
             _health: health,
             _workers: workers,
             admin,
+            logging,
         };
         server.discover(&snapshot.config);
         Ok(server)
@@ -177,12 +178,11 @@ impl Server {
 }
 
 /// Says where the gateway can be reached.
-fn announce(ports: &Ports, admin: &Address) {
+fn announce(ports: &Ports, admin: &Address, max_sessions: usize) {
     for (name, port) in ports.iter() {
         tracing::info!(listener = %name, address = %port.address(), "listening");
     }
     let version = env!("CARGO_PKG_VERSION");
-    let max_sessions = limits::max_sessions();
     tracing::info!(version, %admin, max_sessions, "ready");
 }
 
@@ -200,13 +200,12 @@ fn warn(snapshot: &Snapshot) {
     }
 }
 
-async fn service(
+fn service(
     places: Places,
+    gateway: Gateway,
     current: Arc<Current>,
     telemetry: &Arc<Telemetry>,
 ) -> Service<Gateway> {
-    let max_sessions = limits::max_sessions();
-    let gateway = Gateway::new(Arc::clone(&current), Arc::clone(telemetry), max_sessions).await;
     let metrics = Arc::clone(telemetry);
     Service {
         places,

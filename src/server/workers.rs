@@ -66,10 +66,10 @@ impl Workers {
         Self::named([name.to_owned()], false)
     }
 
-    fn named(names: impl IntoIterator<Item = String>, has_ring: bool) -> io::Result<Self> {
+    fn named(names: impl IntoIterator<Item = String>, wants_ring: bool) -> io::Result<Self> {
         let started: Vec<(Place, Worker)> = names
             .into_iter()
-            .map(|name| Worker::start(name, has_ring))
+            .map(|name| Worker::start(name, wants_ring))
             .collect::<Result<_, _>>()?;
         let (places, threads): (Vec<_>, Vec<_>) = started.into_iter().unzip();
         Ok(Self {
@@ -85,6 +85,11 @@ impl Workers {
 }
 
 impl Places {
+    /// How many workers there are.
+    pub(super) fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// The runtime where the accept loop with this number is at home.
     pub(super) fn home(&self, number: usize) -> &Handle {
         &self.0[number % self.0.len()].runtime
@@ -103,7 +108,7 @@ impl Places {
 }
 
 impl Worker {
-    fn start(name: String, has_ring: bool) -> io::Result<(Place, Self)> {
+    fn start(name: String, wants_ring: bool) -> io::Result<(Place, Self)> {
         let runtime = Builder::new_current_thread()
             .enable_all()
             .max_blocking_threads(LOOKUP_THREADS)
@@ -112,7 +117,7 @@ impl Worker {
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = thread::Builder::new().name(name).spawn(move || {
             let work = async {
-                try_ring(has_ring);
+                try_ring(wants_ring);
                 // An error is the sender dropped, which means the same.
                 let _ = stopped.await;
             };
@@ -164,11 +169,6 @@ pub(super) fn spawn(
 #[derive(Debug)]
 pub(super) struct AbortOnDrop(tokio::task::JoinHandle<()>);
 
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
 impl AbortOnDrop {
     /// Ends the task; ready when it has let go of all that it had, or does not within a time.
     pub(super) fn end(mut self) -> impl Future<Output = ()> {
@@ -180,3 +180,8 @@ impl AbortOnDrop {
     }
 }
 
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
