@@ -139,7 +139,8 @@ impl Gateway {
             record.plain();
             framing::check(asked.request)?;
         }
-        if route.is_draining() {
+        // A plain request is served on a connection that is still open: with its answer that ends.
+        if route.is_draining() || !is_plain && asked.client.is_draining() {
             return Err(Rejection::Draining);
         }
         match &route.target {
@@ -204,16 +205,8 @@ impl Handler for Gateway {
 
 /// The route of a request, where there is room for it.
 fn find<'a>(snapshot: &'a Snapshot, asked: Asked<'_>) -> Result<&'a Route, Rejection> {
-    check_room(asked.client)?;
-    path::find(snapshot, asked)
-}
-
-fn check_room(client: &Client) -> Result<(), Rejection> {
-    if let Some(rejection) = client.surplus {
-        return Err(rejection);
+    match asked.client.surplus {
+        Some(rejection) => Err(rejection),
+        None => path::find(snapshot, asked),
     }
-    if client.is_draining() {
-        return Err(Rejection::Draining);
-    }
-    Ok(())
 }
