@@ -60,12 +60,6 @@ pub struct Drain {
 }
 
 impl Drain {
-    /// A drain that has not begun.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
     /// Joins those who hear of it. One that joins late hears of it at once.
     #[must_use]
     pub fn watch(&self) -> DrainWatch {
@@ -373,7 +367,7 @@ mod tests {
 
     #[tokio::test]
     async fn wakes_those_who_wait_and_waits_for_them() {
-        let drain = Drain::new();
+        let drain = Drain::default();
         let watch = drain.watch();
         let session = tokio::spawn(async move { watch.beyond(Stage::Open).await });
         tokio::task::yield_now().await;
@@ -384,7 +378,7 @@ mod tests {
 
     #[tokio::test]
     async fn waits_for_one_that_another_drain_counts() {
-        let [first, second] = [Drain::new(), Drain::new()];
+        let [first, second] = [Drain::default(), Drain::default()];
         let watches = [first.watch(), second.watch()];
         let other = second.watch();
         watches[1].count_elsewhere();
@@ -399,14 +393,14 @@ mod tests {
 
     #[tokio::test]
     async fn tells_one_that_joins_late_at_once() {
-        let drain = Drain::new();
+        let drain = Drain::default();
         drain.begin(plan());
         assert_eq!(drain.watch().beyond(Stage::Open).await, Stage::Draining);
     }
 
     #[tokio::test]
     async fn bounds_work_by_a_stage() {
-        let drain = Drain::new();
+        let drain = Drain::default();
         let watch = drain.watch();
         let done = watch.within(Stage::Draining, pin!(async { 7 })).await;
         assert_eq!(done, Some(7));
@@ -422,7 +416,7 @@ mod tests {
 
     #[tokio::test]
     async fn cuts_after_it_began_and_keeps_the_first_plan() {
-        let drain = Drain::new();
+        let drain = Drain::default();
         let watch = drain.watch();
         drain.begin(plan());
         let first = watch.plan();
@@ -434,7 +428,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn cuts_who_is_left_at_the_deadline_and_who_joins_late() {
-        let drain = Drain::new();
+        let drain = Drain::default();
         drain.begin(plan());
         let cut = drain.cut_at(Instant::now() + Duration::from_secs(60));
         let join = async {
@@ -449,7 +443,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn asks_the_longest_idle_and_nobody_twice() {
-        let drain = Drain::new();
+        let drain = Drain::default();
         let watches = [drain.watch(), drain.watch(), drain.watch()];
         let asked = || watches.each_ref().map(DrainWatch::is_asked);
         tokio::time::advance(Duration::from_secs(5)).await;
@@ -471,7 +465,7 @@ mod tests {
 
     #[tokio::test]
     async fn wakes_whoever_is_asked() {
-        let drain = Drain::new();
+        let drain = Drain::default();
         let watch = drain.watch();
         let hear = move |context: &mut Context<'_>| match watch.is_asked() {
             true => Poll::Ready(()),

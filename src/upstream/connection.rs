@@ -17,6 +17,7 @@ use hyper_util::rt::TokioIo;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep};
 
+use super::ANSWER_HEAD;
 use super::last_words::LastWords;
 use super::transport::Transport;
 use super::upload::Upload;
@@ -27,8 +28,6 @@ use crate::stream::Stream;
 const REST: Duration = Duration::from_secs(4);
 /// How many connections of a backend rest on one worker.
 const SHELF: usize = 256;
-/// The most bytes that hyper buffers of a connection, which bounds the head of an answer.
-const BUFFER: usize = 64 * 1024;
 
 /// A connection to a backend; closed when dropped, whatever goes over it.
 #[derive(Debug)]
@@ -44,7 +43,7 @@ impl Connection {
     pub(super) async fn open(stream: Stream, transport: &Arc<Transport>) -> hyper::Result<Self> {
         let (sender, connection) = Builder::new()
             .title_case_headers(true)
-            .max_buf_size(BUFFER)
+            .max_buf_size(ANSWER_HEAD)
             .handshake(TokioIo::new(LastWords::new(stream)))
             .await?;
         // What goes wrong in it is told to whoever waits for an answer.

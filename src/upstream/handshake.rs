@@ -9,8 +9,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use hyper::body::Incoming;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::replay;
 use super::secure::tls_fault;
+use super::{ANSWER_HEAD, replay};
 use crate::config::BackendAddress;
 use crate::proxy_protocol::Ends;
 use crate::session::Rejection;
@@ -18,8 +18,6 @@ use crate::stream::Stream;
 use crate::telemetry::ConnectResult;
 use crate::websocket::{Key, verify_answer};
 
-/// The most bytes that the head of a backend's answer may have.
-const HEAD_LIMIT: usize = 64 * 1024;
 /// The most fields that it may have: those that hyper takes in answers to plain requests without a table on the heap for
 /// each.
 const FIELD_LIMIT: usize = 100;
@@ -225,7 +223,7 @@ pub(super) async fn ask(
             return Err(Failure::Lost(io::ErrorKind::UnexpectedEof.into()));
         }
         match read_head(&received)? {
-            Head::Incomplete if received.len() > HEAD_LIMIT => {
+            Head::Incomplete if received.len() > ANSWER_HEAD => {
                 return Err(Failure::HeadTooLarge);
             }
             Head::Incomplete => {}

@@ -50,6 +50,9 @@ use sticky::Sticky;
 pub use transport::Transport;
 pub use upload::Progress;
 
+/// The most bytes that the head of a backend's answer may have, to an opening handshake or a plain request.
+const ANSWER_HEAD: usize = 64 * 1024;
+
 /// Backends behind routes, and how sessions are spread over them.
 pub struct Pool {
     name: Name,

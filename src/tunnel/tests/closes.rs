@@ -72,7 +72,7 @@ async fn closed<const N: usize>(
     peers: [UnixStream; N],
     ends: [End<'static>; 2],
 ) -> serde_json::Value {
-    let drain = Drain::new();
+    let drain = Drain::default();
     let watches = [drain.watch(), drain.watch(), drain.watch()];
     let agreed = Agreed {
         terms: Arc::new(terms()),

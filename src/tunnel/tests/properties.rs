@@ -154,7 +154,7 @@ async fn run(case: Case) -> [Passed; 2] {
         terms: Arc::new(terms),
         extensions: Extensions::None,
     };
-    let drain = Drain::new();
+    let drain = Drain::default();
     let watches = [drain.watch(), drain.watch(), drain.watch()];
     let (client, to_client) = pair(&case).await;
     let (backend, to_backend) = pair(&case).await;

@@ -22,23 +22,23 @@ impl LeastSessions {
     }
 
     pub(super) fn pick(&mut self, field: &Field<'_>) -> Option<usize> {
-        let mut best: Option<Standing> = None;
+        let mut best: Option<Bid> = None;
         for index in 0..self.turns.len() {
             let weight = u64::from(field.weight(index));
             if weight == 0 {
                 continue;
             }
-            let standing = Standing {
+            let bid = Bid {
                 index,
                 load: field.load(index) + 1,
                 weight,
                 turn: self.turns[index],
             };
-            if best.as_ref().is_none_or(|best| standing.precedes(best)) {
-                best = Some(standing);
+            if best.as_ref().is_none_or(|best| bid.precedes(best)) {
+                best = Some(bid);
             }
         }
-        let Standing { index, .. } = best?;
+        let Bid { index, .. } = best?;
         self.turn += 1;
         self.turns[index] = self.turn;
         Some(index)
@@ -61,14 +61,14 @@ impl LeastSessions {
 }
 
 /// A backend as it would be with the session.
-struct Standing {
+struct Bid {
     index: usize,
     load: u64,
     weight: u64,
     turn: u64,
 }
 
-impl Standing {
+impl Bid {
     fn precedes(&self, other: &Self) -> bool {
         // Load over weight, by products, so that nothing is rounded.
         let (own, others) = (self.load * other.weight, other.load * self.weight);
