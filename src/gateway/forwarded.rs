@@ -15,6 +15,7 @@ use super::headers::{
 };
 use crate::config::Forwarded;
 use crate::listener::Client;
+use crate::route::without_port;
 use crate::session::Peer;
 
 /// The client of a request: the last hop that no trusted proxy is, otherwise the first one that is named.
@@ -63,10 +64,7 @@ pub(super) fn is_secure(asked: Asked<'_>) -> bool {
     let Asked {
         request, client, ..
     } = asked;
-    let is_told = || {
-        let told = request.headers.get(X_FORWARDED_PROTO);
-        told.is_some_and(|told| matches!(told.as_bytes(), b"https" | b"wss"))
-    };
+    let is_told = || request.headers.get(X_FORWARDED_PROTO).is_some_and(is_tls);
     let peer = client.facts.client.ip();
     client.facts.tls_version.is_some() || peer.is_some_and(|peer| client.trusts(peer)) && is_told()
 }
@@ -99,12 +97,13 @@ fn x_forwarded(asked: Asked<'_>, heard: Option<&HeaderMap>, fields: &mut HeaderM
         }
     };
     let kept = |name: &HeaderName| heard.and_then(|headers| headers.get(name)).cloned();
-    let own = HeaderValue::from_static(protocol(client));
-    say(X_FORWARDED_PROTO, kept(&X_FORWARDED_PROTO).or(Some(own)));
-    let own = || host_value(asked.request);
-    say(X_FORWARDED_HOST, kept(&X_FORWARDED_HOST).or_else(own));
-    let own = || client.local.map(|local| local.port().into());
-    say(X_FORWARDED_PORT, kept(&X_FORWARDED_PORT).or_else(own));
+    let own = || HeaderValue::from_static(protocol(client));
+    let protocol = kept(&X_FORWARDED_PROTO).unwrap_or_else(own);
+    let host = kept(&X_FORWARDED_HOST).or_else(|| host_value(asked.request));
+    let own = || port(host.as_ref(), &protocol);
+    say(X_FORWARDED_PORT, Some(kept(&X_FORWARDED_PORT).unwrap_or_else(own)));
+    say(X_FORWARDED_PROTO, Some(protocol));
+    say(X_FORWARDED_HOST, host);
     let hop = client.address.clone();
     // Mostly the two are one.
     let real = match asked.peer == client.facts.client {
@@ -118,6 +117,20 @@ fn x_forwarded(asked: Asked<'_>, heard: Option<&HeaderMap>, fields: &mut HeaderM
     });
     say(X_FORWARDED_FOR, hops);
     say(X_REAL_IP, real);
+}
+
+/// The port at which the client asks for `host`. Where it came in says nothing of that: between the two, ports are mapped.
+fn port(host: Option<&HeaderValue>, protocol: &HeaderValue) -> HeaderValue {
+    let given = host.and_then(|host| {
+        let host = host.to_str().ok()?;
+        let port = host.strip_prefix(without_port(host)?)?.strip_prefix(':')?;
+        port.parse::<u16>().ok()
+    });
+    match given {
+        Some(port) => port.into(),
+        None if is_tls(protocol) => HeaderValue::from_static("443"),
+        None => HeaderValue::from_static("80"),
+    }
 }
 
 /// What RFC 7239 section 4 lets a proxy say of its client.
@@ -159,6 +172,11 @@ fn protocol(client: &Client) -> &'static str {
     }
 }
 
+/// Whether it names a protocol over TLS.
+fn is_tls(protocol: &HeaderValue) -> bool {
+    matches!(protocol.as_bytes(), b"https" | b"wss")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,6 +192,26 @@ mod tests {
         let hop = "10.0.0.1".parse().expect("an address");
         let vouched = |hop: IpAddr| hop.to_string().starts_with("10.");
         furthest(hop, &headers, vouched).map(|address| address.to_string())
+    }
+
+    #[test]
+    fn names_the_port_of_the_host_or_of_the_protocol() {
+        for (host, protocol, expected) in [
+            (Some("a.test"), "http", "80"),
+            (Some("a.test"), "https", "443"),
+            (Some("a.test"), "wss", "443"),
+            (Some("a.test:8443"), "https", "8443"),
+            (Some("[2001:db8::1]:81"), "http", "81"),
+            (Some("[2001:db8::1]"), "http", "80"),
+            (Some("a.test:"), "http", "80"),
+            (Some("a.test:65536"), "http", "80"),
+            (Some("a.test:81, b.test:82"), "https", "443"),
+            (None, "http", "80"),
+        ] {
+            let given = host.map(HeaderValue::from_static);
+            let port = port(given.as_ref(), &HeaderValue::from_static(protocol));
+            assert_eq!(port, expected, "{host:?} {protocol}");
+        }
     }
 
     #[test]

@@ -39,6 +39,18 @@ async fn a_trusted_proxy_is_believed() {
     }
 }
 
+/// Caddy and others name the protocol and the host alone.
+#[tokio::test]
+async fn the_port_goes_with_the_protocol_and_the_host_that_are_passed_on() {
+    for (host, port) in [("site.example", "443"), ("site.example:8443", "8443")] {
+        let request = Opening::to("/")
+            .with("X-Forwarded-Proto", "https")
+            .with("X-Forwarded-Host", host);
+        let (head, _) = from_loopback("[127.0.0.1]", request).await;
+        assert_eq!(head.values("x-forwarded-port"), [port], "{host}");
+    }
+}
+
 #[tokio::test]
 async fn a_trusted_proxy_that_says_nothing_is_the_client() {
     let (head, client) = from_loopback("[127.0.0.1]", Opening::to("/")).await;

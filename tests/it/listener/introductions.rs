@@ -98,7 +98,7 @@ async fn the_backend_is_told_of_the_client_behind_the_proxy() {
     for (name, value) in [
         ("x-forwarded-for", "203.0.113.7"),
         ("x-real-ip", "203.0.113.7"),
-        ("x-forwarded-port", "443"),
+        ("x-forwarded-port", "80"),
         ("forwarded", "for=203.0.113.7;host=gateway.test;proto=http"),
     ] {
         assert_eq!(head.value(name), Some(value), "{head:?}");
