@@ -101,7 +101,10 @@ fn x_forwarded(asked: Asked<'_>, heard: Option<&HeaderMap>, fields: &mut HeaderM
     let protocol = kept(&X_FORWARDED_PROTO).unwrap_or_else(own);
     let host = kept(&X_FORWARDED_HOST).or_else(|| host_value(asked.request));
     let own = || port(host.as_ref(), &protocol);
-    say(X_FORWARDED_PORT, Some(kept(&X_FORWARDED_PORT).unwrap_or_else(own)));
+    say(
+        X_FORWARDED_PORT,
+        Some(kept(&X_FORWARDED_PORT).unwrap_or_else(own)),
+    );
     say(X_FORWARDED_PROTO, Some(protocol));
     say(X_FORWARDED_HOST, host);
     let hop = client.address.clone();

@@ -66,21 +66,25 @@ pub(super) async fn converse<H: Handler>(
     let connection =
         builder(settings, &bounds).serve_connection(TokioIo::new(spoken.stream), service);
     let mut connection = pin!(connection);
+    let mut floods = false;
     if client.surplus.is_none() {
         tokio::select! {
             result = connection.as_mut() => return conclude(result, client),
             _ = watch.beyond(Stage::Open) => {}
-            verdict = streams.verdict(&settings.timeouts) => match verdict {
-                Verdict::Rests => {}
-                Verdict::Floods => return client.facts.listener.rejected(ConnectionRejection::Http2Error),
-            }
+            verdict = streams.verdict(&settings.timeouts) => floods = verdict == Verdict::Floods,
         }
+    }
+    if floods {
+        // It begins nothing more; its sessions, if it has any, may go on.
+        broke_the_rules(client);
     }
     streams.told();
     connection.as_mut().graceful_shutdown();
     tokio::select! {
-        result = connection => conclude(result, client),
+        result = connection => if !floods { conclude(result, client) },
         () = streams.quiet_for(PARTING) => {}
+        // It did not hear, or does not care.
+        () = streams.flood() => {}
     }
 }
 
@@ -90,11 +94,13 @@ fn conclude(result: hyper::Result<()>, client: &Client) {
     let cause = error.source().and_then(|cause| cause.downcast_ref());
     if cause.is_some_and(h2::Error::is_library) {
         tracing::debug!(%error, "HTTP/2 connection ended");
-        client
-            .facts
-            .listener
-            .rejected(ConnectionRejection::Http2Error);
+        broke_the_rules(client);
     }
+}
+
+fn broke_the_rules(client: &Client) {
+    let listener = &client.facts.listener;
+    listener.rejected(ConnectionRejection::Http2Error);
 }
 
 async fn answer<H: Handler>(
@@ -149,8 +155,8 @@ fn without_body(mut response: Response<Body>) -> Response<Body> {
 
 /// How many faults of its client a connection outlives.
 struct Bounds {
-    /// Streams that were taken back, beyond those that were let be answered.
-    abandoned: usize,
+    /// Streams that were taken back at once, beyond those that were let be answered.
+    abandoned: Option<u32>,
     /// Streams that were taken back before they were looked at.
     pending_resets: usize,
     /// Streams that were reset for mistakes.
@@ -164,13 +170,13 @@ impl Bounds {
         if client.speaks_for_many() {
             // Those that were not looked at take memory, so as many as may be open, no more.
             Self {
-                abandoned: usize::MAX,
+                abandoned: None,
                 pending_resets: streams.max(PENDING_RESETS),
                 mistakes: None,
             }
         } else {
             Self {
-                abandoned: ABANDONED,
+                abandoned: Some(ABANDONED),
                 pending_resets: PENDING_RESETS,
                 mistakes: Some(MISTAKES),
             }

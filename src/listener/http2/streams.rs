@@ -9,17 +9,19 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::config::ListenerTimeouts;
 
-/// How many more streams than it let be answered a client may take back before their answers: so many are a
+/// How many more streams than it let be answered a client may take back before their answers, at once: so many are a
 /// page that was left, but a stream of them costs only the gateway and its backends (CVE-2023-44487).
-pub(super) const ABANDONED: usize = 200;
+pub(super) const ABANDONED: u32 = 200;
+/// After how long one of them is forgotten: a page that gives up a request now and then may do so for days.
+const FORGOTTEN: Duration = Duration::from_millis(50);
 
 /// What is open on a connection.
 #[derive(Debug)]
 pub(super) struct Streams {
     state: Mutex<State>,
     changed: Notify,
-    /// How many more streams than it let be answered the client may take back.
-    most_abandoned: usize,
+    /// How many more streams than it let be answered the client may take back; none where it speaks for many.
+    most_abandoned: Option<u32>,
 }
 
 #[derive(Debug)]
@@ -27,7 +29,9 @@ struct State {
     open: usize,
     has_begun: bool,
     quiet_since: Instant,
-    abandoned: usize,
+    /// When the last of the streams that were taken back will be forgotten; each takes its time after the one before.
+    forgotten: Instant,
+    is_flooded: bool,
 }
 
 /// Why a connection is to end.
@@ -42,12 +46,13 @@ pub(super) enum Verdict {
 impl Streams {
     /// Those of a connection whose first stream is awaited since then, and whose client may take back `most_abandoned`
     /// more than it let be answered.
-    pub(super) fn new(since: Instant, most_abandoned: usize) -> Arc<Self> {
+    pub(super) fn new(since: Instant, most_abandoned: Option<u32>) -> Arc<Self> {
         let state = State {
             open: 0,
             has_begun: false,
             quiet_since: since,
-            abandoned: 0,
+            forgotten: since,
+            is_flooded: false,
         };
         Arc::new(Self {
             state: Mutex::new(state),
@@ -78,7 +83,7 @@ impl Streams {
             let changed = self.changed.notified();
             let (has_begun, is_flooded) = {
                 let state = self.state();
-                (state.has_begun, state.abandoned > self.most_abandoned)
+                (state.has_begun, state.is_flooded)
             };
             if is_flooded {
                 return Verdict::Floods;
@@ -95,9 +100,24 @@ impl Streams {
         }
     }
 
-    /// The client is told to leave: however long it has rested, it needs time to hear that.
+    /// The client is told to leave: however long it has rested, it needs time to hear that, and what it took back before
+    /// is forgotten.
     pub(super) fn told(&self) {
-        self.state().quiet_since = Instant::now();
+        let mut state = self.state();
+        state.quiet_since = Instant::now();
+        state.forgotten = state.quiet_since;
+        state.is_flooded = false;
+    }
+
+    /// Waits until streams are begun only to be taken back.
+    pub(super) async fn flood(&self) {
+        loop {
+            let changed = self.changed.notified();
+            if self.state().is_flooded {
+                return;
+            }
+            changed.await;
+        }
     }
 
     /// Waits until nothing has been open for `patience`.
@@ -141,15 +161,19 @@ impl OpenStream {
 impl Drop for OpenStream {
     fn drop(&mut self) {
         let is_answered = *self.is_answered.get_mut();
+        let now = Instant::now();
         let mut state = self.streams.state();
         state.open -= 1;
-        state.quiet_since = Instant::now();
-        state.abandoned = if is_answered {
-            state.abandoned.saturating_sub(1)
+        state.quiet_since = now;
+        let forgotten = state.forgotten.max(now);
+        state.forgotten = if is_answered {
+            forgotten - FORGOTTEN
         } else {
-            state.abandoned + 1
+            forgotten + FORGOTTEN
         };
-        let is_flooded = state.abandoned > self.streams.most_abandoned;
+        let most = self.streams.most_abandoned;
+        let is_flooded = most.is_some_and(|most| state.forgotten > now + FORGOTTEN * most);
+        state.is_flooded |= is_flooded;
         drop(state);
         if is_flooded {
             self.streams.changed.notify_one();
@@ -171,14 +195,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn waits_for_the_first_stream_as_for_a_head() {
         let begun = Instant::now();
-        let streams = Streams::new(Instant::now(), ABANDONED);
+        let streams = Streams::new(Instant::now(), Some(ABANDONED));
         assert_eq!(streams.verdict(&timeouts()).await, Verdict::Rests);
         assert_eq!(begun.elapsed().as_secs(), 10);
     }
 
     #[tokio::test(start_paused = true)]
     async fn never_ends_while_something_is_open() {
-        let streams = Streams::new(Instant::now(), ABANDONED);
+        let streams = Streams::new(Instant::now(), Some(ABANDONED));
         let rests = Arc::clone(&streams);
         let rests = tokio::spawn(async move { rests.verdict(&timeouts()).await });
         tokio::task::yield_now().await;
@@ -193,18 +217,50 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn takes_streams_that_are_only_taken_back_for_a_flood() {
-        let streams = Streams::new(Instant::now(), ABANDONED);
+        let streams = Streams::new(Instant::now(), Some(ABANDONED));
         for _ in 0..ABANDONED * 2 {
             drop(streams.begin());
             streams.begin().answered();
         }
-        let patient = Arc::clone(&streams);
-        let patient = tokio::spawn(async move { patient.verdict(&timeouts()).await });
-        tokio::task::yield_now().await;
-        assert!(!patient.is_finished());
-        for _ in 0..=ABANDONED {
+        expect_patience(&streams).await;
+        take_back(&streams, ABANDONED + 1);
+        assert_eq!(streams.verdict(&timeouts()).await, Verdict::Floods);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn forgets_with_time_what_was_taken_back() {
+        let streams = Streams::new(Instant::now(), Some(ABANDONED));
+        for _ in 0..ABANDONED {
+            take_back(&streams, 12);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        expect_patience(&streams).await;
+        take_back(&streams, ABANDONED);
+        expect_patience(&streams).await;
+        take_back(&streams, 1);
+        streams.flood().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn ends_who_was_told_and_goes_on() {
+        let streams = Streams::new(Instant::now(), Some(ABANDONED));
+        take_back(&streams, ABANDONED + 1);
+        streams.flood().await;
+        streams.told();
+        expect_patience(&streams).await;
+        take_back(&streams, ABANDONED + 1);
+        streams.flood().await;
+    }
+
+    /// So many streams are taken back at once.
+    fn take_back(streams: &Arc<Streams>, count: u32) {
+        for _ in 0..count {
             drop(streams.begin());
         }
-        assert_eq!(patient.await.unwrap(), Verdict::Floods);
+    }
+
+    async fn expect_patience(streams: &Streams) {
+        let flood = tokio::time::timeout(Duration::ZERO, streams.flood());
+        assert!(flood.await.is_err(), "it is taken for a flood");
     }
 }

@@ -1,7 +1,10 @@
 //! What ends a session ends it on an HTTP/2 connection too, and leaves the connection to the others.
 
+use h2::Reason;
+use http::Request;
+
 use super::endings::{session, venue};
-use crate::harness::Speaker;
+use crate::harness::{Speaker, eventually};
 
 /// The code of the Close that a session with these settings ends with, once its client has sent this.
 async fn code(settings: &str, sent: &[u8]) -> u16 {
@@ -52,4 +55,29 @@ async fn a_hundred_sessions_share_a_connection() {
         client.send(&text).await;
         backend.expect(&text).await;
     }
+}
+
+/// CVE-2023-44487, by a client whose other tabs are innocent.
+#[tokio::test]
+async fn who_takes_very_many_requests_back_keeps_its_sessions() {
+    let keys = ", limits: { http2_streams: 300 }";
+    let (gateway, arrivals, mut client) = venue(keys, "").await;
+    let (mut session, mut backend) = session(&mut client, &arrivals).await;
+    let mut asked = Vec::new();
+    for _ in 0..260 {
+        let request = Request::get("http://gateway.test/");
+        asked.push((client.send(request).await, arrivals.asked().await));
+    }
+    for ((_answer, sending), _backend) in &mut asked {
+        sending.send_reset(Reason::CANCEL);
+    }
+    let labels = [("listener", "main"), ("reason", "http2_error")];
+    eventually("the flood is counted", || {
+        gateway.count("wsgate_listener_rejects_total", &labels) == 1.0
+    })
+    .await;
+    session.send(Speaker::Client.text("here")).await;
+    backend.expect(Speaker::Client.text("here")).await;
+    drop(session);
+    client.ended().await.expect("it was told to leave");
 }
