@@ -1,8 +1,9 @@
 //! What goes to the backend and what comes back: hop-by-hop fields end here, the rest passes untouched.
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, IF_MATCH, IF_MODIFIED_SINCE,
+    IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, ORIGIN, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,
+    RANGE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version, request};
 
@@ -48,6 +49,20 @@ static SPOKEN_BY_THE_GATEWAY: [HeaderName; 8] = [
     X_FORWARDED_PREFIX,
     X_REAL_IP,
     X_REQUEST_ID,
+];
+
+/// Fields that a server has to know before it acts, so that they are never passed on behind a body (RFC 9110 section
+/// 6.5.1); beside those that hyper leaves out, such as Authorization.
+static OF_THE_HEAD: [HeaderName; 9] = [
+    COOKIE,
+    EXPECT,
+    IF_MATCH,
+    IF_MODIFIED_SINCE,
+    IF_NONE_MATCH,
+    IF_RANGE,
+    IF_UNMODIFIED_SINCE,
+    ORIGIN,
+    RANGE,
 ];
 
 /// The longest X-Request-ID that is taken over, in bytes.
@@ -215,12 +230,13 @@ fn join_cookies(fields: &mut HeaderMap) {
     }
 }
 
-/// hyper passes those trailers on that Trailer names, so it names none that would end here in the head.
+/// hyper passes those trailers on that Trailer names, so it names none that would end here in the head, or belong there.
 fn settle_trailer(fields: &mut HeaderMap, ends_here: impl Fn(&HeaderName) -> bool) {
     if !fields.contains_key(TRAILER) {
         return;
     }
-    let passes = |name: &&[u8]| HeaderName::from_bytes(name).is_ok_and(|name| !ends_here(&name));
+    let is_refused = |name: &HeaderName| OF_THE_HEAD.contains(name) || ends_here(name);
+    let passes = |name: &&[u8]| HeaderName::from_bytes(name).is_ok_and(|name| !is_refused(&name));
     let passing: Vec<_> = list_items(fields, &TRAILER).filter(passes).collect();
     match HeaderValue::from_bytes(&passing.join(&b", "[..])) {
         Ok(names) if !names.is_empty() => fields.insert(TRAILER, names),

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
+use http::header::TRAILER;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
@@ -36,6 +37,8 @@ pub(super) struct Connection {
     transport: Arc<Transport>,
     sender: SendRequest<Upload>,
     task: AbortHandle,
+    /// Whether trailers may have gone over it.
+    is_trailed: bool,
 }
 
 impl Connection {
@@ -52,6 +55,7 @@ impl Connection {
             transport: Arc::clone(transport),
             sender,
             task: task.abort_handle(),
+            is_trailed: false,
         })
     }
 
@@ -64,6 +68,7 @@ impl Connection {
         request: Request<Upload>,
     ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Upload>>>> + use<>
     {
+        self.is_trailed |= request.headers().contains_key(TRAILER);
         self.sender.try_send_request(request)
     }
 }
@@ -102,9 +107,10 @@ impl Resting {
         Some(shelf.connections.remove(index).1)
     }
 
-    /// Puts down a connection whose last answer has ended.
+    /// Puts down a connection whose last answer has ended. Not one over which trailers went: there are servers that take
+    /// them for fields of the next request, which would be another client's.
     pub(super) fn put(self: &Arc<Self>, connection: Connection) {
-        if connection.sender.is_closed() {
+        if connection.is_trailed || connection.sender.is_closed() {
             return;
         }
         let worker = thread::current().id();

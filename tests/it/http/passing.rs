@@ -196,6 +196,41 @@ async fn trailers_do_not_speak_for_the_gateway() {
     assert_eq!(backend.take(sent.len()).await, sent);
 }
 
+/// What a server has to know before it acts (RFC 9110 section 6.5.1).
+#[tokio::test]
+async fn trailers_say_nothing_that_belongs_into_the_head() {
+    let stage = Stage::set().await;
+    let names = "Cookie, Expect, Range, Origin, If-Match, If-None-Match, If-Range, \
+                 If-Modified-Since, If-Unmodified-Since";
+    let trailers = names.split(", ").map(|name| format!("{name}: evil\r\n"));
+    let request = format!(
+        "POST / HTTP/1.1\r\nHost: app.test\r\nTransfer-Encoding: chunked\r\nTrailer: {names}, X-Sum\r\n\r\n\
+         2\r\nhi\r\n0\r\n{}X-Sum: 1\r\n\r\n",
+        trailers.collect::<String>()
+    );
+    let (_client, head, mut backend) = stage.ask(&request).await;
+    assert_eq!(head.values("trailer"), ["X-Sum"]);
+    let sent = b"2\r\nhi\r\n0\r\nX-Sum: 1\r\n\r\n";
+    assert_eq!(backend.take(sent.len()).await, sent);
+}
+
+/// There are servers that take trailers for fields of the next request on their connection.
+#[tokio::test]
+async fn what_trailers_went_over_serves_no_other_client() {
+    let stage = Stage::set().await;
+    let request = "POST / HTTP/1.1\r\nHost: app.test\r\nTransfer-Encoding: chunked\r\n\
+                   Trailer: X-User\r\n\r\n2\r\nhi\r\n0\r\nX-User: one\r\n\r\n";
+    let (mut client, _, mut backend) = stage.ask(request).await;
+    backend
+        .take(b"2\r\nhi\r\n0\r\nX-User: one\r\n\r\n".len())
+        .await;
+    backend.send(OK).await;
+    assert_eq!(client.answer().await.body, "ok");
+    let (_other, head, _backend) = stage.ask(&get("/")).await;
+    assert_eq!(head.value("x-user"), None);
+    backend.gone().await;
+}
+
 #[tokio::test]
 async fn websocket_and_http_share_a_route() {
     let arrivals = Arrivals::listen().await;
