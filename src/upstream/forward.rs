@@ -220,6 +220,9 @@ impl Pool {
             };
             witness.testify(fault.evidence());
             drop(witness);
+            if fault.is_of_the_client() {
+                return Err(fault.rejection());
+            }
             candidates.failed(&member, &fault, fault.rejection());
             if !fault.may_try_another(errand) {
                 return Err(fault.rejection());
@@ -282,6 +285,19 @@ impl Fault {
             }
             Self::Late => ConnectResult::Timeout,
             Self::BodyTooLarge | Self::BodyTooSlow | Self::BodyBroken => ConnectResult::Abandoned,
+        }
+    }
+
+    /// Whether no backend had a part in it.
+    fn is_of_the_client(&self) -> bool {
+        match self {
+            Self::BodyTooLarge | Self::BodyTooSlow | Self::BodyBroken => true,
+            Self::Unreached(_)
+            | Self::Lost(_)
+            | Self::HeadTooLarge
+            | Self::UnknownCoding
+            | Self::Switched
+            | Self::Late => false,
         }
     }
 

@@ -176,7 +176,7 @@ pub enum ConnectResult {
     Timeout,
     /// It broke the handshake.
     HandshakeFailed,
-    /// The client left, or the time for all attempts was over.
+    /// The client left, or its body was too large, too slow or broken.
     Abandoned,
 }
 

@@ -6,7 +6,8 @@ use tokio::io::AsyncWriteExt;
 
 use super::{OK, Stage, configuration, get};
 use crate::backends::Backend;
-use crate::harness::{Gateway, Wire, ask};
+use crate::harness::{Gateway, Wire, ask, eventually};
+use crate::process::Process;
 use crate::venue::{Arrivals, Transport, Venue};
 
 /// A gateway before a backend that refuses connections and one that the scenario plays.
@@ -141,6 +142,23 @@ async fn a_body_that_is_too_large_is_413() {
     assert_eq!(client.answer().await.status(), 413);
     backend.gone().await;
     assert_eq!(stage.answered("413"), 2.0);
+}
+
+/// Otherwise anybody could fill the operator's log, and send him to a backend that is well.
+#[tokio::test]
+async fn a_fault_of_the_client_is_not_told_as_one_of_the_backend() {
+    let arrivals = Arrivals::listen().await;
+    let yaml = configuration(", http: { max_body: 4B }", &[&arrivals]);
+    let process = Process::start(&yaml).await;
+    let mut client = process.connect().await;
+    let streamed = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n";
+    client.send(streamed).await;
+    assert_eq!(client.answer().await.status(), 413);
+    drop(arrivals);
+    assert_eq!(process.ask().await.status(), 502);
+    let told = || process.log().matches("backend failed").count();
+    eventually("the backend's fault is told", || told() > 0).await;
+    assert_eq!(told(), 1, "{}", process.log());
 }
 
 /// It answers, does not read on, and closes: that is a reset, and the answer is there all the same.
