@@ -269,6 +269,9 @@ impl<'a> Candidates<'a> {
     /// Waits for a place, for `queue.timeout` at most.
     async fn wait(&mut self) -> Result<Taken, Rejection> {
         let limits = self.pool.queue_limits;
+        if limits.max == 0 {
+            return Err(Rejection::PoolFull);
+        }
         let Some(turn) = self.pool.queue.join(limits.max) else {
             self.pool.metrics.queue_overflowed();
             return Err(Rejection::PoolFull);

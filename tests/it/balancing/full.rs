@@ -82,6 +82,7 @@ async fn no_backend_has_more_sessions_than_it_may() {
         };
         assert_eq!((statuses(101), statuses(503)), (6, 34), "{strategy}");
         assert_eq!(gateway.handshakes("chat", "pool_full"), 34.0, "{strategy}");
+        assert_eq!(waits(&gateway, "overflow"), 0.0, "there is no queue");
         let answer = gateway.expect_refusal(Opening::to("/"), FULL).await;
         assert!(answer.value("retry-after").is_some());
     }
