@@ -72,8 +72,10 @@ impl Transport {
         let mut socket = connect(address, &self.sources, &self.lookups).await?;
         self.introduce(&mut socket, client).await?;
         match &self.tls {
-            Some(tls) if address.is_tls() => secure(socket, address, tls).await,
-            Some(_) | None => Ok(Stream::Plain(socket)),
+            _ if !address.is_tls() => Ok(Stream::Plain(socket)),
+            Some(tls) => secure(socket, address, tls).await,
+            // What discovery found before a reload took its TLS away.
+            None => Err(Failure::Tls("the pool has no settings for it".to_owned())),
         }
     }
 
@@ -84,5 +86,34 @@ impl Transport {
         };
         let header = encode(version, client);
         socket.write_all(&header).await.map_err(Failure::Lost)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::BackendHost;
+
+    /// After a reload from `wss` to `ws`, until the DNS has answered again.
+    #[tokio::test]
+    async fn never_speaks_plainly_where_tls_is_wanted() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = BackendAddress::Tcp {
+            tls: true,
+            host: BackendHost::Ip(Ipv4Addr::LOCALHOST.into()),
+            port: listener.local_addr().unwrap().port(),
+        };
+        let config = config::Transport {
+            proxy_protocol: ProxyProtocol::None,
+            source_addresses: Vec::new(),
+            tls: None,
+        };
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let transport = Transport::new(&config, None);
+        let dialled = transport.dial(&address, None, deadline).await;
+        assert!(matches!(dialled, Err(Failure::Tls(_))));
     }
 }
