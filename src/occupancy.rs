@@ -26,6 +26,15 @@ impl Occupancy {
         Slot(Arc::clone(self))
     }
 
+    /// Takes one where fewer than `limit` are taken: of several who come at once for the last one, exactly one gets it.
+    #[must_use]
+    pub fn take_below(self: &Arc<Self>, limit: usize) -> Option<Slot> {
+        let one_more = |taken| (taken < limit).then_some(taken + 1);
+        let taken = &self.taken;
+        let before = taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more);
+        before.is_ok().then(|| Slot(Arc::clone(self)))
+    }
+
     /// Waits until fewer than `limit()` are taken. The limit is asked anew whenever one is given back, and by
     /// [`Occupancy::ask_again`]. For one who waits: a second would not be woken for a place that the first leaves.
     pub async fn below(&self, limit: impl Fn() -> usize) {
@@ -58,6 +67,20 @@ impl Drop for Slot {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn gives_the_last_one_to_one_of_many() {
+        let occupancy = Arc::new(Occupancy::default());
+        for _ in 0..100 {
+            let _first = occupancy.take();
+            let takers = [(); 4].map(|()| {
+                let occupancy = Arc::clone(&occupancy);
+                std::thread::spawn(move || occupancy.take_below(2))
+            });
+            let taken = takers.map(|taker| taker.join().unwrap());
+            assert_eq!(taken.iter().flatten().count(), 1);
+        }
+    }
 
     #[tokio::test]
     async fn waits_until_one_is_given_back() {

@@ -31,12 +31,10 @@ impl Admission {
     /// # Errors
     /// [`Rejection::GatewayFull`].
     pub fn enter(&self) -> Result<Permit, Rejection> {
-        let slot = self.sessions.take();
-        // Taken first, so that two who come at once cannot both have the last place.
-        if self.sessions.taken() > self.max_sessions {
-            return Err(Rejection::GatewayFull);
+        match self.sessions.take_below(self.max_sessions) {
+            Some(slot) => Ok(Permit { _slot: slot }),
+            None => Err(Rejection::GatewayFull),
         }
-        Ok(Permit { _slot: slot })
     }
 }
 
