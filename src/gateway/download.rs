@@ -1,9 +1,9 @@
 //! The body of a backend's answer on its way to the client, and what is held until it has ended.
 
-use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
@@ -11,47 +11,103 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use super::headers::settle_trailers;
 use crate::drain::{DrainWatch, Stage};
 use crate::listener::BodyError;
-use crate::telemetry::SessionRecord;
+use crate::telemetry::{AnswerEnd, SessionRecord};
 use crate::upstream::{Progress, Source};
 
 /// The body of an answer. Dropped before its end it tells the backend, by closing the connection, that nobody
 /// waits any more.
 pub(super) struct Download {
-    pub(super) body: Incoming,
-    /// Until the body has ended.
-    pub(super) source: Option<Source>,
+    body: Incoming,
+    held: Arc<Held>,
+    hears_drains: bool,
+}
+
+/// What is held until the answer has ended, or a drain has come to its deadline. A drain ends it from outside: while the
+/// client takes nothing, nobody asks for more of the body.
+struct Held {
+    parts: Mutex<Option<Parts>>,
+    upload: Arc<Progress>,
+    bytes: AtomicU64,
+}
+
+/// Where an answer comes from, and who hears how it ended.
+pub(super) struct Parts {
+    pub(super) source: Source,
     /// Hears when the route is removed.
     pub(super) route: DrainWatch,
-    pub(super) upload: Arc<Progress>,
     pub(super) record: SessionRecord,
-    pub(super) bytes: u64,
 }
 
 impl Download {
-    /// Ends what has ended already: an answer without a body is never asked for one.
-    pub(super) fn settled(mut self) -> Self {
-        if self.body.is_end_stream() {
-            self.end(true);
+    /// The body, what is held for it, and how far that of the request has come.
+    pub(super) fn new(body: Incoming, parts: Parts, upload: Arc<Progress>) -> Self {
+        let held = Arc::new(Held {
+            parts: Mutex::new(Some(parts)),
+            upload,
+            bytes: AtomicU64::new(0),
+        });
+        // An answer without a body is never asked for one.
+        if body.is_end_stream() {
+            held.end(AnswerEnd::Whole);
         }
-        self
+        Self {
+            body,
+            held,
+            hears_drains: false,
+        }
     }
 
-    fn end(&mut self, is_whole: bool) {
-        let Some(source) = self.source.take() else {
-            return;
+    /// From now on drains are heard: most answers have ended before that is due.
+    fn hear_drains(&mut self) {
+        if !std::mem::replace(&mut self.hears_drains, true) {
+            self.held.hear_drains();
+        }
+    }
+}
+
+impl Held {
+    /// The answer has ended. The first end stands; where that is a drain's, the body ends by an error, as its connection
+    /// is given up.
+    fn end(&self, end: AnswerEnd) {
+        let Some(mut parts) = self.take() else { return };
+        parts.record.end(end);
+        if end == AnswerEnd::Whole {
+            parts.source.rest();
+        }
+    }
+
+    fn take(&self) -> Option<Parts> {
+        let mut parts = self.parts().take()?;
+        let bytes = self.bytes.load(Ordering::Relaxed);
+        parts.record.passed(self.upload.bytes(), bytes);
+        Some(parts)
+    }
+
+    /// Ends the answer if a drain has come to its deadline; otherwise waits to be woken by one.
+    fn hear_drains(self: &Arc<Self>) {
+        let waker = Waker::from(Arc::clone(self));
+        let mut context = Context::from_waker(&waker);
+        let mut is_over = |watch: &DrainWatch| {
+            let stage = watch.poll_beyond(Stage::Draining, &mut context);
+            stage.is_ready()
         };
-        self.record.passed(self.upload.bytes(), self.bytes);
-        self.record.end(is_whole);
-        if is_whole {
-            source.rest();
+        let is_cut = self
+            .parts()
+            .as_ref()
+            .is_some_and(|parts| is_over(&parts.source.watch) || is_over(&parts.route));
+        if is_cut {
+            self.end(AnswerEnd::Cut);
         }
     }
 
-    /// Whether a drain has come to its deadline.
-    fn poll_cut(&self, context: &mut Context<'_>) -> bool {
-        let backend = self.source.as_ref().map(|source| &source.watch);
-        let mut watches = backend.into_iter().chain([&self.route]);
-        watches.any(|watch| watch.poll_beyond(Stage::Draining, context).is_ready())
+    fn parts(&self) -> MutexGuard<'_, Option<Parts>> {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Wake for Held {
+    fn wake(self: Arc<Self>) {
+        self.hear_drains();
     }
 }
 
@@ -64,25 +120,24 @@ impl Body for Download {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let Poll::Ready(mut polled) = Pin::new(&mut self.body).poll_frame(context) else {
-            if !self.poll_cut(context) {
-                return Poll::Pending;
-            }
-            self.end(false);
-            let cut = io::Error::from(io::ErrorKind::ConnectionAborted);
-            return Poll::Ready(Some(Err(cut.into())));
+            self.hear_drains();
+            return Poll::Pending;
         };
         match &mut polled {
             Some(Ok(frame)) => {
                 if let Some(trailers) = frame.trailers_mut() {
                     settle_trailers(trailers);
                 }
-                self.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+                let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
+                self.held.bytes.fetch_add(bytes, Ordering::Relaxed);
                 if self.body.is_end_stream() {
-                    self.end(true);
+                    self.held.end(AnswerEnd::Whole);
+                } else {
+                    self.hear_drains();
                 }
             }
-            Some(Err(_)) => self.end(false),
-            None => self.end(true),
+            Some(Err(_)) => self.held.end(AnswerEnd::Broken),
+            None => self.held.end(AnswerEnd::Whole),
         }
         Poll::Ready(polled.map(|frame| frame.map_err(Into::into)))
     }
@@ -98,6 +153,7 @@ impl Body for Download {
 
 impl Drop for Download {
     fn drop(&mut self) {
-        self.record.passed(self.upload.bytes(), self.bytes);
+        // The drains know it by their wakers; it is not to know itself.
+        drop(self.held.take());
     }
 }

@@ -8,7 +8,7 @@ use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 
 use super::cors::Grant;
-use super::download::Download;
+use super::download::{Download, Parts};
 use super::{Asked, Outcome, cors, headers, path, respond};
 use crate::config::Http;
 use crate::drain::{DrainWatch, Stage};
@@ -82,20 +82,18 @@ impl Forwarded {
         } = self.answered;
         let (head, body) = answer.into_parts();
         record.pass(head.status);
-        let download = Download {
-            body,
-            source: Some(source),
+        let parts = Parts {
+            source,
             route: self.route,
-            upload: self.upload,
             record,
-            bytes: 0,
         };
+        let download = Download::new(body, parts, self.upload);
         let mut head = respond::relayed_head(head);
         if let Some(grant) = self.grant {
             grant.write(&mut head.headers);
         }
         respond::set_cookie(&mut head.headers, cookie);
-        Response::from_parts(head, download.settled().boxed_unsync())
+        Response::from_parts(head, download.boxed_unsync())
     }
 }
 

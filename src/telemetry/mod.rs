@@ -25,7 +25,7 @@ pub use metrics::{
     Metrics, PoolMetrics, QueueResult, ReloadResult, RouteMetrics, StickyResult, TEXT_FORMAT,
     TlsResult, Waiting,
 };
-pub use record::{Connection, Request, SessionRecord};
+pub use record::{AnswerEnd, Connection, Request, SessionRecord};
 pub use timestamp::Rfc3339;
 pub use traffic::{DirectionTraffic, Traffic};
 

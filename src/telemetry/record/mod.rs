@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use http::{HeaderMap, Method, StatusCode, Uri, Version};
 
 use facts::Facts;
+pub use plain::AnswerEnd;
 
 use super::line::Line;
 use super::metrics::{BackendMetrics, HandshakeResult, ListenerMetrics, RouteMetrics};

@@ -5,6 +5,17 @@ use http::StatusCode;
 use super::{HandshakeResult, SessionRecord, Stage, write_refusal};
 use crate::session::Rejection;
 
+/// How an answer that was passed on ended. Where the client has left there is none of these.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AnswerEnd {
+    /// Whole.
+    Whole,
+    /// The backend broke it off.
+    Broken,
+    /// A drain had come to its deadline.
+    Cut,
+}
+
 impl SessionRecord {
     /// It is a plain request, and a route took it. Whatever it comes to is counted as such, and by no means as a
     /// handshake.
@@ -30,13 +41,16 @@ impl SessionRecord {
         self.outward.bytes = answer;
     }
 
-    /// The answer has ended, whole or broken off by the backend. Dropped before, the client has left.
-    pub fn end(&mut self, is_whole: bool) {
+    /// The answer has ended. Dropped before, the client has left.
+    pub fn end(&mut self, end: AnswerEnd) {
         if let Stage::Passing(status) = self.stage {
             self.stage = Stage::Ended;
-            let result = match is_whole {
-                true => HandshakeResult::BackendAnswered,
-                false => HandshakeResult::Refused(Rejection::BackendFailed("answer_broken")),
+            let result = match end {
+                AnswerEnd::Whole => HandshakeResult::BackendAnswered,
+                AnswerEnd::Broken => {
+                    HandshakeResult::Refused(Rejection::BackendFailed("answer_broken"))
+                }
+                AnswerEnd::Cut => HandshakeResult::Refused(Rejection::Draining),
             };
             self.write_request(result, Some(status));
         }

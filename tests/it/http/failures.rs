@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
+use http::Request;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{OK, Stage, configuration, get};
 use crate::backends::Backend;
-use crate::harness::{Gateway, Wire, ask, eventually};
+use crate::harness::{Gateway, Http2, Wire, ask, eventually, soon};
 use crate::process::Process;
 use crate::venue::{Arrivals, Transport, Venue};
 
@@ -288,6 +289,55 @@ async fn a_removed_route_lets_answers_end_until_its_deadline() {
     assert_eq!(client.take(6).await, b"1\r\nx\r\n");
     client.gone().await;
     backend.gone().await;
+}
+
+/// It would hold route and backend for as long as the client has patience.
+#[tokio::test]
+async fn a_drain_ends_an_answer_that_nobody_takes() {
+    let stage = Stage::set().await;
+    let (client, _, backend) = stage.ask(&get("/large")).await;
+    expect_cut(&stage, backend).await;
+    drop(client);
+}
+
+#[tokio::test]
+async fn a_drain_ends_an_answer_that_nobody_takes_over_http2() {
+    let arrivals = Arrivals::listen().await;
+    let listener = "listeners: { main: { address: \"127.0.0.1:0\", h2c: true } }\n";
+    let yaml = format!("{listener}{}", configuration("", &[&arrivals]));
+    let gateway = Gateway::start(&yaml).await;
+    let stage = Stage { gateway, arrivals };
+    let mut client = Http2::connect(stage.gateway.address()).await;
+    let answer = client.send(Request::get("http://app.test/large")).await;
+    let (_, backend) = stage.arrivals.met().await;
+    expect_cut(&stage, backend).await;
+    drop((client, answer));
+}
+
+/// Answers with more than is taken, and has the route removed.
+async fn expect_cut(stage: &Stage, mut backend: Wire) {
+    backend.send("HTTP/1.1 200 OK\r\n\r\n").await;
+    let (mut reading, mut writing) = tokio::io::split(backend.into_stream());
+    let streaming = async { while writing.write_all(&[b'x'; 65_536]).await.is_ok() {} };
+    let other = "routes: { other: { match: { path: /other }, respond: { status: 200 } } }\n\
+                 drain: { window: 0s, deadline: 500ms }\n";
+    let change = async {
+        eventually("the answer has begun", || stage.answered("200") == 1.0).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        stage.gateway.change(other).await;
+        let _ = reading.read(&mut [0]).await;
+    };
+    soon("the end of the answer", async {
+        tokio::join!(streaming, change)
+    })
+    .await;
+    let line = stage.gateway.line("request").await;
+    assert_eq!(
+        (&line["result"], &line["status"]),
+        (&"draining".into(), &200.into())
+    );
+    let left = || stage.gateway.count("wsgate_drain_sessions", &[]) == 0.0;
+    eventually("the drain is over", left).await;
 }
 
 #[tokio::test]
