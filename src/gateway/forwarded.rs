@@ -18,7 +18,8 @@ use crate::listener::Client;
 use crate::route::without_port;
 use crate::session::Peer;
 
-/// The client of a request: the last hop that no trusted proxy is, otherwise the first one that is named.
+/// The client of a request: the last hop that no trusted proxy is, otherwise the first one that is named. A peer on a unix
+/// socket has no address that could be trusted.
 pub(super) fn client_of(connection: &Client, headers: &HeaderMap) -> Peer {
     let peer = connection.facts.client;
     let vouched = |hop: IpAddr| connection.trusts(hop);

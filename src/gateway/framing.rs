@@ -10,7 +10,8 @@ use crate::websocket::Sole;
 ///
 /// hyper has refused what is no sound HTTP. What it lets through, and undoes a part of, is refused here: a
 /// second coding below the chunks would be lost with its name, and a backend could read two lengths
-/// otherwise than hyper does (RFC 9112 section 6.3).
+/// otherwise than hyper does (RFC 9112 section 6.3). Of a length beside chunks hyper leaves the chunks alone; should it
+/// ever leave both, that is refused as well.
 pub(super) fn check(request: &request::Parts) -> Result<(), Rejection> {
     let headers = &request.headers;
     if request.method == Method::CONNECT {

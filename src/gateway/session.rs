@@ -34,8 +34,9 @@ struct Guards {
     _lease: Lease,
 }
 
-/// Reads the handshake, checks the origin, opens a backend. The watches are taken before anybody can see
-/// the session, so a drain that begins meanwhile finds it.
+/// Reads the handshake, checks the origin, opens a backend. The watches of listener and route are taken before anybody can
+/// see the session, so a drain that begins meanwhile finds it; that of the backend when it has agreed, and it tells of a
+/// drain that had begun by then at once.
 pub(super) async fn open(
     asked: Asked<'_>,
     route: &Route,
