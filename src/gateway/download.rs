@@ -33,7 +33,7 @@ struct Held {
 /// Where an answer comes from, and who hears how it ended.
 pub(super) struct Parts {
     pub(super) source: Source,
-    /// Hears when the route is removed.
+    /// Hears when the route is drained or removed.
     pub(super) route: DrainWatch,
     pub(super) record: SessionRecord,
 }

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
-use http::header::TRAILER;
-use http::{Request, Response};
+use http::header::{AUTHORIZATION, TRAILER, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderName, Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{Builder, SendRequest};
@@ -23,6 +23,7 @@ use super::last_words::LastWords;
 use super::transport::Transport;
 use super::upload::Upload;
 use crate::stream::Stream;
+use crate::websocket::list_items;
 
 /// How long a connection may rest. Shorter than what common servers grant (Node and Apache 5 s), so that a
 /// request seldom meets a connection that is just being closed.
@@ -37,8 +38,9 @@ pub(super) struct Connection {
     transport: Arc<Transport>,
     sender: SendRequest<Upload>,
     task: AbortHandle,
-    /// Whether trailers may have gone over it.
-    is_trailed: bool,
+    /// Whether its last request was the last one: it means something to the backend from then on, which the next
+    /// client would get the benefit of.
+    is_spent: bool,
 }
 
 impl Connection {
@@ -55,7 +57,7 @@ impl Connection {
             transport: Arc::clone(transport),
             sender,
             task: task.abort_handle(),
-            is_trailed: false,
+            is_spent: false,
         })
     }
 
@@ -68,8 +70,15 @@ impl Connection {
         request: Request<Upload>,
     ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Upload>>>> + use<>
     {
-        self.is_trailed |= request.headers().contains_key(TRAILER);
+        let fields = request.headers();
+        // There are servers that take trailers for fields of the next request.
+        self.is_spent |= fields.contains_key(TRAILER) || binds(fields, &AUTHORIZATION);
         self.sender.try_send_request(request)
+    }
+
+    /// Has an answer with these fields come over it.
+    pub(super) fn answered(&mut self, fields: &HeaderMap) {
+        self.is_spent |= binds(fields, &WWW_AUTHENTICATE);
     }
 }
 
@@ -77,6 +86,15 @@ impl Drop for Connection {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+/// Whether what this field names proves for a whole connection who the client is, as IIS takes NTLM and Negotiate.
+fn binds(fields: &HeaderMap, name: &HeaderName) -> bool {
+    let is_such = |item: &[u8]| {
+        let scheme = item.split(|byte| *byte == b' ').next().unwrap_or(item);
+        scheme.eq_ignore_ascii_case(b"ntlm") || scheme.eq_ignore_ascii_case(b"negotiate")
+    };
+    list_items(fields, name).any(is_such)
 }
 
 /// The connections of one backend that rest.
@@ -107,10 +125,9 @@ impl Resting {
         Some(shelf.connections.remove(index).1)
     }
 
-    /// Puts down a connection whose last answer has ended. Not one over which trailers went: there are servers that take
-    /// them for fields of the next request, which would be another client's.
+    /// Puts down a connection whose last answer has ended.
     pub(super) fn put(self: &Arc<Self>, connection: Connection) {
-        if connection.is_trailed || connection.sender.is_closed() {
+        if connection.is_spent || connection.sender.is_closed() {
             return;
         }
         let worker = thread::current().id();

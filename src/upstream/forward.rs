@@ -379,7 +379,10 @@ async fn send(
     match answer {
         Ok(answer) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => Err(Fault::Switched),
         Ok(answer) if !is_readable(answer.headers()) => Err(Fault::UnknownCoding),
-        Ok(answer) => Ok((answer, connection)),
+        Ok(answer) => {
+            connection.answered(answer.headers());
+            Ok((answer, connection))
+        }
         Err(mut error) => Err(match error.take_message() {
             Some(request) => {
                 errand.take_back(request);

@@ -231,6 +231,25 @@ async fn what_trailers_went_over_serves_no_other_client() {
     backend.gone().await;
 }
 
+/// IIS takes who has proved himself by NTLM for the client of all that follows on the connection.
+#[tokio::test]
+async fn a_connection_that_knows_its_client_serves_no_other() {
+    let refusal = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=x\r\n\
+                   WWW-Authenticate: Bearer, NTLM\r\nContent-Length: 0\r\n\r\n";
+    for (fields, answer) in [
+        ("Authorization: NTLM TlRMTVNTUAAD\r\n", OK),
+        ("Authorization: negotiate YIIJvw\r\n", OK),
+        ("", refusal),
+    ] {
+        let stage = Stage::set().await;
+        let request = format!("GET / HTTP/1.1\r\nHost: app.test\r\n{fields}\r\n");
+        let (mut client, _, mut backend) = stage.ask(&request).await;
+        backend.send(answer).await;
+        client.answer().await;
+        backend.gone().await;
+    }
+}
+
 #[tokio::test]
 async fn websocket_and_http_share_a_route() {
     let arrivals = Arrivals::listen().await;
