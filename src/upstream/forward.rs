@@ -1,8 +1,8 @@
 //! A plain request to a pool: candidates in order, a connection that rests or a new one, the answer.
 //!
 //! A request is repeated only where nobody can have acted on it twice: as long as nothing of it was sent, or
-//! where its method may be repeated (RFC 9110 section 9.2.2) and it has no body. Never after the first byte
-//! of an answer.
+//! where its method may be repeated (RFC 9110 section 9.2.2) and it has no body. Never after the head of an
+//! answer.
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -26,6 +26,9 @@ use crate::proxy_protocol::Ends;
 use crate::session::Rejection;
 use crate::telemetry::{BackendMetrics, ConnectResult};
 
+/// How soon a connection that was closed while it rested is found to be.
+const STALE: Duration = Duration::from_secs(1);
+
 /// A plain request as it goes to a backend.
 pub struct Errand<'a> {
     method: Method,
@@ -38,6 +41,8 @@ pub struct Errand<'a> {
     max_body: Option<u64>,
     client: Option<Ends>,
     progress: Arc<Progress>,
+    /// When it was first sent.
+    first_sent: Option<Instant>,
 }
 
 /// How long a plain request may take.
@@ -45,7 +50,7 @@ pub struct Errand<'a> {
 pub struct ErrandTimeouts {
     /// To connect to one backend.
     pub connect: Duration,
-    /// To the head of the answer, counted from the last byte of the request that was passed on.
+    /// To the head of the answer, counted from the last byte of the request that was passed on; all attempts together.
     pub answer: Duration,
     /// Bytes of a body that have to be passed on in a time of `answer`, as long as it is not whole.
     pub least: u64,
@@ -71,7 +76,7 @@ pub struct Source {
     is_shared: bool,
     /// Counted as load of the backend until the answer has ended.
     _lease: Lease,
-    /// Hears when the backend is removed.
+    /// Hears when the backend is drained or removed.
     pub watch: DrainWatch,
 }
 
@@ -102,6 +107,7 @@ impl<'a> Errand<'a> {
             max_body: None,
             client: None,
             progress: Arc::default(),
+            first_sent: None,
         }
     }
 
@@ -154,6 +160,15 @@ impl<'a> Errand<'a> {
     /// Takes back a request of which nothing was sent.
     fn take_back(&mut self, request: Request<Upload>) {
         self.body = request.into_body().into_body();
+    }
+
+    /// Since when its answer is awaited, as it is sent now. Without a body since it was first sent, however often that is.
+    fn awaited_since(&mut self) -> Instant {
+        let now = Instant::now();
+        match self.has_body {
+            true => now,
+            false => *self.first_sent.get_or_insert(now),
+        }
     }
 
     /// Whether it may be sent once more after it was, or may have been, sent.
@@ -337,10 +352,11 @@ type Outcome = Result<(Response<Incoming>, Connection), Fault>;
 async fn ask(member: &Member, errand: &mut Errand<'_>, timeouts: ErrandTimeouts) -> Outcome {
     let resting = member.backend().resting();
     if let Some(connection) = resting.take(member.transport()) {
+        let begun = Instant::now();
         match send(connection, member, errand, timeouts).await {
             // It may have been closed while it rested, which says nothing of the backend.
             Err(Fault::Unreached(_)) => {}
-            Err(Fault::Lost(_)) if errand.is_repeatable() => {}
+            Err(Fault::Lost(_)) if errand.is_repeatable() && begun.elapsed() < STALE => {}
             outcome => return outcome,
         }
     }
@@ -369,8 +385,12 @@ async fn send(
     errand: &mut Errand<'_>,
     timeouts: ErrandTimeouts,
 ) -> Outcome {
+    let since = errand.awaited_since();
+    if since + timeouts.answer <= Instant::now() {
+        return Err(Fault::Late);
+    }
     let answer = pin!(connection.send(errand.request(member)));
-    let Some(answer) = in_time(answer, &errand.progress, timeouts).await else {
+    let Some(answer) = in_time(answer, &errand.progress, since, timeouts).await else {
         return Err(match errand.progress.stage() {
             Stage::Awaited => Fault::BodyTooSlow,
             Stage::Moving | Stage::Whole | Stage::TooLarge | Stage::Broken => Fault::Late,
@@ -408,6 +428,7 @@ fn is_readable(answer: &HeaderMap) -> bool {
 async fn in_time<F: Future>(
     answer: Pin<&mut F>,
     progress: &Progress,
+    since: Instant,
     timeouts: ErrandTimeouts,
 ) -> Option<F::Output> {
     let ErrandTimeouts {
@@ -418,7 +439,7 @@ async fn in_time<F: Future>(
     tokio::select! {
         biased;
         answer = answer => Some(answer),
-        () = progress.still_for(patience) => None,
+        () = progress.still_for(since, patience) => None,
         () = progress.slow_for(least, patience), if least > 0 => None,
     }
 }

@@ -121,11 +121,10 @@ impl Progress {
         }
     }
 
-    /// Waits until nothing has been passed on for `patience`.
-    pub(super) async fn still_for(&self, patience: Duration) {
-        let begun = Instant::now();
+    /// Waits until nothing has been passed on for `patience`, counted from `since` at the earliest.
+    pub(super) async fn still_for(&self, since: Instant, patience: Duration) {
         loop {
-            let until = self.moved().unwrap_or(begun).max(begun) + patience;
+            let until = self.moved().unwrap_or(since).max(since) + patience;
             if until <= Instant::now() {
                 return;
             }
@@ -234,7 +233,7 @@ mod tests {
     async fn standstill(seconds: &[u64]) -> Duration {
         let (progress, begun) = (Arc::default(), Instant::now());
         trickle(&progress, 1, seconds);
-        progress.still_for(PATIENCE).await;
+        progress.still_for(begun, PATIENCE).await;
         begun.elapsed()
     }
 
@@ -255,7 +254,7 @@ mod tests {
         progress.count(1);
         sleep(PATIENCE * 2).await;
         let begun = Instant::now();
-        progress.still_for(PATIENCE).await;
+        progress.still_for(begun, PATIENCE).await;
         assert_eq!(begun.elapsed(), PATIENCE);
     }
 

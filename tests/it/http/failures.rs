@@ -202,6 +202,44 @@ async fn the_time_for_an_answer_begins_with_the_last_byte() {
     }
 }
 
+/// The time is that of the request, not of each attempt.
+#[tokio::test]
+async fn a_request_that_is_sent_again_has_the_time_of_one() {
+    let [one, two] = [Arrivals::listen().await, Arrivals::listen().await];
+    let yaml = configuration(", http: { request_timeout: 2s }", &[&one, &two]);
+    let gateway = Gateway::start(&yaml).await;
+    let mut client = Wire::connect(gateway.address()).await;
+    client.send(get("/")).await;
+    let (_, lost) = one.met().await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    drop(lost);
+    let (_, _silent) = two.met().await;
+    let mut later = Wire::connect(gateway.address()).await;
+    later.send(get("/")).await;
+    let _also_silent = tokio::select! {
+        met = one.met() => met,
+        met = two.met() => met,
+    };
+    tokio::select! {
+        answer = client.answer() => assert_eq!(answer.status(), 504),
+        _ = later.answer() => panic!("the request that was sent later timed out first"),
+    }
+}
+
+/// A connection that was closed while it rested is found to be at once.
+#[tokio::test]
+async fn a_request_that_was_lost_late_is_not_sent_to_the_same_backend_again() {
+    let stage = Stage::set().await;
+    let (mut client, _, mut backend) = stage.ask(&get("/")).await;
+    backend.send(OK).await;
+    client.answer().await;
+    client.send(get("/")).await;
+    backend.head().await;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    drop(backend);
+    assert_eq!(client.answer().await.status(), 502);
+}
+
 /// It is the backend that is late, not the client.
 #[tokio::test]
 async fn a_body_that_the_backend_does_not_read_is_504() {
