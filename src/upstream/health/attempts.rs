@@ -10,6 +10,10 @@ use crate::config::PassiveHealth;
 /// How often the length of an ejection doubles: the longest is 16 times `eject`.
 const MOST_DOUBLINGS: u32 = 4;
 
+/// How long a trial keeps others away. An opening handshake is over by then; a plain request may wait for its answer, or
+/// send its body, for much longer, and says nothing meanwhile.
+const LONGEST_TRIAL: Duration = Duration::from_secs(10);
+
 /// Failures in a row, and the ejections that followed from them.
 #[derive(Clone, Default, Debug)]
 pub(super) struct Attempts {
@@ -29,7 +33,11 @@ enum Ejection {
     /// No session is tried on it.
     For { until: Instant, length: Duration },
     /// One session at a time is tried on it, until one of them decides.
-    Trial { is_taken: bool, length: Duration },
+    Trial {
+        /// Since when one is.
+        taken: Option<Instant>,
+        length: Duration,
+    },
 }
 
 impl Attempts {
@@ -38,7 +46,7 @@ impl Attempts {
     }
 
     pub(super) fn admit_trial(&self) -> bool {
-        matches!(self.ejection, Ejection::Trial { is_taken, .. } if !is_taken)
+        matches!(self.ejection, Ejection::Trial { taken: None, .. })
     }
 
     pub(super) fn is_suspect(&self) -> bool {
@@ -49,15 +57,15 @@ impl Attempts {
         self.failed.len()
     }
 
-    pub(super) fn begun(&mut self) {
-        if let Ejection::Trial { is_taken, .. } = &mut self.ejection {
-            *is_taken = true;
+    pub(super) fn begun(&mut self, now: Instant) {
+        if let Ejection::Trial { taken, .. } = &mut self.ejection {
+            *taken = Some(now);
         }
     }
 
     pub(super) fn abandoned(&mut self) {
-        if let Ejection::Trial { is_taken, .. } = &mut self.ejection {
-            *is_taken = false;
+        if let Ejection::Trial { taken, .. } = &mut self.ejection {
+            *taken = None;
         }
     }
 
@@ -108,13 +116,19 @@ impl Attempts {
     }
 
     pub(super) fn expire(&mut self, now: Instant) {
-        if let Ejection::For { until, length } = self.ejection
-            && until <= now
-        {
-            self.ejection = Ejection::Trial {
-                is_taken: false,
+        self.ejection = match self.ejection {
+            Ejection::For { until, length } if until <= now => Ejection::Trial {
+                taken: None,
                 length,
-            };
-        }
+            },
+            Ejection::Trial {
+                taken: Some(since),
+                length,
+            } if since + LONGEST_TRIAL <= now => Ejection::Trial {
+                taken: None,
+                length,
+            },
+            other => other,
+        };
     }
 }

@@ -122,9 +122,9 @@ impl Health {
         self.checks.begin_anew(settings.is_some());
     }
 
-    /// An attempt begins. The one that tries an ejected backend keeps others away.
-    pub(super) fn attempt_begun(&mut self) {
-        self.attempts.begun();
+    /// An attempt begins. The one that tries an ejected backend keeps others away, for a while.
+    pub(super) fn attempt_begun(&mut self, now: Instant) {
+        self.attempts.begun(now);
     }
 
     /// An attempt reached the backend.
@@ -148,7 +148,7 @@ impl Health {
         self.attempts.abandoned();
     }
 
-    /// Ends an ejection that is over by `now`: from then on the backend may be tried.
+    /// Ends an ejection that is over by `now`, and a trial that takes too long: from then on the backend may be tried.
     pub(super) fn time_passed(&mut self, now: Instant) {
         self.attempts.expire(now);
     }

@@ -111,11 +111,16 @@ fn after_an_ejection_one_session_at_a_time_is_tried() {
     let now = start + 30 * SECOND;
     health.time_passed(now);
     assert!(health.admits());
-    health.attempt_begun();
+    health.attempt_begun(now);
     assert!(!health.admits(), "one is under way");
     health.attempt_abandoned();
     assert!(health.admits(), "it said nothing");
-    health.attempt_begun();
+    health.attempt_begun(now);
+    health.time_passed(now + 9 * SECOND);
+    assert!(!health.admits(), "it may still say something");
+    health.time_passed(now + 10 * SECOND);
+    assert!(health.admits(), "others wait no longer for it");
+    health.attempt_begun(now);
     health.attempt_succeeded(now);
     assert_eq!(health.state(), State::Ready);
 }

@@ -95,7 +95,8 @@ impl Pool {
     /// An attempt begins.
     pub(super) fn attempt_begun(member: &Member) {
         if member.backend().is_suspect() {
-            member.alter(Health::attempt_begun, |_| String::new());
+            let now = Instant::now();
+            member.alter(|health| health.attempt_begun(now), |_| String::new());
         }
     }
 
