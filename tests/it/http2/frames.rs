@@ -129,6 +129,29 @@ async fn a_connection_that_rests_for_long_is_told_before_it_ends() {
     }
 }
 
+/// RFC 9113 section 6.8: what was begun before the client knew is served, as the last GOAWAY will say.
+#[tokio::test]
+async fn a_request_on_its_way_while_the_gateway_stops_is_served() {
+    let gateway = start().await;
+    let mut wire = begun(&gateway).await;
+    let flags = END_STREAM | END_HEADERS;
+    wire.send(frame(HEADERS, flags, stream(0), GET)).await;
+    while !is_answered(&mut wire, stream(0)).await {}
+    gateway.stop().await;
+    while kind_of_next(&mut wire).await != GOAWAY {}
+    wire.send(frame(HEADERS, flags, stream(1), GET)).await;
+    loop {
+        let head = wire.take(9).await;
+        let length = usize::from(head[1]) << 8 | usize::from(head[2]);
+        let payload = wire.take(length).await;
+        if head[3] == HEADERS {
+            // `:status: 200` of the static table.
+            assert_eq!(payload[0], 0x88);
+            return;
+        }
+    }
+}
+
 /// What the next frame is, which is passed over.
 async fn kind_of_next(wire: &mut Wire) -> u8 {
     let head = wire.take(9).await;
