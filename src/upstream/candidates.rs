@@ -81,6 +81,8 @@ pub struct Candidate {
     /// When its answer has to be there: each candidate may use an equal part of the time that is left, so that
     /// a backend that takes connections but never answers does not use up the time of those after it.
     pub deadline: Instant,
+    /// Whether it was full, and its place was waited for.
+    pub has_waited: bool,
     /// Set-Cookie for the client, should this one answer.
     pub cookie: Option<HeaderValue>,
     pub(super) witness: Witness,
@@ -149,11 +151,13 @@ impl<'a> Candidates<'a> {
         if self.left() == 0 {
             return Err(self.none());
         }
+        let choice = self.choose_at_once();
+        let has_waited = matches!(choice, Choice::Full);
         let Taken {
             index,
             lease,
             witness,
-        } = match self.choose_at_once() {
+        } = match choice {
             Choice::Taken(taken) => taken,
             Choice::Full => self.wait().await?,
             Choice::Nobody => return Err(self.none()),
@@ -165,6 +169,7 @@ impl<'a> Candidates<'a> {
             member: self.pool.members[index].clone(),
             lease,
             deadline: share_of(self.deadline, self.left()),
+            has_waited,
             cookie: self.cookie(index),
             witness,
         };

@@ -9,6 +9,7 @@ use crate::backends::Backend;
 use crate::harness::{
     Answer, Gateway, Opening, Refusal, WebSocket, Wire, ask, close, eventually, repeatedly,
 };
+use crate::venue::{Arrivals, open};
 
 const FULL: Refusal<'static> = Refusal {
     status: 503,
@@ -116,6 +117,28 @@ async fn those_who_wait_are_served_in_order() {
         lines[1..],
         ["GET /?first HTTP/1.1", "GET /?second HTTP/1.1"]
     );
+}
+
+#[tokio::test]
+async fn who_has_no_time_left_behind_the_queue_blames_no_backend() {
+    let arrivals = Arrivals::listen().await;
+    let yaml = format!(
+        "defaults: {{ timeouts: {{ handshake: 1s }} }}\n\
+         routes: {{ chat: {{ origins: any, pool: chat }} }}\n\
+         pools: {{ chat: {{ queue: {{ max: 1, timeout: 10m }}, \
+         backends: [{{ url: \"{}\", max_sessions: 1 }}] }} }}\n",
+        arrivals.url()
+    );
+    let gateway = Gateway::start(&yaml).await;
+    let wire = Wire::connect(gateway.address()).await;
+    let (client, backend) = open(wire, &arrivals).await;
+    let waiting = asking(&gateway);
+    expect_waiting(&gateway, 1).await;
+    drop((client, backend));
+    let _silent = arrivals.asked().await;
+    assert_eq!(waiting.await.expect("nobody panics").status(), 504);
+    let status = gateway.status().await;
+    assert_eq!(status["pools"][0]["backends"][0]["failures"], 0, "{status}");
 }
 
 #[tokio::test]
