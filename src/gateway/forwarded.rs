@@ -10,9 +10,9 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::Asked;
 use super::headers::{
-    X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PORT, X_FORWARDED_PROTO, X_REAL_IP, host,
-    host_value,
+    X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PORT, X_FORWARDED_PROTO, X_REAL_IP,
 };
+use super::host::{host, host_value};
 use crate::config::Forwarded;
 use crate::listener::Client;
 use crate::route::without_port;

@@ -5,17 +5,16 @@ use http::header::{
     IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, ORIGIN, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,
     RANGE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version, request};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version};
 
+use super::host::host_value;
+use super::request_id::X_REQUEST_ID;
 use super::{Asked, forwarded};
 use crate::config::HeaderRules;
-use crate::route::is_sound_authority;
-use crate::session::SessionId;
 use crate::snapshot::PoolTarget;
 use crate::upstream::{RequestHead, without_cookie};
 use crate::websocket::{list_has_token, list_items, write_name};
 
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub(super) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -64,71 +63,6 @@ static OF_THE_HEAD: [HeaderName; 9] = [
     ORIGIN,
     RANGE,
 ];
-
-/// The longest X-Request-ID that is taken over, in bytes.
-const REQUEST_ID_LIMIT: usize = 128;
-
-/// The name of a request in logs and towards the backend: the client's X-Request-ID, or a new one.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct RequestId(HeaderValue);
-
-impl RequestId {
-    /// Takes over what the client sent, unless it is too long or more than printable ASCII.
-    pub(super) fn of(headers: &HeaderMap) -> Self {
-        match headers.get(&X_REQUEST_ID) {
-            Some(id) if is_sound_id(id) => Self(id.clone()),
-            _ => Self::random(),
-        }
-    }
-
-    /// Makes a new one.
-    pub(super) fn random() -> Self {
-        let id = HeaderValue::from_bytes(&SessionId::random().digits());
-        Self(id.expect("hexadecimal digits are a field value"))
-    }
-
-    pub(super) fn as_str(&self) -> &str {
-        self.0.to_str().unwrap_or_default()
-    }
-}
-
-fn is_sound_id(id: &HeaderValue) -> bool {
-    (1..=REQUEST_ID_LIMIT).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
-}
-
-/// The host that is asked for, with its port if it has one: that of the target, otherwise Host
-/// (RFC 9112 section 3.2.2).
-pub(super) fn host(request: &request::Parts) -> &str {
-    match request.uri.authority() {
-        Some(authority) => authority.as_str(),
-        None => request
-            .headers
-            .get(HOST)
-            .and_then(|host| host.to_str().ok())
-            .unwrap_or_default(),
-    }
-}
-
-/// Whether the host that is asked for could be one; a request may ask for none (RFC 9112 section 3.2).
-pub(super) fn is_sound_host(request: &request::Parts) -> bool {
-    let given = match request.uri.authority() {
-        Some(authority) => Some(authority.as_str()),
-        None => match request.headers.get(HOST) {
-            Some(host) => host.to_str().ok(),
-            None => Some(""),
-        },
-    };
-    given.is_some_and(is_sound_authority)
-}
-
-/// The same as the value of a field, where it is [sound](is_sound_host); none where no host is asked for.
-pub(super) fn host_value(request: &request::Parts) -> Option<HeaderValue> {
-    let host = match request.uri.authority() {
-        Some(authority) => HeaderValue::from_str(authority.as_str()).ok(),
-        None => request.headers.get(HOST).cloned(),
-    };
-    host.filter(|host| !host.is_empty())
-}
 
 /// Writes the head of an opening handshake as it goes to a backend.
 ///
@@ -206,7 +140,7 @@ fn fields(asked: Asked<'_>, target: &PoolTarget) -> HeaderMap {
     if let (Some(prefix), true) = (&target.prefix, rules.forwarded.says_x_forwarded()) {
         fields.extend(HeaderValue::from_str(prefix).map(|prefix| (X_FORWARDED_PREFIX, prefix)));
     }
-    fields.insert(X_REQUEST_ID, id.0.clone());
+    fields.insert(X_REQUEST_ID, id.value());
     for name in &rules.remove {
         fields.remove(name);
     }

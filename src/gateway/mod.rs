@@ -6,7 +6,9 @@ mod forward;
 mod forwarded;
 mod framing;
 mod headers;
+mod host;
 mod path;
+mod request_id;
 mod respond;
 mod session;
 mod spelling;
@@ -25,7 +27,7 @@ use crate::telemetry::{self, SessionRecord, Telemetry};
 use crate::upstream::Hints;
 use crate::websocket::means_websocket;
 use forward::Forwarded;
-use headers::RequestId;
+use request_id::RequestId;
 use session::Ready;
 
 /// Answers the requests of all listeners.

@@ -6,7 +6,7 @@ use http::uri::PathAndQuery;
 use http::{Uri, request};
 
 use super::Asked;
-use super::headers::{host, is_sound_host};
+use super::host::{host, is_sound_host};
 use crate::route::{has_dot_segment, has_zero_byte, plainest};
 use crate::session::Rejection;
 use crate::snapshot::{PoolTarget, Route, Snapshot};

@@ -9,7 +9,8 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::ext::ReasonPhrase;
 
-use super::headers::{host, remove_hop_by_hop};
+use super::headers::remove_hop_by_hop;
+use super::host::host;
 use crate::config::{FixedAnswer, Piece, Redirect};
 use crate::listener::{Body, text};
 use crate::route;
