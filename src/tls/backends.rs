@@ -13,8 +13,7 @@ use rustls_pki_types::{CertificateDer, ServerName};
 use super::authorities::Authorities;
 use super::certificate::Certificate;
 use super::error::{Problem, TlsError};
-use super::verifier::Verifier;
-use super::{Fingerprint, provider};
+use super::{Fingerprint, provider, verifier};
 use crate::config::BackendTls;
 
 /// What is offered by ALPN (RFC 7301): WebSocket upgrades need HTTP/1.1.
@@ -105,7 +104,7 @@ fn build(
     identity: Option<Certificate>,
     provider: Arc<CryptoProvider>,
 ) -> Result<Arc<ClientConfig>, Problem> {
-    let verifier = Verifier::new(trusted, &provider)?;
+    let verifier = verifier::OfBackends::new(trusted, &provider)?;
     let builder = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13, &TLS12])
         .expect("both providers speak TLS 1.2 and 1.3")

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
-use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use rustls_pki_types::CertificateDer;
 
 use super::authorities::Authorities;
-use super::error::{Problem, TlsError};
+use super::error::TlsError;
+use super::verifier;
 use crate::config::ClientAuth;
 
 /// How the certificates of clients are judged.
@@ -38,22 +38,12 @@ impl Clients {
             ClientAuth::Request(path) => (path, false),
             ClientAuth::Require(path) => (path, true),
         };
-        let Authorities {
-            certificates,
-            store,
-        } = Authorities::load(path)?;
-        let builder =
-            WebPkiClientVerifier::builder_with_provider(Arc::new(store), Arc::clone(provider));
-        let builder = if required {
-            builder
-        } else {
-            builder.allow_unauthenticated()
-        };
-        let verifier = builder
-            .build()
-            .map_err(|error| TlsError::new(path, Problem::BadCertificate(error.to_string())))?;
+        let authorities = Authorities::load(path)?;
+        let certificates = authorities.certificates.clone();
+        let verifier = verifier::OfClients::new(authorities, required, provider)
+            .map_err(|problem| TlsError::new(path, problem))?;
         Ok(Self {
-            verifier: Some(verifier),
+            verifier: Some(Arc::new(verifier)),
             authorities: certificates,
         })
     }

@@ -1,29 +1,30 @@
-//! How the certificates of backends are judged.
+//! How the certificates of backends and of clients are judged.
 //!
-//! rustls takes the certificate of an authority for no server's, also where it is the very one that the operator named. But
-//! `openssl req -x509` makes every certificate one of an authority, and so most of those that people make for
-//! themselves: such a one is taken where it is named.
+//! rustls takes the certificate of an authority for no server's and no client's, also where it is the very one that the
+//! operator named. But `openssl req -x509` makes every certificate one of an authority, and so most of those that people
+//! make for themselves: such a one is taken where it is named.
 
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::CryptoProvider;
-use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
+use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use super::authorities::Authorities;
 use super::error::Problem;
 
-/// Trusts what authorities vouch for, and the certificates of the authorities themselves.
+/// Trusts the backends for which authorities vouch, and those that are the authorities themselves.
 #[derive(Debug)]
-pub(super) struct Verifier {
+pub(super) struct OfBackends {
     authorities: Vec<CertificateDer<'static>>,
     by_authority: Arc<WebPkiServerVerifier>,
 }
 
-impl Verifier {
+impl OfBackends {
     pub(super) fn new(
         authorities: Authorities,
         provider: &Arc<CryptoProvider>,
@@ -44,7 +45,7 @@ impl Verifier {
     }
 }
 
-impl ServerCertVerifier for Verifier {
+impl ServerCertVerifier for OfBackends {
     fn verify_server_cert(
         &self,
         certificate: &CertificateDer<'_>,
@@ -57,7 +58,6 @@ impl ServerCertVerifier for Verifier {
             self.by_authority
                 .verify_server_cert(certificate, intermediates, name, ocsp, now);
         match verdict {
-            // Said of a certificate whose dates are sound: they are looked at before.
             Err(error) if is_of_authority(&error) && self.authorities.contains(certificate) => {
                 verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
                 Ok(ServerCertVerified::assertion())
@@ -91,6 +91,91 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
+/// Trusts the clients for which authorities vouch, and those that are the authorities themselves.
+#[derive(Debug)]
+pub(super) struct OfClients {
+    authorities: Vec<CertificateDer<'static>>,
+    by_authority: Arc<dyn ClientCertVerifier>,
+}
+
+impl OfClients {
+    /// Those who show no certificate are let in, unless that `is_required`.
+    pub(super) fn new(
+        authorities: Authorities,
+        is_required: bool,
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<Self, Problem> {
+        let Authorities {
+            certificates,
+            store,
+        } = authorities;
+        let mut builder =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(store), Arc::clone(provider));
+        if !is_required {
+            builder = builder.allow_unauthenticated();
+        }
+        let by_authority = builder
+            .build()
+            .map_err(|error| Problem::BadCertificate(error.to_string()))?;
+        Ok(Self {
+            authorities: certificates,
+            by_authority,
+        })
+    }
+}
+
+impl ClientCertVerifier for OfClients {
+    fn client_auth_mandatory(&self) -> bool {
+        self.by_authority.client_auth_mandatory()
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.by_authority.root_hint_subjects()
+    }
+
+    fn verify_client_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        let verdict = self
+            .by_authority
+            .verify_client_cert(certificate, intermediates, now);
+        match verdict {
+            Err(error) if is_of_authority(&error) && self.authorities.contains(certificate) => {
+                Ok(ClientCertVerified::assertion())
+            }
+            verdict => verdict,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.by_authority
+            .verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.by_authority
+            .verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.by_authority.supported_verify_schemes()
+    }
+}
+
+/// Whether that is all that is wrong with a certificate. Its dates were looked at before.
 fn is_of_authority(error: &Error) -> bool {
     let Error::InvalidCertificate(fault) = error else {
         return false;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use rcgen::{CertificateParams, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -243,9 +243,10 @@ async fn a_flood_of_half_open_handshakes_holds_up_nobody() {
 }
 
 /// A client's certificate that vouches for itself, and its file as the authority.
-fn client_identity(directory: &Path) -> Shown {
+fn client_identity(directory: &Path, is_ca: IsCa) -> Shown {
     let key = KeyPair::generate().expect("a key can be made");
-    let params = CertificateParams::new(vec!["device.test".to_owned()]).expect("a sound name");
+    let mut params = CertificateParams::new(vec!["device.test".to_owned()]).expect("a sound name");
+    params.is_ca = is_ca;
     let certificate = params.self_signed(&key).expect("it can sign itself");
     let written = std::fs::write(directory.join("devices.crt"), certificate.pem());
     written.expect("the directory takes files");
@@ -254,10 +255,10 @@ fn client_identity(directory: &Path) -> Shown {
 }
 
 /// Whether clients are served: one that is known, one that shows nothing, one that nobody knows.
-async fn served_under(mode: &str) -> [bool; 3] {
+async fn served_under(mode: &str, is_ca: IsCa) -> [bool; 3] {
     let (directory, elsewhere) = (directory(), directory());
-    let known = client_identity(directory.path());
-    let unknown = client_identity(elsewhere.path());
+    let known = client_identity(directory.path(), is_ca);
+    let unknown = client_identity(elsewhere.path(), is_ca);
     let identity = Identity::make(directory.path(), "site", &[NAME]);
     let tls = format!(", client_auth: {{ mode: {mode}, ca: devices.crt }}");
     let gateway = Gateway::start_in(directory, &yaml(&[&identity], &tls)).await;
@@ -274,10 +275,19 @@ async fn served_under(mode: &str) -> [bool; 3] {
 
 #[tokio::test]
 async fn clients_must_show_a_known_certificate_where_it_is_required() {
-    assert_eq!(served_under("require").await, [true, false, false]);
+    let served = served_under("require", IsCa::NoCa).await;
+    assert_eq!(served, [true, false, false]);
 }
 
 #[tokio::test]
 async fn clients_may_show_a_known_certificate_where_it_is_requested() {
-    assert_eq!(served_under("request").await, [true, true, false]);
+    let served = served_under("request", IsCa::NoCa).await;
+    assert_eq!(served, [true, true, false]);
+}
+
+/// As `openssl req -x509` makes it.
+#[tokio::test]
+async fn an_authority_that_is_named_may_be_the_client_itself() {
+    let served = served_under("require", IsCa::Ca(BasicConstraints::Unconstrained)).await;
+    assert_eq!(served, [true, false, false]);
 }
