@@ -2,17 +2,17 @@
 //! answer is another one.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
+use super::services::{Hosts, Spot};
 use super::signals::Command;
 use super::workers::{AbortOnDrop, spawn};
 use crate::config::{Backend, BackendAddress, BackendHost, Config, Discovery, Name, Question};
-use crate::dns::{Answer, Fault, Resolver, Service};
+use crate::dns::{Answer, Fault, Resolver};
 use crate::telemetry::{DiscoveryMetrics, DiscoveryResult, Metrics};
 
 /// Between two questions lies at least this much, or `refresh` if that is less, however short the lifetime of an answer is.
@@ -22,8 +22,6 @@ const SHORTEST: Duration = Duration::from_secs(1);
 const EMPTY_ANSWERS: u32 = 5;
 /// The most backends that are taken from one answer.
 const BACKENDS: usize = 1000;
-/// The greatest weight of a backend.
-const WEIGHT: u32 = 1000;
 
 /// The backends that were found for a pool.
 #[derive(Clone, Debug)]
@@ -86,6 +84,7 @@ impl Discoveries {
                 progress: Arc::clone(&progress),
                 told: None,
                 empty: 0,
+                hosts: Hosts::default(),
             };
             let task = spawn(runtime, inquiry.run());
             let discovery = discovery.clone();
@@ -124,6 +123,8 @@ struct Inquiry {
     told: Option<Vec<Backend>>,
     /// How often in a row nothing was found.
     empty: u32,
+    /// Of a service.
+    hosts: Hosts,
 }
 
 impl Inquiry {
@@ -134,7 +135,7 @@ impl Inquiry {
                 [] => Resolver::system(),
                 servers => Resolver::new(servers.to_vec()),
             };
-            let answer = backends(&resolver, &self.discovery).await;
+            let answer = backends(&resolver, &self.discovery, &mut self.hosts).await;
             let lifetime = answer.as_ref().ok().and_then(|answer| answer.lifetime);
             if self.take(answer).await.is_none() {
                 // The server is gone.
@@ -201,7 +202,11 @@ impl Inquiry {
 }
 
 /// The backends that the DNS tells, by priority and address.
-async fn backends(resolver: &Resolver, discovery: &Discovery) -> Result<Answer<Backend>, Fault> {
+async fn backends(
+    resolver: &Resolver,
+    discovery: &Discovery,
+    hosts: &mut Hosts,
+) -> Result<Answer<Backend>, Fault> {
     let (mut found, lifetime) = match &discovery.question {
         Question::Addresses { name, port } => {
             let Answer { found, lifetime } = resolver.addresses(name).await?;
@@ -213,7 +218,10 @@ async fn backends(resolver: &Resolver, discovery: &Discovery) -> Result<Answer<B
             });
             (found.collect::<Vec<_>>(), lifetime)
         }
-        Question::Services(name) => services(resolver, name).await?,
+        Question::Services(name) => {
+            let Answer { found, lifetime } = hosts.places(resolver, name).await?;
+            (found, lifetime)
+        }
     };
     found.sort_unstable();
     found.dedup_by_key(|spot| (spot.ip, spot.port));
@@ -238,36 +246,4 @@ async fn backends(resolver: &Resolver, discovery: &Discovery) -> Result<Answer<B
         found: found.into_iter().map(backend).collect(),
         lifetime,
     })
-}
-
-/// Where something was found. In order, so that of several at one place the best comes first.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Spot {
-    ip: IpAddr,
-    port: u16,
-    priority: u16,
-    weight: u32,
-}
-
-/// The places of a service: those of the best priority, and the others for when none of these can be had.
-async fn services(resolver: &Resolver, name: &str) -> Result<(Vec<Spot>, Option<Duration>), Fault> {
-    let Answer {
-        found: places,
-        mut lifetime,
-    } = resolver.services(name).await?;
-    let mut found = Vec::new();
-    for place in places {
-        let Service { port, priority, .. } = place;
-        let answer = resolver.addresses(&format!("{}.", place.host)).await?;
-        lifetime = lifetime.into_iter().chain(answer.lifetime).min();
-        let weight = u32::from(place.weight).clamp(1, WEIGHT);
-        found.extend(answer.found.into_iter().map(|ip| Spot {
-            ip,
-            port,
-            priority,
-            weight,
-        }));
-    }
-    let lifetime = lifetime.filter(|_| !found.is_empty());
-    Ok((found, lifetime))
 }

@@ -8,6 +8,7 @@ mod limits;
 mod loading;
 mod ports;
 mod reload;
+mod services;
 mod signals;
 mod source;
 mod stop;

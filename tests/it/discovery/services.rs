@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use super::{backend_at, has, of};
+use super::{backend_at, backends, has, of};
 use crate::backends::{Backend, Front, ServerSettings};
 use crate::harness::{
-    Gateway, Identity, NameServer, Opening, Place, ask, close, directory, echo, open,
+    Gateway, Identity, NameServer, Opening, Place, ask, close, directory, echo, eventually, open,
 };
 
 const SERVICE: &str = "_ws._tcp.chat.internal";
@@ -55,6 +55,26 @@ async fn a_spare_place_is_for_when_no_better_one_can_be_had() {
     server.set("best.internal", &[]);
     has(&gateway, &names[1..]).await;
     expect("spare").await;
+}
+
+/// It is where it was before, if that is known, and the others do not wait for it.
+#[tokio::test]
+async fn a_host_that_cannot_be_looked_up_does_not_hold_up_the_others() {
+    let server = NameServer::start().await;
+    let best = backend_at([127, 0, 0, 1], 0, "best").await;
+    let spare = backend_at([127, 0, 0, 1], 0, "spare").await;
+    let names = two_places(&server, &best, &spare).await;
+    server.fail("spare.internal");
+    let gateway = Gateway::start(&of(&format!("srv: {SERVICE},"), &server)).await;
+    has(&gateway, &names[..1]).await;
+    assert_eq!(answers(&gateway).await.as_deref(), Some("best"));
+    server.fail("best.internal");
+    let asked = server.questions();
+    eventually("they are asked for again", || {
+        server.questions() > asked + 20
+    })
+    .await;
+    assert_eq!(backends(&gateway).await, names[..1]);
 }
 
 /// One attempt finds that the best place is dead, a few eject it; none of the clients hears of it.

@@ -1,6 +1,6 @@
 //! A name server on loopback whose zone scenarios change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,6 +26,7 @@ struct Zone {
 #[derive(Default)]
 struct Records {
     by_name: BTreeMap<String, Vec<Place>>,
+    failing: BTreeSet<String>,
     conduct: Conduct,
 }
 
@@ -84,6 +85,11 @@ impl NameServer {
         self.zone.records().conduct = conduct;
     }
 
+    /// Answers with a failure what it is asked of `name` from now on.
+    pub(crate) fn fail(&self, name: &str) {
+        self.zone.records().failing.insert(name.to_owned());
+    }
+
     /// How many questions it was asked.
     pub(crate) fn questions(&self) -> usize {
         self.zone.questions.load(Ordering::SeqCst)
@@ -107,11 +113,12 @@ impl Zone {
         let mut reply = Packet::new_reply(question.id());
         reply.questions.clone_from(&question.questions);
         let asked = &question.questions[0];
-        let records = self.records();
-        match (
-            records.conduct,
-            records.by_name.get(&asked.qname.to_string()),
-        ) {
+        let (records, name) = (self.records(), asked.qname.to_string());
+        let conduct = match records.failing.contains(&name) {
+            true => Conduct::Failing,
+            false => records.conduct,
+        };
+        match (conduct, records.by_name.get(&name)) {
             (Conduct::Silent, _) => return None,
             (Conduct::Failing, _) => *reply.rcode_mut() = RCODE::ServerFailure,
             (Conduct::Sound, None) => *reply.rcode_mut() = RCODE::NameError,

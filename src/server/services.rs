@@ -1,0 +1,129 @@
+//! The places of a service: its hosts are looked up side by side, and one that cannot be does not hold up the others.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::dns::{Answer, Fault, Resolver, Service};
+
+/// How many hosts are looked up at once.
+const LOOKUPS: usize = 16;
+/// The greatest weight of a backend.
+const WEIGHT: u32 = 1000;
+
+/// Where something was found. In order, so that of several at one place the best comes first.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Spot {
+    pub(super) ip: IpAddr,
+    pub(super) port: u16,
+    pub(super) priority: u16,
+    pub(super) weight: u32,
+}
+
+/// The hosts of a service, as they were looked up last.
+#[derive(Default)]
+pub(super) struct Hosts(BTreeMap<String, Host>);
+
+#[derive(Default)]
+struct Host {
+    addresses: Vec<IpAddr>,
+    is_failing: bool,
+}
+
+impl Hosts {
+    /// The places of the service `name`, those of all priorities. A host that cannot be looked up is where it was before.
+    ///
+    /// # Errors
+    /// When the service cannot be looked up, or hosts cannot and nothing is known of any.
+    pub(super) async fn places(
+        &mut self,
+        resolver: &Resolver,
+        name: &str,
+    ) -> Result<Answer<Spot>, Fault> {
+        let service = resolver.services(name).await?;
+        let hosts = service.found.iter().map(|place| place.host.clone());
+        let (lifetime, fault) = self.look_up(resolver, hosts.collect()).await;
+        let spots = service.found.iter().flat_map(|place| self.spots(place));
+        let found: Vec<Spot> = spots.collect();
+        match fault {
+            Some(fault) if found.is_empty() => Err(fault),
+            _ => Ok(Answer {
+                lifetime: lifetime
+                    .into_iter()
+                    .chain(service.lifetime)
+                    .min()
+                    .filter(|_| !found.is_empty()),
+                found,
+            }),
+        }
+    }
+
+    /// Looks up `names` and forgets all others. The shortest lifetime, and why one of them could not be looked up.
+    async fn look_up(
+        &mut self,
+        resolver: &Resolver,
+        names: BTreeSet<String>,
+    ) -> (Option<Duration>, Option<Fault>) {
+        self.0.retain(|name, _| names.contains(name));
+        let places = Arc::new(Semaphore::new(LOOKUPS));
+        let mut answers = JoinSet::new();
+        for name in names {
+            let (resolver, places) = (resolver.clone(), Arc::clone(&places));
+            answers.spawn(async move {
+                let _place = places.acquire().await;
+                let answer = resolver.addresses(&format!("{name}.")).await;
+                (name, answer)
+            });
+        }
+        let (mut lifetime, mut last) = (None, None);
+        while let Some(Ok((name, answer))) = answers.join_next().await {
+            match answer {
+                Ok(answer) => {
+                    lifetime = lifetime.into_iter().chain(answer.lifetime).min();
+                    let addresses = answer.found;
+                    let host = Host {
+                        addresses,
+                        is_failing: false,
+                    };
+                    self.0.insert(name, host);
+                }
+                Err(fault) => {
+                    self.note_fault(name, &fault);
+                    last = Some(fault);
+                }
+            }
+        }
+        (lifetime, last)
+    }
+
+    /// Says that a host cannot be looked up, if that is new.
+    fn note_fault(&mut self, name: String, fault: &Fault) {
+        let host = self.0.entry(name.clone()).or_default();
+        if !host.is_failing {
+            let known = host.addresses.len();
+            tracing::warn!(
+                host = name,
+                known,
+                "a host of a service cannot be looked up: {fault}"
+            );
+        }
+        host.is_failing = true;
+    }
+
+    fn spots(&self, place: &Service) -> impl Iterator<Item = Spot> {
+        let host = self.0.get(&place.host);
+        let addresses = host.map_or(&[][..], |host| &host.addresses);
+        let (port, priority) = (place.port, place.priority);
+        let weight = u32::from(place.weight).clamp(1, WEIGHT);
+        addresses.iter().map(move |&ip| Spot {
+            ip,
+            port,
+            priority,
+            weight,
+        })
+    }
+}
