@@ -57,7 +57,11 @@ pub(super) fn resolve(
     let timeout = own.request_timeout.or(Timeout(Duration::from_secs(60)));
     let max_body = own.max_body.or(OrNone(None)).0;
     let min_upload_rate = own.min_upload_rate.or(OrNone(None)).0;
-    let is_for_any = matches!(origins.given(), Some(placed) if placed.value == Origins::Any);
+    let is_for_any = origins.given().is_some_and(|placed| match &placed.value {
+        Origins::Any => true,
+        // Every page can make itself one, in a frame.
+        Origins::List(list) => list.allow_opaque,
+    });
     let cors = own.cors.value();
     Http {
         request_timeout: timeout.0,
@@ -68,11 +72,13 @@ pub(super) fn resolve(
 }
 
 fn cors_of(raw: schema::Cors, is_for_any: bool, findings: &mut Findings) -> Cors {
-    if let (true, Some(placed)) = (is_for_any, raw.credentials.given())
-        && placed.value
-    {
-        let message = "cookies for scripts of every page in the world: name the `origins`";
-        findings.add(&placed.place, message);
+    if let Some(credentials) = raw.credentials.given().filter(|placed| placed.value) {
+        if is_for_any {
+            let message = "cookies for scripts of every page in the world: name the `origins`, without `opaque: allow`";
+            findings.add(&credentials.place, message);
+        }
+        refuse_star(&raw.headers, findings);
+        refuse_star(&raw.expose, findings);
     }
     let usual = || vec![Method::GET, Method::HEAD, Method::POST];
     let methods = raw
@@ -85,6 +91,16 @@ fn cors_of(raw: schema::Cors, is_for_any: bool, findings: &mut Findings) -> Cors
         expose: each(raw.expose.or_default(), |FieldName(name)| name),
         credentials: raw.credentials.or(false),
         max_age: raw.max_age.or(values::Duration(MAX_AGE)).0,
+    }
+}
+
+/// Beside credentials browsers take the star for the name of a field (Fetch, section 3.2.5).
+fn refuse_star(list: &Setting<Vec<Placed<FieldName>>>, findings: &mut Findings) {
+    let names = list.given().into_iter().flat_map(|placed| &placed.value);
+    for name in names.filter(|name| name.value.0 == "*") {
+        let message =
+            "`*` stands for no other field where there are `credentials`: name the fields";
+        findings.add(&name.place, message);
     }
 }
 

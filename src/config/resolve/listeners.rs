@@ -24,6 +24,10 @@ pub(super) fn one(
     raw: schema::Listener,
     context: &mut Context<'_>,
 ) -> Option<Listener> {
+    if place.path == "listeners.admin" {
+        let message = "`admin` is the admin side in metrics and in the log: give it another name";
+        context.findings.add(place, message);
+    }
     let proxy_protocol = raw
         .proxy_protocol
         .given()

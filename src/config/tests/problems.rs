@@ -203,6 +203,15 @@ fn no_two_listeners_share_an_address() {
 }
 
 #[test]
+fn no_listener_is_called_as_the_admin_side_is() {
+    let told = problems_with("  public:\n", "  admin:\n");
+    assert!(
+        told.contains("listeners.admin: `admin` is the admin side in metrics"),
+        "{told}"
+    );
+}
+
+#[test]
 fn a_listener_has_an_address_and_a_port() {
     for address in [
         "localhost",
@@ -387,6 +396,28 @@ fn cookies_for_every_page_in_the_world() {
     let any = "    origins: any\n    http: { cors: { credentials: true } }\n";
     let told = problems_with("    origins: [\"https://app.example.com\"]\n", any);
     assert!(told.contains("name the `origins`"), "{told}");
+    let opaque = "    origins: { allow: [\"https://app.example.com\"], opaque: allow }\n    \
+                  http: { cors: { credentials: true } }\n";
+    let told = problems_with("    origins: [\"https://app.example.com\"]\n", opaque);
+    assert!(told.contains("without `opaque: allow`"), "{told}");
+}
+
+#[test]
+fn a_star_is_a_name_beside_credentials() {
+    for key in ["headers", "expose"] {
+        let with = |credentials: bool| {
+            let cors = format!("{{ credentials: {credentials}, {key}: [\"*\"] }}");
+            let origins = "    origins: [\"https://app.example.com\"]\n";
+            super::SOUND.replacen(
+                origins,
+                &format!("{origins}    http: {{ cors: {cors} }}\n"),
+                1,
+            )
+        };
+        let told = problems(&with(true));
+        assert!(told.contains("`*` stands for no other field"), "{told}");
+        assert!(parse(&with(false)).is_ok(), "{key}");
+    }
 }
 
 #[test]
