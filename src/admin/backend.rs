@@ -38,7 +38,7 @@ impl BackendTarget {
 }
 
 /// A name in a path (RFC 3986 section 2.1); none where it is empty or no text.
-fn decoded(name: &str) -> Option<String> {
+pub(super) fn decoded(name: &str) -> Option<String> {
     let mut parts = name.split('%');
     let mut bytes = parts.next()?.as_bytes().to_vec();
     for part in parts {

@@ -2,29 +2,31 @@
 
 use http::Uri;
 
+use super::backend::decoded;
+
 /// What is to be drained: its sessions are asked to leave, and it gets no new ones.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum DrainTarget<'a> {
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum DrainTarget {
     /// The whole gateway, as at a stop; the process stays.
     Gateway,
     /// The backends of this name, in whatever pool.
-    Backend(&'a str),
+    Backend(String),
     /// The route of this name.
-    Route(&'a str),
+    Route(String),
 }
 
-impl<'a> DrainTarget<'a> {
-    /// Reads the query: nothing, `backend=NAME` or `route=NAME`, the name as it is. None where it is
-    /// anything else.
-    pub(super) fn read(uri: &'a Uri) -> Option<Self> {
+impl DrainTarget {
+    /// Reads the query: nothing, `backend=NAME` or `route=NAME`; in a name `%` and two digits stand for any byte. None where
+    /// it is anything else.
+    pub(super) fn read(uri: &Uri) -> Option<Self> {
         let query = uri.query().unwrap_or_default();
         if query.is_empty() {
             return Some(Self::Gateway);
         }
         match query.split_once('=')? {
-            (_, name) if name.is_empty() || name.contains('&') => None,
-            ("backend", name) => Some(Self::Backend(name)),
-            ("route", name) => Some(Self::Route(name)),
+            (_, name) if name.contains('&') => None,
+            ("backend", name) => decoded(name).map(Self::Backend),
+            ("route", name) => decoded(name).map(Self::Route),
             _ => None,
         }
     }
@@ -34,18 +36,22 @@ impl<'a> DrainTarget<'a> {
 mod tests {
     use super::*;
 
-    fn read(uri: &'static str) -> Option<DrainTarget<'static>> {
-        let uri: &'static Uri = Box::leak(Box::new(Uri::from_static(uri)));
-        DrainTarget::read(uri)
+    fn read(uri: &'static str) -> Option<DrainTarget> {
+        DrainTarget::read(&Uri::from_static(uri))
     }
 
     #[test]
     fn names_one_thing_or_all() {
         assert_eq!(read("/drain"), Some(DrainTarget::Gateway));
         assert_eq!(read("/drain?"), Some(DrainTarget::Gateway));
-        assert_eq!(read("/drain?route=chat"), Some(DrainTarget::Route("chat")));
-        let backend = DrainTarget::Backend("127.0.0.1:9001");
-        assert_eq!(read("/drain?backend=127.0.0.1:9001"), Some(backend));
+        let route = DrainTarget::Route("chat".to_owned());
+        assert_eq!(read("/drain?route=chat"), Some(route));
+        let backend = DrainTarget::Backend("127.0.0.1:9001".to_owned());
+        for written in ["127.0.0.1:9001", "127.0.0.1%3A9001"] {
+            let uri = format!("/drain?backend={written}");
+            let target = DrainTarget::read(&uri.parse().unwrap());
+            assert_eq!(target.as_ref(), Some(&backend), "{written}");
+        }
     }
 
     #[test]
@@ -55,6 +61,7 @@ mod tests {
             "/drain?route=",
             "/drain?chat",
             "/drain?backend=a&route=all",
+            "/drain?backend=a%",
             "/drain?&backend=a",
         ] {
             assert_eq!(read(uri), None, "{uri}");

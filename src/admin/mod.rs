@@ -38,7 +38,7 @@ pub trait Control: Send + Sync {
     fn drain_sessions(&self) -> usize;
 
     /// Begins to drain. The number of sessions that are to end, or none where there is no such thing.
-    fn drain(&self, target: DrainTarget<'_>) -> impl Future<Output = Option<usize>> + Send;
+    fn drain(&self, target: DrainTarget) -> impl Future<Output = Option<usize>> + Send;
 
     /// Drains one backend or takes it into service again. What it is then, or none where there is no such
     /// backend.

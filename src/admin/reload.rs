@@ -28,6 +28,14 @@ pub enum ReloadReport {
 }
 
 impl ReloadReport {
+    /// There is no reload any more.
+    #[must_use]
+    pub fn stopping() -> Self {
+        Self::Refused {
+            errors: vec!["the gateway is stopping".to_owned()],
+        }
+    }
+
     /// How the reload is counted.
     #[must_use]
     pub fn result(&self) -> ReloadResult {

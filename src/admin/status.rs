@@ -51,6 +51,8 @@ pub struct RouteStatus {
     pub pool: Option<Name>,
     /// Sessions open now.
     pub sessions: u64,
+    /// Whether the operator drained it.
+    pub draining: bool,
 }
 
 /// A pool in [`Status`].
@@ -131,7 +133,12 @@ impl ListenerStatus {
 
 impl RouteStatus {
     fn to_json(&self) -> Value {
-        json!({ "name": &*self.name, "pool": self.pool.as_deref(), "sessions": self.sessions })
+        json!({
+            "name": &*self.name,
+            "pool": self.pool.as_deref(),
+            "sessions": self.sessions,
+            "draining": self.draining,
+        })
     }
 }
 

@@ -49,6 +49,7 @@ impl Control for Fake {
                 name: Name::from("hello"),
                 pool: None,
                 sessions: 0,
+                draining: false,
             }],
             pools: vec![PoolStatus {
                 discovery: None,
@@ -63,10 +64,10 @@ impl Control for Fake {
         5
     }
 
-    async fn drain(&self, target: DrainTarget<'_>) -> Option<usize> {
+    async fn drain(&self, target: DrainTarget) -> Option<usize> {
         match target {
             DrainTarget::Gateway => Some(3),
-            DrainTarget::Backend("a") => Some(1),
+            DrainTarget::Backend(name) if name == "a" => Some(1),
             DrainTarget::Backend(_) | DrainTarget::Route(_) => None,
         }
     }
@@ -176,7 +177,7 @@ async fn shows_what_runs() {
     assert_eq!(shown["listeners"][0]["address"], "[::]:8443");
     assert_eq!(
         shown["routes"],
-        json!([{"name": "hello", "pool": null, "sessions": 0}])
+        json!([{"name": "hello", "pool": null, "sessions": 0, "draining": false}])
     );
     assert_eq!(shown["pools"][0]["sessions"], 3);
     assert_eq!(

@@ -16,6 +16,7 @@ use crate::admin::{
     BackendOrder, BackendStatus, BackendTarget, Control, DiscoveryStatus, DrainTarget,
     ListenerStatus, PoolStatus, ReloadReport, RouteStatus, Status,
 };
+use crate::drain::Stage;
 use crate::snapshot::{Current, Route, Snapshot};
 use crate::upstream::{Member, Pool};
 
@@ -70,7 +71,7 @@ impl Control for Arc<Shared> {
         self.drains.sessions()
     }
 
-    async fn drain(&self, target: DrainTarget<'_>) -> Option<usize> {
+    async fn drain(&self, target: DrainTarget) -> Option<usize> {
         let snapshot = self.current.load();
         let drains = match target {
             DrainTarget::Gateway => {
@@ -78,9 +79,15 @@ impl Control for Arc<Shared> {
                 let _ = self.commands.send(Command::Drain).await;
                 return Some(self.ports().drains().iter().map(|drain| drain.open()).sum());
             }
-            DrainTarget::Route(name) => snapshot.route_drain(name).into_iter().collect(),
+            DrainTarget::Route(name) => {
+                let drain = snapshot.route_drain(&name);
+                if drain.as_ref().is_some_and(|it| it.stage() == Stage::Open) {
+                    tracing::info!(route = name, "drained by the operator");
+                }
+                drain.into_iter().collect()
+            }
             DrainTarget::Backend(name) => {
-                let members = snapshot.members(name);
+                let members = snapshot.members(&name);
                 members
                     .map(|(pool, member)| pool.drain(member))
                     .collect::<Vec<_>>()
@@ -109,18 +116,15 @@ impl Control for Arc<Shared> {
 
     async fn reload(&self) -> ReloadReport {
         let (sender, report) = oneshot::channel();
-        let stopped = || ReloadReport::Refused {
-            errors: vec!["the gateway is stopping".to_owned()],
-        };
         if self
             .commands
             .send(Command::Reload(Some(sender)))
             .await
             .is_err()
         {
-            return stopped();
+            return ReloadReport::stopping();
         }
-        report.await.unwrap_or_else(|_| stopped())
+        report.await.unwrap_or_else(|_| ReloadReport::stopping())
     }
 }
 
@@ -142,6 +146,7 @@ fn route_status(route: &Route) -> RouteStatus {
         name: Arc::clone(route.metrics.name()),
         pool: route.metrics.pool().cloned(),
         sessions: route.metrics.sessions_active(),
+        draining: route.is_draining(),
     }
 }
 

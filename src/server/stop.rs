@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::Server;
@@ -105,25 +105,26 @@ struct Orders<'a> {
 }
 
 impl Orders<'_> {
-    /// Ready when a stop is asked for once more. A reload that is asked for meanwhile is refused.
+    /// Ready when a stop is asked for once more.
     async fn urge(&mut self) {
-        while let Some(command) = self.commands.recv().await {
-            match command {
-                Command::Stop if self.may_exit => return,
-                Command::Stop => self.may_exit = true,
-                // What is found now would be drained at once.
-                Command::Drain | Command::Found(_) => {}
-                Command::Reload(answer) => refuse(answer),
-            }
-        }
-        std::future::pending().await
+        self.exit().await;
+        self.stop().await;
     }
 
     /// Ready when the process may end.
     async fn exit(&mut self) {
-        while !self.may_exit {
+        if !self.may_exit {
+            self.stop().await;
+            self.may_exit = true;
+        }
+    }
+
+    /// Ready when a stop is asked for. A reload that is asked for meanwhile is refused.
+    async fn stop(&mut self) {
+        loop {
             match self.commands.recv().await {
-                Some(Command::Stop) | None => self.may_exit = true,
+                Some(Command::Stop) | None => return,
+                // What is found now is soon to be drained.
                 Some(Command::Drain | Command::Found(_)) => {}
                 Some(Command::Reload(answer)) => refuse(answer),
             }
@@ -131,10 +132,10 @@ impl Orders<'_> {
     }
 }
 
-fn refuse(answer: Option<tokio::sync::oneshot::Sender<ReloadReport>>) {
-    let errors = vec!["the gateway is stopping".to_owned()];
+fn refuse(answer: Option<oneshot::Sender<ReloadReport>>) {
+    tracing::warn!("no reload any more: the gateway is stopping");
     if let Some(answer) = answer {
         // Who asked may have left.
-        let _ = answer.send(ReloadReport::Refused { errors });
+        let _ = answer.send(ReloadReport::stopping());
     }
 }

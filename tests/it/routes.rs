@@ -255,6 +255,15 @@ async fn a_drained_route_answers_by_itself_no_more() {
     let gateway = gateway(&[("hello", "path: /hello"), ("other", "path: /other")]).await;
     let drained = gateway.admin("POST", "/drain?route=hello").await;
     assert_eq!(drained.status(), 202);
+    let status = gateway.status().await;
+    let shown = |index: usize| {
+        (
+            &status["routes"][index]["name"],
+            &status["routes"][index]["draining"],
+        )
+    };
+    assert_eq!(shown(0), (&"hello".into(), &true.into()));
+    assert_eq!(shown(1), (&"other".into(), &false.into()));
     eventually_answers(&gateway, "/hello", 503).await;
     eventually_answers(&gateway, "/other", 200).await;
 }
