@@ -44,7 +44,7 @@ pub use source::{Environment, FileSource, Loaded, Source};
 pub use stop::Outcome;
 use workers::{AbortOnDrop, Places, Workers, spawn};
 
-/// The name of the admin side where listeners have one.
+/// The name of the admin side where listeners have one; no configuration gives it to one.
 const ADMIN: &str = "admin";
 
 /// Commands that may wait until the server has time for them.
