@@ -166,6 +166,6 @@ async fn a_request_that_comes_while_the_gateway_stops_is_503() {
     let refused = |line: &Value| line["result"] == "draining";
     let find = || gateway.log().lines().into_iter().find(refused);
     eventually_some("a line of the refusal", find).await;
-    assert_eq!(gateway.handshakes("", "draining"), 1.0);
+    assert_eq!(gateway.handshakes("chat", "draining"), 1.0);
     assert_eq!(backend.connections(), 0);
 }
