@@ -37,7 +37,7 @@ impl Certificate {
         };
         Self::new(chain, key, provider).map_err(|problem| {
             let file = match &problem {
-                Problem::UnusableKey(_) | Problem::KeyMismatch => &files.key,
+                Problem::UnusableKey | Problem::KeyMismatch => &files.key,
                 _ => &files.certificate,
             };
             vec![TlsError::new(file, problem)]
@@ -55,7 +55,7 @@ impl Certificate {
         let key = provider
             .key_provider
             .load_private_key(key)
-            .map_err(Problem::UnusableKey)?;
+            .map_err(|_| Problem::UnusableKey)?;
         let certified = CertifiedKey::new(chain, key);
         match certified.keys_match() {
             // Unknown: a key that cannot tell its public half. It is found out by the first client.

@@ -51,8 +51,10 @@ pub enum Problem {
     #[error("holds an encrypted private key; decrypt it first, wsgate asks for no passphrase")]
     EncryptedKey,
     /// The private key is of a kind or size that cannot sign a handshake.
-    #[error("holds a private key that cannot be used: {0}")]
-    UnusableKey(rustls::Error),
+    #[error(
+        "holds a private key that cannot be used: ECDSA on P-256 or P-384, Ed25519, and RSA of 2048 to 8192 bits can"
+    )]
+    UnusableKey,
     /// The system trusts no authority, or does not tell which.
     #[error(
         "there are none{}; name a file of authorities in `ca`",
