@@ -10,8 +10,8 @@ use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use http::header::{AUTHORIZATION, TRAILER, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderName, Request, Response};
-use hyper::body::Incoming;
+use http::{HeaderMap, HeaderName, Request, Response, StatusCode};
+use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
@@ -72,13 +72,15 @@ impl Connection {
     {
         let fields = request.headers();
         // There are servers that take trailers for fields of the next request.
-        self.is_spent |= fields.contains_key(TRAILER) || binds(fields, &AUTHORIZATION);
+        let has_trailers = !request.body().is_end_stream() && fields.contains_key(TRAILER);
+        self.is_spent |= has_trailers || binds(fields, &AUTHORIZATION);
         self.sender.try_send_request(request)
     }
 
-    /// Has an answer with these fields come over it.
-    pub(super) fn answered(&mut self, fields: &HeaderMap) {
-        self.is_spent |= binds(fields, &WWW_AUTHENTICATE);
+    /// An answer with this head has come over it.
+    pub(super) fn answered<B>(&mut self, answer: &Response<B>) {
+        self.is_spent |= answer.status() == StatusCode::UNAUTHORIZED
+            && binds(answer.headers(), &WWW_AUTHENTICATE);
     }
 }
 
