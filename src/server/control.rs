@@ -1,44 +1,22 @@
 //! What the admin side sees of the running server, and may ask of it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::discovery::{Discoveries, Progress};
-use super::drains::Drains;
+use super::discovery::Progress;
 use super::ports::Ports;
+use super::shared::Shared;
 use super::signals::Command;
 use crate::admin::{
     BackendOrder, BackendStatus, BackendTarget, Control, DiscoveryStatus, DrainTarget,
     ListenerStatus, PoolStatus, ReloadReport, RouteStatus, Status,
 };
 use crate::drain::Stage;
-use crate::snapshot::{Current, Route, Snapshot};
+use crate::snapshot::{Route, Snapshot};
 use crate::upstream::{Member, Pool};
-
-/// What the parts of the server share.
-pub(super) struct Shared {
-    pub(super) current: Arc<Current>,
-    pub(super) ports: Mutex<Ports>,
-    pub(super) started: SystemTime,
-    pub(super) stopping: AtomicBool,
-    pub(super) drains: Drains,
-    pub(super) discoveries: Discoveries,
-    /// Where drains are waited for.
-    pub(super) runtime: Handle,
-    pub(super) commands: mpsc::Sender<Command>,
-}
-
-impl Shared {
-    /// The open listeners; the lock is never held across an await.
-    pub(super) fn ports(&self) -> MutexGuard<'_, Ports> {
-        self.ports.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 impl Control for Arc<Shared> {
     fn ready(&self) -> bool {
@@ -181,12 +159,19 @@ fn backend_status(member: &Member, now: Instant) -> BackendStatus {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
-    use std::time::Duration;
+    use std::sync::Mutex;
+    use std::sync::atomic::AtomicBool;
+    use std::time::{Duration, SystemTime};
 
+    use tokio::runtime::Handle;
+    use tokio::sync::mpsc;
     use tokio::time::timeout;
 
+    use super::super::discovery::Discoveries;
+    use super::super::drains::Drains;
     use super::*;
     use crate::config::Config;
+    use crate::snapshot::Current;
     use crate::telemetry::Metrics;
     use crate::tls::Material;
 

@@ -3,15 +3,16 @@
 mod control;
 mod discovery;
 mod drains;
-mod health;
 mod limits;
 mod loading;
 mod ports;
 mod reload;
 mod services;
+mod shared;
 mod signals;
 mod source;
 mod stop;
+mod tending;
 mod workers;
 
 use std::collections::BTreeMap;
@@ -32,13 +33,13 @@ use crate::listener::{Settings, Throttle};
 use crate::snapshot::{Current, Snapshot};
 use crate::telemetry::{Logging, Telemetry};
 use crate::tls::CertificateInfo;
-use control::Shared;
 use discovery::Discoveries;
 pub use discovery::Found;
 use drains::Drains;
 use loading::Loading;
 pub use loading::load;
 use ports::{Ports, Prepared, Service};
+use shared::Shared;
 pub use signals::{Command, Signals};
 pub use source::{Environment, FileSource, Loaded, Source};
 pub use stop::Outcome;
@@ -59,7 +60,7 @@ pub struct Server {
     shared: Arc<Shared>,
     commands: mpsc::Receiver<Command>,
     service: Service<Gateway>,
-    _health: AbortOnDrop,
+    _tending: AbortOnDrop,
     // Dropped in this order: who works after who hands out work, the log after all who write to it.
     _workers: Workers,
     admin: AdminSide,
@@ -117,7 +118,7 @@ impl Server {
         }
         announce(&ports, &admin.address, max_sessions);
         warn(&snapshot);
-        let health = spawn(&shared.runtime, health::tend(Arc::clone(&shared)));
+        let tending = spawn(&shared.runtime, tending::tend(Arc::clone(&shared)));
         *shared.ports() = ports;
         let server = Self {
             loading: Loading::new(source),
@@ -126,7 +127,7 @@ impl Server {
             shared,
             commands,
             service,
-            _health: health,
+            _tending: tending,
             _workers: workers,
             admin,
             logging,

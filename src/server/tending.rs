@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::{MutexGuard, Semaphore, SemaphorePermit, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use super::control::Shared;
+use super::shared::Shared;
 use crate::config::{self, Name, OnUnhealthy};
 use crate::upstream::{Member, Pool};
 

@@ -1,0 +1,34 @@
+//! What the parts of the server have in common.
+
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+
+use super::discovery::Discoveries;
+use super::drains::Drains;
+use super::ports::Ports;
+use super::signals::Command;
+use crate::snapshot::Current;
+
+/// What the parts of the server share.
+pub(super) struct Shared {
+    pub(super) current: Arc<Current>,
+    pub(super) ports: Mutex<Ports>,
+    pub(super) started: SystemTime,
+    pub(super) stopping: AtomicBool,
+    pub(super) drains: Drains,
+    pub(super) discoveries: Discoveries,
+    /// Where drains are waited for.
+    pub(super) runtime: Handle,
+    pub(super) commands: mpsc::Sender<Command>,
+}
+
+impl Shared {
+    /// The open listeners; the lock is never held across an await.
+    pub(super) fn ports(&self) -> MutexGuard<'_, Ports> {
+        self.ports.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
