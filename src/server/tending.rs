@@ -86,8 +86,9 @@ impl Checks {
     async fn keep_on(self, mut is_in_force: watch::Receiver<()>) {
         while let Some(due) = self.pool.check_due(&self.member) {
             let turn = tokio::select! {
-                turn = self.turn(due) => turn,
+                biased;
                 _ = is_in_force.changed() => return,
+                turn = self.turn(due) => turn,
             };
             let Some((_alone, _permit)) = turn else {
                 continue;

@@ -61,6 +61,11 @@ impl Backend {
         self.queue.look_again();
     }
 
+    /// Whether the configuration no longer has it.
+    pub(super) fn is_removed(&self) -> bool {
+        self.condition.is_removed()
+    }
+
     /// To be locked while it is being checked: pools that follow each other could else do so at the same time.
     #[must_use]
     pub fn checking(&self) -> &tokio::sync::Mutex<()> {

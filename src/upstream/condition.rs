@@ -131,6 +131,11 @@ impl Condition {
         self.known().check = check;
     }
 
+    /// Whether the configuration no longer has it.
+    pub(super) fn is_removed(&self) -> bool {
+        self.known().health.is_removed()
+    }
+
     /// Whether nothing is wrong with it, as far as is known.
     pub(super) fn is_up(&self) -> bool {
         self.known().health.is_up()

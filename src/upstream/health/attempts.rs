@@ -10,7 +10,7 @@ use crate::config::PassiveHealth;
 /// How often the length of an ejection doubles: the longest is 16 times `eject`.
 const MOST_DOUBLINGS: u32 = 4;
 
-/// How long a trial keeps others away. An opening handshake is over by then; a plain request may wait for its answer, or
+/// How long a trial keeps others away. An opening handshake is usually over by then; a plain request may wait for its answer, or
 /// send its body, for much longer, and says nothing meanwhile.
 const LONGEST_TRIAL: Duration = Duration::from_secs(10);
 

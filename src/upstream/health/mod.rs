@@ -68,6 +68,11 @@ impl Health {
         !self.checks.is_down() && !self.attempts.is_ejected()
     }
 
+    /// Whether the configuration no longer has it.
+    pub(super) fn is_removed(&self) -> bool {
+        self.is_removed
+    }
+
     /// Whether a new session may be tried on it now.
     pub(super) fn admits(&self) -> bool {
         match self.state() {

@@ -177,10 +177,14 @@ impl Pool {
         }
     }
 
-    /// When the next check of `member` is due; at once if there was none. None where there are no checks.
+    /// When the next check of `member` is due; at once if there was none. None where there are no checks, or others are
+    /// asked for by now.
     #[must_use]
-    pub fn check_due(&self, member: &Member) -> Option<Instant> {
+    pub fn check_due(self: &Arc<Self>, member: &Member) -> Option<Instant> {
         let settings = self.health.active.as_ref()?;
+        if self.latest().health.active.as_ref() != Some(settings) {
+            return None;
+        }
         let last = member.backend().standing().check;
         Some(last.map_or_else(Instant::now, |last| last.begun + jittered(settings)))
     }
@@ -213,7 +217,7 @@ impl Pool {
             count => format!("{count} checks in a row failed: {words}"),
         };
         let change = member.alter(|health| health.checked(outcome.is_ok(), settings), reason);
-        self.pardon_if_none_is_ready();
+        latest.pardon_if_none_is_ready();
         change
             .filter(|change| change.to == State::Down)
             .map(|_| latest.health.on_unhealthy)
@@ -250,13 +254,7 @@ impl Member {
     #[must_use]
     pub fn remove(&self) -> Arc<Drain> {
         let drain = self.backend().drain();
-        // What the metrics show is another one's by now, where one of the same name has come in its place.
-        let removed = self
-            .backend()
-            .alter(Health::remove, |_| "removed".to_owned());
-        if let Some(change) = removed {
-            self.tell(&change);
-        }
+        self.alter(Health::remove, |_| "removed".into());
         drain
     }
 
@@ -267,17 +265,14 @@ impl Member {
         reason: impl FnOnce(&Health) -> String,
     ) -> Option<Change> {
         let change = self.backend().alter(change, reason);
-        self.metrics().set_up(self.backend().is_up());
-        if let Some(change) = &change {
-            self.tell(change);
+        // What is shown under its name may be another one's by then.
+        if !self.backend().is_removed() {
+            self.metrics().set_up(self.backend().is_up());
         }
-        change
-    }
-
-    fn tell(&self, change: &Change) {
+        let change = change?;
         let Change {
             from, to, reason, ..
-        } = change;
+        } = &change;
         let (pool, backend) = (self.metrics().pool().name(), self.name());
         let (from, to) = (from.label(), to.label());
         match change.to {
@@ -288,6 +283,7 @@ impl Member {
                 tracing::warn!(%pool, %backend, from, to, "backend {to}: {reason}");
             }
         }
+        Some(change)
     }
 }
 
