@@ -4,9 +4,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::{TcpStream, UnixStream};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::arrival::{self, Arrived};
 use super::client::{Client, Presence};
@@ -18,6 +19,9 @@ use crate::drain::{DrainWatch, Stage};
 use crate::session::Peer;
 use crate::stream::{Socket, Stream};
 use crate::telemetry::Connection;
+
+/// How long a client that has nothing open is given, when its listener stops, to send what is on its way, or to leave.
+pub(super) const PARTING: Duration = Duration::from_secs(2);
 
 /// A stream on which a client speaks HTTP.
 pub(super) struct Spoken {
@@ -45,16 +49,17 @@ pub async fn serve<H: Handler>(
     handler: Arc<H>,
 ) {
     let conversation = pin!(async {
-        // Before that it has no session that could end in order.
-        let met = watch
-            .within(Stage::Open, pin!(meet(accepted, &entry)))
-            .await;
+        let met = tokio::select! {
+            biased;
+            met = meet(accepted, &entry, &watch) => met,
+            () = parting(&watch) => None,
+        };
         let Some(Met {
             peer,
             local,
             arrived,
             spoken,
-        }) = met.flatten()
+        }) = met
         else {
             return;
         };
@@ -84,9 +89,15 @@ pub async fn serve<H: Handler>(
     watch.within(Stage::Draining, conversation).await;
 }
 
+/// Waits until a listener has stopped for so long that a client which has said nothing yet has no more time.
+async fn parting(watch: &DrainWatch) {
+    watch.beyond(Stage::Open).await;
+    sleep(PARTING).await;
+}
+
 /// Finds out who the client is, whether it may stay, and what it speaks. None where that came to nothing; what is the
 /// client's fault is counted.
-async fn meet(accepted: Accepted, entry: &Entry) -> Option<Met> {
+async fn meet(accepted: Accepted, entry: &Entry, watch: &DrainWatch) -> Option<Met> {
     let (settings, metrics) = (&*entry.settings, &*entry.metrics);
     let since = Instant::now();
     let deadline = since + settings.timeouts.request_header;
@@ -106,7 +117,11 @@ async fn meet(accepted: Accepted, entry: &Entry) -> Option<Met> {
         .inspect_err(|reason| metrics.rejected(*reason))
         .ok()?;
     let spoken = match &settings.tls {
-        Some(tls) => tls::accept(socket, tls, &settings.throttle, metrics).await?,
+        Some(tls) => {
+            // A handshake that is under way is given up at once.
+            let accepting = pin!(tls::accept(socket, tls, &settings.throttle, metrics));
+            watch.within(Stage::Open, accepting).await??
+        }
         None => plain(socket, since, settings).await?,
     };
     Some(Met {

@@ -3,18 +3,27 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::connection::PARTING;
 use super::pulse::Phase;
 use crate::config::ListenerTimeouts;
+
+/// Where a connection stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Moment {
+    pub(super) phase: Phase,
+    /// How many requests there have been.
+    pub(super) requests: u32,
+    /// Whether its listener stops.
+    pub(super) is_draining: bool,
+}
 
 /// Runs while a head is awaited or the connection rests; stands still while a request is answered.
 pub(super) struct HeadClock {
     timeouts: ListenerTimeouts,
-    /// The phase, and how many requests there had been.
-    seen: (Phase, u32),
+    seen: Moment,
     sleep: Pin<Box<Sleep>>,
 }
 
@@ -24,23 +33,20 @@ impl HeadClock {
         let sleep = Box::pin(sleep_until(since + timeouts.request_header));
         Self {
             timeouts,
-            seen: (Phase::Head, 0),
+            seen: Moment {
+                phase: Phase::Head,
+                requests: 0,
+                is_draining: false,
+            },
             sleep,
-        }
-    }
-
-    /// Leaves whatever is awaited no more than `patience` from now.
-    pub(super) fn hurry(&mut self, patience: Duration) {
-        let soon = Instant::now() + patience;
-        if soon < self.sleep.deadline() {
-            self.sleep.as_mut().reset(soon);
         }
     }
 
     /// Ready when the connection has been in a phase for too long since the last of its requests. To be asked
     /// whenever something moved.
-    pub(super) fn poll(&mut self, now: (Phase, u32), context: &mut Context<'_>) -> Poll<()> {
-        let patience = match now.0 {
+    pub(super) fn poll(&mut self, now: Moment, context: &mut Context<'_>) -> Poll<()> {
+        let patience = match now.phase {
+            Phase::Head if now.is_draining => self.timeouts.request_header.min(PARTING),
             Phase::Head => self.timeouts.request_header,
             Phase::Idle | Phase::Answered => self.timeouts.keep_alive,
             Phase::Busy => {
@@ -59,6 +65,7 @@ impl HeadClock {
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
+    use std::time::Duration;
 
     use super::*;
 
@@ -67,12 +74,32 @@ mod tests {
         keep_alive: Duration::from_secs(75),
     };
 
+    fn at(phase: Phase, requests: u32) -> Moment {
+        Moment {
+            phase,
+            requests,
+            is_draining: false,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_has_a_moment_more_when_the_listener_stops() {
+        let mut clock = HeadClock::new(TIMEOUTS, Instant::now());
+        let begun = Instant::now();
+        let draining = Moment {
+            is_draining: true,
+            ..at(Phase::Head, 0)
+        };
+        poll_fn(|context| clock.poll(draining, context)).await;
+        assert_eq!(begun.elapsed(), PARTING);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn the_first_head_has_what_is_left_since_the_connection_came() {
         let since = Instant::now();
         tokio::time::sleep(Duration::from_secs(6)).await;
         let mut clock = HeadClock::new(TIMEOUTS, since);
-        poll_fn(|context| clock.poll((Phase::Head, 0), context)).await;
+        poll_fn(|context| clock.poll(at(Phase::Head, 0), context)).await;
         assert_eq!(since.elapsed().as_secs(), 10);
     }
 
@@ -81,9 +108,10 @@ mod tests {
         let mut clock = HeadClock::new(TIMEOUTS, Instant::now());
         for (phase, patience) in [(Phase::Idle, 75), (Phase::Head, 10)] {
             let begun = Instant::now();
-            let busy = poll_fn(|context| Poll::Ready(clock.poll((Phase::Busy, 1), context))).await;
+            let busy =
+                poll_fn(|context| Poll::Ready(clock.poll(at(Phase::Busy, 1), context))).await;
             assert!(busy.is_pending());
-            poll_fn(|context| clock.poll((phase, 1), context)).await;
+            poll_fn(|context| clock.poll(at(phase, 1), context)).await;
             assert_eq!(begun.elapsed().as_secs(), patience);
         }
     }
@@ -93,10 +121,10 @@ mod tests {
         let mut clock = HeadClock::new(TIMEOUTS, Instant::now());
         for requests in 1..10 {
             let rests =
-                poll_fn(|context| Poll::Ready(clock.poll((Phase::Idle, requests), context)));
+                poll_fn(|context| Poll::Ready(clock.poll(at(Phase::Idle, requests), context)));
             assert!(rests.await.is_pending());
             tokio::time::sleep(Duration::from_secs(50)).await;
         }
-        poll_fn(|context| clock.poll((Phase::Idle, 9), context)).await;
+        poll_fn(|context| clock.poll(at(Phase::Idle, 9), context)).await;
     }
 }

@@ -5,7 +5,6 @@ use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 
 use http::header::{CONNECTION, CONTENT_LENGTH};
 use http::{HeaderValue, Request, Response, StatusCode, Version};
@@ -18,7 +17,7 @@ use tokio::io::AsyncWrite;
 use super::body::BusyBody;
 use super::client::Client;
 use super::connection::Spoken;
-use super::head_clock::HeadClock;
+use super::head_clock::{HeadClock, Moment};
 use super::linger::linger;
 use super::pulse::{Busy, Phase, Pulse, Watched};
 use super::refusal::Fault;
@@ -26,8 +25,6 @@ use super::{Handler, Settings, refusal};
 use crate::drain::{DrainWatch, Stage};
 use crate::stream::Stream;
 
-/// How long a client that has asked for nothing yet is given to do so when its listener stops.
-const PARTING: Duration = Duration::from_secs(2);
 /// The least buffer that hyper works with, in bytes.
 const SMALLEST_BUFFER: usize = 8 * 1024;
 
@@ -56,12 +53,9 @@ pub(super) async fn converse<H: Handler>(
             context.waker().wake_by_ref();
         }
         let is_draining = stage > Stage::Open;
-        if is_draining && pulse.requests() == 0 {
-            clock.hurry(PARTING);
-        }
         // Told while it answers, hyper would write `Connection: Upgrade, close` into a 101; told before its first
-        // request it would close the connection on a client that is just sending that.
-        let may_be_told = || is_draining && pulse.phase() != Phase::Busy && pulse.requests() > 0;
+        // request, or within a head, it would close the connection on a client that is just sending that.
+        let may_be_told = || is_draining && !matches!(pulse.phase(), Phase::Busy | Phase::Head);
         loop {
             if !is_told && may_be_told() {
                 is_told = true;
@@ -71,7 +65,11 @@ pub(super) async fn converse<H: Handler>(
                 return Poll::Ready(Some(result));
             }
             if is_told || !may_be_told() {
-                let now = (pulse.phase(), pulse.requests());
+                let now = Moment {
+                    phase: pulse.phase(),
+                    requests: pulse.requests(),
+                    is_draining,
+                };
                 return clock.poll(now, context).map(|()| None);
             }
         }

@@ -20,7 +20,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 
 use super::body::{Body, BusyBody, text};
 use super::client::Client;
-use super::connection::Spoken;
+use super::connection::{PARTING, Spoken};
 use super::{Handler, Settings, refusal};
 use crate::drain::{DrainWatch, Stage};
 use crate::session::Rejection;
@@ -44,8 +44,6 @@ const MISTAKES: usize = 128;
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// How long its answer may take.
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long a client that was told to leave, and has nothing open, is given to do so.
-const PARTING: Duration = Duration::from_secs(2);
 
 /// Speaks HTTP/2 until the connection ends, rests for too long, or is drained.
 pub(super) async fn converse<H: Handler>(

@@ -172,28 +172,52 @@ async fn connections_without_a_session_hold_up_no_stop() {
     assert_eq!(gateway.outcome().await, Outcome::Drained);
 }
 
-/// Its request may be on the way, and a client repeats none on a connection that is new.
+/// Its request may be on the way, and a client repeats none on a connection that is new, nor one of which it has sent a
+/// part.
 #[tokio::test]
-async fn a_client_that_has_just_connected_is_still_served() {
-    let yaml =
-        "routes: { fixed: { respond: { status: 200, body: in } } }\ndrain: { deadline: 1h }\n";
-    let mut gateway = Gateway::start(yaml).await;
+async fn a_client_that_is_about_to_ask_is_still_served() {
+    let keys = [
+        "",
+        ", h2c: true",
+        ", trusted_proxies: [127.0.0.1], proxy_protocol: accept",
+    ];
+    for keys in keys {
+        is_still_served(keys).await;
+    }
+}
+
+async fn is_still_served(keys: &str) {
+    let yaml = format!(
+        "runtime: {{ workers: 1 }}\n\
+         listeners: {{ main: {{ address: \"127.0.0.1:0\"{keys} }} }}\n\
+         routes: {{ fixed: {{ respond: {{ status: 200, body: in }} }} }}\n\
+         drain: {{ deadline: 1h }}\n"
+    );
+    let mut gateway = Gateway::start(&yaml).await;
+    let request = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
+    let (beginning, rest) = request.split_at(8);
     let mut fresh = Wire::connect(gateway.address()).await;
     let mut half = Wire::connect(gateway.address()).await;
-    half.send("GET / HT").await;
-    // Both were taken before this one.
+    half.send(beginning).await;
+    let mut again = Wire::connect(gateway.address()).await;
+    again.send(request).await;
+    assert_eq!(again.answer().await.status(), 200);
+    again.send(beginning).await;
+    // The only worker has seen all of it when it has answered this one.
     let mut served = Wire::connect(gateway.address()).await;
-    served.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").await;
+    served.send(request).await;
     assert_eq!(served.answer().await.status(), 200);
     gateway.stop().await;
     is_refused(&gateway).await;
-    fresh.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").await;
-    half.send("TP/1.1\r\nHost: a.test\r\n\r\n").await;
-    for wire in [&mut fresh, &mut half] {
+    fresh.send(request).await;
+    half.send(rest).await;
+    again.send(rest).await;
+    for wire in [&mut fresh, &mut half, &mut again] {
         let answer = wire.answer().await;
         assert_eq!(
             (answer.status(), answer.values("connection")),
-            (200, vec!["close"])
+            (200, vec!["close"]),
+            "{keys}"
         );
         wire.gone().await;
     }
