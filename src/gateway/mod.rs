@@ -209,6 +209,10 @@ impl Handler for Gateway {
 fn find<'a>(snapshot: &'a Snapshot, asked: Asked<'_>) -> Result<&'a Route, Rejection> {
     match asked.client.surplus {
         Some(rejection) => Err(rejection),
-        None => path::find(snapshot, asked),
+        // The routes of a listener that was removed may be gone with it.
+        None => path::find(snapshot, asked).map_err(|rejection| match rejection {
+            Rejection::NoRoute if asked.client.is_draining() => Rejection::Draining,
+            other => other,
+        }),
     }
 }

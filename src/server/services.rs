@@ -68,7 +68,10 @@ impl Hosts {
         resolver: &Resolver,
         names: BTreeSet<String>,
     ) -> (Option<Duration>, Option<Fault>) {
-        self.0.retain(|name, _| names.contains(name));
+        // One empty answer empties no pool, and what is known of its hosts is needed when they are back.
+        if !names.is_empty() {
+            self.0.retain(|name, _| names.contains(name));
+        }
         let places = Arc::new(Semaphore::new(LOOKUPS));
         let mut answers = JoinSet::new();
         for name in names {

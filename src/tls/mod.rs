@@ -40,7 +40,7 @@ use crate::config::{Config, Name, Tls, TlsVersion};
 pub struct ServerTls {
     /// The settings of every handshake.
     pub config: Arc<ServerConfig>,
-    /// How long a TLS handshake may take, from when the connection came.
+    /// How long a TLS handshake may take, once its turn has come.
     pub handshake_timeout: Duration,
     /// The certificates in the order of the file.
     pub certificates: Vec<CertificateInfo>,

@@ -175,7 +175,8 @@ impl ClientCertVerifier for OfClients {
     }
 }
 
-/// Whether that is all that is wrong with a certificate. Its dates were looked at before.
+/// Whether that is what is wrong with a certificate. Its dates were looked at before; what else it may be used for is not,
+/// as the operator has named it.
 fn is_of_authority(error: &Error) -> bool {
     let Error::InvalidCertificate(fault) = error else {
         return false;

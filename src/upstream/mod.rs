@@ -202,9 +202,12 @@ impl Pool {
     ) -> Result<Opened, Rejection> {
         let deadline = Instant::now() + timeouts.handshake;
         let mut candidates = self.candidates(Purpose::Session, hints, deadline);
+        // Half of what each has where nobody waits for a place.
+        let whole = share_of(deadline, self.attempts).saturating_duration_since(Instant::now());
+        let enough = timeouts.connect.min(whole / 2);
         loop {
             let mut candidate = candidates.next().await?;
-            match attempt(&mut candidate, opening, timeouts.connect).await {
+            match attempt(&mut candidate, opening, timeouts.connect, enough).await {
                 Ok(answer) => {
                     return Ok(Opened {
                         lease: candidate.lease,
@@ -235,11 +238,13 @@ impl Pool {
     }
 }
 
-/// Dials one backend and asks it; counts what that came to, also when the client leaves meanwhile.
+/// Dials one backend and asks it; counts what that came to, also when the client leaves meanwhile. Who waited for its place
+/// and had not `enough` time left says nothing of it by a timeout.
 async fn attempt(
     candidate: &mut Candidate,
     opening: &Opening,
     connect: Duration,
+    enough: Duration,
 ) -> Result<Answer, Failure> {
     let Candidate {
         member, deadline, ..
@@ -261,7 +266,7 @@ async fn attempt(
     };
     drop(count);
     // Waiting for a place may have left too little time for any backend.
-    let is_short = candidate.has_waited && candidate.deadline < begun + connect;
+    let is_short = candidate.has_waited && candidate.deadline < begun + enough;
     candidate.testify(match &outcome {
         Err(Failure::ConnectTimeout | Failure::AnswerTimeout) if is_short => Evidence::None,
         outcome => Evidence::of(outcome.as_ref().err()),

@@ -74,7 +74,7 @@ impl Transport {
         match &self.tls {
             _ if !address.is_tls() => Ok(Stream::Plain(socket)),
             Some(tls) => secure(socket, address, tls).await,
-            // What discovery found before a reload took its TLS away.
+            // Nobody is to get here: such backends are not kept. Plainly is the one way it must not be.
             None => Err(Failure::Tls("the pool has no settings for it".to_owned())),
         }
     }

@@ -47,7 +47,7 @@ pub struct Tls {
     pub certificates: Vec<CertificateFiles>,
     /// The oldest version spoken.
     pub min_version: TlsVersion,
-    /// How long a TLS handshake may take, from when the connection came.
+    /// How long a TLS handshake may take, once its turn has come.
     pub handshake_timeout: Duration,
     /// Whether clients show certificates.
     pub client_auth: ClientAuth,

@@ -36,7 +36,7 @@ keys! {
         certificates: Vec<Placed<CertificateFiles>>,
         /// The oldest version spoken; 1.2 by default.
         min_version: OneOf<TlsVersion>,
-        /// How long a TLS handshake may take, from when the connection came; 10s by default.
+        /// How long a TLS handshake may take, once its turn has come; 10s by default.
         handshake_timeout: Timeout,
         /// Whether clients show certificates.
         client_auth: ClientAuth,

@@ -79,7 +79,7 @@ impl Pool {
         }
         let pool = self.name();
         match (was_at_rest, is_at_rest) {
-            (true, false) => tracing::info!(%pool, "rebalancing begins: a backend joined"),
+            (true, false) => tracing::info!(%pool, "rebalancing begins"),
             (false, true) => tracing::info!(%pool, "rebalancing is over"),
             (true, true) | (false, false) => {}
         }
