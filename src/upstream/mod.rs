@@ -203,7 +203,8 @@ impl Pool {
         let deadline = Instant::now() + timeouts.handshake;
         let mut candidates = self.candidates(Purpose::Session, hints, deadline);
         // Half of what each has where nobody waits for a place.
-        let whole = share_of(deadline, self.attempts).saturating_duration_since(Instant::now());
+        let most = self.attempts.min(self.members.len());
+        let whole = share_of(deadline, most).saturating_duration_since(Instant::now());
         let enough = timeouts.connect.min(whole / 2);
         loop {
             let mut candidate = candidates.next().await?;

@@ -1,8 +1,10 @@
 //! `max_sessions` and the queue of those who wait for a place.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
 
 use super::{named, session, yaml};
 use crate::backends::Backend;
@@ -123,7 +125,7 @@ async fn those_who_wait_are_served_in_order() {
 async fn who_has_no_time_left_behind_the_queue_blames_no_backend() {
     let arrivals = Arrivals::listen().await;
     let yaml = format!(
-        "defaults: {{ timeouts: {{ handshake: 1s }} }}\n\
+        "defaults: {{ timeouts: {{ handshake: 4s }} }}\n\
          routes: {{ chat: {{ origins: any, pool: chat }} }}\n\
          pools: {{ chat: {{ queue: {{ max: 1, timeout: 10m }}, \
          backends: [{{ url: \"{}\", max_sessions: 1 }}] }} }}\n",
@@ -134,6 +136,8 @@ async fn who_has_no_time_left_behind_the_queue_blames_no_backend() {
     let (client, backend) = open(wire, &arrivals).await;
     let waiting = asking(&gateway);
     expect_waiting(&gateway, 1).await;
+    // More than half of the time that a backend would have.
+    sleep(Duration::from_millis(2500)).await;
     drop((client, backend));
     let _silent = arrivals.asked().await;
     assert_eq!(waiting.await.expect("nobody panics").status(), 504);
