@@ -124,15 +124,21 @@ async fn answer<H: Handler>(
     let mut response = handler.handle(request, Arc::clone(client)).await;
     // Where an answer has no length, its end is that of the connection.
     let is_last = client.is_draining() || is_old && has_no_length(&response);
-    if is_last && response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        if is_old {
-            // hyper would add that the connection stays, as the client asked, to an answer of HTTP/1.1.
-            *response.version_mut() = Version::HTTP_10;
-        }
+    let says_close = says_close(&response);
+    if is_last && !says_close && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         let close = HeaderValue::from_static("close");
         response.headers_mut().append(CONNECTION, close);
     }
+    if is_old && (is_last || says_close) {
+        // hyper would add that the connection stays, as the client asked, to an answer of HTTP/1.1.
+        *response.version_mut() = Version::HTTP_10;
+    }
     Ok(response.map(|body| BusyBody::new(body, busy)))
+}
+
+fn says_close<B>(response: &Response<B>) -> bool {
+    let said = response.headers().get(CONNECTION);
+    said.is_some_and(|said| said.as_bytes().eq_ignore_ascii_case(b"close"))
 }
 
 fn has_no_length(response: &Response<impl Body>) -> bool {

@@ -326,4 +326,10 @@ async fn a_client_of_http_1_0_keeps_its_connection_where_answers_have_a_length()
         (answer.values("connection"), answer.body.as_str()),
         (vec!["close"], "ok")
     );
+    let mut refused = stage.send(&request.replace("/ ", "/a/../b ")).await;
+    let answer = refused.answer().await;
+    assert_eq!(
+        (answer.status(), answer.values("connection")),
+        (400, vec!["close"])
+    );
 }
