@@ -38,6 +38,8 @@ impl Facts {
             Some(authority) => authority.as_str().as_bytes(),
             None => header(HOST),
         };
+        // Behind a name and a password, which are no part of a host (RFC 9110 section 4.2.4).
+        let host = host.rsplit(|byte| *byte == b'@').next().unwrap_or(host);
         let mut texts = String::with_capacity(USUAL_LENGTH);
         push(&mut texts, request.id.as_bytes(), REQUEST_ID_LIMIT);
         push(&mut texts, request.method.as_str().as_bytes(), METHOD_LIMIT);

@@ -315,6 +315,19 @@ fn what_the_client_sends_is_bounded_and_cannot_forge_a_line() {
 }
 
 #[test]
+fn a_password_before_the_host_is_not_written() {
+    let scenario = Scenario::new();
+    drop(scenario.record(&request("http://user:secret@chat.example.com/")));
+    let mut other = request("/");
+    let headers = other.headers_mut();
+    headers.insert("host", "user:secret@chat.example.com".parse().unwrap());
+    drop(scenario.record(&other));
+    for line in scenario.lines() {
+        assert_eq!(line["host"], "chat.example.com");
+    }
+}
+
+#[test]
 fn writes_only_what_is_asked_for() {
     let access = |open, close| config::AccessLog {
         open,
