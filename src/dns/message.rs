@@ -89,9 +89,13 @@ pub fn read(packet: &[u8], id: u16, name: &str, kind: Kind) -> Result<Reply, Fau
         question.qtype == kind.code().into()
             && question.qname.to_string().eq_ignore_ascii_case(name)
     };
-    let is_ours = packet.has_flags(PacketFlag::RESPONSE)
-        && packet.id() == id
-        && matches!(&packet.questions[..], [question] if answers(question));
+    let is_answer = match &packet.questions[..] {
+        [question] => answers(question),
+        // Who does not understand a question need not repeat it (RFC 6891 section 7).
+        [] => packet.rcode() == RCODE::FormatError,
+        _ => false,
+    };
+    let is_ours = packet.has_flags(PacketFlag::RESPONSE) && packet.id() == id && is_answer;
     if !is_ours {
         return Ok(Reply::Foreign);
     }
