@@ -1,5 +1,5 @@
-//! Tending the health of backends: when checks are due, what becomes of sessions, and that time passes: for
-//! ejections that end, and for rebalancing.
+//! What is done about backends by the clock: checks that are due and what becomes of sessions, ejections that end, slow
+//! starts, rebalancing.
 //!
 //! It runs on the server's own runtime, so that no check delays a session and no busy worker a check.
 
