@@ -8,7 +8,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::net::{TcpSocket, TcpStream};
+use rustix::io::Errno;
+use socket2::{Domain, Socket, Type};
+use tokio::net::TcpStream;
 
 use super::connect::classify;
 use super::handshake::Failure;
@@ -33,10 +35,10 @@ impl Sources {
     pub(super) async fn connect(&self, destination: SocketAddr) -> Result<TcpStream, Failure> {
         let fitting = self.in_turn(destination);
         if fitting.is_empty() {
-            return TcpStream::connect(destination).await.map_err(classify);
+            return connect(None, destination).await;
         }
         for source in fitting {
-            match connect_from(source, destination).await {
+            match connect(Some(source), destination).await {
                 Err(Failure::NoLocalPort) => {}
                 outcome => return outcome,
             }
@@ -56,24 +58,41 @@ impl Sources {
     }
 }
 
-async fn connect_from(source: IpAddr, destination: SocketAddr) -> Result<TcpStream, Failure> {
-    let socket = bound(source).map_err(|error| Failure::BadSource(source, error))?;
-    socket.connect(destination).await.map_err(classify)
+async fn connect(source: Option<IpAddr>, destination: SocketAddr) -> Result<TcpStream, Failure> {
+    let kind = Type::STREAM.nonblocking().cloexec();
+    let socket = Socket::new(Domain::for_address(destination), kind, None).map_err(classify)?;
+    if let Some(source) = source {
+        bind(&socket, source).map_err(|error| Failure::BadSource(source, error))?;
+    }
+    connect_socket(socket, destination).await.map_err(classify)
 }
 
-/// A socket at `source` whose port is chosen by the connect, so that a port serves many destinations at once.
-fn bound(source: IpAddr) -> io::Result<TcpSocket> {
-    let socket = match source {
-        IpAddr::V4(_) => TcpSocket::new_v4(),
-        IpAddr::V6(_) => TcpSocket::new_v6(),
-    }?;
-    choose_port_at_connect(&socket)?;
-    socket.bind(SocketAddr::new(source, 0))?;
-    Ok(socket)
+/// A destination on the same machine is connected to at once, although the system says that it is under way; so that is
+/// looked at before epoll is waited for.
+async fn connect_socket(socket: Socket, destination: SocketAddr) -> io::Result<TcpStream> {
+    match socket.connect(&destination.into()) {
+        Err(error) if Errno::from_io_error(&error) != Some(Errno::INPROGRESS) => return Err(error),
+        _ => {}
+    }
+    let socket = TcpStream::from_std(socket.into())?;
+    if socket.peer_addr().is_ok() {
+        return Ok(socket);
+    }
+    socket.writable().await?;
+    match socket.take_error()? {
+        Some(error) => Err(error),
+        None => Ok(socket),
+    }
+}
+
+/// Binds `socket` to `source`. Its port is chosen by the connect, so that a port serves many destinations at once.
+fn bind(socket: &Socket, source: IpAddr) -> io::Result<()> {
+    choose_port_at_connect(socket)?;
+    socket.bind(&SocketAddr::new(source, 0).into())
 }
 
 /// Sets IP_BIND_ADDRESS_NO_PORT (ip(7)), which counts for IPv6 as well.
-fn choose_port_at_connect(socket: &TcpSocket) -> io::Result<()> {
+fn choose_port_at_connect(socket: &Socket) -> io::Result<()> {
     let enabled: libc::c_int = 1;
     let size = libc::socklen_t::try_from(size_of_val(&enabled)).map_err(io::Error::other)?;
     #[expect(unsafe_code, reason = "a socket option; see the head of the file")]

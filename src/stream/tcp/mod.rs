@@ -7,13 +7,15 @@
 #[cfg(test)]
 mod tests;
 
-use std::io::{self, IoSlice, Write};
+use std::io::{self, IoSlice};
 use std::net::{self, Shutdown};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use rustix::io::writev;
+use rustix::net::{SendFlags, send};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
@@ -38,6 +40,8 @@ pub struct TcpSocket {
     small_reads: u8,
     /// Whether the socket took no more when it was last written to.
     is_full: bool,
+    /// Whether nothing was written to it yet. Then there is room, although epoll has had no turn to say so.
+    is_fresh: bool,
 }
 
 #[derive(Debug)]
@@ -63,6 +67,7 @@ impl From<TcpStream> for TcpSocket {
             engine: Engine::Epoll(socket),
             small_reads: 0,
             is_full: false,
+            is_fresh: true,
         }
     }
 }
@@ -174,13 +179,20 @@ impl TcpSocket {
         &mut self,
         context: &mut Context<'_>,
         poll: impl Fn(Pin<&mut TcpStream>, &mut Context<'_>) -> Poll<io::Result<usize>>,
-        send: impl Fn(&net::TcpStream) -> io::Result<usize>,
+        send: impl Fn(BorrowedFd<'_>) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         loop {
             let socket = match &mut self.engine {
+                Engine::Epoll(socket) if self.is_fresh => {
+                    self.is_fresh = false;
+                    match send(socket.as_fd()) {
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                        sent => return Poll::Ready(sent),
+                    }
+                }
                 Engine::Epoll(socket) => socket,
                 Engine::Returned(returned) => &mut returned.socket,
-                Engine::Ring(_, socket) => match send(socket) {
+                Engine::Ring(_, socket) => match send(socket.as_fd()) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                         self.change(Engine::into_epoll)?;
                         continue;
@@ -265,7 +277,7 @@ impl AsyncWrite for TcpSocket {
         self.get_mut().poll_send(
             context,
             |socket, context| socket.poll_write(context, bytes),
-            |mut socket| socket.write(bytes),
+            |socket| Ok(send(socket, bytes, SendFlags::NOSIGNAL)?),
         )
     }
 
@@ -284,7 +296,7 @@ impl AsyncWrite for TcpSocket {
         self.get_mut().poll_send(
             context,
             |socket, context| socket.poll_write_vectored(context, slices),
-            |mut socket| socket.write_vectored(slices),
+            |socket| Ok(writev(socket, slices)?),
         )
     }
 

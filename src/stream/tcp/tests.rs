@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::io::{Read, Write};
 use std::net;
+use std::task::Waker;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -50,6 +51,38 @@ async fn chat(ours: &mut TcpSocket, peer: &mut TcpStream) {
 
 fn is_on_ring(socket: &TcpSocket) -> bool {
     matches!(socket.engine, Engine::Ring(..))
+}
+
+/// Nothing is awaited between, so epoll has no turn.
+#[tokio::test]
+async fn the_first_write_does_not_wait_for_epoll() {
+    let listener = net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let ours = net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (mut peer, _) = listener.accept().unwrap();
+    ours.set_nonblocking(true).unwrap();
+    let mut ours = TcpSocket::from(TcpStream::from_std(ours).unwrap());
+    let mut context = Context::from_waker(Waker::noop());
+    let sent = Pin::new(&mut ours).poll_write(&mut context, b"hello");
+    assert!(matches!(sent, Poll::Ready(Ok(5))), "{sent:?}");
+    let mut heard = [0; 5];
+    peer.read_exact(&mut heard).unwrap();
+    assert_eq!(&heard, b"hello");
+}
+
+#[tokio::test]
+async fn a_first_write_into_a_full_socket_waits_for_room() {
+    let (mut ours, mut peer) = pair().await;
+    let sent = numbered(20_000_000);
+    let filled = {
+        let socket = ours.socket().unwrap();
+        send(socket, &sent, SendFlags::NOSIGNAL | SendFlags::DONTWAIT).unwrap()
+    };
+    let expected = sent.clone();
+    let sending = tokio::spawn(async move { ours.write_all(&sent[filled..]).await.map(|()| ours) });
+    let mut heard = vec![0; expected.len()];
+    peer.read_exact(&mut heard).await.unwrap();
+    assert!(heard == expected, "every byte comes, in order");
+    sending.await.unwrap().unwrap();
 }
 
 #[test]
