@@ -32,6 +32,14 @@ pub(super) use upgraded::Claim;
 /// What a client may send on one stream before that is taken, in bytes. A connection may have as much for
 /// each of its streams at once, so that a session that is held up never holds up the others.
 const STREAM_WINDOW: u32 = 64 * 1024;
+/// How many times the window of a stream its part of the connection's has to be, so that a stream full of the smallest
+/// messages (seven bytes, RFC 6455 section 5.2) can wait. For each frame below 256 bytes h2 takes what is missing to
+/// that from half of the connection's window, and ends the connection when that is used up.
+const OVERHEAD: u32 = 2 * 256 / 7;
+/// So many streams of a stranger can wait like that at once. They take some 3 MiB each.
+const HELD_UP: u32 = 8;
+/// The largest window that there is (RFC 9113 section 6.9.1).
+const LARGEST_WINDOW: u32 = (1 << 31) - 1;
 /// The largest frame that is taken, in bytes; the least that HTTP/2 allows to ask for.
 const FRAME: u32 = 16 * 1024;
 /// What is kept of an answer's body until the client takes it, in bytes.
@@ -159,27 +167,38 @@ struct Bounds {
     pending_resets: usize,
     /// Streams that were reset for mistakes.
     mistakes: Option<usize>,
+    /// What may be sent on all streams together before that is taken, in bytes.
+    window: u32,
 }
 
 impl Bounds {
     /// One of the many behind a proxy could otherwise end the connection of all.
     fn of(client: &Client, settings: &Settings) -> Self {
-        let streams = usize::try_from(settings.limits.http2_streams).unwrap_or(usize::MAX);
+        let streams = settings.limits.http2_streams;
         if client.speaks_for_many() {
+            let most_open = usize::try_from(streams).unwrap_or(usize::MAX);
             // Those that were not looked at take memory, so as many as may be open, no more.
             Self {
                 abandoned: None,
-                pending_resets: streams.max(PENDING_RESETS),
+                pending_resets: most_open.max(PENDING_RESETS),
                 mistakes: None,
+                window: window(streams, streams),
             }
         } else {
             Self {
                 abandoned: Some(ABANDONED),
                 pending_resets: PENDING_RESETS,
                 mistakes: Some(MISTAKES),
+                window: window(streams, HELD_UP),
             }
         }
     }
+}
+
+/// The window of a connection of so many streams, of which `held_up` can be full of small messages.
+fn window(streams: u32, held_up: u32) -> u32 {
+    let parts = streams.max(held_up.saturating_mul(OVERHEAD));
+    STREAM_WINDOW.saturating_mul(parts).min(LARGEST_WINDOW)
 }
 
 fn builder(settings: &Settings, bounds: &Bounds) -> Builder<Spawn> {
@@ -193,7 +212,7 @@ fn builder(settings: &Settings, bounds: &Bounds) -> Builder<Spawn> {
         .max_header_list_size(head)
         .max_frame_size(FRAME)
         .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(STREAM_WINDOW * streams)
+        .initial_connection_window_size(bounds.window)
         .max_send_buf_size(SEND_BUFFER)
         .max_pending_accept_reset_streams(bounds.pending_resets)
         .max_local_error_reset_streams(bounds.mistakes)

@@ -186,6 +186,36 @@ async fn a_route_that_answers_by_itself_opens_no_session() {
     assert_eq!((answer.status().as_u16(), body.as_str()), (200, "in"));
 }
 
+/// As chats send them: a frame of HTTP/2 for each small message.
+#[tokio::test]
+async fn a_session_held_up_with_small_messages_holds_up_no_other() {
+    let [silent, echo] = [Backend::silent().await, Backend::echo().await];
+    let yaml = format!(
+        "{}defaults: {{ origins: any }}
+routes:
+  held: {{ match: {{ path: /held }}, pool: held }}
+  chat: {{ pool: chat }}
+pools: {{ held: {{ backends: [\"{}\"] }}, chat: {{ backends: [\"{}\"] }} }}
+",
+        listener(", limits: { http2_streams: 8 }"),
+        silent.url(),
+        echo.url(),
+    );
+    let gateway = Gateway::start(&yaml).await;
+    let mut client = Http2::connect(gateway.address()).await;
+    let (_unanswered, mut held) = client.send(connect("/held")).await;
+    for _ in 0..8_000 {
+        let sent = held.send_data(Speaker::Client.text("ok").into(), false);
+        sent.expect("the stream is open");
+    }
+    let (mut session, _) = client.open(connect("/")).await;
+    for _ in 0..10 {
+        session.send(Speaker::Client.text("hello")).await;
+        assert_eq!(session.frame().await.payload, b"hello");
+    }
+    assert!(!client.has_ended());
+}
+
 #[tokio::test]
 async fn a_client_that_does_not_read_slows_only_its_own_session() {
     let backend = Backend::mirror().await;
