@@ -13,6 +13,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 pub(super) enum Alarm {
     /// The end was asked for and has not come: cut.
     Cut,
+    /// The backend was let end first, and has not.
+    Yield,
     /// The moment in the drain's window has come.
     Drain,
     /// One side ended its sending half and the other did not follow.
@@ -34,8 +36,9 @@ pub(super) enum Alarm {
 }
 
 impl Alarm {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Cut,
+        Self::Yield,
         Self::Drain,
         Self::HalfClose,
         Self::MaxAge,

@@ -14,6 +14,8 @@ pub(super) enum Stage {
     Telling,
     /// Its answering Close is awaited.
     Hearing,
+    /// It has said its last, and may end first.
+    Yielding,
     /// Its stream is ended.
     Ending,
     /// It is to end too.
@@ -28,6 +30,11 @@ pub(super) struct Farewell {
     stage: Stage,
     /// What it is told.
     close: Option<ControlFrame>,
+    /// Whether it is the server of its connection, and so the one to end it once both have said Close (RFC 6455 section
+    /// 7.1.1): who ends first keeps the connection for a minute, and with it one of the ports towards that server.
+    is_server: bool,
+    /// Whether it ended first.
+    has_ended: bool,
 }
 
 /// The two directions as one side sees them.
@@ -41,28 +48,41 @@ pub(super) struct Parting<'a> {
 }
 
 impl Farewell {
-    /// A side that is told `close`, after the frame that is on its way.
-    pub(super) fn telling(close: ControlFrame, towards: &mut Relay) -> Self {
+    /// The farewell of a server, or of a client.
+    pub(super) fn of(is_server: bool) -> Self {
+        Self {
+            stage: Stage::Ending,
+            close: None,
+            is_server,
+            has_ended: false,
+        }
+    }
+
+    /// The side is told `close`, after the frame that is on its way.
+    pub(super) fn telling(self, close: ControlFrame, towards: &mut Relay) -> Self {
         towards.follower.finish_frame();
         Self {
             stage: Stage::Finishing,
             close: Some(close),
+            ..self
         }
     }
 
-    /// A side that gets what is kept for it and the end of the stream.
-    pub(super) fn silent() -> Self {
-        Self {
-            stage: Stage::Ending,
-            close: None,
-        }
+    /// The side gets what is kept for it and the end of the stream.
+    pub(super) fn silent(self, from: &Relay) -> Self {
+        let stage = if self.may_end_first(from) {
+            Stage::Telling
+        } else {
+            Stage::Ending
+        };
+        Self { stage, ..self }
     }
 
-    /// A side that is gone already.
-    pub(super) fn done() -> Self {
+    /// The side is gone already.
+    pub(super) fn done(self) -> Self {
         Self {
             stage: Stage::Done,
-            close: None,
+            ..self
         }
     }
 
@@ -75,9 +95,25 @@ impl Farewell {
         self.stage == Stage::Finishing
     }
 
-    /// Whether this side may be cut without losing anything: it has all that it is to get, the end included.
+    /// Whether this side may be cut without losing anything: it has all that it is to get but the end, which cutting gives.
     pub(super) fn is_settled(&self) -> bool {
-        matches!(self.stage, Stage::Waiting | Stage::Done)
+        matches!(self.stage, Stage::Yielding | Stage::Waiting | Stage::Done)
+    }
+
+    /// Whether this side may end first.
+    pub(super) fn is_yielding(&self) -> bool {
+        self.stage == Stage::Yielding
+    }
+
+    /// A side that has not ended first is ended now.
+    pub(super) fn insist(&mut self) {
+        if self.is_yielding() {
+            self.stage = Stage::Ending;
+        }
+    }
+
+    fn may_end_first(&self, from: &Relay) -> bool {
+        self.is_server && from.follower.has_said_close()
     }
 
     /// Ready when nothing is left to be said or heard. `other` is how far the other side's farewell is:
@@ -95,9 +131,20 @@ impl Farewell {
                 Stage::Hearing if other == Stage::Finishing => return Poll::Pending,
                 Stage::Hearing => {
                     ready!(parting.from.poll_drop(context, &mut parting.lane.turned()));
+                    if self.may_end_first(parting.from) {
+                        Stage::Yielding
+                    } else {
+                        Stage::Ending
+                    }
+                }
+                Stage::Yielding => {
+                    if !parting.from.has_read_end() {
+                        ready!(poll_until_end(context, parting.lane.sink));
+                    }
+                    self.has_ended = true;
                     Stage::Ending
                 }
-                Stage::Waiting if parting.from.has_read_end() => Stage::Done,
+                Stage::Waiting if self.has_ended || parting.from.has_read_end() => Stage::Done,
                 Stage::Waiting if other == Stage::Finishing => return Poll::Pending,
                 Stage::Waiting => {
                     ready!(poll_until_end(context, parting.lane.sink));

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use super::alarm::Alarm;
 use super::ending::{Ending, Side};
@@ -11,6 +12,9 @@ use super::terms::Terms;
 use super::{Phase, Tunnel};
 use crate::session::{Closure, Initiator, Reason};
 use crate::websocket::{ControlFrame, Sender};
+
+/// How long a backend that has said its last may take to end its connection. One that does not is ended by the gateway.
+const YIELD: Duration = Duration::from_secs(1);
 
 /// The end of a tunnel that is under way.
 #[derive(Debug)]
@@ -40,8 +44,20 @@ impl<G> Tunnel<G> {
         let leaving = Leaving {
             ending,
             said,
-            client: farewell(ending, Side::Client, &mut self.downward, &terms),
-            backend: farewell(ending, Side::Backend, &mut self.upward, &terms),
+            client: farewell(
+                ending,
+                Side::Client,
+                &mut self.downward,
+                &self.upward,
+                &terms,
+            ),
+            backend: farewell(
+                ending,
+                Side::Backend,
+                &mut self.upward,
+                &self.downward,
+                &terms,
+            ),
         };
         self.phase = Phase::Leaving(Box::new(leaving));
         if ending != Ending::Drain {
@@ -50,13 +66,23 @@ impl<G> Tunnel<G> {
     }
 
     /// Sets the time of the cut, once no frame is waited for; the drain sets an earlier one if its deadline
-    /// comes.
+    /// comes. Sets how long the backend may end first.
     pub(super) fn limit_farewell(&mut self) {
-        if let Phase::Leaving(leaving) = &self.phase
-            && !leaving.is_finishing()
-            && !self.alarms.is_set(Alarm::Cut)
-        {
+        let Phase::Leaving(leaving) = &self.phase else {
+            return;
+        };
+        if !leaving.is_finishing() && !self.alarms.is_set(Alarm::Cut) {
             self.alarms.set(Alarm::Cut, self.terms.close);
+        }
+        if leaving.backend.is_yielding() && !self.alarms.is_set(Alarm::Yield) {
+            self.alarms.set(Alarm::Yield, YIELD);
+        }
+    }
+
+    /// The backend has had its time to end first.
+    pub(super) fn insist(&mut self) {
+        if let Phase::Leaving(leaving) = &mut self.phase {
+            leaving.backend.insist();
         }
     }
 
@@ -165,12 +191,19 @@ impl Leaving {
 
 /// How `side` is parted from. One that has got a Close or its end already is told nothing more; one that is
 /// told nothing gets what is kept for it, unless it was given up.
-fn farewell(ending: Ending, side: Side, towards: &mut Relay, terms: &Terms) -> Farewell {
+fn farewell(
+    ending: Ending,
+    side: Side,
+    towards: &mut Relay,
+    from: &Relay,
+    terms: &Terms,
+) -> Farewell {
+    let farewell = Farewell::of(side == Side::Backend);
     let is_told = towards.is_ending() || towards.follower.close().is_some();
     match (close_frame(ending, side, terms), ending) {
-        (Some(close), _) if !is_told => Farewell::telling(close, towards),
-        (None, Ending::PongOverdue(_)) => Farewell::done(),
-        _ => Farewell::silent(),
+        (Some(close), _) if !is_told => farewell.telling(close, towards),
+        (None, Ending::PongOverdue(_)) => farewell.done(),
+        _ => farewell.silent(from),
     }
 }
 

@@ -50,6 +50,7 @@ impl<G> Tunnel<G> {
     pub(super) fn answer(&mut self, alarm: Alarm) -> Option<Closure> {
         match (alarm, &self.phase) {
             (Alarm::Cut, _) => return Some(self.cut()),
+            (Alarm::Yield, _) => self.insist(),
             (Alarm::Report, _) => self.report(),
             (Alarm::Drain, _) => self.leave(Ending::Drain),
             (Alarm::MaxAge, _) => self.leave(Ending::MaxAge),

@@ -1,5 +1,9 @@
 //! Both sides say Close themselves.
 
+use std::time::Duration;
+
+use tokio::time::timeout;
+
 use super::{Pair, expect_closure, patient};
 use crate::harness::{CLOSE, Speaker};
 use crate::venue::{Transport, Venue};
@@ -91,6 +95,28 @@ async fn two_closes_that_cross_end_a_session() {
     let line = venue.gateway.line("close").await;
     assert_eq!(line["close_reason"], "finished", "{line}");
     assert_eq!(line["close_code"], 1000, "{line}");
+}
+
+/// Who ends a connection first keeps it for a minute, and the gateway would run out of ports (RFC 6455 section 7.1.1).
+#[tokio::test]
+async fn the_backend_may_end_first() {
+    let venue = patient(Transport::Plain).await;
+    // It has a second. A machine that is slower than that shows it in another session.
+    for _ in 0..5 {
+        let mut pair = Pair::new(&venue).await;
+        for speaker in [Speaker::Client, Speaker::Backend] {
+            pair.passes(speaker, &speaker.close(1000, "")).await;
+        }
+        pair.client.expect_end().await;
+        let gone = timeout(Duration::from_millis(100), pair.backend.gone()).await;
+        pair.client.end().await;
+        pair.backend.end().await;
+        if gone.is_err() {
+            expect_closure(&venue, "client", Some(1000), "finished").await;
+            return;
+        }
+    }
+    panic!("the gateway ends the backend's connection at once");
 }
 
 /// Neither side ends its connection, so the gateway does.
