@@ -178,10 +178,7 @@ fn to_its_end(life: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Resul
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let exit = runtime.block_on(life);
-    // Look-ups that hang are not waited for.
-    runtime.shutdown_background();
-    exit
+    runtime.block_on(life)
 }
 
 /// The environment is read here and nowhere else.

@@ -1,6 +1,7 @@
 //! Reading the configuration, beside whoever has to obey meanwhile: a file may hang, on a network file system for example.
 
 use std::future;
+use std::io;
 use std::sync::Arc;
 use std::thread;
 
@@ -101,9 +102,16 @@ fn begin(source: &Arc<dyn Source>) -> oneshot::Receiver<Outcome> {
         // Who waited may have given up.
         let _ = sender.send(source.load());
     };
-    if let Err(error) = thread::Builder::new().name("load".to_owned()).spawn(read) {
-        tracing::error!(%error, "no thread can be started to read the configuration");
+    match thread::Builder::new().name("load".to_owned()).spawn(read) {
+        Ok(_) => outcome,
+        Err(error) => unread(&error),
     }
+}
+
+fn unread(error: &io::Error) -> oneshot::Receiver<Outcome> {
+    let (sender, outcome) = oneshot::channel();
+    let problem = format!("no thread can be started to read the configuration: {error}");
+    let _ = sender.send(Err(vec![problem]));
     outcome
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Once};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use tokio::runtime::{Builder, Handle};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -14,8 +14,6 @@ use crate::config;
 use crate::occupancy::{Occupancy, Slot};
 use crate::stream::start_ring;
 
-/// The most threads of a worker that wait for name look-ups.
-const LOOKUP_THREADS: usize = 16;
 /// How long a task that is ended is waited for; its worker may be busy.
 const LETTING_GO: Duration = Duration::from_secs(1);
 
@@ -109,22 +107,23 @@ impl Places {
 
 impl Worker {
     fn start(name: String, wants_ring: bool) -> io::Result<(Place, Self)> {
-        let runtime = Builder::new_current_thread()
-            .enable_all()
-            .max_blocking_threads(LOOKUP_THREADS)
-            .build()?;
-        let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel::<()>();
+        let work = async move {
+            try_ring(wants_ring);
+            // An error is the sender dropped, which means the same.
+            let _ = stopped.await;
+        };
+        // The thread first: it may be refused, and where this runs no runtime may be dropped.
+        let (sender, handed_over) = oneshot::channel::<Runtime>();
         let thread = thread::Builder::new().name(name).spawn(move || {
-            let work = async {
-                try_ring(wants_ring);
-                // An error is the sender dropped, which means the same.
-                let _ = stopped.await;
-            };
-            runtime.block_on(work);
-            // Look-ups that hang are not waited for.
-            runtime.shutdown_background();
+            if let Ok(runtime) = handed_over.blocking_recv() {
+                runtime.block_on(work);
+            }
         })?;
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
+        // It waits for this.
+        let _ = sender.send(runtime);
         let place = Place {
             runtime: handle,
             load: Arc::default(),

@@ -36,8 +36,8 @@ pub(super) async fn connect(
         BackendAddress::Tcp { host, port, .. } => match host {
             BackendHost::Ip(ip) => sources.connect(SocketAddr::new(*ip, *port)).await?,
             BackendHost::Name(name) => {
-                let found = lookups.find(name, *port).await;
-                connect_any(found.map_err(Failure::Unresolved)?, sources).await?
+                let found = lookups.find(name, *port).await?;
+                connect_any(found, sources).await?
             }
         },
     };

@@ -127,6 +127,9 @@ pub enum Failure {
     /// The process, or the system, has as many open files as it may.
     #[error("no descriptor is left for a connection to it")]
     NoDescriptor,
+    /// The process, or the system, has as many threads as it may.
+    #[error("no thread can be started to look up its name")]
+    NoThread,
     /// Connecting took too long.
     #[error("the connection was not there in time")]
     ConnectTimeout,
@@ -145,11 +148,11 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Whether it shows a want of the gateway's own, of ports or descriptors, which says nothing of the backend.
+    /// Whether it shows a want of the gateway's own, of ports, descriptors or threads, which says nothing of the backend.
     pub(super) fn is_our_own(&self) -> bool {
         matches!(
             self,
-            Self::NoLocalPort | Self::BadSource(..) | Self::NoDescriptor
+            Self::NoLocalPort | Self::BadSource(..) | Self::NoDescriptor | Self::NoThread
         )
     }
 
@@ -170,7 +173,7 @@ impl Failure {
     #[must_use]
     pub fn result(&self) -> ConnectResult {
         match self {
-            Self::Unresolved(_) => ConnectResult::ResolveFailed,
+            Self::Unresolved(_) | Self::NoThread => ConnectResult::ResolveFailed,
             Self::Refused | Self::Unreachable(_) | Self::BadSource(..) | Self::NoDescriptor => {
                 ConnectResult::ConnectFailed
             }
@@ -185,7 +188,7 @@ impl Failure {
     #[must_use]
     pub fn rejection(&self) -> Rejection {
         match self {
-            Self::NoDescriptor => Rejection::GatewayFull,
+            Self::NoDescriptor | Self::NoThread => Rejection::GatewayFull,
             Self::ConnectTimeout | Self::AnswerTimeout => Rejection::BackendTimeout,
             Self::Unresolved(_)
             | Self::Refused

@@ -3,12 +3,14 @@
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
+use std::thread;
 
-use tokio::sync::Semaphore;
-use tokio::task::spawn_blocking;
+use tokio::sync::{Semaphore, oneshot};
 
-/// The most look-ups of a pool that hold a thread or wait for one. Without a bound each attempt would leave one
-/// more behind while the resolver hangs. Less than the threads of a worker, so that those of other pools go on.
+use super::handshake::Failure;
+
+/// The most look-ups of a pool that hold a thread. Without a bound each attempt would leave one more behind while the
+/// resolver hangs.
 const LOOKUPS: usize = 8;
 
 /// The look-ups of a pool that may be under way.
@@ -25,8 +27,8 @@ impl Lookups {
     /// The addresses of `name`, in the resolver's order, once there is room to look; the caller sets the deadline.
     ///
     /// # Errors
-    /// When the name has none, or nobody says.
-    pub(super) async fn find(&self, name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    /// When the name has none, nobody says, or the system gives no thread.
+    pub(super) async fn find(&self, name: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
         let place = (name.to_owned(), port);
         self.run(move || Ok(place.to_socket_addrs()?.collect()))
             .await
@@ -35,15 +37,22 @@ impl Lookups {
     async fn run<T: Send + 'static>(
         &self,
         look_up: impl FnOnce() -> io::Result<T> + Send + 'static,
-    ) -> io::Result<T> {
-        let semaphore = Arc::clone(&self.0);
-        let permit = semaphore.acquire_owned().await.map_err(io::Error::other)?;
+    ) -> Result<T, Failure> {
+        let permit = Arc::clone(&self.0).acquire_owned();
+        let permit = permit.await.expect("nobody closes the semaphore");
+        let (sender, found) = oneshot::channel();
         // The permit goes with the call, which goes on when nobody waits for it any more.
-        let running = spawn_blocking(move || {
-            let _permit = permit;
-            look_up()
-        });
-        running.await?
+        let call = move || {
+            let outcome = look_up();
+            drop(permit);
+            // Who waited may have given up.
+            let _ = sender.send(outcome);
+        };
+        // Not `spawn_blocking`: where no thread can be started it panics, and keeps the call and its permit.
+        let thread = thread::Builder::new().name("lookup".to_owned());
+        thread.spawn(call).map_err(|_| Failure::NoThread)?;
+        let outcome = found.await.map_err(io::Error::other).flatten();
+        outcome.map_err(Failure::Unresolved)
     }
 }
 
