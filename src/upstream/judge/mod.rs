@@ -241,7 +241,10 @@ impl Pool {
     pub fn resume(&self, member: &Member) {
         let reason = |health: &Health| match health.state() {
             State::Ejected => format!("{} attempts in a row had failed", health.failures()),
-            State::Down => format!("{} checks in a row had failed", health.failed_checks()),
+            State::Down => match health.failed_checks() {
+                0 => "checks had failed, and too few have passed since".to_owned(),
+                count => format!("{count} checks in a row had failed"),
+            },
             State::Ready | State::Drained => "resumed by the operator".to_owned(),
         };
         member.alter(Health::resume, reason);

@@ -13,6 +13,7 @@ use super::{Evidence, State, Witness};
 use crate::config::{self, Check, Health, Name, OnUnhealthy, PassiveHealth};
 use crate::drain::{Plan, Stage};
 use crate::telemetry::Metrics;
+use crate::upstream::health as machine;
 use crate::upstream::{Backend, Member, Pool, Purpose, Transport};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -169,6 +170,30 @@ fn a_resumed_backend_that_is_ejected_says_why() {
     assert_eq!(
         (last.to, last.reason.as_str()),
         (State::Ejected, "2 attempts in a row had failed")
+    );
+}
+
+#[test]
+fn a_resumed_backend_whose_checks_begin_to_pass_says_so() {
+    let pool = pool(1, checked(), None);
+    let member = &pool.members()[0];
+    let two_bring_back = config::ActiveHealth {
+        healthy_threshold: 2,
+        ..checked().active.unwrap()
+    };
+    pool.drain(member);
+    for has_passed in [false, true] {
+        let check = |health: &mut machine::Health| health.checked(has_passed, &two_bring_back);
+        member.alter(check, |_| String::new());
+    }
+    pool.resume(member);
+    let last = member.backend().standing().last;
+    assert_eq!(
+        (last.to, last.reason.as_str()),
+        (
+            State::Down,
+            "checks had failed, and too few have passed since"
+        )
     );
 }
 
