@@ -18,7 +18,7 @@ pub(super) struct Rule {
 
 impl Rule {
     pub(super) fn new(matcher: &RouteMatch, target: usize) -> Self {
-        // `/chat/` and `/chat` are the same prefix, and `/` is the empty one.
+        // `/` is the empty prefix; no other ends with a slash.
         let path = if matcher.exact {
             &matcher.path
         } else {
