@@ -67,7 +67,7 @@ static OF_THE_HEAD: [HeaderName; 9] = [
 /// Writes the head of an opening handshake as it goes to a backend.
 ///
 /// The upgrade pair is written afresh; names of Sec-WebSocket-* are spelt as in the RFC, since some backends
-/// compare them to the letter.
+/// compare them to the letter. It has no body, so nothing is left of what speaks of one: neither Trailer nor Expect.
 pub(super) fn opening_head(asked: Asked<'_>, target: &PoolTarget, uri: &Uri) -> RequestHead {
     let mut fields = fields(asked, target);
     let mut head = Vec::with_capacity(1024);
@@ -87,6 +87,7 @@ pub(super) fn opening_head(asked: Asked<'_>, target: &PoolTarget, uri: &Uri) -> 
     write_field(&mut head, &UPGRADE, b"websocket");
     write_field(&mut head, &CONNECTION, b"Upgrade");
     fields.remove(TRAILER);
+    fields.remove(EXPECT);
     for (name, value) in &fields {
         write_field(&mut head, name, value.as_bytes());
     }

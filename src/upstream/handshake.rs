@@ -5,7 +5,7 @@ use std::io;
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use hyper::body::Incoming;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -204,7 +204,8 @@ impl Failure {
     }
 }
 
-/// Sends `opening` to the backend at `address` and reads the answer. The caller bounds the time.
+/// Sends `opening` to the backend at `address` and reads the answer, past interim ones (RFC 9110 section 15.2). The caller
+/// bounds the time.
 pub(super) async fn ask(
     mut stream: Stream,
     opening: &Opening,
@@ -216,24 +217,18 @@ pub(super) async fn ask(
         .map_err(Failure::lost)?;
     stream.flush().await.map_err(Failure::lost)?;
     let mut received = Vec::with_capacity(HEAD_READ);
+    let mut interim = 0;
     loop {
-        if stream
-            .read_buf(&mut received)
-            .await
-            .map_err(Failure::lost)?
-            == 0
-        {
-            return Err(Failure::Lost(io::ErrorKind::UnexpectedEof.into()));
-        }
-        match read_head(&received)? {
+        match read_head(&received[interim..])? {
             Head::Incomplete if received.len() > ANSWER_HEAD => {
                 return Err(Failure::HeadTooLarge);
             }
-            Head::Incomplete => {}
+            Head::Incomplete => read_more(&mut stream, &mut received).await?,
+            Head::Interim { length } => interim += length,
             Head::Switched { headers, length } => {
                 verify_answer(&headers, &opening.key)
                     .map_err(|error| Failure::Broken(error.detail()))?;
-                let early = Bytes::copy_from_slice(&received[length..]);
+                let early = Bytes::copy_from_slice(&received[interim + length..]);
                 return Ok(Answer::Switched(Switched {
                     headers,
                     stream,
@@ -241,16 +236,31 @@ pub(super) async fn ask(
                 }));
             }
             Head::Other => {
-                return replay::answer(stream, &received).await.map(Answer::Other);
+                let answer = replay::answer(stream, &received[interim..]).await;
+                return answer.map(Answer::Other);
             }
         }
+    }
+}
+
+async fn read_more(stream: &mut Stream, received: &mut Vec<u8>) -> Result<(), Failure> {
+    match stream.read_buf(received).await.map_err(Failure::lost)? {
+        0 => Err(Failure::Lost(io::ErrorKind::UnexpectedEof.into())),
+        _ => Ok(()),
     }
 }
 
 /// What has been read of an answer.
 enum Head {
     Incomplete,
-    Switched { headers: HeaderMap, length: usize },
+    /// Another one follows; 101 is none of these, although its status is between theirs.
+    Interim {
+        length: usize,
+    },
+    Switched {
+        headers: HeaderMap,
+        length: usize,
+    },
     Other,
 }
 
@@ -264,8 +274,10 @@ fn read_head(received: &[u8]) -> Result<Head, Failure> {
     let httparse::Status::Complete(length) = status else {
         return Ok(Head::Incomplete);
     };
-    if answer.code != Some(StatusCode::SWITCHING_PROTOCOLS.as_u16()) {
-        return Ok(Head::Other);
+    match answer.code {
+        Some(101) => {}
+        Some(100..200) => return Ok(Head::Interim { length }),
+        _ => return Ok(Head::Other),
     }
     let mut headers = HeaderMap::with_capacity(answer.headers.len());
     for field in answer.headers.iter() {

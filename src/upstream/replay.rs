@@ -1,4 +1,4 @@
-//! An answer that is not a 101, read by hyper although the gateway wrote the request.
+//! A final answer that is not a 101, read by hyper although the gateway wrote the request.
 //!
 //! The opening handshake is written by hand because its spelling matters, and its answer is looked at by
 //! hand because it nearly always is a 101. Everything else that HTTP allows an answer to be (lengths,
@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use http_body_util::Empty;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
@@ -22,7 +22,7 @@ use crate::stream::Stream;
 /// Reads the answer that begins with `received` and goes on in `stream`.
 ///
 /// # Errors
-/// What is wrong with it; a 101 behind an interim answer is wrong too.
+/// What is wrong with it.
 pub(super) async fn answer(stream: Stream, received: &[u8]) -> Result<Response<Incoming>, Failure> {
     let replay = Replay {
         received: received.to_vec(),
@@ -36,14 +36,10 @@ pub(super) async fn answer(stream: Stream, received: &[u8]) -> Result<Response<I
     // The task ends with the answer: once the sender is gone, hyper closes after the last byte, or when the
     // body is dropped.
     tokio::spawn(connection);
-    let answer = sender
+    sender
         .send_request(Request::new(Empty::<Bytes>::new()))
         .await
-        .map_err(|_| UNSOUND)?;
-    if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return Err(Failure::Broken("the 101 came behind an interim answer"));
-    }
-    Ok(answer)
+        .map_err(|_| UNSOUND)
 }
 
 const UNSOUND: Failure = Failure::Broken("the answer is no sound HTTP");

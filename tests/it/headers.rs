@@ -37,6 +37,13 @@ async fn the_handshake_is_passed_on() {
     }
 }
 
+/// A backend would have to say 100 before its 101 (RFC 9110 section 7.8), and there is no body to go on with.
+#[tokio::test]
+async fn expect_ends_at_the_gateway() {
+    let head = sent_on(Opening::to("/").with("Expect", "100-continue")).await;
+    assert_eq!(head.value("expect"), None);
+}
+
 /// Trap 6.
 #[tokio::test]
 async fn names_are_spelt_as_in_the_rfc() {

@@ -93,10 +93,24 @@ async fn a_reset_before_the_answer_is_502() {
 }
 
 #[tokio::test]
-async fn a_101_behind_an_interim_answer_is_502() {
-    let interim = "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 101 Switching Protocols\r\n\
-         Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n";
-    expect_broken(Backend::answering(interim).await).await;
+async fn interim_answers_without_end_are_502() {
+    expect_broken(Backend::endless_hints().await).await;
+}
+
+/// RFC 9110 section 15.2.
+#[tokio::test]
+async fn a_101_behind_interim_answers_opens_the_session() {
+    let agreement = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n\
+         HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: {accept}\r\n\r\nearly";
+    let backend = Backend::answering(agreement).await;
+    let gateway = Gateway::start(&before(&[&backend])).await;
+    let mut wire = Wire::connect(gateway.address()).await;
+    wire.send(Opening::to("/").text()).await;
+    let head = wire.head().await;
+    assert_eq!(head.status(), 101);
+    assert_eq!(head.value("link"), None);
+    assert_eq!(wire.take(5).await, b"early");
 }
 
 #[tokio::test]

@@ -48,6 +48,16 @@ impl Backend {
         .await
     }
 
+    /// No final answer follows its interim ones.
+    pub(crate) async fn endless_hints() -> Self {
+        Self::start(|mut visitor| async move {
+            visitor.head().await;
+            let hints = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
+            while visitor.wire.try_send(hints).await {}
+        })
+        .await
+    }
+
     /// It ends the connection before it answers.
     pub(crate) async fn ending() -> Self {
         Self::start(|mut visitor| async move {
