@@ -82,6 +82,7 @@ impl Forwarded {
         } = self.answered;
         let (head, body) = answer.into_parts();
         record.pass(head.status);
+        let has_read = self.upload.is_whole();
         let parts = Parts {
             source,
             route: self.route,
@@ -93,6 +94,9 @@ impl Forwarded {
             grant.write(&mut head.headers);
         }
         respond::set_cookie(&mut head.headers, cookie);
+        if !has_read {
+            respond::end_connection(&mut head.headers);
+        }
         Response::from_parts(head, download.boxed_unsync())
     }
 }

@@ -16,7 +16,7 @@ mod spelling;
 use std::sync::Arc;
 
 use http::{Extensions, Request, Response, request};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 
 use crate::admission::Admission;
 use crate::drain::DrainWatch;
@@ -98,6 +98,7 @@ impl Gateway {
     ) -> Response<Body> {
         let upgrade = Upgrade::of(&mut request);
         let (mut request, body) = request.into_parts();
+        let has_body = !body.is_end_stream();
         let settled = session::settle(&mut request);
         let asked = Asked {
             request: &request,
@@ -112,9 +113,11 @@ impl Gateway {
             Ok(route) => self.open(asked, body, route, &mut record).await,
             Err(rejection) => Err(rejection),
         };
-        match outcome {
-            Ok(Outcome::Session(ready)) => ready.start(upgrade, &client, record, &self.spelling),
-            Ok(Outcome::Forwarded(forwarded)) => forwarded.start(record),
+        let mut answer = match outcome {
+            Ok(Outcome::Session(ready)) => {
+                return ready.start(upgrade, &client, record, &self.spelling);
+            }
+            Ok(Outcome::Forwarded(forwarded)) => return forwarded.start(record),
             Ok(Outcome::Answer(answer)) => answer,
             Err(rejection) => {
                 record.refuse(rejection);
@@ -124,7 +127,11 @@ impl Gateway {
                 }
                 refusal
             }
+        };
+        if has_body {
+            respond::end_connection(answer.headers_mut());
         }
+        answer
     }
 
     /// Admit, open the backend: the straight line, with a rejection at every step.

@@ -15,7 +15,7 @@ use crate::config::{FixedAnswer, Piece, Redirect};
 use crate::listener::{Body, text};
 use crate::route;
 use crate::session::Rejection;
-use crate::websocket::{VERSION, list_items};
+use crate::websocket::{VERSION, list_has_token, list_items};
 
 const PLAIN_TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -42,9 +42,6 @@ pub(super) fn refusal(
     if let Some(wait) = rejection.retry_after() {
         headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs()));
     }
-    if ends_connection(rejection, asked) {
-        headers.insert(CONNECTION, HeaderValue::from_static("close"));
-    }
     if rejection == Rejection::MethodNotAllowed {
         headers.insert(ALLOW, HeaderValue::from_static(ALLOWED));
     }
@@ -54,21 +51,30 @@ pub(super) fn refusal(
         headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static(VERSION));
         *response.extensions_mut() = spelling.clone();
     }
+    if ends_connection(rejection) {
+        end_connection(response.headers_mut());
+    }
     response
 }
 
-/// Whether nothing more is read of the connection: what follows a request that can be read in two ways, or a body
-/// that nobody takes, can be read in two ways itself; and a connection that was one too many stays so.
-fn ends_connection(rejection: Rejection, asked: &HeaderMap) -> bool {
-    let has_body = asked.contains_key(CONTENT_LENGTH) || asked.contains_key(TRANSFER_ENCODING);
-    let is_bad = matches!(
+/// Whether nothing more is read of the connection: what follows a request that can be read in two ways can be read in two
+/// ways itself; and a connection that was one too many stays so.
+fn ends_connection(rejection: Rejection) -> bool {
+    matches!(
         rejection,
         Rejection::BadRequest(_)
             | Rejection::NotImplemented(_)
             | Rejection::GatewayFull
             | Rejection::ClientFull
-    );
-    is_bad || matches!(rejection, Rejection::BadHandshake(_)) && has_body
+    )
+}
+
+/// Says that the connection ends with this answer: that is what becomes of one of HTTP/1.1 whose body has not been read to
+/// its end, and a client that is not told sends its next request there (RFC 9110 section 10.1.1).
+pub(super) fn end_connection(headers: &mut HeaderMap) {
+    if !list_has_token(headers, &CONNECTION, "close") {
+        headers.append(CONNECTION, HeaderValue::from_static("close"));
+    }
 }
 
 /// Whether Accept names JSON and no plain text or page before it.

@@ -24,6 +24,7 @@ use super::refusal::Fault;
 use super::{Handler, Settings, refusal};
 use crate::drain::{DrainWatch, Stage};
 use crate::stream::Stream;
+use crate::websocket::list_has_token;
 
 /// The least buffer that hyper works with, in bytes.
 const SMALLEST_BUFFER: usize = 8 * 1024;
@@ -137,8 +138,7 @@ async fn answer<H: Handler>(
 }
 
 fn says_close<B>(response: &Response<B>) -> bool {
-    let said = response.headers().get(CONNECTION);
-    said.is_some_and(|said| said.as_bytes().eq_ignore_ascii_case(b"close"))
+    list_has_token(response.headers(), &CONNECTION, "close")
 }
 
 fn has_no_length(response: &Response<impl Body>) -> bool {

@@ -111,6 +111,12 @@ impl Progress {
         self.bytes.load(Ordering::Relaxed)
     }
 
+    /// Whether the body was passed on whole, or there is none.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.stage() == Stage::Whole
+    }
+
     pub(super) fn stage(&self) -> Stage {
         match self.stage.load(Ordering::Acquire) {
             0 => Stage::Moving,
@@ -138,7 +144,7 @@ impl Progress {
         loop {
             sleep(patience).await;
             let bytes = self.bytes();
-            if bytes - before < least && self.stage() != Stage::Whole {
+            if bytes - before < least && !self.is_whole() {
                 return;
             }
             before = bytes;
@@ -179,10 +185,9 @@ impl Body for Upload {
             self.progress.enter(Stage::Awaited);
             return Poll::Pending;
         };
-        let is_whole = polled.is_none() || self.is_end_stream();
         Poll::Ready(match polled {
             Some(Ok(frame)) => Some(self.count(&frame).map(|()| {
-                let stage = if is_whole {
+                let stage = if frame.is_trailers() || self.is_end_stream() {
                     Stage::Whole
                 } else {
                     Stage::Moving
