@@ -46,8 +46,10 @@ const FRAME: u32 = 16 * 1024;
 const SEND_BUFFER: usize = 64 * 1024;
 /// Streams that the client took back before they were looked at (CVE-2023-44487). One more ends the connection.
 const PENDING_RESETS: usize = 20;
-/// Streams that were reset for the client's mistakes (RUSTSEC-2024-0003). One more ends the connection.
-const MISTAKES: usize = 128;
+/// Streams that were reset for the client's mistakes (RUSTSEC-2024-0003). One more ends the connection. h2 takes for one,
+/// too, each frame that was on its way to an upload while that was answered, once it has forgotten the stream: four of
+/// them fill a stream's window.
+const MISTAKES: usize = 1024;
 /// Between two questions whether the client is there.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// How long its answer may take.

@@ -14,6 +14,7 @@ const FIXED: &str = "routes: { fixed: { respond: { status: 200, body: in } } }\n
 /// Far more than any of the bounds.
 const MANY: u32 = 20_000;
 
+const DATA: u8 = 0x0;
 const HEADERS: u8 = 0x1;
 const RST_STREAM: u8 = 0x3;
 const SETTINGS: u8 = 0x4;
@@ -25,6 +26,9 @@ const END_HEADERS: u8 = 0x4;
 
 /// `:method: GET`, `:scheme: http`, `:path: /` of the static table, and an authority (RFC 7541 appendix A).
 const GET: &[u8] = b"\x82\x86\x84\x41\x04test";
+
+/// The same with `:method: POST`.
+const POST: &[u8] = b"\x83\x86\x84\x41\x04test";
 
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len())
@@ -105,6 +109,25 @@ async fn what_is_taken_back_behind_a_proxy_ends_nothing() {
         wire.send(frame(HEADERS, flags, asked, GET)).await;
         while !is_answered(&mut wire, asked).await {}
     }
+}
+
+/// What was on its way while its upload was answered is no mistake (RFC 9113 section 5.1).
+#[tokio::test]
+async fn what_comes_late_for_answered_uploads_ends_nothing() {
+    let gateway = start().await;
+    let mut wire = begun(&gateway).await;
+    for number in 0..200 {
+        let begin = frame(HEADERS, END_HEADERS, stream(number), POST);
+        wire.send(begin).await;
+        while !is_answered(&mut wire, stream(number)).await {}
+    }
+    // Those that the gateway remembers are the last ones.
+    let late = (0..150).map(|number| frame(DATA, 0, stream(number), b"late"));
+    wire.send(late.collect::<Vec<_>>().concat()).await;
+    let asked = stream(200);
+    wire.send(frame(HEADERS, END_STREAM | END_HEADERS, asked, GET))
+        .await;
+    while !is_answered(&mut wire, asked).await {}
 }
 
 /// Whether the next frame answers this stream.
