@@ -10,6 +10,7 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Registry, fmt, reload};
 
+use super::blocking::Blocking;
 use crate::config::{Log, LogFormat};
 
 /// Lines that may wait to be written; more are dropped.
@@ -38,7 +39,7 @@ impl Logging {
             .buffered_lines_limit(QUEUED_LINES)
             .lossy(true)
             .thread_name("log")
-            .finish(io::stderr());
+            .finish(Blocking(io::stderr()));
         let (subscriber, level) = subscriber(log, queue);
         subscriber
             .try_init()

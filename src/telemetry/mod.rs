@@ -5,6 +5,7 @@
 //! resolved when the snapshot was built.
 
 mod access_log;
+mod blocking;
 #[cfg(test)]
 mod kept;
 mod line;
@@ -30,6 +31,7 @@ pub use timestamp::Rfc3339;
 pub use traffic::{DirectionTraffic, Traffic};
 
 use crate::config::Log;
+use blocking::Blocking;
 
 /// The metrics and the access log of a process; made once.
 pub struct Telemetry {
@@ -44,7 +46,7 @@ pub struct Telemetry {
 impl Telemetry {
     /// Starts counting, with the access log on stdout; dropping the guard writes out what is queued.
     pub fn start(log: &Log) -> (Arc<Self>, FlushGuard) {
-        Self::with_writer(log, io::stdout())
+        Self::with_writer(log, Blocking(io::stdout()))
     }
 
     /// As [`Telemetry::start`], with the access log on `writer`.
