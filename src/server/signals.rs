@@ -1,6 +1,10 @@
 //! Signals and the admin side, as one stream of commands.
+//!
+//! One `unsafe`: no library here changes which signals are blocked.
 
 use std::io;
+use std::mem::MaybeUninit;
+use std::ptr;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
@@ -27,18 +31,23 @@ pub struct Signals {
     hangup: Signal,
     terminate: Signal,
     interrupt: Signal,
+    // Nobody waits for it. That it is heard makes a write beyond the limit of a file's size an error of that write.
+    _file_size: Signal,
 }
 
 impl Signals {
-    /// Begins to hear SIGHUP, SIGTERM and SIGINT; those that come before [`Signals::forward`] wait.
+    /// Begins to hear SIGHUP, SIGTERM and SIGINT, whatever the parent process did with them; those that come before
+    /// [`Signals::forward`] wait. SIGXFSZ (setrlimit(2)) no longer ends the process.
     ///
     /// # Errors
     /// When the system does not let the process listen to signals.
     pub fn hear() -> io::Result<Self> {
+        unblock()?;
         Ok(Self {
             hangup: signal(SignalKind::hangup())?,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            _file_size: signal(SignalKind::from_raw(libc::SIGXFSZ))?,
         })
     }
 
@@ -61,5 +70,21 @@ impl Signals {
             _ = self.terminate.recv() => Command::Stop,
             _ = self.interrupt.recv() => Command::Stop,
         }
+    }
+}
+
+/// Lets every signal through to this thread, and to those that it begins: a process keeps those blocked that its parent had.
+fn unblock() -> io::Result<()> {
+    let mut none = MaybeUninit::uninit();
+    #[expect(unsafe_code, reason = "the mask of signals; see the head of the file")]
+    // SAFETY: `none` lives through both calls, and is initialised by the first before the second reads it. A null
+    // pointer asks for no old mask.
+    let outcome = unsafe {
+        libc::sigemptyset(none.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_SETMASK, none.as_ptr(), ptr::null_mut())
+    };
+    match outcome {
+        0 => Ok(()),
+        number => Err(io::Error::from_raw_os_error(number)),
     }
 }

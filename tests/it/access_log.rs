@@ -234,6 +234,21 @@ async fn a_reload_changes_what_is_logged() {
     assert_eq!(gateway.log().text(), "");
 }
 
+/// The system would end the process for that.
+#[tokio::test]
+async fn a_file_at_its_limit_is_as_a_full_disk() {
+    let route = "routes: { fixed: { respond: { status: 200 } } }\n";
+    let process = Process::start_with_small_files(route).await;
+    let is_counted = async || {
+        process.ask().await;
+        let lost = process.metrics().await;
+        let lost = lost.value("wsgate_access_log_dropped_lines_total", &[]);
+        (lost > Some(0.0)).then_some(())
+    };
+    repeatedly("a line is lost", is_counted).await;
+    process.ask().await;
+}
+
 #[tokio::test]
 async fn lines_that_cannot_be_written_are_counted_and_it_is_said_once() {
     let route = "routes: { fixed: { respond: { status: 200 } } }\n";

@@ -40,6 +40,17 @@ impl Process {
         Self::start_by("exec \"$0\" run --config \"$1\" > /dev/full", yaml).await
     }
 
+    /// As [`Process::start`], by a parent that blocks all signals.
+    pub(crate) async fn start_with_signals_blocked(yaml: &str) -> Self {
+        Self::start_by("exec env --block-signal \"$0\" run --config \"$1\"", yaml).await
+    }
+
+    /// As [`Process::start`], with an access log that is a file of at most 10 KiB.
+    pub(crate) async fn start_with_small_files(yaml: &str) -> Self {
+        let script = "ulimit -f 10; exec \"$0\" run --config \"$1\" > \"$1.access\"";
+        Self::start_by(script, yaml).await
+    }
+
     async fn start_by(script: &str, yaml: &str) -> Self {
         Self::started(yaml, |file| {
             let mut command = Command::new("sh");

@@ -23,6 +23,13 @@ async fn sigint_drains() {
     drains(Signal::INT).await;
 }
 
+#[tokio::test]
+async fn a_signal_that_the_parent_had_blocked_is_heard() {
+    let mut process = Process::start_with_signals_blocked(ROUTE).await;
+    process.signal(Signal::TERM);
+    assert_eq!(process.exit_code().await, 0);
+}
+
 async fn drains(signal: Signal) {
     let arrivals = Arrivals::listen().await;
     let yaml = arrivals.route() + "drain: { window: 100ms, deadline: 1h }\n";
