@@ -30,14 +30,15 @@ use streams::{ABANDONED, OpenStream, Streams, Verdict};
 pub(super) use upgraded::Claim;
 
 /// What a client may send on one stream before that is taken, in bytes. A connection may have as much for
-/// each of its streams at once, so that a session that is held up never holds up the others.
-const STREAM_WINDOW: u32 = 64 * 1024;
+/// each of its streams at once, so that a session that is held up never holds up the others. It bounds how fast an upload
+/// goes: so much in a round trip.
+const STREAM_WINDOW: u32 = 256 * 1024;
 /// How many times the window of a stream its part of the connection's has to be, so that a stream full of the smallest
 /// messages (seven bytes, RFC 6455 section 5.2) can wait. For each frame below 256 bytes h2 takes what is missing to
 /// that from half of the connection's window, and ends the connection when that is used up.
 const OVERHEAD: u32 = 2 * 256 / 7;
-/// So many streams of a stranger can wait like that at once. They take some 3 MiB each.
-const HELD_UP: u32 = 8;
+/// So many streams of a stranger can wait like that at once. They take some 12 MiB each.
+const HELD_UP: u32 = 2;
 /// The largest window that there is (RFC 9113 section 6.9.1).
 const LARGEST_WINDOW: u32 = (1 << 31) - 1;
 /// The largest frame that is taken, in bytes; the least that HTTP/2 allows to ask for.
