@@ -9,6 +9,8 @@ pub struct Closure {
     pub code: Option<u16>,
     /// Why it ended.
     pub reason: Reason,
+    /// What exactly it was; empty where the reason says all.
+    pub detail: &'static str,
 }
 
 /// Who began the end of a tunnel.

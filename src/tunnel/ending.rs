@@ -2,7 +2,7 @@
 
 use super::terms::{Terms, Words};
 use crate::session::{Closure, Initiator, Reason};
-use crate::websocket::CloseCode;
+use crate::websocket::{CloseCode, ProtocolError};
 
 /// One of the two ends of a tunnel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -51,7 +51,7 @@ pub(super) enum Ending {
     /// The client sent more messages than allowed.
     TooManyMessages,
     /// This side broke the protocol.
-    ProtocolError(Side),
+    ProtocolError(Side, ProtocolError),
     /// This side took no bytes.
     Stalled(Side),
 }
@@ -72,7 +72,7 @@ impl Ending {
             (Self::MessageTooBig(fault), side) if fault == side => {
                 Some((CloseCode::MESSAGE_TOO_BIG, "message too big"))
             }
-            (Self::ProtocolError(fault), side) if fault == side => {
+            (Self::ProtocolError(fault, _), side) if fault == side => {
                 Some((CloseCode::PROTOCOL_ERROR, "protocol error"))
             }
             (_, Side::Backend) => Some((CloseCode::GOING_AWAY, "")),
@@ -87,7 +87,7 @@ impl Ending {
                 (CloseCode::BAD_GATEWAY, "backend lost")
             }
             Self::Idle => (CloseCode::GOING_AWAY, "idle"),
-            Self::MessageTooBig(_) | Self::ProtocolError(_) => (CloseCode::GOING_AWAY, ""),
+            Self::MessageTooBig(_) | Self::ProtocolError(..) => (CloseCode::GOING_AWAY, ""),
             Self::MaxAge => (CloseCode::SERVICE_RESTART, "session too old"),
             Self::Rebalance => (CloseCode::SERVICE_RESTART, "rebalance"),
             Self::TooManyMessages => (CloseCode::POLICY_VIOLATION, "too many messages"),
@@ -114,13 +114,17 @@ impl Ending {
             Self::Rebalance => (Initiator::Gateway, Reason::Rebalance),
             Self::MessageTooBig(_) => (Initiator::Gateway, Reason::MessageTooBig),
             Self::TooManyMessages => (Initiator::Gateway, Reason::TooManyMessages),
-            Self::ProtocolError(_) => (Initiator::Gateway, Reason::ProtocolError),
+            Self::ProtocolError(..) => (Initiator::Gateway, Reason::ProtocolError),
             Self::Stalled(_) => (Initiator::Gateway, Reason::Stalled),
         };
         Closure {
             initiator,
             code: self.code(terms, is_told),
             reason,
+            detail: match self {
+                Self::ProtocolError(_, error) => error.detail(),
+                _ => "",
+            },
         }
     }
 
@@ -130,7 +134,7 @@ impl Ending {
             return code;
         }
         let first = match self {
-            Self::MessageTooBig(Side::Backend) | Self::ProtocolError(Side::Backend) => {
+            Self::MessageTooBig(Side::Backend) | Self::ProtocolError(Side::Backend, _) => {
                 Side::Backend
             }
             _ => Side::Client,

@@ -9,7 +9,8 @@ use super::terms::Terms;
 use crate::config::OnProtocolError;
 use crate::telemetry::DirectionTraffic;
 use crate::websocket::{
-    Close, CloseCode, ControlPayload, Event, Extensions, FrameHeader, FrameTracker, Opcode, Sender,
+    Close, CloseCode, ControlPayload, Event, Extensions, FrameHeader, FrameTracker, Opcode,
+    ProtocolError, Sender,
 };
 
 /// Follows one direction and draws conclusions from its frames.
@@ -71,7 +72,7 @@ pub(super) enum Finding {
     /// The next frame begins more messages than allowed.
     TooManyMessages,
     /// The next frame breaks the protocol.
-    ProtocolError,
+    ProtocolError(ProtocolError),
 }
 
 impl Follower {
@@ -256,7 +257,7 @@ impl Follower {
                 }
                 self.stop_at_boundary(walk.at)
             }
-            Event::Violation(_) => Some(self.violated(walk, terms, tally)),
+            Event::Violation(error) => Some(self.violated(error, walk, terms, tally)),
         }
     }
 
@@ -330,6 +331,7 @@ impl Follower {
     #[cold]
     fn violated(
         &mut self,
+        error: ProtocolError,
         walk: &Walk<'_>,
         terms: &Terms,
         tally: &mut DirectionTraffic,
@@ -343,7 +345,7 @@ impl Follower {
                 self.mode = Mode::Blind;
                 self.passage(walk.length, None)
             }
-            OnProtocolError::Close => self.stop(walk.frame, Finding::ProtocolError),
+            OnProtocolError::Close => self.stop(walk.frame, Finding::ProtocolError(error)),
         }
     }
 }

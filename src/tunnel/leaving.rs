@@ -145,6 +145,7 @@ impl<G> Tunnel<G> {
                 initiator: Initiator::Gateway,
                 code: None,
                 reason: Reason::Cut,
+                detail: "",
             };
         };
         for (farewell, stream) in [

@@ -217,9 +217,11 @@ impl<G> Tunnel<G> {
             Verdict::SourceLost => self.leave(Ending::Lost(source)),
             Verdict::Stopped(Finding::MessageTooBig) => self.leave(Ending::MessageTooBig(source)),
             Verdict::Stopped(Finding::TooManyMessages) => self.leave(Ending::TooManyMessages),
-            Verdict::Stopped(Finding::ProtocolError | Finding::Boundary) => {
-                self.leave(Ending::ProtocolError(source));
+            Verdict::Stopped(Finding::ProtocolError(error)) => {
+                self.leave(Ending::ProtocolError(source, error));
             }
+            // Only a farewell asks for one.
+            Verdict::Stopped(Finding::Boundary) => {}
         }
         if let Phase::HalfOpen(ending) = self.phase
             && self.upward.has_ended()

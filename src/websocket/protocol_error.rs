@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-/// What a sender did that RFC 6455 forbids; each is answered with close code 1002.
+/// What a sender did that RFC 6455 forbids. With `on_protocol_error: close` it is told Close 1002.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Error)]
 #[error("{}", self.detail())]
 pub enum ProtocolError {
@@ -35,7 +35,7 @@ pub enum ProtocolError {
 }
 
 impl ProtocolError {
-    /// What the side at fault is told, short enough for the reason of a Close.
+    /// The `detail` of the session's line in the access log.
     #[must_use]
     pub fn detail(self) -> &'static str {
         match self {

@@ -165,6 +165,7 @@ impl RouteSeries {
             initiator,
             code,
             reason,
+            ..
         } = closure;
         let labels = [&self.name, initiator.label(), bucket(*code), reason.label()];
         self.sessions_closed.with_label_values(&labels).inc();

@@ -164,6 +164,7 @@ fn series_go_with_their_last_handle() {
         initiator: Initiator::Client,
         code: Some(4321),
         reason: Reason::Drain,
+        detail: "",
     };
     assert!(!endings::expected().any(|[_, code, reason]| (code, reason) == ("4xxx", "drain")));
     route.session_closed(&closure, Duration::ZERO);

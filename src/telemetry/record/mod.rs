@@ -215,6 +215,9 @@ impl SessionRecord {
             }
             line.text("close_initiator", closure.initiator.label());
             line.text("close_reason", closure.reason.label());
+            if !closure.detail.is_empty() {
+                line.text("detail", closure.detail);
+            }
             log.write(line);
         }
     }
@@ -300,6 +303,7 @@ impl Drop for SessionRecord {
                 initiator: Initiator::Gateway,
                 code: None,
                 reason: Reason::Cut,
+                detail: "",
             }),
             Stage::Ended => {}
         }

@@ -115,6 +115,7 @@ fn finished() -> Closure {
         initiator: Initiator::Client,
         code: None,
         reason: Reason::Finished,
+        detail: "",
     }
 }
 

@@ -4,6 +4,7 @@ use super::super::ending::{Ending, Side};
 use super::super::terms::Terms;
 use super::terms;
 use crate::session::{Closure, Initiator, Reason};
+use crate::websocket::ProtocolError;
 
 const CLIENT: Side = Side::Client;
 const BACKEND: Side = Side::Backend;
@@ -119,14 +120,14 @@ const ROWS: [Row; 19] = [
         Reason::TooManyMessages,
     ),
     (
-        Ending::ProtocolError(CLIENT),
+        Ending::ProtocolError(CLIENT, ProtocolError::Unmasked),
         Some(1002),
         Some(1001),
         Initiator::Gateway,
         Reason::ProtocolError,
     ),
     (
-        Ending::ProtocolError(BACKEND),
+        Ending::ProtocolError(BACKEND, ProtocolError::Masked),
         Some(1001),
         Some(1002),
         Initiator::Gateway,
@@ -173,7 +174,10 @@ fn the_record_has_the_code_of_the_side_at_fault_or_else_of_the_client() {
         |ending: Ending, is_told: fn(Side) -> bool| ending.closure(&terms(), is_told).code;
     for side in [CLIENT, BACKEND] {
         assert_eq!(recorded(Ending::MessageTooBig(side), |_| true), Some(1009));
-        assert_eq!(recorded(Ending::ProtocolError(side), |_| true), Some(1002));
+        assert_eq!(
+            recorded(Ending::ProtocolError(side, ProtocolError::Masked), |_| true),
+            Some(1002)
+        );
     }
     assert_eq!(recorded(Ending::Drain, |_| true), Some(1012));
     assert_eq!(recorded(Ending::Drain, |side| side == BACKEND), Some(1001));

@@ -11,7 +11,7 @@ use super::frames::{CONTINUED, ENDED, PING, PONG, TEXT, TEXT_BEGUN, close as clo
 use super::terms;
 use crate::config::OnProtocolError;
 use crate::telemetry::DirectionTraffic;
-use crate::websocket::{Extensions, Sender};
+use crate::websocket::{Extensions, ProtocolError, Sender};
 
 const SENDERS: [Sender; 2] = [Sender::Client, Sender::Backend];
 
@@ -220,7 +220,8 @@ fn a_frame_against_the_protocol_is_kept_back_or_passes_with_all_that_follows() {
     for cuts in all_cuts(stream.len()) {
         let mut closing = follower(Sender::Client);
         let stopped = drive(&mut closing, &stream, &cuts, &terms());
-        assert_eq!(stopped, (sound.clone(), Some(Finding::ProtocolError)));
+        let finding = Finding::ProtocolError(ProtocolError::ReservedBits);
+        assert_eq!(stopped, (sound.clone(), Some(finding)));
         assert!(closing.at_boundary());
         let mut blind = follower(Sender::Client);
         blind.await_pong();

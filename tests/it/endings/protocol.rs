@@ -115,6 +115,8 @@ async fn a_broken_protocol_is_read_in_the_log() {
     pair.client.expect_close(Speaker::Backend, 1001, "").await;
     drop(pair);
     expect_closure(&venue, "gateway", Some(1002), "protocol_error").await;
+    let line = venue.gateway.line("close").await;
+    assert_eq!(line["detail"], "masked frame from a server", "{line}");
 }
 
 #[tokio::test]
