@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use super::arrival::{self, Arrived};
 use super::client::{Client, Presence};
-use super::introduction::{self, Introduced};
+use super::introduction::{self, Caller};
 use super::socket::{Accepted, AcceptedSocket};
 use super::{Entry, Handler, Settings, http1, http2, preface, tls};
 use crate::config::TlsVersion;
@@ -101,14 +101,14 @@ async fn meet(accepted: Accepted, entry: &Entry, watch: &DrainWatch) -> Option<M
     let (settings, metrics) = (&*entry.settings, &*entry.metrics);
     let since = Instant::now();
     let deadline = since + settings.timeouts.request_header;
-    let connection = Introduced {
+    let connection = Caller {
         socket: adopt(accepted.socket)
             .inspect_err(|error| tracing::warn!(%error, "a connection could not be taken over"))
             .ok()?,
         peer: accepted.peer,
         local: accepted.local,
     };
-    let Introduced {
+    let Caller {
         socket,
         peer,
         local,

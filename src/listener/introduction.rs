@@ -14,7 +14,7 @@ use crate::stream::Socket;
 use crate::telemetry::{ConnectionRejection, ListenerMetrics};
 
 /// A connection, and between which ends it is as far as is known.
-pub(super) struct Introduced {
+pub(super) struct Caller {
     pub(super) socket: Socket,
     pub(super) peer: Peer,
     /// Where it came in; none on a unix socket.
@@ -27,11 +27,11 @@ type Refused = Option<ConnectionRejection>;
 /// Reads the header that the listener asks for, until `deadline`. None where the connection is to be closed; if that is
 /// its peer's fault, it is counted and logged.
 pub(super) async fn hear(
-    connection: Introduced,
+    connection: Caller,
     settings: &Settings,
     deadline: Instant,
     metrics: &ListenerMetrics,
-) -> Option<Introduced> {
+) -> Option<Caller> {
     let peer = connection.peer;
     let heard = introduce(connection, settings, deadline).await;
     if let Err(Some(reason)) = heard {
@@ -43,10 +43,10 @@ pub(super) async fn hear(
 }
 
 async fn introduce(
-    connection: Introduced,
+    connection: Caller,
     settings: &Settings,
     deadline: Instant,
-) -> Result<Introduced, Refused> {
+) -> Result<Caller, Refused> {
     let mode = settings.proxy_protocol;
     match (mode, is_trusted(connection.peer, settings)) {
         (ProxyHeader::None, _) | (ProxyHeader::Accept, false) => Ok(connection),
@@ -64,7 +64,7 @@ fn is_trusted(peer: Peer, settings: &Settings) -> bool {
     address.is_none_or(|address| settings.trusted_proxies.contain(address))
 }
 
-async fn read(mut connection: Introduced, mode: ProxyHeader) -> Result<Introduced, Refused> {
+async fn read(mut connection: Caller, mode: ProxyHeader) -> Result<Caller, Refused> {
     let mut received = vec![0; LONGEST];
     let begun = begin(&mut connection.socket, &mut received).await;
     let (received, decoded) = begun.map_err(|_| None)?;

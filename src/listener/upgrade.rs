@@ -17,7 +17,7 @@ pub struct Upgrade {
 }
 
 impl Upgrade {
-    /// That of `request`.
+    /// Takes the upgrade out of `request`.
     pub fn of<B>(request: &mut Request<B>) -> Self {
         Self {
             claim: request.extensions_mut().remove(),

@@ -25,7 +25,7 @@ pub(in crate::listener) struct Claim {
 }
 
 impl Claim {
-    /// That of the request which is being answered.
+    /// The claim of the request that is being answered, whose stream is `open`.
     pub(super) fn new(open: Arc<OpenStream>) -> Self {
         Self {
             writer: writer(),
