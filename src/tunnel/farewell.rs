@@ -129,21 +129,8 @@ impl Farewell {
                 Stage::Finishing => ready!(self.poll_finish(context, parting)),
                 Stage::Telling | Stage::Ending => ready!(self.poll_out(context, parting)),
                 Stage::Hearing if other == Stage::Finishing => return Poll::Pending,
-                Stage::Hearing => {
-                    ready!(parting.from.poll_drop(context, &mut parting.lane.turned()));
-                    if self.may_end_first(parting.from) {
-                        Stage::Yielding
-                    } else {
-                        Stage::Ending
-                    }
-                }
-                Stage::Yielding => {
-                    if !parting.from.has_read_end() {
-                        ready!(poll_until_end(context, parting.lane.sink));
-                    }
-                    self.has_ended = true;
-                    Stage::Ending
-                }
+                Stage::Hearing => ready!(self.poll_hear(context, parting)),
+                Stage::Yielding => ready!(self.poll_yield(context, parting)),
                 Stage::Waiting if self.has_ended || parting.from.has_read_end() => Stage::Done,
                 Stage::Waiting if other == Stage::Finishing => return Poll::Pending,
                 Stage::Waiting => {
@@ -176,6 +163,24 @@ impl Farewell {
         } else {
             Stage::Ending
         })
+    }
+
+    /// Drops what this side still sends, up to its Close.
+    fn poll_hear(&self, context: &mut Context<'_>, parting: &mut Parting<'_>) -> Poll<Stage> {
+        ready!(parting.from.poll_drop(context, &mut parting.lane.turned()));
+        Poll::Ready(if self.may_end_first(parting.from) {
+            Stage::Yielding
+        } else {
+            Stage::Ending
+        })
+    }
+
+    fn poll_yield(&mut self, context: &mut Context<'_>, parting: &mut Parting<'_>) -> Poll<Stage> {
+        if !parting.from.has_read_end() {
+            ready!(poll_until_end(context, parting.lane.sink));
+        }
+        self.has_ended = true;
+        Poll::Ready(Stage::Ending)
     }
 
     /// Brings out what is kept for this side; at the end, with the end of the stream behind it.

@@ -53,8 +53,9 @@ const PENDING_RESETS: usize = 20;
 const MISTAKES: usize = 1024;
 /// Between two questions whether the client is there.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
-/// How long its answer may take.
-const PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long its answer may take. The question stands behind all that the system holds for a slow client; one that is gone
+/// is found sooner, as it acknowledges nothing.
+const PING_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Speaks HTTP/2 until the connection ends, rests for too long, or is drained.
 pub(super) async fn converse<H: Handler>(
