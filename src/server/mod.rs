@@ -1,5 +1,7 @@
 //! The life of the process: bind, run, reload, drain, stop.
 
+mod accepting;
+mod admin_side;
 mod control;
 mod discovery;
 mod drains;
@@ -16,37 +18,31 @@ mod tending;
 mod workers;
 
 use std::collections::BTreeMap;
-use std::io;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
-use crate::admin::Admin;
-use crate::config::{
-    self, Access, Address, Config, ListenerLimits, ListenerTimeouts, Name, Networks, ProxyHeader,
-};
+use crate::config::{Address, Config, Name};
 use crate::gateway::Gateway;
-use crate::listener::{Settings, Throttle};
 use crate::snapshot::{Current, Snapshot};
 use crate::telemetry::{Logging, Telemetry};
 use crate::tls::CertificateInfo;
+use accepting::Service;
+use admin_side::AdminSide;
 use discovery::Discoveries;
 pub use discovery::Found;
 use drains::Drains;
 use loading::Loading;
 pub use loading::load;
-use ports::{Ports, Prepared, Service};
+use ports::Ports;
 use shared::Shared;
 pub use signals::{Command, Signals};
 pub use source::{Environment, FileSource, Loaded, Source};
 pub use stop::Outcome;
 use workers::{AbortOnDrop, Places, Workers, spawn};
-
-/// The name of the admin side where listeners have one; no configuration gives it to one.
-const ADMIN: &str = "admin";
 
 /// Commands that may wait until the server has time for them.
 const COMMANDS: usize = 16;
@@ -65,13 +61,6 @@ pub struct Server {
     _workers: Workers,
     admin: AdminSide,
     logging: Option<Logging>,
-}
-
-/// The admin side has a listener and a thread of its own, so that a scrape cannot delay the data path.
-struct AdminSide {
-    address: Address,
-    _ports: Ports,
-    _thread: Workers,
 }
 
 impl Server {
@@ -116,7 +105,7 @@ impl Server {
         for prepared in bound {
             ports.open(prepared, &service);
         }
-        announce(&ports, &admin.address, max_sessions);
+        announce(&ports, admin.address(), max_sessions);
         warn(&snapshot);
         let tending = spawn(&shared.runtime, tending::tend(Arc::clone(&shared)));
         *shared.ports() = ports;
@@ -155,7 +144,7 @@ impl Server {
     /// Where the admin side listens.
     #[must_use]
     pub fn admin_address(&self) -> &Address {
-        &self.admin.address
+        self.admin.address()
     }
 
     /// Obeys commands until the gateway has stopped.
@@ -214,58 +203,5 @@ fn service(
         handler: Arc::new(gateway),
         settings: Arc::new(move |name| current.load().listeners.get(name).cloned()),
         metrics: Arc::new(move |name| metrics.metrics.listener(name)),
-    }
-}
-
-impl AdminSide {
-    fn start(
-        config: &config::Admin,
-        telemetry: &Arc<Telemetry>,
-        shared: &Arc<Shared>,
-    ) -> Result<Self, Vec<String>> {
-        let fail = |error: io::Error| vec![format!("admin.address: {}: {error}", config.address)];
-        let prepared = Prepared::bind(&Name::from(ADMIN), &config.address).map_err(fail)?;
-        let address = prepared.address().clone();
-        let thread = Workers::single(ADMIN).map_err(fail)?;
-        let admin = Admin::new(Arc::clone(telemetry), Arc::clone(shared));
-        let settings = Arc::new(admin_settings());
-        let metrics = Arc::clone(telemetry);
-        let service = Service {
-            places: thread.places(),
-            handler: Arc::new(admin),
-            settings: Arc::new(move |_| Some(Arc::clone(&settings))),
-            metrics: Arc::new(move |name| metrics.metrics.listener(name)),
-        };
-        let mut ports = Ports::default();
-        ports.open(prepared, &service);
-        Ok(Self {
-            address,
-            _ports: ports,
-            _thread: thread,
-        })
-    }
-}
-
-fn admin_settings() -> Settings {
-    let limits = ListenerLimits {
-        max_connections: 64,
-        max_connections_per_client: None,
-        concurrent_tls_handshakes: None,
-        handshakes_per_second: None,
-        request_head: 16 * 1024,
-        http2_streams: 1,
-    };
-    Settings {
-        trusted_proxies: Networks::default(),
-        proxy_protocol: ProxyHeader::None,
-        access: Access::default(),
-        tls: None,
-        h2c: false,
-        timeouts: ListenerTimeouts {
-            request_header: Duration::from_secs(10),
-            keep_alive: Duration::from_secs(75),
-        },
-        throttle: Arc::new(Throttle::new(&limits)),
-        limits,
     }
 }

@@ -1,0 +1,146 @@
+//! Accepting connections: one loop for each open listener, and which worker serves whom.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::task::coop::consume_budget;
+
+use super::workers::Places;
+use crate::config::Name;
+use crate::drain::Drain;
+use crate::listener::{Accepted, Bound, Entry, Handler, Listener, Settings, Visitors, serve};
+use crate::occupancy::Occupancy;
+use crate::telemetry::{ConnectionRejection, ListenerMetrics};
+
+/// How many connections beyond `limits.max_connections` are still accepted, to be told that they are too
+/// many. Further ones wait in the system's queue.
+const SURPLUS: usize = 64;
+
+/// Finds the settings in force for a listener; none once it is removed.
+pub(super) type FindSettings = Arc<dyn Fn(&str) -> Option<Arc<Settings>> + Send + Sync>;
+
+/// Finds what is counted of a listener.
+pub(super) type FindMetrics = Arc<dyn Fn(&Name) -> Arc<ListenerMetrics> + Send + Sync>;
+
+/// What serves the connections of listeners.
+pub(super) struct Service<H> {
+    /// Where connections are served.
+    pub(super) places: Places,
+    /// What answers their requests.
+    pub(super) handler: Arc<H>,
+    /// How they are treated.
+    pub(super) settings: FindSettings,
+    /// What is counted of a listener.
+    pub(super) metrics: FindMetrics,
+}
+
+impl<H> Clone for Service<H> {
+    fn clone(&self) -> Self {
+        Self {
+            places: self.places.clone(),
+            handler: Arc::clone(&self.handler),
+            settings: Arc::clone(&self.settings),
+            metrics: Arc::clone(&self.metrics),
+        }
+    }
+}
+
+/// The accept loop of one listener.
+pub(super) struct Acceptor<H> {
+    pub(super) socket: Bound,
+    pub(super) metrics: Arc<ListenerMetrics>,
+    /// What ends its connections.
+    pub(super) drain: Arc<Drain>,
+    /// How many there are.
+    pub(super) connections: Arc<Occupancy>,
+    pub(super) service: Service<H>,
+}
+
+impl<H: Handler> Acceptor<H> {
+    /// Accepts until it is dropped.
+    pub(super) async fn run(self) {
+        let Self {
+            socket,
+            metrics,
+            drain,
+            connections,
+            service,
+        } = self;
+        let name = Arc::clone(metrics.name());
+        let listener = match Listener::new(socket) {
+            Ok(listener) => listener,
+            Err(error) => return tracing::error!(listener = %name, %error, "cannot accept"),
+        };
+        let limit = || {
+            let settings = (service.settings)(&name);
+            settings.map_or(0, |settings| settings.limits.max_connections)
+        };
+        let Some(mut settings) = (service.settings)(&name) else {
+            return;
+        };
+        let trouble = Trouble::default();
+        let visitors = Arc::<Visitors>::default();
+        loop {
+            // While clients wait in the queue nothing else here is ever pending.
+            consume_budget().await;
+            connections.below(|| limit().saturating_add(SURPLUS)).await;
+            let accepted = listener
+                .accept(|error| trouble.begin(&metrics, error))
+                .await;
+            trouble.end(&metrics);
+            // One that comes in the moment in which the listener is removed is still treated as before.
+            settings = (service.settings)(&name).unwrap_or(settings);
+            let (runtime, place) = service.places.take();
+            let is_listener_full = connections.taken() >= settings.limits.max_connections;
+            count(&metrics, is_listener_full);
+            let entry = Entry {
+                settings: Arc::clone(&settings),
+                metrics: Arc::clone(&metrics),
+                drain: Arc::clone(&drain),
+                slots: [connections.take(), place],
+                visitors: Arc::clone(&visitors),
+                is_listener_full,
+            };
+            start(runtime, accepted, entry, &service.handler);
+        }
+    }
+}
+
+fn count(metrics: &ListenerMetrics, is_listener_full: bool) {
+    metrics.accepted();
+    if is_listener_full {
+        metrics.rejected(ConnectionRejection::Full);
+    }
+}
+
+fn start<H: Handler>(
+    runtime: &tokio::runtime::Handle,
+    accepted: Accepted,
+    entry: Entry,
+    handler: &Arc<H>,
+) {
+    let watch = entry.drain.watch();
+    // A runtime copies the future of a task several times; this one has some kilobytes.
+    runtime.spawn(Box::pin(serve(accepted, entry, watch, Arc::clone(handler))));
+}
+
+/// Tells of trouble with accepting when it begins, not at every try.
+#[derive(Default)]
+struct Trouble(AtomicBool);
+
+impl Trouble {
+    fn begin(&self, metrics: &ListenerMetrics, error: &io::Error) {
+        metrics.rejected(ConnectionRejection::AcceptFailed);
+        if !self.0.swap(true, Ordering::Relaxed) {
+            tracing::warn!(listener = %metrics.name(), %error, "accepting pauses");
+        }
+    }
+
+    fn end(&self, metrics: &ListenerMetrics) {
+        if self.0.load(Ordering::Relaxed) {
+            self.0.store(false, Ordering::Relaxed);
+            tracing::info!(listener = %metrics.name(), "accepting goes on");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! The admin side as a part of the server: a listener and a thread of its own, so that a scrape cannot delay the data path.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::accepting::Service;
+use super::ports::{Ports, Prepared};
+use super::shared::Shared;
+use super::workers::Workers;
+use crate::admin::Admin;
+use crate::config::{
+    self, Access, Address, ListenerLimits, ListenerTimeouts, Name, Networks, ProxyHeader,
+};
+use crate::listener::{Settings, Throttle};
+use crate::telemetry::Telemetry;
+
+/// The name of the admin side where listeners have one; no configuration gives it to one.
+const ADMIN: &str = "admin";
+
+/// The open admin side. Dropping it ends it.
+pub(super) struct AdminSide {
+    address: Address,
+    _ports: Ports,
+    _thread: Workers,
+}
+
+impl AdminSide {
+    /// Binds its address, and serves.
+    ///
+    /// # Errors
+    /// A line: that its address cannot be bound, or that the system gives no thread.
+    pub(super) fn start(
+        config: &config::Admin,
+        telemetry: &Arc<Telemetry>,
+        shared: &Arc<Shared>,
+    ) -> Result<Self, Vec<String>> {
+        let fail = |error: io::Error| vec![format!("admin.address: {}: {error}", config.address)];
+        let prepared = Prepared::bind(&Name::from(ADMIN), &config.address).map_err(fail)?;
+        let address = prepared.address().clone();
+        let thread = Workers::single(ADMIN).map_err(fail)?;
+        let admin = Admin::new(Arc::clone(telemetry), Arc::clone(shared));
+        let settings = Arc::new(admin_settings());
+        let metrics = Arc::clone(telemetry);
+        let service = Service {
+            places: thread.places(),
+            handler: Arc::new(admin),
+            settings: Arc::new(move |_| Some(Arc::clone(&settings))),
+            metrics: Arc::new(move |name| metrics.metrics.listener(name)),
+        };
+        let mut ports = Ports::default();
+        ports.open(prepared, &service);
+        Ok(Self {
+            address,
+            _ports: ports,
+            _thread: thread,
+        })
+    }
+
+    /// Where it listens.
+    pub(super) fn address(&self) -> &Address {
+        &self.address
+    }
+}
+
+fn admin_settings() -> Settings {
+    let limits = ListenerLimits {
+        max_connections: 64,
+        max_connections_per_client: None,
+        concurrent_tls_handshakes: None,
+        handshakes_per_second: None,
+        request_head: 16 * 1024,
+        http2_streams: 1,
+    };
+    Settings {
+        trusted_proxies: Networks::default(),
+        proxy_protocol: ProxyHeader::None,
+        access: Access::default(),
+        tls: None,
+        h2c: false,
+        timeouts: ListenerTimeouts {
+            request_header: Duration::from_secs(10),
+            keep_alive: Duration::from_secs(75),
+        },
+        throttle: Arc::new(Throttle::new(&limits)),
+        limits,
+    }
+}
