@@ -81,7 +81,7 @@ impl Server {
             .listeners
             .iter()
             .map(|(name, listener)| (name, &listener.address));
-        let bound = ports.bind(addresses)?;
+        let bound = ports.bind(addresses, None)?;
         let snapshot = Arc::new(Snapshot::build(config, tls, &telemetry.metrics, None));
         let current = Arc::new(Current::new(Arc::clone(&snapshot)));
         let (sender, commands) = mpsc::channel(COMMANDS);

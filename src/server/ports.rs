@@ -123,13 +123,14 @@ impl Ports {
     }
 
     /// Binds what `wanted` needs and is not open yet. Nothing is given up before all of it succeeded. An
-    /// address that another listener has is shared with it until that one closes.
+    /// address that another listener has is shared with it until that one closes; that of the admin side, `admin`, never.
     ///
     /// # Errors
     /// A sentence for every address that cannot be bound.
     pub(super) fn bind<'a>(
         &self,
         wanted: impl Iterator<Item = (&'a Name, &'a Address)>,
+        admin: Option<&Address>,
     ) -> Result<Vec<Prepared>, Vec<String>> {
         let mut prepared = Vec::new();
         let mut errors = Vec::new();
@@ -138,7 +139,12 @@ impl Ports {
             if open.is_some_and(|port| port.configured == *address) {
                 continue;
             }
-            match self.bind_one(name, address) {
+            let one = self.bind_one(name, address).map_err(|error| {
+                let in_the_way = error.kind() == io::ErrorKind::AddrInUse;
+                let in_the_way = in_the_way.then(|| self.in_the_way_of(address, admin));
+                in_the_way.flatten().unwrap_or_else(|| error.to_string())
+            });
+            match one {
                 Ok(one) => prepared.push(one),
                 Err(error) => errors.push(format!("listeners.{name}.address: {address}: {error}")),
             }
@@ -150,24 +156,23 @@ impl Ports {
         }
     }
 
-    fn bind_one(&self, name: &Name, address: &Address) -> Result<Prepared, String> {
+    fn bind_one(&self, name: &Name, address: &Address) -> io::Result<Prepared> {
         let is_same = |port: &&Port| port.configured == *address && !is_any_port(address);
         let holder = self.open.values().find(is_same);
-        let door = holder.and_then(|port| port.door.clone());
-        let prepared = match door {
+        match holder.and_then(|port| port.door.clone()) {
             Some(door) => Prepared::behind(door, name, address),
             None => Prepared::bind(name, address),
-        };
-        prepared.map_err(|error| {
-            let in_the_way = error.kind() == io::ErrorKind::AddrInUse;
-            let in_the_way = in_the_way.then(|| self.in_the_way_of(address)).flatten();
-            in_the_way.unwrap_or_else(|| error.to_string())
-        })
+        }
     }
 
-    /// Says which listener of this gateway has to be gone before `address` can be bound. That both are of one process makes
-    /// no difference to the system.
-    fn in_the_way_of(&self, address: &Address) -> Option<String> {
+    /// Says what of this gateway has to be gone before `address` can be bound. That both are of one process makes no
+    /// difference to the system.
+    fn in_the_way_of(&self, address: &Address, admin: Option<&Address>) -> Option<String> {
+        if let Some(at) = admin.filter(|admin| admin.collides(address)) {
+            return Some(format!(
+                "the admin side holds this port at {at} until the process ends: another `admin.address` takes a restart"
+            ));
+        }
         let (name, port) = self.iter().find(|(_, it)| it.address.collides(address))?;
         let at = &port.address;
         Some(format!(

@@ -35,10 +35,10 @@ impl Server {
         }
         changes.extend(deferred(&self.booted, &loaded.config));
         let listeners = loaded.config.listeners.iter();
-        let bound = self
-            .shared
-            .ports()
-            .bind(listeners.map(|(name, listener)| (name, &listener.address)));
+        let bound = self.shared.ports().bind(
+            listeners.map(|(name, listener)| (name, &listener.address)),
+            Some(self.admin.address()),
+        );
         let bound = match bound {
             Ok(bound) => bound,
             Err(errors) => return ReloadReport::Refused { errors },

@@ -200,6 +200,14 @@ async fn who_is_in_the_way_of_an_address_is_named() {
         format!("listeners.wide.address: {wide}: listener main holds this port at {address} until");
     assert!(errors[0].starts_with(&expected), "{errors:?}");
     assert_eq!(body(address).await, "main");
+    let admin = gateway.admin_address();
+    gateway.rewrite(&named(&[("main", &admin.to_string())]));
+    let ReloadReport::Refused { errors } = gateway.reload().await else {
+        panic!("the address of the admin side is bound twice");
+    };
+    let expected =
+        format!("listeners.main.address: {admin}: the admin side holds this port at {admin} until");
+    assert!(errors[0].starts_with(&expected), "{errors:?}");
 }
 
 /// Nothing is left of what was bound before something else could not be.
