@@ -39,16 +39,25 @@ impl Snapshot {
                 )
             })
             .collect();
-        let ground = Ground {
-            generation: previous.map_or(1, |previous| previous.generation + 1),
-            since: SystemTime::now(),
+        let (generation, since) = match previous {
+            // Other certificates for the same configuration.
+            Some(previous) if previous.config == config => (previous.generation, previous.since),
+            Some(previous) => (previous.generation + 1, SystemTime::now()),
+            None => (1, SystemTime::now()),
+        };
+        let bare = Self {
+            generation,
+            since,
             config,
+            table: RouteTable::new([]),
+            routes: BTreeMap::new(),
+            pools: BTreeMap::new(),
             transports,
             found,
             listeners,
             certificates,
         };
-        ground.furnish(metrics, previous)
+        bare.furnish(metrics, previous)
     }
 
     /// The same configuration with other backends in a pool whose backends are discovered.
@@ -61,55 +70,60 @@ impl Snapshot {
     ) -> Self {
         let mut found = self.found.clone();
         found.insert(Arc::clone(pool), backends);
-        let ground = Ground {
+        let bare = Self {
             generation: self.generation,
             since: self.since,
             config: self.config.clone(),
+            table: RouteTable::new([]),
+            routes: BTreeMap::new(),
+            pools: BTreeMap::new(),
             transports: self.transports.clone(),
             found,
             listeners: self.listeners.clone(),
             certificates: self.certificates.clone(),
         };
-        ground.furnish(metrics, Some(self))
+        bare.furnish(metrics, Some(self))
     }
-}
 
-/// A snapshot before it has pools and routes.
-struct Ground {
-    generation: u64,
-    since: SystemTime,
-    config: Config,
-    transports: Transports,
-    found: Found,
-    listeners: BTreeMap<Name, Arc<Settings>>,
-    certificates: Vec<Arc<CertificateMetrics>>,
-}
+    /// Makes the pools, and the routes that lead to them.
+    fn furnish(mut self, metrics: &Metrics, previous: Option<&Self>) -> Self {
+        self.pools = self.build_pools(metrics, previous);
+        self.routes = build_routes(&self.config, &self.pools, metrics, previous);
+        self.table = table(&self.config, &self.routes);
+        self
+    }
 
-impl Ground {
-    fn furnish(self, metrics: &Metrics, previous: Option<&Snapshot>) -> Snapshot {
-        let Self {
-            generation,
-            since,
-            config,
-            transports,
-            found,
-            listeners,
-            certificates,
-        } = self;
-        let pools = build_pools(&config, (&transports, &found), metrics, previous);
-        let routes = build_routes(&config, &pools, metrics, previous);
-        Snapshot {
-            generation,
-            since,
-            table: table(&config, &routes),
-            config,
-            routes,
-            pools,
-            transports,
-            found,
-            listeners,
-            certificates,
-        }
+    fn build_pools(&self, metrics: &Metrics, previous: Option<&Self>) -> BTreeMap<Name, Arc<Pool>> {
+        let build = |(name, pool): (&Name, &config::Pool)| {
+            let before = previous.and_then(|previous| previous.pools.get(name));
+            if let (Some(previous), Some(before)) = (previous, before)
+                && previous.config.pools.get(name) == Some(pool)
+                && Arc::ptr_eq(&previous.transports[name], &self.transports[name])
+                && previous.found.get(name) == self.found.get(name)
+            {
+                return (Arc::clone(name), Arc::clone(before));
+            }
+            let transport = &self.transports[name];
+            let backends = self.found.get(name).unwrap_or(&pool.backends);
+            let before = before.map(Arc::as_ref);
+            let queue = before.map(Pool::queue).cloned().unwrap_or_default();
+            let members = backends.iter().map(|backend| {
+                let address = &backend.address;
+                let live = previous.and_then(|previous| find_backend(previous, name, address));
+                let live = live.unwrap_or_else(|| new_backend(address, &queue, before));
+                let metrics = metrics.backend(name, &backend.name);
+                Member::new(
+                    backend,
+                    pool.slow_start,
+                    live,
+                    metrics,
+                    Arc::clone(transport),
+                )
+            });
+            let pool = Pool::new(name, pool, members.collect(), metrics.pool(name), before);
+            (Arc::clone(name), Arc::new(pool))
+        };
+        self.config.pools.iter().map(build).collect()
     }
 }
 
@@ -232,43 +246,6 @@ fn build_transports(
         });
         let transport = kept.unwrap_or_else(|| Arc::new(Transport::new(&pool.transport, tls)));
         (Arc::clone(name), transport)
-    };
-    config.pools.iter().map(build).collect()
-}
-
-fn build_pools(
-    config: &Config,
-    (transports, found): (&Transports, &Found),
-    metrics: &Metrics,
-    previous: Option<&Snapshot>,
-) -> BTreeMap<Name, Arc<Pool>> {
-    let build = |(name, pool): (&Name, &config::Pool)| {
-        let before = previous.and_then(|previous| previous.pools.get(name));
-        if let (Some(previous), Some(before)) = (previous, before)
-            && previous.config.pools.get(name) == Some(pool)
-            && Arc::ptr_eq(&previous.transports[name], &transports[name])
-            && previous.found.get(name) == found.get(name)
-        {
-            return (Arc::clone(name), Arc::clone(before));
-        }
-        let transport = &transports[name];
-        let backends = found.get(name).unwrap_or(&pool.backends);
-        let before = before.map(Arc::as_ref);
-        let queue = before.map(Pool::queue).cloned().unwrap_or_default();
-        let members = backends.iter().map(|backend| {
-            let live = previous.and_then(|previous| find_backend(previous, name, &backend.address));
-            let live = live.unwrap_or_else(|| new_backend(&backend.address, &queue, before));
-            let metrics = metrics.backend(name, &backend.name);
-            Member::new(
-                backend,
-                pool.slow_start,
-                live,
-                metrics,
-                Arc::clone(transport),
-            )
-        });
-        let pool = Pool::new(name, pool, members.collect(), metrics.pool(name), before);
-        (Arc::clone(name), Arc::new(pool))
     };
     config.pools.iter().map(build).collect()
 }

@@ -52,6 +52,7 @@ async fn files_that_changed_on_disk_are_taken_though_the_configuration_is_the_sa
     let report = gateway.reload().await;
     let told = vec!["listener main: new certificates".to_owned()];
     assert_eq!(report, ReloadReport::Unchanged { changes: told });
+    assert_eq!(gateway.status().await["configuration"]["generation"], 1);
     assert!(
         connect_tls(gateway.address(), NAME, old.trust())
             .await
