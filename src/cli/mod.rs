@@ -34,19 +34,19 @@ pub struct ConfigFile {
     pub config: PathBuf,
 }
 
-/// Where the demo listens, on the loopback address only; 0 lets the system choose.
+/// Where the demo listens, on the loopback address only. Where a port is taken the system chooses another one, as it does for 0.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Args)]
 pub struct DemoPorts {
-    /// Port for the page; 0 lets the system choose
+    /// Port for the page; 0, or one that is taken, lets the system choose
     #[arg(long = "page-port", value_name = "PORT", default_value_t = 8000)]
     pub page: u16,
-    /// Port for ws; 0 lets the system choose
+    /// Port for ws; 0, or one that is taken, lets the system choose
     #[arg(long = "ws-port", value_name = "PORT", default_value_t = 8080)]
     pub ws: u16,
-    /// Port for wss; 0 lets the system choose
+    /// Port for wss; 0, or one that is taken, lets the system choose
     #[arg(long = "wss-port", value_name = "PORT", default_value_t = 8443)]
     pub wss: u16,
-    /// Port for the admin side; 0 lets the system choose
+    /// Port for the admin side; 0, or one that is taken, lets the system choose
     #[arg(long = "admin-port", value_name = "PORT", default_value_t = 9901)]
     pub admin: u16,
 }

@@ -82,6 +82,12 @@ impl Scalar {
         matches!(self.kind, Kind::Number | Kind::Expanded).then_some(&*self.text)
     }
 
+    /// A whole number that stands where a text belongs, a number with its unit.
+    pub(super) fn as_bare_number(&self) -> Option<&str> {
+        let is_whole = self.text.bytes().all(|byte| byte.is_ascii_digit());
+        (self.kind == Kind::Number && is_whole).then_some(&*self.text)
+    }
+
     /// The truth value, where one was written.
     pub(super) fn as_boolean(&self) -> Option<bool> {
         match (self.kind, &*self.text) {

@@ -39,6 +39,11 @@ pub(in crate::config) trait FromScalar: Sized {
     /// What a value must be, in words that follow "must be".
     const WANTED: &'static str;
 
+    /// The same, where the type's parameters say more.
+    fn wanted() -> Cow<'static, str> {
+        Self::WANTED.into()
+    }
+
     /// `None` where the scalar is of the wrong kind, an error where it is of the right kind but wrong.
     fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>>;
 }
@@ -46,18 +51,18 @@ pub(in crate::config) trait FromScalar: Sized {
 impl<T: FromScalar> FromNode for T {
     fn read(at: &At<'_>, reader: &mut Reader<'_>) -> Option<Self> {
         let Value::Scalar(written) = &at.node.value else {
-            return reader.refuse_kind(at, T::WANTED);
+            return reader.refuse_kind(at, &T::wanted());
         };
         let scalar = reader.expand(at, written)?;
         match T::from_scalar(&scalar) {
             Some(Ok(value)) => Some(value),
             // What the environment holds may be a secret: it is not told.
             Some(Err(_)) | None if scalar.kind == Kind::Expanded => {
-                let message = format!("must be {}; what the environment gives is not", T::WANTED);
+                let message = format!("must be {}; what the environment gives is not", T::wanted());
                 reader.refuse(at, message)
             }
             Some(Err(complaint)) => reader.refuse(at, complaint),
-            None => reader.refuse_kind(at, T::WANTED),
+            None => reader.refuse_kind(at, &T::wanted()),
         }
     }
 }

@@ -23,7 +23,7 @@ fn a_strategy_is_one_of_five() {
         ),
         (
             "strategy: [hash]",
-            "11:5: strategy: must be a word, not a list",
+            "11:5: strategy: must be `round_robin`, `least_sessions`, `two_choices`, `hash` or `random`, not a list",
         ),
         (
             "strategy: maglev",
@@ -45,7 +45,7 @@ fn a_hash_has_one_key_and_a_strategy_that_looks_at_it() {
         ),
         (
             "hash: { key: user }",
-            "11:18: hash.key: must be `client`, not `user`",
+            "11:18: hash.key: must be `client`, or a map such as `{ cookie: NAME }`, `{ header: NAME }` or `{ query: NAME }`, not `user`",
         ),
         (
             "strategy: hash\n    hash: { kye: client }",
@@ -53,7 +53,7 @@ fn a_hash_has_one_key_and_a_strategy_that_looks_at_it() {
         ),
         (
             "strategy: hash\n    hash: { key: ip }",
-            "12:18: hash.key: must be `client`, not `ip`",
+            "12:18: hash.key: must be `client`, or a map such as `{ cookie: NAME }`, `{ header: NAME }` or `{ query: NAME }`, not `ip`",
         ),
         (
             "strategy: hash\n    hash: { key: { header: \"X Room\" } }",
@@ -171,7 +171,7 @@ fn slow_starts_and_attempts_are_bounded() {
         ),
         (
             "attempts: three",
-            "11:15: attempts: must be a whole number, not the text `three`",
+            "11:15: attempts: must be a whole number from 1 to 100, not the text `three`",
         ),
         (
             "attempts: 1.5",
@@ -224,7 +224,7 @@ fn max_sessions_is_a_count() {
         ),
         (
             "max_sessions: none",
-            "10:49: {}.max_sessions: must be a whole number, not the text `none`",
+            "10:49: {}.max_sessions: must be a whole number from 0 to 10000000, not the text `none`",
         ),
         (
             "max_session: 9",
@@ -288,7 +288,7 @@ fn rebalancing_has_a_threshold_and_a_rate() {
         ),
         (
             "rebalance: { threshold: 1.2 }",
-            "11:29: rebalance.threshold: a share is written with its sign: `1.2%`",
+            "11:29: rebalance.threshold: must be a share such as `120%`, not the number 1.2",
         ),
         (
             "rebalance: { treshold: 120% }",

@@ -161,7 +161,7 @@ fn ejection_is_bounded() {
         ),
         (
             "health: { passive: { failures: many } }",
-            "11:36: health.passive.failures: must be a whole number, not the text `many`",
+            "11:36: health.passive.failures: must be a whole number from 1 to 1000, not the text `many`",
         ),
         (
             "health: { passive: { window: 0s } }",
@@ -177,7 +177,7 @@ fn ejection_is_bounded() {
         ),
         (
             "health: { passive: { max_ejected: 0.5 } }",
-            "11:39: health.passive.max_ejected: a share is written with its sign: `0.5%`",
+            "11:39: health.passive.max_ejected: must be a share such as `10%`, not the number 0.5",
         ),
         (
             "health: { passive: { fails: 5 } }",

@@ -279,6 +279,48 @@ fn a_drain_ends_in_time_with_a_code_that_may_be_sent() {
     );
 }
 
+/// What those write who come from another proxy: the message names what is taken, not the next thing that is refused.
+#[test]
+fn the_cure_that_is_named_is_one() {
+    for (key, value, message) in [
+        ("timeouts", "{ connect: 0 }", "must be more than 0"),
+        (
+            "http",
+            "{ max_body: -1 }",
+            "must be a size such as `64KiB`, or 0 for none, not the number -1",
+        ),
+        (
+            "websocket",
+            "{ idle: 1.5 }",
+            "must be a duration such as `5s`, or 0 for none, not the number 1.5",
+        ),
+        (
+            "match",
+            "{ hosts: [\"2001:db8::1\"] }",
+            "an IPv6 address stands in brackets: `[2001:db8::1]`",
+        ),
+        (
+            "match",
+            "{ hosts: [_] }",
+            "any host is meant by leaving `hosts` out",
+        ),
+        (
+            "match",
+            "{ path: /chat/* }",
+            "a path takes all that is below it: write it without `*`",
+        ),
+    ] {
+        let told = problems_with("pool: chat\n", &format!("pool: chat\n    {key}: {value}\n"));
+        assert!(told.ends_with(&format!(": {message}")), "{told}");
+    }
+    let backend = |written: &str| problems_with("ws://127.0.0.1:9001", written);
+    assert!(
+        backend("http://unix:/run/app.sock:/")
+            .ends_with("a unix socket is written without a scheme: `unix:/run/app.sock`")
+    );
+    assert!(backend("ws://*:80").contains("a backend is one host"));
+}
+
 #[test]
 fn variables_that_are_wrong_are_told_without_their_values() {
     assert_eq!(
@@ -290,6 +332,9 @@ fn variables_that_are_wrong_are_told_without_their_values() {
         "wsgate.yaml:3:14: listeners.public.address: must be an address such as `127.0.0.1:8080`; \
          what the environment gives is not"
     );
+    let told = problems_after("log: { level: \"${SECRET}\" }\n");
+    let words = "`error`, `warn`, `info`, `debug` or `trace`; what the environment gives is not";
+    assert!(told.ends_with(words), "{told}");
     assert_eq!(
         problems_with("pool: chat", "pool: \"${SECRET\""),
         "wsgate.yaml:7:11: routes.chat.pool: `${` has no `}` after it"

@@ -50,6 +50,15 @@ fn parse(text: &str) -> Result<BackendUrl, String> {
         return unix(path, text);
     }
     let (tls, authority) = authority(text)?;
+    if let Some(path) = authority.strip_prefix(UNIX) {
+        let path = path.trim_end_matches(":/");
+        return Err(format!(
+            "a unix socket is written without a scheme: `{UNIX}{path}`"
+        ));
+    }
+    if authority.contains('*') {
+        return Err("a backend is one host: `*` stands for hosts in `match.hosts` only".to_owned());
+    }
     if authority.contains(['/', '?', '#']) {
         return Err(
             "a backend has no path and no query: those of the client's request are passed on"

@@ -16,6 +16,8 @@ use crate::config::tree::{Kind, Scalar};
 pub(in crate::config) trait Choice: Copy + 'static {
     /// Every word and what it stands for.
     const WORDS: &'static [(&'static str, Self)];
+    /// What may stand there instead of a word, in words that follow those.
+    const OR_ELSE: &'static str = "";
 }
 
 /// One of the words of a choice.
@@ -25,9 +27,22 @@ pub(in crate::config) struct OneOf<T>(pub(in crate::config) T);
 impl<T: Choice> FromScalar for OneOf<T> {
     const WANTED: &'static str = "a word";
 
+    fn wanted() -> Cow<'static, str> {
+        let words: Vec<_> = T::WORDS
+            .iter()
+            .map(|(word, _)| format!("`{word}`"))
+            .collect();
+        let listed = match words.split_last() {
+            Some((last, others)) if !others.is_empty() => {
+                format!("{} or {last}", others.join(", "))
+            }
+            _ => words.concat(),
+        };
+        (listed + T::OR_ELSE).into()
+    }
+
     fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
         let found = T::WORDS.iter().find(|(word, _)| *word == scalar.text);
-        let words = || T::WORDS.iter().map(|(word, _)| *word);
         match (found, scalar.as_text()) {
             (Some((_, value)), Some(_)) => Some(Ok(Self(*value))),
             (Some((word, _)), None) => Some(Err(format!(
@@ -36,19 +51,11 @@ impl<T: Choice> FromScalar for OneOf<T> {
             .into())),
             (None, _) if scalar.kind == Kind::Null => None,
             (None, _) => {
-                let what = format!("must be {}, not", list(words()));
-                Some(Err(Complaint::unknown(&what, &scalar.text, words())))
+                let what = format!("must be {}, not", Self::wanted());
+                let words = T::WORDS.iter().map(|(word, _)| *word);
+                Some(Err(Complaint::unknown(&what, &scalar.text, words)))
             }
         }
-    }
-}
-
-/// Words in a sentence: `a`, `b` or `c`.
-fn list<'w>(words: impl Iterator<Item = &'w str>) -> String {
-    let words: Vec<String> = words.map(|word| format!("`{word}`")).collect();
-    match words.split_last() {
-        Some((last, others)) if !others.is_empty() => format!("{} or {last}", others.join(", ")),
-        _ => words.concat(),
     }
 }
 
@@ -114,6 +121,8 @@ pub(in crate::config) enum HashWord {
 
 impl Choice for HashWord {
     const WORDS: &'static [(&'static str, Self)] = &[("client", Self::Client)];
+    const OR_ELSE: &'static str =
+        ", or a map such as `{ cookie: NAME }`, `{ header: NAME }` or `{ query: NAME }`";
 }
 
 impl Choice for ProxyProtocol {

@@ -6,7 +6,7 @@ use std::time;
 use super::text_schema;
 use crate::config::problems::Complaint;
 use crate::config::reading::FromScalar;
-use crate::config::tree::{Kind, Scalar, quote};
+use crate::config::tree::{Scalar, quote};
 
 /// A year; longer spans are mistakes, and deadlines that far away could not be counted.
 const LONGEST: time::Duration = time::Duration::from_secs(365 * 24 * 3600);
@@ -33,10 +33,9 @@ impl FromScalar for Duration {
     const WANTED: &'static str = "a duration such as `5s`";
 
     fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
-        if scalar.kind == Kind::Number {
+        if let Some(number) = scalar.as_bare_number() {
             let message = format!(
-                "a duration has a unit: `{}ms`, `{0}s`, `{0}m` or `{0}h`",
-                scalar.text
+                "a duration has a unit: `{number}ms`, `{number}s`, `{number}m` or `{number}h`"
             );
             return Some(Err(message.into()));
         }
@@ -56,6 +55,9 @@ impl FromScalar for Timeout {
     const WANTED: &'static str = Duration::WANTED;
 
     fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
+        if scalar.as_bare_number() == Some("0") {
+            return Some(Err("must be more than 0".into()));
+        }
         let read = Duration::from_scalar(scalar)?;
         Some(read.and_then(|Duration(span)| {
             if span.is_zero() {

@@ -28,13 +28,17 @@ impl<const LEAST: u32, const MOST: u32> Whole<LEAST, MOST> {
 impl<const LEAST: u32, const MOST: u32> FromScalar for Whole<LEAST, MOST> {
     const WANTED: &'static str = "a whole number";
 
+    fn wanted() -> Cow<'static, str> {
+        format!("a whole number from {LEAST} to {MOST}").into()
+    }
+
     fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
         let digits = scalar.as_number()?;
         let number = digits
             .parse()
             .ok()
             .filter(|number| (LEAST..=MOST).contains(number));
-        let complaint = || format!("must be a whole number from {LEAST} to {MOST}").into();
+        let complaint = || format!("must be {}", Self::wanted()).into();
         Some(number.map(Self).ok_or_else(complaint))
     }
 }

@@ -1,5 +1,7 @@
 //! Patterns: hosts, paths and origins.
 
+use std::net::Ipv6Addr;
+
 use super::text_schema;
 use crate::config::host::HostPattern;
 use crate::config::origin::{OriginFault, OriginPattern};
@@ -33,8 +35,11 @@ fn parse_host(text: &str) -> Result<HostPattern, String> {
             quote(text)
         ));
     }
-    if text == "*" {
+    if text == "*" || text == "_" {
         return Err("any host is meant by leaving `hosts` out".to_owned());
+    }
+    if text.parse::<Ipv6Addr>().is_ok() {
+        return Err(format!("an IPv6 address stands in brackets: `[{text}]`"));
     }
     if text.contains(':') && !text.ends_with(']') {
         return Err(format!(
@@ -97,7 +102,7 @@ pub(in crate::config) struct PathText(pub(in crate::config) String);
 text_schema!(
     PathText,
     "A path, beginning with a slash",
-    "^/[^?#%;\\\\]*$"
+    "^/([^?#%;\\\\]*[^?#%;\\\\*])?$"
 );
 
 impl FromScalar for PathText {
@@ -126,6 +131,9 @@ fn parse_path(text: &str) -> Result<PathText, String> {
     }
     if text.contains(['?', '#']) {
         return Err("a path ends before the query".to_owned());
+    }
+    if text.ends_with('*') {
+        return Err("a path takes all that is below it: write it without `*`".to_owned());
     }
     if text.contains("//") || text.split('/').any(|segment| matches!(segment, "." | "..")) {
         return Err("a path holds no empty segment and no `.` or `..`".to_owned());

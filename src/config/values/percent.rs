@@ -24,8 +24,8 @@ impl FromScalar for Percent {
     const WANTED: &'static str = "a share such as `10%`";
 
     fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
-        if scalar.kind == Kind::Number {
-            let message = format!("a share is written with its sign: `{}%`", scalar.text);
+        if let Some(number) = scalar.as_bare_number() {
+            let message = format!("a share is written with its sign: `{number}%`");
             return Some(Err(message.into()));
         }
         scalar
@@ -68,8 +68,8 @@ impl FromScalar for Surplus {
     const WANTED: &'static str = "a share such as `120%`";
 
     fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
-        if scalar.kind == Kind::Number {
-            let message = format!("a share is written with its sign: `{}%`", scalar.text);
+        if let Some(number) = scalar.as_bare_number() {
+            let message = format!("a share is written with its sign: `{number}%`");
             return Some(Err(message.into()));
         }
         let text = scalar.as_text()?;

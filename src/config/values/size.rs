@@ -3,7 +3,7 @@
 use super::text_schema;
 use crate::config::problems::Complaint;
 use crate::config::reading::FromScalar;
-use crate::config::tree::{Kind, Scalar, quote};
+use crate::config::tree::{Scalar, quote};
 
 /// A number of bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -15,11 +15,8 @@ impl FromScalar for Size {
     const WANTED: &'static str = "a size such as `64KiB`";
 
     fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
-        if scalar.kind == Kind::Number {
-            let message = format!(
-                "a size has a unit: `{}B`, `{0}KiB` or `{0}MiB`",
-                scalar.text
-            );
+        if let Some(number) = scalar.as_bare_number() {
+            let message = format!("a size has a unit: `{number}B`, `{number}KiB` or `{number}MiB`");
             return Some(Err(message.into()));
         }
         scalar
