@@ -34,9 +34,9 @@ pub(super) use upgraded::Claim;
 /// goes: so much in a round trip.
 const STREAM_WINDOW: u32 = 256 * 1024;
 /// How many times the window of a stream its part of the connection's has to be, so that a stream full of the smallest
-/// messages (seven bytes, RFC 6455 section 5.2) can wait. For each frame below 256 bytes h2 takes what is missing to
+/// messages (six bytes without a payload, RFC 6455 section 5.2) can wait. For each frame below 256 bytes h2 takes what is missing to
 /// that from half of the connection's window, and ends the connection when that is used up.
-const OVERHEAD: u32 = 2 * 256 / 7;
+const OVERHEAD: u32 = 2 * 256 / 6;
 /// So many streams of a stranger can wait like that at once. They take some 12 MiB each.
 const HELD_UP: u32 = 2;
 /// The largest window that there is (RFC 9113 section 6.9.1).
@@ -48,9 +48,9 @@ const SEND_BUFFER: usize = 64 * 1024;
 /// Streams that the client took back before they were looked at (CVE-2023-44487). One more ends the connection.
 const PENDING_RESETS: usize = 20;
 /// Streams that were reset for the client's mistakes (RUSTSEC-2024-0003). One more ends the connection. h2 takes for one,
-/// too, each frame that was on its way to an upload while that was answered, once it has forgotten the stream: four of
-/// them fill a stream's window.
-const MISTAKES: usize = 1024;
+/// too, each frame that was on its way to an upload while that was answered, once it has forgotten the stream: these are
+/// those of 128 uploads, twice.
+const MISTAKES: usize = 2 * 128 * (STREAM_WINDOW / FRAME) as usize;
 /// Between two questions whether the client is there.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// How long its answer may take. The question stands behind all that the system holds for a slow client; one that is gone

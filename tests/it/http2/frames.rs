@@ -121,13 +121,15 @@ async fn what_comes_late_for_answered_uploads_ends_nothing() {
         wire.send(begin).await;
         while !is_answered(&mut wire, stream(number)).await {}
     }
-    // Those that the gateway remembers are the last ones.
-    let late = (0..150).map(|number| frame(DATA, 0, stream(number), b"late"));
-    wire.send(late.collect::<Vec<_>>().concat()).await;
-    let asked = stream(200);
-    wire.send(frame(HEADERS, END_STREAM | END_HEADERS, asked, GET))
-        .await;
-    while !is_answered(&mut wire, asked).await {}
+    // As many as fill the window of a stream, from each in turn. Those that the gateway remembers are the last ones.
+    for round in 0..16 {
+        let late = (0..150).map(|number| frame(DATA, 0, stream(number), b"late"));
+        wire.send(late.collect::<Vec<_>>().concat()).await;
+        let asked = stream(200 + round);
+        wire.send(frame(HEADERS, END_STREAM | END_HEADERS, asked, GET))
+            .await;
+        while !is_answered(&mut wire, asked).await {}
+    }
 }
 
 /// Whether the next frame answers this stream.
