@@ -42,13 +42,15 @@ impl Signals {
     /// # Errors
     /// When the system does not let the process listen to signals.
     pub fn hear() -> io::Result<Self> {
-        unblock()?;
-        Ok(Self {
+        let signals = Self {
             hangup: signal(SignalKind::hangup())?,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             _file_size: signal(SignalKind::from_raw(libc::SIGXFSZ))?,
-        })
+        };
+        // One that came before is heard now, and would have ended the process before.
+        unblock()?;
+        Ok(signals)
     }
 
     /// Ready when SIGTERM or SIGINT has come.

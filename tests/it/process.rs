@@ -45,7 +45,7 @@ impl Process {
         Self::start_by("exec env --block-signal \"$0\" run --config \"$1\"", yaml).await
     }
 
-    /// As [`Process::start`], with an access log that is a file of at most 10 KiB.
+    /// As [`Process::start`], with an access log that is a file of a few KiB.
     pub(crate) async fn start_with_small_files(yaml: &str) -> Self {
         let script = "ulimit -f 10; exec \"$0\" run --config \"$1\" > \"$1.access\"";
         Self::start_by(script, yaml).await
