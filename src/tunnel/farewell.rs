@@ -48,7 +48,7 @@ pub(super) struct Parting<'a> {
 }
 
 impl Farewell {
-    /// The farewell of a server, or of a client.
+    /// The farewell of a server, or of a client, that is told nothing: it gets what is kept for it and the end of the stream.
     pub(super) fn of(is_server: bool) -> Self {
         Self {
             stage: Stage::Ending,
@@ -68,8 +68,8 @@ impl Farewell {
         }
     }
 
-    /// The side gets what is kept for it and the end of the stream.
-    pub(super) fn silent(self, from: &Relay) -> Self {
+    /// The side has got a Close before.
+    pub(super) fn answered(self, from: &Relay) -> Self {
         let stage = if self.may_end_first(from) {
             Stage::Telling
         } else {

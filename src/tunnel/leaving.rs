@@ -204,7 +204,8 @@ fn farewell(
     match (close_frame(ending, side, terms), ending) {
         (Some(close), _) if !is_told => farewell.telling(close, towards),
         (None, Ending::PongOverdue(_)) => farewell.done(),
-        _ => farewell.silent(from),
+        _ if is_told => farewell.answered(from),
+        _ => farewell,
     }
 }
 
