@@ -6,10 +6,10 @@ use std::sync::atomic::Ordering;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::command::Command;
 use super::discovery::Progress;
 use super::ports::Ports;
 use super::shared::Shared;
-use super::signals::Command;
 use crate::admin::{
     BackendOrder, BackendStatus, BackendTarget, Control, DiscoveryStatus, DrainTarget,
     ListenerStatus, PoolStatus, ReloadReport, RouteStatus, Status,

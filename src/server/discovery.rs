@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
+use super::command::Command;
 use super::services::{Hosts, Spot};
-use super::signals::Command;
 use super::workers::{AbortOnDrop, spawn};
 use crate::config::{Backend, BackendAddress, BackendHost, Config, Discovery, Name, Question};
 use crate::dns::{Answer, Fault, Resolver};
@@ -25,7 +25,7 @@ const BACKENDS: usize = 1000;
 
 /// The backends that were found for a pool.
 #[derive(Clone, Debug)]
-pub struct Found {
+pub struct Discovered {
     /// Which pool.
     pub pool: Name,
     /// What was asked; a reload may ask otherwise meanwhile.
@@ -166,7 +166,7 @@ impl Inquiry {
             return Some(());
         }
         self.told = Some(found.clone());
-        let found = Found {
+        let found = Discovered {
             pool: Arc::clone(&self.pool),
             discovery: self.discovery.clone(),
             backends: found,

@@ -4,7 +4,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 
 /// Descriptors kept back for what is no session: listeners, logs, the admin side, runtimes.
 const RESERVE: usize = 64;
-/// A worker has its event queue, its ring, and two pipes once it has moved a large payload.
+/// A worker has its event queue, its ring, and both ends of a pipe once it has moved a large payload.
 const PER_WORKER: usize = 8;
 /// A session has two sockets.
 const PER_SESSION: usize = 2;

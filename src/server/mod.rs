@@ -2,6 +2,7 @@
 
 mod accepting;
 mod admin_side;
+mod command;
 mod control;
 mod discovery;
 mod drains;
@@ -32,14 +33,15 @@ use crate::telemetry::{Logging, Telemetry};
 use crate::tls::CertificateInfo;
 use accepting::Service;
 use admin_side::AdminSide;
+pub use command::Command;
+pub use discovery::Discovered;
 use discovery::Discoveries;
-pub use discovery::Found;
 use drains::Drains;
 use loading::Loading;
 pub use loading::load;
 use ports::Ports;
 use shared::Shared;
-pub use signals::{Command, Signals};
+pub use signals::Signals;
 pub use source::{Environment, FileSource, Loaded, Source};
 pub use stop::Outcome;
 use workers::{AbortOnDrop, Places, Workers, spawn};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Server;
-use super::discovery::Found;
+use super::discovery::Discovered;
 use super::ports::{Port, Prepared};
 use super::source::Loaded;
 use crate::admin::ReloadReport;
@@ -69,7 +69,7 @@ impl Server {
 
     /// Takes the backends that were found for a pool as a reload would: those that stay are not touched, the
     /// sessions of those that went are drained.
-    pub(super) fn take_found(&self, found: Found) {
+    pub(super) fn take_found(&self, found: Discovered) {
         let before = self.shared.current.load();
         let pool = before.config.pools.get(&found.pool);
         if pool.and_then(|pool| pool.discovery.as_ref()) != Some(&found.discovery) {

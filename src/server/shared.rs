@@ -7,10 +7,10 @@ use std::time::SystemTime;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
+use super::command::Command;
 use super::discovery::Discoveries;
 use super::drains::Drains;
 use super::ports::Ports;
-use super::signals::Command;
 use crate::snapshot::Current;
 
 /// What the parts of the server share.

@@ -1,4 +1,4 @@
-//! Signals and the admin side, as one stream of commands.
+//! Signals as commands.
 //!
 //! One `unsafe`: no library here changes which signals are blocked.
 
@@ -7,23 +7,9 @@ use std::mem::MaybeUninit;
 use std::ptr;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
-use super::discovery::Found;
-use crate::admin::ReloadReport;
-
-/// What the server can be told to do.
-#[derive(Debug)]
-pub enum Command {
-    /// Read the configuration again; whoever asks may want the report.
-    Reload(Option<oneshot::Sender<ReloadReport>>),
-    /// Take the backends that were found for a pool.
-    Found(Found),
-    /// End all sessions in order, but let the process stay.
-    Drain,
-    /// Stop in order; the second time, at once.
-    Stop,
-}
+use super::command::Command;
 
 /// The signals that are heard. From the moment this exists none of them ends the process by itself.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::Server;
-use super::signals::Command;
+use super::command::Command;
 use crate::admin::ReloadReport;
 use crate::drain::{Drain, Plan};
 
