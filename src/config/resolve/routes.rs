@@ -235,6 +235,11 @@ fn pool_target(
     if let (false, Some(place)) = (protocols.websocket, raw.websocket.place().or(unused)) {
         refuse_without("websocket", place, &mut context.findings);
     }
+    if !protocols.websocket {
+        for place in of_sessions(&raw.timeouts) {
+            refuse_without("websocket", place, &mut context.findings);
+        }
+    }
     if let (false, Some(place)) = (protocols.http, raw.http.place()) {
         refuse_without("http", place, &mut context.findings);
     }
@@ -265,6 +270,15 @@ fn pool_target(
 fn refuse_without(protocol: &str, place: &Place, findings: &mut Findings) {
     let message = format!("has no effect on a route without `{protocol}` in `protocols`");
     findings.add(place, message);
+}
+
+/// Where those of a route's deadlines stand that plain requests do not have.
+fn of_sessions(timeouts: &Setting<schema::SessionTimeouts>) -> impl Iterator<Item = &Place> {
+    let given = timeouts.given().map(|placed| &placed.value);
+    given.into_iter().flat_map(|given| {
+        let keys = [&given.handshake, &given.close, &given.half_close];
+        keys.into_iter().filter_map(Setting::place)
+    })
 }
 
 fn timeouts(own: schema::SessionTimeouts, inherited: &schema::SessionTimeouts) -> SessionTimeouts {

@@ -423,12 +423,12 @@ fn keys_of_what_a_route_does_not_take() {
     );
     let http_only = problems_with(
         "    pool: chat\n",
-        "    pool: chat\n    protocols: [http]\n",
+        "    pool: chat\n    protocols: [http]\n    timeouts: { connect: 1s, close: 1s }\n",
     );
-    assert!(
-        http_only.contains("without `websocket` in `protocols`"),
-        "{http_only}"
-    );
+    for (key, is_refused) in [("origins", true), ("close", true), ("connect", false)] {
+        let message = format!("{key}: has no effect on a route without `websocket` in `protocols`");
+        assert_eq!(http_only.contains(&message), is_refused, "{http_only}");
+    }
     let both = problems_with(
         "    pool: chat\n",
         "    pool: chat\n    redirect: { to: /new }\n",
