@@ -48,6 +48,23 @@ pub(in crate::config) trait FromScalar: Sized {
     fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>>;
 }
 
+/// What is written as text.
+pub(in crate::config) trait FromText: Sized {
+    /// As [`FromScalar::WANTED`].
+    const WANTED: &'static str;
+
+    /// Reads it.
+    fn from_text(text: &str) -> Result<Self, Complaint>;
+}
+
+impl<T: FromText> FromScalar for T {
+    const WANTED: &'static str = <T as FromText>::WANTED;
+
+    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
+        scalar.as_text().map(T::from_text)
+    }
+}
+
 impl<T: FromScalar> FromNode for T {
     fn read(at: &At<'_>, reader: &mut Reader<'_>) -> Option<Self> {
         let Value::Scalar(written) = &at.node.value else {

@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::text_schema;
 use crate::config::problems::Complaint;
-use crate::config::reading::FromScalar;
-use crate::config::tree::{Scalar, quote};
+use crate::config::reading::FromText;
+use crate::config::tree::quote;
 
 /// A place to listen at; the path of a unix socket is still as written.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -17,13 +17,11 @@ pub(in crate::config) enum ListenAddress {
 
 text_schema!(ListenAddress, "An address and a port, or unix: and a path");
 
-impl FromScalar for ListenAddress {
+impl FromText for ListenAddress {
     const WANTED: &'static str = "an address such as `127.0.0.1:8080`";
 
-    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
-        scalar
-            .as_text()
-            .map(|text| parse(text).map_err(Complaint::from))
+    fn from_text(text: &str) -> Result<Self, Complaint> {
+        parse(text).map_err(Complaint::from)
     }
 }
 

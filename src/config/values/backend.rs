@@ -4,8 +4,8 @@ use super::text_schema;
 use crate::config::host::{spell, split_port};
 use crate::config::model::BackendHost;
 use crate::config::problems::Complaint;
-use crate::config::reading::FromScalar;
-use crate::config::tree::{Scalar, quote};
+use crate::config::reading::FromText;
+use crate::config::tree::quote;
 
 /// The address of a backend, as parsed and as written.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -35,13 +35,11 @@ text_schema!(
     "^([wW][sS]|[hH][tT][tT][pP])[sS]?://[^/?#@]+$|^unix:."
 );
 
-impl FromScalar for BackendUrl {
+impl FromText for BackendUrl {
     const WANTED: &'static str = "an address such as `ws://127.0.0.1:9001`";
 
-    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
-        scalar
-            .as_text()
-            .map(|text| parse(text).map_err(Complaint::from))
+    fn from_text(text: &str) -> Result<Self, Complaint> {
+        parse(text).map_err(Complaint::from)
     }
 }
 

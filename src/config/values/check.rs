@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::text_schema;
 use crate::config::problems::Complaint;
-use crate::config::reading::FromScalar;
+use crate::config::reading::{FromScalar, FromText};
 use crate::config::tree::{Scalar, quote};
 
 /// Path and query of a check's request.
@@ -20,11 +20,10 @@ text_schema!(
     "^/[^#]*$"
 );
 
-impl FromScalar for CheckPath {
+impl FromText for CheckPath {
     const WANTED: &'static str = "a path such as `/health`";
 
-    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
-        let text = scalar.as_text()?;
+    fn from_text(text: &str) -> Result<Self, Complaint> {
         let is_sound = text.starts_with('/')
             && text.bytes().all(|byte| byte.is_ascii_graphic())
             && !text.contains('#');
@@ -32,10 +31,10 @@ impl FromScalar for CheckPath {
             let written = quote(text);
             format!("{written} is no path: visible ASCII, beginning with a slash, without `#`")
         };
-        Some(match is_sound {
+        match is_sound {
             true => Ok(Self(text.to_owned())),
             false => Err(complaint().into()),
-        })
+        }
     }
 }
 
@@ -49,17 +48,16 @@ text_schema!(
     "^[!-.0-~]+$"
 );
 
-impl FromScalar for HostField {
+impl FromText for HostField {
     const WANTED: &'static str = "a host such as `chat.example.com`";
 
-    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
-        let text = scalar.as_text()?;
+    fn from_text(text: &str) -> Result<Self, Complaint> {
         let is_in_a_host = |byte: u8| byte.is_ascii_graphic() && byte != b'/';
         let is_sound = !text.is_empty() && text.bytes().all(is_in_a_host);
-        Some(match is_sound {
+        match is_sound {
             true => Ok(Self(text.to_owned())),
             false => Err(format!("{} is no host", quote(text)).into()),
-        })
+        }
     }
 }
 

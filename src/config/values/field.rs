@@ -5,8 +5,8 @@ use http::{HeaderName, HeaderValue, Method};
 use super::text_schema;
 use crate::config::model::Piece;
 use crate::config::problems::Complaint;
-use crate::config::reading::FromScalar;
-use crate::config::tree::{Scalar, quote};
+use crate::config::reading::FromText;
+use crate::config::tree::quote;
 
 /// The name of a header field.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -14,13 +14,12 @@ pub(in crate::config) struct FieldName(pub(in crate::config) HeaderName);
 
 text_schema!(FieldName, "The name of a header field");
 
-impl FromScalar for FieldName {
+impl FromText for FieldName {
     const WANTED: &'static str = "the name of a header field";
 
-    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
-        let text = scalar.as_text()?;
+    fn from_text(text: &str) -> Result<Self, Complaint> {
         let name = HeaderName::from_bytes(text.as_bytes());
-        Some(name.map(Self).map_err(|_| no_field_name(text).into()))
+        name.map(Self).map_err(|_| no_field_name(text).into())
     }
 }
 
@@ -35,13 +34,13 @@ pub(in crate::config) struct FieldValue(pub(in crate::config) HeaderValue);
 
 text_schema!(FieldValue, "The value of a header field, in one line");
 
-impl FromScalar for FieldValue {
+impl FromText for FieldValue {
     const WANTED: &'static str = "text";
 
-    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
-        let value = HeaderValue::from_str(scalar.as_text()?);
+    fn from_text(text: &str) -> Result<Self, Complaint> {
+        let value = HeaderValue::from_str(text);
         let complaint = "the value of a header field is one line of visible ASCII".into();
-        Some(value.map(Self).map_err(|_| complaint))
+        value.map(Self).map_err(|_| complaint)
     }
 }
 
@@ -51,17 +50,16 @@ pub(in crate::config) struct MethodName(pub(in crate::config) Method);
 
 text_schema!(MethodName, "A method, in capitals");
 
-impl FromScalar for MethodName {
+impl FromText for MethodName {
     const WANTED: &'static str = "a method such as `PUT`";
 
-    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
-        let text = scalar.as_text()?;
+    fn from_text(text: &str) -> Result<Self, Complaint> {
         let is_sound = text
             .bytes()
             .all(|byte| byte.is_ascii_uppercase() || byte == b'-');
         let method = Method::from_bytes(text.as_bytes()).ok();
         let complaint = || format!("{} is no method: write it in capitals", quote(text)).into();
-        Some(method.filter(|_| is_sound).map(Self).ok_or_else(complaint))
+        method.filter(|_| is_sound).map(Self).ok_or_else(complaint)
     }
 }
 
@@ -74,13 +72,11 @@ text_schema!(
     "A URL, or a path; {host}, {path} and {query} stand for those of the request"
 );
 
-impl FromScalar for Destination {
+impl FromText for Destination {
     const WANTED: &'static str = "a URL such as `https://{host}{path}{query}`";
 
-    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
-        scalar
-            .as_text()
-            .map(|text| parse_destination(text).map_err(Complaint::from))
+    fn from_text(text: &str) -> Result<Self, Complaint> {
+        parse_destination(text).map_err(Complaint::from)
     }
 }
 

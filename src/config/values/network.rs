@@ -6,8 +6,8 @@ use ipnet::IpNet;
 
 use super::text_schema;
 use crate::config::problems::Complaint;
-use crate::config::reading::FromScalar;
-use crate::config::tree::{Scalar, quote};
+use crate::config::reading::FromText;
+use crate::config::tree::quote;
 
 /// A network, or one address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -15,11 +15,11 @@ pub(in crate::config) struct Network(pub(in crate::config) IpNet);
 
 text_schema!(Network, "A network such as 10.0.0.0/8, or one address");
 
-impl FromScalar for Network {
+impl FromText for Network {
     const WANTED: &'static str = "a network such as `10.0.0.0/8`";
 
-    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
-        scalar.as_text().map(parse)
+    fn from_text(text: &str) -> Result<Self, Complaint> {
+        parse(text)
     }
 }
 

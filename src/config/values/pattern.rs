@@ -6,8 +6,8 @@ use super::text_schema;
 use crate::config::host::HostPattern;
 use crate::config::origin::{OriginFault, OriginPattern};
 use crate::config::problems::Complaint;
-use crate::config::reading::FromScalar;
-use crate::config::tree::{Scalar, quote};
+use crate::config::reading::FromText;
+use crate::config::tree::quote;
 
 /// A pattern for hosts.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -18,13 +18,11 @@ text_schema!(
     "A host, or *. and a suffix: chat.example.com, *.example.com"
 );
 
-impl FromScalar for Host {
+impl FromText for Host {
     const WANTED: &'static str = "a host such as `chat.example.com`";
 
-    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
-        scalar
-            .as_text()
-            .map(|text| parse_host(text).map(Self).map_err(Complaint::from))
+    fn from_text(text: &str) -> Result<Self, Complaint> {
+        parse_host(text).map(Self).map_err(Complaint::from)
     }
 }
 
@@ -60,16 +58,13 @@ text_schema!(
      https://*.example.com:8443"
 );
 
-impl FromScalar for OriginText {
+impl FromText for OriginText {
     const WANTED: &'static str = "an origin such as `https://app.example.com`";
 
-    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
-        let text = scalar.as_text()?;
-        Some(
-            OriginPattern::parse(text)
-                .map(Self)
-                .map_err(|fault| explain(text, fault)),
-        )
+    fn from_text(text: &str) -> Result<Self, Complaint> {
+        OriginPattern::parse(text)
+            .map(Self)
+            .map_err(|fault| explain(text, fault))
     }
 }
 
@@ -105,13 +100,11 @@ text_schema!(
     "^/([^?#%;\\\\]*[^?#%;\\\\*])?$"
 );
 
-impl FromScalar for PathText {
+impl FromText for PathText {
     const WANTED: &'static str = "a path such as `/chat`";
 
-    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
-        scalar
-            .as_text()
-            .map(|text| parse_path(text).map_err(Complaint::from))
+    fn from_text(text: &str) -> Result<Self, Complaint> {
+        parse_path(text).map_err(Complaint::from)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::text_schema;
 use crate::config::problems::Complaint;
-use crate::config::reading::FromScalar;
+use crate::config::reading::{FromScalar, FromText};
 use crate::config::tree::{Kind, Scalar};
 
 /// Any text.
@@ -36,15 +36,14 @@ text_schema!(
     "The path of a file, relative to the directory of this one"
 );
 
-impl FromScalar for FilePath {
+impl FromText for FilePath {
     const WANTED: &'static str = "the path of a file";
 
-    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
-        let path = scalar.as_text()?;
-        if path.is_empty() || path.contains('\0') {
-            return Some(Err("the path is empty or holds a zero byte".into()));
+    fn from_text(text: &str) -> Result<Self, Complaint> {
+        if text.is_empty() || text.contains('\0') {
+            return Err("the path is empty or holds a zero byte".into());
         }
-        Some(Ok(Self(path.to_owned())))
+        Ok(Self(text.to_owned()))
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::text_schema;
 use crate::config::problems::Complaint;
-use crate::config::reading::FromScalar;
-use crate::config::tree::{Scalar, quote};
+use crate::config::reading::FromText;
+use crate::config::tree::quote;
 
 /// The name of a cookie (RFC 6265 section 4.1.1).
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -19,11 +19,10 @@ impl CookieName {
     const LONGEST: usize = 64;
 }
 
-impl FromScalar for CookieName {
+impl FromText for CookieName {
     const WANTED: &'static str = "the name of a cookie";
 
-    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
-        let text = scalar.as_text()?;
+    fn from_text(text: &str) -> Result<Self, Complaint> {
         let is_sound = (1..=Self::LONGEST).contains(&text.len()) && text.bytes().all(is_token_byte);
         if !is_sound {
             let complaint = format!(
@@ -31,9 +30,9 @@ impl FromScalar for CookieName {
                 quote(text),
                 Self::LONGEST
             );
-            return Some(Err(complaint.into()));
+            return Err(complaint.into());
         }
-        Some(Ok(Self(text.to_owned())))
+        Ok(Self(text.to_owned()))
     }
 }
 
@@ -52,17 +51,16 @@ text_schema!(
     "^[!$'()*+,./0-9:;?@A-Z_a-z~%-]+$"
 );
 
-impl FromScalar for QueryName {
+impl FromText for QueryName {
     const WANTED: &'static str = "the name of a parameter in a query";
 
-    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
-        let text = scalar.as_text()?;
+    fn from_text(text: &str) -> Result<Self, Complaint> {
         let is_sound = |byte: u8| byte.is_ascii_graphic() && !b"&=#\"<>\\^`{|}[]".contains(&byte);
         if text.is_empty() || !text.bytes().all(is_sound) {
             let complaint = format!("{} is no name of a parameter in a query", quote(text));
-            return Some(Err(complaint.into()));
+            return Err(complaint.into());
         }
-        Some(Ok(Self(text.to_owned())))
+        Ok(Self(text.to_owned()))
     }
 }
 
@@ -80,16 +78,15 @@ impl SecretText {
     const SHORTEST: usize = 32;
 }
 
-impl FromScalar for SecretText {
+impl FromText for SecretText {
     const WANTED: &'static str = "a text of at least 32 bytes";
 
-    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
-        let text = scalar.as_text()?;
+    fn from_text(text: &str) -> Result<Self, Complaint> {
         if text.len() < Self::SHORTEST {
             let complaint = format!("a secret has at least {} bytes", Self::SHORTEST);
-            return Some(Err(complaint.into()));
+            return Err(complaint.into());
         }
-        Some(Ok(Self(text.to_owned())))
+        Ok(Self(text.to_owned()))
     }
 }
 

@@ -7,8 +7,8 @@ use rustls_pki_types::ServerName;
 use super::text_schema;
 use crate::config::host::spell;
 use crate::config::problems::Complaint;
-use crate::config::reading::FromScalar;
-use crate::config::tree::{Scalar, quote};
+use crate::config::reading::FromText;
+use crate::config::tree::quote;
 
 /// An address of this machine, without a port.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -16,17 +16,16 @@ pub(in crate::config) struct LocalAddress(pub(in crate::config) IpAddr);
 
 text_schema!(LocalAddress, "An address of this machine, without a port");
 
-impl FromScalar for LocalAddress {
+impl FromText for LocalAddress {
     const WANTED: &'static str = "an address such as `192.0.2.1`";
 
-    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
-        let text = scalar.as_text()?;
+    fn from_text(text: &str) -> Result<Self, Complaint> {
         let address = text.parse::<IpAddr>().ok();
         let address = address.filter(|ip| !ip.is_unspecified() && !ip.is_multicast());
-        Some(address.map(Self).ok_or_else(|| {
+        address.map(Self).ok_or_else(|| {
             let wanted = "write an address of this machine without a port, such as `192.0.2.1`";
             format!("{} is no source address: {wanted}", quote(text)).into()
-        }))
+        })
     }
 }
 
@@ -39,16 +38,15 @@ text_schema!(
     "A name or an address that a certificate bears"
 );
 
-impl FromScalar for CertifiedName {
+impl FromText for CertifiedName {
     const WANTED: &'static str = "a name such as `chat.internal`";
 
-    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
-        let text = scalar.as_text()?;
+    fn from_text(text: &str) -> Result<Self, Complaint> {
         let name = ServerName::try_from(text.trim_matches(['[', ']']).to_ascii_lowercase());
-        Some(name.map(Self).map_err(|_| {
+        name.map(Self).map_err(|_| {
             let wanted = "write a name such as `chat.internal`, or an address";
             format!("{} is borne by no certificate: {wanted}", quote(text)).into()
-        }))
+        })
     }
 }
 
@@ -58,11 +56,10 @@ pub(in crate::config) struct DnsName(pub(in crate::config) String);
 
 text_schema!(DnsName, "A name of the DNS");
 
-impl FromScalar for DnsName {
+impl FromText for DnsName {
     const WANTED: &'static str = "a name such as `chat.internal`";
 
-    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
-        let text = scalar.as_text()?;
+    fn from_text(text: &str) -> Result<Self, Complaint> {
         let (bare, dot) = match text.strip_suffix('.') {
             Some(bare) => (bare, "."),
             None => (text, ""),
@@ -74,7 +71,7 @@ impl FromScalar for DnsName {
             Ok(name) => Ok(Self(format!("{name}{dot}"))),
             Err(fault) => Err(fault.to_string()),
         };
-        Some(name.map_err(Complaint::from))
+        name.map_err(Complaint::from)
     }
 }
 
@@ -87,18 +84,17 @@ text_schema!(
     "The address of a name server, with or without a port"
 );
 
-impl FromScalar for NameServer {
+impl FromText for NameServer {
     const WANTED: &'static str = "an address such as `192.0.2.53`";
 
-    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
+    fn from_text(text: &str) -> Result<Self, Complaint> {
         /// The port of the DNS (RFC 1035 section 4.2).
         const PORT: u16 = 53;
-        let text = scalar.as_text()?;
         let without_port = || Some(SocketAddr::new(text.parse().ok()?, PORT));
         let server = text.parse().ok().or_else(without_port);
-        Some(server.map(Self).ok_or_else(|| {
+        server.map(Self).ok_or_else(|| {
             let wanted = "write an address, such as `192.0.2.53` or `127.0.0.1:5353`";
             format!("{} is no name server: {wanted}", quote(text)).into()
-        }))
+        })
     }
 }
