@@ -14,9 +14,6 @@ use crate::websocket::Sole;
 /// ever leave both, that is refused as well.
 pub(super) fn check(request: &request::Parts) -> Result<(), Rejection> {
     let headers = &request.headers;
-    if request.method == Method::CONNECT {
-        return Err(Rejection::NotImplemented("No tunnel is opened here."));
-    }
     // The answer would show a page what the browser keeps from it, cookies and what the gateway says of the client.
     if request.method == Method::TRACE {
         return Err(Rejection::MethodNotAllowed);
@@ -93,7 +90,6 @@ mod tests {
                 .header("Transfer-Encoding", "gzip")
                 .header("Transfer-Encoding", "chunked"),
             post().header("Host", "b.test"),
-            Request::connect("a.test:80"),
             Request::trace("/"),
         ] {
             assert!(checked(request).is_err());

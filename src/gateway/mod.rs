@@ -144,8 +144,10 @@ impl Gateway {
     ) -> Result<Outcome, Rejection> {
         record.route(&route.metrics);
         let is_plain = !means_websocket(&asked.request.headers);
-        if is_plain && route.target.takes_http() {
-            record.plain();
+        if is_plain {
+            if route.target.takes_http() {
+                record.plain();
+            }
             framing::check(asked.request)?;
         }
         // A plain request is served on a connection that is still open: with its answer that ends.

@@ -36,6 +36,29 @@ async fn what_has_two_meanings_is_refused() {
     }
 }
 
+/// A route that takes no plain requests is no reason to read on.
+#[tokio::test]
+async fn what_has_two_meanings_is_refused_where_no_plain_request_is_taken() {
+    let arrivals = Arrivals::listen().await;
+    let yaml = arrivals
+        .route()
+        .replace("origins: any", "origins: any, protocols: [websocket]");
+    let gateway = Gateway::start(&yaml).await;
+    for (request, status) in [
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+            501,
+        ),
+        ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\n\r\n", 400),
+    ] {
+        let mut client = Wire::connect(gateway.address()).await;
+        client.send(request).await;
+        assert_eq!(client.answer().await.status(), status, "{request:?}");
+        client.gone().await;
+    }
+}
+
 #[tokio::test]
 async fn a_length_beside_chunks_is_never_passed_on() {
     let stage = Stage::set().await;
