@@ -101,14 +101,15 @@ pub(super) fn opening_head(asked: Asked<'_>, target: &PoolTarget, uri: &Uri) -> 
 /// The fields of a plain request as they go to a backend.
 ///
 /// Of TE only `trailers` is passed on: that is what the client understands, and nothing here stands in its way. Expect
-/// ends here for a client of HTTP/2, which hyper cannot tell to go on: its body comes without.
+/// ends here for a client of HTTP/2, which hyper cannot tell to go on, and for one of HTTP/1.0, which cannot be told (RFC
+/// 9110 section 10.1.1): its body comes without.
 pub(super) fn plain_fields(asked: Asked<'_>, target: &PoolTarget) -> HeaderMap {
     let mut fields = fields(asked, target);
     if list_has_token(&asked.request.headers, &TE, "trailers") {
         fields.insert(TE, HeaderValue::from_static("trailers"));
         fields.insert(CONNECTION, HeaderValue::from_static("TE"));
     }
-    if asked.request.version == Version::HTTP_2 {
+    if asked.request.version != Version::HTTP_11 {
         fields.remove(EXPECT);
     }
     fields

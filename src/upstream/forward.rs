@@ -25,6 +25,7 @@ use crate::drain::{self, DrainWatch};
 use crate::proxy_protocol::Ends;
 use crate::session::Rejection;
 use crate::telemetry::{BackendMetrics, ConnectResult};
+use crate::websocket::list_has_token;
 
 /// How soon a connection that was closed while it rested is found to be.
 const STALE: Duration = Duration::from_secs(1);
@@ -135,7 +136,8 @@ impl<'a> Errand<'a> {
     fn request(&mut self, member: &Member) -> Request<Upload> {
         let mut fields = (self.fields)();
         let mut upload = Upload::new(self.body.take(), self.max_body, &self.progress);
-        let asked = fields.contains_key(EXPECT).then(Arc::<Notify>::default);
+        let waits = list_has_token(&fields, &EXPECT, "100-continue");
+        let asked = waits.then(Arc::<Notify>::default);
         if let Some(asked) = &asked {
             upload.wait_for(Arc::clone(asked));
         }

@@ -1,7 +1,9 @@
 //! Bodies pass as they come, in both directions, and both ends learn when the other is gone.
 
+use std::time::{Duration, Instant};
+
 use super::{OK, Stage, get};
-use crate::harness::eventually;
+use crate::harness::{eventually, repeatedly};
 
 /// Trap 27.
 #[tokio::test]
@@ -15,7 +17,7 @@ async fn events_pass_one_by_one() {
     assert_eq!(head.values("transfer-encoding"), ["chunked"]);
     for event in ["data: 1\n\n", "data: 2\n\n"] {
         // Longer than the deadline for the head, which is over.
-        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
         backend.send(event).await;
         let chunk = format!("{:X}\r\n{event}\r\n", event.len());
         assert_eq!(client.take(chunk.len()).await, chunk.as_bytes());
@@ -96,6 +98,31 @@ async fn the_backend_decides_whether_a_body_is_sent_at_all() {
         .await;
     // The first word that the client hears: it was never told to go on.
     assert_eq!(client.answer().await.status(), 403);
+}
+
+/// It waits for no word, whatever it says (RFC 9110 section 10.1.1).
+#[tokio::test]
+async fn expect_ends_here_for_a_client_of_http_1_0() {
+    let stage = Stage::set().await;
+    let request = "POST / HTTP/1.0\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\nhello";
+    let (_client, head, mut backend) = stage.ask(request).await;
+    assert_eq!(head.value("expect"), None);
+    assert_eq!(backend.take(5).await, b"hello");
+}
+
+/// Only who asks for 100 waits for it.
+#[tokio::test]
+async fn another_expectation_holds_no_body_back() {
+    let stage = Stage::set().await;
+    let request = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: payment\r\n\r\nhello";
+    repeatedly("the body comes at once", async || {
+        let begun = Instant::now();
+        let (_client, head, mut backend) = stage.ask(request).await;
+        assert_eq!(head.values("expect"), ["payment"]);
+        assert_eq!(backend.take(5).await, b"hello");
+        (begun.elapsed() < Duration::from_millis(900)).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
