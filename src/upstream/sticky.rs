@@ -100,12 +100,15 @@ impl Sticky {
     /// Set-Cookie for the backend at `index`.
     ///
     /// Lax, as the page and its sockets are of one site; a browser sends the cookie with no handshake that a page of
-    /// another site begins.
+    /// another site begins. Names may demand Secure (RFC 6265bis section 4.1.3), which a page over TLS that ends in front has.
     pub(super) fn cookie(&self, index: usize, is_secure: bool) -> HeaderValue {
         let token = URL_SAFE_NO_PAD.encode(self.tokens[index]);
         let name = &self.name;
         let mut cookie = format!("{name}={token}; Path=/; HttpOnly; SameSite=Lax");
-        if is_secure {
+        let demands_secure = ["__Host-", "__Secure-"]
+            .iter()
+            .any(|it| name.starts_with(it));
+        if is_secure || demands_secure {
             cookie.push_str("; Secure");
         }
         if self.renews() {
@@ -239,6 +242,12 @@ mod tests {
         assert_eq!(
             attributes(&one, true),
             " Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=3600"
+        );
+        one.name = "__Host-wsgate".into();
+        one.ttl = Duration::ZERO;
+        assert_eq!(
+            attributes(&one, false),
+            " Path=/; HttpOnly; SameSite=Lax; Secure"
         );
     }
 }
