@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{Request, Response};
+use http::{Request, Response, request};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
@@ -16,7 +16,7 @@ impl<C: Control + 'static> Handler for Admin<C> {
         answer.map(|body| body.map_err(|never| match never {}).boxed_unsync())
     }
 
-    fn refuse(&self, rejection: Rejection, client: &Client) {
-        tracing::info!(client = %client.facts.client, "admin request refused: {}", rejection.message());
+    fn refuse(&self, rejection: Rejection, _: Option<&request::Parts>, client: &Client) {
+        tracing::info!(client = %client.connection.client, "admin request refused: {}", rejection.message());
     }
 }

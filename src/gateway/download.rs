@@ -79,7 +79,7 @@ impl Held {
     fn take(&self) -> Option<Parts> {
         let mut parts = self.parts().take()?;
         let bytes = self.bytes.load(Ordering::Relaxed);
-        parts.record.passed(self.upload.bytes(), bytes);
+        parts.record.note_bodies(self.upload.bytes(), bytes);
         Some(parts)
     }
 

@@ -20,9 +20,9 @@ use crate::session::Peer;
 
 /// The client of a request: the last hop that no trusted proxy is, otherwise the first one that is named. A peer on a unix
 /// socket has no address that could be trusted.
-pub(super) fn client_of(connection: &Client, headers: &HeaderMap) -> Peer {
-    let peer = connection.facts.client;
-    let vouched = |hop: IpAddr| connection.trusts(hop);
+pub(super) fn client_of(client: &Client, headers: &HeaderMap) -> Peer {
+    let peer = client.connection.client;
+    let vouched = |hop: IpAddr| client.trusts(hop);
     match peer.ip() {
         Some(hop) if vouched(hop) => furthest(hop, headers, vouched).map_or(peer, Peer::Behind),
         Some(_) | None => peer,
@@ -66,8 +66,9 @@ pub(super) fn is_secure(asked: Asked<'_>) -> bool {
         request, client, ..
     } = asked;
     let is_told = || request.headers.get(X_FORWARDED_PROTO).is_some_and(is_tls);
-    let peer = client.facts.client.ip();
-    client.facts.tls_version.is_some() || peer.is_some_and(|peer| client.trusts(peer)) && is_told()
+    let peer = client.connection.client.ip();
+    client.connection.tls_version.is_some()
+        || peer.is_some_and(|peer| client.trusts(peer)) && is_told()
 }
 
 /// Adds the fields in which the gateway speaks for the client. What a peer that is not trusted says there of
@@ -76,7 +77,7 @@ pub(super) fn write(asked: Asked<'_>, style: Forwarded, fields: &mut HeaderMap) 
     let Asked {
         request, client, ..
     } = asked;
-    let peer = client.facts.client.ip();
+    let peer = client.connection.client.ip();
     let heard = peer
         .filter(|peer| client.trusts(*peer))
         .map(|_| &request.headers);
@@ -110,7 +111,7 @@ fn x_forwarded(asked: Asked<'_>, heard: Option<&HeaderMap>, fields: &mut HeaderM
     say(X_FORWARDED_HOST, host);
     let hop = client.address.clone();
     // Mostly the two are one.
-    let real = match asked.peer == client.facts.client {
+    let real = match asked.peer == client.connection.client {
         true => hop.clone(),
         false => asked.peer.ip_value(),
     };
@@ -139,7 +140,7 @@ fn port(host: Option<&HeaderValue>, protocol: &HeaderValue) -> HeaderValue {
 
 /// What RFC 7239 section 4 lets a proxy say of its client.
 fn element(asked: Asked<'_>) -> String {
-    let node = match asked.client.facts.client.ip() {
+    let node = match asked.client.connection.client.ip() {
         Some(IpAddr::V4(address)) => address.to_string(),
         Some(IpAddr::V6(address)) => format!("\"[{address}]\""),
         None => "unknown".to_owned(),
@@ -170,7 +171,7 @@ fn chain(heard: &HeaderMap, name: &HeaderName) -> Vec<u8> {
 }
 
 fn protocol(client: &Client) -> &'static str {
-    match client.facts.tls_version {
+    match client.connection.tls_version {
         Some(_) => "https",
         None => "http",
     }

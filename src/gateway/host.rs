@@ -24,8 +24,8 @@ pub(super) fn host_value(request: &request::Parts) -> Option<HeaderValue> {
     host.filter(|host| !host.is_empty())
 }
 
-/// That of the target, otherwise Host (RFC 9112 section 3.2.2).
-fn given(request: &request::Parts) -> &[u8] {
+/// That of the target, otherwise Host (RFC 9112 section 3.2.2), as it is given.
+pub(super) fn given(request: &request::Parts) -> &[u8] {
     match request.uri.authority() {
         Some(authority) => authority.as_str().as_bytes(),
         None => request.headers.get(HOST).map_or(&[], HeaderValue::as_bytes),

@@ -15,7 +15,7 @@ mod spelling;
 
 use std::sync::Arc;
 
-use http::{Extensions, Request, Response, request};
+use http::{Extensions, HeaderMap, Method, Request, Response, Version, request};
 use hyper::body::{Body as _, Incoming};
 
 use crate::admission::Admission;
@@ -187,11 +187,27 @@ impl Gateway {
             id: id.as_str(),
             client: peer,
             method: &request.method,
-            uri: &request.uri,
+            host: host::given(request),
+            target: request.uri.path_and_query(),
             version: request.version,
             headers: &request.headers,
         };
-        SessionRecord::begin(&self.telemetry, &client.facts, facts)
+        SessionRecord::begin(&self.telemetry, &client.connection, facts)
+    }
+
+    /// The record of a request of which nothing is known but its client.
+    fn record_unread(&self, client: &Client) -> SessionRecord {
+        let id = RequestId::random();
+        let facts = telemetry::Request {
+            id: id.as_str(),
+            client: client.connection.client,
+            method: &Method::GET,
+            host: b"",
+            target: None,
+            version: Version::HTTP_11,
+            headers: &HeaderMap::new(),
+        };
+        SessionRecord::begin(&self.telemetry, &client.connection, facts)
     }
 }
 
@@ -201,16 +217,17 @@ impl Handler for Gateway {
         self.answer(request, client, &id).await
     }
 
-    fn refuse(&self, rejection: Rejection, client: &Client) {
-        let id = RequestId::random();
-        let (request, ()) = Request::new(()).into_parts();
-        let asked = Asked {
-            request: &request,
-            client,
-            peer: client.facts.client,
-            id: &id,
+    fn refuse(&self, rejection: Rejection, request: Option<&request::Parts>, client: &Client) {
+        let mut record = match request {
+            None => self.record_unread(client),
+            Some(request) => self.record(Asked {
+                request,
+                client,
+                peer: forwarded::client_of(client, &request.headers),
+                id: &RequestId::of(&request.headers),
+            }),
         };
-        self.record(asked).refuse(rejection);
+        record.refuse(rejection);
     }
 }
 

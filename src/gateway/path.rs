@@ -30,7 +30,7 @@ pub(super) fn find<'a>(snapshot: &'a Snapshot, asked: Asked<'_>) -> Result<&'a R
     if !is_sound_host(asked.request) {
         return Err(Rejection::BadRequest("The host is not sound."));
     }
-    let listener = asked.client.facts.listener.name();
+    let listener = asked.client.connection.listener.name();
     let find = |path: &str| snapshot.table.find(host(asked.request), path, listener);
     let written = find(path).ok_or(Rejection::NoRoute)?;
     let is_same = |plain: String| find(&plain).is_some_and(|plain| Arc::ptr_eq(written, plain));

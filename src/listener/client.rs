@@ -16,7 +16,7 @@ use crate::telemetry::Connection;
 /// A client connection.
 pub struct Client {
     /// What is known of it.
-    pub facts: Connection,
+    pub connection: Connection,
     /// Its address as backends are told, written once for all its requests; none on a unix socket.
     pub address: Option<HeaderValue>,
     /// Where it came in; none on a unix socket.
@@ -45,7 +45,7 @@ impl Client {
 
     /// Whether the peer is a proxy that is trusted, so that what comes on this connection comes of many.
     pub(super) fn speaks_for_many(&self) -> bool {
-        let address = self.facts.client.ip();
+        let address = self.connection.client.ip();
         address.is_some_and(|address| self.trusts(address))
     }
 
@@ -67,7 +67,7 @@ impl Client {
     /// Both ends of the connection, for a PROXY header; none on a unix socket.
     #[must_use]
     pub fn ends(&self) -> Option<Ends> {
-        match (self.facts.client, self.local) {
+        match (self.connection.client, self.local) {
             (Peer::Tcp(source), Some(local)) => Some(Ends::new(source, local)),
             (Peer::Tcp(_), None) | (Peer::Unix | Peer::Behind(_), _) => None,
         }

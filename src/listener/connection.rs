@@ -63,13 +63,12 @@ pub async fn serve<H: Handler>(
         else {
             return;
         };
-        let facts = Connection {
-            listener: entry.metrics,
-            client: peer,
-            tls_version: spoken.tls_version,
-        };
         let client = Arc::new(Client {
-            facts,
+            connection: Connection {
+                listener: entry.metrics,
+                client: peer,
+                tls_version: spoken.tls_version,
+            },
             address: peer.ip_value(),
             local,
             surplus: arrived.surplus,

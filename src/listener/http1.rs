@@ -90,8 +90,8 @@ pub(super) async fn converse<H: Handler>(
     match fault {
         // Between two requests there may be half a head that came with the last one.
         Some(Fault { rejection, reason }) if matches!(phase, Phase::Head | Phase::Idle) => {
-            client.facts.listener.rejected(reason);
-            handler.refuse(rejection, client);
+            client.connection.listener.rejected(reason);
+            handler.refuse(rejection, None, client);
             refusal::refuse(stream, rejection).await;
         }
         // An answer that broke off, and may have no length, is not to look whole.

@@ -21,7 +21,7 @@ mod visitors;
 use std::future::Future;
 use std::sync::Arc;
 
-use http::{Request, Response};
+use http::{Request, Response, request};
 use hyper::body::Incoming;
 
 use crate::config::{Access, ListenerLimits, ListenerTimeouts, Networks, ProxyHeader};
@@ -47,8 +47,9 @@ pub trait Handler: Send + Sync + 'static {
         client: Arc<Client>,
     ) -> impl Future<Output = Response<Body>> + Send;
 
-    /// Hears of a head that never became a request; `client` has been told.
-    fn refuse(&self, rejection: Rejection, client: &Client);
+    /// Hears of a head that never became a request, where it could be read of the `request` that it was to be; `client` has
+    /// been told.
+    fn refuse(&self, rejection: Rejection, request: Option<&request::Parts>, client: &Client);
 }
 
 /// What a listener does with its connections, as the configuration in force when they came says.

@@ -31,6 +31,19 @@ impl Fault {
         reason: ConnectionRejection::HeadTooSlow,
     };
 
+    pub(super) const HEAD_TOO_LARGE: Self = Self {
+        rejection: Rejection::HeadTooLarge,
+        reason: ConnectionRejection::HeadTooLarge,
+    };
+
+    /// A head that is not sound, in these words.
+    pub(super) fn bad(words: &'static str) -> Self {
+        Self {
+            rejection: Rejection::BadRequest(words),
+            reason: ConnectionRejection::BadRequest,
+        }
+    }
+
     /// What fits what hyper says of a head; none where there is nobody left to be told.
     ///
     /// `received` is what has been read of the head, `limit` how many bytes it may have.
@@ -45,10 +58,9 @@ impl Fault {
                 reason: ConnectionRejection::HeadTooLarge,
             });
         }
-        error.is_parse().then_some(Self {
-            rejection: Rejection::BadRequest("The request is no sound HTTP."),
-            reason: ConnectionRejection::BadRequest,
-        })
+        error
+            .is_parse()
+            .then(|| Self::bad("The request is no sound HTTP."))
     }
 }
 

@@ -6,7 +6,7 @@
 use http::header::{COOKIE, HOST};
 use http::{HeaderValue, Method, request};
 
-use crate::session::Rejection;
+use super::super::refusal::Fault;
 
 /// How many fields a head may have, as with HTTP/1.1 there. Clients may divide Cookie as they like (RFC 9113 section
 /// 8.2.3), so what that has is not counted.
@@ -16,7 +16,7 @@ const FIELDS: usize = 100;
 ///
 /// # Errors
 /// When there are too many fields, there is no authority, Host names another one, or the path does not begin with a slash.
-pub(super) fn settle(request: &mut request::Parts) -> Result<(), Rejection> {
+pub(super) fn settle(request: &mut request::Parts) -> Result<(), Fault> {
     let fields = request.headers.keys();
     let counted = fields.filter(|name| *name != COOKIE);
     if counted
@@ -24,7 +24,7 @@ pub(super) fn settle(request: &mut request::Parts) -> Result<(), Rejection> {
         .sum::<usize>()
         > FIELDS
     {
-        return Err(Rejection::HeadTooLarge);
+        return Err(Fault::HEAD_TOO_LARGE);
     }
     settle_host(request)?;
     check_path(request)
@@ -32,35 +32,33 @@ pub(super) fn settle(request: &mut request::Parts) -> Result<(), Rejection> {
 
 /// RFC 9113 section 8.3.1: a Host that is given says the same as `:authority`, and stands in where there is
 /// none.
-fn settle_host(request: &mut request::Parts) -> Result<(), Rejection> {
+fn settle_host(request: &mut request::Parts) -> Result<(), Fault> {
     let mut hosts = request.headers.get_all(HOST).iter();
     let host = hosts.next();
     if hosts.next().is_some() {
-        return Err(Rejection::BadRequest("Host is given more than once."));
+        return Err(Fault::bad("Host is given more than once."));
     }
     match (request.uri.authority(), host) {
-        (None, None) => Err(Rejection::BadRequest("The authority is missing.")),
-        (None, Some(host)) if host.is_empty() => {
-            Err(Rejection::BadRequest("The authority is missing."))
-        }
+        (None, None) => Err(Fault::bad("The authority is missing.")),
+        (None, Some(host)) if host.is_empty() => Err(Fault::bad("The authority is missing.")),
         (None, Some(_)) => Ok(()),
         (Some(authority), Some(host))
             if !host
                 .as_bytes()
                 .eq_ignore_ascii_case(authority.as_str().as_bytes()) =>
         {
-            Err(Rejection::BadRequest("Host names another authority."))
+            Err(Fault::bad("Host names another authority."))
         }
         (Some(authority), _) => {
             let host = HeaderValue::from_str(authority.as_str())
-                .map_err(|_| Rejection::BadRequest("The authority is no host."))?;
+                .map_err(|_| Fault::bad("The authority is no host."))?;
             request.headers.insert(HOST, host);
             Ok(())
         }
     }
 }
 
-fn check_path(request: &request::Parts) -> Result<(), Rejection> {
+fn check_path(request: &request::Parts) -> Result<(), Fault> {
     let Some(target) = request.uri.path_and_query() else {
         return Ok(());
     };
@@ -68,7 +66,7 @@ fn check_path(request: &request::Parts) -> Result<(), Rejection> {
     if is_whole || target.as_str().starts_with('/') {
         return Ok(());
     }
-    Err(Rejection::BadRequest("The path begins with no slash."))
+    Err(Fault::bad("The path begins with no slash."))
 }
 
 #[cfg(test)]
@@ -77,8 +75,9 @@ mod tests {
     use http::request::Builder;
 
     use super::*;
+    use crate::session::Rejection;
 
-    fn settled(request: Builder) -> Result<request::Parts, Rejection> {
+    fn settled(request: Builder) -> Result<request::Parts, Fault> {
         let (mut parts, ()) = request.body(()).unwrap().into_parts();
         settle(&mut parts).map(|()| parts)
     }
@@ -102,7 +101,9 @@ mod tests {
             let request = Request::get("https://a.test/x");
             settled((0..count).fold(request, |request, index| request.header(name(index), "1")))
         };
-        let is_refused = |settled| matches!(settled, Err(Rejection::HeadTooLarge));
+        let is_refused = |settled: Result<_, Fault>| {
+            settled.is_err_and(|fault| fault.rejection == Rejection::HeadTooLarge)
+        };
         assert!(is_refused(with(101, |index| format!("x-{index}"))));
         assert!(is_refused(with(101, |_| "x".to_owned())));
         assert!(with(100, |index| format!("x-{index}")).is_ok());
@@ -120,7 +121,8 @@ mod tests {
                 .header("host", "a.test")
                 .header("host", "a.test"),
         ] {
-            assert!(matches!(settled(request), Err(Rejection::BadRequest(_))));
+            let fault = settled(request).unwrap_err();
+            assert!(matches!(fault.rejection, Rejection::BadRequest(_)));
         }
     }
 }

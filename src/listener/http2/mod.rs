@@ -21,9 +21,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use super::body::{Body, BusyBody, text};
 use super::client::Client;
 use super::connection::{PARTING, Spoken};
+use super::refusal::Fault;
 use super::{Handler, Settings, refusal};
 use crate::drain::{DrainWatch, Stage};
-use crate::session::Rejection;
 use crate::telemetry::ConnectionRejection;
 use spawn::Spawn;
 use streams::{ABANDONED, OpenStream, Streams, Verdict};
@@ -109,7 +109,7 @@ fn conclude(result: hyper::Result<()>, client: &Client) {
 }
 
 fn broke_the_rules(client: &Client) {
-    let listener = &client.facts.listener;
+    let listener = &client.connection.listener;
     listener.rejected(ConnectionRejection::Http2Error);
 }
 
@@ -122,13 +122,9 @@ async fn answer<H: Handler>(
     let (mut parts, body) = request.into_parts();
     let is_head = parts.method == Method::HEAD;
     let response = match head::settle(&mut parts) {
-        Err(rejection) => {
-            let reason = match rejection {
-                Rejection::HeadTooLarge => ConnectionRejection::HeadTooLarge,
-                _ => ConnectionRejection::BadRequest,
-            };
-            client.facts.listener.rejected(reason);
-            handler.refuse(rejection, &client);
+        Err(Fault { rejection, reason }) => {
+            client.connection.listener.rejected(reason);
+            handler.refuse(rejection, Some(&parts), &client);
             refusal::response(rejection)
         }
         Ok(()) => {

@@ -1,7 +1,8 @@
 //! What a client said of itself, bounded and kept as small as can be: it lies in memory as long as the
 //! session does.
 
-use http::header::{HOST, ORIGIN, USER_AGENT};
+use http::header::{ORIGIN, USER_AGENT};
+use http::uri::PathAndQuery;
 
 use super::super::line::Line;
 use super::Request;
@@ -15,7 +16,6 @@ const SEPARATOR: char = '\0';
 /// Stands where a value was cut.
 const CUT: char = '…';
 
-const REQUEST_ID_LIMIT: usize = 128;
 const METHOD_LIMIT: usize = 32;
 const HOST_LIMIT: usize = 256;
 const PATH_LIMIT: usize = 1024;
@@ -34,28 +34,19 @@ impl Facts {
                 .get(name)
                 .map_or(&[][..], |value| value.as_bytes())
         };
-        let host = match request.uri.authority() {
-            Some(authority) => authority.as_str().as_bytes(),
-            None => header(HOST),
-        };
+        let host = request.host;
         // Behind a name and a password, which are no part of a host (RFC 9110 section 4.2.4).
         let host = host.rsplit(|byte| *byte == b'@').next().unwrap_or(host);
+        let target = request.target.map_or("", PathAndQuery::as_str);
         let mut texts = String::with_capacity(USUAL_LENGTH);
-        push(&mut texts, request.id.as_bytes(), REQUEST_ID_LIMIT);
+        push(&mut texts, request.id.as_bytes(), usize::MAX);
         push(&mut texts, request.method.as_str().as_bytes(), METHOD_LIMIT);
         push(&mut texts, host, HOST_LIMIT);
-        match request.uri.query() {
-            Some(query) if redact_query => {
-                let target = redacted(request.uri.path(), query);
-                push(&mut texts, target.as_bytes(), PATH_LIMIT);
+        match target.split_once('?') {
+            Some((path, query)) if redact_query => {
+                push(&mut texts, redacted(path, query).as_bytes(), PATH_LIMIT);
             }
-            Some(_) | None => {
-                let target = request
-                    .uri
-                    .path_and_query()
-                    .map_or("", |target| target.as_str());
-                push(&mut texts, target.as_bytes(), PATH_LIMIT);
-            }
+            Some(_) | None => push(&mut texts, target.as_bytes(), PATH_LIMIT),
         }
         push(&mut texts, header(ORIGIN), ORIGIN_LIMIT);
         push(&mut texts, header(USER_AGENT), USER_AGENT_LIMIT);

@@ -6,7 +6,8 @@ mod plain;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use http::{HeaderMap, Method, StatusCode, Uri, Version};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Method, StatusCode, Version};
 
 use facts::Facts;
 pub use plain::AnswerEnd;
@@ -31,12 +32,14 @@ pub struct Connection {
 /// What is logged of a request. Header fields other than those of the access log are never looked at.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
-    /// The X-Request-ID that was taken over or made.
+    /// The X-Request-ID that was taken over, within its bound, or made.
     pub id: &'a str,
     /// The client, as far as those are believed who speak for it.
     pub client: Peer,
-    /// The target.
-    pub uri: &'a Uri,
+    /// The host that is asked for; empty where none is known.
+    pub host: &'a [u8],
+    /// The target; none where it is not known.
+    pub target: Option<&'a PathAndQuery>,
     /// The method; told of plain requests only, as a session has GET.
     pub method: &'a Method,
     /// The version.

@@ -36,7 +36,7 @@ impl SessionRecord {
     }
 
     /// Notes how many bytes of the two bodies have been passed on.
-    pub fn passed(&mut self, request: u64, answer: u64) {
+    pub fn note_bodies(&mut self, request: u64, answer: u64) {
         self.inward.bytes = request;
         self.outward.bytes = answer;
     }

@@ -56,7 +56,8 @@ impl Scenario {
             id: "request-1",
             client: self.connection.client,
             method: request.method(),
-            uri: request.uri(),
+            host: request.headers().get("host").unwrap().as_bytes(),
+            target: request.uri().path_and_query(),
             version: request.version(),
             headers: request.headers(),
         };

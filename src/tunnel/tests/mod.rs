@@ -62,7 +62,8 @@ fn record(log: impl Write + Send + 'static) -> (SessionRecord, FlushGuard) {
         id: "request",
         client: connection.client,
         method: request.method(),
-        uri: request.uri(),
+        host: b"",
+        target: request.uri().path_and_query(),
         version: request.version(),
         headers: request.headers(),
     };

@@ -17,17 +17,27 @@ async fn start(keys: &str) -> (Gateway, Http2) {
 #[tokio::test]
 async fn a_host_that_names_another_authority_is_refused() {
     let (gateway, mut client) = start("").await;
-    let get = || Request::get("https://gateway.test/");
+    let get = || Request::get("https://gateway.test/room?x=1");
     let same = get().header("host", "gateway.test");
     assert_eq!(client.ask(same).await.0.status(), 200);
-    let other = get().header("host", "other.test");
+    let other = get()
+        .header("host", "other.test")
+        .header("user-agent", "browser/1");
     let (answer, body) = client.ask(other).await;
     assert_eq!(
         (answer.status().as_u16(), body.as_str()),
         (400, "Host names another authority.\n")
     );
     let line = gateway.line("refused").await;
-    assert_eq!(line["result"], "bad_request", "{line}");
+    for (key, value) in [
+        ("result", "bad_request"),
+        ("protocol", "h2"),
+        ("host", "gateway.test"),
+        ("path", "/room?x=***"),
+        ("user_agent", "browser/1"),
+    ] {
+        assert_eq!(line[key], value, "{key} in {line}");
+    }
 }
 
 #[tokio::test]

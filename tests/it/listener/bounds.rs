@@ -10,7 +10,10 @@ async fn a_head_up_to_the_limit_is_taken_and_a_larger_one_is_431() {
     assert_eq!(ask(gateway.address(), with(7_500)).await.status(), 200);
     assert_eq!(ask(gateway.address(), with(8_192)).await.status(), 431);
     assert_eq!(ask(gateway.address(), with(1 << 20)).await.status(), 431);
-    assert_eq!(gateway.line("refused").await["result"], "head_too_large");
+    let line = gateway.line("refused").await;
+    assert_eq!(line["result"], "head_too_large");
+    // Nobody has read what it asked for.
+    assert!(line["path"].is_null(), "{line}");
 }
 
 #[tokio::test]
