@@ -1,19 +1,19 @@
 //! A socket to a backend. Names are resolved at every connect, and all their addresses race.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::io::Errno;
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Type};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinSet;
 
 use super::handshake::Failure;
 use super::lookup::Lookups;
-use super::source::Sources;
+use super::source::{Sources, bind};
 use crate::config::{BackendAddress, BackendHost};
 use crate::stream::{Socket, tune};
 
@@ -34,7 +34,7 @@ pub(super) async fn connect(
     let socket = match address {
         BackendAddress::Unix(path) => return connect_unix(path).await,
         BackendAddress::Tcp { host, port, .. } => match host {
-            BackendHost::Ip(ip) => sources.connect(SocketAddr::new(*ip, *port)).await?,
+            BackendHost::Ip(ip) => connect_tcp(SocketAddr::new(*ip, *port), sources).await?,
             BackendHost::Name(name) => {
                 let found = lookups.find(name, *port).await?;
                 connect_any(found, sources).await?
@@ -57,7 +57,7 @@ async fn connect_any(found: Vec<SocketAddr>, sources: &Arc<Sources>) -> Result<T
     let addresses = interleaved(found);
     match addresses[..] {
         [] => Err(Failure::Unresolved(io::ErrorKind::NotFound.into())),
-        [only] => sources.connect(only).await,
+        [only] => connect_tcp(only, sources).await,
         _ => race(addresses, sources).await,
     }
 }
@@ -92,7 +92,7 @@ async fn race(addresses: Vec<SocketAddr>, sources: &Arc<Sources>) -> Result<TcpS
     loop {
         if let Some(address) = waiting.next() {
             let sources = Arc::clone(sources);
-            running.spawn(async move { sources.connect(address).await });
+            running.spawn(async move { connect_tcp(address, &sources).await });
         }
         let is_last = waiting.len() == 0;
         let outcome = tokio::select! {
@@ -105,6 +105,53 @@ async fn race(addresses: Vec<SocketAddr>, sources: &Arc<Sources>) -> Result<TcpS
             Some(Err(_)) => {}
             None => return Err(last),
         }
+    }
+}
+
+/// Connects to `destination` from the source whose turn it is, and from the next where no port of it is left. Where none
+/// is of the destination's family the system chooses.
+async fn connect_tcp(destination: SocketAddr, sources: &Sources) -> Result<TcpStream, Failure> {
+    let fitting = sources.in_turn(destination);
+    if fitting.is_empty() {
+        return connect_from(None, destination).await;
+    }
+    for source in fitting {
+        match connect_from(Some(source), destination).await {
+            Err(Failure::NoLocalPort) => {}
+            outcome => return outcome,
+        }
+    }
+    Err(Failure::NoLocalPort)
+}
+
+async fn connect_from(
+    source: Option<IpAddr>,
+    destination: SocketAddr,
+) -> Result<TcpStream, Failure> {
+    let kind = Type::STREAM.nonblocking().cloexec();
+    let socket =
+        socket2::Socket::new(Domain::for_address(destination), kind, None).map_err(classify)?;
+    if let Some(source) = source {
+        bind(&socket, source).map_err(|error| Failure::BadSource(source, error))?;
+    }
+    connect_socket(socket, destination).await.map_err(classify)
+}
+
+/// A destination on the same machine is connected to at once, although the system says that it is under way; so that is
+/// looked at before epoll is waited for.
+async fn connect_socket(socket: socket2::Socket, destination: SocketAddr) -> io::Result<TcpStream> {
+    match socket.connect(&destination.into()) {
+        Err(error) if Errno::from_io_error(&error) != Some(Errno::INPROGRESS) => return Err(error),
+        _ => {}
+    }
+    let socket = TcpStream::from_std(socket.into())?;
+    if socket.peer_addr().is_ok() {
+        return Ok(socket);
+    }
+    socket.writable().await?;
+    match socket.take_error()? {
+        Some(error) => Err(error),
+        None => Ok(socket),
     }
 }
 
@@ -186,5 +233,27 @@ mod tests {
         let socket = race(vec![address, good], &Arc::default()).await.unwrap();
         assert_eq!(socket.peer_addr().unwrap(), good);
         assert!(begun.elapsed() >= STAGGER, "{:?}", begun.elapsed());
+    }
+
+    #[tokio::test]
+    async fn goes_out_from_each_source() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let destination = listener.local_addr().unwrap();
+        let sources = Sources::new(&[2, 3].map(|last| [127, 0, 0, last].into()));
+        for expected in ["127.0.0.2", "127.0.0.3"] {
+            let connected = connect_tcp(destination, &sources).await.unwrap();
+            assert_eq!(connected.local_addr().unwrap().ip().to_string(), expected);
+            assert_eq!(connected.peer_addr().unwrap(), destination);
+        }
+    }
+
+    #[tokio::test]
+    async fn tells_an_address_that_is_not_of_this_machine() {
+        let sources = Sources::new(&["192.0.2.1".parse().unwrap()]);
+        let outcome = connect_tcp(all(&["127.0.0.1:1"])[0], &sources).await;
+        let Err(Failure::BadSource(source, _)) = outcome else {
+            panic!("{outcome:?}");
+        };
+        assert_eq!(source.to_string(), "192.0.2.1");
     }
 }

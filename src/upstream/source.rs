@@ -8,12 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use rustix::io::Errno;
-use socket2::{Domain, Socket, Type};
-use tokio::net::TcpStream;
-
-use super::connect::classify;
-use super::handshake::Failure;
+use socket2::Socket;
 
 /// The local addresses of a pool, used in turn.
 #[derive(Debug, Default)]
@@ -30,24 +25,8 @@ impl Sources {
         }
     }
 
-    /// Connects to `destination` from the source whose turn it is, and from the next where no port of it is
-    /// left. Where none is of the destination's family the system chooses.
-    pub(super) async fn connect(&self, destination: SocketAddr) -> Result<TcpStream, Failure> {
-        let fitting = self.in_turn(destination);
-        if fitting.is_empty() {
-            return connect(None, destination).await;
-        }
-        for source in fitting {
-            match connect(Some(source), destination).await {
-                Err(Failure::NoLocalPort) => {}
-                outcome => return outcome,
-            }
-        }
-        Err(Failure::NoLocalPort)
-    }
-
     /// The sources of the destination's family, from the one whose turn it is.
-    fn in_turn(&self, destination: SocketAddr) -> Vec<IpAddr> {
+    pub(super) fn in_turn(&self, destination: SocketAddr) -> Vec<IpAddr> {
         let is_fitting = |source: &&IpAddr| source.is_ipv4() == destination.is_ipv4();
         let mut fitting: Vec<IpAddr> = self.addresses.iter().filter(is_fitting).copied().collect();
         if fitting.len() > 1 {
@@ -58,35 +37,8 @@ impl Sources {
     }
 }
 
-async fn connect(source: Option<IpAddr>, destination: SocketAddr) -> Result<TcpStream, Failure> {
-    let kind = Type::STREAM.nonblocking().cloexec();
-    let socket = Socket::new(Domain::for_address(destination), kind, None).map_err(classify)?;
-    if let Some(source) = source {
-        bind(&socket, source).map_err(|error| Failure::BadSource(source, error))?;
-    }
-    connect_socket(socket, destination).await.map_err(classify)
-}
-
-/// A destination on the same machine is connected to at once, although the system says that it is under way; so that is
-/// looked at before epoll is waited for.
-async fn connect_socket(socket: Socket, destination: SocketAddr) -> io::Result<TcpStream> {
-    match socket.connect(&destination.into()) {
-        Err(error) if Errno::from_io_error(&error) != Some(Errno::INPROGRESS) => return Err(error),
-        _ => {}
-    }
-    let socket = TcpStream::from_std(socket.into())?;
-    if socket.peer_addr().is_ok() {
-        return Ok(socket);
-    }
-    socket.writable().await?;
-    match socket.take_error()? {
-        Some(error) => Err(error),
-        None => Ok(socket),
-    }
-}
-
 /// Binds `socket` to `source`. Its port is chosen by the connect, so that a port serves many destinations at once.
-fn bind(socket: &Socket, source: IpAddr) -> io::Result<()> {
+pub(super) fn bind(socket: &Socket, source: IpAddr) -> io::Result<()> {
     choose_port_at_connect(socket)?;
     socket.bind(&SocketAddr::new(source, 0).into())
 }
@@ -138,27 +90,5 @@ mod tests {
             sources.in_turn(at("[::1]:80")),
             ["::1".parse::<IpAddr>().unwrap()]
         );
-    }
-
-    #[tokio::test]
-    async fn goes_out_from_each_source() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let destination = listener.local_addr().unwrap();
-        let sources = sources(&["127.0.0.2", "127.0.0.3"]);
-        for expected in ["127.0.0.2", "127.0.0.3"] {
-            let connected = sources.connect(destination).await.unwrap();
-            assert_eq!(connected.local_addr().unwrap().ip().to_string(), expected);
-            assert_eq!(connected.peer_addr().unwrap(), destination);
-        }
-    }
-
-    #[tokio::test]
-    async fn tells_an_address_that_is_not_of_this_machine() {
-        let sources = sources(&["192.0.2.1"]);
-        let outcome = sources.connect(at("127.0.0.1:1")).await;
-        let Err(Failure::BadSource(source, _)) = outcome else {
-            panic!("{outcome:?}");
-        };
-        assert_eq!(source.to_string(), "192.0.2.1");
     }
 }
