@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version};
 
 use super::host::host_value;
 use super::request_id::X_REQUEST_ID;
-use super::{Asked, forwarded};
+use super::{Asked, provenance};
 use crate::config::HeaderRules;
 use crate::snapshot::PoolTarget;
 use crate::upstream::{RequestHead, without_cookie};
@@ -138,7 +138,7 @@ fn fields(asked: Asked<'_>, target: &PoolTarget) -> HeaderMap {
     }
     join_cookies(&mut fields);
     settle_trailer(&mut fields, ends_here);
-    forwarded::write(asked, rules.forwarded, &mut fields);
+    provenance::write(asked, rules.forwarded, &mut fields);
     if let (Some(prefix), true) = (&target.prefix, rules.forwarded.says_x_forwarded()) {
         fields.extend(HeaderValue::from_str(prefix).map(|prefix| (X_FORWARDED_PREFIX, prefix)));
     }

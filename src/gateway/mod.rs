@@ -3,11 +3,11 @@
 mod cors;
 mod download;
 mod forward;
-mod forwarded;
 mod framing;
 mod headers;
 mod host;
 mod path;
+mod provenance;
 mod request_id;
 mod respond;
 mod session;
@@ -54,7 +54,7 @@ impl<'a> Asked<'a> {
     fn hints(self, drains: &'a [DrainWatch]) -> Hints<'a> {
         Hints {
             client: self.peer.ip(),
-            is_secure: forwarded::is_secure(self),
+            is_secure: provenance::is_secure(self),
             headers: &self.request.headers,
             uri: &self.request.uri,
             request_id: self.id.as_str(),
@@ -103,7 +103,7 @@ impl Gateway {
         let asked = Asked {
             request: &request,
             client: &client,
-            peer: forwarded::client_of(&client, &request.headers),
+            peer: provenance::client_of(&client, &request.headers),
             id,
         };
         let mut record = self.record(asked);
@@ -223,7 +223,7 @@ impl Handler for Gateway {
             Some(request) => self.record(Asked {
                 request,
                 client,
-                peer: forwarded::client_of(client, &request.headers),
+                peer: provenance::client_of(client, &request.headers),
                 id: &RequestId::of(&request.headers),
             }),
         };
