@@ -13,7 +13,7 @@ use super::headers::remove_hop_by_hop;
 use super::host::host;
 use crate::config::{FixedAnswer, Piece, Redirect};
 use crate::listener::{Body, text};
-use crate::route;
+use crate::route::without_port;
 use crate::session::Rejection;
 use crate::websocket::{VERSION, list_has_token, list_items};
 
@@ -79,9 +79,7 @@ pub(super) fn end_connection(headers: &mut HeaderMap) {
 
 /// Whether Accept names JSON and no plain text or page before it.
 fn wants_json(headers: &HeaderMap) -> bool {
-    let fields = headers.get_all(ACCEPT).iter();
-    let mut kinds = fields
-        .flat_map(|field| field.as_bytes().split(|byte| *byte == b','))
+    let mut kinds = list_items(headers, &ACCEPT)
         .map(|kind| kind.split(|byte| *byte == b';').next().unwrap_or_default())
         .map(<[u8]>::trim_ascii);
     let known = kinds.find(|kind| kind.ends_with(b"json") || kind.starts_with(b"text/"));
@@ -105,7 +103,7 @@ pub(super) fn redirect(
     redirect: &Redirect,
     request: &request::Parts,
 ) -> Result<Response<Body>, Rejection> {
-    let host = without_port(host(request));
+    let host = without_port(host(request)).unwrap_or_default();
     if host.is_empty() && redirect.to.contains(&Piece::Host) {
         return Err(Rejection::BadRequest("Host is missing."));
     }
@@ -125,11 +123,6 @@ pub(super) fn redirect(
         .headers_mut()
         .extend(location.map(|place| (LOCATION, place)));
     Ok(response)
-}
-
-/// The host that is asked for, which is a sound one here, without its port.
-fn without_port(host: &str) -> &str {
-    route::without_port(host).unwrap_or_default()
 }
 
 /// The answer of a route that answers by itself.

@@ -50,9 +50,6 @@ pub(super) async fn open(
     if !target.takes_websocket {
         return Err(Rejection::NotImplemented("No WebSocket is taken here."));
     }
-    if !asks_for_websocket(&request.headers) {
-        return Err(Rejection::UpgradeRequired);
-    }
     let handshake = Handshake::read(request).map_err(rejection)?;
     admission::origin::check(&request.headers, &target.origins)?;
     client.pass_opening().await?;

@@ -1,5 +1,7 @@
 //! Cookies of a request (RFC 6265 section 5.4): finding one, and leaving one out.
 
+use http::HeaderValue;
+
 /// A cookie of a request.
 pub(super) struct Pair<'a> {
     pub(super) name: &'a [u8],
@@ -11,14 +13,17 @@ pub(super) fn pairs(field: &[u8]) -> impl Iterator<Item = Pair<'_>> {
     field.split(|byte| *byte == b';').filter_map(pair)
 }
 
-/// The field without the cookies of this name; none where no other is left. All else stays as it is written.
-pub(super) fn without(field: &[u8], name: &str) -> Option<Vec<u8>> {
+/// A Cookie field without the cookies of this name; none where no other is left. All else stays as it is written.
+#[must_use]
+pub fn without_cookie(field: &HeaderValue, name: &str) -> Option<HeaderValue> {
     let is_other = |part: &&[u8]| pair(part).is_none_or(|pair| pair.name != name.as_bytes());
-    let parts = field.split(|byte| *byte == b';');
+    let parts = field.as_bytes().split(|byte| *byte == b';');
     let kept: Vec<&[u8]> = parts.filter(is_other).collect();
-    let field = kept.join(&b';');
-    let field = field.trim_ascii();
-    (!field.is_empty()).then(|| field.to_vec())
+    let left = kept.join(&b';');
+    let left = left.trim_ascii();
+    HeaderValue::from_bytes(left)
+        .ok()
+        .filter(|left| !left.is_empty())
 }
 
 fn pair(part: &[u8]) -> Option<Pair<'_>> {
@@ -47,8 +52,8 @@ mod tests {
             ("xwsgate=x; lone; wsgate", Some("xwsgate=x; lone; wsgate")),
         ];
         for (field, left) in cases {
-            let without = without(field.as_bytes(), "wsgate");
-            assert_eq!(without.as_deref(), left.map(str::as_bytes), "{field}");
+            let without = without_cookie(&HeaderValue::from_static(field), "wsgate");
+            assert_eq!(without, left.map(HeaderValue::from_static), "{field}");
         }
     }
 }

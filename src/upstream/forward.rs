@@ -19,7 +19,7 @@ use super::balancer::Purpose;
 use super::candidates::{Candidate, Hints};
 use super::connection::Connection;
 use super::judge::Evidence;
-use super::upload::{Progress, Stage, Upload};
+use super::upload::{BodyStage, Progress, Upload};
 use super::{AttemptCount, Failure, Pool};
 use crate::drain::{self, DrainWatch};
 use crate::proxy_protocol::Ends;
@@ -394,8 +394,10 @@ async fn send(
     let answer = pin!(connection.send(errand.request(member)));
     let Some(answer) = in_time(answer, &errand.progress, since, timeouts).await else {
         return Err(match errand.progress.stage() {
-            Stage::Awaited => Fault::BodyTooSlow,
-            Stage::Moving | Stage::Whole | Stage::TooLarge | Stage::Broken => Fault::Late,
+            BodyStage::Awaited => Fault::BodyTooSlow,
+            BodyStage::Moving | BodyStage::Whole | BodyStage::TooLarge | BodyStage::Broken => {
+                Fault::Late
+            }
         });
     };
     match answer {
@@ -411,9 +413,11 @@ async fn send(
                 Fault::Unreached(Failure::Lost(std::io::ErrorKind::BrokenPipe.into()))
             }
             None => match errand.progress.stage() {
-                Stage::TooLarge => Fault::BodyTooLarge,
-                Stage::Broken => Fault::BodyBroken,
-                Stage::Moving | Stage::Awaited | Stage::Whole => Fault::of(error.into_error()),
+                BodyStage::TooLarge => Fault::BodyTooLarge,
+                BodyStage::Broken => Fault::BodyBroken,
+                BodyStage::Moving | BodyStage::Awaited | BodyStage::Whole => {
+                    Fault::of(error.into_error())
+                }
             },
         }),
     }

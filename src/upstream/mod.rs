@@ -40,6 +40,7 @@ pub use balancer::Purpose;
 use balancer::{Balancer, Field, key_of};
 pub use candidates::{Candidate, Candidates, Hints};
 pub use condition::{Change, LastCheck, Standing};
+pub use cookie::without_cookie;
 pub use forward::{Answered, Errand, ErrandTimeouts, Source};
 pub use handshake::{Answer, Failure, Opening, RequestHead, Switched};
 pub use health::State;
@@ -298,13 +299,6 @@ impl Drop for AttemptCount<'_> {
             .metrics()
             .connect_finished(self.result, self.begun.elapsed());
     }
-}
-
-/// A Cookie field without the cookies of this name; none where no other is left.
-#[must_use]
-pub fn without_cookie(field: &HeaderValue, name: &str) -> Option<HeaderValue> {
-    let left = cookie::without(field.as_bytes(), name)?;
-    HeaderValue::try_from(left).ok()
 }
 
 /// When an attempt has to be over: it may use an equal part of what is left, so that a backend that takes

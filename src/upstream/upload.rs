@@ -39,7 +39,7 @@ pub struct Progress {
 /// What became of a body.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
-pub(super) enum Stage {
+pub(super) enum BodyStage {
     /// The backend has not taken what is there; more may follow.
     Moving,
     /// The backend has taken all that was there, and the client is waited for.
@@ -71,7 +71,7 @@ impl Upload {
         progress: &Arc<Progress>,
     ) -> Self {
         if body.is_none() {
-            progress.enter(Stage::Whole);
+            progress.enter(BodyStage::Whole);
         }
         Self {
             body,
@@ -97,7 +97,7 @@ impl Upload {
     fn count(&self, frame: &Frame<Bytes>) -> Result<(), UploadError> {
         let length = frame.data_ref().map_or(0, |data| data.len() as u64);
         if self.progress.count(length) > self.limit {
-            self.progress.enter(Stage::TooLarge);
+            self.progress.enter(BodyStage::TooLarge);
             return Err(UploadError::TooLarge);
         }
         Ok(())
@@ -114,16 +114,16 @@ impl Progress {
     /// Whether the body was passed on whole, or there is none.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        self.stage() == Stage::Whole
+        self.stage() == BodyStage::Whole
     }
 
-    pub(super) fn stage(&self) -> Stage {
+    pub(super) fn stage(&self) -> BodyStage {
         match self.stage.load(Ordering::Acquire) {
-            0 => Stage::Moving,
-            1 => Stage::Awaited,
-            2 => Stage::Whole,
-            3 => Stage::TooLarge,
-            _ => Stage::Broken,
+            0 => BodyStage::Moving,
+            1 => BodyStage::Awaited,
+            2 => BodyStage::Whole,
+            3 => BodyStage::TooLarge,
+            _ => BodyStage::Broken,
         }
     }
 
@@ -161,7 +161,7 @@ impl Progress {
         self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes
     }
 
-    fn enter(&self, stage: Stage) {
+    fn enter(&self, stage: BodyStage) {
         self.stage.store(stage as u8, Ordering::Release);
     }
 }
@@ -182,25 +182,25 @@ impl Body for Upload {
             return Poll::Ready(None);
         };
         let Poll::Ready(polled) = Pin::new(body).poll_frame(context) else {
-            self.progress.enter(Stage::Awaited);
+            self.progress.enter(BodyStage::Awaited);
             return Poll::Pending;
         };
         Poll::Ready(match polled {
             Some(Ok(frame)) => Some(self.count(&frame).map(|()| {
                 let stage = if frame.is_trailers() || self.is_end_stream() {
-                    Stage::Whole
+                    BodyStage::Whole
                 } else {
-                    Stage::Moving
+                    BodyStage::Moving
                 };
                 self.progress.enter(stage);
                 frame
             })),
             Some(Err(error)) => {
-                self.progress.enter(Stage::Broken);
+                self.progress.enter(BodyStage::Broken);
                 Some(Err(UploadError::Broken(error)))
             }
             None => {
-                self.progress.enter(Stage::Whole);
+                self.progress.enter(BodyStage::Whole);
                 None
             }
         })
@@ -269,7 +269,7 @@ mod tests {
         trickle(&progress, 20, &[1, 6, 11, 16, 21]);
         progress.slow_for(40, PATIENCE).await;
         assert_eq!(begun.elapsed(), PATIENCE * 3);
-        progress.enter(Stage::Whole);
+        progress.enter(BodyStage::Whole);
         let slow = timeout(PATIENCE * 9, progress.slow_for(40, PATIENCE)).await;
         assert!(slow.is_err());
     }

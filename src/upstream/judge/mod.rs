@@ -223,12 +223,6 @@ impl Pool {
             .map(|_| latest.health.on_unhealthy)
     }
 
-    /// What is done about the health of its backends.
-    #[must_use]
-    pub fn health(&self) -> &config::Health {
-        &self.health
-    }
-
     /// No new sessions for `member` until it is resumed. What ends those that it has.
     pub fn drain(&self, member: &Member) -> Arc<Drain> {
         let drain = member.backend().drain();

@@ -92,7 +92,7 @@ impl Rebalancer {
         let sessions_due = sessions.max(self.sessions);
         let now = shares(loads, sessions_due, |load| load.effective_weight);
         let in_full = shares(loads, sessions_due, |load| load.weight);
-        self.look_who_gives(loads, (&now, &in_full), settings);
+        self.look_who_gives(loads, &now, &in_full, settings);
         let rate = settings.rate * sessions as f64;
         // A second's worth at most, so that a pause is followed by no burst; one session at least.
         self.allowance = (self.allowance + rate * seconds).min(rate.max(1.0));
@@ -139,7 +139,8 @@ impl Rebalancer {
     fn look_who_gives(
         &mut self,
         loads: &[Load],
-        (now, in_full): (&[f64], &[f64]),
+        now: &[f64],
+        in_full: &[f64],
         settings: &Rebalance,
     ) {
         let shares = now.iter().zip(in_full);
