@@ -85,7 +85,10 @@ pub(super) fn write(asked: Asked<'_>, style: Forwarded, fields: &mut HeaderMap) 
         x_forwarded(asked, heard, fields);
     }
     if style.says_forwarded() {
-        let before = heard.map_or_else(Vec::new, |headers| chain(headers, &FORWARDED));
+        let before = heard.map_or_else(Vec::new, |headers| match headers.contains_key(FORWARDED) {
+            true => chain(headers, &FORWARDED),
+            false => translated(headers).into_bytes(),
+        });
         let element = [before, element(asked).into_bytes()].concat();
         fields.extend(HeaderValue::try_from(element).map(|value| (FORWARDED, value)));
     }
@@ -140,24 +143,55 @@ fn port(host: Option<&HeaderValue>, protocol: &HeaderValue) -> HeaderValue {
 
 /// What RFC 7239 section 4 lets a proxy say of its client.
 fn element(asked: Asked<'_>) -> String {
-    let node = match asked.client.connection.client.ip() {
+    let node = node(asked.client.connection.client.ip());
+    let host = match host(asked.request) {
+        "" => String::new(),
+        host => format!("host={};", value(host)),
+    };
+    format!("for={node};{host}proto={}", protocol(asked.client))
+}
+
+/// What was heard as X-Forwarded-* in the words of Forwarded (RFC 7239 section 7.4), up to the comma behind it. Host and
+/// protocol are what the first of the hops asked for.
+fn translated(heard: &HeaderMap) -> String {
+    let fields = heard.get_all(X_FORWARDED_FOR).iter();
+    let hops = fields.flat_map(|field| field.as_bytes().split(|byte| *byte == b','));
+    let mut elements: Vec<String> = hops
+        .map(|hop| format!("for={}", node(read_hop(hop))))
+        .collect();
+    for (key, name) in [("host", X_FORWARDED_HOST), ("proto", X_FORWARDED_PROTO)] {
+        let told = heard.get(name).and_then(|told| told.to_str().ok());
+        let Some(first) = told.and_then(|told| told.split(',').next()) else {
+            continue;
+        };
+        let pair = format!("{key}={}", value(first.trim()));
+        match elements.first_mut() {
+            Some(element) => element.extend([";", &pair]),
+            None => elements.push(pair),
+        }
+    }
+    elements
+        .iter()
+        .flat_map(|element| [element, ", "])
+        .collect()
+}
+
+/// How Forwarded names a hop (RFC 7239 section 6).
+fn node(address: Option<IpAddr>) -> String {
+    match address {
         Some(IpAddr::V4(address)) => address.to_string(),
         Some(IpAddr::V6(address)) => format!("\"[{address}]\""),
         None => "unknown".to_owned(),
-    };
-    let host = host(asked.request);
-    let host = match host
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte))
-    {
-        true => host.to_owned(),
-        false => format!("\"{}\"", host.replace(['"', '\\'], "")),
-    };
-    let host = match host.is_empty() {
-        true => host,
-        false => format!("host={host};"),
-    };
-    format!("for={node};{host}proto={}", protocol(asked.client))
+    }
+}
+
+/// A value of Forwarded: in quotes where it is no token.
+fn value(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-.".contains(&byte);
+    match text.bytes().all(is_plain) {
+        true => text.to_owned(),
+        false => format!("\"{}\"", text.replace(['"', '\\'], "")),
+    }
 }
 
 /// What was heard of the hops before, up to the comma behind them.
@@ -216,6 +250,28 @@ mod tests {
             let given = host.map(HeaderValue::from_static);
             let port = port(given.as_ref(), &HeaderValue::from_static(protocol));
             assert_eq!(port, expected, "{host:?} {protocol}");
+        }
+    }
+
+    #[test]
+    fn tells_in_the_words_of_forwarded() {
+        for (fields, expected) in [
+            (&[][..], ""),
+            (&[(X_FORWARDED_FOR, "192.0.2.1")], "for=192.0.2.1, "),
+            (
+                &[
+                    (X_FORWARDED_FOR, "192.0.2.1, nobody, 2001:db8::1"),
+                    (X_FORWARDED_HOST, "a.test:8443, b.test"),
+                    (X_FORWARDED_PROTO, "https"),
+                ],
+                "for=192.0.2.1;host=\"a.test:8443\";proto=https, for=unknown, for=\"[2001:db8::1]\", ",
+            ),
+            (&[(X_FORWARDED_PROTO, "https")], "proto=https, "),
+            (&[(X_FORWARDED_HOST, "a\"b")], "host=\"ab\", "),
+        ] {
+            let fields = fields.iter().cloned();
+            let heard = fields.map(|(name, text)| (name, HeaderValue::from_static(text)));
+            assert_eq!(translated(&heard.collect()), expected);
         }
     }
 

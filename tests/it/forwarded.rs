@@ -68,3 +68,25 @@ async fn a_peer_in_no_trusted_network_is_not_believed() {
     assert_eq!(head.values("x-forwarded-for"), ["127.0.0.1"]);
     assert_eq!(head.values("x-real-ip"), ["127.0.0.1"]);
 }
+
+/// RFC 7239 section 7.4: most proxies speak X-Forwarded-* alone.
+#[tokio::test]
+async fn forwarded_says_what_a_trusted_proxy_said_otherwise() {
+    let backend = Backend::echo().await;
+    let yaml = format!(
+        "listeners: {{ main: {{ address: \"127.0.0.1:0\", trusted_proxies: [127.0.0.1] }} }}\n{}",
+        before(&[&backend])
+    );
+    let yaml = yaml.replace("origins: any", "origins: any, headers: { forwarded: both }");
+    let gateway = Gateway::start(&yaml).await;
+    let request = Opening::to("/")
+        .with("X-Forwarded-For", "203.0.113.7")
+        .with("X-Forwarded-Proto", "https")
+        .with("X-Forwarded-Host", "site.example");
+    ask(gateway.address(), request.text()).await;
+    let head = backend.head();
+    assert_eq!(head.values("x-forwarded-for"), ["203.0.113.7, 127.0.0.1"]);
+    let first = "for=203.0.113.7;host=site.example;proto=https";
+    let own = "for=127.0.0.1;host=gateway.test;proto=http";
+    assert_eq!(head.values("forwarded"), [format!("{first}, {own}")]);
+}
