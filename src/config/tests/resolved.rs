@@ -192,3 +192,12 @@ fn a_route_may_answer_by_itself_and_without_pools() {
     assert_eq!((answer.status.as_u16(), &*answer.body), (503, "later"));
     assert!(config.pools.is_empty());
 }
+
+#[test]
+fn variables_of_other_proxies_are_warned_of() {
+    let keys = "    pool: chat\n    headers: { set: { X-Real-IP: $remote_addr, X-Price: $5 } }\n";
+    let config = sound(&SOUND.replace("    pool: chat\n", keys));
+    let told: Vec<_> = config.warnings().collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("routes.chat: backends get the field `x-real-ip`"));
+}

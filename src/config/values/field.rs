@@ -93,6 +93,9 @@ fn parse_destination(text: &str) -> Result<Destination, String> {
     if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err("a URL is visible ASCII".to_owned());
     }
+    if text.contains("://$") {
+        return Err("no host begins with `$`: that of the request is `{host}`".to_owned());
+    }
     let mut pieces = Vec::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('{') {
@@ -158,6 +161,7 @@ mod tests {
             "https://a/{x}",
             "https://a/{path",
             "https://a b",
+            "https://$host/",
         ] {
             assert!(parse_destination(text).is_err(), "{text}");
         }
