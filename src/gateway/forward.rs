@@ -29,13 +29,13 @@ pub(super) struct Forwarded {
 /// Sends the request to the pool and waits for the head of the answer.
 pub(super) async fn open(
     asked: Asked<'_>,
-    body: Incoming,
+    body: &mut Option<Incoming>,
     route: &Route,
     target: &PoolTarget,
     record: &mut SessionRecord,
 ) -> Result<Outcome, Rejection> {
     let http = target.http.as_ref().ok_or(Rejection::UpgradeRequired)?;
-    check_size(&body, http)?;
+    check_size(body.as_ref(), http)?;
     if let Some(cors) = &http.cors
         && cors::is_preflight(asked.request)
     {
@@ -45,7 +45,7 @@ pub(super) async fn open(
     let watch = route.watch();
     let fields = || headers::plain_fields(asked, target);
     let method = asked.request.method.clone();
-    let mut errand = Errand::new(method, uri, &fields, body)
+    let mut errand = Errand::new(method, uri, &fields, body.take())
         .with_max_body(http.max_body)
         .on_behalf_of(asked.client.ends());
     let timeouts = ErrandTimeouts {
@@ -102,8 +102,8 @@ impl Forwarded {
 }
 
 /// Refuses at once what says itself that it is too large.
-fn check_size(body: &Incoming, http: &Http) -> Result<(), Rejection> {
-    let least = body.size_hint().lower();
+fn check_size(body: Option<&Incoming>, http: &Http) -> Result<(), Rejection> {
+    let least = body.map_or(0, |body| body.size_hint().lower());
     match http.max_body {
         Some(most) if least > most => Err(Rejection::BodyTooLarge),
         Some(_) | None => Ok(()),

@@ -12,6 +12,7 @@ mod request_id;
 mod respond;
 mod session;
 mod spelling;
+mod unread;
 
 use std::sync::Arc;
 
@@ -98,7 +99,9 @@ impl Gateway {
     ) -> Response<Body> {
         let upgrade = Upgrade::of(&mut request);
         let (mut request, body) = request.into_parts();
-        let has_body = !body.is_end_stream();
+        // Over HTTP/2 a body that nobody reads ends its stream alone.
+        let has_body = request.version <= Version::HTTP_11 && !body.is_end_stream();
+        let mut body = Some(body);
         let settled = session::settle(&mut request);
         let asked = Asked {
             request: &request,
@@ -110,7 +113,7 @@ impl Gateway {
         let snapshot = self.current.load();
         let found = settled.and_then(|()| find(&snapshot, asked));
         let outcome = match found {
-            Ok(route) => self.open(asked, body, route, &mut record).await,
+            Ok(route) => self.open(asked, &mut body, route, &mut record).await,
             Err(rejection) => Err(rejection),
         };
         let mut answer = match outcome {
@@ -128,7 +131,7 @@ impl Gateway {
                 refusal
             }
         };
-        if has_body {
+        if has_body && !unread::read_out(body, &request).await {
             respond::end_connection(answer.headers_mut());
         }
         answer
@@ -138,7 +141,7 @@ impl Gateway {
     async fn open(
         &self,
         asked: Asked<'_>,
-        body: Incoming,
+        body: &mut Option<Incoming>,
         route: &Route,
         record: &mut SessionRecord,
     ) -> Result<Outcome, Rejection> {

@@ -97,14 +97,15 @@ impl<'a> Errand<'a> {
         method: Method,
         target: Uri,
         fields: &'a (dyn Fn() -> HeaderMap + Sync),
-        body: Incoming,
+        body: Option<Incoming>,
     ) -> Self {
+        let body = body.filter(|body| !body.is_end_stream());
         Self {
             method,
             target,
             fields,
-            has_body: !body.is_end_stream(),
-            body: Some(body).filter(|body| !body.is_end_stream()),
+            has_body: body.is_some(),
+            body,
             max_body: None,
             client: None,
             progress: Arc::default(),

@@ -1,6 +1,7 @@
 //! Plain HTTP requests through the gateway.
 
 mod answers;
+mod early;
 mod failures;
 mod framing;
 mod passing;

@@ -1,0 +1,42 @@
+//! Bodies of requests that were answered without them.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::EXPECT;
+use http::request;
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
+use tokio::time::timeout;
+
+use crate::websocket::means_websocket;
+
+/// The largest that is read, in bytes.
+const LARGEST: usize = 64 * 1024;
+/// How long that may take: what is so small is on its way already.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Reads a small body to its end, so that the connection can go on; hyper would close it. Whether it came to its end.
+///
+/// A client that waits to be told to send it is not told. What follows an opening handshake is no body to some.
+pub(super) async fn read_out(body: Option<Incoming>, request: &request::Parts) -> bool {
+    let Some(body) = body else { return false };
+    let is_small = body.size_hint().lower() <= LARGEST as u64;
+    let headers = &request.headers;
+    if !is_small || headers.contains_key(EXPECT) || means_websocket(headers) {
+        return false;
+    }
+    timeout(PATIENCE, drop_all(body)).await.unwrap_or(false)
+}
+
+async fn drop_all(mut body: Incoming) -> bool {
+    let mut read = 0;
+    while read <= LARGEST {
+        match body.frame().await {
+            Some(Ok(frame)) => read += frame.data_ref().map_or(0, Bytes::len),
+            Some(Err(_)) => return false,
+            None => return true,
+        }
+    }
+    false
+}

@@ -1,0 +1,97 @@
+//! Answers before the end of the request's body, and what becomes of the connection.
+
+use super::{OK, Stage, configuration, get};
+use crate::harness::{Gateway, Wire};
+use crate::venue::Arrivals;
+
+/// Answers that wait for no body, and then end the connection, say so (RFC 9110 section 10.1.1): the client would send its
+/// next request there.
+#[tokio::test]
+async fn an_answer_before_the_end_of_the_body_ends_the_connection_in_words() {
+    let arrivals = Arrivals::listen().await;
+    let yaml = configuration("", &[&arrivals])
+        .replace(
+            "routes: {",
+            "routes: { fixed: { match: { path: /fixed }, respond: { status: 200, body: ok } },\n\
+               none: { match: { path: /none }, protocols: [http], pool: none },\n\
+               old: { match: { path: /old }, redirect: { to: \"/new\" } },",
+        )
+        .replace("pools: {", "pools: { none: { backends: [] },");
+    let gateway = Gateway::start(&yaml).await;
+    for (path, status) in [
+        ("/fixed", 200),
+        ("/none", 503),
+        ("/old", 308),
+        ("/app", 413),
+    ] {
+        let mut client = Wire::connect(gateway.address()).await;
+        let head = format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n");
+        client.send(head).await;
+        if path == "/app" {
+            let (_, mut backend) = arrivals.met().await;
+            backend
+                .send("HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
+                .await;
+        }
+        let answer = client.answer().await;
+        assert_eq!(
+            (answer.status(), answer.values("connection")),
+            (status, vec!["close"])
+        );
+        client.gone().await;
+    }
+}
+
+/// What is small and on its way is read, and the connection goes on.
+#[tokio::test]
+async fn an_answer_that_needs_no_body_keeps_the_connection_where_that_is_small() {
+    let yaml = "routes: { fixed: { respond: { status: 200, body: ok } } }\n";
+    let gateway = Gateway::start(yaml).await;
+    let mut client = Wire::connect(gateway.address()).await;
+    for body in [
+        "Content-Length: 5\r\n\r\nhello",
+        "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    ] {
+        for (head, rest) in [(body, ""), body.split_at(body.len() - 4)] {
+            client
+                .send(format!("POST / HTTP/1.1\r\nHost: a\r\n{head}"))
+                .await;
+            client.send(rest).await;
+            let answer = client.answer().await;
+            assert_eq!(
+                (answer.value("connection"), answer.body.as_str()),
+                (None, "ok")
+            );
+        }
+    }
+}
+
+/// A body that has been read is no reason to end the connection.
+#[tokio::test]
+async fn an_answer_behind_the_body_keeps_the_connection() {
+    let stage = Stage::set().await;
+    let chunks =
+        "Transfer-Encoding: chunked\r\nTrailer: X-End\r\n\r\n5\r\nhello\r\n0\r\nX-End: 1\r\n\r\n";
+    for body in [
+        "Content-Length: 5\r\n\r\nhello",
+        "Content-Length: 0\r\n\r\n",
+        chunks,
+    ] {
+        let post = format!("POST / HTTP/1.1\r\nHost: a\r\n{body}");
+        let (mut client, _, mut backend) = stage.ask(&post).await;
+        let sent = &body[body.find("\r\n\r\n").map_or(0, |end| end + 4)..];
+        backend.take(sent.len()).await;
+        backend.send(OK).await;
+        assert_eq!(client.answer().await.value("connection"), None, "{body}");
+        client.send(get("/")).await;
+        let mut backend = match body == chunks {
+            true => stage.arrivals.met().await.1,
+            false => {
+                backend.head().await;
+                backend
+            }
+        };
+        backend.send(OK).await;
+        assert_eq!(client.answer().await.body, "ok");
+    }
+}
