@@ -10,8 +10,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
 
 use crate::stream::Stream;
 
@@ -98,16 +100,26 @@ impl Drop for Busy {
     }
 }
 
+/// How long a client that has ended its sending half behind a request is taken for one that is there. What it had sent
+/// is passed on meanwhile: many send a request and close, and do not wait for an answer.
+const BELIEVED: Duration = Duration::from_secs(1);
+
 /// A client's stream under hyper.
 #[derive(Debug)]
 pub(super) struct Watched {
     stream: Stream,
     pulse: Arc<Pulse>,
+    /// Runs once its end was read in the middle of a request.
+    belief: Option<Pin<Box<Sleep>>>,
 }
 
 impl Watched {
     pub(super) fn new(stream: Stream, pulse: Arc<Pulse>) -> Self {
-        Self { stream, pulse }
+        Self {
+            stream,
+            pulse,
+            belief: None,
+        }
     }
 
     pub(super) fn into_stream(self) -> Stream {
@@ -122,9 +134,23 @@ impl AsyncRead for Watched {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-        if self.pulse.phase() == Phase::Idle && buffer.filled().len() > before {
-            self.pulse.enter(Phase::Head);
+        if self.belief.is_none() {
+            ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        }
+        let has_ended = buffer.filled().len() == before;
+        match self.pulse.phase() {
+            // hyper gives up a request whose client has ended.
+            Phase::Busy if has_ended => {
+                let belief = || Box::pin(sleep(BELIEVED));
+                ready!(
+                    self.belief
+                        .get_or_insert_with(belief)
+                        .as_mut()
+                        .poll(context)
+                );
+            }
+            Phase::Idle if !has_ended => self.pulse.enter(Phase::Head),
+            _ => {}
         }
         Poll::Ready(Ok(()))
     }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{OK, Stage, get};
-use crate::harness::{eventually, repeatedly};
+use crate::harness::{Wire, eventually, repeatedly};
 
 /// Trap 27.
 #[tokio::test]
@@ -123,6 +123,38 @@ async fn another_expectation_holds_no_body_back() {
         (begun.elapsed() < Duration::from_millis(900)).then_some(())
     })
     .await;
+}
+
+/// Many send a request and close, and do not wait for the answer.
+#[tokio::test]
+async fn a_request_whose_client_does_not_wait_is_passed_on() {
+    let stage = Stage::set().await;
+    let body = "x".repeat(60_000);
+    let post = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n{body}");
+    for _ in 0..10 {
+        let mut client = Wire::connect(stage.gateway.address()).await;
+        client.send(&post).await;
+        drop(client);
+        let (_, mut backend) = stage.arrivals.met().await;
+        assert!(backend.take(body.len()).await == body.as_bytes());
+        backend.gone().await;
+    }
+    eventually("it is counted", || stage.answered("none") == 10.0).await;
+}
+
+#[tokio::test]
+async fn a_client_that_ends_its_half_is_answered_where_that_is_quick() {
+    let stage = Stage::set().await;
+    // The gateway waits a second. A machine that is slower than that shows it at another request.
+    for _ in 0..5 {
+        let (mut client, _, mut backend) = stage.ask(&get("/")).await;
+        client.end().await;
+        backend.send(OK).await;
+        if client.rest().await.ends_with(b"ok") {
+            return;
+        }
+    }
+    panic!("the gateway does not wait for the answer");
 }
 
 #[tokio::test]
