@@ -157,14 +157,16 @@ fn translated(heard: &HeaderMap) -> String {
     let fields = heard.get_all(X_FORWARDED_FOR).iter();
     let hops = fields.flat_map(|field| field.as_bytes().split(|byte| *byte == b','));
     let mut elements: Vec<String> = hops
+        .filter(|hop| !hop.trim_ascii().is_empty())
         .map(|hop| format!("for={}", node(read_hop(hop))))
         .collect();
     for (key, name) in [("host", X_FORWARDED_HOST), ("proto", X_FORWARDED_PROTO)] {
         let told = heard.get(name).and_then(|told| told.to_str().ok());
-        let Some(first) = told.and_then(|told| told.split(',').next()) else {
+        let first = told.and_then(|told| told.split(',').next()).map(str::trim);
+        let Some(first) = first.filter(|first| !first.is_empty()) else {
             continue;
         };
-        let pair = format!("{key}={}", value(first.trim()));
+        let pair = format!("{key}={}", value(first));
         match elements.first_mut() {
             Some(element) => element.extend([";", &pair]),
             None => elements.push(pair),
@@ -265,6 +267,10 @@ mod tests {
                     (X_FORWARDED_PROTO, "https"),
                 ],
                 "for=192.0.2.1;host=\"a.test:8443\";proto=https, for=unknown, for=\"[2001:db8::1]\", ",
+            ),
+            (
+                &[(X_FORWARDED_FOR, "192.0.2.1, ,"), (X_FORWARDED_HOST, "")],
+                "for=192.0.2.1, ",
             ),
             (&[(X_FORWARDED_PROTO, "https")], "proto=https, "),
             (&[(X_FORWARDED_HOST, "a\"b")], "host=\"ab\", "),

@@ -68,7 +68,7 @@ impl Farewell {
         }
     }
 
-    /// The side has got a Close before.
+    /// The side has got a Close, or its end, before.
     pub(super) fn answered(self, from: &Relay) -> Self {
         let stage = if self.may_end_first(from) {
             Stage::Telling

@@ -44,7 +44,7 @@ impl ProtocolError {
             Self::FragmentedControl => "fragmented control frame",
             Self::ControlTooLong => "control frame over 125 bytes",
             Self::Unmasked => "unmasked frame from a client",
-            Self::Masked => "masked frame from a server",
+            Self::Masked => "masked frame from a backend",
             Self::ContinuationWithoutStart => "continuation without a start",
             Self::MessageInterrupted => "message begun inside a message",
             Self::LengthNotMinimal => "length not in its shortest form",

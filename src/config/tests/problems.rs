@@ -307,7 +307,7 @@ fn the_cure_that_is_named_is_one() {
         (
             "match",
             "{ path: /chat/* }",
-            "a path takes all that is below it: write it without `*`",
+            "a path takes all that is below it: write `/chat`",
         ),
     ] {
         let told = problems_with("pool: chat\n", &format!("pool: chat\n    {key}: {value}\n"));

@@ -48,7 +48,8 @@ fn parse(text: &str) -> Result<BackendUrl, String> {
         return unix(path, text);
     }
     let (tls, authority) = authority(text)?;
-    if let Some(path) = authority.strip_prefix(UNIX) {
+    let path = authority.strip_prefix(UNIX);
+    if let Some(path) = path.filter(|path| path.starts_with('/')) {
         let path = path.trim_end_matches(":/");
         return Err(format!(
             "a unix socket is written without a scheme: `{UNIX}{path}`"

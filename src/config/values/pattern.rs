@@ -126,7 +126,11 @@ fn parse_path(text: &str) -> Result<PathText, String> {
         return Err("a path ends before the query".to_owned());
     }
     if text.ends_with('*') {
-        return Err("a path takes all that is below it: write it without `*`".to_owned());
+        let path = match text.trim_end_matches('*').trim_end_matches('/') {
+            "" => "/",
+            path => path,
+        };
+        return Err(format!("a path takes all that is below it: write `{path}`"));
     }
     if text.contains("//") || text.split('/').any(|segment| matches!(segment, "." | "..")) {
         return Err("a path holds no empty segment and no `.` or `..`".to_owned());

@@ -116,7 +116,7 @@ async fn a_broken_protocol_is_read_in_the_log() {
     drop(pair);
     expect_closure(&venue, "gateway", Some(1002), "protocol_error").await;
     let line = venue.gateway.line("close").await;
-    assert_eq!(line["detail"], "masked frame from a server", "{line}");
+    assert_eq!(line["detail"], "masked frame from a backend", "{line}");
 }
 
 #[tokio::test]
