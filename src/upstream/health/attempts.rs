@@ -57,22 +57,27 @@ impl Attempts {
         self.failed.len()
     }
 
-    pub(super) fn begun(&mut self, now: Instant) {
-        if let Ejection::Trial { taken, .. } = &mut self.ejection {
-            *taken = Some(now);
+    /// Whether the attempt that begins is a trial: since when.
+    pub(super) fn begun(&mut self, now: Instant) -> Option<Instant> {
+        match &mut self.ejection {
+            Ejection::Trial { taken, .. } => Some(*taken.insert(now)),
+            Ejection::None | Ejection::For { .. } => None,
         }
     }
 
-    pub(super) fn abandoned(&mut self) {
-        if let Ejection::Trial { taken, .. } = &mut self.ejection {
-            *taken = None;
+    pub(super) fn abandoned(&mut self, trial: Option<Instant>) {
+        match &mut self.ejection {
+            // Another one may be under way where this one took too long.
+            Ejection::Trial { taken, .. } if *taken == trial => *taken = None,
+            Ejection::Trial { .. } | Ejection::None | Ejection::For { .. } => {}
         }
     }
 
-    pub(super) fn succeeded(&mut self, now: Instant) {
+    pub(super) fn succeeded(&mut self, trial: Option<Instant>, now: Instant) {
         match self.ejection {
             // It began before the ejection.
             Ejection::For { .. } => return,
+            Ejection::Trial { .. } if trial.is_none() => return,
             Ejection::Trial { length, .. } => self.probation = Some(now + length),
             Ejection::None => {}
         }
@@ -80,9 +85,16 @@ impl Attempts {
         self.failed.clear();
     }
 
-    pub(super) fn failed(&mut self, now: Instant, settings: &PassiveHealth, may_eject: bool) {
+    pub(super) fn failed(
+        &mut self,
+        trial: Option<Instant>,
+        now: Instant,
+        settings: &PassiveHealth,
+        may_eject: bool,
+    ) {
         match self.ejection {
             Ejection::For { .. } => {}
+            Ejection::Trial { .. } if trial.is_none() => {}
             Ejection::Trial { .. } => self.eject(now, settings, true),
             Ejection::None => {
                 self.note(now, settings);

@@ -127,30 +127,32 @@ impl Health {
         self.checks.begin_anew(settings.is_some());
     }
 
-    /// An attempt begins. The one that tries an ejected backend keeps others away, for a while.
-    pub(super) fn attempt_begun(&mut self, now: Instant) {
-        self.attempts.begun(now);
+    /// An attempt begins. The one that tries an ejected backend keeps others away, for a while; such a trial is known by
+    /// when it began, and nothing else decides whether the ejection is over.
+    pub(super) fn attempt_begun(&mut self, now: Instant) -> Option<Instant> {
+        self.attempts.begun(now)
     }
 
     /// An attempt reached the backend.
-    pub(super) fn attempt_succeeded(&mut self, now: Instant) {
-        self.attempts.succeeded(now);
+    pub(super) fn attempt_succeeded(&mut self, trial: Option<Instant>, now: Instant) {
+        self.attempts.succeeded(trial, now);
     }
 
     /// An attempt failed by the backend's fault. It is ejected when those in a row are too many, and if
     /// `may_eject`.
     pub(super) fn attempt_failed(
         &mut self,
+        trial: Option<Instant>,
         now: Instant,
         settings: &PassiveHealth,
         may_eject: bool,
     ) {
-        self.attempts.failed(now, settings, may_eject);
+        self.attempts.failed(trial, now, settings, may_eject);
     }
 
     /// An attempt ended that says nothing of the backend.
-    pub(super) fn attempt_abandoned(&mut self) {
-        self.attempts.abandoned();
+    pub(super) fn attempt_abandoned(&mut self, trial: Option<Instant>) {
+        self.attempts.abandoned(trial);
     }
 
     /// Ends an ejection that is over by `now`, and a trial that takes too long: from then on the backend may be tried.

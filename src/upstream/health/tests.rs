@@ -33,8 +33,15 @@ fn passive() -> PassiveHealth {
 /// Fails `times` attempts at `now`.
 fn fail(health: &mut Health, now: Instant, times: usize) {
     for _ in 0..times {
-        health.attempt_failed(now, &passive(), true);
+        let trial = health.attempt_begun(now);
+        health.attempt_failed(trial, now, &passive(), true);
     }
+}
+
+/// An attempt at `now` succeeds.
+fn succeed(health: &mut Health, now: Instant) {
+    let trial = health.attempt_begun(now);
+    health.attempt_succeeded(trial, now);
 }
 
 #[test]
@@ -91,7 +98,7 @@ fn failures_in_a_row_within_the_window_eject() {
     let start = Instant::now();
     let mut health = Health::default();
     fail(&mut health, start, 2);
-    health.attempt_succeeded(start);
+    succeed(&mut health, start);
     fail(&mut health, start, 2);
     assert_eq!(health.state(), State::Ready, "not in a row");
     fail(&mut health, start + 31 * SECOND, 2);
@@ -111,17 +118,37 @@ fn after_an_ejection_one_session_at_a_time_is_tried() {
     let now = start + 30 * SECOND;
     health.time_passed(now);
     assert!(health.admits());
-    health.attempt_begun(now);
+    let trial = health.attempt_begun(now);
     assert!(!health.admits(), "one is under way");
-    health.attempt_abandoned();
+    health.attempt_abandoned(trial);
     assert!(health.admits(), "it said nothing");
-    health.attempt_begun(now);
+    let slow = health.attempt_begun(now);
     health.time_passed(now + 9 * SECOND);
     assert!(!health.admits(), "it may still say something");
     health.time_passed(now + 10 * SECOND);
     assert!(health.admits(), "others wait no longer for it");
-    health.attempt_begun(now);
-    health.attempt_succeeded(now);
+    let trial = health.attempt_begun(now + 10 * SECOND);
+    health.attempt_abandoned(slow);
+    assert!(!health.admits(), "another one is under way");
+    health.attempt_succeeded(trial, now + 11 * SECOND);
+    assert_eq!(health.state(), State::Ready);
+}
+
+#[test]
+fn what_began_before_an_ejection_does_not_decide_its_trial() {
+    let start = Instant::now();
+    let mut health = Health::default();
+    let before = health.attempt_begun(start);
+    fail(&mut health, start, 3);
+    let now = start + 30 * SECOND;
+    health.time_passed(now);
+    let trial = health.attempt_begun(now);
+    health.attempt_succeeded(before, now);
+    assert_eq!(health.state(), State::Ejected);
+    health.attempt_failed(before, now, &passive(), true);
+    health.attempt_abandoned(before);
+    assert!(!health.admits(), "the trial is under way");
+    health.attempt_succeeded(trial, now);
     assert_eq!(health.state(), State::Ready);
 }
 
@@ -158,7 +185,7 @@ fn a_good_time_as_long_as_the_ejection_makes_it_short_again() {
         now += Duration::from_secs(length(&mut health, now));
         fail(&mut health, now, 1);
         now += Duration::from_secs(length(&mut health, now));
-        health.attempt_succeeded(now);
+        succeed(&mut health, now);
         now += Duration::from_secs(well);
         fail(&mut health, now, 3);
         assert_eq!(length(&mut health, now), next, "well for {well} s");
@@ -224,11 +251,11 @@ proptest! {
         for happening in happenings {
             match happening {
                 Happening::Passed => {
-                    health.attempt_succeeded(now);
+                    succeed(&mut health, now);
                     row.clear();
                 }
                 Happening::Failed => {
-                    health.attempt_failed(now, &passive(), true);
+                    fail(&mut health, now, 1);
                     row.push(now);
                 }
                 Happening::Seconds(seconds) => {

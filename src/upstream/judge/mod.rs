@@ -47,16 +47,17 @@ impl Evidence {
 pub(super) struct Witness {
     pool: Arc<Pool>,
     member: Member,
+    trial: Option<Instant>,
     evidence: Evidence,
 }
 
 impl Witness {
     /// Begins an attempt.
     pub(super) fn of(pool: &Arc<Pool>, member: &Member) -> Self {
-        Pool::attempt_begun(member);
         Self {
             pool: Arc::clone(pool),
             member: member.clone(),
+            trial: Pool::attempt_begun(member),
             evidence: Evidence::None,
         }
     }
@@ -69,7 +70,7 @@ impl Witness {
 impl Drop for Witness {
     fn drop(&mut self) {
         let judge = self.pool.latest();
-        judge.attempt_ended(&self.member, &self.evidence);
+        judge.attempt_ended(&self.member, self.trial, &self.evidence);
     }
 }
 
@@ -92,16 +93,24 @@ impl Pool {
         self.pardon_if_none_is_ready();
     }
 
-    /// An attempt begins.
-    pub(super) fn attempt_begun(member: &Member) {
-        if member.backend().is_suspect() {
-            let now = Instant::now();
-            member.alter(|health| health.attempt_begun(now), |_| String::new());
+    /// An attempt begins. Since when it is the trial of an ejected backend, if it is one.
+    pub(super) fn attempt_begun(member: &Member) -> Option<Instant> {
+        if !member.backend().is_suspect() {
+            return None;
         }
+        let mut trial = None;
+        let begin = |health: &mut Health| trial = health.attempt_begun(Instant::now());
+        member.alter(begin, |_| String::new());
+        trial
     }
 
-    /// An attempt is over.
-    pub(super) fn attempt_ended(&self, member: &Member, evidence: &Evidence) {
+    /// An attempt is over, which was a [trial](Self::attempt_begun) or not.
+    pub(super) fn attempt_ended(
+        &self,
+        member: &Member,
+        trial: Option<Instant>,
+        evidence: &Evidence,
+    ) {
         let Some(passive) = &self.health.passive else {
             // What a pool before this one ejected at the last moment nobody would try.
             if member.backend().is_suspect() {
@@ -110,25 +119,25 @@ impl Pool {
             return;
         };
         match evidence {
-            Evidence::Faulty(fault) => self.blame(member, fault, passive),
+            Evidence::Faulty(fault) => self.blame(member, trial, fault, passive),
             Evidence::Sound | Evidence::None if !member.backend().is_suspect() => {}
             Evidence::Sound => {
                 let now = Instant::now();
                 let reason = |_: &Health| "an attempt succeeded".to_owned();
-                member.alter(|health| health.attempt_succeeded(now), reason);
+                member.alter(|health| health.attempt_succeeded(trial, now), reason);
             }
             Evidence::None => {
-                member.alter(Health::attempt_abandoned, |_| String::new());
+                member.alter(|health| health.attempt_abandoned(trial), |_| String::new());
             }
         }
     }
 
-    fn blame(&self, member: &Member, fault: &str, passive: &PassiveHealth) {
+    fn blame(&self, member: &Member, trial: Option<Instant>, fault: &str, passive: &PassiveHealth) {
         // Two at once must not eject more than may be.
         let _one_at_a_time = self.ejecting.lock().unwrap_or_else(PoisonError::into_inner);
         let may_eject = self.may_eject(member, passive);
         let change = |health: &mut Health| {
-            health.attempt_failed(Instant::now(), passive, may_eject);
+            health.attempt_failed(trial, Instant::now(), passive, may_eject);
         };
         let reason =
             |health: &Health| format!("{} attempts in a row failed: {fault}", health.failures());

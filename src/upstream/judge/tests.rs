@@ -84,12 +84,12 @@ fn health(max_ejected: f64) -> Health {
 /// An attempt at a backend that is there or not.
 fn attempt(pool: &Pool, index: usize, is_there: bool) {
     let member = &pool.members()[index];
-    Pool::attempt_begun(member);
+    let trial = Pool::attempt_begun(member);
     let evidence = match is_there {
         true => Evidence::Sound,
         false => Evidence::Faulty("it refused the connection".to_owned()),
     };
-    pool.attempt_ended(member, &evidence);
+    pool.attempt_ended(member, trial, &evidence);
 }
 
 fn states(pool: &Pool) -> Vec<State> {
@@ -126,7 +126,7 @@ fn no_more_are_ejected_than_may_be() {
 fn what_says_nothing_of_a_backend_ejects_none() {
     let pool = pool(2, health(0.5), None);
     for _ in 0..10 {
-        pool.attempt_ended(&pool.members()[0], &Evidence::None);
+        pool.attempt_ended(&pool.members()[0], None, &Evidence::None);
     }
     assert_eq!(states(&pool), [State::Ready, State::Ready]);
 }
@@ -246,7 +246,11 @@ fn the_pool_in_force_judges() {
     assert_eq!(states(&after), [State::Ready, State::Ready]);
     // Judged before that, but noted only now.
     for _ in 0..2 {
-        before.attempt_ended(&before.members()[0], &Evidence::Faulty("late".to_owned()));
+        before.attempt_ended(
+            &before.members()[0],
+            None,
+            &Evidence::Faulty("late".to_owned()),
+        );
     }
     assert_eq!(states(&after)[0], State::Ejected);
     attempt(&after, 0, true);
@@ -268,8 +272,8 @@ async fn who_waits_hears_when_an_ejected_backend_may_be_tried() {
     assert!(member.is_ready());
     let hears = tokio::time::timeout(SECOND, turn.come()).await;
     assert!(hears.is_ok(), "the ejection is over");
-    Pool::attempt_begun(member);
-    pool.attempt_ended(member, &Evidence::None);
+    let trial = Pool::attempt_begun(member);
+    pool.attempt_ended(member, trial, &Evidence::None);
     let hears = tokio::time::timeout(SECOND, turn.come()).await;
     assert!(hears.is_ok(), "the trial said nothing");
 }
