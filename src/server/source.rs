@@ -29,13 +29,13 @@ pub trait Source: Send + Sync + 'static {
     fn name(&self) -> String;
 }
 
-/// Looks up a variable of the environment.
-pub type Environment = Box<dyn Fn(&str) -> Option<OsString> + Send + Sync>;
+/// Looks up a variable of the environment, at the start and at every reload.
+pub type Variables = Box<dyn Fn(&str) -> Option<OsString> + Send + Sync>;
 
 /// A configuration file and the certificates that it names.
 pub struct FileSource {
     path: PathBuf,
-    environment: Environment,
+    environment: Variables,
     tickets: Tickets,
     was_read: AtomicBool,
 }
@@ -43,7 +43,7 @@ pub struct FileSource {
 impl FileSource {
     /// The file at `path`. All its listeners share `tickets`, which outlive reloads.
     #[must_use]
-    pub fn new(path: PathBuf, environment: Environment, tickets: Tickets) -> Self {
+    pub fn new(path: PathBuf, environment: Variables, tickets: Tickets) -> Self {
         Self {
             path,
             environment,
