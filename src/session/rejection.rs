@@ -176,7 +176,7 @@ impl Rejection {
             Self::GatewayFull => "The gateway is full. Try again in a moment.",
             Self::ClientFull => "There are too many connections from this address.",
             Self::TooManyHandshakes => "Too many come at once. Try again in a moment.",
-            Self::Draining => "The gateway is restarting. Try again in a moment.",
+            Self::Draining => "This is being taken out of service. Try again in a moment.",
             Self::NoReadyBackend => "No backend is ready. Try again in a moment.",
             Self::PoolFull => "All backends are full. Try again in a moment.",
             Self::BackendFailed(_) => {
