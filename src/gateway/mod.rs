@@ -16,6 +16,7 @@ mod unread;
 
 use std::sync::Arc;
 
+use http::header::CONNECTION;
 use http::{Extensions, HeaderMap, Method, Request, Response, Version, request};
 use hyper::body::{Body as _, Incoming};
 
@@ -26,7 +27,7 @@ use crate::session::{Peer, Rejection};
 use crate::snapshot::{Current, Route, Snapshot, Target};
 use crate::telemetry::{self, SessionRecord, Telemetry};
 use crate::upstream::Hints;
-use crate::websocket::means_websocket;
+use crate::websocket::{list_has_token, means_websocket};
 use forward::Forwarded;
 use request_id::RequestId;
 use session::Ready;
@@ -131,7 +132,8 @@ impl Gateway {
                 refusal
             }
         };
-        if has_body && !unread::read_out(body, &request).await {
+        let ends_anyway = list_has_token(answer.headers(), &CONNECTION, "close");
+        if has_body && !ends_anyway && !unread::read_out(body, &request).await {
             respond::end_connection(answer.headers_mut());
         }
         answer

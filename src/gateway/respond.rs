@@ -15,7 +15,7 @@ use crate::config::{FixedAnswer, Piece, Redirect};
 use crate::listener::{Body, text};
 use crate::route::without_port;
 use crate::session::Rejection;
-use crate::websocket::{VERSION, list_has_token, list_items};
+use crate::websocket::{VERSION, list_items};
 
 const PLAIN_TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -72,9 +72,7 @@ fn ends_connection(rejection: Rejection) -> bool {
 /// Says that the connection ends with this answer: that is what becomes of one of HTTP/1.1 whose body has not been read to
 /// its end, and a client that is not told sends its next request there (RFC 9110 section 10.1.1).
 pub(super) fn end_connection(headers: &mut HeaderMap) {
-    if !list_has_token(headers, &CONNECTION, "close") {
-        headers.append(CONNECTION, HeaderValue::from_static("close"));
-    }
+    headers.append(CONNECTION, HeaderValue::from_static("close"));
 }
 
 /// Whether Accept names JSON and no plain text or page before it.
