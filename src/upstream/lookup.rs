@@ -2,8 +2,10 @@
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::Arc;
-use std::thread;
+use std::sync::mpsc::{self, SendError, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
+use std::time::Duration;
 
 use tokio::sync::{Semaphore, oneshot};
 
@@ -13,13 +15,26 @@ use super::handshake::Failure;
 /// resolver hangs.
 const LOOKUPS: usize = 8;
 
-/// The look-ups of a pool that may be under way.
+/// How long a thread waits for another look-up before it ends: to start one takes longer than most of them.
+const REST: Duration = Duration::from_secs(10);
+
+/// A look-up as a thread makes it.
+type Call = Box<dyn FnOnce() + Send>;
+
+/// The look-ups of a pool.
 #[derive(Debug)]
-pub(super) struct Lookups(Arc<Semaphore>);
+pub(super) struct Lookups {
+    /// Those that may be under way.
+    permits: Arc<Semaphore>,
+    threads: Arc<Threads>,
+}
 
 impl Default for Lookups {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(LOOKUPS)))
+        Self {
+            permits: Arc::new(Semaphore::new(LOOKUPS)),
+            threads: Arc::default(),
+        }
     }
 }
 
@@ -38,7 +53,7 @@ impl Lookups {
         &self,
         look_up: impl FnOnce() -> io::Result<T> + Send + 'static,
     ) -> Result<T, Failure> {
-        let permit = Arc::clone(&self.0).acquire_owned();
+        let permit = Arc::clone(&self.permits).acquire_owned();
         let permit = permit.await.expect("nobody closes the semaphore");
         let (sender, found) = oneshot::channel();
         // The permit goes with the call, which goes on when nobody waits for it any more.
@@ -48,19 +63,64 @@ impl Lookups {
             // Who waited may have given up.
             let _ = sender.send(outcome);
         };
-        // Not `spawn_blocking`: where no thread can be started it panics, and keeps the call and its permit.
-        let thread = thread::Builder::new().name("lookup".to_owned());
-        thread.spawn(call).map_err(|_| Failure::NoThread)?;
+        let begun = self.threads.begin(Box::new(call));
+        begun.map_err(|_| Failure::NoThread)?;
         let outcome = found.await.map_err(io::Error::other).flatten();
         outcome.map_err(Failure::Unresolved)
     }
 }
 
+/// The threads of a pool that wait for a look-up. Not those of `spawn_blocking`: where no thread can be started that
+/// panics, and keeps the call and its permit.
+#[derive(Debug, Default)]
+struct Threads(Mutex<Vec<(ThreadId, Sender<Call>)>>);
+
+impl Threads {
+    /// Has a thread make `call`: one that waits, or a new one.
+    fn begin(self: &Arc<Self>, call: Call) -> io::Result<()> {
+        let waiting = self.waiting().pop();
+        let call = match waiting {
+            Some((_, thread)) => match thread.send(call) {
+                Ok(()) => return Ok(()),
+                Err(SendError(call)) => call,
+            },
+            None => call,
+        };
+        let threads = Arc::clone(self);
+        let thread = thread::Builder::new().name("lookup".to_owned());
+        thread.spawn(move || threads.serve(call)).map(drop)
+    }
+
+    /// Makes `call`, and those that come while this thread waits.
+    fn serve(&self, call: Call) {
+        let id = thread::current().id();
+        let (sender, calls) = mpsc::channel();
+        let mut next = Some(call);
+        while let Some(call) = next {
+            call();
+            self.waiting().push((id, sender.clone()));
+            next = calls.recv_timeout(REST).ok();
+            if next.is_none() && !self.leave(id) {
+                // Somebody has just picked this thread, and sends his call.
+                next = calls.recv().ok();
+            }
+        }
+    }
+
+    /// Takes a thread out of those that wait. Whether it was one.
+    fn leave(&self, id: ThreadId) -> bool {
+        let mut waiting = self.waiting();
+        let place = waiting.iter().position(|(waiting, _)| *waiting == id);
+        place.map(|place| waiting.remove(place)).is_some()
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Vec<(ThreadId, Sender<Call>)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
-    use std::time::Duration;
-
     use tokio::time::timeout;
 
     use super::*;
@@ -88,5 +148,17 @@ mod tests {
         assert!(one_more.is_err(), "it was let in behind those that hang");
         drop(hanging);
         lookups.run(|| Ok(())).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_thread_serves_the_next_one_too() {
+        let lookups = Lookups::default();
+        let here = || Ok(thread::current().id());
+        let first = lookups.run(here).await.unwrap();
+        // It waits a moment after it has answered.
+        while lookups.threads.waiting().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(lookups.run(here).await.unwrap(), first);
     }
 }
