@@ -3,7 +3,8 @@
 //! hyper has one deadline for a request head, which also runs while a connection rests between requests, and
 //! it answers a head it cannot read with a bare status. Here both are told apart: the [`Watched`] stream
 //! notes when the first byte of a head arrives and when an answer has gone out, and holds back what hyper
-//! writes while no request is in hand, so that the connection can refuse in words.
+//! writes while no request is in hand, so that the connection can refuse in words. It keeps the end of the stream from
+//! hyper for a while, too, as long as a request is in hand.
 
 use std::io;
 use std::pin::Pin;
@@ -141,13 +142,9 @@ impl AsyncRead for Watched {
         match self.pulse.phase() {
             // hyper gives up a request whose client has ended.
             Phase::Busy if has_ended => {
-                let belief = || Box::pin(sleep(BELIEVED));
-                ready!(
-                    self.belief
-                        .get_or_insert_with(belief)
-                        .as_mut()
-                        .poll(context)
-                );
+                let begin = || Box::pin(sleep(BELIEVED));
+                let belief = self.belief.get_or_insert_with(begin);
+                ready!(belief.as_mut().poll(context));
             }
             Phase::Idle if !has_ended => self.pulse.enter(Phase::Head),
             _ => {}

@@ -14,7 +14,6 @@ use super::handshake::Failure;
 /// The most look-ups of a pool that hold a thread. Without a bound each attempt would leave one more behind while the
 /// resolver hangs.
 const LOOKUPS: usize = 8;
-
 /// How long a thread waits for another look-up before it ends: to start one takes longer than most of them.
 const REST: Duration = Duration::from_secs(10);
 

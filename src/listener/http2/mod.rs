@@ -34,8 +34,8 @@ pub(super) use upgraded::Claim;
 /// goes: so much in a round trip.
 const STREAM_WINDOW: u32 = 256 * 1024;
 /// How many times the window of a stream its part of the connection's has to be, so that a stream full of the smallest
-/// messages (six bytes without a payload, RFC 6455 section 5.2) can wait. For each frame below 256 bytes h2 takes what is missing to
-/// that from half of the connection's window, and ends the connection when that is used up.
+/// messages (six bytes without a payload, RFC 6455 section 5.2) can wait. For each frame below 256 bytes h2 takes what
+/// is missing to that from half of the connection's window, and ends the connection when that is used up.
 const OVERHEAD: u32 = 2 * 256 / 6;
 /// So many streams of a stranger can wait like that at once. They take some 12 MiB each.
 const HELD_UP: u32 = 2;
