@@ -7,22 +7,22 @@ use http::{Uri, request};
 
 use super::Asked;
 use super::host::{host, is_sound_host};
-use crate::route::{has_dot_segment, has_zero_byte, plainest};
+use crate::route::{climbs, has_zero_byte, plainest};
 use crate::session::Rejection;
 use crate::snapshot::{PoolTarget, Route, Snapshot};
 
 /// The route of a request.
 ///
-/// Paths go to backends as they came, and backends undo percent-encoding, double slashes and parameters each in
-/// its own way. A path that leads to one route as it is written and to another one in its plainest form is
+/// Paths go to backends as they came, and backends undo percent-encoding, double slashes, `.` segments and
+/// parameters each in its own way. A path that leads to one route as it is written and to another one in its plainest form is
 /// refused: its backend could see what another route is to guard.
 pub(super) fn find<'a>(snapshot: &'a Snapshot, asked: Asked<'_>) -> Result<&'a Route, Rejection> {
     let path = asked.request.uri.path();
     if !path.starts_with('/') {
         return Err(Rejection::BadRequest("The target is no path."));
     }
-    if has_dot_segment(path) {
-        return Err(Rejection::BadRequest("The path contains dot segments."));
+    if climbs(path) {
+        return Err(Rejection::BadRequest("The path contains `..` segments."));
     }
     if has_zero_byte(path) {
         return Err(Rejection::BadRequest("The path contains a zero byte."));

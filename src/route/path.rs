@@ -1,6 +1,6 @@
 //! Paths that a backend may read differently than the route table does.
 
-/// Whether a segment of the path is `.` or `..`, written plainly or in percent-encoding.
+/// Whether a segment of the path is `..`, written plainly or in percent-encoding.
 ///
 /// Paths are forwarded as they came. A backend that resolves such segments (RFC 3986 section
 /// 5.2.4) sees another path than the one that was routed, and a route with stricter rules could be
@@ -8,19 +8,19 @@
 /// as borders of segments, because some backends take them so; and what is behind a semicolon does not count, because some
 /// take it off before they resolve.
 #[must_use]
-pub fn has_dot_segment(path: &str) -> bool {
+pub fn climbs(path: &str) -> bool {
     let mut segment = Segment::Dots(0);
     let mut rest = path.as_bytes();
     while let Some((byte, after)) = decode_first(rest) {
         rest = after;
         segment = match (byte, segment) {
-            (b'/' | b'\\' | b';', Segment::Dots(1..=2)) => return true,
+            (b'/' | b'\\' | b';', Segment::Dots(2)) => return true,
             (b'/' | b'\\', _) => Segment::Dots(0),
             (b'.', Segment::Dots(dots)) => Segment::Dots(dots + 1),
             _ => Segment::Name,
         };
     }
-    matches!(segment, Segment::Dots(1..=2))
+    matches!(segment, Segment::Dots(2))
 }
 
 /// Whether the path has a zero byte in percent-encoding: some backends end it there.
@@ -29,12 +29,12 @@ pub fn has_zero_byte(path: &str) -> bool {
     path.contains("%00")
 }
 
-/// The path with all undone that backends may undo: percent-encoding, backslashes, double slashes, and the
-/// parameters of segments. None where nothing of it is there. What is no UTF-8 then is replaced, as it is only
+/// The path with all undone that backends may undo: percent-encoding, backslashes, the parameters of segments, and
+/// segments that are empty or `.`. None where nothing of it is there. What is no UTF-8 then is replaced, as it is only
 /// compared.
 #[must_use]
 pub fn plainest(path: &str) -> Option<String> {
-    if !path.contains(['%', '\\', ';']) && !path.contains("//") {
+    if !path.contains(['%', '\\', ';']) && !path.contains("//") && !path.contains("/.") {
         return None;
     }
     let mut plain = Vec::with_capacity(path.len());
@@ -45,6 +45,7 @@ pub fn plainest(path: &str) -> Option<String> {
         match byte {
             b'/' | b'\\' => {
                 is_parameter = false;
+                drop_dot(&mut plain);
                 if plain.last() != Some(&b'/') {
                     plain.push(b'/');
                 }
@@ -54,7 +55,15 @@ pub fn plainest(path: &str) -> Option<String> {
             _ => plain.push(byte),
         }
     }
+    drop_dot(&mut plain);
     Some(String::from_utf8_lossy(&plain).into_owned())
+}
+
+/// Takes off the last segment where it is `.`, which is the directory that it stands in.
+fn drop_dot(plain: &mut Vec<u8>) {
+    if plain.ends_with(b"/.") {
+        plain.pop();
+    }
 }
 
 /// What stands in a segment so far.
@@ -91,24 +100,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finds_dot_segments_in_every_spelling() {
+    fn finds_parent_segments_in_every_spelling() {
         let cases = [
             "/..",
-            "/.",
             "/chat/../admin",
             "/chat/..%2fadmin",
             "/chat/%2e%2E/admin",
             "/chat/.%2e\\admin",
             "/chat%2F..%5Cadmin",
-            "/chat/./x",
             "/chat/..;/admin",
             "/chat/..%3bx=1/admin",
             "/chat/%2e%2e;/admin",
-            "/chat/.;",
             "/..;x/y",
         ];
         for path in cases {
-            assert!(has_dot_segment(path), "{path}");
+            assert!(climbs(path), "{path}");
         }
     }
 
@@ -120,6 +126,7 @@ mod tests {
             "/chat",
             "/a.b",
             "/.well-known/x",
+            "/./x/.",
             "/...",
             "/..a",
             "/a..",
@@ -128,7 +135,7 @@ mod tests {
             "/%2",
             "/a%",
         ] {
-            assert!(!has_dot_segment(path), "{path}");
+            assert!(!climbs(path), "{path}");
         }
     }
 
@@ -139,6 +146,11 @@ mod tests {
             ("/%63hat", Some("/chat")),
             ("//chat", Some("/chat")),
             ("/x//chat", Some("/x/chat")),
+            ("/./chat/./x/.", Some("/chat/x/")),
+            ("/x/%2e/.//./y", Some("/x/y")),
+            ("/x/.;a=1/y", Some("/x/y")),
+            ("/.well-known/a.", Some("/.well-known/a.")),
+            ("/.", Some("/")),
             ("/chat;x=1/y", Some("/chat/y")),
             ("/chat%3bx", Some("/chat")),
             ("/chat%2Fx", Some("/chat/x")),

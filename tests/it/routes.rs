@@ -171,10 +171,9 @@ async fn a_path_reaches_no_other_route_than_the_backend_sees() {
         ("/chat/%2e%2e/admin", "400"),
         ("/chat/.%2e/admin", "400"),
         ("/chat/..%5cadmin", "400"),
-        ("/chat/./x", "400"),
         ("/chat/..;/admin", "400"),
         ("/chat/%2e%2e%3bx=1/admin", "400"),
-        ("/./chat", "400"),
+        ("/./chat", ""),
         ("//chat", ""),
         ("///chat", ""),
         ("/chat;x", ""),
@@ -182,6 +181,7 @@ async fn a_path_reaches_no_other_route_than_the_backend_sees() {
         ("/chat%2fadmin", ""),
         ("/exact/", ""),
         ("/chat//admin", "chat"),
+        ("/chat/./admin", "chat"),
     ] {
         assert_eq!(
             answered(gateway.address(), "a.test", path).await,
@@ -198,7 +198,7 @@ async fn the_target_reaches_the_backend_unchanged() {
     let yaml = routed("match: { path: /chat }, origins: any", &[&backend]);
     let gateway = Gateway::start(&yaml).await;
     let targets = [
-        "/chat//a%2Fb;x=1/%7Euser?q=%20&r=a/../b",
+        "/chat//a%2Fb;x=1/./%7Euser?q=%20&r=a/../b",
         "/chat?",
         "/chat/",
     ];

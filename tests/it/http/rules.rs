@@ -142,6 +142,7 @@ async fn a_path_reaches_no_other_route_than_its_backend_will_see() {
         ("/chat%00", 400),
         ("/files/a%2fb", 201),
         ("/files//a;v=1", 201),
+        ("/files/./a/.", 201),
         ("/files/%e9", 201),
         ("/100%", 200),
         ("http://gateway.test/chat", 403),
