@@ -59,7 +59,9 @@ impl Balancer {
             before.iter().position(same)
         };
         match (self, previous) {
-            (Self::RoundRobin(new), Self::RoundRobin(old)) => new.resume(members, old, position),
+            (Self::RoundRobin(new), Self::RoundRobin(old)) => {
+                new.resume(members, old, before, position);
+            }
             (Self::LeastSessions(new), Self::LeastSessions(old)) => {
                 new.resume(members, old, position);
             }

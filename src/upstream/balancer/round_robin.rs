@@ -40,17 +40,27 @@ impl RoundRobin {
         best
     }
 
-    /// Takes over the credits of those `members` that had a position before.
+    /// Takes over the credits of those `members` that had a position `before`. A credit is a part of a whole round:
+    /// it is worth as much where weights are written on another scale.
     pub(super) fn resume(
         &mut self,
         members: &[Member],
         previous: &Self,
+        before: &[Member],
         position: impl Fn(&Member) -> Option<usize>,
     ) {
+        let (was, is) = (whole_round(before), whole_round(members));
         for (credit, member) in self.credits.iter_mut().zip(members) {
             if let Some(index) = position(member) {
-                *credit = previous.credits[index];
+                let scaled = i128::from(previous.credits[index]) * is / was;
+                *credit = i64::try_from(scaled).unwrap_or_default();
             }
         }
     }
+}
+
+/// What each turn of a round costs, when all members take part with their full weights.
+fn whole_round(members: &[Member]) -> i128 {
+    let weights = members.iter().map(|member| member.full_weight());
+    weights.map(i128::from).sum::<i128>().max(1)
 }

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use tokio::time::{Instant, advance};
 
 use super::hash::{SIZES, number_at};
-use super::workshop::{Chooser, SLOW_START, member, member_of_priority, members};
+use super::workshop::{Chooser, SLOW_START, member, member_of_priority, members, reweighted};
 use crate::config::{HashKey, Strategy as Word};
 use crate::upstream::Lease;
 use crate::upstream::health::Health;
@@ -221,6 +221,26 @@ fn equal_backends_of_least_sessions_take_turns() {
     chooser.pick(&[]);
     chooser.reload(&Word::LeastSessions, same);
     assert_eq!(chooser.pick(&[]), Some(1), "turns go on over a reload");
+}
+
+#[test]
+fn round_robin_goes_on_where_weights_are_on_another_scale() {
+    for (before, after) in [
+        ([1000, 1000], [1, 1]),
+        ([1000, 10], [1, 1]),
+        ([1, 1], [500, 500]),
+    ] {
+        let mut chooser = Chooser::new(&Word::RoundRobin, members(&before));
+        chooser.shares(3);
+        let weighed = chooser.members.iter().zip(after);
+        let members = weighed.map(|(member, weight)| reweighted(member, weight));
+        chooser.reload(&Word::RoundRobin, members.collect());
+        let shares = chooser.shares(8);
+        assert!(
+            shares.iter().all(|share| (3..=5).contains(share)),
+            "{before:?} {shares:?}"
+        );
+    }
 }
 
 /// Gateways with the same backends agree, whatever the order in their files; that table never changes.

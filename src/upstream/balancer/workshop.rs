@@ -31,7 +31,19 @@ pub(in crate::upstream) fn member_of_priority(
     weight: u32,
     most: usize,
 ) -> Member {
-    let config = config::Backend {
+    let config = config(priority, name, weight, most);
+    let backend = Backend::new(config.address.clone(), &Arc::<Queue>::default());
+    built(&config, Arc::new(backend))
+}
+
+/// The same backend with another weight.
+pub(super) fn reweighted(member: &Member, weight: u32) -> Member {
+    let config = config(member.priority(), member.name(), weight, 0);
+    built(&config, Arc::clone(member.backend()))
+}
+
+fn config(priority: u16, name: &str, weight: u32, most: usize) -> config::Backend {
+    config::Backend {
         name: name.into(),
         address: BackendAddress::Tcp {
             tls: false,
@@ -41,17 +53,13 @@ pub(in crate::upstream) fn member_of_priority(
         weight,
         max_sessions: most.try_into().ok(),
         priority,
-    };
-    let backend = Backend::new(config.address.clone(), &Arc::<Queue>::default());
+    }
+}
+
+fn built(config: &config::Backend, backend: Arc<Backend>) -> Member {
     let metrics = Metrics::new().backend(&Name::from("pool"), &config.name);
-    let transport = Transport::new(&config::Transport::default(), None);
-    Member::new(
-        &config,
-        SLOW_START,
-        Arc::new(backend),
-        metrics,
-        Arc::new(transport),
-    )
+    let transport = Arc::new(Transport::new(&config::Transport::default(), None));
+    Member::new(config, SLOW_START, backend, metrics, transport)
 }
 
 /// One who is asked for backends again and again.
