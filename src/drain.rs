@@ -111,8 +111,8 @@ impl Drain {
         state.watchers.len() - state.elsewhere
     }
 
-    /// Asks up to `count` of those who watch to end, the longest idle first, and nobody twice. The others are
-    /// not drained.
+    /// Asks up to `count` of those who watch to end, the longest idle first, busy ones last, and nobody twice. The
+    /// others are not drained.
     pub fn ask(&self, count: usize) {
         if count == 0 {
             return;
@@ -120,7 +120,8 @@ impl Drain {
         let mut state = self.shared.state();
         let unasked = state.watchers.iter();
         let unasked = unasked.filter(|(_, it)| !it.is_asked && !it.declines_calls);
-        let mut idle: Vec<(u32, usize)> = unasked.map(|(key, it)| (it.active, key)).collect();
+        let by_activity = unasked.map(|(key, it)| ((it.is_busy, it.active), key));
+        let mut idle: Vec<((bool, u32), usize)> = by_activity.collect();
         if count < idle.len() {
             idle.select_nth_unstable(count);
             idle.truncate(count);
@@ -248,10 +249,12 @@ impl DrainWatch {
         self.shared.state().watchers[self.key].is_asked
     }
 
-    /// Notes that whoever watches is busy. Takes a lock: to be done every few seconds, not every time.
-    pub fn touch(&self) {
+    /// Notes whether whoever watches is busy or has come to rest. Takes a lock: to be done every few seconds, not
+    /// every time.
+    pub fn note_busy(&self, is_busy: bool) {
         let now = self.shared.seconds();
-        self.shared.state().watchers[self.key].active = now;
+        let watcher = &mut self.shared.state().watchers[self.key];
+        (watcher.is_busy, watcher.active) = (is_busy, now);
     }
 
     /// Waits until the stage is beyond `seen`.
@@ -319,6 +322,7 @@ struct State {
 struct Watcher {
     waker: Option<Waker>,
     is_elsewhere: bool,
+    is_busy: bool,
     /// Seconds from the beginning of the drain's life to when it was last known to be busy.
     active: u32,
     is_asked: bool,
@@ -447,12 +451,13 @@ mod tests {
         let watches = [drain.watch(), drain.watch(), drain.watch()];
         let asked = || watches.each_ref().map(DrainWatch::is_asked);
         tokio::time::advance(Duration::from_secs(5)).await;
-        watches[0].touch();
-        watches[2].touch();
+        watches[0].note_busy(true);
+        watches[2].note_busy(false);
         drain.ask(1);
         assert_eq!(asked(), [false, true, false]);
         tokio::time::advance(Duration::from_secs(5)).await;
-        watches[2].touch();
+        watches[0].note_busy(false);
+        watches[2].note_busy(true);
         drain.ask(1);
         assert_eq!(asked(), [true, true, false]);
         drain.ask(7);

@@ -99,9 +99,10 @@ impl<G> Tunnel<G> {
 
     /// Reports, and goes on doing so until nothing has been counted for a whole interval.
     fn report(&mut self) {
-        if !self.tally.is_empty() {
+        let is_busy = !self.tally.is_empty();
+        self.watches[BACKEND].note_busy(is_busy);
+        if is_busy {
             self.tally.report(&mut self.record);
-            self.watches[BACKEND].touch();
             self.alarms.set(Alarm::Report, REPORT_INTERVAL);
         }
     }
