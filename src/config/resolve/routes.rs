@@ -50,6 +50,10 @@ pub(super) fn all(
         if let Some(matcher) = &matcher {
             matches.add(&name, matcher, &place, context);
         }
+        if let Some(auth) = raw.auth.place() {
+            let message = "is not taken yet: let the backend ask for tokens";
+            context.findings.add(auth, message);
+        }
         let target = target(&place, raw, scope, context);
         if let (Some(matcher), Some(target)) = (matcher, target) {
             routes.insert(name, Route { matcher, target });

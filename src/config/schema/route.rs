@@ -9,7 +9,7 @@ use crate::config::problems::Complaint;
 use crate::config::reading::{At, FromNode, FromScalar, Placed, Reader, keys};
 use crate::config::tree::{Scalar, Value};
 use crate::config::values::choice::{Protocol, Verdict};
-use crate::config::values::{Host, OneOf, OriginText, PathText, Text, Timeout, Whole};
+use crate::config::values::{Host, NotYet, OneOf, OriginText, PathText, Text, Timeout, Whole};
 
 keys! {
     /// Inherited by every route; a route overrides single keys.
@@ -40,6 +40,8 @@ keys! {
         http: Http,
         /// What is said to backends in header fields.
         headers: Headers,
+        /// Tokens of clients: not yet, so null alone.
+        auth: NotYet,
         /// Whether the path of match is taken off before a request goes to a backend; false by default.
         strip_prefix: bool,
         /// The pool that sessions and requests go to; required, or respond, or redirect.

@@ -93,6 +93,21 @@ fn a_route_has_one_answer() {
 }
 
 #[test]
+fn tokens_are_not_taken_yet() {
+    let with = |auth: &str| {
+        super::SOUND.replace(
+            "    pool: chat\n",
+            &format!("    pool: chat\n    auth: {auth}\n"),
+        )
+    };
+    super::sound(&with("null"));
+    assert_eq!(
+        problems(&with("{ jwt: {} }")),
+        "wsgate.yaml:8:5: routes.chat.auth: is not taken yet: let the backend ask for tokens"
+    );
+}
+
+#[test]
 fn some_answers_have_no_body() {
     let keys = "    origins: [\"https://app.example.com\"]\n    pool: chat\n";
     for status in [204, 205, 304] {
