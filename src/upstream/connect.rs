@@ -88,7 +88,7 @@ async fn race(addresses: Vec<SocketAddr>, sources: &Arc<Sources>) -> Result<TcpS
     let mut waiting = addresses.into_iter();
     // Dropping the set ends all that run in it.
     let mut running = JoinSet::new();
-    let mut last = Failure::Unresolved(io::ErrorKind::NotFound.into());
+    let mut telling = None;
     loop {
         if let Some(address) = waiting.next() {
             let sources = Arc::clone(sources);
@@ -101,10 +101,22 @@ async fn race(addresses: Vec<SocketAddr>, sources: &Arc<Sources>) -> Result<TcpS
         };
         match outcome {
             Some(Ok(Ok(socket))) => return Ok(socket),
-            Some(Ok(Err(failure))) => last = failure,
+            Some(Ok(Err(failure))) => telling = Some(more_telling(telling, failure)),
             Some(Err(_)) => {}
-            None => return Err(last),
+            None => {
+                let nothing = || Failure::Unresolved(io::ErrorKind::NotFound.into());
+                return Err(telling.unwrap_or_else(nothing));
+            }
         }
+    }
+}
+
+/// The failure of the later of two attempts, unless it shows a want of the gateway's own and the one before says
+/// something of the backend.
+fn more_telling(before: Option<Failure>, later: Failure) -> Failure {
+    match before {
+        Some(before) if later.is_our_own() && !before.is_our_own() => before,
+        _ => later,
     }
 }
 
@@ -134,7 +146,19 @@ async fn connect_from(
     if let Some(source) = source {
         bind(&socket, source).map_err(|error| Failure::BadSource(source, error))?;
     }
-    connect_socket(socket, destination).await.map_err(classify)
+    let connected = connect_socket(socket, destination).await;
+    connected.map_err(|error| match error.kind() {
+        io::ErrorKind::AddrNotAvailable if !has_way(destination) => Failure::Unreachable(error),
+        _ => classify(error),
+    })
+}
+
+/// Whether this machine has an address to reach `destination` from. The system says the same where it has none, as where
+/// IPv6 is switched off, and where no port is left. Connecting a datagram socket sends nothing and needs no such port.
+fn has_way(destination: SocketAddr) -> bool {
+    let socket = socket2::Socket::new(Domain::for_address(destination), Type::DGRAM, None);
+    let connected = socket.and_then(|socket| socket.connect(&destination.into()));
+    !connected.is_err_and(|error| error.kind() == io::ErrorKind::AddrNotAvailable)
 }
 
 /// A destination on the same machine is connected to at once, although the system says that it is under way; so that is
@@ -209,6 +233,24 @@ mod tests {
         let refusing = [2, 3].map(|last| SocketAddr::new([127, 0, 0, last].into(), port));
         let outcome = race(refusing.to_vec(), &Arc::default()).await;
         assert!(matches!(outcome, Err(Failure::Refused)), "{outcome:?}");
+    }
+
+    #[test]
+    fn a_want_of_our_own_hides_no_failure_of_the_backend() {
+        let told = |before, later| more_telling(before, later).result();
+        let refused = Failure::Refused.result();
+        assert_eq!(told(Some(Failure::Refused), Failure::NoLocalPort), refused);
+        assert_eq!(told(Some(Failure::NoLocalPort), Failure::Refused), refused);
+        let timeout = Failure::ConnectTimeout.result();
+        assert_eq!(
+            told(Some(Failure::Refused), Failure::ConnectTimeout),
+            timeout
+        );
+        assert_eq!(
+            told(None, Failure::NoLocalPort),
+            Failure::NoLocalPort.result()
+        );
+        assert_ne!(refused, Failure::NoLocalPort.result());
     }
 
     /// A full queue of a listener that never accepts takes no further connection: its kernel is silent, as a
