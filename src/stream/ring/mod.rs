@@ -318,6 +318,11 @@ impl Reception {
         Poll::Ready(read)
     }
 
+    /// Whether the socket broke, which shows to a reader once it has taken what came before.
+    pub(super) fn is_broken(&self) -> bool {
+        with_ring(|ring| ring.receptions[self.0].is_broken()).unwrap_or(true)
+    }
+
     /// Stops receiving, at once, and gives what is left.
     ///
     /// # Errors

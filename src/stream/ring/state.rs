@@ -104,6 +104,10 @@ impl State {
         }
     }
 
+    pub(super) fn is_broken(&self) -> bool {
+        matches!(self.end, Some(End::Broken(_)))
+    }
+
     /// Has `waker` told when something comes; returns the one that was told before, if it is another.
     pub(super) fn wake_by(&mut self, waker: &Waker) -> Option<Waker> {
         match &self.waker {

@@ -85,7 +85,11 @@ impl TcpSocket {
 
     /// Whether it has an error, such as a reset by its peer.
     pub(super) fn is_broken(&self) -> bool {
-        self.socket().is_none_or(super::is_broken)
+        match &self.engine {
+            // A receive takes the error out of the socket.
+            Engine::Ring(reception, _) if reception.is_broken() => true,
+            _ => self.socket().is_none_or(super::is_broken),
+        }
     }
 
     /// As [`Stream::reset_on_close`](super::Stream::reset_on_close).

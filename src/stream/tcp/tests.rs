@@ -383,3 +383,24 @@ async fn echo(mut ours: TcpSocket, room: usize) -> Vec<u8> {
         ours.write_all(&buffer[..count]).await.unwrap();
     }
 }
+
+/// A receive takes the error out of the socket, so asking that alone would find nothing.
+#[test]
+fn a_reset_on_the_ring_shows_before_what_came_is_read() {
+    with_ring(async {
+        let (mut ours, mut peer) = pair_on_ring().await;
+        peer.write_all(b"last").await.unwrap();
+        SockRef::from(&peer)
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
+        drop(peer);
+        let is_error_taken = |ours: &TcpSocket| !super::super::is_broken(ours.socket().unwrap());
+        while !ours.is_broken() || !is_error_taken(&ours) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let mut heard = [0; 4];
+        ours.read_exact(&mut heard).await.unwrap();
+        assert_eq!(&heard, b"last");
+        assert!(ours.read(&mut heard).await.is_err());
+    });
+}
