@@ -26,7 +26,7 @@ mod sticky;
 mod transport;
 mod upload;
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use http::HeaderValue;
@@ -73,8 +73,9 @@ pub struct Pool {
     ejecting: Mutex<()>,
     rebalance: Rebalance,
     metrics: Arc<PoolMetrics>,
-    /// The pool of this name in the configuration that came after.
-    successor: OnceLock<Arc<Self>>,
+    /// The pool of this name that is in force, shared by all that ever had the name. Only pointed at: a request that is
+    /// under way for long is not to keep what came and went meanwhile.
+    in_force: Arc<Mutex<Weak<Self>>>,
 }
 
 /// How long opening a session may take.
@@ -136,7 +137,9 @@ impl Pool {
             ejecting: Mutex::default(),
             rebalance,
             metrics,
-            successor: OnceLock::new(),
+            in_force: previous
+                .map(|it| Arc::clone(&it.in_force))
+                .unwrap_or_default(),
         }
     }
 
@@ -145,8 +148,8 @@ impl Pool {
     pub fn hand_over(&self, successor: &Arc<Self>) {
         // One that is in force again and again is its own successor.
         if !std::ptr::eq(self, Arc::as_ptr(successor)) {
-            // A pool is replaced once. From now on the successor judges, so that what it pardons next stays so.
-            let _ = self.successor.set(Arc::clone(successor));
+            // From now on the successor judges, so that what it pardons next stays so.
+            *self.in_force() = Arc::downgrade(successor);
             successor.inherit_health(&self.health);
             self.queue.look_again();
         }
@@ -230,13 +233,14 @@ impl Pool {
         self.hash_key.as_ref().map_or(0, |key| key_of(key, hints))
     }
 
-    /// The pool of this name that is in force.
+    /// The pool of this name that is in force; this one where the configuration has none of the name any more.
     fn latest(self: &Arc<Self>) -> Arc<Self> {
-        let mut latest = self;
-        while let Some(successor) = latest.successor.get() {
-            latest = successor;
-        }
-        Arc::clone(latest)
+        let in_force = self.in_force().upgrade();
+        in_force.unwrap_or_else(|| Arc::clone(self))
+    }
+
+    fn in_force(&self) -> MutexGuard<'_, Weak<Self>> {
+        self.in_force.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

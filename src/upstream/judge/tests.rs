@@ -227,6 +227,27 @@ fn a_reload_keeps_states_that_the_same_settings_found() {
     assert_eq!(states(&other)[1], State::Drained);
 }
 
+/// What is under way since long ago keeps none of the pools that came and went meanwhile.
+#[test]
+fn an_old_pool_holds_no_later_one() {
+    let oldest = Arc::new(pool(1, health(1.0), None));
+    let mut before = Arc::clone(&oldest);
+    let mut gone = Vec::new();
+    for members in 2..5 {
+        let after = Arc::new(pool(members, health(1.0), Some(&before)));
+        before.hand_over(&after);
+        gone.push(Arc::downgrade(&before));
+        before = after;
+    }
+    assert!(Arc::ptr_eq(&oldest.latest(), &before));
+    assert!(gone[1..].iter().all(|pool| pool.upgrade().is_none()));
+    drop(before);
+    assert!(
+        Arc::ptr_eq(&oldest.latest(), &oldest),
+        "there is none any more"
+    );
+}
+
 /// What was begun before a reload is judged by the settings that hold when it ends.
 #[test]
 fn the_pool_in_force_judges() {
@@ -262,7 +283,7 @@ async fn who_waits_hears_when_an_ejected_backend_may_be_tried() {
     let pool = pool(2, health(0.5), None);
     let member = &pool.members()[0];
     let queue = member.backend().queue();
-    let turn = queue.join(1).expect("nobody else waits");
+    let mut turn = queue.join(1).expect("nobody else waits");
     turn.come().await;
     attempt(&pool, 0, false);
     attempt(&pool, 0, false);
