@@ -200,10 +200,10 @@ impl<'a> Candidates<'a> {
         self.last.unwrap_or(Rejection::NoReadyBackend)
     }
 
-    /// As [`Candidates::choose`], but nobody takes a place before those who wait for one.
+    /// As [`Candidates::choose`], but nobody takes a place before those who wait and have not seen it yet.
     fn choose_at_once(&self) -> Choice {
         let has_queue = self.purpose == Purpose::Session && self.pool.queue_limits.max > 0;
-        if has_queue && !self.pool.queue.is_empty() {
+        if has_queue && !self.pool.queue.is_settled() {
             return Choice::Full;
         }
         self.choose()
@@ -277,7 +277,7 @@ impl<'a> Candidates<'a> {
         if limits.max == 0 {
             return Err(Rejection::PoolFull);
         }
-        let Some(turn) = self.pool.queue.join(limits.max) else {
+        let Some(mut turn) = self.pool.queue.join(limits.max) else {
             self.pool.metrics.queue_overflowed();
             return Err(Rejection::PoolFull);
         };
@@ -285,7 +285,7 @@ impl<'a> Candidates<'a> {
         let deadline = self.deadline.min(Instant::now() + limits.timeout);
         let drains = self.hints.drains;
         let outcome = tokio::select! {
-            outcome = timeout_at(deadline, self.take_turn(&turn)) => outcome,
+            outcome = timeout_at(deadline, self.take_turn(&mut turn)) => outcome,
             () = begun(drains) => {
                 waiting.ends(QueueResult::Dismissed);
                 return Err(Rejection::Draining);
@@ -308,7 +308,7 @@ impl<'a> Candidates<'a> {
     }
 
     /// Looks whenever there may be something, in the pool that is in force then; none where nobody is ready any more.
-    async fn take_turn(&mut self, turn: &Turn) -> Option<Taken> {
+    async fn take_turn(&mut self, turn: &mut Turn) -> Option<Taken> {
         loop {
             turn.come().await;
             self.pool = self.pool.latest();
