@@ -351,8 +351,19 @@ impl Fault {
 
 type Outcome = Result<(Response<Incoming>, Connection), Fault>;
 
-/// Asks one backend, over a connection that rests or over a new one.
+/// Asks one backend; counts what that came to, also when the client leaves meanwhile.
 async fn ask(member: &Member, errand: &mut Errand<'_>, timeouts: ErrandTimeouts) -> Outcome {
+    let mut count = AttemptCount::begin(member);
+    let outcome = attempt(member, errand, timeouts).await;
+    count.result = match &outcome {
+        Ok(_) => ConnectResult::Answered,
+        Err(fault) => fault.result(),
+    };
+    outcome
+}
+
+/// Sends it over a connection that rests, or over a new one.
+async fn attempt(member: &Member, errand: &mut Errand<'_>, timeouts: ErrandTimeouts) -> Outcome {
     let resting = member.backend().resting();
     if let Some(connection) = resting.take(member.transport()) {
         let begun = Instant::now();
@@ -363,22 +374,13 @@ async fn ask(member: &Member, errand: &mut Errand<'_>, timeouts: ErrandTimeouts)
             outcome => return outcome,
         }
     }
-    let mut count = AttemptCount::begin(member);
-    let outcome = async {
-        let connected = Instant::now() + timeouts.connect;
-        let dialled = member.dial(errand.client, connected).await;
-        let stream = dialled.map_err(Fault::Unreached)?;
-        let connection = Connection::open(stream, member.transport())
-            .await
-            .map_err(Fault::Lost)?;
-        send(connection, member, errand, timeouts).await
-    }
-    .await;
-    count.result = match &outcome {
-        Ok(_) => ConnectResult::Answered,
-        Err(fault) => fault.result(),
-    };
-    outcome
+    let connected = Instant::now() + timeouts.connect;
+    let dialled = member.dial(errand.client, connected).await;
+    let stream = dialled.map_err(Fault::Unreached)?;
+    let connection = Connection::open(stream, member.transport())
+        .await
+        .map_err(Fault::Lost)?;
+    send(connection, member, errand, timeouts).await
 }
 
 /// Sends the request over one connection and waits for the head of the answer.
