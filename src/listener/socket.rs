@@ -5,12 +5,13 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use rustix::net::{SocketFlags, accept_with, acceptfrom_with};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use tokio::io::Interest;
@@ -58,6 +59,22 @@ pub struct Accepted {
 pub(super) enum AcceptedSocket {
     Tcp(std::net::TcpStream),
     Unix(UnixStream),
+}
+
+impl AcceptedSocket {
+    fn descriptor(&self) -> RawFd {
+        match self {
+            Self::Tcp(socket) => socket.as_raw_fd(),
+            Self::Unix(socket) => socket.as_raw_fd(),
+        }
+    }
+
+    fn try_clone(&self) -> io::Result<Self> {
+        match self {
+            Self::Tcp(socket) => socket.try_clone().map(Self::Tcp),
+            Self::Unix(socket) => socket.try_clone().map(Self::Unix),
+        }
+    }
 }
 
 impl Bound {
@@ -149,13 +166,15 @@ impl Bound {
 #[derive(Debug)]
 pub struct Listener {
     socket: AsyncFd<BoundFd>,
+    /// Above which no descriptor is for a connection.
+    last_descriptor: RawFd,
 }
 
 #[derive(Debug)]
 struct BoundFd(Bound);
 
-impl std::os::fd::AsRawFd for BoundFd {
-    fn as_raw_fd(&self) -> std::os::fd::RawFd {
+impl AsRawFd for BoundFd {
+    fn as_raw_fd(&self) -> RawFd {
         match &self.0.socket {
             BoundSocket::Tcp(socket) => socket.as_fd().as_raw_fd(),
             BoundSocket::Unix(socket) => socket.as_fd().as_raw_fd(),
@@ -164,11 +183,11 @@ impl std::os::fd::AsRawFd for BoundFd {
 }
 
 impl Listener {
-    /// Brings `bound` into the current runtime.
+    /// Brings `bound` into the current runtime. Descriptors above `last_descriptor` are left to others.
     ///
     /// # Errors
     /// When the system cannot watch the socket.
-    pub fn new(bound: Bound) -> io::Result<Self> {
+    pub fn new(bound: Bound, last_descriptor: RawFd) -> io::Result<Self> {
         #[expect(
             unsafe_code,
             reason = "watching a descriptor; see the head of the file"
@@ -177,7 +196,23 @@ impl Listener {
         // for as long as the `AsyncFd` that owns it lives.
         let socket =
             unsafe { AsyncFd::register_with_interest(BoundFd(bound), Interest::READABLE)? };
-        Ok(Self { socket })
+        Ok(Self {
+            socket,
+            last_descriptor,
+        })
+    }
+
+    /// The connection, once there is a descriptor for it.
+    async fn lowered(&self, mut accepted: Accepted, on_error: impl Fn(&io::Error)) -> Accepted {
+        while accepted.socket.descriptor() > self.last_descriptor {
+            on_error(&Errno::MFILE.into());
+            tokio::time::sleep(PAUSE).await;
+            // A copy gets the lowest descriptor that is free by now.
+            if let Ok(copy) = accepted.socket.try_clone() {
+                accepted.socket = copy;
+            }
+        }
+        accepted
     }
 
     /// The next connection. This cannot fail: a connection that is gone already is passed over, and when
@@ -189,7 +224,7 @@ impl Listener {
                 Err(error) => Ok(Err(error)),
             };
             match accepted {
-                Ok(Ok(accepted)) => return accepted,
+                Ok(Ok(accepted)) => return self.lowered(accepted, on_error).await,
                 Ok(Err(error)) if is_of_one_connection(&error) => {}
                 Ok(Err(error)) => {
                     on_error(&error);

@@ -1,6 +1,7 @@
 //! Accepting connections: one loop for each open listener, and which worker serves whom.
 
 use std::io;
+use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -33,6 +34,8 @@ pub(super) struct Service<H> {
     pub(super) settings: FindSettings,
     /// What is counted of a listener.
     pub(super) metrics: FindMetrics,
+    /// Above which no descriptor is for its connections.
+    pub(super) last_descriptor: RawFd,
 }
 
 impl<H> Clone for Service<H> {
@@ -42,6 +45,7 @@ impl<H> Clone for Service<H> {
             handler: Arc::clone(&self.handler),
             settings: Arc::clone(&self.settings),
             metrics: Arc::clone(&self.metrics),
+            last_descriptor: self.last_descriptor,
         }
     }
 }
@@ -68,7 +72,7 @@ impl<H: Handler> Acceptor<H> {
             service,
         } = self;
         let name = Arc::clone(metrics.name());
-        let listener = match Listener::new(socket) {
+        let listener = match Listener::new(socket, service.last_descriptor) {
             Ok(listener) => listener,
             Err(error) => return tracing::error!(listener = %name, %error, "cannot accept"),
         };

@@ -1,6 +1,7 @@
 //! The admin side as a part of the server: a listener and a thread of its own, so that a scrape cannot delay the data path.
 
 use std::io;
+use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,6 +48,7 @@ impl AdminSide {
             handler: Arc::new(admin),
             settings: Arc::new(move |_| Some(Arc::clone(&settings))),
             metrics: Arc::new(move |name| metrics.metrics.listener(name)),
+            last_descriptor: RawFd::MAX,
         };
         let mut ports = Ports::default();
         ports.open(prepared, &service);

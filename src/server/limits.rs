@@ -1,11 +1,16 @@
 //! How many descriptors the process may have, and what follows from that.
 
+use std::os::fd::RawFd;
+
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 /// Descriptors kept back for what is no session: listeners, logs, the admin side, runtimes.
 const RESERVE: usize = 64;
 /// A worker has its event queue, its ring, and both ends of a pipe once it has moved a large payload.
 const PER_WORKER: usize = 8;
+/// Descriptors that the connections of listeners leave: for the admin side, which is asked most when they run out, and for
+/// files that are read or opened anew.
+const SPARE: usize = 32;
 /// A session has two sockets.
 const PER_SESSION: usize = 2;
 
@@ -20,9 +25,20 @@ pub(super) fn raise() {
 
 /// How many sessions there may be beside so many workers, so that they are refused in words before descriptors run out.
 pub(super) fn max_sessions(workers: usize) -> usize {
+    sessions_within(descriptors(), workers)
+}
+
+/// Above which no descriptor is for the connection of a listener. The system gives the lowest that is free.
+pub(super) fn last_descriptor() -> RawFd {
+    let descriptors = descriptors();
+    let last = descriptors - SPARE.min(descriptors / 4);
+    last.try_into().unwrap_or(RawFd::MAX)
+}
+
+fn descriptors() -> usize {
     let limit = getrlimit(Resource::Nofile).current;
-    let descriptors = limit.and_then(|limit| usize::try_from(limit).ok());
-    sessions_within(descriptors.unwrap_or(usize::MAX), workers)
+    let limit = limit.and_then(|limit| usize::try_from(limit).ok());
+    limit.unwrap_or(usize::MAX)
 }
 
 fn sessions_within(descriptors: usize, workers: usize) -> usize {

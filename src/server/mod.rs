@@ -205,5 +205,6 @@ fn service(
         handler: Arc::new(gateway),
         settings: Arc::new(move |name| current.load().listeners.get(name).cloned()),
         metrics: Arc::new(move |name| metrics.metrics.listener(name)),
+        last_descriptor: limits::last_descriptor(),
     }
 }
