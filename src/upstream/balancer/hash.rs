@@ -12,11 +12,12 @@ use sha2::{Digest, Sha256};
 use super::Field;
 use crate::upstream::Member;
 
-/// Sizes of tables. They are primes, so that an order with any step reaches every place.
-pub(super) const SIZES: [usize; 5] = [65_537, 131_101, 262_147, 524_309, 1_048_583];
+/// How many places a table has: a prime, so that an order with any step reaches every place, and the same for ever, as
+/// two sizes are two unrelated tables. The lightest of backends has 100 places where its share is 1/2,621.
+pub(super) const SIZE: usize = 262_147;
 
-/// The places that the lightest backend is to have, so that rounding to whole places hardly shows.
-const PLACES: usize = 100;
+/// How many rounds it takes at least to fill a table.
+const ROUNDS: usize = 100;
 
 /// Which backend has which place.
 #[derive(Debug)]
@@ -42,7 +43,7 @@ impl Maglev {
         if self.table.is_empty() {
             return None;
         }
-        let start = place_of(field.key, self.table.len());
+        let start = place_of(field.key, SIZE);
         let (before, after) = self.table.split_at(start);
         let mut seen = vec![false; self.salts.len()];
         let mut unseen = seen.len();
@@ -107,26 +108,25 @@ fn fill(members: &[Member], identities: &[Identity]) -> Vec<u32> {
         return Vec::new();
     };
     let sum: usize = weights.iter().sum();
-    let size = size_for(sum, *lightest);
-    // What a place costs: never so little that a single round would fill the table.
-    let price = (*lightest).max(sum * PLACES / size);
+    // What a place costs: never so little that a few rounds would fill the table.
+    let price = (*lightest).max(sum * ROUNDS / SIZE);
     let mut order: Vec<usize> = (0..members.len()).collect();
     order.sort_unstable_by_key(|index| members[*index].name());
     let mut next: Vec<usize> = identities
         .iter()
-        .map(|it| place_of(it.offset, size))
+        .map(|it| place_of(it.offset, SIZE))
         .collect();
     let mut credits = vec![0; members.len()];
-    let mut table = vec![FREE; size];
-    let mut free = size;
+    let mut table = vec![FREE; SIZE];
+    let mut free = SIZE;
     for index in order.into_iter().cycle() {
         credits[index] += weights[index];
-        let step = place_of(identities[index].step, size - 1) + 1;
+        let step = place_of(identities[index].step, SIZE - 1) + 1;
         let place = &mut next[index];
         while credits[index] >= price && free > 0 {
             credits[index] -= price;
             while table[*place] != FREE {
-                *place = (*place + step) % size;
+                *place = (*place + step) % SIZE;
             }
             table[*place] = u32::try_from(index).expect("fewer backends than places");
             free -= 1;
@@ -136,16 +136,6 @@ fn fill(members: &[Member], identities: &[Identity]) -> Vec<u32> {
         }
     }
     table
-}
-
-/// The first size in which the lightest backend has [`PLACES`]; the largest where none is.
-fn size_for(sum: usize, lightest: usize) -> usize {
-    let wanted = PLACES * sum / lightest.max(1);
-    let last = SIZES[SIZES.len() - 1];
-    SIZES
-        .into_iter()
-        .find(|size| *size >= wanted)
-        .unwrap_or(last)
 }
 
 fn place_of(number: u64, size: usize) -> usize {

@@ -24,13 +24,13 @@ use hash::Maglev;
 pub(super) use key::key_of;
 use least_sessions::LeastSessions;
 use lots::Lots;
-use round_robin::RoundRobin;
+use round_robin::Rounds;
 
 /// The strategies. Each names one backend at a time, so that failing over is a loop.
 #[derive(Debug)]
 pub(super) enum Balancer {
     /// In turn, smooth by weight.
-    RoundRobin(RoundRobin),
+    RoundRobin(Rounds),
     /// The one with the fewest sessions for its weight.
     LeastSessions(LeastSessions),
     /// The better of two that are drawn by lot.
@@ -44,7 +44,7 @@ pub(super) enum Balancer {
 impl Balancer {
     pub(super) fn new(strategy: &Strategy, members: &[Member]) -> Self {
         match strategy {
-            Strategy::RoundRobin => Self::RoundRobin(RoundRobin::new(members.len())),
+            Strategy::RoundRobin => Self::RoundRobin(Rounds::new(members.len())),
             Strategy::LeastSessions => Self::LeastSessions(LeastSessions::new(members.len())),
             Strategy::TwoChoices => Self::TwoChoices(Lots::new(members)),
             Strategy::Random => Self::Random(Lots::new(members)),
@@ -73,7 +73,7 @@ impl Balancer {
     /// The backend to try next, as an index into the members; none where no weight is left in the field.
     pub(super) fn pick(&mut self, field: &Field<'_>) -> Option<usize> {
         match self {
-            Self::RoundRobin(round_robin) => round_robin.pick(field),
+            Self::RoundRobin(rounds) => rounds.pick(field),
             Self::LeastSessions(least_sessions) => least_sessions.pick(field),
             Self::TwoChoices(lots) => lots.better_of_two(field),
             Self::Random(lots) => lots.draw(field, None),

@@ -1,6 +1,6 @@
 //! In turn, smooth by weight.
 
-use super::Field;
+use super::{Field, Purpose};
 use crate::upstream::Member;
 
 /// Smooth weighted round robin: every pick credits each backend with its weight, takes the one with the
@@ -15,14 +15,52 @@ pub(in crate::upstream) struct RoundRobin {
     credits: Vec<i64>,
 }
 
-impl RoundRobin {
+/// A round of sessions and one of plain requests. In a common one, pages that each load and open a socket would have all
+/// their sockets at the same backend.
+#[derive(Debug)]
+pub(in crate::upstream) struct Rounds {
+    sessions: RoundRobin,
+    requests: RoundRobin,
+}
+
+impl Rounds {
     pub(super) fn new(members: usize) -> Self {
+        Self {
+            sessions: RoundRobin::new(members),
+            requests: RoundRobin::new(members),
+        }
+    }
+
+    pub(super) fn pick(&mut self, field: &Field<'_>) -> Option<usize> {
+        match field.purpose {
+            Purpose::Session => self.sessions.pick(field),
+            Purpose::Request => self.requests.pick(field),
+        }
+    }
+
+    /// Takes over the places in both rounds of those `members` that had a position `before`.
+    pub(super) fn resume(
+        &mut self,
+        members: &[Member],
+        previous: &Self,
+        before: &[Member],
+        position: impl Fn(&Member) -> Option<usize>,
+    ) {
+        self.sessions
+            .resume(members, &previous.sessions, before, &position);
+        self.requests
+            .resume(members, &previous.requests, before, &position);
+    }
+}
+
+impl RoundRobin {
+    fn new(members: usize) -> Self {
         Self {
             credits: vec![0; members],
         }
     }
 
-    pub(super) fn pick(&mut self, field: &Field<'_>) -> Option<usize> {
+    fn pick(&mut self, field: &Field<'_>) -> Option<usize> {
         let mut total = 0;
         let mut best: Option<usize> = None;
         for index in 0..self.credits.len() {
@@ -42,7 +80,7 @@ impl RoundRobin {
 
     /// Takes over the credits of those `members` that had a position `before`. A credit is a part of a whole round:
     /// it is worth as much where weights are written on another scale.
-    pub(super) fn resume(
+    fn resume(
         &mut self,
         members: &[Member],
         previous: &Self,

@@ -67,6 +67,7 @@ pub(super) struct Chooser {
     pub(super) members: Vec<Member>,
     pub(super) balancer: Balancer,
     pub(super) key: u64,
+    pub(super) purpose: Purpose,
 }
 
 impl Chooser {
@@ -75,6 +76,7 @@ impl Chooser {
             balancer: Balancer::new(strategy, &members),
             members,
             key: 0,
+            purpose: Purpose::Session,
         }
     }
 
@@ -85,7 +87,7 @@ impl Chooser {
         let field = Field {
             members: &self.members,
             tried: &tried,
-            purpose: Purpose::Session,
+            purpose: self.purpose,
             key: self.key,
             now: Instant::now(),
             priority: None,
