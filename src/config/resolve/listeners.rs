@@ -14,7 +14,7 @@ use crate::config::problems::Place;
 use crate::config::reading::{Placed, Setting};
 use crate::config::schema;
 use crate::config::values::choice::ClientAuthMode;
-use crate::config::values::{ListenAddress, Network, OneOf, Size, Timeout};
+use crate::config::values::{FilePath, ListenAddress, Network, OneOf, Size, Timeout};
 
 /// Streams open at once on an HTTP/2 connection, unless the file says otherwise.
 const HTTP2_STREAMS: u32 = 128;
@@ -236,10 +236,21 @@ fn client_auth(
         return Some(ClientAuth::None);
     };
     let with_authorities: fn(PathBuf) -> ClientAuth =
-        match raw.mode.or(OneOf(ClientAuthMode::None)).0 {
-            ClientAuthMode::None => return Some(ClientAuth::None),
+        match raw.mode.sound(|| OneOf(ClientAuthMode::None))?.0 {
+            ClientAuthMode::None => {
+                refuse_unasked(&raw.ca, context);
+                return Some(ClientAuth::None);
+            }
             ClientAuthMode::Request => ClientAuth::Request,
             ClientAuthMode::Require => ClientAuth::Require,
         };
     context.file(raw.ca, "ca", &place).map(with_authorities)
+}
+
+/// Notes authorities that nobody is judged by: whoever names them means to let in nobody else.
+fn refuse_unasked(authorities: &Setting<FilePath>, context: &mut Context<'_>) {
+    if let Some(place) = authorities.place() {
+        let message = "has no effect without `mode: request` or `mode: require`";
+        context.findings.add(place, message);
+    }
 }

@@ -17,6 +17,18 @@ fn bounds_of_a_listener() {
         "wsgate.yaml:4:27: listeners.public.tls.certificates[0]: the key `certificate` is missing\n\
          wsgate.yaml:4:40: listeners.public.tls.client_auth: the key `ca` is missing"
     );
+    for unasked in ["{ ca: a }", "{ mode: none, ca: a }"] {
+        let tls = format!(
+            "tls: {{ client_auth: {unasked}, certificates: [{{ certificate: a, key: b }}] }}"
+        );
+        let told = with(&tls);
+        assert!(
+            told.ends_with(
+                "listeners.public.tls.client_auth.ca: has no effect without `mode: request` or `mode: require`"
+            ),
+            "{told}"
+        );
+    }
     assert_eq!(
         with("limits: { concurrent_tls_handshakes: 9, handshakes_per_second: 1000001 }"),
         "wsgate.yaml:4:42: listeners.public.limits.concurrent_tls_handshakes: has no effect on a listener \
