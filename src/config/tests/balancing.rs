@@ -118,6 +118,10 @@ fn a_sticky_cookie_is_well_formed() {
             "11:23: sticky.secret: a secret has at least 32 bytes",
         ),
         (
+            "sticky: { secret: 31415926535897932384626433832795 }",
+            "11:23: sticky.secret: must be text; write it in quotes",
+        ),
+        (
             "sticky: { secret: [] }",
             "11:15: sticky.secret: must be a text of at least 32 bytes, not a list",
         ),

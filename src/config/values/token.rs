@@ -2,8 +2,8 @@
 
 use super::text_schema;
 use crate::config::problems::Complaint;
-use crate::config::reading::FromText;
-use crate::config::tree::quote;
+use crate::config::reading::{FromScalar, FromText};
+use crate::config::tree::{Kind, Scalar, quote};
 
 /// The name of a cookie (RFC 6265 section 4.1.1).
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -78,15 +78,20 @@ impl SecretText {
     const SHORTEST: usize = 32;
 }
 
-impl FromText for SecretText {
+/// What it is taken for is never told with its value, as it is elsewhere.
+impl FromScalar for SecretText {
     const WANTED: &'static str = "a text of at least 32 bytes";
 
-    fn from_text(text: &str) -> Result<Self, Complaint> {
-        if text.len() < Self::SHORTEST {
-            let complaint = format!("a secret has at least {} bytes", Self::SHORTEST);
-            return Err(complaint.into());
+    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
+        match scalar.kind {
+            Kind::Null => None,
+            Kind::Number | Kind::Boolean => Some(Err("must be text; write it in quotes".into())),
+            Kind::Text | Kind::Expanded if scalar.text.len() < Self::SHORTEST => {
+                let complaint = format!("a secret has at least {} bytes", Self::SHORTEST);
+                Some(Err(complaint.into()))
+            }
+            Kind::Text | Kind::Expanded => Some(Ok(Self(scalar.text.clone()))),
         }
-        Ok(Self(text.to_owned()))
     }
 }
 
