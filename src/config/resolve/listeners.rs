@@ -40,8 +40,7 @@ pub(super) fn one(
     let tls = raw
         .tls
         .placed()
-        .and_then(|placed| tls(&placed.place, placed.value, context))
-        .map(|tls| Tls { http2, ..tls });
+        .and_then(|placed| tls(placed, http2, context));
     let limits = limits(raw.limits.or_default(), is_plain, context);
     if tls.is_none() && !is_plain {
         return None;
@@ -191,15 +190,19 @@ fn request_head(setting: &Setting<Size>, context: &mut Context<'_>) -> usize {
     bytes
 }
 
-fn tls(place: &Place, raw: schema::Tls, context: &mut Context<'_>) -> Option<Tls> {
+fn tls(
+    Placed { value: raw, place }: Placed<schema::Tls>,
+    http2: bool,
+    context: &mut Context<'_>,
+) -> Option<Tls> {
     let client_auth = client_auth(raw.client_auth.placed(), context);
-    let certificates = certificates(place, raw.certificates, context);
+    let certificates = certificates(&place, raw.certificates, context);
     Some(Tls {
         certificates: certificates?,
         min_version: raw.min_version.or(OneOf(TlsVersion::Tls12)).0,
         handshake_timeout: seconds(raw.handshake_timeout, 10),
         client_auth: client_auth?,
-        http2: true,
+        http2,
     })
 }
 
