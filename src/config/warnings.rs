@@ -1,12 +1,63 @@
 //! What is sound, and what those who run it should know all the same.
 
-use super::model::{Config, Name, Pool, Route, Target};
+use super::model::{Address, Check, Config, Listener, Name, Pool, Queue, Route, Target};
 
 impl Config {
     /// A line for each thing that may surprise, with the path of its key.
     pub fn warnings(&self) -> impl Iterator<Item = String> + '_ {
-        let pools = self.pools.iter().filter_map(lonely_cookies);
-        pools.chain(self.routes.iter().flat_map(foreign_variables))
+        let pools = self.pools.iter();
+        let of_pools = pools.flat_map(|pool| {
+            let told = [
+                lonely_cookies(pool),
+                idle_timeout(pool),
+                self.odd_checks(pool),
+            ];
+            told.into_iter().flatten()
+        });
+        let routes = self.routes.iter();
+        let of_routes =
+            routes.flat_map(|route| self.refused_cookies(route).chain(foreign_variables(route)));
+        of_pools.chain(of_routes)
+    }
+
+    /// Checks that open sessions, where nothing else does.
+    fn odd_checks(&self, (name, pool): (&Name, &Pool)) -> Option<String> {
+        let active = pool.health.active.as_ref()?;
+        let targets = self.routes.values().filter_map(|route| route.target.pool());
+        let mut takes_websocket = targets
+            .filter(|target| target.pool == *name)
+            .map(|target| target.takes_websocket)
+            .peekable();
+        takes_websocket.peek()?;
+        let is_odd = matches!(active.check, Check::WebSocket(_)) && !takes_websocket.any(|it| it);
+        is_odd.then(|| {
+            format!(
+                "pools.{name}.health.active: checks open WebSocket sessions, which no route to the pool takes: \
+                 backends that have none are down; `type: http` and `type: tcp` do without"
+            )
+        })
+    }
+
+    /// Listeners of a route on which its cookie does not come to be.
+    fn refused_cookies<'c>(
+        &'c self,
+        (name, route): (&'c Name, &'c Route),
+    ) -> impl Iterator<Item = String> + 'c {
+        let target = route.target.pool();
+        let pool = target.and_then(|target| self.pools.get(&target.pool));
+        let sticky = pool.and_then(|pool| pool.sticky.as_ref());
+        let demanding = sticky.filter(|sticky| sticky.demands_secure());
+        let listeners = self.listeners.iter().filter(|(name, listener)| {
+            route.matcher.is_on(name) && is_reached_without_tls(listener)
+        });
+        let told = move |(listener, _): (&Name, &Listener)| {
+            let cookie = &demanding?.cookie;
+            Some(format!(
+                "routes.{name}: browsers refuse the sticky cookie `{cookie}` on the listener `{listener}`, which has no `tls`: \
+                 its name asks for TLS"
+            ))
+        };
+        listeners.filter_map(told)
     }
 }
 
@@ -19,6 +70,22 @@ fn lonely_cookies((name, pool): (&Name, &Pool)) -> Option<String> {
              cookies do not survive a restart and are not shared between instances"
         )
     })
+}
+
+/// A time for those who wait, where nobody does.
+fn idle_timeout((name, pool): (&Name, &Pool)) -> Option<String> {
+    let Queue { max, timeout } = pool.queue;
+    // The default may be written out.
+    (max == 0 && timeout != Queue::TIMEOUT)
+        .then(|| format!("pools.{name}.queue.timeout: nobody waits that long, as `max` is 0"))
+}
+
+/// Whether clients come without TLS. In front of a unix socket, and of a listener that trusts others, it may have ended
+/// before.
+fn is_reached_without_tls(listener: &Listener) -> bool {
+    matches!(listener.address, Address::Tcp(_))
+        && listener.tls.is_none()
+        && listener.trusted_proxies.is_empty()
 }
 
 /// Fields whose values other proxies would replace.

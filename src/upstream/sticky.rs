@@ -30,6 +30,7 @@ type Token = [u8; TOKEN_BYTES];
 /// The sticky cookie of a pool.
 pub(super) struct Sticky {
     name: Box<str>,
+    demands_secure: bool,
     ttl: Duration,
     key: Key,
     /// One for each member.
@@ -71,6 +72,7 @@ impl Sticky {
         let token = |member: &Member| token(&key, pool, member.name());
         Self {
             name: config.cookie.as_str().into(),
+            demands_secure: config.demands_secure(),
             ttl: config.ttl,
             tokens: members.iter().map(token).collect(),
             key,
@@ -100,15 +102,12 @@ impl Sticky {
     /// Set-Cookie for the backend at `index`.
     ///
     /// Lax, as the page and its sockets are of one site; a browser sends the cookie with no handshake that a page of
-    /// another site begins. Names may demand Secure (RFC 6265bis section 4.1.3), which a page over TLS that ends in front has.
+    /// another site begins. A name may demand Secure, which a page over TLS that ends in front has.
     pub(super) fn cookie(&self, index: usize, is_secure: bool) -> HeaderValue {
         let token = URL_SAFE_NO_PAD.encode(self.tokens[index]);
         let name = &self.name;
         let mut cookie = format!("{name}={token}; Path=/; HttpOnly; SameSite=Lax");
-        let demands_secure = ["__Host-", "__Secure-"]
-            .iter()
-            .any(|it| name.starts_with(it));
-        if is_secure || demands_secure {
+        if is_secure || self.demands_secure {
             cookie.push_str("; Secure");
         }
         if self.renews() {
@@ -243,7 +242,7 @@ mod tests {
             attributes(&one, true),
             " Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=3600"
         );
-        one.name = "__Host-wsgate".into();
+        one.demands_secure = true;
         one.ttl = Duration::ZERO;
         assert_eq!(
             attributes(&one, false),

@@ -134,6 +134,19 @@ pub struct Sticky {
     pub secret: Option<Secret>,
 }
 
+impl Sticky {
+    /// Whether browsers take a cookie of this name with the attribute Secure only, and so over TLS only (RFC 6265bis
+    /// section 4.1.3).
+    #[must_use]
+    pub fn demands_secure(&self) -> bool {
+        let is_begin = |prefix: &&str| {
+            let begin = self.cookie.get(..prefix.len());
+            begin.is_some_and(|begin| begin.eq_ignore_ascii_case(prefix))
+        };
+        ["__Host-", "__Secure-"].iter().any(is_begin)
+    }
+}
+
 /// What nobody else may know; at least 32 bytes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(pub String);
@@ -151,6 +164,11 @@ pub struct Queue {
     pub max: usize,
     /// How long.
     pub timeout: Duration,
+}
+
+impl Queue {
+    /// How long by default.
+    pub(in crate::config) const TIMEOUT: Duration = Duration::from_secs(1);
 }
 
 /// One backend of a pool.

@@ -28,6 +28,13 @@ pub struct RouteMatch {
     pub listeners: Vec<Name>,
 }
 
+impl RouteMatch {
+    /// Whether it answers on a listener.
+    pub(in crate::config) fn is_on(&self, listener: &Name) -> bool {
+        self.listeners.is_empty() || self.listeners.contains(listener)
+    }
+}
+
 /// What answers a route's requests.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Target {

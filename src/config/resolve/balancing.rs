@@ -12,8 +12,6 @@ use crate::config::values::{CookieName, Duration, OneOf, Timeout, Whole};
 
 /// The name of the sticky cookie by default.
 const COOKIE: &str = "wsgate";
-/// How long a handshake waits for a place by default.
-const QUEUE_TIMEOUT: time::Duration = time::Duration::from_secs(1);
 
 pub(super) fn strategy(
     word: Setting<OneOf<StrategyWord>>,
@@ -88,7 +86,7 @@ pub(super) fn queue(
     let place = raw.max.place().cloned();
     let queue = Queue {
         max: raw.max.value().map_or(0, |max| max.count()),
-        timeout: raw.timeout.or(Timeout(QUEUE_TIMEOUT)).0,
+        timeout: raw.timeout.or(Timeout(Queue::TIMEOUT)).0,
     };
     if let Some(place) = place
         && queue.max > 0

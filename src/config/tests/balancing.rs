@@ -147,6 +147,54 @@ fn a_sticky_pool_without_a_secret_is_warned_of() {
 }
 
 #[test]
+fn a_cookie_that_browsers_refuse_without_tls_is_warned_of() {
+    let told = |listener: &str, cookie: &str| {
+        let sticky =
+            format!("sticky: {{ cookie: {cookie}, secret: 0123456789abcdef0123456789abcdef }}");
+        let text = format!("{SOUND}    {sticky}\n");
+        let config = sound(&text.replace("routes:\n", &format!("{listener}routes:\n")));
+        config.warnings().collect::<Vec<_>>()
+    };
+    for cookie in ["__Host-a", "__secure-a"] {
+        assert_eq!(
+            told("", cookie),
+            [format!(
+                "routes.chat: browsers refuse the sticky cookie `{cookie}` on the listener `public`, which has no \
+                 `tls`: its name asks for TLS"
+            )]
+        );
+    }
+    for quiet in [
+        "    trusted_proxies: [10.0.0.0/8]\n",
+        "    tls: { certificates: [{ certificate: a, key: b }] }\n",
+    ] {
+        assert!(told(quiet, "__Host-a").is_empty(), "{quiet}");
+    }
+    assert!(told("", "_Host-a").is_empty());
+    let another = "  back: { address: \"127.0.0.1:8081\" }\n";
+    assert_eq!(told(another, "__Host-a").len(), 2, "each listener is named");
+}
+
+#[test]
+fn a_time_for_a_queue_in_which_nobody_waits_is_warned_of() {
+    let told = |queue: &str| {
+        let one_place = SOUND.replace("\"ws://", "{ max_sessions: 1, url: \"ws://");
+        let text = format!(
+            "{}    queue: {queue}\n",
+            one_place.replace("9001\"", "9001\" }")
+        );
+        sound(&text).warnings().collect::<Vec<_>>()
+    };
+    assert_eq!(
+        told("{ timeout: 5s }"),
+        ["pools.chat.queue.timeout: nobody waits that long, as `max` is 0"]
+    );
+    for quiet in ["{}", "{ max: 0, timeout: 1s }", "{ max: 9, timeout: 5s }"] {
+        assert!(told(quiet).is_empty(), "{quiet}");
+    }
+}
+
+#[test]
 fn slow_starts_and_attempts_are_bounded() {
     expect(&[
         (

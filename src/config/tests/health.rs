@@ -193,3 +193,33 @@ fn ejection_is_bounded() {
         ),
     ]);
 }
+
+#[test]
+fn checks_that_open_sessions_where_no_route_does_are_warned_of() {
+    let told = |protocols: &str, active: &str| {
+        let route = format!("    pool: chat\n    protocols: {protocols}\n");
+        let text = SOUND.replace("    pool: chat\n", &route);
+        let text = match protocols {
+            "[http]" => text.replace("    origins: [\"https://app.example.com\"]\n", ""),
+            _ => text,
+        };
+        let pool = with(&format!("active: {active}"));
+        let config = sound(&text.replacen(BACKENDS, &pool, 1));
+        config.warnings().collect::<Vec<_>>()
+    };
+    assert_eq!(
+        told("[http]", "{ interval: 1s }"),
+        [
+            "pools.chat.health.active: checks open WebSocket sessions, which no route to the pool takes: backends that \
+             have none are down; `type: http` and `type: tcp` do without"
+        ]
+    );
+    for (protocols, quiet) in [
+        ("[http]", "{ type: http }"),
+        ("[http]", "{ type: tcp }"),
+        ("[http]", "null"),
+        ("[websocket, http]", "{}"),
+    ] {
+        assert!(told(protocols, quiet).is_empty(), "{protocols} {quiet}");
+    }
+}
