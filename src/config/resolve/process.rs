@@ -54,28 +54,32 @@ pub(super) fn runtime(raw: schema::Runtime) -> Runtime {
 
 pub(super) fn drain(raw: schema::Drain, context: &mut Context<'_>) -> Drain {
     let findings = &mut context.findings;
-    check_times(&raw, findings);
-    Drain {
+    let grace = seconds(&raw.grace, GRACE);
+    let deadline = seconds(&raw.deadline, DEADLINE);
+    let window = match raw.window.given() {
+        Some(placed) => placed.value.0,
+        None => time::Duration::from_secs(WINDOW).min(deadline.saturating_sub(grace)),
+    };
+    let drain = Drain {
         close_code: close_code(&raw.close_code, findings),
         reason: reason(raw.reason, findings),
-        grace: seconds(&raw.grace, GRACE),
-        window: seconds(&raw.window, WINDOW),
-        deadline: seconds(&raw.deadline, DEADLINE),
-    }
+        grace,
+        window,
+        deadline,
+    };
+    check_times([&raw.window, &raw.deadline, &raw.grace], &drain, findings);
+    drain
 }
 
 /// Notes closes that would come after the deadline.
-fn check_times(raw: &schema::Drain, findings: &mut Findings) {
-    let settings = [&raw.window, &raw.deadline, &raw.grace];
+fn check_times(settings: [&Setting<Duration>; 3], drain: &Drain, findings: &mut Findings) {
     let Some(place) = settings.iter().find_map(|setting| setting.place()) else {
         return;
     };
     let is_wrong = settings
         .iter()
         .any(|setting| matches!(setting, Setting::Invalid));
-    let grace = seconds(&raw.grace, GRACE);
-    let window = seconds(&raw.window, WINDOW);
-    let deadline = seconds(&raw.deadline, DEADLINE);
+    let (grace, window, deadline) = (drain.grace, drain.window, drain.deadline);
     if !is_wrong && grace + window > deadline {
         let [grace, window, deadline] = [grace, window, deadline].map(Duration);
         let message = format!(

@@ -45,7 +45,7 @@ keys! {
     Drain {
         /// Not ready, still accepting; 0s by default.
         grace: Duration,
-        /// The time over which the ends are spread; 30s by default.
+        /// The time over which the ends are spread; 30s by default, or what grace leaves of deadline.
         window: Duration,
         /// The code of the Close frame; 1012 by default.
         close_code: Whole<1000, 4999>,

@@ -283,6 +283,11 @@ fn a_drain_ends_in_time_with_a_code_that_may_be_sent() {
          `deadline` (60s), when whatever is left is cut"
     );
     assert_eq!(
+        problems_after("drain: { grace: 90s }\n"),
+        "wsgate.yaml:11:17: drain.grace: `grace` (90s) and `window` (0s) together are longer than `deadline` (60s), \
+         when whatever is left is cut"
+    );
+    assert_eq!(
         problems_after("drain: { close_code: 1006 }\n"),
         "wsgate.yaml:11:22: drain.close_code: the code 1006 is never sent by a server; 1012, 1001 or \
          4000 to 4999 are"

@@ -182,6 +182,20 @@ fn a_pool_may_be_empty_where_that_is_written_out() {
 }
 
 #[test]
+fn a_window_that_is_left_out_ends_in_time() {
+    for (keys, window) in [
+        ("deadline: 1s", 1),
+        ("deadline: 0s", 0),
+        ("grace: 40s", 20),
+        ("grace: 9s", 30),
+        ("deadline: 2m", 30),
+    ] {
+        let config = sound(&format!("{SOUND}drain: {{ {keys} }}\n"));
+        assert_eq!(config.drain.window, Duration::from_secs(window), "{keys}");
+    }
+}
+
+#[test]
 fn a_route_may_answer_by_itself_and_without_pools() {
     let config = sound(
         "listeners: { a: { address: \"127.0.0.1:0\" } }\nroutes: { r: { respond: { status: 503, body: later } } }\n",
