@@ -10,6 +10,9 @@ use crate::config::schema;
 use crate::config::values::choice::CheckKind;
 use crate::config::values::{OneOf, Statuses, Timeout};
 
+/// What a check asks for by default.
+const PATH: &str = "/";
+
 pub(super) fn resolve(raw: schema::Health, findings: &mut Findings) -> Option<Health> {
     let is_checked = !matches!(raw.active, Setting::Absent);
     let place = raw.on_unhealthy.place().cloned();
@@ -49,8 +52,10 @@ fn active(raw: schema::ActiveHealth, findings: &mut Findings) -> Option<ActiveHe
         CheckKind::Http => [true, true],
         CheckKind::WebSocket => [true, false],
     };
+    // The default may be written out.
+    let path = raw.path.given().filter(|path| path.value.0 != PATH);
     let keys = [
-        (raw.path.place(), asks[0]),
+        (path.map(|path| &path.place), asks[0]),
         (raw.host.place(), asks[0]),
         (raw.statuses.place(), asks[1]),
     ];
@@ -66,7 +71,7 @@ fn active(raw: schema::ActiveHealth, findings: &mut Findings) -> Option<ActiveHe
         path: raw
             .path
             .value()
-            .map_or_else(|| "/".to_owned(), |path| path.0),
+            .map_or_else(|| PATH.to_owned(), |path| path.0),
         host: raw.host.value().map(|host| host.0),
     };
     let statuses = statuses(raw.statuses, findings)?;

@@ -32,6 +32,12 @@ pub(super) fn resolve(
     }
 }
 
+/// Where a route keeps pages out; `any` keeps out none, and may be said of any route.
+pub(super) fn restricting(setting: &Setting<schema::Origins>) -> Option<&Place> {
+    let given = setting.given()?;
+    (!matches!(given.value, schema::Origins::Any)).then_some(&given.place)
+}
+
 /// The origins of a route that opens no sessions.
 pub(super) fn nobody(place: &Place) -> Setting<Origins> {
     Setting::Given(Placed {

@@ -188,7 +188,7 @@ fn target(
 /// Notes keys that mean nothing where no pool is.
 fn refuse_pool_keys(raw: &schema::Route, target: &str, findings: &mut Findings) {
     let places = [
-        raw.origins.place(),
+        origins::restricting(&raw.origins),
         raw.timeouts.place(),
         raw.websocket.place(),
         raw.protocols.place(),
@@ -235,7 +235,9 @@ fn pool_target(
     let protocols = http::protocols(raw.protocols, &mut context.findings)?;
     let has_cors = matches!(raw.http.given(), Some(http) if http.value.cors.given().is_some());
     let needs_origins = protocols.websocket || has_cors;
-    let unused = (!needs_origins).then(|| raw.origins.place()).flatten();
+    let unused = (!needs_origins)
+        .then(|| origins::restricting(&raw.origins))
+        .flatten();
     if let (false, Some(place)) = (protocols.websocket, raw.websocket.place().or(unused)) {
         refuse_without("websocket", place, &mut context.findings);
     }

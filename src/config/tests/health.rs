@@ -57,6 +57,8 @@ fn passive_is_turned_off_by_null() {
 
 #[test]
 fn statuses_are_numbers_and_ranges() {
+    let tcp = health("active: { type: tcp, path: / }").active;
+    assert_eq!(tcp.map(|active| active.check), Some(Check::Tcp));
     let http = health("active: { type: http, statuses: [204, \"300-399\"] }").active;
     let Some(Check::Http(_, statuses)) = http.map(|active| active.check) else {
         panic!("no check of type http");
@@ -84,7 +86,7 @@ fn a_check_has_a_type_and_what_goes_with_it() {
             "11:25: health.active.statuses: has no effect on checks of this `type`",
         ),
         (
-            "health: { active: { type: tcp, path: / } }",
+            "health: { active: { type: tcp, path: /up } }",
             "11:42: health.active.path: has no effect on checks of this `type`",
         ),
         (

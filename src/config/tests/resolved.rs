@@ -182,6 +182,18 @@ fn a_pool_may_be_empty_where_that_is_written_out() {
 }
 
 #[test]
+fn any_origin_may_be_said_of_any_route() {
+    let any = SOUND.replace("[\"https://app.example.com\"]", "any");
+    for answer in [
+        "pool: chat\n    protocols: [http]",
+        "respond: { status: 200 }",
+        "redirect: { to: /new }",
+    ] {
+        sound(&any.replace("pool: chat", answer));
+    }
+}
+
+#[test]
 fn a_window_that_is_left_out_ends_in_time() {
     for (keys, window) in [
         ("deadline: 1s", 1),
