@@ -38,7 +38,11 @@ pub(super) async fn converse<H: Handler>(
 ) {
     let settings = &*client.settings;
     let pulse = Pulse::new();
-    let service = service_fn(|request| answer(request, &pulse, client, &*handler));
+    let service = service_fn(|request: Request<Incoming>| {
+        // Now, and not when it is first polled: hyper reads on before that.
+        let busy = pulse.busy(!request.body().is_end_stream());
+        answer(request, busy, client, &*handler)
+    });
     let watched = TokioIo::new(Watched::new(spoken.stream, Arc::clone(&pulse)));
     let mut connection = builder(settings)
         .serve_connection(watched, service)
@@ -116,11 +120,10 @@ async fn part(mut stream: Stream) {
 
 async fn answer<H: Handler>(
     request: Request<Incoming>,
-    pulse: &Arc<Pulse>,
+    busy: Busy,
     client: &Arc<Client>,
     handler: &H,
 ) -> Result<Response<BusyBody<Busy>>, Infallible> {
-    let busy = pulse.busy(!request.body().is_end_stream());
     let is_old = request.version() == Version::HTTP_10;
     let mut response = handler.handle(request, Arc::clone(client)).await;
     // Where an answer has no length, its end is that of the connection.

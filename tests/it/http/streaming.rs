@@ -1,9 +1,11 @@
 //! Bodies pass as they come, in both directions, and both ends learn when the other is gone.
 
+use std::io::Write;
+use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
 use super::{OK, Stage, get};
-use crate::harness::{Wire, eventually, repeatedly};
+use crate::harness::{Gateway, Wire, eventually, repeatedly};
 
 /// Trap 27.
 #[tokio::test]
@@ -144,6 +146,26 @@ async fn a_request_whose_client_does_not_wait_is_passed_on() {
     eventually("it is counted", || stage.answered("none") == 10.0).await;
     // The gateway takes a second to pass one on. A machine that is slower than that is so now and then.
     assert!(whole > 5, "{whole} of 10");
+}
+
+/// The end comes with the request, so it is read before the request has been looked at.
+#[tokio::test]
+async fn a_request_that_comes_together_with_its_end_is_answered() {
+    let gateway = Gateway::start("routes: { a: { respond: { status: 200, body: ok } } }\n").await;
+    let address = gateway.address();
+    let ask = move || {
+        let mut client = std::net::TcpStream::connect(address)?;
+        client.write_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc")?;
+        client.shutdown(Shutdown::Write)?;
+        std::io::read_to_string(client)
+    };
+    let mut answered = 0;
+    for _ in 0..20 {
+        let answer = tokio::task::spawn_blocking(ask).await.expect("no panic");
+        answered += usize::from(answer.is_ok_and(|answer| answer.ends_with("ok")));
+    }
+    // The gateway waits a second. A machine that is slower than that is so now and then.
+    assert!(answered > 15, "{answered} of 20");
 }
 
 #[tokio::test]
