@@ -19,6 +19,8 @@ use crate::websocket::{ControlFrame, Extensions, Sender};
 
 /// What a read takes at first. Reads that fill it grow up to [`LARGEST_READ`].
 const SMALLEST_READ: usize = 16 * 1024;
+/// After so many bytes others have their turn. In frames of a few bytes each they take a millisecond.
+pub(super) const TURN: u64 = 512 * 1024;
 /// Of so many bytes of a payload it takes less to have the system move them than to read and write them.
 const LEAST_SPLICE: u64 = 64 * 1024;
 
@@ -160,14 +162,15 @@ impl Relay {
         Verdict::SinkLost
     }
 
-    /// Passes bytes through the thread's buffer, until there is a verdict.
+    /// Passes bytes through the thread's buffer, until there is a verdict or others are to have their turn.
     fn poll_pass(
         &mut self,
         context: &mut Context<'_>,
         lane: &mut Lane<'_>,
         scratch: &mut [u8],
     ) -> Poll<Verdict> {
-        loop {
+        let enough = lane.tally.direction(self.sender).bytes + TURN;
+        while lane.tally.direction(self.sender).bytes < enough {
             let most = self.follower.assured();
             let passed = if most >= LEAST_SPLICE && can_splice(lane.source, lane.sink) {
                 self.poll_splice(context, lane, most)
@@ -178,6 +181,7 @@ impl Relay {
                 return Poll::Ready(verdict);
             }
         }
+        poll_again(context)
     }
 
     /// Reads once, follows what came, and writes it.
@@ -332,7 +336,11 @@ impl Relay {
         lane: &mut Lane<'_>,
         scratch: &mut [u8],
     ) -> Poll<()> {
+        let enough = lane.tally.direction(self.sender).bytes + TURN;
         while !self.follower.has_said_close() && !self.follower.is_lost() {
+            if lane.tally.direction(self.sender).bytes >= enough {
+                return poll_again(context);
+            }
             let bytes = ready!(poll_bytes(context, lane.source, scratch));
             if bytes.is_empty() {
                 break;
@@ -411,9 +419,21 @@ impl Relay {
 /// and the reset could overtake the last words.
 pub(super) fn poll_until_end(context: &mut Context<'_>, side: &mut Stream) -> Poll<()> {
     with_scratch(|scratch| {
-        while !ready!(poll_bytes(context, side, scratch)).is_empty() {}
-        Poll::Ready(())
+        let mut dropped = 0;
+        while dropped < TURN {
+            match ready!(poll_bytes(context, side, scratch)).len() as u64 {
+                0 => return Poll::Ready(()),
+                count => dropped += count,
+            }
+        }
+        poll_again(context)
     })
+}
+
+/// Has the task polled once more when all others that are ready have had their turn.
+fn poll_again<T>(context: &mut Context<'_>) -> Poll<T> {
+    context.waker().wake_by_ref();
+    Poll::Pending
 }
 
 /// What `source` sends next; nothing when it ended or broke.

@@ -7,6 +7,7 @@ mod frames;
 mod keepalive;
 mod peer;
 mod properties;
+mod turns;
 
 use std::io::Write;
 use std::time::Duration;

@@ -1,0 +1,87 @@
+//! How much one direction passes before others have their turn.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::super::buffer::LARGEST_READ;
+use super::super::relay::{Lane, Relay, TURN, poll_until_end};
+use super::super::tally::Tally;
+use super::terms;
+use crate::stream::{SharedStream, Stream};
+use crate::websocket::{Extensions, Sender};
+
+/// A backend that sends empty messages without end, and takes all that it is sent.
+#[derive(Debug)]
+struct Endless;
+
+impl AsyncRead for Endless {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        while buffer.remaining() > 1 {
+            buffer.put_slice(&[0x82, 0]);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Endless {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl SharedStream for Endless {
+    fn is_broken(&self) -> bool {
+        false
+    }
+
+    fn reset_on_close(&mut self) {}
+}
+
+fn endless() -> Stream {
+    Stream::Shared(Box::new(Endless))
+}
+
+#[test]
+fn a_source_without_end_leaves_others_their_turn() {
+    let (mut source, mut sink, terms) = (endless(), endless(), terms());
+    let mut tally = Tally::default();
+    let mut relay = Relay::new(Sender::Backend, Extensions::None);
+    let mut context = Context::from_waker(Waker::noop());
+    for turn in 1..4 {
+        let lane = Lane {
+            source: &mut source,
+            sink: &mut sink,
+            terms: &terms,
+            tally: &mut tally,
+        };
+        assert!(relay.poll(&mut context, lane).is_pending());
+        let passed = tally.direction(Sender::Backend).bytes;
+        let most = TURN + LARGEST_READ as u64;
+        assert!((turn * TURN..=turn * most).contains(&passed), "{passed}");
+    }
+}
+
+#[test]
+fn dropping_what_comes_without_end_does_so_too() {
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(poll_until_end(&mut context, &mut endless()).is_pending());
+}
