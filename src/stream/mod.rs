@@ -74,6 +74,8 @@ const KEEPALIVE_TIME: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 /// How long sent bytes may stay unacknowledged before the kernel gives the peer up.
 const USER_TIMEOUT: Duration = Duration::from_secs(60);
+/// The longest that the system takes: a number of milliseconds with a sign.
+const LONGEST_USER_TIMEOUT: Duration = Duration::from_millis(i32::MAX as u64);
 /// How many bytes may wait unsent for a socket to take more, and so in the system for each slow peer. It takes more when half
 /// of them are gone: that is how finely it shows that a peer takes something.
 const NOTSENT_LOWAT: u32 = 128 * 1024;
@@ -167,7 +169,8 @@ impl Stream {
             Self::Shared(_) => return,
         };
         if patience.is_none_or(|patience| patience * 2 > USER_TIMEOUT) {
-            socket.set_user_timeout(patience.map(|patience| patience * 2));
+            socket
+                .set_user_timeout(patience.map(|patience| LONGEST_USER_TIMEOUT.min(patience * 2)));
         }
     }
 
@@ -318,6 +321,17 @@ impl AsyncWrite for Stream {
             Self::Shared(shared) => shared.is_write_vectored(),
         }
     }
+}
+
+/// Puts `slices` side by side into `room`, as far as they fit; how many bytes that is.
+fn gather(slices: &[io::IoSlice<'_>], room: &mut [u8]) -> usize {
+    let mut gathered = 0;
+    for slice in slices {
+        let count = slice.len().min(room.len() - gathered);
+        room[gathered..gathered + count].copy_from_slice(&slice[..count]);
+        gathered += count;
+    }
+    gathered
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! TLS streams between two sockets: whatever pieces records come in, all bytes arrive, and ends are told apart.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, IoSlice};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -207,6 +207,36 @@ async fn keys_change_while_bytes_pass() {
         soon("an echo", echo).await.expect("both ends are there");
         assert_eq!(received, [round; 3]);
     }
+}
+
+#[tokio::test]
+async fn several_pieces_are_put_together_as_far_as_they_are_small() {
+    let settings = settings(&[&TLS13]);
+    let (mut server, mut client) = connected(&settings).await;
+    assert!(server.is_write_vectored());
+    let sent: Vec<u8> = (0..80_000_u32).map(|number| (number % 251) as u8).collect();
+    let (head, rest) = sent.split_at(100);
+    let (body, rest) = rest.split_at(16 * 1024);
+    let writing = async {
+        let written = write_once(&mut server, &[head, &[], body]).await;
+        assert_eq!(written, head.len() + body.len(), "in one go");
+        let mut place = 0;
+        while place < rest.len() {
+            let pieces = rest[place..].split_at((rest.len() - place) / 2 + 1);
+            place += write_once(&mut server, &[pieces.0, pieces.1]).await;
+        }
+        server.shutdown().await.expect("the client is there");
+    };
+    let mut heard = Vec::new();
+    let both = async { tokio::join!(writing, client.read_to_end(&mut heard)).1 };
+    soon("all of it", both).await.expect("a clean end");
+    assert!(heard == sent, "every byte, in order");
+}
+
+async fn write_once(stream: &mut TlsStream, pieces: &[&[u8]]) -> usize {
+    let pieces: Vec<_> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+    let written = soon("a write", stream.write_vectored(&pieces)).await;
+    written.expect("the client reads")
 }
 
 #[tokio::test]

@@ -21,9 +21,9 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::coop;
 
-use super::Backlog;
 use super::ring::{self, LARGEST_RECEIVE, Received, Reception, Remains};
 use super::splice::splice;
+use super::{Backlog, gather};
 
 /// So many small reads in a row make a connection change to the ring: changing costs what they save.
 const SMALL_READS: u8 = 4;
@@ -293,9 +293,10 @@ impl AsyncWrite for TcpSocket {
         if let [bytes] = slices {
             return self.poll_write(context, bytes);
         }
-        let mut gathered = [0; SMALL_WRITE];
-        if let Some(bytes) = gather(slices, &mut gathered) {
-            return self.poll_write(context, bytes);
+        if slices.iter().map(|slice| slice.len()).sum::<usize>() <= SMALL_WRITE {
+            let mut gathered = [0; SMALL_WRITE];
+            let count = gather(slices, &mut gathered);
+            return self.poll_write(context, &gathered[..count]);
         }
         self.get_mut().poll_send(
             context,
@@ -338,17 +339,6 @@ fn poll_io<T>(
             outcome => return Poll::Ready(outcome),
         }
     }
-}
-
-/// All of `slices` side by side in `room`; none where they do not fit.
-fn gather<'a>(slices: &[IoSlice<'_>], room: &'a mut [u8]) -> Option<&'a [u8]> {
-    let mut length = 0;
-    for slice in slices {
-        let end = length + slice.len();
-        room.get_mut(length..end)?.copy_from_slice(slice);
-        length = end;
-    }
-    Some(&room[..length])
 }
 
 fn lost() -> io::Error {

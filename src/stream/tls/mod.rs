@@ -8,7 +8,7 @@ mod turn;
 use std::cell::RefCell;
 use std::fmt;
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -19,7 +19,7 @@ use rustls::server::UnbufferedServerConnection;
 use rustls::{ClientConfig, CommonState, ProtocolVersion, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::Socket;
+use super::{Socket, gather};
 use turn::{Connection, Hands, Kept, Make, Turn};
 
 /// The most bytes of records in hand at a time. A message of a handshake has to fit; rustls' usual connections
@@ -28,6 +28,9 @@ const RECORDS: usize = 64 * 1024;
 /// The most bytes that are put into records at a time: three full ones (RFC 8446 section 5.1). What a slow
 /// peer does not take is kept, so this bounds it.
 const LARGEST_WRITE: usize = 48 * 1024;
+/// The most bytes of several pieces that are put together before they are made records: a head and a whole record behind it
+/// go out by one call.
+const LARGEST_GATHERING: usize = 24 * 1024;
 /// How much more is read than there is room for content: what records add to it.
 const RECORD_OVERHEAD: usize = 4 * 1024;
 
@@ -340,6 +343,33 @@ impl AsyncWrite for TlsStream {
             stream.send(context, &records[..made])
         })?;
         Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let first = slices.iter().find(|slice| !slice.is_empty());
+        if let Some(large) = first.filter(|it| slices.len() == 1 || it.len() >= LARGEST_GATHERING) {
+            return self.poll_write(context, large);
+        }
+        let stream = self.get_mut();
+        if stream.is_full {
+            ready!(stream.poll_send(context))?;
+        }
+        let gathered = with_records(|scratch| {
+            let (content, records) = scratch.split_at_mut(LARGEST_GATHERING);
+            let gathered = gather(slices, content);
+            let made = stream.make(Make::Records(&content[..gathered], records))?;
+            stream.send(context, &records[..made])?;
+            io::Result::Ok(gathered)
+        });
+        Poll::Ready(gathered)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
