@@ -71,6 +71,8 @@ impl Queue {
                 0,
             )?;
         }
+        // A filter of system calls may let a ring be made and not be asked.
+        uring.submit()?;
         Ok(Self { uring, buffers })
     }
 

@@ -297,7 +297,7 @@ fn the_size_of_a_table_is_a_prime() {
     assert!(
         (2..)
             .take_while(|divisor| divisor * divisor <= SIZE)
-            .all(|divisor| SIZE % divisor != 0)
+            .all(|divisor| !SIZE.is_multiple_of(divisor))
     );
     assert_eq!(number_at(&[0, 0, 0, 0, 0, 0, 0, 1, 2], 1), 258);
 }
