@@ -113,7 +113,7 @@ fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, clap::
 #[command(name = "wsgate", version, args_conflicts_with_subcommands = true)]
 #[command(arg_required_else_help = true, max_term_width = 100)]
 #[command(after_help = "Exit codes: 0 ended as asked, 1 failed, 2 wrong use.\n\
-    Signals of `run`: SIGHUP reads the configuration again, SIGTERM and SIGINT drain.")]
+    Signals of `run`: SIGHUP reads the configuration again, SIGTERM, SIGINT and SIGQUIT drain.")]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,

@@ -15,23 +15,30 @@ use super::command::Command;
 #[derive(Debug)]
 pub struct Signals {
     hangup: Signal,
-    terminate: Signal,
-    interrupt: Signal,
+    stops: Stops,
+    user_1: Signal,
+    user_2: Signal,
     // Nobody waits for it. That it is heard makes a write beyond the limit of a file's size an error of that write.
     _file_size: Signal,
 }
 
 impl Signals {
-    /// Begins to hear SIGHUP, SIGTERM and SIGINT, whatever the parent process did with them; those that come before
-    /// [`Signals::forward`] wait. SIGXFSZ (setrlimit(2)) no longer ends the process.
+    /// Begins to hear SIGHUP, SIGTERM, SIGINT and SIGQUIT, whatever the parent process did with them; those that come
+    /// before [`Signals::forward`] wait. SIGUSR1 and SIGUSR2, which other proxies take, and SIGXFSZ (setrlimit(2)) no
+    /// longer end the process.
     ///
     /// # Errors
     /// When the system does not let the process listen to signals.
     pub fn hear() -> io::Result<Self> {
         let signals = Self {
             hangup: signal(SignalKind::hangup())?,
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
+            stops: Stops {
+                terminate: signal(SignalKind::terminate())?,
+                interrupt: signal(SignalKind::interrupt())?,
+                quit: signal(SignalKind::quit())?,
+            },
+            user_1: signal(SignalKind::user_defined1())?,
+            user_2: signal(SignalKind::user_defined2())?,
             _file_size: signal(SignalKind::from_raw(libc::SIGXFSZ))?,
         };
         // One that came before is heard now, and would have ended the process before.
@@ -39,24 +46,43 @@ impl Signals {
         Ok(signals)
     }
 
-    /// Ready when SIGTERM or SIGINT has come.
+    /// Ready when SIGTERM, SIGINT or SIGQUIT has come.
     pub async fn stop(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
+        self.stops.recv().await;
     }
 
-    /// Sends a command for each SIGHUP (reload), SIGTERM and SIGINT (stop), until the server is gone.
+    /// Sends a command for each SIGHUP (reload), SIGTERM, SIGINT and SIGQUIT (stop), until the server is gone.
     pub fn forward(mut self, commands: mpsc::Sender<Command>) {
         tokio::spawn(async move { while commands.send(self.next().await).await.is_ok() {} });
     }
 
     async fn next(&mut self) -> Command {
+        loop {
+            let name = tokio::select! {
+                _ = self.hangup.recv() => return Command::Reload(None),
+                () = self.stops.recv() => return Command::Stop,
+                _ = self.user_1.recv() => "SIGUSR1",
+                _ = self.user_2.recv() => "SIGUSR2",
+            };
+            tracing::warn!("{name} has no meaning here: SIGHUP reloads, SIGTERM stops in order");
+        }
+    }
+}
+
+/// The signals that stop in order.
+#[derive(Debug)]
+struct Stops {
+    terminate: Signal,
+    interrupt: Signal,
+    quit: Signal,
+}
+
+impl Stops {
+    async fn recv(&mut self) {
         tokio::select! {
-            _ = self.hangup.recv() => Command::Reload(None),
-            _ = self.terminate.recv() => Command::Stop,
-            _ = self.interrupt.recv() => Command::Stop,
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+            _ = self.quit.recv() => {}
         }
     }
 }

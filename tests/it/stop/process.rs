@@ -3,7 +3,7 @@
 use rustix::process::Signal;
 use tokio::net::UnixStream;
 
-use crate::harness::{Wire, repeatedly};
+use crate::harness::{Wire, eventually, repeatedly};
 use crate::process::Process;
 use crate::venue::{Arrivals, close, close_code, masked, open};
 
@@ -21,6 +21,25 @@ async fn sigterm_drains() {
 #[tokio::test]
 async fn sigint_drains() {
     drains(Signal::INT).await;
+}
+
+/// It is how nginx is told to stop in order.
+#[tokio::test]
+async fn sigquit_drains() {
+    drains(Signal::QUIT).await;
+}
+
+#[tokio::test]
+async fn a_signal_of_other_proxies_is_told_and_does_nothing() {
+    let mut process = Process::start(ROUTE).await;
+    for (signal, name) in [(Signal::USR1, "SIGUSR1"), (Signal::USR2, "SIGUSR2")] {
+        process.signal(signal);
+        let told = format!("{name} has no meaning here");
+        eventually("it is told", || process.log().contains(&told)).await;
+    }
+    assert_eq!(process.ask().await.body, "before");
+    process.signal(Signal::TERM);
+    assert_eq!(process.exit_code().await, 0);
 }
 
 #[tokio::test]
