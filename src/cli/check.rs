@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use super::Exit;
-use crate::config::{Config, Environment};
+use crate::config::{Environment, Written};
 use crate::tls::{self, Tickets};
 
 /// Reads the configuration at `path` and writes a line for every problem, or one that says all is well.
@@ -17,17 +17,18 @@ pub fn check(
     environment: Environment<'_>,
     output: &mut dyn Write,
 ) -> io::Result<Exit> {
-    let config = match Config::load(path, environment) {
-        Ok(config) => config,
+    let written = match Written::load(path, environment) {
+        Ok(written) => written,
         Err(problems) => {
             writeln!(output, "{problems}")?;
             return Ok(Exit::Failed);
         }
     };
+    let config = &written.config;
     for warning in config.warnings() {
         writeln!(output, "warning: {warning}")?;
     }
-    let is_sound = check_certificates(&config, output)?;
+    let is_sound = check_certificates(&written, output)?;
     if !is_sound {
         return Ok(Exit::Failed);
     }
@@ -45,9 +46,9 @@ pub fn check(
 }
 
 /// Whether the certificates and keys of all listeners and pools can be used. An expired one can.
-fn check_certificates(config: &Config, output: &mut dyn Write) -> io::Result<bool> {
+fn check_certificates(written: &Written, output: &mut dyn Write) -> io::Result<bool> {
     let tickets = Tickets::new().map_err(io::Error::other)?;
-    match tls::material(config, &tickets) {
+    match tls::material(&written.config, &tickets) {
         Ok(material) => {
             for (name, server) in &material.listeners {
                 warn_of_expired(name, server, output)?;
@@ -55,9 +56,7 @@ fn check_certificates(config: &Config, output: &mut dyn Write) -> io::Result<boo
             Ok(true)
         }
         Err(errors) => {
-            for (key, error) in errors {
-                writeln!(output, "{key}: {error}")?;
-            }
+            writeln!(output, "{}", written.problems(tls::told(&errors)))?;
             Ok(false)
         }
     }
@@ -135,17 +134,21 @@ mod tests {
             .replace("127.0.0.1:8080\n", &format!("{tls}\n"));
         let (exit, output) = written(&folder, &text);
         assert_eq!(exit, Exit::Failed);
-        for file in [
-            "a.crt: cannot be read",
-            "a.key: cannot be read",
-            "b.crt: cannot be read",
-        ] {
-            assert!(output.contains(file), "{output}");
-        }
-        let mut lines = output.lines();
-        assert!(
-            lines.all(|line| line.starts_with("listeners.public.tls: ")),
-            "{output}"
+        let told = output.replace(&format!("{}/", folder.path().display()), "");
+        let told: Vec<_> = told
+            .lines()
+            .filter_map(|line| line.split_once(": cannot be read"))
+            .map(|(begin, _)| begin)
+            .collect();
+        let key = "listeners.public.tls.certificates";
+        assert_eq!(
+            told,
+            [
+                format!("wsgate.yaml:9:26: {key}[0].certificate: a.crt"),
+                format!("wsgate.yaml:9:38: {key}[0].key: a.key"),
+                format!("wsgate.yaml:10:26: {key}[1].certificate: b.crt"),
+                format!("wsgate.yaml:10:38: {key}[1].key: a.key"),
+            ]
         );
     }
 }

@@ -6,8 +6,8 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use super::environment::Environment;
-use super::model::Config;
-use super::problems::{Place, Position, Problems};
+use super::model::{Config, NamedFile};
+use super::problems::{Findings, Place, Position, Problems};
 use super::reading::{At, FromNode, Reader};
 use super::resolve::{self, Context};
 use super::{schema, yaml};
@@ -15,7 +15,15 @@ use super::{schema, yaml};
 /// Bytes of a configuration file.
 const LARGEST: usize = 1 << 20;
 
-impl Config {
+/// A configuration, and the text that tells where its keys stand.
+pub struct Written {
+    /// What is true.
+    pub config: Config,
+    name: String,
+    text: String,
+}
+
+impl Written {
     /// Reads a file.
     ///
     /// # Errors
@@ -39,9 +47,28 @@ impl Config {
                 format!("its directory cannot be told: {error}"),
             )
         })?;
-        Self::parse(&text, &name, &directory, environment)
+        Ok(Self {
+            config: Config::parse(&text, &name, &directory, environment)?,
+            name,
+            text,
+        })
     }
 
+    /// What is wrong with files that the configuration names, each thing with the place of the name.
+    #[must_use]
+    pub fn problems<'f>(
+        &self,
+        found: impl IntoIterator<Item = (&'f NamedFile, String)>,
+    ) -> Problems {
+        let mut findings = Findings::default();
+        for (file, message) in found {
+            findings.add(&file.place, message);
+        }
+        findings.locate(&self.name, without_mark(&self.text))
+    }
+}
+
+impl Config {
     /// Reads the text of a file; `source_name` is what problems call it, and relative paths begin at
     /// `base_directory`.
     ///
@@ -56,7 +83,7 @@ impl Config {
         if text.len() > LARGEST {
             return Err(Problems::whole(source_name, None, too_large()));
         }
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let text = without_mark(text);
         let root = yaml::parse(text)
             .map_err(|fault| Problems::whole(source_name, fault.position, fault.message))?;
         if root.is_null() {
@@ -81,6 +108,11 @@ impl Config {
             _ => Err(context.findings.locate(source_name, text)),
         }
     }
+}
+
+/// The text behind a byte order mark.
+fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 fn too_large() -> String {

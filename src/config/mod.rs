@@ -27,15 +27,16 @@ mod yaml;
 
 pub use diff::{Changes, Diff};
 pub use environment::Environment;
-pub use file::not_a_file;
+pub use file::{Written, not_a_file};
 pub use host::{HostFault, HostPattern, PortFault};
 pub use model::{
     AccessLog, ActiveHealth, Address, Admin, Backend, BackendAddress, BackendHost, BackendTls,
     CertificateFiles, Check, CheckRequest, ClientAuth, Config, Cors, Discovery, Drain, FixedAnswer,
     Forwarded, HashKey, HeaderRules, Health, Http, Listener, ListenerLimits, ListenerTimeouts, Log,
-    LogFormat, Name, OnProtocolError, OnUnhealthy, PassiveHealth, Piece, Ping, Pool, PoolTarget,
-    ProxyHeader, ProxyProtocol, Question, Queue, Rebalance, Redirect, Route, RouteMatch, Runtime,
-    Secret, SessionTimeouts, Sticky, Strategy, Target, Tls, TlsVersion, Transport, WebSocket,
+    LogFormat, Name, NamedFile, OnProtocolError, OnUnhealthy, PassiveHealth, Piece, Ping, Pool,
+    PoolTarget, ProxyHeader, ProxyProtocol, Question, Queue, Rebalance, Redirect, Route,
+    RouteMatch, Runtime, Secret, SessionTimeouts, Sticky, Strategy, Target, Tls, TlsVersion,
+    Transport, WebSocket,
 };
 pub use networks::{Access, Networks};
 pub use origin::{Origin, OriginFault, OriginList, OriginPattern, Origins};

@@ -121,6 +121,14 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// The place of what stands nowhere in the file.
+    pub(super) fn nowhere() -> Self {
+        Self {
+            id: NodeId::MAX,
+            path: String::new(),
+        }
+    }
+
     /// The place of a key below this one.
     pub(super) fn key(&self, id: NodeId, key: &str) -> Self {
         let separator = if self.path.is_empty() { "" } else { "." };

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::config::Config;
+use crate::config::{Config, Problems, Written};
 use crate::tls::{self, Material, Tickets};
 
 /// A configuration that has been read and checked, with what it needs for TLS.
@@ -61,13 +61,16 @@ impl Source for FileSource {
                 "{name}: is a pipe, which can be read at the start only"
             )]);
         }
-        let config = Config::load(&self.path, &*self.environment)
-            .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>())?;
-        let tls = tls::material(&config, &self.tickets).map_err(|errors| {
-            let lines = errors.iter().map(|(key, error)| format!("{key}: {error}"));
-            lines.collect::<Vec<_>>()
-        })?;
-        Ok(Loaded { config, tls })
+        let lines = |problems: Problems| -> Vec<String> {
+            problems.iter().map(ToString::to_string).collect()
+        };
+        let written = Written::load(&self.path, &*self.environment).map_err(lines)?;
+        let tls = tls::material(&written.config, &self.tickets);
+        let tls = tls.map_err(|errors| lines(written.problems(tls::told(&errors))))?;
+        Ok(Loaded {
+            config: written.config,
+            tls,
+        })
     }
 
     fn name(&self) -> String {

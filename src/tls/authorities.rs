@@ -1,12 +1,11 @@
 //! Files of authorities: whose certificates are trusted.
 
-use std::path::Path;
-
 use rustls::RootCertStore;
 use rustls_pki_types::CertificateDer;
 
 use super::error::{Problem, TlsError};
 use super::pem;
+use crate::config::NamedFile;
 
 /// Authorities as they were read, and as rustls wants them.
 pub(super) struct Authorities {
@@ -39,7 +38,7 @@ impl Authorities {
     }
 
     /// Those of a file.
-    pub(super) fn load(path: &Path) -> Result<Self, TlsError> {
-        Self::of(pem::certificates(path)?).map_err(|problem| TlsError::new(path, problem))
+    pub(super) fn load(file: &NamedFile) -> Result<Self, TlsError> {
+        Self::of(pem::certificates(file)?).map_err(|problem| TlsError::new(file, problem))
     }
 }

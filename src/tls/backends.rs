@@ -1,7 +1,7 @@
 //! The settings of rustls for the backends of one pool.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::ClientConfig;
@@ -14,7 +14,7 @@ use super::authorities::Authorities;
 use super::certificate::Certificate;
 use super::error::{Problem, TlsError};
 use super::{Fingerprint, provider, verifier};
-use crate::config::BackendTls;
+use crate::config::{BackendTls, NamedFile};
 
 /// What is offered by ALPN (RFC 7301): WebSocket upgrades need HTTP/1.1.
 const PROTOCOLS: [&[u8]; 1] = [b"http/1.1"];
@@ -46,12 +46,16 @@ impl SystemRoots {
             let found = rustls_native_certs::load_native_certs();
             if found.certs.is_empty() {
                 let reason = found.errors.first().map(ToString::to_string);
-                return Err(TlsError::new(Path::new(SYSTEM), Problem::NoRoots(reason)));
+                return Err(TlsError::new(&system(), Problem::NoRoots(reason)));
             }
             self.0 = Some(found.certs);
         }
         Ok(self.0.as_deref().unwrap_or_default())
     }
+}
+
+fn system() -> NamedFile {
+    PathBuf::from(SYSTEM).into()
 }
 
 /// Reads the files of a pool and builds its settings.
@@ -77,10 +81,10 @@ pub fn client(tls: &BackendTls, roots: &mut SystemRoots) -> Result<ClientTls, Ve
         }
     };
     let fingerprint = fingerprint(&trusted, identity.as_ref());
-    let named = tls.ca.as_deref().unwrap_or(Path::new(SYSTEM));
+    let named = || tls.ca.clone().unwrap_or_else(system);
     let config = build(trusted, identity, provider);
     Ok(ClientTls {
-        config: config.map_err(|problem| vec![TlsError::new(named, problem)])?,
+        config: config.map_err(|problem| vec![TlsError::new(&named(), problem)])?,
         server_name: tls.server_name.clone(),
         fingerprint,
     })

@@ -33,15 +33,15 @@ impl Clients {
         client_auth: &ClientAuth,
         provider: &Arc<CryptoProvider>,
     ) -> Result<Self, TlsError> {
-        let (path, required) = match client_auth {
+        let (file, required) = match client_auth {
             ClientAuth::None => return Ok(Self::unasked()),
-            ClientAuth::Request(path) => (path, false),
-            ClientAuth::Require(path) => (path, true),
+            ClientAuth::Request(file) => (file, false),
+            ClientAuth::Require(file) => (file, true),
         };
-        let authorities = Authorities::load(path)?;
+        let authorities = Authorities::load(file)?;
         let certificates = authorities.certificates.clone();
         let verifier = verifier::OfClients::new(authorities, required, provider)
-            .map_err(|problem| TlsError::new(path, problem))?;
+            .map_err(|problem| TlsError::new(file, problem))?;
         Ok(Self {
             verifier: Some(Arc::new(verifier)),
             authorities: certificates,

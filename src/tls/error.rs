@@ -1,24 +1,29 @@
 //! What may be wrong with certificates and keys, in words for an operator.
 
-use std::path::{Path, PathBuf};
+use crate::config::NamedFile;
 
 /// One problem with one file.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {problem}", file.display())]
 pub struct TlsError {
     /// The file that has to be mended.
-    pub file: PathBuf,
+    pub file: NamedFile,
     /// What is wrong with it.
     pub problem: Problem,
 }
 
 impl TlsError {
-    pub(super) fn new(file: &Path, problem: Problem) -> Self {
+    pub(super) fn new(file: &NamedFile, problem: Problem) -> Self {
         Self {
-            file: file.to_owned(),
+            file: file.clone(),
             problem,
         }
     }
+}
+
+/// The problems as [`Written::problems`](crate::config::Written::problems) takes them.
+pub fn told(errors: &[TlsError]) -> impl Iterator<Item = (&NamedFile, String)> {
+    errors.iter().map(|error| (&error.file, error.to_string()))
 }
 
 /// What is wrong with a certificate, a key or a file of authorities.

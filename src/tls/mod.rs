@@ -28,7 +28,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 pub use self::backends::{ClientTls, SystemRoots, client, client_in_memory};
 use self::certificate::Certificate;
 use self::clients::Clients;
-pub use self::error::{Problem, TlsError};
+pub use self::error::{Problem, TlsError, told};
 pub use self::provider::{Tickets, provider};
 pub use self::self_signed::self_signed;
 pub use self::settings::HTTP2;
@@ -60,17 +60,14 @@ pub struct Material {
 /// Reads every file that a configuration names for TLS, and the system's authorities if they are needed.
 ///
 /// # Errors
-/// Every problem of every file, each with the key of its owner: `listeners.public.tls`.
-pub fn material(config: &Config, tickets: &Tickets) -> Result<Material, Vec<(String, TlsError)>> {
+/// Every problem of every file. Where no key names the file, that of its owner does: `pools.chat.tls`.
+pub fn material(config: &Config, tickets: &Tickets) -> Result<Material, Vec<TlsError>> {
     let mut material = Material::default();
     let mut errors = Vec::new();
-    let mut note = |key: String, problems: Vec<TlsError>| {
-        errors.extend(problems.into_iter().map(|problem| (key.clone(), problem)));
-    };
     for (name, listener) in &config.listeners {
         match listener.tls.as_ref().map(|tls| server(tls, tickets)) {
             Some(Ok(tls)) => drop(material.listeners.insert(Name::clone(name), tls)),
-            Some(Err(problems)) => note(format!("listeners.{name}.tls"), problems),
+            Some(Err(problems)) => errors.extend(problems),
             None => {}
         }
     }
@@ -83,7 +80,12 @@ pub fn material(config: &Config, tickets: &Tickets) -> Result<Material, Vec<(Str
             .map(|tls| client(tls, &mut roots))
         {
             Some(Ok(tls)) => drop(material.pools.insert(Name::clone(name), tls)),
-            Some(Err(problems)) => note(format!("pools.{name}.tls"), problems),
+            Some(Err(problems)) => {
+                errors.extend(problems.into_iter().map(|mut problem| {
+                    problem.file.meant_by(&format!("pools.{name}.tls"));
+                    problem
+                }));
+            }
             None => {}
         }
     }
@@ -139,10 +141,7 @@ pub fn server(tls: &Tls, tickets: &Tickets) -> Result<ServerTls, Vec<TlsError>> 
             return Err(errors);
         }
     };
-    let paths = tls
-        .certificates
-        .iter()
-        .map(|files| files.certificate.as_path());
+    let paths = tls.certificates.iter().map(|files| &*files.certificate);
     Ok(ServerTls {
         certificates: std::iter::zip(&certificates, paths).map(info).collect(),
         fingerprint: fingerprint(&certificates, &clients),

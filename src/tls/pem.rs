@@ -9,7 +9,7 @@ use std::path::Path;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::error::{Problem, TlsError};
-use crate::config::not_a_file;
+use crate::config::{NamedFile, not_a_file};
 
 /// Bytes that are read of one file; the bundle of all public authorities is a fifth of it.
 const FILE_SIZE_MAX: u64 = 1 << 20;
@@ -21,15 +21,15 @@ const ENCRYPTED: [&[u8]; 2] = [
 ];
 
 /// Every certificate of the file, in its order; at least one.
-pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let parsed = read(path).and_then(|content| parse_certificates(&content));
-    parsed.map_err(|problem| TlsError::new(path, problem))
+pub(super) fn certificates(file: &NamedFile) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let parsed = read(file).and_then(|content| parse_certificates(&content));
+    parsed.map_err(|problem| TlsError::new(file, problem))
 }
 
 /// The first private key of the file: PKCS#8, PKCS#1 or SEC1.
-pub(super) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    let parsed = read(path).and_then(|content| parse_private_key(&content));
-    parsed.map_err(|problem| TlsError::new(path, problem))
+pub(super) fn private_key(file: &NamedFile) -> Result<PrivateKeyDer<'static>, TlsError> {
+    let parsed = read(file).and_then(|content| parse_private_key(&content));
+    parsed.map_err(|problem| TlsError::new(file, problem))
 }
 
 fn parse_certificates(mut content: &[u8]) -> Result<Vec<CertificateDer<'static>>, Problem> {
@@ -76,6 +76,8 @@ fn read(path: &Path) -> Result<Vec<u8>, Problem> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     #[test]
@@ -125,20 +127,20 @@ mod tests {
         let path = folder.path().join("large.pem");
         std::fs::write(&path, vec![b'a'; (1 << 20) + 1]).unwrap();
         assert!(matches!(
-            certificates(&path).unwrap_err().problem,
+            certificates(&path.into()).unwrap_err().problem,
             Problem::TooLarge
         ));
     }
 
     #[test]
     fn reads_nothing_but_files() {
-        let error = certificates(Path::new("/dev/null")).unwrap_err();
+        let error = certificates(&PathBuf::from("/dev/null").into()).unwrap_err();
         assert_eq!(error.to_string(), "/dev/null: is a device, not a file");
     }
 
     #[test]
     fn names_the_file_that_is_not_there() {
-        let error = certificates(Path::new("/nowhere/local.crt")).unwrap_err();
+        let error = certificates(&PathBuf::from("/nowhere/local.crt").into()).unwrap_err();
         assert!(
             error
                 .to_string()

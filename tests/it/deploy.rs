@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_yaml::Value;
-use wsgate::config::{Config, HashKey, Strategy};
+use wsgate::config::{HashKey, Strategy, Written};
 
 fn deploy() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy")
@@ -49,7 +49,10 @@ fn every_manifest_is_listed_and_says_what_it_is() {
 #[test]
 fn a_pod_has_time_to_drain_and_serves_and_chooses_as_its_services_expect() {
     let path = directory().join("wsgate.yaml");
-    let config = Config::load(&path, &|_| None).unwrap_or_else(|problems| panic!("{problems}"));
+    let written = Written::load(&path, &|_| None);
+    let config = written
+        .unwrap_or_else(|problems| panic!("{problems}"))
+        .config;
     let deployment = &documents("deployment.yml")[0];
     let pod = &deployment["spec"]["template"]["spec"];
     let patience = pod["terminationGracePeriodSeconds"].as_u64();
@@ -63,8 +66,11 @@ fn a_pod_has_time_to_drain_and_serves_and_chooses_as_its_services_expect() {
         .listeners
         .values()
         .map(|listener| listener.address.to_string());
-    let addresses = listeners.chain([config.admin.address.to_string()]);
-    for (address, port) in addresses.zip(ports) {
+    let addresses: Vec<_> = listeners
+        .chain([config.admin.address.to_string()])
+        .collect();
+    assert_eq!(addresses.len(), ports.len(), "{addresses:?}");
+    for (address, port) in addresses.iter().zip(ports) {
         let port = port.expect("a number");
         assert!(address.ends_with(&format!(":{port}")), "{address}");
     }

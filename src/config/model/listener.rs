@@ -1,10 +1,9 @@
 //! Where clients connect.
 
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Address;
+use super::{Address, NamedFile};
 use crate::config::networks::{Access, Networks};
 
 /// Where clients connect.
@@ -55,13 +54,13 @@ pub struct Tls {
     pub http2: bool,
 }
 
-/// A certificate chain and its key, as paths of PEM files (made absolute).
+/// A certificate chain and its key, as PEM files.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CertificateFiles {
     /// The chain, leaf first.
-    pub certificate: PathBuf,
+    pub certificate: NamedFile,
     /// The key: PKCS#8, PKCS#1 or SEC1.
-    pub key: PathBuf,
+    pub key: NamedFile,
 }
 
 /// A TLS version.
@@ -73,15 +72,15 @@ pub enum TlsVersion {
     Tls13,
 }
 
-/// Whether clients show certificates; the path names a PEM file of authorities.
+/// Whether clients show certificates; the PEM file has authorities.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ClientAuth {
     /// They are not asked.
     None,
     /// They are asked; one that is shown must be valid.
-    Request(PathBuf),
+    Request(NamedFile),
     /// They must show a valid one.
-    Require(PathBuf),
+    Require(NamedFile),
 }
 
 /// Deadlines of a connection before and between requests.

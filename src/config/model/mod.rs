@@ -3,6 +3,7 @@
 //! Types only; `resolve` makes them and nothing else does.
 
 mod discovery;
+mod file;
 mod health;
 mod http;
 mod listener;
@@ -15,6 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use discovery::{Discovery, Question};
+pub use file::NamedFile;
 pub use health::{ActiveHealth, Check, CheckRequest, Health, OnUnhealthy, PassiveHealth};
 pub use http::{Cors, Forwarded, HeaderRules, Http, Piece, Redirect};
 pub use listener::{

@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::HeaderName;
 use rustls_pki_types::ServerName;
 
-use super::{CertificateFiles, Discovery, Health, Name};
+use super::{CertificateFiles, Discovery, Health, Name, NamedFile};
 
 /// Backends and how sessions are spread over them.
 #[derive(Clone, PartialEq, Debug)]
@@ -66,7 +66,7 @@ impl Transport {
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct BackendTls {
     /// The PEM file of the authorities that are trusted; the system's where there is none.
-    pub ca: Option<PathBuf>,
+    pub ca: Option<NamedFile>,
     /// The name that certificates have to bear, and that is asked for by SNI; the backend's host where there
     /// is none.
     pub server_name: Option<ServerName<'static>>,

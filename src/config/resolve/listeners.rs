@@ -1,13 +1,12 @@
 //! Listeners: addresses, TLS, deadlines, bounds.
 
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{Context, addresses};
 use crate::config::model::{
-    CertificateFiles, ClientAuth, Listener, ListenerLimits, ListenerTimeouts, ProxyHeader, Tls,
-    TlsVersion,
+    CertificateFiles, ClientAuth, Listener, ListenerLimits, ListenerTimeouts, NamedFile,
+    ProxyHeader, Tls, TlsVersion,
 };
 use crate::config::networks::{Access, Networks};
 use crate::config::problems::Place;
@@ -238,7 +237,7 @@ fn client_auth(
     let Some(Placed { value: raw, place }) = raw else {
         return Some(ClientAuth::None);
     };
-    let with_authorities: fn(PathBuf) -> ClientAuth =
+    let with_authorities: fn(NamedFile) -> ClientAuth =
         match raw.mode.sound(|| OneOf(ClientAuthMode::None))?.0 {
             ClientAuthMode::None => {
                 refuse_unasked(&raw.ca, context);

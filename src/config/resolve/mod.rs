@@ -19,9 +19,9 @@ mod websocket;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::model::{Config, Name};
+use super::model::{Config, Name, NamedFile};
 use super::problems::{Findings, Place};
-use super::reading::{Entry, Named, Setting};
+use super::reading::{Entry, Named, Placed, Setting};
 use super::schema;
 use super::values::FilePath;
 
@@ -38,9 +38,15 @@ impl Context<'_> {
     }
 
     /// The path of a file that must be given.
-    fn file(&mut self, path: Setting<FilePath>, key: &str, holder: &Place) -> Option<PathBuf> {
-        let FilePath(path) = path.require(key, holder, &mut self.findings)?;
-        Some(self.absolute(&path))
+    fn file(&mut self, path: Setting<FilePath>, key: &str, holder: &Place) -> Option<NamedFile> {
+        let place = path.place().cloned().unwrap_or_default();
+        let value = path.require(key, holder, &mut self.findings)?;
+        Some(self.named(Placed { value, place }))
+    }
+
+    fn named(&self, path: Placed<FilePath>) -> NamedFile {
+        let FilePath(text) = path.value;
+        NamedFile::new(self.absolute(&text), path.place)
     }
 }
 

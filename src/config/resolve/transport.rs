@@ -50,8 +50,8 @@ fn tls(
         context.findings.add(&place, message.to_owned());
         is_sound = false;
     };
-    let identity = match (raw.certificate.value(), raw.key.value()) {
-        (Some(certificate), Some(key)) => Some((certificate.0, key.0)),
+    let identity = match (raw.certificate.placed(), raw.key.placed()) {
+        (Some(certificate), Some(key)) => Some((certificate, key)),
         (None, None) => None,
         (Some(_), None) => {
             complain("the key `key` is missing: a certificate is shown with its key");
@@ -62,18 +62,18 @@ fn tls(
             None
         }
     };
-    let ca = raw.ca.value();
+    let ca = raw.ca.placed();
     let server_name = raw.server_name.value();
     let is_empty = identity.is_none() && ca.is_none() && server_name.is_none();
     if !is_secure && !is_empty {
         complain("takes no effect: no backend of the pool is reached by `wss://`");
     }
     let tls = BackendTls {
-        ca: ca.map(|path| context.absolute(&path.0)),
+        ca: ca.map(|path| context.named(path)),
         server_name: server_name.map(|CertifiedName(name)| name),
         identity: identity.map(|(certificate, key)| CertificateFiles {
-            certificate: context.absolute(&certificate),
-            key: context.absolute(&key),
+            certificate: context.named(certificate),
+            key: context.named(key),
         }),
     };
     is_sound.then(|| is_secure.then_some(tls))

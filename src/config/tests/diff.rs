@@ -9,8 +9,11 @@ fn changes(old: &str, new: &str) -> Vec<String> {
 
 #[test]
 fn the_same_file_again_changes_nothing() {
-    let diff = Diff::between(&sound(SOUND), &sound(&format!("# a remark\n{SOUND}")));
-    assert!(diff.is_empty() && diff.words().is_empty());
+    let tls = "    tls: { certificates: [{ certificate: a, key: b }] }\nroutes:\n";
+    for text in [SOUND, &SOUND.replacen("routes:\n", tls, 1)] {
+        let diff = Diff::between(&sound(text), &sound(&format!("# a remark\n{text}")));
+        assert!(diff.is_empty() && diff.words().is_empty());
+    }
 }
 
 #[test]

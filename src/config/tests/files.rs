@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::parse;
-use crate::config::{Config, json_schema};
+use crate::config::{Config, Written, json_schema};
 
 fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("config")
@@ -19,7 +19,10 @@ fn load(path: &Path) -> Config {
         "WSGATE_STICKY_SECRET" => Some("0".repeat(32).into()),
         _ => None,
     };
-    Config::load(path, &environment).unwrap_or_else(|problems| panic!("{problems}"))
+    let written = Written::load(path, &environment);
+    written
+        .unwrap_or_else(|problems| panic!("{problems}"))
+        .config
 }
 
 #[test]

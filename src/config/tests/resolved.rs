@@ -116,7 +116,7 @@ fn paths_begin_at_the_directory_of_the_file() {
     assert_eq!(tls.certificates[0].key.to_str(), Some("/keys/a.key"));
     assert_eq!(
         tls.client_auth,
-        ClientAuth::Request("/etc/wsgate/ca.crt".into())
+        ClientAuth::Request(std::path::PathBuf::from("/etc/wsgate/ca.crt").into())
     );
 }
 

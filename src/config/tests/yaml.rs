@@ -7,7 +7,7 @@ use std::path::Path;
 use super::problems;
 use crate::config::problems::{Findings, Place};
 use crate::config::tree::{Node, Value};
-use crate::config::{Config, Position, yaml};
+use crate::config::{Position, Written, yaml};
 
 /// Line and column of every key and value, in the order of the file.
 fn places(text: &str) -> String {
@@ -192,7 +192,7 @@ fn a_problem_that_is_only_counted_is_not_put_into_words() {
 fn files_that_cannot_be_read_say_why() {
     let directory = tempfile::tempdir().expect("directory");
     let load = |path: &Path| {
-        let problems = Config::load(path, &|_| None).expect_err("a problem");
+        let problems = Written::load(path, &|_| None).err().expect("a problem");
         problems
             .to_string()
             .replace(&directory.path().display().to_string(), "")

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use rcgen::KeyPair;
 
 use super::workshop::{Folder, authority, certificate, expired, older_form, pem, settings};
-use crate::config::{CertificateFiles, ClientAuth};
+use crate::config::{CertificateFiles, ClientAuth, NamedFile};
 use crate::tls::{Problem, Tickets, TlsError, self_signed, server, server_in_memory};
 
 fn problems(certificates: Vec<CertificateFiles>) -> Vec<TlsError> {
@@ -43,7 +43,7 @@ fn reads_pkcs1_keys() {
 #[test]
 fn tells_every_problem_of_every_file_at_once() {
     let folder = Folder::new();
-    let nowhere = folder.write("none", "").with_file_name("nowhere");
+    let nowhere: NamedFile = folder.write("none", "").with_file_name("nowhere").into();
     let good = folder.identity(&["good.example"]);
     let empty = folder.write("empty.pem", "no section\n");
     let errors = problems(vec![

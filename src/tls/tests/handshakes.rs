@@ -41,7 +41,7 @@ fn trusting(certificates: &[&CertificateFiles]) -> RootCertStore {
 }
 
 fn read(files: &CertificateFiles) -> CertificateDer<'static> {
-    CertificateDer::from_pem_file(&files.certificate).unwrap()
+    CertificateDer::from_pem_file(&*files.certificate).unwrap()
 }
 
 fn client(roots: RootCertStore) -> ClientConfig {

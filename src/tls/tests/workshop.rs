@@ -1,6 +1,5 @@
 //! Makes certificates and keys in every form in which they may lie on disk.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use base64::Engine;
@@ -10,7 +9,7 @@ use rcgen::{
 };
 use tempfile::TempDir;
 
-use crate::config::{CertificateFiles, ClientAuth, Tls, TlsVersion};
+use crate::config::{CertificateFiles, ClientAuth, NamedFile, Tls, TlsVersion};
 
 /// A folder that is gone after the test.
 pub(super) struct Folder(TempDir);
@@ -20,10 +19,10 @@ impl Folder {
         Self(tempfile::tempdir().unwrap())
     }
 
-    pub(super) fn write(&self, name: &str, content: &str) -> PathBuf {
+    pub(super) fn write(&self, name: &str, content: &str) -> NamedFile {
         let path = self.0.path().join(name);
         std::fs::write(&path, content).unwrap();
-        path
+        path.into()
     }
 
     /// Writes a certificate for `names` with its key, and says where they are.
