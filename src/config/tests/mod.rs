@@ -7,6 +7,7 @@ mod health;
 mod listeners;
 mod pools;
 mod problems;
+mod process;
 mod properties;
 mod requests;
 mod resolved;
