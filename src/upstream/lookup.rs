@@ -1,5 +1,6 @@
 //! Looking up names. The system does it on a thread that waits, and cannot be told to stop.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::mpsc::{self, SendError, Sender};
@@ -11,8 +12,8 @@ use tokio::sync::{Semaphore, oneshot};
 
 use super::handshake::Failure;
 
-/// The most look-ups of a pool that hold a thread. Without a bound each attempt would leave one more behind while the
-/// resolver hangs.
+/// The most look-ups of a name that hold a thread. Without a bound each attempt would leave one more behind while the
+/// resolver hangs; and with one bound for all names, one that hangs would keep the others from being looked up.
 const LOOKUPS: usize = 8;
 /// How long a thread waits for another look-up before it ends: to start one takes longer than most of them.
 const REST: Duration = Duration::from_secs(10);
@@ -21,20 +22,11 @@ const REST: Duration = Duration::from_secs(10);
 type Call = Box<dyn FnOnce() + Send>;
 
 /// The look-ups of a pool.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Lookups {
-    /// Those that may be under way.
-    permits: Arc<Semaphore>,
+    /// Those that may be under way, by name: as many names as the pool's backends have had.
+    permits: Mutex<HashMap<Box<str>, Arc<Semaphore>>>,
     threads: Arc<Threads>,
-}
-
-impl Default for Lookups {
-    fn default() -> Self {
-        Self {
-            permits: Arc::new(Semaphore::new(LOOKUPS)),
-            threads: Arc::default(),
-        }
-    }
 }
 
 impl Lookups {
@@ -44,16 +36,17 @@ impl Lookups {
     /// When the name has none, nobody says, or the system gives no thread.
     pub(super) async fn find(&self, name: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
         let place = (name.to_owned(), port);
-        self.run(move || Ok(place.to_socket_addrs()?.collect()))
+        self.run(name, move || Ok(place.to_socket_addrs()?.collect()))
             .await
     }
 
     async fn run<T: Send + 'static>(
         &self,
+        name: &str,
         look_up: impl FnOnce() -> io::Result<T> + Send + 'static,
     ) -> Result<T, Failure> {
-        let permit = Arc::clone(&self.permits).acquire_owned();
-        let permit = permit.await.expect("nobody closes the semaphore");
+        let permit = self.permits_of(name).acquire_owned().await;
+        let permit = permit.expect("nobody closes the semaphore");
         let (sender, found) = oneshot::channel();
         // The permit goes with the call, which goes on when nobody waits for it any more.
         let call = move || {
@@ -66,6 +59,18 @@ impl Lookups {
         begun.map_err(|_| Failure::NoThread)?;
         let outcome = found.await.map_err(io::Error::other).flatten();
         outcome.map_err(Failure::Unresolved)
+    }
+
+    fn permits_of(&self, name: &str) -> Arc<Semaphore> {
+        let mut permits = self.permits.lock().unwrap_or_else(PoisonError::into_inner);
+        match permits.get(name) {
+            Some(known) => Arc::clone(known),
+            None => {
+                let new = Arc::new(Semaphore::new(LOOKUPS));
+                permits.insert(name.into(), Arc::clone(&new));
+                new
+            }
+        }
     }
 }
 
@@ -124,6 +129,8 @@ mod tests {
 
     use super::*;
 
+    const PATIENCE: Duration = Duration::from_secs(20);
+
     #[tokio::test]
     async fn finds_the_addresses_of_a_name() {
         let found = Lookups::default().find("localhost", 80).await.unwrap();
@@ -131,33 +138,47 @@ mod tests {
         assert!(found.iter().all(|address| address.ip().is_loopback()));
     }
 
-    #[tokio::test]
-    async fn those_that_hang_keep_their_permits_although_nobody_waits() {
-        let lookups = Lookups::default();
+    /// As many look-ups of "slow" as may be, which end when what this gives is dropped. Nobody waits for them.
+    async fn hang(lookups: &Lookups) -> Vec<mpsc::Sender<()>> {
         let mut hanging = Vec::new();
         for _ in 0..LOOKUPS {
             let (release, released) = mpsc::channel::<()>();
             hanging.push(release);
             // An error is the sender dropped, which is the release.
             let look_up = move || Ok(released.recv().is_err());
-            let given_up = timeout(Duration::ZERO, lookups.run(look_up)).await;
+            let given_up = timeout(Duration::ZERO, lookups.run("slow", look_up)).await;
             assert!(given_up.is_err());
         }
-        let one_more = timeout(Duration::ZERO, lookups.run(|| Ok(()))).await;
+        hanging
+    }
+
+    #[tokio::test]
+    async fn those_that_hang_keep_their_permits_although_nobody_waits() {
+        let lookups = Lookups::default();
+        let hanging = hang(&lookups).await;
+        let one_more = timeout(Duration::ZERO, lookups.run("slow", || Ok(()))).await;
         assert!(one_more.is_err(), "it was let in behind those that hang");
         drop(hanging);
-        lookups.run(|| Ok(())).await.unwrap();
+        lookups.run("slow", || Ok(())).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_name_that_hangs_holds_up_no_other() {
+        let lookups = Lookups::default();
+        let _hanging = hang(&lookups).await;
+        let other = timeout(PATIENCE, lookups.run("fast", || Ok(()))).await;
+        other.expect("it waits for another name").unwrap();
     }
 
     #[tokio::test]
     async fn a_thread_serves_the_next_one_too() {
         let lookups = Lookups::default();
         let here = || Ok(thread::current().id());
-        let first = lookups.run(here).await.unwrap();
+        let first = lookups.run("one", here).await.unwrap();
         // It waits a moment after it has answered.
         while lookups.threads.waiting().is_empty() {
             tokio::task::yield_now().await;
         }
-        assert_eq!(lookups.run(here).await.unwrap(), first);
+        assert_eq!(lookups.run("another", here).await.unwrap(), first);
     }
 }
