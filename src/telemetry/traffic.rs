@@ -39,6 +39,15 @@ impl Traffic {
             Sender::Backend => &mut self.backend_to_client,
         }
     }
+
+    /// The same, to look at.
+    #[must_use]
+    pub fn of_sender(&self, sender: Sender) -> &DirectionTraffic {
+        match sender {
+            Sender::Client => &self.client_to_backend,
+            Sender::Backend => &self.backend_to_client,
+        }
+    }
 }
 
 /// What passed in one direction.

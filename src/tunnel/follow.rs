@@ -185,25 +185,26 @@ impl Follower {
         terms: &Terms,
         tally: &mut DirectionTraffic,
     ) -> Passage {
-        let length = chunk.len();
         if self.mode == Mode::Blind {
             self.has_data = true;
             return Passage {
-                forward: length,
+                forward: chunk.len(),
                 finding: None,
             };
         }
         let mut walk = Walk {
             chunk,
-            length,
             at: held,
             frame: 0,
+            settled: 0,
+            gap: 0,
         };
-        let passage = loop {
+        let mut passage = loop {
             if let Some(passage) = self.step(&mut walk, terms, tally) {
                 break passage;
             }
         };
+        passage.forward = walk.settle(passage.forward);
         if passage.finding.is_some() {
             self.follow_dropped(&mut walk, terms, tally);
         }
@@ -232,7 +233,10 @@ impl Follower {
             Event::NeedMore => {
                 self.has_data |= self.tracker.is_in_data();
                 // While frames are dropped, held bytes are not in the chunk.
-                let forward = walk.length.saturating_sub(self.tracker.pending().len());
+                let forward = walk
+                    .chunk
+                    .len()
+                    .saturating_sub(self.tracker.pending().len());
                 Some(self.passage(forward, None))
             }
             Event::Header(header) => {
@@ -343,7 +347,7 @@ impl Follower {
         match terms.websocket.on_protocol_error {
             OnProtocolError::Pass => {
                 self.mode = Mode::Blind;
-                self.passage(walk.length, None)
+                self.passage(walk.chunk.len(), None)
             }
             OnProtocolError::Close => self.stop(walk.frame, Finding::ProtocolError(error)),
         }
@@ -353,25 +357,39 @@ impl Follower {
 /// The way through a chunk.
 struct Walk<'a> {
     chunk: &'a mut [u8],
-    /// So many bytes of the chunk count; less than all when a frame was taken out.
-    length: usize,
     /// Where the next step looks.
     at: usize,
     /// Where the current frame begins, if it began in this chunk.
     frame: usize,
+    /// Up to here all that is forwarded has been moved over the frames that were taken out.
+    settled: usize,
+    /// How many bytes those had.
+    gap: usize,
 }
 
 impl Walk<'_> {
     #[inline]
     fn rest(&self) -> &[u8] {
-        &self.chunk[self.at..self.length]
+        &self.chunk[self.at..]
     }
 
-    /// Closes the gap that the frame which ends here leaves.
+    /// Takes out the frame that ends here. What follows is moved over it later, once, however many frames are taken out.
     fn take_frame_out(&mut self) {
-        self.chunk.copy_within(self.at..self.length, self.frame);
-        self.length -= self.at - self.frame;
-        self.at = self.frame;
+        self.settle(self.frame);
+        self.gap += self.at - self.frame;
+        self.settled = self.at;
+    }
+
+    /// Moves what lies in front of `end` over the frames that were taken out; where it ends then.
+    #[inline]
+    fn settle(&mut self, end: usize) -> usize {
+        if self.gap > 0 && end > self.settled {
+            let to = self.settled - self.gap;
+            self.chunk.copy_within(self.settled..end, to);
+            self.settled = end;
+        }
+        // Nothing at all is forwarded where frames are dropped.
+        end.saturating_sub(self.gap)
     }
 }
 

@@ -169,8 +169,8 @@ impl Relay {
         lane: &mut Lane<'_>,
         scratch: &mut [u8],
     ) -> Poll<Verdict> {
-        let enough = lane.tally.direction(self.sender).bytes + TURN;
-        while lane.tally.direction(self.sender).bytes < enough {
+        let enough = lane.tally.bytes(self.sender) + TURN;
+        while lane.tally.bytes(self.sender) < enough {
             let most = self.follower.assured();
             let passed = if most >= LEAST_SPLICE && can_splice(lane.source, lane.sink) {
                 self.poll_splice(context, lane, most)
@@ -336,9 +336,9 @@ impl Relay {
         lane: &mut Lane<'_>,
         scratch: &mut [u8],
     ) -> Poll<()> {
-        let enough = lane.tally.direction(self.sender).bytes + TURN;
+        let enough = lane.tally.bytes(self.sender) + TURN;
         while !self.follower.has_said_close() && !self.follower.is_lost() {
-            if lane.tally.direction(self.sender).bytes >= enough {
+            if lane.tally.bytes(self.sender) >= enough {
                 return poll_again(context);
             }
             let bytes = ready!(poll_bytes(context, lane.source, scratch));

@@ -15,6 +15,12 @@ impl Tally {
         self.traffic.get_or_insert_default().from_sender(sender)
     }
 
+    /// How many bytes are counted of that direction.
+    pub(super) fn bytes(&self, sender: Sender) -> u64 {
+        let traffic = self.traffic.as_ref();
+        traffic.map_or(0, |traffic| traffic.of_sender(sender).bytes)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.traffic.is_none()
     }

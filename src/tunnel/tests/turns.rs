@@ -5,12 +5,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::UnixStream;
 
 use super::super::buffer::LARGEST_READ;
 use super::super::relay::{Lane, Relay, TURN, poll_until_end};
 use super::super::tally::Tally;
 use super::terms;
-use crate::stream::{SharedStream, Stream};
+use crate::stream::{SharedStream, Socket, Stream};
 use crate::websocket::{Extensions, Sender};
 
 /// A backend that sends empty messages without end, and takes all that it is sent.
@@ -74,10 +75,27 @@ fn a_source_without_end_leaves_others_their_turn() {
             tally: &mut tally,
         };
         assert!(relay.poll(&mut context, lane).is_pending());
-        let passed = tally.direction(Sender::Backend).bytes;
+        let passed = tally.bytes(Sender::Backend);
         let most = TURN + LARGEST_READ as u64;
         assert!((turn * TURN..=turn * most).contains(&passed), "{passed}");
     }
+}
+
+#[tokio::test]
+async fn a_look_that_finds_nothing_counts_nothing() {
+    let (_peer, ours) = UnixStream::pair().unwrap();
+    let (mut source, mut sink) = (Stream::Plain(Socket::Unix(ours)), endless());
+    let (mut tally, terms) = (Tally::default(), terms());
+    let mut relay = Relay::new(Sender::Backend, Extensions::None);
+    let lane = Lane {
+        source: &mut source,
+        sink: &mut sink,
+        terms: &terms,
+        tally: &mut tally,
+    };
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(relay.poll(&mut context, lane).is_pending());
+    assert!(tally.is_empty(), "an idle session has no reports to make");
 }
 
 #[test]
