@@ -67,7 +67,8 @@ async fn serve(
     };
     let logging = Logging::start(&loaded.config.log)?;
     // The guard writes out what is queued, so it outlives the server; the server keeps that of the log until its own end.
-    let (telemetry, _flush) = Telemetry::start(&loaded.config.log);
+    let (telemetry, _flush) = Telemetry::start(&loaded.config.log)
+        .context("no thread can be started for the access log")?;
     let server = Server::start(source, loaded, telemetry, Some(logging));
     let server = server.await.map_err(several)?;
     signals.forward(server.commands());

@@ -115,7 +115,7 @@ fn admin(ready: bool, report: ReloadReport) -> (Admin<Fake>, FlushGuard) {
         level: tracing::Level::INFO,
         access,
     };
-    let (telemetry, guard) = Telemetry::with_writer(&log, std::io::sink());
+    let (telemetry, guard) = Telemetry::with_writer(&log, std::io::sink()).unwrap();
     (Admin::new(telemetry, Fake { ready, report }), guard)
 }
 

@@ -10,9 +10,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
-use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
-
 use super::line::Line;
+use super::queue::{Queue, Writing};
 use crate::config::{self, LogFormat};
 
 /// Lines that may wait to be written.
@@ -26,8 +25,7 @@ const WRITTEN_AT_ONCE: usize = 64 * 1024;
 
 /// The access log of a process.
 pub struct AccessLog {
-    queue: NonBlocking,
-    dropped: ErrorCounter,
+    queue: Queue,
     /// Lines that could not be written.
     lost: Arc<AtomicU64>,
     format: LogFormat,
@@ -39,15 +37,17 @@ pub struct AccessLog {
 
 impl AccessLog {
     /// Starts the thread that writes to `writer`; dropping the guard writes out what is queued.
-    pub fn start(log: &config::Log, writer: impl Write + Send + 'static) -> (Self, FlushGuard) {
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(
+        log: &config::Log,
+        writer: impl Write + Send + 'static,
+    ) -> io::Result<(Self, FlushGuard)> {
         let lost = Arc::<AtomicU64>::default();
-        let (queue, guard) = NonBlockingBuilder::default()
-            .buffered_lines_limit(QUEUED_LINES)
-            .lossy(true)
-            .thread_name("access-log")
-            .finish(Gathered::new(writer, Arc::clone(&lost)));
+        let gathered = Gathered::new(writer, Arc::clone(&lost));
+        let (queue, writing) = Queue::start("access-log", QUEUED_LINES, gathered)?;
         let access_log = Self {
-            dropped: queue.error_counter(),
             queue,
             lost,
             format: log.format,
@@ -56,7 +56,7 @@ impl AccessLog {
             request: AtomicBool::new(log.access.request),
             redact_query: AtomicBool::new(log.access.redact_query),
         };
-        (access_log, FlushGuard { _worker: guard })
+        Ok((access_log, FlushGuard { _writing: writing }))
     }
 
     /// Takes over which lines are written and whether queries are redacted, from the next line on. The
@@ -71,7 +71,7 @@ impl AccessLog {
     /// How many lines were dropped because the queue was full or nothing could be written.
     #[must_use]
     pub fn dropped_lines(&self) -> u64 {
-        self.dropped.dropped_lines() as u64 + self.lost.load(Relaxed)
+        self.queue.dropped() + self.lost.load(Relaxed)
     }
 
     pub(super) fn writes_open(&self) -> bool {
@@ -95,8 +95,7 @@ impl AccessLog {
     }
 
     pub(super) fn write(&self, line: Line) {
-        // The queue takes a line or counts it as dropped; it reports no error.
-        let _: io::Result<()> = self.queue.clone().write_all(line.finish().as_bytes());
+        self.queue.add(line.finish().into());
     }
 }
 
@@ -104,7 +103,7 @@ impl AccessLog {
 /// lets go of.
 #[must_use = "lines are lost when it is dropped early"]
 pub struct FlushGuard {
-    _worker: WorkerGuard,
+    _writing: Writing,
 }
 
 /// What the writing thread writes to. It flushes whenever it has found the queue empty, and waits to be woken

@@ -4,13 +4,13 @@ use std::io::{self, IsTerminal};
 
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Subscriber};
-use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Registry, fmt, reload};
 
 use super::blocking::Blocking;
+use super::queue::{Queue, Writing};
 use crate::config::{Log, LogFormat};
 
 /// Lines that may wait to be written; more are dropped.
@@ -19,34 +19,37 @@ const QUEUED_LINES: usize = 4 * 1024;
 /// The running diagnostic log; dropping it writes out what is queued.
 pub struct Logging {
     level: LevelHandle,
-    _worker: WorkerGuard,
+    _writing: Writing,
 }
 
 type LevelHandle = reload::Handle<Targets, Registry>;
 
-/// The process logs already; there is one diagnostic log for all of it.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the diagnostic log was started twice")]
-pub struct LoggingAlreadyStarted;
+/// Why the diagnostic log does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum LoggingFault {
+    /// The process logs already; there is one diagnostic log for all of it.
+    #[error("the diagnostic log was started twice")]
+    AlreadyStarted,
+    /// The system gives no thread.
+    #[error("no thread can be started for the diagnostic log: {0}")]
+    NoThread(io::Error),
+}
 
 impl Logging {
     /// Sends the events of the whole process to stderr, by a thread of its own.
     ///
     /// # Errors
-    /// When the process logs already.
-    pub fn start(log: &Log) -> Result<Self, LoggingAlreadyStarted> {
-        let (queue, worker) = NonBlockingBuilder::default()
-            .buffered_lines_limit(QUEUED_LINES)
-            .lossy(true)
-            .thread_name("log")
-            .finish(Blocking(io::stderr()));
+    /// When the process logs already, or the system gives no thread.
+    pub fn start(log: &Log) -> Result<Self, LoggingFault> {
+        let (queue, writing) = Queue::start("log", QUEUED_LINES, Blocking(io::stderr()))
+            .map_err(LoggingFault::NoThread)?;
         let (subscriber, level) = subscriber(log, queue);
         subscriber
             .try_init()
-            .map_err(|_already| LoggingAlreadyStarted)?;
+            .map_err(|_already| LoggingFault::AlreadyStarted)?;
         Ok(Self {
             level,
-            _worker: worker,
+            _writing: writing,
         })
     }
 
@@ -58,10 +61,7 @@ impl Logging {
     }
 }
 
-fn subscriber(
-    log: &Log,
-    queue: NonBlocking,
-) -> (impl Subscriber + Send + Sync + 'static, LevelHandle) {
+fn subscriber(log: &Log, queue: Queue) -> (impl Subscriber + Send + Sync + 'static, LevelHandle) {
     let (filter, level) = reload::Layer::new(targets(log.level));
     let layer = fmt::layer().with_writer(queue);
     let lines = match log.format {
@@ -109,10 +109,10 @@ mod tests {
             access,
         };
         let kept = Kept::default();
-        let (queue, worker) = NonBlocking::new(kept.clone());
+        let (queue, writing) = Queue::start("test", 64, kept.clone()).unwrap();
         let (subscriber, level) = subscriber(&log, queue);
         tracing::subscriber::with_default(Arc::new(subscriber), || act(&level));
-        drop(worker);
+        drop(writing);
         kept.text()
     }
 

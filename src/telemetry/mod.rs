@@ -11,6 +11,7 @@ mod kept;
 mod line;
 mod logging;
 mod metrics;
+mod queue;
 mod record;
 mod timestamp;
 mod traffic;
@@ -19,7 +20,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use access_log::{AccessLog, FlushGuard};
-pub use logging::{Logging, LoggingAlreadyStarted};
+pub use logging::{Logging, LoggingFault};
 pub use metrics::{
     BackendMetrics, BackendSession, CertificateMetrics, CheckResult, ConnectResult,
     ConnectionRejection, DiscoveryMetrics, DiscoveryResult, HandshakeResult, ListenerMetrics,
@@ -45,22 +46,28 @@ pub struct Telemetry {
 
 impl Telemetry {
     /// Starts counting, with the access log on stdout; dropping the guard writes out what is queued.
-    pub fn start(log: &Log) -> (Arc<Self>, FlushGuard) {
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(log: &Log) -> io::Result<(Arc<Self>, FlushGuard)> {
         Self::with_writer(log, Blocking(io::stdout()))
     }
 
     /// As [`Telemetry::start`], with the access log on `writer`.
+    ///
+    /// # Errors
+    /// As [`Telemetry::start`].
     pub fn with_writer(
         log: &Log,
         writer: impl io::Write + Send + 'static,
-    ) -> (Arc<Self>, FlushGuard) {
-        let (access_log, guard) = AccessLog::start(log, writer);
+    ) -> io::Result<(Arc<Self>, FlushGuard)> {
+        let (access_log, guard) = AccessLog::start(log, writer)?;
         let telemetry = Self {
             metrics: Metrics::new(),
             access_log,
             rendering: Mutex::new(()),
         };
-        (Arc::new(telemetry), guard)
+        Ok((Arc::new(telemetry), guard))
     }
 
     /// Every metric in Prometheus' text format ([`TEXT_FORMAT`]), without the series of what is gone.

@@ -34,7 +34,7 @@ impl Scenario {
             access,
         };
         let kept = Kept::default();
-        let (telemetry, guard) = Telemetry::with_writer(&log, kept.clone());
+        let (telemetry, guard) = Telemetry::with_writer(&log, kept.clone()).unwrap();
         let connection = Connection {
             listener: telemetry.metrics.listener(&Name::from("public")),
             client: Peer::tcp("[::ffff:192.0.2.1]:5000".parse().unwrap()),

@@ -52,7 +52,7 @@ fn record(log: impl Write + Send + 'static) -> (SessionRecord, FlushGuard) {
             redact_query: true,
         },
     };
-    let (telemetry, guard) = Telemetry::with_writer(&settings, log);
+    let (telemetry, guard) = Telemetry::with_writer(&settings, log).unwrap();
     let connection = Connection {
         listener: telemetry.metrics.listener(&Name::from("public")),
         client: Peer::Unix,

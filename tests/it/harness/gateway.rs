@@ -66,7 +66,8 @@ impl Gateway {
         let source = FileSource::new(file, Box::new(|_| None), tickets);
         let loaded = source.load()?;
         let log = Kept::default();
-        let (telemetry, flush) = Telemetry::with_writer(&loaded.config.log, log.clone());
+        let (telemetry, flush) =
+            Telemetry::with_writer(&loaded.config.log, log.clone()).expect("a thread");
         let shared = Arc::clone(&telemetry);
         let server = Server::start(Arc::new(source), loaded, shared, None).await?;
         Ok(Self {

@@ -77,7 +77,8 @@ async fn a_stop_does_not_wait_for_it_and_who_asks_meanwhile_shares_one_more_read
         .file
         .load()
         .unwrap_or_else(|errors| panic!("{errors:?}"));
-    let (telemetry, _flush) = Telemetry::with_writer(&loaded.config.log, std::io::sink());
+    let (telemetry, _flush) =
+        Telemetry::with_writer(&loaded.config.log, std::io::sink()).expect("a thread");
     let server = Server::start(Arc::clone(&source) as _, loaded, telemetry, None).await;
     let server = server.unwrap_or_else(|errors| panic!("{errors:?}"));
     let commands = server.commands();
