@@ -25,12 +25,18 @@ pub fn text(text: impl Into<Bytes>) -> Body {
 /// A body that keeps its connection, or its stream of one, busy until it has been sent or given up.
 pub(super) struct BusyBody<B> {
     body: Body,
+    /// Why it broke off; told at the next look.
+    broken: Option<BodyError>,
     _busy: B,
 }
 
 impl<B> BusyBody<B> {
     pub(super) fn new(body: Body, busy: B) -> Self {
-        Self { body, _busy: busy }
+        Self {
+            body,
+            broken: None,
+            _busy: busy,
+        }
     }
 }
 
@@ -42,7 +48,18 @@ impl<B: Unpin> hyper::body::Body for BusyBody<B> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        if let Some(error) = self.broken.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        match Pin::new(&mut self.body).poll_frame(context) {
+            // hyper asks for the body before it sends the head, and drops the head where the body breaks off.
+            Poll::Ready(Some(Err(error))) => {
+                self.broken = Some(error);
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            other => other,
+        }
     }
 
     fn is_end_stream(&self) -> bool {
