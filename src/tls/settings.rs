@@ -17,6 +17,8 @@ use crate::config::TlsVersion;
 pub const HTTP2: &[u8] = b"h2";
 /// HTTP/1.1 in ALPN.
 const HTTP1: &[u8] = b"http/1.1";
+/// What some old clients offer alone; they are answered by the same code.
+const HTTP1_0: &[u8] = b"http/1.0";
 
 /// Puts the parts together.
 pub(super) fn build(
@@ -48,8 +50,8 @@ pub(super) fn build(
 
 /// Adds which versions of HTTP are offered.
 pub(super) fn offering(mut config: ServerConfig, http2: bool) -> Arc<ServerConfig> {
-    let offered: &[&[u8]] = if http2 { &[HTTP2, HTTP1] } else { &[HTTP1] };
-    config.alpn_protocols = offered.iter().map(|name| name.to_vec()).collect();
+    let offered = http2.then_some(HTTP2).into_iter().chain([HTTP1, HTTP1_0]);
+    config.alpn_protocols = offered.map(<[u8]>::to_vec).collect();
     Arc::new(config)
 }
 
