@@ -10,12 +10,20 @@ use super::{Asked, Outcome, path, respond};
 use crate::admission::{self, Admission, Permit};
 use crate::config::SessionTimeouts;
 use crate::listener::{Body, Client, Presence, Upgrade};
-use crate::session::Rejection;
+use crate::session::{Closure, Initiator, Reason, Rejection};
 use crate::snapshot::{PoolTarget, Route};
 use crate::telemetry::SessionRecord;
 use crate::tunnel::{Agreed, End, Terms, Tunnel, Watches};
 use crate::upstream::{Answer, Lease, OpenTimeouts, Opened, Opening, Switched};
 use crate::websocket::{Extensions, Handshake, HandshakeError, asks_for_websocket, into_get};
+
+/// The end of a session whose client was gone before the 101 was written.
+const LEFT_EARLY: Closure = Closure {
+    initiator: Initiator::Client,
+    code: None,
+    reason: Reason::Lost,
+    detail: "",
+};
 
 /// A session that both sides agreed to, before the client has been told.
 pub(super) struct Ready {
@@ -27,11 +35,10 @@ pub(super) struct Ready {
     is_over_http2: bool,
 }
 
-/// What a session holds until it ends.
+/// What a session holds until its sockets are closed.
 struct Guards {
     _presence: Arc<Presence>,
     _permit: Permit,
-    _lease: Lease,
 }
 
 /// Reads the handshake, checks the origin, opens a backend. The watches of listener and route are taken before anybody can
@@ -121,12 +128,12 @@ impl Ready {
             extensions: Extensions::agreed(&headers),
         };
         let presence = Arc::clone(&client.presence);
+        // Before the client can know of it, so that whoever has the 101 finds the session counted.
+        record.open();
         tokio::spawn(async move {
-            // A client that left before the 101 was written is told by the record when it is dropped.
             let Some((client_stream, client_early)) = upgrade.into_stream().await else {
-                return;
+                return record.close(LEFT_EARLY);
             };
-            record.open();
             let ends = [
                 End {
                     stream: client_stream,
@@ -140,9 +147,9 @@ impl Ready {
             let guards = Guards {
                 _presence: presence,
                 _permit: permit,
-                _lease: lease,
             };
-            tokio::spawn(Tunnel::new(ends, agreed, watches, record, guards));
+            let held = (guards, lease);
+            tokio::spawn(Tunnel::new(ends, agreed, watches, record, held));
         });
         if is_over_http2 {
             respond::connected(headers)

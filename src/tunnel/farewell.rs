@@ -105,9 +105,9 @@ impl Farewell {
         self.stage == Stage::Yielding
     }
 
-    /// A side that has not ended first is ended now.
-    pub(super) fn insist(&mut self) {
-        if self.is_yielding() {
+    /// A side that has not ended first is ended now; so is one that has not answered, where that would be for nobody.
+    pub(super) fn insist(&mut self, is_for_nobody: bool) {
+        if self.is_yielding() || is_for_nobody && self.stage == Stage::Hearing {
             self.stage = Stage::Ending;
         }
     }

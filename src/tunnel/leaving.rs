@@ -15,6 +15,8 @@ use crate::websocket::{ControlFrame, Sender};
 
 /// How long a backend that has said its last may take to end its connection. One that does not is ended by the gateway.
 const YIELD: Duration = Duration::from_secs(1);
+/// How long the answer to a Close is awaited that stands for a side which broke. It reaches nobody.
+const LAST_ANSWER: Duration = Duration::from_millis(500);
 
 /// The end of a tunnel that is under way.
 #[derive(Debug)]
@@ -26,7 +28,7 @@ pub(super) struct Leaving {
     backend: Farewell,
 }
 
-impl<G> Tunnel<G> {
+impl<G, L> Tunnel<G, L> {
     /// Decides the end: both sides are told, and have `terms.close` to end too. A frame that has begun when a
     /// drain ends the tunnel has until the drain's own deadline before that.
     pub(super) fn leave(&mut self, ending: Ending) {
@@ -66,7 +68,7 @@ impl<G> Tunnel<G> {
     }
 
     /// Sets the time of the cut, once no frame is waited for; the drain sets an earlier one if its deadline
-    /// comes. Sets how long the backend may end first.
+    /// comes. Sets how long a side may end first.
     pub(super) fn limit_farewell(&mut self) {
         let Phase::Leaving(leaving) = &self.phase else {
             return;
@@ -74,15 +76,22 @@ impl<G> Tunnel<G> {
         if !leaving.is_finishing() && !self.alarms.is_set(Alarm::Cut) {
             self.alarms.set(Alarm::Cut, self.terms.close);
         }
-        if leaving.backend.is_yielding() && !self.alarms.is_set(Alarm::Yield) {
+        if self.alarms.is_set(Alarm::Yield) {
+            return;
+        }
+        if leaving.backend.is_yielding() {
             self.alarms.set(Alarm::Yield, YIELD);
+        } else if leaving.is_hearing_for_nobody() {
+            self.alarms.set(Alarm::Yield, LAST_ANSWER);
         }
     }
 
-    /// The backend has had its time to end first.
+    /// A side has had its time to end first.
     pub(super) fn insist(&mut self) {
         if let Phase::Leaving(leaving) = &mut self.phase {
-            leaving.backend.insist();
+            let is_for_nobody = leaving.is_hearing_for_nobody();
+            leaving.client.insist(is_for_nobody);
+            leaving.backend.insist(is_for_nobody);
         }
     }
 
@@ -127,11 +136,13 @@ impl<G> Tunnel<G> {
                 break;
             }
         }
-        match leaving.stages() {
-            [Stage::Done, Stage::Done] => {
-                let ending = leaving.ending;
-                Poll::Ready(self.closure(ending))
-            }
+        let (stages, ending) = (leaving.stages(), leaving.ending);
+        if leaving.is_settled() {
+            let closure = self.closure(ending);
+            self.settle(closure);
+        }
+        match stages {
+            [Stage::Done, Stage::Done] => Poll::Ready(self.closure(ending)),
             _ => Poll::Pending,
         }
     }
@@ -183,6 +194,16 @@ impl Leaving {
     /// Whether a side waits for the end of a frame.
     fn is_finishing(&self) -> bool {
         self.client.is_finishing() || self.backend.is_finishing()
+    }
+
+    /// Whether both sides have said their last.
+    fn is_settled(&self) -> bool {
+        self.client.is_settled() && self.backend.is_settled()
+    }
+
+    /// Whether a side is waited for although the other one broke.
+    fn is_hearing_for_nobody(&self) -> bool {
+        matches!(self.ending, Ending::Lost(_)) && self.stages().contains(&Stage::Hearing)
     }
 
     fn stages(&self) -> [Stage; 2] {

@@ -59,10 +59,12 @@ pub type Watches = [DrainWatch; 3];
 /// Which of them is the backend.
 const BACKEND: usize = 2;
 
-/// A session after both sides agreed. Resolves when it has ended and its record is written.
+/// A session after both sides agreed. Resolves when both streams have ended.
 ///
-/// `G` is what the session holds besides: it is given back when the tunnel is dropped.
-pub struct Tunnel<G> {
+/// `L` is its claim on the backend. It is given back, and the record is written, when both sides have said their last:
+/// how long a peer leaves its socket open behind that is no part of the session. `G` is what is held for as long as the
+/// sockets are open.
+pub struct Tunnel<G, L> {
     client: Stream,
     backend: Stream,
     /// From the client to the backend.
@@ -76,13 +78,20 @@ pub struct Tunnel<G> {
     phase: Phase,
     /// So many parts of the idle time have passed without data.
     idle_parts: u8,
-    watches: Watches,
+    /// What the session counts for; none once both sides have said their last.
+    account: Option<Account<L>>,
     /// How far each drain had come when this tunnel last looked; none before the first poll.
     heard: [Option<drain::Stage>; 3],
     /// How many calls of the backend's drain it has heard.
     heard_calls: u32,
-    record: SessionRecord,
     _guards: G,
+}
+
+/// Where a session is counted.
+struct Account<L> {
+    watches: Watches,
+    record: SessionRecord,
+    _lease: L,
 }
 
 #[derive(Debug)]
@@ -95,14 +104,14 @@ enum Phase {
     Leaving(Box<Leaving>),
 }
 
-impl<G> Tunnel<G> {
+impl<G, L> Tunnel<G, L> {
     /// A tunnel between `client` and `backend`. The watches are those taken before the 101.
     pub fn new(
         [client, backend]: [End<'_>; 2],
         agreed: Agreed,
         watches: Watches,
         record: SessionRecord,
-        guards: G,
+        (guards, lease): (G, L),
     ) -> Self {
         let Agreed { terms, extensions } = agreed;
         let mut tunnel = Self {
@@ -115,10 +124,13 @@ impl<G> Tunnel<G> {
             tally: Tally::default(),
             phase: Phase::Open,
             idle_parts: 0,
-            watches,
+            account: Some(Account {
+                watches,
+                record,
+                _lease: lease,
+            }),
             heard: [None; 3],
             heard_calls: 0,
-            record,
             _guards: guards,
             terms,
         };
@@ -329,6 +341,14 @@ impl<G> Tunnel<G> {
         relay.follower.close().is_some()
     }
 
+    /// The session is over, once.
+    fn settle(&mut self, closure: Closure) {
+        if let Some(mut account) = self.account.take() {
+            self.tally.report(&mut account.record);
+            account.record.close(closure);
+        }
+    }
+
     fn stream(&self, side: Side) -> &Stream {
         match side {
             Side::Client => &self.client,
@@ -351,14 +371,12 @@ impl<G> Tunnel<G> {
     }
 }
 
-impl<G: Unpin> Future for Tunnel<G> {
+impl<G: Unpin, L: Unpin> Future for Tunnel<G, L> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let closure = ready!(self.poll_closure(context));
-        let Self { tally, record, .. } = &mut *self;
-        tally.report(record);
-        record.close(closure);
+        self.settle(closure);
         Poll::Ready(())
     }
 }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::alarm::Alarm;
 use super::ending::{Ending, Side};
-use super::{BACKEND, Phase, Tunnel};
+use super::{Account, BACKEND, Phase, Tunnel, Watches};
 use crate::drain::Stage;
 use crate::session::Closure;
 
@@ -24,7 +24,7 @@ const PING_RETRY: Duration = Duration::from_secs(1);
 /// may last one part longer than it should.
 const IDLE_PARTS: u8 = 4;
 
-impl<G> Tunnel<G> {
+impl<G, L> Tunnel<G, L> {
     pub(super) fn set_alarms(&mut self) {
         if let Some(ping) = self.terms.websocket.ping {
             self.alarms.set(Alarm::Ping, ping.interval);
@@ -41,8 +41,9 @@ impl<G> Tunnel<G> {
     pub(super) fn hear_pongs(&mut self) {
         let client = self.keepalive.answered(Side::Client, &mut self.upward);
         let backend = self.keepalive.answered(Side::Backend, &mut self.downward);
+        let Some(account) = &self.account else { return };
         for duration in [client, backend].into_iter().flatten() {
-            self.record.ping_answered(duration);
+            account.record.ping_answered(duration);
         }
     }
 
@@ -99,10 +100,13 @@ impl<G> Tunnel<G> {
 
     /// Reports, and goes on doing so until nothing has been counted for a whole interval.
     fn report(&mut self) {
+        let Some(account) = &mut self.account else {
+            return;
+        };
         let is_busy = !self.tally.is_empty();
-        self.watches[BACKEND].note_busy(is_busy);
+        account.watches[BACKEND].note_busy(is_busy);
         if is_busy {
-            self.tally.report(&mut self.record);
+            self.tally.report(&mut account.record);
             self.alarms.set(Alarm::Report, REPORT_INTERVAL);
         }
     }
@@ -191,20 +195,22 @@ impl<G> Tunnel<G> {
     /// Looks whether this session is among those that are to go to another backend. Costs an atomic load while
     /// none is.
     pub(super) fn hear_calls(&mut self) {
-        let calls = self.watches[BACKEND].calls();
+        let Some(account) = &self.account else { return };
+        let calls = account.watches[BACKEND].calls();
         if calls == self.heard_calls {
             return;
         }
         self.heard_calls = calls;
-        if self.watches[BACKEND].is_asked() {
+        if account.watches[BACKEND].is_asked() {
             self.leave(Ending::Rebalance);
         }
     }
 
     /// Looks whether a drain has come further. Costs three atomic loads when none has.
     pub(super) fn hear_drains(&mut self, context: &mut Context<'_>) {
-        for place in 0..self.watches.len() {
-            if self.heard[place] != Some(self.watches[place].stage()) {
+        for place in 0..self.heard.len() {
+            let Some(account) = &self.account else { return };
+            if self.heard[place] != Some(account.watches[place].stage()) {
                 self.hear_drain(place, context);
             }
         }
@@ -212,9 +218,12 @@ impl<G> Tunnel<G> {
 
     #[cold]
     fn hear_drain(&mut self, place: usize, context: &mut Context<'_>) {
+        let Some(Account { watches, .. }) = &self.account else {
+            return;
+        };
         let mut asked = self.heard.iter().flatten();
         let is_first = asked.all(|heard| *heard == Stage::Open);
-        let watch = &self.watches[place];
+        let watch = &watches[place];
         let mut stage = Stage::Open;
         while let Poll::Ready(further) = watch.poll_beyond(stage, context) {
             stage = further;
@@ -228,16 +237,16 @@ impl<G> Tunnel<G> {
             }
         }
         if is_first {
-            self.count_at(place);
+            count_at(place, watches);
         }
     }
+}
 
-    /// Leaves it to one drain, the first that asked, to count this tunnel among the sessions that are to end.
-    fn count_at(&self, place: usize) {
-        for (other, watch) in self.watches.iter().enumerate() {
-            if other != place {
-                watch.count_elsewhere();
-            }
+/// Leaves it to one drain, the first that asked, to count this tunnel among the sessions that are to end.
+fn count_at(place: usize, watches: &Watches) {
+    for (other, watch) in watches.iter().enumerate() {
+        if other != place {
+            watch.count_elsewhere();
         }
     }
 }

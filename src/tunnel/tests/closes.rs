@@ -80,7 +80,7 @@ async fn closed<const N: usize>(
     };
     let (log, lines) = channel();
     let (record, flushing) = record(Log(log));
-    let tunnel = Tunnel::new(ends, agreed, watches, record, ());
+    let tunnel = Tunnel::new(ends, agreed, watches, record, ((), ()));
     let ending = tokio::spawn(tunnel);
     drop(peers);
     let ended = timeout(Duration::from_secs(30), ending).await;

@@ -163,7 +163,7 @@ async fn run(case: Case) -> [Passed; 2] {
         agreed,
         watches,
         record(io::sink()).0,
-        (),
+        ((), ()),
     );
     let draining = async {
         if let Some(after) = case.drain_after {

@@ -88,6 +88,24 @@ async fn a_loss_is_told(transport: Transport, lost: Speaker, way: Way) {
     expect_closure(&venue, lost.label(), Some(code), "lost").await;
 }
 
+/// Its answer would reach nobody.
+#[tokio::test]
+async fn a_side_that_does_not_answer_is_ended_soon_where_the_other_was_reset() {
+    for lost in [Speaker::Client, Speaker::Backend] {
+        let venue = patient(Transport::Plain).await;
+        let Pair { client, backend } = Pair::new(&venue).await;
+        let (gone, mut told) = match lost {
+            Speaker::Client => (client, backend),
+            Speaker::Backend => (backend, client),
+        };
+        reset(&*gone.into_stream());
+        let (code, reason) = words(lost);
+        told.expect_close(lost, code, reason).await;
+        told.expect_end().await;
+        expect_closure(&venue, lost.label(), Some(code), "lost").await;
+    }
+}
+
 /// What the backend still says to a client that is gone does not hold the session up.
 #[tokio::test]
 async fn a_client_that_is_reset_after_its_close_is_waited_for_no_longer() {

@@ -9,7 +9,7 @@ use crate::venue::{Arrivals, Transport, Venue, noise, open};
 /// The size is what an idle session costs; TLS stands behind a pointer.
 #[test]
 fn the_task_of_a_session_is_small() {
-    let size = size_of::<Tunnel<()>>();
+    let size = size_of::<Tunnel<(), ()>>();
     assert!(size <= 704, "{size} bytes");
 }
 
