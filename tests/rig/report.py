@@ -2,6 +2,8 @@
 
 import threading
 
+NOTHING_TRIED = 75
+
 
 class Report:
     """Prints results as they come; may be used by several threads."""
@@ -31,9 +33,11 @@ class Report:
             print(line, flush=True)
 
     def finish(self):
-        """Prints the failures again and the counts; the exit code."""
+        """Prints the failures again and the counts; the exit code: where every case was skipped, nothing has passed."""
         if self.failures:
             print("\nWhat failed:", *self.failures, sep="\n  ")
         passed, failed, skipped = self.counts["PASS"], self.counts["FAIL"], self.counts["SKIP"]
         print(f"\n{self.program}: {passed} passed, {failed} failed, {skipped} skipped", flush=True)
-        return 1 if failed else 0
+        if failed:
+            return 1
+        return 0 if passed else NOTHING_TRIED
