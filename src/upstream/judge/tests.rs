@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use socket2::{Domain, Socket, Type};
 use tokio::time::{Instant, advance};
 
 use super::{Evidence, State, Witness};
@@ -333,10 +334,12 @@ fn checked() -> Health {
 
 #[tokio::test(start_paused = true)]
 async fn checks_take_down_and_bring_back() {
-    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = gone.local_addr().unwrap().port();
-    drop(gone);
-    let address: config::BackendAddress = SocketAddr::from(([127, 0, 0, 1], port)).into();
+    // Its port stays taken, so that nobody else answers there.
+    let backend = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+    backend.bind(&loopback.into()).unwrap();
+    let bound = backend.local_addr().unwrap().as_socket().unwrap();
+    let address: config::BackendAddress = bound.into();
     let pool = Arc::new(pool(1, checked(), None));
     let named = &pool.members()[0];
     let member = Member::new(
@@ -358,7 +361,7 @@ async fn checks_take_down_and_bring_back() {
     let due = pool.check_due(&member).unwrap() - Instant::now();
     assert!(due >= 4 * SECOND && due <= 6 * SECOND, "{due:?}");
     assert_eq!(pool.check(&member).await, None, "it was down before");
-    let _back = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+    backend.listen(8).unwrap();
     pool.check(&member).await;
     assert_eq!(member.backend().state(), State::Ready);
 }

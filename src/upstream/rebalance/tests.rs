@@ -123,6 +123,19 @@ impl Play {
         asked.max().unwrap_or(0)
     }
 
+    /// So many seconds in which those who are asked stay where they are; how many were asked.
+    fn seconds_in_which_all_stay(&mut self, count: u32) -> usize {
+        for _ in 0..count {
+            let asked = self.rebalancer.step(&self.loads, &SETTINGS, 1.0);
+            for (load, count) in self.loads.iter_mut().zip(asked) {
+                load.sessions -= count;
+                load.asked += count;
+                self.asked += count;
+            }
+        }
+        self.asked
+    }
+
     fn sessions(&self) -> Vec<usize> {
         self.loads.iter().map(|load| load.sessions).collect()
     }
@@ -240,13 +253,14 @@ fn one_that_was_away_between_two_looks_has_returned() {
 
 #[test]
 fn below_the_threshold_nobody_is_asked() {
-    let mut play = Play::new(&[110, 110], Strategy::LeastSessions);
-    play.loads[0].is_ready = false;
-    play.second();
-    play.loads = vec![play.loads[0], play.loads[1]];
-    play.loads[0].is_ready = true;
-    play.seconds(300);
-    assert_eq!(play.asked, 0);
+    // The share is 110, the threshold 132.
+    for (before, after) in [([130, 90], [130, 90]), ([140, 80], [110, 110])] {
+        let mut play = Play::new(&before, Strategy::LeastSessions);
+        play.loads[1].ready_mark = 1;
+        play.seconds(300);
+        assert_eq!(play.sessions(), after);
+        assert_eq!(play.asked, before[0] - after[0]);
+    }
 }
 
 #[test]
@@ -254,12 +268,7 @@ fn no_more_are_asked_than_the_others_may_take() {
     let mut play = Play::new(&[400, 400], Strategy::LeastSessions);
     play.joins(WEIGHT);
     play.loads[2].max_sessions = Some(10);
-    let asked: usize = play
-        .rebalancer
-        .step(&play.loads, &SETTINGS, 60.0)
-        .iter()
-        .sum();
-    assert!(asked <= 10, "{asked}");
+    assert_eq!(play.seconds_in_which_all_stay(600), 10);
 }
 
 #[test]
@@ -279,16 +288,7 @@ fn those_who_do_not_come_back_empty_no_backend() {
 fn those_who_were_asked_and_stay_are_not_asked_anew() {
     let mut play = Play::new(&[400, 400, 400], Strategy::LeastSessions);
     play.joins(WEIGHT);
-    let mut asked = 0;
-    for _ in 0..600 {
-        let now = play.rebalancer.step(&play.loads, &SETTINGS, 1.0);
-        for (load, count) in play.loads.iter_mut().zip(&now) {
-            load.sessions -= count;
-            load.asked += count;
-        }
-        asked += now.iter().sum::<usize>();
-    }
-    assert_eq!(asked, 300);
+    assert_eq!(play.seconds_in_which_all_stay(600), 300);
 }
 
 /// Spare places of a service get no sessions while a better one is ready.
