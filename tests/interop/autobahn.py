@@ -62,6 +62,8 @@ def attempt_cases(cases, url, place):
         index = json.loads((place / "index.json").read_text(encoding="utf-8"))["echo"]
     except (OSError, KeyError, subprocess.SubprocessError) as error:
         raise ProgramFailed(f"the suite did not come to its end, see {place}: {error}") from None
+    if not index:
+        raise ProgramFailed(f"the suite ran no case, see {place}")
     return {case: read_report(place / entry["reportfile"]) for case, entry in index.items()}
 
 
