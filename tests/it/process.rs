@@ -51,6 +51,13 @@ impl Process {
         Self::start_by(script, yaml).await
     }
 
+    /// As [`Process::start`], on a system that trusts these authorities and no others.
+    pub(crate) async fn start_trusting(authorities: &Path, yaml: &str) -> Self {
+        let file = authorities.display();
+        let script = format!("SSL_CERT_FILE='{file}' exec \"$0\" run --config \"$1\"");
+        Self::start_by(&script, yaml).await
+    }
+
     async fn start_by(script: &str, yaml: &str) -> Self {
         Self::started(yaml, |file| {
             let mut command = Command::new("sh");
@@ -148,6 +155,15 @@ impl Process {
         let kibibytes = self.status("VmRSS");
         let kibibytes = kibibytes.trim_end_matches(" kB").parse::<usize>();
         kibibytes.expect("a number of kB") * 1024
+    }
+
+    /// How many rings of io_uring it has.
+    pub(crate) fn rings(&self) -> usize {
+        let descriptors = std::fs::read_dir(format!("/proc/{}/fd", self.id()));
+        let descriptors = descriptors.expect("the program runs").flatten();
+        let targets = descriptors.flat_map(|descriptor| std::fs::read_link(descriptor.path()));
+        let is_ring = |target: &PathBuf| target.as_os_str() == "anon_inode:[io_uring]";
+        targets.filter(is_ring).count()
     }
 
     /// Writes another configuration without telling it.

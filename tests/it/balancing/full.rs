@@ -125,7 +125,7 @@ async fn those_who_wait_are_served_in_order() {
 async fn who_has_no_time_left_behind_the_queue_blames_no_backend() {
     let arrivals = Arrivals::listen().await;
     let yaml = format!(
-        "defaults: {{ timeouts: {{ handshake: 4s }} }}\n\
+        "defaults: {{ timeouts: {{ handshake: 9s, connect: 9s }} }}\n\
          routes: {{ chat: {{ origins: any, pool: chat }} }}\n\
          pools: {{ chat: {{ queue: {{ max: 1, timeout: 10m }}, \
          backends: [{{ url: \"{}\", max_sessions: 1 }}] }} }}\n",
@@ -137,7 +137,7 @@ async fn who_has_no_time_left_behind_the_queue_blames_no_backend() {
     let waiting = asking(&gateway);
     expect_waiting(&gateway, 1).await;
     // More than half of the time that a backend would have.
-    sleep(Duration::from_millis(2500)).await;
+    sleep(Duration::from_secs(5)).await;
     drop((client, backend));
     let _silent = arrivals.asked().await;
     assert_eq!(waiting.await.expect("nobody panics").status(), 504);

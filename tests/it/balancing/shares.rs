@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{named, session, yaml};
 use crate::backends::Backend;
-use crate::harness::{Gateway, WebSocket, close, eventually};
+use crate::harness::{Gateway, WebSocket, eventually};
 
 /// Opens so many sessions at once; they stay open.
 async fn crowd(gateway: &Gateway, count: usize) -> (Vec<WebSocket>, BTreeMap<String, usize>) {
@@ -59,18 +59,13 @@ async fn a_backend_that_joins_gets_the_next_sessions() {
     let backends = named(3).await;
     let two = yaml("strategy: least_sessions,", &backends[..2], "");
     let gateway = Gateway::start(&two).await;
-    let (mut sockets, shares) = crowd(&gateway, 12).await;
+    let (_sockets, shares) = crowd(&gateway, 12).await;
     assert_eq!(shares, equal(&["a", "b"], 6));
     gateway
         .change(&yaml("strategy: least_sessions,", &backends, ""))
         .await;
-    let (more, shares) = crowd(&gateway, 5).await;
+    let (_more, shares) = crowd(&gateway, 5).await;
     assert_eq!(shares, equal(&["c"], 5));
-    sockets.extend(more);
-    // Those of `a` end, and their places are filled again.
-    for socket in sockets {
-        close(socket).await;
-    }
 }
 
 /// With a slow start it does not get them all.
@@ -143,5 +138,7 @@ async fn every_strategy_passes_over_a_dead_backend() {
             retries,
             gateway.count("wsgate_backend_connects_total", &refused)
         );
+        // In turn it has its turns; by lot it may have none.
+        assert!(retries > 0.0 || strategy != "round_robin");
     }
 }

@@ -12,12 +12,8 @@ mod time;
 
 use serde_json::Value;
 
-use crate::harness::{Speaker, Wire, eventually};
+use crate::harness::{PATIENT, Speaker, Wire, eventually};
 use crate::venue::{Arrivals, Side, Transport, Venue, reset};
-
-/// No deadline comes in the time of a scenario: what happens does not happen because of one, but that a backend is
-/// ended that does not end first.
-const PATIENT: &str = "defaults: { timeouts: { close: 1h, half_close: 1h } }\n";
 
 /// Both ends of a session in the scenario's hands.
 struct Pair {

@@ -2,6 +2,10 @@
 
 use crate::backends::Backend;
 
+/// No deadline comes in the time of a scenario: what happens does not happen because of one, but that a backend is
+/// ended that does not end first.
+pub(crate) const PATIENT: &str = "defaults: { timeouts: { close: 1h, half_close: 1h } }\n";
+
 /// A route `chat` for every host and path and origin, to a pool `chat` of these backends.
 pub(crate) fn before(backends: &[&Backend]) -> String {
     routed("origins: any", backends)

@@ -199,6 +199,20 @@ impl Gateway {
         eventually_some(&format!("a line of the event {event} for {id}"), find).await
     }
 
+    /// Every line of the access log up to now. Lines are written a moment after what they tell of, so a request follows,
+    /// and its line, which is left out, is waited for.
+    pub(crate) async fn lines_so_far(&self) -> Vec<Value> {
+        let last = Opening::to("/").without("Sec-WebSocket-Key");
+        ask(self.address(), last.with("X-Request-ID", "last").text()).await;
+        let find = || {
+            let mut lines = self.log.lines();
+            let end = lines.iter().position(|line| line["request_id"] == "last")?;
+            lines.truncate(end);
+            Some(lines)
+        };
+        eventually_some("the last line", find).await
+    }
+
     /// Sends a request that is to be refused, and looks at what is told of that: to the client in a few
     /// plain words, to the operator in the access log and in the count of the route (empty for none).
     pub(crate) async fn expect_refusal(&self, request: Opening, expected: Refusal<'_>) -> Answer {

@@ -52,6 +52,15 @@ pub(crate) async fn echo<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut WebSock
     assert_eq!(message, Message::text(text));
 }
 
+/// The code that the gateway ends a session with.
+pub(crate) async fn close_code(socket: &mut WebSocket) -> u16 {
+    let message = soon("a Close", socket.next()).await;
+    match message {
+        Some(Ok(Message::Close(Some(frame)))) => frame.code.into(),
+        other => panic!("something else than a Close: {other:?}"),
+    }
+}
+
 /// Closes a session in order: both Close frames, then the connection.
 pub(crate) async fn close<S: AsyncRead + AsyncWrite + Unpin>(mut socket: WebSocket<S>) {
     let closing = soon("a Close taken", socket.close(None)).await;

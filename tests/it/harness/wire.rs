@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::ops::Deref;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::patience::soon;
 
@@ -18,6 +18,15 @@ impl Wire {
     /// Connects.
     pub(crate) async fn connect(address: SocketAddr) -> Self {
         let stream = soon("a connection", TcpStream::connect(address)).await;
+        Self::new(stream.expect("the address takes connections"))
+    }
+
+    /// Connects from another address of this machine, as another client.
+    pub(crate) async fn connect_from(from: &str, address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        let from = SocketAddr::new(from.parse().expect("an address"), 0);
+        socket.bind(from).expect("an address of this machine");
+        let stream = soon("a connection", socket.connect(address)).await;
         Self::new(stream.expect("the address takes connections"))
     }
 

@@ -218,7 +218,6 @@ async fn a_reload_forgets_no_verdict() {
     assert_eq!(shown(&gateway, "a").await["state"], "ready", "no checks");
 }
 
-/// A new backend is checked at once, whatever the interval, and gets sessions until that says no.
 /// As where backends are found anew all the time.
 #[tokio::test]
 async fn a_backend_that_hangs_is_found_although_its_pool_changes_all_the_time() {
@@ -237,6 +236,7 @@ async fn a_backend_that_hangs_is_found_although_its_pool_changes_all_the_time() 
     repeatedly("it is down", look).await;
 }
 
+/// Whatever the interval.
 #[tokio::test]
 async fn a_backend_that_joins_is_checked_at_once() {
     let (sound, dead) = (Mortal::named("b").await, Backend::absent());

@@ -1,20 +1,9 @@
 //! The operator drains a backend, and takes it back.
 
-use futures_util::StreamExt;
-use tokio_tungstenite::tungstenite::Message;
-
 use super::{becomes, configuration, shown, turns};
 use crate::backends::Mortal;
-use crate::harness::{Gateway, WebSocket, echo, eventually, open, soon};
-
-/// The code that a session ends with.
-pub(super) async fn close_code(socket: &mut WebSocket) -> u16 {
-    let message = soon("a Close", socket.next()).await;
-    match message {
-        Some(Ok(Message::Close(Some(frame)))) => frame.code.into(),
-        other => panic!("something else than a Close: {other:?}"),
-    }
-}
+use crate::harness::{Gateway, Opening, close_code, echo, open};
+use crate::venue::{self, Transport, Venue, agreement};
 
 /// Trap 20, and that it can be undone.
 #[tokio::test]
@@ -86,25 +75,18 @@ async fn a_drain_by_name_is_undone_by_resume() {
     becomes(&gateway, "a", "ready").await;
 }
 
+/// The backend has been asked, but has not agreed yet, when the drain begins.
 #[tokio::test]
 async fn a_session_on_its_way_when_the_drain_begins_is_drained_too() {
-    let (a, b) = (Mortal::named("a").await, Mortal::named("b").await);
-    let gateway = Gateway::start(&configuration("", &[a.entry(), b.entry()])).await;
-    let address = gateway.address();
-    let opening = (0..20).map(|_| tokio::spawn(open(address, "/")));
-    let opening: Vec<_> = opening.collect();
-    gateway.admin("POST", "/pools/chat/backends/a/drain").await;
-    let mut ending = tokio::task::JoinSet::new();
-    for session in opening {
-        let session = session.await.expect("nobody panics");
-        ending.spawn(read_to_the_end(session));
-    }
-    let labels = [("pool", "chat"), ("backend", "a")];
-    let on_a = || gateway.count("wsgate_backend_sessions_active", &labels);
-    eventually("no session is left on it", || on_a() == 0.0).await;
-}
-
-/// Answers a Close, as the library does by itself.
-async fn read_to_the_end(mut session: WebSocket) {
-    while let Some(Ok(_)) = session.next().await {}
+    let venue = Venue::start_with(Transport::Plain, "drain: { window: 0s, deadline: 1h }\n").await;
+    let mut client = venue.connect().await;
+    client.send(Opening::to("/").text()).await;
+    let mut backend = venue.arrivals.asked().await;
+    let drain = "/pools/chat/backends/one/drain";
+    assert_eq!(venue.gateway.admin("POST", drain).await.status(), 202);
+    backend.send(agreement()).await;
+    assert_eq!(client.head().await.status(), 101);
+    client.end().await;
+    assert_eq!(venue::close_code(&client.rest().await), Some(1012));
+    backend.gone().await;
 }

@@ -8,9 +8,12 @@ use tokio_tungstenite::tungstenite::Message;
 
 use super::{becomes, configuration};
 use crate::backends::Mortal;
-use crate::harness::{Gateway, WebSocket, echo, eventually, open};
+use crate::harness::{Gateway, WebSocket, close_code, echo, eventually, open};
 
 const SESSIONS: usize = 12;
+/// As fast as can be.
+const REBALANCE: &str = "rebalance: { threshold: 101%, rate: 100%/s },";
+const RESUME: &str = "/pools/chat/backends/b/resume";
 
 fn active(gateway: &Gateway, backend: &str) -> f64 {
     let labels = [("pool", "chat"), ("backend", backend)];
@@ -52,17 +55,26 @@ async fn lopsided(a: &Mortal, b: &Mortal, rebalance: &str) -> (Gateway, Vec<WebS
     (gateway, sessions)
 }
 
+/// Waits until another gateway, which has to rebalance from now on, has asked sessions at two ticks of its clock: by then
+/// any other one has looked too.
+async fn pass_ticks(a: &Mortal, b: &Mortal) {
+    let (other, _sessions) = lopsided(a, b, REBALANCE).await;
+    other.admin("POST", RESUME).await;
+    // A tick allows a quarter of a second's worth, which is three.
+    eventually("two ticks", || rebalanced(&other) > 3.0).await;
+}
+
 #[tokio::test]
 async fn sessions_above_the_share_go_to_the_backend_that_returned() {
     let (a, b) = (Mortal::named("a").await, Mortal::named("b").await);
-    let keys = "rebalance: { threshold: 101%, rate: 100%/s },";
-    let (gateway, sessions) = lopsided(&a, &b, keys).await;
+    let (gateway, sessions) = lopsided(&a, &b, REBALANCE).await;
     let mut clients = JoinSet::new();
     for session in sessions {
         clients.spawn(faithful(gateway.address(), session));
     }
+    pass_ticks(&a, &b).await;
     assert_eq!(rebalanced(&gateway), 0.0, "at rest");
-    gateway.admin("POST", "/pools/chat/backends/b/resume").await;
+    gateway.admin("POST", RESUME).await;
     becomes(&gateway, "b", "ready").await;
     // In turn every other one comes back to where it was, so the bound may end it just above the share.
     let is_even = || {
@@ -79,8 +91,7 @@ async fn sessions_above_the_share_go_to_the_backend_that_returned() {
 #[tokio::test]
 async fn idle_sessions_go_first_and_no_more_than_the_surplus() {
     let (a, b) = (Mortal::named("a").await, Mortal::named("b").await);
-    let keys = "rebalance: { threshold: 101%, rate: 100%/s },";
-    let (gateway, mut sessions) = lopsided(&a, &b, keys).await;
+    let (gateway, mut sessions) = lopsided(&a, &b, REBALANCE).await;
     let idle = sessions.split_off(SESSIONS / 2);
     for session in &mut sessions {
         echo(session, "busy").await;
@@ -90,10 +101,11 @@ async fn idle_sessions_go_first_and_no_more_than_the_surplus() {
         gateway.count("wsgate_messages_total", &labels) == sessions.len() as f64
     };
     eventually("their traffic is reported", is_counted).await;
-    gateway.admin("POST", "/pools/chat/backends/b/resume").await;
+    gateway.admin("POST", RESUME).await;
     for mut session in idle {
-        assert_eq!(super::operator::close_code(&mut session).await, 1012);
+        assert_eq!(close_code(&mut session).await, 1012);
     }
+    pass_ticks(&a, &b).await;
     for session in &mut sessions {
         echo(session, "still here").await;
     }
@@ -104,8 +116,9 @@ async fn idle_sessions_go_first_and_no_more_than_the_surplus() {
 async fn without_the_key_sessions_stay() {
     let (a, b) = (Mortal::named("a").await, Mortal::named("b").await);
     let (gateway, mut sessions) = lopsided(&a, &b, "").await;
-    gateway.admin("POST", "/pools/chat/backends/b/resume").await;
+    gateway.admin("POST", RESUME).await;
     becomes(&gateway, "b", "ready").await;
+    pass_ticks(&a, &b).await;
     for session in &mut sessions {
         echo(session, "still here").await;
     }

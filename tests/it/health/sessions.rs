@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::operator::close_code;
 use super::{becomes, configuration};
 use crate::backends::Backend;
-use crate::harness::{Gateway, echo, open};
+use crate::harness::{Gateway, close_code, echo, open};
 
 /// A gateway before one backend that is checked often, with this `on_unhealthy` and this window of drains.
 async fn start(on_unhealthy: &str, window: &str, backend: &Backend) -> Gateway {

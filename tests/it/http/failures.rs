@@ -280,11 +280,11 @@ async fn a_body_that_is_slower_than_the_least_rate_is_408() {
 /// As long as it is fast enough it takes as many times `request_timeout` as it needs.
 #[tokio::test]
 async fn a_body_at_the_least_rate_passes() {
-    let keys = ", http: { request_timeout: 1s, min_upload_rate: 100B }";
+    let keys = ", http: { request_timeout: 2s, min_upload_rate: 100B }";
     let stage = Stage::set_with(keys).await;
-    let request = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3000\r\n\r\n";
+    let request = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6000\r\n\r\n";
     let (mut client, _, mut backend) = stage.ask(request).await;
-    for _ in 0..3 {
+    for _ in 0..6 {
         client.send([b'x'; 1000]).await;
         backend.take(1000).await;
         tokio::time::sleep(Duration::from_millis(700)).await;

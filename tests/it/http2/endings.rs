@@ -4,10 +4,10 @@ use wsgate::server::Outcome;
 
 use super::listener;
 use crate::backends::Backend;
-use crate::harness::{Frame, Gateway, Http2, PING, Speaker, Wire, http2_connect as connect};
+use crate::harness::{
+    Frame, Gateway, Http2, PATIENT, PING, Speaker, Wire, http2_connect as connect,
+};
 use crate::venue::Arrivals;
-
-const PATIENT: &str = "defaults: { timeouts: { close: 1h, half_close: 1h } }\n";
 
 /// A gateway before a backend that the scenario plays.
 pub(super) async fn venue(keys: &str, more: &str) -> (Gateway, Arrivals, Http2) {

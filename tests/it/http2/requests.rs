@@ -3,7 +3,8 @@
 use http::Request;
 
 use super::listener;
-use crate::harness::{Gateway, Http2, eventually, http2_connect as connect, soon};
+use crate::backends::Backend;
+use crate::harness::{Gateway, Http2, http2_connect as connect, soon};
 use crate::venue::Arrivals;
 
 const FIXED: &str = "routes: { fixed: { respond: { status: 200, body: in } } }\n";
@@ -65,21 +66,18 @@ async fn a_connection_too_many_is_told_and_ended() {
 
 #[tokio::test]
 async fn streams_over_the_limit_wait() {
-    let backend = crate::backends::Backend::echo().await;
-    let keys = ", limits: { http2_streams: 2 }";
-    let (gateway, mut client) = super::start(keys, &backend).await;
-    let mut sessions = Vec::new();
-    for _ in 0..2 {
-        sessions.push(client.open(connect("/")).await.0);
-    }
-    let active = [("route", "chat"), ("pool", "chat")];
-    drop(sessions.pop());
-    let (third, _) = client.open(connect("/")).await;
-    eventually("two are open", || {
-        gateway.count("wsgate_sessions_active", &active) == 2.0
-    })
-    .await;
-    drop(third);
+    let backend = Backend::echo().await;
+    let (gateway, mut client) = super::start(", limits: { http2_streams: 2 }", &backend).await;
+    let (first, _) = client.open(connect("/")).await;
+    let (_second, _) = client.open(connect("/")).await;
+    let third = tokio::spawn(async move { client.open(connect("/")).await.0 });
+    // On another connection one opens meanwhile.
+    let mut other = Http2::connect(gateway.address()).await;
+    let (_elsewhere, _) = other.open(connect("/")).await;
+    assert_eq!(backend.connections(), 3, "the third waits");
+    drop(first);
+    let _third = soon("its turn", third).await.expect("nobody panics");
+    assert_eq!(backend.connections(), 4);
 }
 
 /// Its clients take bytes behind the head for a broken stream (RFC 9113 section 8.1.1).

@@ -1,28 +1,17 @@
 //! Who may connect, and how many connections one client may have.
 
-use std::net::SocketAddr;
-
 use http::Request;
 use tokio::io::AsyncReadExt;
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 
 use super::{REQUEST, listening, rejects};
 use crate::harness::{
     Gateway, Http2, Identity, Wire, ask, connect_tls, directory, repeatedly, soon,
 };
 
-/// Connects from another address of this machine, as another client.
-async fn connect_from(from: &str, gateway: &Gateway) -> Wire<TcpStream> {
-    let socket = TcpSocket::new_v4().expect("a socket");
-    let from = SocketAddr::new(from.parse().expect("an address"), 0);
-    socket.bind(from).expect("an address of this machine");
-    let connected = soon("a connection", socket.connect(gateway.address())).await;
-    Wire::new(connected.expect("the gateway listens"))
-}
-
 /// Whether a request from there is answered; otherwise the connection ends without a byte.
 async fn is_let_in(gateway: &Gateway, from: &str) -> bool {
-    let mut wire = connect_from(from, gateway).await;
+    let mut wire = Wire::connect_from(from, gateway.address()).await;
     wire.try_send(REQUEST).await;
     let mut answer = [0; 13];
     let mut stream = wire.into_stream();
@@ -43,7 +32,7 @@ async fn deny_wins_over_allow_and_the_rest_is_not_let_in() {
 
 /// Who holds the only place of an address, and is still answered at the end.
 async fn hold(gateway: &Gateway, from: &str) -> Wire<TcpStream> {
-    let mut wire = connect_from(from, gateway).await;
+    let mut wire = Wire::connect_from(from, gateway.address()).await;
     wire.send(REQUEST).await;
     assert_eq!(wire.answer().await.status(), 200);
     wire
@@ -54,7 +43,7 @@ async fn a_client_over_its_limit_is_429_and_others_are_not_concerned() {
     let keys = ", limits: { max_connections_per_client: 1 }";
     let gateway = Gateway::start(&listening(keys)).await;
     let mut held = hold(&gateway, "127.0.0.2").await;
-    let mut surplus = connect_from("127.0.0.2", &gateway).await;
+    let mut surplus = Wire::connect_from("127.0.0.2", gateway.address()).await;
     surplus.send(REQUEST).await;
     let answer = surplus.answer().await;
     assert_eq!(answer.status(), 429);
@@ -117,7 +106,7 @@ async fn a_client_far_over_its_limit_is_closed() {
     let _held = hold(&gateway, "127.0.0.1").await;
     let mut waiting = Vec::new();
     for count in 1..=8 {
-        waiting.push(connect_from("127.0.0.1", &gateway).await);
+        waiting.push(Wire::connect_from("127.0.0.1", gateway.address()).await);
         let is_counted =
             async || (rejects(&gateway, "client_full") == f64::from(count)).then_some(());
         repeatedly("it is counted", is_counted).await;
@@ -143,7 +132,7 @@ async fn another_limit_holds_for_new_connections_and_throws_nobody_out() {
     let mut held = hold(&gateway, "127.0.0.2").await;
     let keys = ", deny: [127.0.0.3], limits: { max_connections_per_client: 1 }";
     gateway.change(&listening(keys)).await;
-    let mut surplus = connect_from("127.0.0.2", &gateway).await;
+    let mut surplus = Wire::connect_from("127.0.0.2", gateway.address()).await;
     surplus.send(REQUEST).await;
     assert_eq!(surplus.answer().await.status(), 429);
     assert!(!is_let_in(&gateway, "127.0.0.3").await);

@@ -38,7 +38,7 @@ async fn a_client_that_says_nothing_is_left_without_a_word() {
     let gateway = Gateway::start(&listening(HEADER)).await;
     let mut wire = Wire::connect(gateway.address()).await;
     assert!(wire.rest().await.is_empty());
-    assert!(gateway.log().lines().is_empty());
+    assert!(gateway.lines_so_far().await.is_empty());
 }
 
 #[tokio::test]
@@ -50,7 +50,7 @@ async fn the_first_bytes_have_the_same_deadline_where_http2_may_come() {
     assert_eq!(half.answer().await.status(), 408);
     assert!(silent.rest().await.is_empty());
     assert_eq!(rejects(&gateway, "head_too_slow"), 1.0);
-    assert_eq!(gateway.log().lines().len(), 1);
+    assert_eq!(gateway.lines_so_far().await.len(), 1);
 }
 
 #[tokio::test]

@@ -1,19 +1,10 @@
 //! What one side does not take is not read from the other, and nothing of it is lost.
 
-use std::time::Duration;
-
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::timeout;
 
-use crate::harness::{eventually, soon};
+use crate::harness::{eventually, send_until_stalled, soon};
 use crate::venue::{Duplex, Transport, Venue, reset};
 
-/// Far beyond what the buffers of four sockets can grow to.
-const ATTEMPT: usize = 256 << 20;
-/// What these buffers and those of the gateway may hold together.
-const BOUND: usize = 64 << 20;
-/// So long without progress is a stall.
-const STALL: Duration = Duration::from_millis(500);
 const CHUNK: usize = 64 << 10;
 
 #[tokio::test]
@@ -38,8 +29,7 @@ async fn a_client_is_slowed_by_a_backend_that_stops_reading() {
 }
 
 pub(super) async fn the_sender_is_slowed(mut sender: impl Duplex, mut reader: impl Duplex) {
-    let sent = send_until_stalled(&mut sender).await;
-    assert!(sent < BOUND, "{sent} bytes were taken");
+    let sent = send_until_stalled(&mut sender, numbered_from).await;
     let ending = async { sender.shutdown().await.expect("the session is open") };
     let ((), received) = soon("all that was sent", async {
         tokio::join!(ending, read_to_the_end(&mut reader))
@@ -48,17 +38,9 @@ pub(super) async fn the_sender_is_slowed(mut sender: impl Duplex, mut reader: im
     assert_eq!(received, sent);
 }
 
-/// Returns how many bytes were taken. Each chunk says its number, over and over.
-async fn send_until_stalled(sender: &mut impl Duplex) -> usize {
-    let mut sent = 0;
-    while sent < ATTEMPT {
-        let bytes = [number_at(sent); CHUNK];
-        match timeout(STALL, sender.write(&bytes[sent % CHUNK..])).await {
-            Ok(count) => sent += count.expect("the session is open"),
-            Err(_) => break,
-        }
-    }
-    sent
+/// Each chunk says its number, over and over.
+fn numbered_from(place: usize) -> Vec<u8> {
+    vec![number_at(place); CHUNK - place % CHUNK]
 }
 
 async fn read_to_the_end(reader: &mut impl Duplex) -> usize {
@@ -88,7 +70,7 @@ async fn a_reset_is_noticed_although_the_other_side_takes_nothing() {
     let venue = Venue::start_with(Transport::Plain, more).await;
     let (client, _backend) = venue.session().await;
     let mut client = client.into_stream();
-    assert!(send_until_stalled(&mut client).await < BOUND);
+    send_until_stalled(&mut client, numbered_from).await;
     reset(&client);
     drop(client);
     let active = || venue.gateway.count("wsgate_sessions_active", &[]);

@@ -5,8 +5,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use wsgate::server::Outcome;
 
 use super::backpressure::the_sender_is_slowed;
-use super::loss::{expect_lost, learns_within_a_second};
-use crate::harness::{Wire, eventually};
+use super::loss::{expect_lost, learns};
+use crate::harness::{PATIENT, Wire, eventually};
+use crate::process::Process;
 use crate::venue::{Side, Transport, Venue, masked, noise, reset, text};
 
 /// More small messages than it takes.
@@ -14,6 +15,19 @@ const MESSAGES: usize = 12;
 /// Far more than what is received at once of busy connections.
 const LARGE: usize = 300 << 10;
 const WITHOUT_RING: &str = "runtime: { io_uring: false }\n";
+
+/// What the scenarios below are about, unless the log says that it cannot be had here.
+#[tokio::test]
+async fn each_worker_has_a_ring_unless_it_is_to_have_none() {
+    const WANT: &str = "a worker cannot use io_uring";
+    let route = "routes: { fixed: { respond: { status: 200 } } }\n";
+    let process = Process::start(&format!("{route}runtime: {{ workers: 2 }}\n")).await;
+    let is_told = || process.rings() == 2 || process.log().contains(WANT);
+    eventually("rings, or why there are none", is_told).await;
+    let process = Process::start(&format!("{route}{WITHOUT_RING}")).await;
+    assert_eq!(process.rings(), 0);
+    assert!(!process.log().contains(WANT), "nothing is wanting");
+}
 
 /// A session that is busy.
 async fn busy_session(venue: &Venue) -> (Wire<Side>, Wire) {
@@ -84,17 +98,17 @@ async fn a_busy_side_is_slowed_by_the_other(transport: Transport) {
 
 #[tokio::test]
 async fn the_loss_of_a_busy_side_is_told_to_the_other() {
-    let venue = Venue::start(Transport::Plain).await;
+    let venue = Venue::start_with(Transport::Plain, PATIENT).await;
     let (client, mut backend) = busy_session(&venue).await;
     reset(&*client.into_stream());
-    learns_within_a_second(&mut backend, 1001).await;
+    learns(&mut backend, 1001).await;
     drop(backend);
     expect_lost(&venue, "client").await;
 
-    let venue = Venue::start(Transport::Plain).await;
+    let venue = Venue::start_with(Transport::Plain, PATIENT).await;
     let (mut client, backend) = busy_session(&venue).await;
     backend.reset();
-    learns_within_a_second(&mut client, 1014).await;
+    learns(&mut client, 1014).await;
     drop(client);
     expect_lost(&venue, "backend").await;
 }
@@ -109,8 +123,8 @@ async fn a_stop_ends_busy_sessions_as_others() {
     }
     venue.gateway.stop().await;
     for (client, backend) in &mut sessions {
-        learns_within_a_second(client, 1012).await;
-        learns_within_a_second(backend, 1001).await;
+        learns(client, 1012).await;
+        learns(backend, 1001).await;
         client.end().await;
         backend.end().await;
     }
