@@ -2,7 +2,8 @@
 //! promises.
 //!
 //! `harness` starts gateways and plays clients, `backends` plays backends, one per misbehaviour. Every
-//! other file is scenarios. Nothing here sleeps for a fixed time, uses a fixed port, or leaves loopback.
+//! other file is scenarios. Where one has to wait it waits for what happens; a sleep only shows that something does not.
+//! Nothing here uses a fixed port, or leaves loopback.
 
 mod access_log;
 mod admin;
@@ -24,6 +25,7 @@ mod metrics;
 mod origin;
 mod pools;
 mod process;
+mod program;
 mod reload;
 mod routes;
 mod stop;

@@ -181,6 +181,22 @@ async fn the_cookie_is_secure_where_the_client_spoke_tls() {
     assert!(!cookie.contains("Secure"), "{cookie}");
 }
 
+/// Where TLS ends in front of the gateway, a proxy that it trusts says so.
+#[tokio::test]
+async fn the_cookie_is_secure_where_a_trusted_proxy_says_https() {
+    let backends = named(1).await;
+    let yaml = yaml("sticky: {},", &backends, "");
+    for (keys, is_believed) in [("", false), (", trusted_proxies: [127.0.0.1]", true)] {
+        let listener = format!("listeners: {{ main: {{ address: \"127.0.0.1:0\"{keys} }} }}\n");
+        let gateway = Gateway::start(&format!("{listener}{yaml}")).await;
+        let opening = Opening::to("/").with("X-Forwarded-For", "192.0.2.1");
+        let opening = opening.with("X-Forwarded-Proto", "https");
+        let answer = ask(gateway.address(), opening.text()).await;
+        let cookie = set(&answer).expect("a cookie");
+        assert_eq!(cookie.ends_with("; Secure"), is_believed, "{cookie}");
+    }
+}
+
 /// A backend that has died unnoticed is tried, and followed by another one.
 #[tokio::test]
 async fn a_backend_that_cannot_be_had_is_replaced() {

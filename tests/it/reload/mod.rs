@@ -5,6 +5,7 @@ mod drains;
 mod hanging;
 mod listeners;
 mod load;
+mod settings;
 mod warnings;
 
 use serde_json::Value;

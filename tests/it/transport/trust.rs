@@ -7,6 +7,7 @@ use tokio::net::TcpListener;
 use super::{Site, converse, trusting, yaml};
 use crate::backends::{Backend, Front, ServerSettings};
 use crate::harness::{Gateway, Identity, Opening, Refusal, directory};
+use crate::process::Process;
 
 pub(super) const BACKEND_FAILED: Refusal<'_> = Refusal {
     status: 502,
@@ -49,6 +50,21 @@ async fn an_unknown_issuer_is_502() {
     let directory = directory();
     let other = Identity::make(directory.path(), "other", &["localhost"]);
     expect_tls_failed(&yaml(site.front.url(), &trusting(&other, ""))).await;
+}
+
+/// What is trusted where the pool names nobody.
+#[tokio::test]
+async fn without_authorities_of_its_own_a_pool_trusts_those_of_the_system() {
+    let site = Site::named("localhost").await;
+    let directory = directory();
+    let other = Identity::make(directory.path(), "other", &["localhost"]);
+    for (trusted, status) in [(&site.identity, 101), (&other, 502)] {
+        let yaml = yaml(site.front.url(), "");
+        let process = Process::start_trusting(&trusted.certificate, &yaml).await;
+        let mut wire = process.connect().await;
+        wire.send(Opening::to("/").text()).await;
+        assert_eq!(wire.answer().await.status(), status);
+    }
 }
 
 /// As `openssl req -x509` makes it.

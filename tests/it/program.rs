@@ -1,0 +1,85 @@
+//! The program where it runs no gateway: what it says, and its exit code.
+
+use std::net::TcpListener;
+use std::process::Stdio;
+
+use tokio::process::Command;
+
+use crate::harness::{directory, soon};
+
+const SOUND: &str = "\
+admin: { address: \"127.0.0.1:0\" }
+listeners: { main: { address: \"127.0.0.1:0\" } }
+routes: { fixed: { respond: { status: 200 } } }
+";
+
+/// Its exit code, and all that it said.
+async fn ended(arguments: &[&str]) -> (Option<i32>, String) {
+    let ending = Command::new(env!("CARGO_BIN_EXE_wsgate"))
+        .args(arguments)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let output = soon("the end of the program", ending).await;
+    let output = output.expect("the program starts");
+    let said = [output.stdout, output.stderr].concat();
+    (
+        output.status.code(),
+        String::from_utf8_lossy(&said).into_owned(),
+    )
+}
+
+/// The same of a command that is given a file.
+async fn ended_with(command: &str, yaml: &str) -> (Option<i32>, String) {
+    let directory = directory();
+    let file = directory.path().join("wsgate.yaml");
+    std::fs::write(&file, yaml).expect("the directory takes files");
+    let file = file.to_str().expect("a path in letters");
+    ended(&[command, "--config", file]).await
+}
+
+#[tokio::test]
+async fn what_cannot_start_ends_with_1_and_says_why() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    let taken = listener.local_addr().expect("a bound socket").to_string();
+    let main = format!("main: {{ address: \"{taken}\"");
+    let tls = "main: { tls: { certificates: [{ certificate: no.crt, key: no.key }] },";
+    for (yaml, words) in [
+        (SOUND.replace("routes", "roots"), "3:1: roots: unknown key"),
+        (SOUND.replace("main: {", tls), "no.crt: cannot be read"),
+        (
+            SOUND.replace("main: { address: \"127.0.0.1:0\"", &main),
+            &taken,
+        ),
+    ] {
+        let (code, said) = ended_with("run", &yaml).await;
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains(words), "{said}");
+    }
+    let (code, said) = ended(&["run", "--config", "/nowhere/wsgate.yaml"]).await;
+    assert_eq!(code, Some(1), "{said}");
+}
+
+#[tokio::test]
+async fn a_check_ends_with_1_where_it_finds_a_problem_and_tells_all_of_them() {
+    let (code, said) = ended_with("check", SOUND).await;
+    assert_eq!(code, Some(0), "{said}");
+    let broken = SOUND.replace("address", "adress");
+    let (code, said) = ended_with("check", &broken).await;
+    assert_eq!(code, Some(1), "{said}");
+    for place in ["wsgate.yaml:1:10: ", "wsgate.yaml:2:22: "] {
+        assert!(said.contains(place), "{place} in {said}");
+    }
+}
+
+#[tokio::test]
+async fn wrong_use_ends_with_2() {
+    for arguments in [
+        &["nonsense"][..],
+        &["run", "--nonsense"],
+        &["check", "--config"],
+    ] {
+        let (code, said) = ended(arguments).await;
+        assert_eq!(code, Some(2), "{said}");
+    }
+}
