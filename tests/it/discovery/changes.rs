@@ -48,6 +48,20 @@ async fn backends_come_and_go_with_the_zone() {
     assert_eq!(generation_now, generation);
 }
 
+/// Not only after `refresh`. These have no lifetime at all, so it is after a second.
+#[tokio::test]
+async fn a_name_is_asked_for_again_when_its_lifetime_is_over() {
+    let server = NameServer::start().await;
+    server.set_addresses(NAME, &["127.0.0.1"]);
+    let yaml = yaml(&server, 9001, "").replace("refresh: 100ms", "refresh: 1h");
+    let gateway = Gateway::start(&yaml).await;
+    has(&gateway, &["127.0.0.1:9001".to_owned()]).await;
+    server.set_addresses(NAME, &["127.0.0.2"]);
+    has(&gateway, &["127.0.0.2:9001".to_owned()]).await;
+    let questions = server.questions();
+    assert!(questions < 100, "{questions}");
+}
+
 #[tokio::test]
 async fn a_resolver_that_is_silent_does_not_keep_the_gateway_from_starting() {
     let server = NameServer::start().await;
