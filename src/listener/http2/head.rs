@@ -12,11 +12,17 @@ use super::super::refusal::Fault;
 /// 8.2.3), so what that has is not counted.
 const FIELDS: usize = 100;
 
+/// What a field counts beyond its name and value (RFC 9113 section 6.5.2).
+const FIELD_OVERHEAD: usize = 32;
+
 /// Puts the authority into Host.
 ///
 /// # Errors
-/// When there are too many fields, there is no authority, Host names another one, or the path does not begin with a slash.
-pub(super) fn settle(request: &mut request::Parts) -> Result<(), Fault> {
+/// When the list of fields is larger than `most` bytes, there are too many fields, there is no authority, Host names another one, or the path does not begin with a slash.
+pub(super) fn settle(request: &mut request::Parts, most: usize) -> Result<(), Fault> {
+    if list_size(request) > most {
+        return Err(Fault::HEAD_TOO_LARGE);
+    }
     let fields = request.headers.keys();
     let counted = fields.filter(|name| *name != COOKIE);
     if counted
@@ -28,6 +34,14 @@ pub(super) fn settle(request: &mut request::Parts) -> Result<(), Fault> {
     }
     settle_host(request)?;
     check_path(request)
+}
+
+/// The size of the field list, its target included (RFC 9113 section 6.5.2).
+fn list_size(request: &request::Parts) -> usize {
+    let fields = request.headers.iter();
+    let sizes = fields.map(|(name, value)| name.as_str().len() + value.len() + FIELD_OVERHEAD);
+    let target = request.uri.path_and_query();
+    sizes.sum::<usize>() + target.map_or(0, |target| target.as_str().len() + FIELD_OVERHEAD)
 }
 
 /// RFC 9113 section 8.3.1: a Host that is given says the same as `:authority`, and stands in where there is
@@ -79,7 +93,7 @@ mod tests {
 
     fn settled(request: Builder) -> Result<request::Parts, Fault> {
         let (mut parts, ()) = request.body(()).unwrap().into_parts();
-        settle(&mut parts).map(|()| parts)
+        settle(&mut parts, 1 << 20).map(|()| parts)
     }
 
     #[test]

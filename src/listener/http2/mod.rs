@@ -121,7 +121,7 @@ async fn answer<H: Handler>(
 ) -> Result<Response<BusyBody<Arc<OpenStream>>>, Infallible> {
     let (mut parts, body) = request.into_parts();
     let is_head = parts.method == Method::HEAD;
-    let response = match head::settle(&mut parts) {
+    let response = match head::settle(&mut parts, client.settings.limits.request_head) {
         Err(Fault { rejection, reason }) => {
             client.connection.listener.rejected(reason);
             handler.refuse(rejection, Some(&parts), &client);
@@ -204,12 +204,14 @@ fn window(streams: u32, held_up: u32) -> u32 {
 fn builder(settings: &Settings, bounds: &Bounds) -> Builder<Spawn> {
     let streams = settings.limits.http2_streams;
     let head = u32::try_from(settings.limits.request_head).unwrap_or(u32::MAX);
+    // The library refuses without a word in log and metrics, so that what is not far too large is left to `head`.
+    let far_too_large = head.saturating_mul(2);
     let mut builder = Builder::new(Spawn);
     builder
         .timer(TokioTimer::new())
         .enable_connect_protocol()
         .max_concurrent_streams(streams)
-        .max_header_list_size(head)
+        .max_header_list_size(far_too_large)
         .max_frame_size(FRAME)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(bounds.window)

@@ -43,10 +43,14 @@ async fn a_host_that_names_another_authority_is_refused() {
 
 #[tokio::test]
 async fn a_head_list_over_the_limit_is_refused() {
-    let (_gateway, mut client) = start(", limits: { request_head: 8KiB }").await;
-    let request = Request::get("https://gateway.test/").header("x-long", "x".repeat(12 << 10));
-    let (answer, _) = client.ask(request).await;
-    assert_eq!(answer.status(), 431);
+    let (gateway, mut client) = start(", limits: { request_head: 8KiB }").await;
+    for kibibytes in [20, 12] {
+        let long = "x".repeat(kibibytes << 10);
+        let request = Request::get("https://gateway.test/").header("x-long", long);
+        let (answer, _) = client.ask(request).await;
+        assert_eq!(answer.status(), 431);
+    }
+    assert_eq!(gateway.line("refused").await["result"], "head_too_large");
     let sound = Request::get("https://gateway.test/");
     assert_eq!(client.ask(sound).await.0.status(), 200);
 }
