@@ -1,6 +1,6 @@
 //! What runs now, as GET /status shows it.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
@@ -13,6 +13,8 @@ use crate::upstream::{LastCheck, Standing};
 pub struct Status {
     /// When the process started.
     pub started: SystemTime,
+    /// For how long it has run, whatever became of the clock meanwhile.
+    pub uptime: Duration,
     /// How many configurations there have been, this one included.
     pub generation: u64,
     /// When the configuration was taken.
@@ -102,11 +104,10 @@ pub struct BackendStatus {
 
 impl Status {
     pub(super) fn to_json(&self) -> Value {
-        let uptime = self.started.elapsed().unwrap_or_default();
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "started": Rfc3339(self.started).to_string(),
-            "uptime_seconds": uptime.as_secs(),
+            "uptime_seconds": self.uptime.as_secs(),
             "draining": self.draining,
             "drain_sessions": self.drain_sessions,
             "configuration": {

@@ -27,6 +27,7 @@ impl Control for Arc<Shared> {
         let snapshot = self.current.load();
         Status {
             started: self.started,
+            uptime: self.began.elapsed(),
             generation: snapshot.generation,
             configured: snapshot.since,
             draining: !self.ready(),
@@ -186,6 +187,7 @@ mod tests {
             current: Arc::new(Current::new(Arc::new(snapshot))),
             ports: Mutex::default(),
             started: SystemTime::now(),
+            began: Instant::now(),
             stopping: AtomicBool::new(false),
             drains: Drains::default(),
             discoveries: Discoveries::default(),

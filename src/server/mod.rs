@@ -25,6 +25,7 @@ use std::time::SystemTime;
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::config::{Address, Config, Name};
 use crate::gateway::Gateway;
@@ -91,6 +92,7 @@ impl Server {
             current: Arc::clone(&current),
             ports: Mutex::default(),
             started: SystemTime::now(),
+            began: Instant::now(),
             stopping: AtomicBool::new(false),
             drains: Drains::default(),
             discoveries: Discoveries::default(),

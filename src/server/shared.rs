@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::command::Command;
 use super::discovery::Discoveries;
@@ -18,6 +19,8 @@ pub(super) struct Shared {
     pub(super) current: Arc<Current>,
     pub(super) ports: Mutex<Ports>,
     pub(super) started: SystemTime,
+    /// The same moment, where the clock may be set.
+    pub(super) began: Instant,
     pub(super) stopping: AtomicBool,
     pub(super) drains: Drains,
     pub(super) discoveries: Discoveries,

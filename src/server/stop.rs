@@ -11,6 +11,7 @@ use super::Server;
 use super::command::Command;
 use crate::admin::ReloadReport;
 use crate::drain::{Drain, Plan};
+use crate::telemetry::Metrics;
 
 /// How a gateway stopped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,6 +36,7 @@ impl Server {
         tracing::info!(connections = open(&drains), "draining");
         let mut orders = Orders {
             commands: &mut self.commands,
+            metrics: &self.telemetry.metrics,
             may_exit: matches!(command, Command::Stop),
         };
         let plan = self.shared.current.load().config.drain.clone();
@@ -100,6 +102,7 @@ fn open(drains: &[Arc<Drain>]) -> usize {
 /// What the operator wants while the gateway drains.
 struct Orders<'a> {
     commands: &'a mut mpsc::Receiver<Command>,
+    metrics: &'a Metrics,
     /// Whether the process may end when it is drained.
     may_exit: bool,
 }
@@ -126,16 +129,18 @@ impl Orders<'_> {
                 Some(Command::Stop) | None => return,
                 // What is found now is soon to be drained.
                 Some(Command::Drain | Command::Found(_)) => {}
-                Some(Command::Reload(answer)) => refuse(answer),
+                Some(Command::Reload(answer)) => self.refuse(answer),
             }
         }
     }
-}
 
-fn refuse(answer: Option<oneshot::Sender<ReloadReport>>) {
-    tracing::warn!("no reload any more: the gateway is stopping");
-    if let Some(answer) = answer {
-        // Who asked may have left.
-        let _ = answer.send(ReloadReport::stopping());
+    fn refuse(&self, answer: Option<oneshot::Sender<ReloadReport>>) {
+        tracing::warn!("no reload any more: the gateway is stopping");
+        let report = ReloadReport::stopping();
+        self.metrics.reloaded(report.result());
+        if let Some(answer) = answer {
+            // Who asked may have left.
+            let _ = answer.send(report);
+        }
     }
 }

@@ -79,7 +79,7 @@ impl ProcessFamilies {
             ),
             last_reload_success: registrar.gauge(
                 "config_last_reload_success_timestamp_seconds",
-                "When a configuration was last taken, in seconds since 1970.",
+                "When a reload last succeeded or changed nothing, or the start, in seconds since 1970.",
             ),
             drain_sessions: registrar.gauge(
                 "drain_sessions",

@@ -271,4 +271,11 @@ async fn a_reload_while_stopping_is_refused() {
     let report = venue.gateway.reload().await;
     assert!(matches!(report, ReloadReport::Refused { .. }), "{report:?}");
     assert_eq!(venue.gateway.admin("POST", "/reload").await.status(), 422);
+    let failures = [("result", "failure")];
+    assert_eq!(
+        venue
+            .gateway
+            .count("wsgate_config_reloads_total", &failures),
+        2.0
+    );
 }
