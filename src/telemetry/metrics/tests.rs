@@ -283,6 +283,7 @@ fn complete() -> (Metrics, impl Sized) {
         metrics.certificate(&name("public"), &name("local.crt")),
         metrics.route(&name("chat"), Some(&name("rooms"))),
         metrics.backend(&name("rooms"), &name("a")),
+        metrics.discovery(&name("rooms")),
     );
     (metrics, handles)
 }
