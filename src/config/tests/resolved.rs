@@ -198,6 +198,7 @@ fn a_window_that_is_left_out_ends_in_time() {
     for (keys, window) in [
         ("deadline: 1s", 1),
         ("deadline: 0s", 0),
+        ("deadline: 0", 0),
         ("grace: 40s", 20),
         ("grace: 9s", 30),
         ("deadline: 2m", 30),

@@ -1,7 +1,10 @@
 //! Durations: `500ms`, `5s`, `10m`, `2h`.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::text_schema;
 use crate::config::problems::Complaint;
@@ -27,12 +30,33 @@ impl fmt::Display for Duration {
     }
 }
 
-text_schema!(Duration, "A duration: 500ms, 5s, 10m, 2h", PATTERN);
+/// A duration with its unit.
+struct WithUnit;
+
+text_schema!(WithUnit, "A duration: 500ms, 5s, 10m, 2h", PATTERN);
+
+/// No time at all needs no unit.
+impl JsonSchema for Duration {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Duration".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [{ "const": 0 }, generator.subschema_for::<WithUnit>()] })
+    }
+}
 
 impl FromScalar for Duration {
     const WANTED: &'static str = "a duration such as `5s`";
 
     fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
+        if scalar.as_number() == Some("0") {
+            return Some(Ok(Self(time::Duration::ZERO)));
+        }
         if let Some(number) = scalar.as_bare_number() {
             let message = format!(
                 "a duration has a unit: `{number}ms`, `{number}s`, `{number}m` or `{number}h`"
