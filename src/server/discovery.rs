@@ -50,11 +50,13 @@ pub(super) struct Discoveries(Mutex<BTreeMap<Name, Asking>>);
 struct Asking {
     discovery: Discovery,
     progress: Arc<Mutex<Progress>>,
+    hosts: Arc<tokio::sync::Mutex<Hosts>>,
     _task: AbortOnDrop,
 }
 
 impl Discoveries {
-    /// Asks for the pools of `config` that want it. What is asked for as before goes on.
+    /// Asks for the pools of `config` that want it. What is asked for as before goes on; what is asked otherwise knows where
+    /// its hosts were.
     pub(super) fn follow(
         &self,
         config: &Config,
@@ -64,38 +66,30 @@ impl Discoveries {
     ) {
         let mut asking = self.asking();
         let wanted = |name: &Name| config.pools.get(name)?.discovery.as_ref();
-        asking.retain(|name, asking| wanted(name) == Some(&asking.discovery));
+        asking.retain(|name, _| wanted(name).is_some());
         for (name, pool) in &config.pools {
             let Some(discovery) = &pool.discovery else {
                 continue;
             };
-            if asking.contains_key(name) {
+            let before = asking.get(name);
+            if before.is_some_and(|before| before.discovery == *discovery) {
                 continue;
             }
-            let progress = Arc::new(Mutex::new(Progress {
-                last: None,
-                since: SystemTime::now(),
-            }));
+            let hosts = before.map(|before| Arc::clone(&before.hosts));
             let inquiry = Inquiry {
                 pool: Arc::clone(name),
                 discovery: discovery.clone(),
                 commands: commands.clone(),
                 metrics: metrics.discovery(name),
-                progress: Arc::clone(&progress),
+                progress: Arc::new(Mutex::new(Progress {
+                    last: None,
+                    since: SystemTime::now(),
+                })),
                 told: None,
                 empty: 0,
-                hosts: Hosts::default(),
+                hosts: hosts.unwrap_or_default(),
             };
-            let task = spawn(runtime, inquiry.run());
-            let discovery = discovery.clone();
-            asking.insert(
-                Arc::clone(name),
-                Asking {
-                    discovery,
-                    progress,
-                    _task: task,
-                },
-            );
+            asking.insert(Arc::clone(name), Asking::begin(inquiry, runtime));
         }
     }
 
@@ -112,6 +106,17 @@ impl Discoveries {
     }
 }
 
+impl Asking {
+    fn begin(inquiry: Inquiry, runtime: &Handle) -> Self {
+        Self {
+            discovery: inquiry.discovery.clone(),
+            progress: Arc::clone(&inquiry.progress),
+            hosts: Arc::clone(&inquiry.hosts),
+            _task: spawn(runtime, inquiry.run()),
+        }
+    }
+}
+
 /// The task of one pool.
 struct Inquiry {
     pool: Name,
@@ -123,8 +128,8 @@ struct Inquiry {
     told: Option<Vec<Backend>>,
     /// How often in a row nothing was found.
     empty: u32,
-    /// Of a service.
-    hosts: Hosts,
+    /// Of a service. Held for a question, by the one task of the pool.
+    hosts: Arc<tokio::sync::Mutex<Hosts>>,
 }
 
 impl Inquiry {
@@ -135,14 +140,13 @@ impl Inquiry {
                 [] => Resolver::system(),
                 servers => Resolver::new(servers.to_vec()),
             };
-            let answer = backends(&resolver, &self.discovery, &mut self.hosts).await;
-            let lifetime = answer.as_ref().ok().and_then(|answer| answer.lifetime);
+            let hosts = Arc::clone(&self.hosts);
+            let answer = backends(&resolver, &self.discovery, &mut *hosts.lock().await).await;
+            let pause = pause(&answer, self.discovery.refresh, self.told.is_some());
             if self.take(answer).await.is_none() {
                 // The server is gone.
                 return;
             }
-            let lifetime = lifetime.unwrap_or(self.discovery.refresh);
-            let pause = lifetime.max(SHORTEST).min(self.discovery.refresh);
             tokio::time::sleep(pause).await;
         }
     }
@@ -201,6 +205,17 @@ impl Inquiry {
     }
 }
 
+/// How long to wait after `answer` before the next question. Where nothing `is_known` yet, a name server that is only slower to
+/// start than the gateway is not waited for longer than need be.
+fn pause<T>(answer: &Result<Answer<T>, Fault>, refresh: Duration, is_known: bool) -> Duration {
+    let wanted = match answer {
+        Ok(Answer { lifetime, .. }) => lifetime.map_or(refresh, |it| it.max(SHORTEST)),
+        Err(_) if is_known => refresh,
+        Err(_) => SHORTEST,
+    };
+    wanted.min(refresh)
+}
+
 /// The backends that the DNS tells, by priority and address.
 async fn backends(
     resolver: &Resolver,
@@ -246,4 +261,37 @@ async fn backends(
         found: found.into_iter().map(backend).collect(),
         lifetime,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn asks_again_when_an_answer_is_old_or_soon_where_nothing_is_known() {
+        let refresh = Duration::from_secs(10);
+        let millis = Duration::from_millis;
+        let answered = |lifetime: Option<u64>| {
+            let lifetime = lifetime.map(millis);
+            Ok(Answer::<()> {
+                found: Vec::new(),
+                lifetime,
+            })
+        };
+        for (answer, is_known, expected) in [
+            (answered(None), true, refresh),
+            (answered(None), false, refresh),
+            (answered(Some(5000)), true, millis(5000)),
+            (answered(Some(60_000)), true, refresh),
+            (answered(Some(0)), true, SHORTEST),
+            (Err(Fault::Timeout), true, refresh),
+            (Err(Fault::Timeout), false, SHORTEST),
+        ] {
+            assert_eq!(pause(&answer, refresh, is_known), expected, "{answer:?}");
+        }
+        let short = millis(100);
+        for answer in [answered(Some(0)), Err(Fault::Timeout)] {
+            assert_eq!(pause(&answer, short, false), short, "{answer:?}");
+        }
+    }
 }

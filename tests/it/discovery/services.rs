@@ -77,6 +77,25 @@ async fn a_host_that_cannot_be_looked_up_does_not_hold_up_the_others() {
     assert_eq!(backends(&gateway).await, names[..1]);
 }
 
+/// A reload that asks otherwise forgets nothing of where hosts were.
+#[tokio::test]
+async fn a_host_that_cannot_be_looked_up_stays_over_a_reload() {
+    let server = NameServer::start().await;
+    let best = backend_at([127, 0, 0, 1], 0, "best").await;
+    let spare = backend_at([127, 0, 0, 1], 0, "spare").await;
+    let names = two_places(&server, &best, &spare).await;
+    let yaml = of(&format!("srv: {SERVICE},"), &server);
+    let gateway = Gateway::start(&yaml).await;
+    has(&gateway, &names).await;
+    server.fail("spare.internal");
+    gateway
+        .change(&yaml.replace("refresh: 100ms", "refresh: 150ms"))
+        .await;
+    let asked = server.questions();
+    eventually("it is asked for again", || server.questions() > asked + 20).await;
+    assert_eq!(backends(&gateway).await, names);
+}
+
 /// One attempt finds that the best place is dead, a few eject it; none of the clients hears of it.
 #[tokio::test]
 async fn a_spare_place_takes_over_from_one_that_died() {
