@@ -6,6 +6,18 @@ use http::{Method, Version, request};
 use crate::session::Rejection;
 use crate::websocket::Sole;
 
+/// One Host, as RFC 9112 section 3.2 wants of every request; HTTP/1.0 and HTTP/2 may do without. Checked before it chooses
+/// the route.
+pub(super) fn check_host(request: &request::Parts) -> Result<(), Rejection> {
+    match Sole::of(&request.headers, &HOST) {
+        Sole::Missing if request.version == Version::HTTP_11 => {
+            Err(Rejection::BadRequest("Host is missing."))
+        }
+        Sole::Missing | Sole::Value(_) => Ok(()),
+        Sole::Repeated => Err(Rejection::BadRequest("Host is given more than once.")),
+    }
+}
+
 /// Checks a plain request before anything answers it.
 ///
 /// hyper has refused what is no sound HTTP. What it lets through, and undoes a part of, is refused here: a
@@ -18,7 +30,6 @@ pub(super) fn check(request: &request::Parts) -> Result<(), Rejection> {
     if request.method == Method::TRACE {
         return Err(Rejection::MethodNotAllowed);
     }
-    check_host(request)?;
     let length = Sole::of(headers, &CONTENT_LENGTH);
     match (Sole::of(headers, &TRANSFER_ENCODING), length) {
         (Sole::Missing, Sole::Missing | Sole::Value(_)) => Ok(()),
@@ -35,17 +46,6 @@ pub(super) fn check(request: &request::Parts) -> Result<(), Rejection> {
     }
 }
 
-/// One Host, as RFC 9112 section 3.2 wants; HTTP/1.0 and HTTP/2 may do without.
-fn check_host(request: &request::Parts) -> Result<(), Rejection> {
-    match Sole::of(&request.headers, &HOST) {
-        Sole::Missing if request.version == Version::HTTP_11 => {
-            Err(Rejection::BadRequest("Host is missing."))
-        }
-        Sole::Missing | Sole::Value(_) => Ok(()),
-        Sole::Repeated => Err(Rejection::BadRequest("Host is given more than once.")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use http::Request;
@@ -54,11 +54,27 @@ mod tests {
     use super::*;
 
     fn checked(request: Builder) -> Result<(), Rejection> {
-        let request = request
-            .header("Host", "a.test")
-            .body(())
-            .expect("a request");
+        let request = request.body(()).expect("a request");
         check(&request.into_parts().0)
+    }
+
+    #[test]
+    fn wants_one_host_where_there_has_to_be_one() {
+        for (version, hosts, is_sound) in [
+            (Version::HTTP_11, &["a.test"][..], true),
+            (Version::HTTP_11, &[], false),
+            (Version::HTTP_11, &["a.test", "a.test"], false),
+            (Version::HTTP_10, &[], true),
+            (Version::HTTP_2, &[], true),
+            (Version::HTTP_2, &["a.test", "b.test"], false),
+        ] {
+            let request = Request::get("/").version(version);
+            let request = hosts
+                .iter()
+                .fold(request, |it, host| it.header(HOST, *host));
+            let head = request.body(()).expect("a request").into_parts().0;
+            assert_eq!(check_host(&head).is_ok(), is_sound, "{version:?} {hosts:?}");
+        }
     }
 
     #[test]
@@ -89,7 +105,6 @@ mod tests {
             post()
                 .header("Transfer-Encoding", "gzip")
                 .header("Transfer-Encoding", "chunked"),
-            post().header("Host", "b.test"),
             Request::trace("/"),
         ] {
             assert!(checked(request).is_err());

@@ -236,14 +236,15 @@ impl Handler for Gateway {
     }
 }
 
-/// The route of a request, where there is room for it.
+/// The route of a request, where there is room for it and it says in one way which.
 fn find<'a>(snapshot: &'a Snapshot, asked: Asked<'_>) -> Result<&'a Route, Rejection> {
-    match asked.client.surplus {
-        Some(rejection) => Err(rejection),
-        // The routes of a listener that was removed may be gone with it.
-        None => path::find(snapshot, asked).map_err(|rejection| match rejection {
-            Rejection::NoRoute if asked.client.is_draining() => Rejection::Draining,
-            other => other,
-        }),
+    if let Some(rejection) = asked.client.surplus {
+        return Err(rejection);
     }
+    framing::check_host(asked.request)?;
+    // The routes of a listener that was removed may be gone with it.
+    path::find(snapshot, asked).map_err(|rejection| match rejection {
+        Rejection::NoRoute if asked.client.is_draining() => Rejection::Draining,
+        other => other,
+    })
 }

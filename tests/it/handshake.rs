@@ -121,12 +121,42 @@ async fn a_malformed_handshake_is_400() {
         ),
         (sound.clone().with("Content-Length", "5"), "body"),
         (sound.clone().with("Transfer-Encoding", "chunked"), "body"),
-        (sound.clone().without("Host"), "Host"),
-        (sound.clone().with("Host", "other.test"), "Host"),
+        (sound.clone().set("Host", ""), "Host"),
     ] {
         let answer = gateway.expect_refusal(request, BAD_HANDSHAKE).await;
         assert!(answer.body.contains(told), "{answer:?}");
     }
+    assert_eq!(backend.connections(), 0);
+}
+
+/// Without one Host nobody knows which route is meant (RFC 9112 section 3.2).
+#[tokio::test]
+async fn a_request_without_one_host_is_400_and_the_connection_ends() {
+    let backend = Backend::echo().await;
+    let yaml = routed(
+        "match: { hosts: [gateway.test] }, origins: any",
+        &[&backend],
+    );
+    let gateway = Gateway::start(&yaml).await;
+    let unrouted = Refusal {
+        status: 400,
+        result: "bad_request",
+        route: "",
+    };
+    let sound = Opening::to("/");
+    for (request, told) in [
+        (sound.clone().without("Host"), "Host is missing."),
+        (sound.clone().with("Host", "gateway.test"), "more than once"),
+        (sound.clone().with("Host", "other.test"), "more than once"),
+    ] {
+        let answer = gateway.expect_refusal(request, unrouted).await;
+        assert!(answer.body.contains(told), "{answer:?}");
+        assert_eq!(answer.values("connection"), ["close"]);
+    }
+    let mut wire = Wire::connect(gateway.address()).await;
+    wire.send("GET / HTTP/1.1\r\n\r\n").await;
+    assert_eq!(wire.answer().await.status(), 400);
+    wire.gone().await;
     assert_eq!(backend.connections(), 0);
 }
 
