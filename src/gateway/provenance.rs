@@ -66,9 +66,7 @@ pub(super) fn is_secure(asked: Asked<'_>) -> bool {
         request, client, ..
     } = asked;
     let is_told = || request.headers.get(X_FORWARDED_PROTO).is_some_and(is_tls);
-    let peer = client.connection.client.ip();
-    client.connection.tls_version.is_some()
-        || peer.is_some_and(|peer| client.trusts(peer)) && is_told()
+    client.connection.tls_version.is_some() || client.speaks_for_many() && is_told()
 }
 
 /// Adds the fields in which the gateway speaks for the client. What a peer that is not trusted says there of
@@ -77,10 +75,7 @@ pub(super) fn write(asked: Asked<'_>, style: Forwarded, fields: &mut HeaderMap) 
     let Asked {
         request, client, ..
     } = asked;
-    let peer = client.connection.client.ip();
-    let heard = peer
-        .filter(|peer| client.trusts(*peer))
-        .map(|_| &request.headers);
+    let heard = client.speaks_for_many().then_some(&request.headers);
     if style.says_x_forwarded() {
         x_forwarded(asked, heard, fields);
     }

@@ -44,7 +44,8 @@ impl Client {
     }
 
     /// Whether the peer is a proxy that is trusted, so that what comes on this connection comes of many.
-    pub(super) fn speaks_for_many(&self) -> bool {
+    #[must_use]
+    pub fn speaks_for_many(&self) -> bool {
         let address = self.connection.client.ip();
         address.is_some_and(|address| self.trusts(address))
     }
