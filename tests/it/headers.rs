@@ -1,5 +1,7 @@
 //! What of a request's head reaches the backend, to the letter; and heads that could be read in two ways.
 
+use std::collections::BTreeSet;
+
 use crate::backends::Backend;
 use crate::harness::{Gateway, Head, KEY, Opening, Wire, ask, before, expect_few_words, soon};
 
@@ -202,14 +204,18 @@ async fn a_request_id_is_made_where_there_is_no_sound_one() {
         Opening::to("/").with("X-Request-ID", "two words"),
         Opening::to("/").with("X-Request-ID", &long),
     ] {
-        ask(gateway.address(), request.text()).await;
+        let answer = ask(gateway.address(), request.text()).await;
+        assert_eq!(answer.status(), 101);
     }
+    let mut made = BTreeSet::new();
     for head in backend.heads() {
         let ids = head.values("x-request-id");
         assert_eq!(ids.len(), 1);
         assert!(ids[0].len() == 32 && ids[0] != long, "{ids:?}");
         gateway.line_of("open", ids[0]).await;
+        made.insert(ids[0].to_owned());
     }
+    assert_eq!(made.len(), 4, "each has its own");
 }
 
 /// Trap 28: heads that two readers could read in two ways never reach a backend.
