@@ -17,6 +17,7 @@ use crate::config::Forwarded;
 use crate::listener::Client;
 use crate::route::without_port;
 use crate::session::Peer;
+use crate::websocket::Sole;
 
 /// The client of a request: the last hop that no trusted proxy is, otherwise the first one that is named. A peer on a unix
 /// socket has no address that could be trusted.
@@ -108,9 +109,9 @@ fn x_forwarded(asked: Asked<'_>, heard: Option<&HeaderMap>, fields: &mut HeaderM
     say(X_FORWARDED_PROTO, Some(protocol));
     say(X_FORWARDED_HOST, host);
     let hop = client.address.clone();
-    // Mostly the two are one.
+    // Mostly the two are one. Then a trusted peer may have named its client here alone.
     let real = match asked.peer == client.connection.client {
-        true => hop.clone(),
+        true => heard.and_then(real_ip).or_else(|| hop.clone()),
         false => asked.peer.ip_value(),
     };
     let before = heard.map_or_else(Vec::new, |headers| chain(headers, &X_FORWARDED_FOR));
@@ -120,6 +121,17 @@ fn x_forwarded(asked: Asked<'_>, heard: Option<&HeaderMap>, fields: &mut HeaderM
     });
     say(X_FORWARDED_FOR, hops);
     say(X_REAL_IP, real);
+}
+
+/// X-Real-IP, where it is one address.
+fn real_ip(heard: &HeaderMap) -> Option<HeaderValue> {
+    match Sole::of(heard, &X_REAL_IP) {
+        Sole::Value(value) => {
+            let text = value.to_str().ok()?;
+            text.parse::<IpAddr>().ok().map(|_| value.clone())
+        }
+        Sole::Missing | Sole::Repeated => None,
+    }
 }
 
 /// The port at which the client asks for `host`. Where it came in says nothing of that: between the two, ports are mapped.
@@ -208,9 +220,11 @@ fn protocol(client: &Client) -> &'static str {
     }
 }
 
-/// Whether it names a protocol over TLS.
+/// Whether it names a protocol over TLS. Of several proxies in a row the first has spoken to the client.
 fn is_tls(protocol: &HeaderValue) -> bool {
-    matches!(protocol.as_bytes(), b"https" | b"wss")
+    let mut told = protocol.as_bytes().split(|byte| *byte == b',');
+    let first = told.next().unwrap_or_default();
+    matches!(first.trim_ascii(), b"https" | b"wss")
 }
 
 #[cfg(test)]
@@ -236,6 +250,8 @@ mod tests {
             (Some("a.test"), "http", "80"),
             (Some("a.test"), "https", "443"),
             (Some("a.test"), "wss", "443"),
+            (Some("a.test"), "https, http", "443"),
+            (Some("a.test"), "http, https", "80"),
             (Some("a.test:8443"), "https", "8443"),
             (Some("[2001:db8::1]:81"), "http", "81"),
             (Some("[2001:db8::1]"), "http", "80"),

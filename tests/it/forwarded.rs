@@ -39,6 +39,33 @@ async fn a_trusted_proxy_is_believed() {
     }
 }
 
+/// nginx with `proxy_set_header X-Real-IP $remote_addr` and nothing else.
+#[tokio::test]
+async fn a_trusted_proxy_may_name_the_client_in_x_real_ip_alone() {
+    for (told, passed) in [
+        ("203.0.113.9", "203.0.113.9"),
+        ("2001:db8::1", "2001:db8::1"),
+        ("203.0.113.9, 203.0.113.7", "127.0.0.1"),
+        ("nobody", "127.0.0.1"),
+        ("", "127.0.0.1"),
+    ] {
+        let request = Opening::to("/").with("X-Real-IP", told);
+        let (head, client) = from_loopback("[127.0.0.1]", request).await;
+        assert_eq!(head.values("x-real-ip"), [passed], "{told}");
+        assert_eq!(head.values("x-forwarded-for"), ["127.0.0.1"]);
+        assert!(client.starts_with("127.0.0.1:"), "{client}");
+    }
+}
+
+/// The first of several has spoken to the client.
+#[tokio::test]
+async fn the_port_goes_with_the_first_protocol_that_is_named() {
+    let request = Opening::to("/").with("X-Forwarded-Proto", "https, http");
+    let (head, _) = from_loopback("[127.0.0.1]", request).await;
+    assert_eq!(head.values("x-forwarded-port"), ["443"]);
+    assert_eq!(head.values("x-forwarded-proto"), ["https, http"]);
+}
+
 /// Caddy and others name the protocol and the host alone.
 #[tokio::test]
 async fn the_port_goes_with_the_protocol_and_the_host_that_are_passed_on() {
