@@ -57,7 +57,7 @@ impl Witness {
         Self {
             pool: Arc::clone(pool),
             member: member.clone(),
-            trial: Pool::attempt_begun(member),
+            trial: member.begin_attempt(),
             evidence: Evidence::None,
         }
     }
@@ -93,18 +93,7 @@ impl Pool {
         self.pardon_if_none_is_ready();
     }
 
-    /// An attempt begins. Since when it is the trial of an ejected backend, if it is one.
-    pub(super) fn attempt_begun(member: &Member) -> Option<Instant> {
-        if !member.backend().is_suspect() {
-            return None;
-        }
-        let mut trial = None;
-        let begin = |health: &mut Health| trial = health.attempt_begun(Instant::now());
-        member.alter(begin, |_| String::new());
-        trial
-    }
-
-    /// An attempt is over, which was a [trial](Self::attempt_begun) or not.
+    /// An attempt is over, which was a [trial](Member::begin_attempt) or not.
     pub(super) fn attempt_ended(
         &self,
         member: &Member,
@@ -262,6 +251,17 @@ impl Member {
         let drain = self.backend().drain();
         self.alter(Health::remove, |_| "removed".into());
         drain
+    }
+
+    /// An attempt begins. Since when it is the trial of an ejected backend, if it is one.
+    pub(super) fn begin_attempt(&self) -> Option<Instant> {
+        if !self.backend().is_suspect() {
+            return None;
+        }
+        let mut trial = None;
+        let begin = |health: &mut Health| trial = health.attempt_begun(Instant::now());
+        self.alter(begin, |_| String::new());
+        trial
     }
 
     /// Changes what is known of it, and tells of a change of state.

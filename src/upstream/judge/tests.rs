@@ -85,7 +85,7 @@ fn health(max_ejected: f64) -> Health {
 /// An attempt at a backend that is there or not.
 fn attempt(pool: &Pool, index: usize, is_there: bool) {
     let member = &pool.members()[index];
-    let trial = Pool::attempt_begun(member);
+    let trial = member.begin_attempt();
     let evidence = match is_there {
         true => Evidence::Sound,
         false => Evidence::Faulty("it refused the connection".to_owned()),
@@ -294,7 +294,7 @@ async fn who_waits_hears_when_an_ejected_backend_may_be_tried() {
     assert!(member.is_ready());
     let hears = tokio::time::timeout(SECOND, turn.come()).await;
     assert!(hears.is_ok(), "the ejection is over");
-    let trial = Pool::attempt_begun(member);
+    let trial = member.begin_attempt();
     pool.attempt_ended(member, trial, &Evidence::None);
     let hears = tokio::time::timeout(SECOND, turn.come()).await;
     assert!(hears.is_ok(), "the trial said nothing");
