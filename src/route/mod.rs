@@ -23,8 +23,8 @@ use crate::config::{HostPattern, RouteMatch};
 /// 3. within one path a route that names listeners, then one for all.
 ///
 /// Where no path of the best host fits, the next best host is asked: a route for one host adds
-/// to what any host answers and hides only what it says itself. Where two routes
-/// take the very same requests the earlier one answers.
+/// to what any host answers and hides only what it says itself. No two routes
+/// of a configuration take the very same requests.
 #[derive(Debug)]
 pub struct RouteTable<T> {
     targets: Vec<T>,

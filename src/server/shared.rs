@@ -24,7 +24,7 @@ pub(super) struct Shared {
     pub(super) stopping: AtomicBool,
     pub(super) drains: Drains,
     pub(super) discoveries: Discoveries,
-    /// Where drains are waited for.
+    /// The server's own runtime: drains, checks and discovery run there.
     pub(super) runtime: Handle,
     pub(super) commands: mpsc::Sender<Command>,
 }

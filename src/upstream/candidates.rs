@@ -23,7 +23,7 @@ use crate::telemetry::{QueueResult, StickyResult};
 pub struct Hints<'a> {
     /// The client's address as the gateway believes it; none for a unix socket.
     pub client: Option<IpAddr>,
-    /// Whether the client speaks TLS, so that a cookie may be kept from plain connections.
+    /// Whether the client speaks TLS, to the gateway or to a trusted proxy, so that a cookie may be kept from plain connections.
     pub is_secure: bool,
     /// The fields of the request.
     pub headers: &'a HeaderMap,
@@ -78,7 +78,7 @@ pub struct Candidate {
     pub member: Member,
     /// Given back when it is dropped.
     pub lease: Lease,
-    /// When its answer has to be there: each candidate may use an equal part of the time that is left, so that
+    /// When the answer to an opening handshake has to be there: each candidate may use an equal part of the time that is left, so that
     /// a backend that takes connections but never answers does not use up the time of those after it.
     pub deadline: Instant,
     /// Whether it was full, and its place was waited for.

@@ -99,7 +99,7 @@ impl Metrics {
         })
     }
 
-    /// The handle of a certificate, held by the listener's TLS settings; `name` is unique in the listener.
+    /// The handle of a certificate, held by the snapshot; `name` is unique in the listener.
     #[must_use]
     pub fn certificate(&self, listener: &Name, name: &Name) -> Arc<CertificateMetrics> {
         self.certificates.handle(&[listener, name], || {
