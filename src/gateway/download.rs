@@ -12,7 +12,7 @@ use super::headers::settle_trailers;
 use crate::drain::{DrainWatch, Stage};
 use crate::listener::BodyError;
 use crate::telemetry::{AnswerEnd, SessionRecord};
-use crate::upstream::{Progress, Source};
+use crate::upstream::{BodyProgress, Source};
 
 /// The body of an answer. Dropped before its end it tells the backend, by closing the connection, that nobody
 /// waits any more.
@@ -26,7 +26,7 @@ pub(super) struct Download {
 /// client takes nothing, nobody asks for more of the body.
 struct Held {
     parts: Mutex<Option<Parts>>,
-    upload: Arc<Progress>,
+    upload: Arc<BodyProgress>,
     bytes: AtomicU64,
 }
 
@@ -40,7 +40,7 @@ pub(super) struct Parts {
 
 impl Download {
     /// The body, what is held for it, and how far that of the request has come.
-    pub(super) fn new(body: Incoming, parts: Parts, upload: Arc<Progress>) -> Self {
+    pub(super) fn new(body: Incoming, parts: Parts, upload: Arc<BodyProgress>) -> Self {
         let held = Arc::new(Held {
             parts: Mutex::new(Some(parts)),
             upload,

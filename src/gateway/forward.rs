@@ -16,13 +16,13 @@ use crate::listener::Body;
 use crate::session::Rejection;
 use crate::snapshot::{PoolTarget, Route};
 use crate::telemetry::SessionRecord;
-use crate::upstream::{Answered, Errand, ErrandTimeouts, Progress};
+use crate::upstream::{Answered, BodyProgress, Errand, ErrandTimeouts};
 
 /// An answer whose head is there, before the client has been told.
 pub(super) struct Forwarded {
     answered: Answered,
     route: DrainWatch,
-    upload: Arc<Progress>,
+    upload: Arc<BodyProgress>,
     grant: Option<Grant>,
 }
 

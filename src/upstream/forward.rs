@@ -19,7 +19,7 @@ use super::balancer::Purpose;
 use super::candidates::{Candidate, Hints};
 use super::connection::Connection;
 use super::judge::Evidence;
-use super::upload::{BodyStage, Progress, Upload};
+use super::upload::{BodyProgress, BodyStage, Upload};
 use super::{AttemptCount, Failure, Pool};
 use crate::drain::{self, DrainWatch};
 use crate::proxy_protocol::Ends;
@@ -41,7 +41,7 @@ pub struct Errand<'a> {
     body: Option<Incoming>,
     max_body: Option<u64>,
     client: Option<Ends>,
-    progress: Arc<Progress>,
+    progress: Arc<BodyProgress>,
     /// When it was first sent.
     first_sent: Option<Instant>,
 }
@@ -129,7 +129,7 @@ impl<'a> Errand<'a> {
 
     /// How far its body has come.
     #[must_use]
-    pub fn progress(&self) -> Arc<Progress> {
+    pub fn progress(&self) -> Arc<BodyProgress> {
         Arc::clone(&self.progress)
     }
 
@@ -202,6 +202,7 @@ impl Pool {
         hints: Hints<'_>,
         timeouts: ErrandTimeouts,
     ) -> Result<Answered, Rejection> {
+        // Only sessions wait for a place and share their time; a request has until `ask` says.
         let deadline = Instant::now() + timeouts.answer;
         let mut candidates = self.candidates(Purpose::Request, hints, deadline);
         loop {
@@ -436,7 +437,7 @@ fn is_readable(answer: &HeaderMap) -> bool {
 /// Waits for an answer; none where it is late, or the body too slow. A slow line does not count against the backend.
 async fn in_time<F: Future>(
     answer: Pin<&mut F>,
-    progress: &Progress,
+    progress: &BodyProgress,
     since: Instant,
     timeouts: ErrandTimeouts,
 ) -> Option<F::Output> {

@@ -49,7 +49,7 @@ pub use queue::Queue;
 use rebalance::Rebalance;
 use sticky::Sticky;
 pub use transport::Transport;
-pub use upload::Progress;
+pub use upload::BodyProgress;
 
 /// The most bytes that the head of a backend's answer may have, to an opening handshake or a plain request.
 const ANSWER_HEAD: usize = 64 * 1024;

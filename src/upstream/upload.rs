@@ -22,14 +22,14 @@ pub(super) struct Upload {
     body: Option<Incoming>,
     /// The most bytes that it may have.
     limit: u64,
-    progress: Arc<Progress>,
+    progress: Arc<BodyProgress>,
     /// Until it is ready nothing is read from the client, which is so not told to go on.
     gate: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 /// How far a body has come, for whoever waits for the answer.
 #[derive(Debug, Default)]
-pub struct Progress {
+pub struct BodyProgress {
     bytes: AtomicU64,
     stage: AtomicU8,
     /// When the last byte was passed on, if one was.
@@ -68,7 +68,7 @@ impl Upload {
     pub(super) fn new(
         body: Option<Incoming>,
         limit: Option<u64>,
-        progress: &Arc<Progress>,
+        progress: &Arc<BodyProgress>,
     ) -> Self {
         if body.is_none() {
             progress.enter(BodyStage::Whole);
@@ -104,7 +104,7 @@ impl Upload {
     }
 }
 
-impl Progress {
+impl BodyProgress {
     /// Bytes passed on so far.
     #[must_use]
     pub fn bytes(&self) -> u64 {
@@ -223,7 +223,7 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(10);
 
     /// Passes on so many bytes at each of these seconds.
-    fn trickle(progress: &Arc<Progress>, bytes: u64, seconds: &[u64]) {
+    fn trickle(progress: &Arc<BodyProgress>, bytes: u64, seconds: &[u64]) {
         let (progress, begun) = (Arc::clone(progress), Instant::now());
         let seconds = seconds.to_vec();
         tokio::spawn(async move {
@@ -255,7 +255,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn counts_from_the_attempt_where_that_is_later() {
-        let progress = Progress::default();
+        let progress = BodyProgress::default();
         progress.count(1);
         sleep(PATIENCE * 2).await;
         let begun = Instant::now();
