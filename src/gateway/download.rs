@@ -32,10 +32,37 @@ struct Held {
 
 /// Where an answer comes from, and who hears how it ended.
 pub(super) struct Parts {
-    pub(super) source: Source,
+    source: Source,
     /// Hears when the route is drained or removed.
-    pub(super) route: DrainWatch,
-    pub(super) record: SessionRecord,
+    route: DrainWatch,
+    record: SessionRecord,
+    /// Whether a drain counts it among what is to end.
+    is_counted: bool,
+}
+
+impl Parts {
+    /// What is held for an answer of `source`.
+    pub(super) fn new(source: Source, route: DrainWatch, record: SessionRecord) -> Self {
+        Self {
+            source,
+            route,
+            record,
+            is_counted: false,
+        }
+    }
+
+    /// Whether a drain has come to its deadline; otherwise the task is woken by the next one that goes on.
+    fn is_cut(&mut self, context: &mut Context<'_>) -> bool {
+        let watches = [&self.source.watch, &self.route];
+        // The first that asks counts it, and both wait for it.
+        let asking = watches.iter().position(|it| it.stage() != Stage::Open);
+        if let Some(place) = asking.filter(|_| !self.is_counted) {
+            watches[1 - place].count_elsewhere();
+            self.is_counted = true;
+        }
+        let mut watches = watches.into_iter();
+        watches.any(|it| it.poll_beyond(Stage::Draining, context).is_ready())
+    }
 }
 
 impl Download {
@@ -87,14 +114,9 @@ impl Held {
     fn hear_drains(self: &Arc<Self>) {
         let waker = Waker::from(Arc::clone(self));
         let mut context = Context::from_waker(&waker);
-        let mut is_over = |watch: &DrainWatch| {
-            let stage = watch.poll_beyond(Stage::Draining, &mut context);
-            stage.is_ready()
-        };
-        let is_cut = self
-            .parts()
-            .as_ref()
-            .is_some_and(|parts| is_over(&parts.source.watch) || is_over(&parts.route));
+        let mut parts = self.parts();
+        let is_cut = parts.as_mut().is_some_and(|it| it.is_cut(&mut context));
+        drop(parts);
         if is_cut {
             self.end(AnswerEnd::Cut);
         }

@@ -83,11 +83,7 @@ impl Forwarded {
         let (head, body) = answer.into_parts();
         record.pass(head.status);
         let has_read = self.upload.is_whole();
-        let parts = Parts {
-            source,
-            route: self.route,
-            record,
-        };
+        let parts = Parts::new(source, self.route, record);
         let download = Download::new(body, parts, self.upload);
         let mut head = respond::relayed_head(head);
         if let Some(grant) = self.grant {
