@@ -72,6 +72,16 @@ pub(super) async fn open(
 }
 
 impl Forwarded {
+    /// What a backend answered to an opening handshake instead of a 101.
+    pub(super) fn instead_of_session(answered: Answered, route: DrainWatch) -> Self {
+        Self {
+            answered,
+            route,
+            upload: BodyProgress::of_none(),
+            grant: None,
+        }
+    }
+
     /// Passes the answer on.
     pub(super) fn start(self, mut record: SessionRecord) -> Response<Body> {
         let Answered {

@@ -69,7 +69,7 @@ impl<'a> Asked<'a> {
 enum Outcome {
     /// Both sides agreed.
     Session(Box<Ready>),
-    /// A backend answers a plain request.
+    /// A backend answers a plain request, or an opening handshake otherwise than by 101.
     Forwarded(Box<Forwarded>),
     /// An answer that opens nothing.
     Answer(Response<Body>),

@@ -5,8 +5,6 @@ use http::header::{
     SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_VERSION, SET_COOKIE, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{Extensions, HeaderMap, HeaderValue, Response, StatusCode, Version, request, response};
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use hyper::ext::ReasonPhrase;
 
 use super::headers::remove_hop_by_hop;
@@ -135,12 +133,6 @@ pub(super) fn fixed(answer: &FixedAnswer) -> Response<Body> {
             .insert(ReasonPhrase::from_static(b""));
     }
     response
-}
-
-/// What a backend answered instead of a 101, as it is.
-pub(super) fn relayed(answer: Response<Incoming>) -> Response<Body> {
-    let (head, body) = answer.into_parts();
-    Response::from_parts(relayed_head(head), body.map_err(Into::into).boxed_unsync())
 }
 
 /// The head of a backend's answer as it goes to the client.

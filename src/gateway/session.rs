@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::{Method, Response, Version, request};
 use hyper::ext::Protocol;
 
+use super::forward::Forwarded;
 use super::headers::opening_head;
 use super::{Asked, Outcome, path, respond};
 use crate::admission::{self, Admission, Permit};
@@ -14,7 +15,7 @@ use crate::session::{Closure, Initiator, Reason, Rejection};
 use crate::snapshot::{PoolTarget, Route};
 use crate::telemetry::SessionRecord;
 use crate::tunnel::{Agreed, End, Terms, Tunnel, Watches};
-use crate::upstream::{Answer, Lease, OpenTimeouts, Opened, Opening, Switched};
+use crate::upstream::{Answer, Answered, Lease, OpenTimeouts, Opened, Opening, Source, Switched};
 use crate::websocket::{Extensions, Handshake, HandshakeError, asks_for_websocket, into_get};
 
 /// The end of a session whose client was gone before the 101 was written.
@@ -77,13 +78,20 @@ pub(super) async fn open(
     record.backend(lease.metrics());
     match answer {
         // Over HTTP/2 it would say that the session is open (RFC 8441 section 5).
-        Answer::Other(answer) if is_over_http2(request) && answer.status().is_success() => {
+        Answer::Other(answer, _) if is_over_http2(request) && answer.status().is_success() => {
             Err(Rejection::BackendFailed("answered without switching"))
         }
-        Answer::Other(mut answer) => {
+        Answer::Other(answer, task) => {
             record.relay(answer.status());
-            respond::set_cookie(answer.headers_mut(), cookie);
-            Ok(Outcome::Answer(respond::relayed(answer)))
+            let [_, of_route] = watches;
+            let answered = Answered {
+                answer,
+                metrics: Arc::clone(lease.metrics()),
+                cookie,
+                source: Source::of_handshake(task, lease),
+            };
+            let forwarded = Forwarded::instead_of_session(answered, of_route);
+            Ok(Outcome::Forwarded(Box::new(forwarded)))
         }
         Answer::Switched(mut backend) => {
             respond::set_cookie(&mut backend.headers, cookie);

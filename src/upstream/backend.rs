@@ -338,15 +338,23 @@ impl Lease {
         &self.metrics
     }
 
+    /// Which one it is on.
+    pub(super) fn backend(&self) -> &Arc<Backend> {
+        &self.backend
+    }
+
     /// Joins those who hear when the backend is drained or removed. A request cannot be asked to go elsewhere.
     #[must_use]
     pub fn watch(&self) -> DrainWatch {
-        let drain = self.backend.drain();
-        if self.session.is_some() {
-            drain.watch()
-        } else {
-            drain.watch_unasked()
+        match self.session {
+            Some(_) => self.backend.drain().watch(),
+            None => self.watch_unasked(),
         }
+    }
+
+    /// The same for an answer to an opening handshake, which cannot be asked either.
+    pub(super) fn watch_unasked(&self) -> DrainWatch {
+        self.backend.drain().watch_unasked()
     }
 }
 

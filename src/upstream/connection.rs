@@ -37,7 +37,7 @@ pub(super) struct Connection {
     /// How it was opened: with which certificates, from which address.
     transport: Arc<Transport>,
     sender: SendRequest<Upload>,
-    task: AbortHandle,
+    _task: ConnectionTask,
     /// Whether its last request was the last one: it means something to the backend from then on, which the next
     /// client would get the benefit of.
     is_spent: bool,
@@ -51,12 +51,10 @@ impl Connection {
             .max_buf_size(ANSWER_HEAD)
             .handshake(TokioIo::new(LastWords::new(stream)))
             .await?;
-        // What goes wrong in it is told to whoever waits for an answer.
-        let task = tokio::spawn(async move { drop(connection.await) });
         Ok(Self {
             transport: Arc::clone(transport),
             sender,
-            task: task.abort_handle(),
+            _task: ConnectionTask::spawn(connection),
             is_spent: false,
         })
     }
@@ -84,9 +82,21 @@ impl Connection {
     }
 }
 
-impl Drop for Connection {
+/// What moves the bytes of a connection; closes it when dropped, whatever goes over it.
+#[derive(Debug)]
+pub struct ConnectionTask(AbortHandle);
+
+impl ConnectionTask {
+    /// Moves them from now on. What goes wrong is told to whoever waits for an answer.
+    pub(super) fn spawn<T>(connection: impl Future<Output = T> + Send + 'static) -> Self {
+        let task = tokio::spawn(async move { drop(connection.await) });
+        Self(task.abort_handle())
+    }
+}
+
+impl Drop for ConnectionTask {
     fn drop(&mut self) {
-        self.task.abort();
+        self.0.abort();
     }
 }
 

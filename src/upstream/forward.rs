@@ -14,10 +14,10 @@ use hyper::body::{Body, Incoming};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::backend::{Backend, Lease, Member};
+use super::backend::{Lease, Member};
 use super::balancer::Purpose;
 use super::candidates::{Candidate, Hints};
-use super::connection::Connection;
+use super::connection::{Connection, ConnectionTask};
 use super::judge::Evidence;
 use super::upload::{BodyProgress, BodyStage, Upload};
 use super::{AttemptCount, Failure, Pool};
@@ -72,20 +72,40 @@ pub struct Answered {
 /// Where an answer comes from. Dropped before the answer has ended it closes the connection, which tells the
 /// backend that nobody waits any more.
 pub struct Source {
-    backend: Arc<Backend>,
-    connection: Connection,
-    is_shared: bool,
+    carrier: Carrier,
     /// Counted as load of the backend until the answer has ended.
-    _lease: Lease,
+    lease: Lease,
     /// Hears when the backend is drained or removed.
     pub watch: DrainWatch,
 }
 
+/// What an answer comes over; closed when it is dropped.
+enum Carrier {
+    /// A connection that may serve other requests.
+    Shared(Connection),
+    /// One that serves this client alone.
+    Own { _connection: Connection },
+    /// One that was opened for a session.
+    Handshake { _task: ConnectionTask },
+}
+
 impl Source {
+    /// That of the answer to an opening handshake.
+    #[must_use]
+    pub fn of_handshake(task: ConnectionTask, lease: Lease) -> Self {
+        let watch = lease.watch_unasked();
+        let carrier = Carrier::Handshake { _task: task };
+        Self {
+            carrier,
+            lease,
+            watch,
+        }
+    }
+
     /// The answer has ended: the connection may serve other requests.
     pub fn rest(self) {
-        if self.is_shared {
-            self.backend.resting().put(self.connection);
+        if let Carrier::Shared(connection) = self.carrier {
+            self.lease.backend().resting().put(connection);
         }
     }
 }
@@ -221,12 +241,16 @@ impl Pool {
             let fault = match asked {
                 Ok((answer, connection)) => {
                     witness.testify(Evidence::Sound);
+                    let carrier = match member.introduces_clients() {
+                        true => Carrier::Own {
+                            _connection: connection,
+                        },
+                        false => Carrier::Shared(connection),
+                    };
                     let source = Source {
-                        backend: Arc::clone(member.backend()),
-                        connection,
-                        is_shared: !member.introduces_clients(),
+                        carrier,
+                        lease,
                         watch,
-                        _lease: lease,
                     };
                     return Ok(Answered {
                         answer,

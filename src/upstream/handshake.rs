@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use hyper::body::Incoming;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use super::connection::ConnectionTask;
 use super::secure::tls_fault;
 use super::{ANSWER_HEAD, replay};
 use crate::config::BackendAddress;
@@ -83,8 +84,8 @@ impl RequestHead {
 pub enum Answer {
     /// 101, and it is what RFC 6455 section 4.1 wants.
     Switched(Switched),
-    /// Any other answer; it goes to the client as it is.
-    Other(Response<Incoming>),
+    /// Any other answer, which goes to the client as it is, and what it comes over.
+    Other(Response<Incoming>, ConnectionTask),
 }
 
 /// A backend's 101.
@@ -236,8 +237,8 @@ pub(super) async fn ask(
                 }));
             }
             Head::Other => {
-                let answer = replay::answer(stream, &received[interim..]).await;
-                return answer.map(Answer::Other);
+                let (answer, task) = replay::answer(stream, &received[interim..]).await?;
+                return Ok(Answer::Other(answer, task));
             }
         }
     }

@@ -40,6 +40,7 @@ pub use balancer::Purpose;
 use balancer::{Balancer, Field, key_of};
 pub use candidates::{Candidate, Candidates, Hints};
 pub use condition::{Change, LastCheck, Standing};
+pub use connection::ConnectionTask;
 pub use cookie::without_cookie;
 pub use forward::{Answered, Errand, ErrandTimeouts, Source};
 pub use handshake::{Answer, Failure, Opening, RequestHead, Switched};
@@ -267,7 +268,7 @@ async fn attempt(
     .await;
     count.result = match &outcome {
         Ok(Answer::Switched(_)) => ConnectResult::Opened,
-        Ok(Answer::Other(_)) => ConnectResult::Answered,
+        Ok(Answer::Other(..)) => ConnectResult::Answered,
         Err(failure) => failure.result(),
     };
     drop(count);

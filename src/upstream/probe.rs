@@ -88,7 +88,7 @@ async fn ask(member: &Member, request: &CheckRequest, stream: Stream) -> Result<
     let head = head(member, request, "Connection: close\r\n");
     let opening = Opening::new(RequestHead::whole(head), Key::random(), None);
     match handshake::ask(stream, &opening, member.address()).await? {
-        Answer::Other(answer) => Ok(answer.status()),
+        Answer::Other(answer, _) => Ok(answer.status()),
         Answer::Switched(_) => Err(Fault::Status(StatusCode::SWITCHING_PROTOCOLS)),
     }
 }
@@ -105,7 +105,7 @@ async fn open(member: &Member, request: &CheckRequest, stream: Stream) -> Result
     let opening = Opening::new(head, key, None);
     match handshake::ask(stream, &opening, member.address()).await? {
         Answer::Switched(switched) => Ok(switched),
-        Answer::Other(answer) => Err(Fault::Status(answer.status())),
+        Answer::Other(answer, _) => Err(Fault::Status(answer.status())),
     }
 }
 

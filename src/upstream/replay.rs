@@ -16,14 +16,19 @@ use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::connection::ConnectionTask;
 use super::handshake::Failure;
 use crate::stream::Stream;
 
-/// Reads the answer that begins with `received` and goes on in `stream`.
+/// Reads the answer that begins with `received` and goes on in `stream`. The task ends with the answer: once the sender is
+/// gone, hyper closes after the last byte, or when the body is dropped.
 ///
 /// # Errors
 /// What is wrong with it.
-pub(super) async fn answer(stream: Stream, received: &[u8]) -> Result<Response<Incoming>, Failure> {
+pub(super) async fn answer(
+    stream: Stream,
+    received: &[u8],
+) -> Result<(Response<Incoming>, ConnectionTask), Failure> {
     let replay = Replay {
         received: received.to_vec(),
         replayed: 0,
@@ -33,13 +38,10 @@ pub(super) async fn answer(stream: Stream, received: &[u8]) -> Result<Response<I
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(replay))
         .await
         .map_err(|_| UNSOUND)?;
-    // The task ends with the answer: once the sender is gone, hyper closes after the last byte, or when the
-    // body is dropped.
-    tokio::spawn(connection);
-    sender
-        .send_request(Request::new(Empty::<Bytes>::new()))
-        .await
-        .map_err(|_| UNSOUND)
+    let task = ConnectionTask::spawn(connection);
+    let answer = sender.send_request(Request::new(Empty::<Bytes>::new()));
+    let answer = answer.await.map_err(|_| UNSOUND)?;
+    Ok((answer, task))
 }
 
 const UNSOUND: Failure = Failure::Broken("the answer is no sound HTTP");

@@ -105,6 +105,14 @@ impl Upload {
 }
 
 impl BodyProgress {
+    /// That of a request without a body.
+    #[must_use]
+    pub fn of_none() -> Arc<Self> {
+        let progress = Self::default();
+        progress.enter(BodyStage::Whole);
+        Arc::new(progress)
+    }
+
     /// Bytes passed on so far.
     #[must_use]
     pub fn bytes(&self) -> u64 {

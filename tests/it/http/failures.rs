@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{OK, Stage, configuration, get};
 use crate::backends::Backend;
-use crate::harness::{Gateway, Http2, Wire, ask, eventually, soon};
+use crate::harness::{Gateway, Http2, Opening, Wire, ask, eventually, soon};
 use crate::process::Process;
 use crate::venue::{Arrivals, Transport, Venue};
 
@@ -376,6 +376,43 @@ async fn expect_cut(stage: &Stage, mut backend: Wire) {
     );
     let left = || stage.gateway.count("wsgate_drain_sessions", &[]) == 0.0;
     eventually("the drain is over", left).await;
+}
+
+/// Its route and its backend wait for it, and one of them counts it.
+#[tokio::test]
+async fn an_answer_that_several_drains_end_counts_once() {
+    let stage = Stage::set().await;
+    let (mut client, _, mut backend) = stage.ask(&get("/events")).await;
+    backend.send("HTTP/1.1 200 OK\r\n\r\nx").await;
+    assert_eq!(client.head().await.status(), 200);
+    assert_eq!(client.take(6).await, b"1\r\nx\r\n");
+    let other = "routes: { other: { match: { path: /other }, respond: { status: 200 } } }\n\
+                 drain: { window: 0s, deadline: 1h }\n";
+    stage.gateway.change(other).await;
+    let left = || stage.gateway.count("wsgate_drain_sessions", &[]);
+    eventually("one answer is to end", || left() == 1.0).await;
+    backend.end().await;
+    eventually("the drains are over", || left() == 0.0).await;
+}
+
+/// What a backend says instead of a 101 holds a place on it, and is cut as other answers are.
+#[tokio::test]
+async fn a_drain_ends_an_answer_to_an_opening_handshake() {
+    let arrivals = Arrivals::listen().await;
+    let yaml = arrivals.route() + "drain: { window: 0s, deadline: 500ms }\n";
+    let gateway = Gateway::start(&yaml).await;
+    let mut client = Wire::connect(gateway.address()).await;
+    client.send(Opening::to("/").text()).await;
+    let mut backend = arrivals.asked().await;
+    backend.send("HTTP/1.1 403 Forbidden\r\n\r\nno").await;
+    assert_eq!(client.head().await.status(), 403);
+    let held = || gateway.count("wsgate_backend_sessions_active", &[]);
+    assert_eq!(held(), 1.0);
+    let drained = gateway.admin("POST", "/drain?backend=one").await;
+    assert_eq!(drained.status(), 202);
+    client.gone().await;
+    backend.gone().await;
+    eventually("its place is given back", || held() == 0.0).await;
 }
 
 #[tokio::test]
