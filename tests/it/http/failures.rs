@@ -426,6 +426,21 @@ async fn a_request_whose_route_goes_is_refused_at_the_deadline() {
     backend.gone().await;
 }
 
+/// A client that saw no head would send its request once more.
+#[tokio::test]
+async fn what_came_of_an_answer_before_it_broke_is_passed_on() {
+    let stage = Stage::set().await;
+    let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for (sound, passed) in [("", ""), ("1\r\nx\r\n", "1\r\nx\r\n")] {
+        let (mut client, _, mut backend) = stage.ask(&get("/")).await;
+        // In one piece, so that the fault is there before anything was sent.
+        backend.send(format!("{head}{sound}no chunk\r\n")).await;
+        assert_eq!(client.head().await.status(), 200);
+        assert_eq!(client.take(passed.len()).await, passed.as_bytes());
+        client.gone().await;
+    }
+}
+
 /// It has no length, and under TLS its end says whether it is whole (RFC 9112 section 9.8).
 #[tokio::test]
 async fn an_answer_that_broke_off_does_not_end_like_a_whole_one() {
