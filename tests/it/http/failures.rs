@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{OK, Stage, configuration, get};
 use crate::backends::Backend;
-use crate::harness::{Gateway, Http2, Opening, Wire, ask, eventually, soon};
+use crate::harness::{Gateway, Http2, Opening, Wire, ask, eventually, repeatedly, soon};
 use crate::process::Process;
 use crate::venue::{Arrivals, Transport, Venue};
 
@@ -374,8 +374,13 @@ async fn expect_cut(stage: &Stage, mut backend: Wire) {
         (&line["result"], &line["status"]),
         (&"draining".into(), &200.into())
     );
-    let left = || stage.gateway.count("wsgate_drain_sessions", &[]) == 0.0;
-    eventually("the drain is over", left).await;
+    expect_left(&stage.gateway, 0).await;
+}
+
+/// Waits until so many answers are still to end by drains.
+async fn expect_left(gateway: &Gateway, count: usize) {
+    let look = async || (gateway.status().await["drain_sessions"] == count).then_some(());
+    repeatedly(&format!("{count} are left"), look).await;
 }
 
 /// Its route and its backend wait for it, and one of them counts it.
@@ -389,10 +394,9 @@ async fn an_answer_that_several_drains_end_counts_once() {
     let other = "routes: { other: { match: { path: /other }, respond: { status: 200 } } }\n\
                  drain: { window: 0s, deadline: 1h }\n";
     stage.gateway.change(other).await;
-    let left = || stage.gateway.count("wsgate_drain_sessions", &[]);
-    eventually("one answer is to end", || left() == 1.0).await;
+    expect_left(&stage.gateway, 1).await;
     backend.end().await;
-    eventually("the drains are over", || left() == 0.0).await;
+    expect_left(&stage.gateway, 0).await;
 }
 
 /// What a backend says instead of a 101 holds a place on it, and is cut as other answers are.
