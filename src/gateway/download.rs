@@ -20,8 +20,6 @@ pub(super) struct Download {
     body: Incoming,
     held: Arc<Held>,
     hears_drains: bool,
-    /// How it broke, until that is told.
-    broken: Option<hyper::Error>,
 }
 
 /// What is held until the answer has ended, or a drain has come to its deadline. A drain ends it from outside: while the
@@ -83,7 +81,6 @@ impl Download {
             body,
             held,
             hears_drains: false,
-            broken: None,
         }
     }
 
@@ -144,9 +141,6 @@ impl Body for Download {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if let Some(error) = self.broken.take() {
-            return Poll::Ready(Some(Err(error.into())));
-        }
         let Poll::Ready(mut polled) = Pin::new(&mut self.body).poll_frame(context) else {
             self.hear_drains();
             return Poll::Pending;
@@ -164,14 +158,7 @@ impl Body for Download {
                     self.hear_drains();
                 }
             }
-            Some(Err(_)) => {
-                self.held.end(AnswerEnd::Broken);
-                // At an error hyper drops what it has not flushed, the head too; and whoever sees no head asks again. It
-                // flushes when there is nothing more for the moment.
-                self.broken = polled.and_then(Result::err);
-                context.waker().wake_by_ref();
-                return Poll::Pending;
-            }
+            Some(Err(_)) => self.held.end(AnswerEnd::Broken),
             None => self.held.end(AnswerEnd::Whole),
         }
         Poll::Ready(polled.map(|frame| frame.map_err(Into::into)))

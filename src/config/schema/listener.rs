@@ -76,7 +76,7 @@ keys! {
         concurrent_tls_handshakes: Whole<0, 10_000_000>,
         /// Opening handshakes per second; those of one more second wait. 0, the default, for none.
         handshakes_per_second: Whole<0, 1_000_000>,
-        /// Bytes of a request head, 8KiB to 1MiB; 32KiB by default.
+        /// Bytes of a request head, 1KiB to 1MiB; 32KiB by default.
         request_head: Size,
         /// Streams open at once on an HTTP/2 connection; 128 by default.
         http2_streams: Whole<1, 10_000>,

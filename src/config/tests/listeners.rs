@@ -7,8 +7,8 @@ use crate::config::ProxyHeader;
 fn bounds_of_a_listener() {
     let with = |lines: &str| problems_with("routes:\n", &format!("    {lines}\nroutes:\n"));
     assert_eq!(
-        with("limits: { request_head: 4KiB, max_connections: 0 }"),
-        "wsgate.yaml:4:29: listeners.public.limits.request_head: must be from `8KiB` to `1MiB`\n\
+        with("limits: { request_head: 512B, max_connections: 0 }"),
+        "wsgate.yaml:4:29: listeners.public.limits.request_head: must be from `1KiB` to `1MiB`\n\
          wsgate.yaml:4:52: listeners.public.limits.max_connections: must be a whole number from 1 to \
          10000000"
     );

@@ -233,7 +233,7 @@ fn any_listener() -> impl Strategy<Value = Listener> {
         any_duration(),
         any_duration(),
         1..10_000_000_usize,
-        8192..1_048_576_usize,
+        1024..1_048_576_usize,
         (1..=10_000_u32, any::<bool>()),
         prop_oneof![Just(ProxyHeader::Accept), Just(ProxyHeader::Require)],
     );

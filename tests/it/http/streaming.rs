@@ -199,18 +199,6 @@ async fn a_client_that_leaves_cancels_its_request() {
     backend.gone().await;
 }
 
-/// Whoever hears nothing at all takes it for a lost request, and sends it again.
-#[tokio::test]
-async fn the_head_of_an_answer_that_breaks_off_at_once_goes_out() {
-    let stage = Stage::set().await;
-    let (mut client, _, mut backend) = stage.ask(&get("/")).await;
-    backend
-        .send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nno size\r\n")
-        .await;
-    assert_eq!(client.head().await.status(), 200);
-    assert_eq!(client.rest().await, b"");
-}
-
 #[tokio::test]
 async fn a_backend_that_leaves_breaks_the_answer() {
     let stage = Stage::set().await;

@@ -5,15 +5,19 @@ use crate::harness::{Gateway, Opening, Wire, ask, eventually, repeatedly};
 
 #[tokio::test]
 async fn a_head_up_to_the_limit_is_taken_and_a_larger_one_is_431() {
-    let gateway = Gateway::start(&listening(", limits: { request_head: 8KiB }")).await;
     let with = |size: usize| Opening::to("/").with("X-Large", &"x".repeat(size)).text();
-    assert_eq!(ask(gateway.address(), with(7_500)).await.status(), 200);
-    assert_eq!(ask(gateway.address(), with(8_192)).await.status(), 431);
-    assert_eq!(ask(gateway.address(), with(1 << 20)).await.status(), 431);
-    let line = gateway.line("refused").await;
-    assert_eq!(line["result"], "head_too_large");
-    // Nobody has read what it asked for.
-    assert!(line["path"].is_null(), "{line}");
+    for (limit, size) in [("1KiB", 1 << 10), ("8KiB", 8 << 10)] {
+        let keys = format!(", limits: {{ request_head: {limit} }}");
+        let gateway = Gateway::start(&listening(&keys)).await;
+        let status = async |bytes| ask(gateway.address(), with(bytes)).await.status();
+        assert_eq!(status(size - 700).await, 200, "{limit}");
+        assert_eq!(status(size).await, 431, "{limit}");
+        assert_eq!(status(1 << 20).await, 431, "{limit}");
+        let line = gateway.line("refused").await;
+        assert_eq!(line["result"], "head_too_large");
+        // Nobody has read what it asked for.
+        assert!(line["path"].is_null(), "{line}");
+    }
 }
 
 #[tokio::test]
