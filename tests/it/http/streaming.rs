@@ -5,7 +5,7 @@ use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
 use super::{OK, Stage, get};
-use crate::harness::{Gateway, Wire, eventually, repeatedly};
+use crate::harness::{Gateway, Wire, eventually, repeatedly, send_until_stalled};
 
 /// Trap 27.
 #[tokio::test]
@@ -56,27 +56,29 @@ async fn a_body_is_announced_as_it_was() {
     assert_eq!(head.values("content-length"), ["0"]);
 }
 
+/// More than is ever taken ahead.
+const LARGE: usize = 1 << 30;
+
 #[tokio::test]
-async fn a_large_body_is_held_back_until_it_is_taken() {
-    const SIZE: usize = 64 << 20;
+async fn a_large_answer_is_held_back_until_it_is_taken() {
     let stage = Stage::set().await;
     let (mut client, _, mut backend) = stage.ask(&get("/large")).await;
-    let sending = async {
-        backend
-            .send(format!("HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\n\r\n"))
-            .await;
-        let chunk = vec![b'x'; 1 << 20];
-        for _ in 0..64 {
-            assert!(backend.try_send(&chunk).await);
-        }
-    };
-    let taking = async {
-        assert_eq!(client.head().await.status(), 200);
-        for _ in 0..64 {
-            assert!(client.take(1 << 20).await.iter().all(|byte| *byte == b'x'));
-        }
-    };
-    tokio::join!(sending, taking);
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {LARGE}\r\n\r\n");
+    backend.send(head).await;
+    let mut backend = backend.into_stream();
+    let sent = send_until_stalled(&mut backend, |_| [b'x'; 65_536]).await;
+    assert_eq!(client.head().await.status(), 200);
+    assert!(client.take(sent).await.iter().all(|byte| *byte == b'x'));
+}
+
+#[tokio::test]
+async fn a_large_upload_is_held_back_until_it_is_taken() {
+    let stage = Stage::set().await;
+    let request = format!("POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: {LARGE}\r\n\r\n");
+    let (client, _, mut backend) = stage.ask(&request).await;
+    let mut client = client.into_stream();
+    let sent = send_until_stalled(&mut client, |_| [b'x'; 65_536]).await;
+    assert!(backend.take(sent).await.iter().all(|byte| *byte == b'x'));
 }
 
 #[tokio::test]
