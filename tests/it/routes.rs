@@ -132,6 +132,7 @@ async fn a_route_may_be_for_some_listeners_only() {
     let routes = yaml(&[
         ("all", ""),
         ("some", "listeners: [second, third], path: /chat"),
+        ("every", "path: /only"),
         ("one", "listeners: [main], path: /only"),
     ]);
     let gateway = Gateway::start(&(listeners.to_owned() + &routes)).await;
@@ -140,7 +141,7 @@ async fn a_route_may_be_for_some_listeners_only() {
         ("second", "/chat", "some"),
         ("third", "/chat", "some"),
         ("main", "/only", "one"),
-        ("second", "/only", "all"),
+        ("second", "/only", "every"),
     ] {
         let address = gateway.address_of(listener);
         let found = answered(address, "a.test", path).await;

@@ -70,7 +70,7 @@ fn keys(matcher: &RouteMatch) -> Vec<Key> {
         .collect()
 }
 
-/// An empty list stands for all listeners.
+/// Whether neither is more specific. An empty list stands for all listeners, and yields to one that names some.
 fn share(one: &[Name], other: &[Name]) -> bool {
-    one.is_empty() || other.is_empty() || one.iter().any(|name| other.contains(name))
+    one.is_empty() && other.is_empty() || one.iter().any(|name| other.contains(name))
 }

@@ -158,11 +158,14 @@ fn two_routes_do_not_take_the_same_requests() {
         "routes:\n",
         "routes:\n  first: { match: { hosts: [A.example.com, b.example.com] }, respond: { status: 200 } }\n  \
          second: { match: { hosts: [c.example.com, a.example.com], listeners: [public] }, respond: { status: 200 } }\n  \
-         third: { match: { hosts: [a.example.com], exact: true }, respond: { status: 200 } }\n",
+         third: { match: { hosts: [a.example.com], exact: true }, respond: { status: 200 } }\n  \
+         fourth: { match: { hosts: [a.example.com] }, respond: { status: 200 } }\n  \
+         fifth: { match: { hosts: [a.example.com], listeners: [public] }, respond: { status: 200 } }\n",
     );
     assert_eq!(
         told,
-        "wsgate.yaml:6:3: routes.second: takes the same requests as routes.first"
+        "wsgate.yaml:8:3: routes.fourth: takes the same requests as routes.first\n\
+         wsgate.yaml:9:3: routes.fifth: takes the same requests as routes.second"
     );
 }
 
