@@ -14,8 +14,8 @@ use crate::snapshot::{PoolTarget, Route, Snapshot};
 /// The route of a request.
 ///
 /// Paths go to backends as they came, and backends undo percent-encoding, double slashes, `.` segments and
-/// parameters each in its own way. A path that leads to one route as it is written and to another one in its plainest form is
-/// refused: its backend could see what another route is to guard.
+/// parameters each in its own way. A path that leads to one route as it is written and to another one in its plainest
+/// form is refused: its backend could see what another route is to guard.
 pub(super) fn find<'a>(snapshot: &'a Snapshot, asked: Asked<'_>) -> Result<&'a Route, Rejection> {
     let path = asked.request.uri.path();
     if !path.starts_with('/') {

@@ -7,6 +7,7 @@ mod condition;
 mod connect;
 mod connection;
 mod cookie;
+mod fault;
 mod forward;
 mod handshake;
 mod health;

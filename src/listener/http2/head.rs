@@ -18,7 +18,8 @@ const FIELD_OVERHEAD: usize = 32;
 /// Puts the authority into Host.
 ///
 /// # Errors
-/// When the list of fields is larger than `most` bytes, there are too many fields, there is no authority, Host names another one, or the path does not begin with a slash.
+/// When the list of fields is larger than `most` bytes, there are too many fields, there is no authority, Host names
+/// another one, or the path does not begin with a slash.
 pub(super) fn settle(request: &mut request::Parts, most: usize) -> Result<(), Fault> {
     if list_size(request) > most {
         return Err(Fault::HEAD_TOO_LARGE);

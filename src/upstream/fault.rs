@@ -1,0 +1,107 @@
+//! Why a plain request got no answer from a backend, and what follows from that.
+
+use super::Failure;
+use super::forward::Errand;
+use super::judge::Evidence;
+use crate::session::Rejection;
+use crate::telemetry::ConnectResult;
+
+/// Why a request got no answer from a backend.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Fault {
+    #[error("{0}")]
+    Unreached(Failure),
+    #[error("it sent no sound answer: {0}")]
+    Lost(hyper::Error),
+    #[error("the head of its answer is too large, or has too many fields")]
+    HeadTooLarge,
+    #[error("its answer has another transfer coding than chunked")]
+    UnknownCoding,
+    #[error("it switched protocols although nobody asked for that")]
+    Switched,
+    #[error("the answer was not there in time")]
+    Late,
+    #[error("the body of the request was too large")]
+    BodyTooLarge,
+    #[error("the body of the request did not arrive in time")]
+    BodyTooSlow,
+    #[error("the body of the request did not arrive whole")]
+    BodyBroken,
+}
+
+impl Fault {
+    pub(super) fn of(error: hyper::Error) -> Self {
+        match error.is_parse_too_large() {
+            true => Self::HeadTooLarge,
+            false => Self::Lost(error),
+        }
+    }
+
+    pub(super) fn rejection(&self) -> Rejection {
+        match self {
+            Self::Unreached(failure) => failure.rejection(),
+            Self::Lost(_) => Rejection::BackendFailed("answer_failed"),
+            Self::HeadTooLarge => Rejection::BackendFailed("answer_head_too_large"),
+            Self::UnknownCoding => Rejection::BackendFailed("answer_coding_unknown"),
+            Self::Switched => Rejection::BackendFailed("switched_unasked"),
+            Self::Late => Rejection::BackendTimeout,
+            Self::BodyTooLarge => Rejection::BodyTooLarge,
+            Self::BodyTooSlow => Rejection::BodyTooSlow,
+            Self::BodyBroken => Rejection::BadRequest("The body did not arrive whole."),
+        }
+    }
+
+    /// How the attempt is counted.
+    pub(super) fn result(&self) -> ConnectResult {
+        match self {
+            Self::Unreached(failure) => failure.result(),
+            Self::Lost(_) | Self::HeadTooLarge | Self::UnknownCoding | Self::Switched => {
+                ConnectResult::HandshakeFailed
+            }
+            Self::Late => ConnectResult::Timeout,
+            Self::BodyTooLarge | Self::BodyTooSlow | Self::BodyBroken => ConnectResult::Abandoned,
+        }
+    }
+
+    /// Whether no backend had a part in it.
+    pub(super) fn is_of_the_client(&self) -> bool {
+        match self {
+            Self::BodyTooLarge | Self::BodyTooSlow | Self::BodyBroken => true,
+            Self::Unreached(_)
+            | Self::Lost(_)
+            | Self::HeadTooLarge
+            | Self::UnknownCoding
+            | Self::Switched
+            | Self::Late => false,
+        }
+    }
+
+    /// What it says of the backend. That an answer is late says nothing: some requests take long; nor does one that is
+    /// only too much for the gateway.
+    pub(super) fn evidence(&self) -> Evidence {
+        match self {
+            Self::Unreached(failure) => Evidence::of(Some(failure)),
+            Self::Lost(_) | Self::Switched => Evidence::Faulty(self.to_string()),
+            Self::HeadTooLarge
+            | Self::UnknownCoding
+            | Self::Late
+            | Self::BodyTooLarge
+            | Self::BodyTooSlow
+            | Self::BodyBroken => Evidence::None,
+        }
+    }
+
+    pub(super) fn may_try_another(&self, errand: &Errand<'_>) -> bool {
+        match self {
+            Self::Unreached(_) => true,
+            Self::Lost(_) => errand.is_repeatable(),
+            Self::HeadTooLarge
+            | Self::UnknownCoding
+            | Self::Switched
+            | Self::Late
+            | Self::BodyTooLarge
+            | Self::BodyTooSlow
+            | Self::BodyBroken => false,
+        }
+    }
+}
