@@ -12,7 +12,7 @@ use mimalloc::MiMalloc;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use wsgate::cli::{self, Command, DemoPorts, Exit, demo};
 use wsgate::config::{self, Address, Config};
-use wsgate::server::{FileSource, Loaded, Outcome, Server, Signals, Source, load};
+use wsgate::server::{FileSource, Hangup, Loaded, Outcome, Server, Signals, Source, load};
 use wsgate::telemetry::{Logging, Telemetry};
 use wsgate::tls::{self, Material, Tickets};
 
@@ -51,15 +51,16 @@ fn obey(command: Command) -> anyhow::Result<Exit> {
 
 fn run(path: &Path) -> anyhow::Result<Exit> {
     let source = FileSource::new(path.to_owned(), Box::new(environment), Tickets::new()?);
-    to_its_end(serve(source, |_| Ok(())))
+    to_its_end(serve(source, Hangup::Reload, |_| Ok(())))
 }
 
 /// Serves until told to stop; `ready` hears when everything is bound.
 async fn serve(
     source: impl Source,
+    on_hangup: Hangup,
     ready: impl FnOnce(&Server) -> anyhow::Result<()>,
 ) -> anyhow::Result<Exit> {
-    let mut signals = Signals::hear().context("signals cannot be heard")?;
+    let mut signals = Signals::hear(on_hangup).context("signals cannot be heard")?;
     let source: Arc<dyn Source> = Arc::new(source);
     let loaded = tokio::select! {
         loaded = load(&source) => loaded.map_err(several)?,
@@ -104,7 +105,7 @@ async fn demonstrate(wanted: DemoPorts) -> anyhow::Result<Exit> {
         tickets: Tickets::new()?,
     };
     let mut serving = None;
-    serve(source, |server| {
+    serve(source, Hangup::Stop, |server| {
         let addresses = demo::Addresses {
             page: page_address,
             ws: address_of(server, "ws")?,

@@ -11,10 +11,20 @@ use tokio::sync::mpsc;
 
 use super::command::Command;
 
+/// What SIGHUP asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Hangup {
+    /// A reload.
+    Reload,
+    /// A stop in order: there is nothing to read again, and the terminal may be gone.
+    Stop,
+}
+
 /// The signals that are heard. From the moment this exists none of them ends the process by itself.
 #[derive(Debug)]
 pub struct Signals {
     hangup: Signal,
+    on_hangup: Hangup,
     stops: Stops,
     user_1: Signal,
     user_2: Signal,
@@ -29,9 +39,10 @@ impl Signals {
     ///
     /// # Errors
     /// When the system does not let the process listen to signals.
-    pub fn hear() -> io::Result<Self> {
+    pub fn hear(on_hangup: Hangup) -> io::Result<Self> {
         let signals = Self {
             hangup: signal(SignalKind::hangup())?,
+            on_hangup,
             stops: Stops {
                 terminate: signal(SignalKind::terminate())?,
                 interrupt: signal(SignalKind::interrupt())?,
@@ -51,7 +62,7 @@ impl Signals {
         self.stops.recv().await;
     }
 
-    /// Sends a command for each SIGHUP (reload), SIGTERM, SIGINT and SIGQUIT (stop), until the server is gone.
+    /// Sends a command for each SIGHUP ([`Hangup`]), SIGTERM, SIGINT and SIGQUIT (stop), until the server is gone.
     pub fn forward(mut self, commands: mpsc::Sender<Command>) {
         tokio::spawn(async move { while commands.send(self.next().await).await.is_ok() {} });
     }
@@ -59,7 +70,10 @@ impl Signals {
     async fn next(&mut self) -> Command {
         loop {
             let name = tokio::select! {
-                _ = self.hangup.recv() => return Command::Reload(None),
+                _ = self.hangup.recv() => return match self.on_hangup {
+                    Hangup::Reload => Command::Reload(None),
+                    Hangup::Stop => Command::Stop,
+                },
                 () = self.stops.recv() => return Command::Stop,
                 _ = self.user_1.recv() => "SIGUSR1",
                 _ = self.user_2.recv() => "SIGUSR2",

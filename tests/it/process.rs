@@ -81,6 +81,19 @@ impl Process {
         process
     }
 
+    /// Starts the demo, and waits until it is ready. It listens at ports of its own.
+    pub(crate) async fn start_demo() -> Self {
+        let process = Self::spawned(directory(), Stdio::null(), |_| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_wsgate"));
+            let ports = ["page", "ws", "wss", "admin"].map(|name| format!("--{name}-port=0"));
+            command.arg("demo").args(ports);
+            command
+        });
+        let is_ready = async || process.log().contains(" ready ").then_some(());
+        repeatedly("the demo is ready", is_ready).await;
+        process
+    }
+
     /// Gives it the configuration that it waits for, and waits until it is ready.
     pub(crate) async fn feed(&mut self, yaml: &str) {
         let mut pipe = self.child.stdin.take().expect("it waits for one");

@@ -109,6 +109,13 @@ async fn sighup_reads_the_file_again() {
 }
 
 #[tokio::test]
+async fn sighup_ends_the_demo_which_has_no_file() {
+    let mut demo = Process::start_demo().await;
+    demo.signal(Signal::HUP);
+    assert_eq!(demo.exit_code().await, 0);
+}
+
+#[tokio::test]
 async fn a_stop_while_it_starts_ends_it() {
     let mut process = Process::start_hungry().await;
     process.signal(Signal::TERM);
