@@ -11,8 +11,10 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// What a tunnel may have to do at a certain time. Of those due at one moment the first comes first.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Alarm {
-    /// The end was asked for and has not come: cut.
+    /// The deadline of a drain has come: cut.
     Cut,
+    /// The end was asked for and has not come: cut, unless it is on its way.
+    Close,
     /// The backend was let end first, and has not.
     Yield,
     /// The moment in the drain's window has come.
@@ -36,8 +38,9 @@ pub(super) enum Alarm {
 }
 
 impl Alarm {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Cut,
+        Self::Close,
         Self::Yield,
         Self::Drain,
         Self::HalfClose,

@@ -62,19 +62,19 @@ impl<G, L> Tunnel<G, L> {
             ),
         };
         self.phase = Phase::Leaving(Box::new(leaving));
+        let _before = self.is_taking();
         if ending != Ending::Drain {
-            self.alarms.set(Alarm::Cut, terms.close);
+            self.alarms.set(Alarm::Close, terms.close);
         }
     }
 
-    /// Sets the time of the cut, once no frame is waited for; the drain sets an earlier one if its deadline
-    /// comes. Sets how long a side may end first.
+    /// Sets the time of the cut, once no frame is waited for. Sets how long a side may end first.
     pub(super) fn limit_farewell(&mut self) {
         let Phase::Leaving(leaving) = &self.phase else {
             return;
         };
-        if !leaving.is_finishing() && !self.alarms.is_set(Alarm::Cut) {
-            self.alarms.set(Alarm::Cut, self.terms.close);
+        if !leaving.is_finishing() && !self.alarms.is_set(Alarm::Close) {
+            self.alarms.set(Alarm::Close, self.terms.close);
         }
         if self.alarms.is_set(Alarm::Yield) {
             return;
@@ -84,6 +84,23 @@ impl<G, L> Tunnel<G, L> {
         } else if leaving.is_hearing_for_nobody() {
             self.alarms.set(Alarm::Yield, LAST_ANSWER);
         }
+    }
+
+    /// The sides have had their time to end: cut, unless one goes on taking what is kept for it. That only grows less,
+    /// but for the frame that has begun, which may never end.
+    pub(super) fn close(&mut self) -> Option<Closure> {
+        let is_finishing = matches!(&self.phase, Phase::Leaving(leaving) if leaving.is_finishing());
+        if is_finishing || !self.is_taking() {
+            return Some(self.cut());
+        }
+        self.alarms.set(Alarm::Close, self.terms.close);
+        None
+    }
+
+    /// Whether a side has taken a part of what is kept for it since this was last asked.
+    fn is_taking(&mut self) -> bool {
+        let relays = [&mut self.upward, &mut self.downward];
+        relays.map(Relay::take_is_emptying).contains(&true)
     }
 
     /// A side has had its time to end first.

@@ -316,6 +316,7 @@ impl<G, L> Tunnel<G, L> {
         match (&self.phase, ending) {
             (Phase::Open, _) => {
                 self.phase = Phase::HalfOpen(ending);
+                let _before = self.downward.take_is_emptying();
                 self.alarms.set(Alarm::HalfClose, self.terms.half_close);
             }
             (Phase::HalfOpen(Ending::Finished(first, code)), Ending::Lost(lost))

@@ -37,8 +37,8 @@ pub(super) struct Relay {
     has_told: bool,
     /// Whether bytes may still sit in the sink (under TLS, ciphertext does) and have to be flushed.
     unflushed: bool,
-    /// Whether the sink took bytes since this was last asked.
-    has_progress: bool,
+    /// Whether the sink took bytes since this was last asked, for each who asks.
+    has_progress: [bool; 2],
     /// Whether the source sent bytes since this was last asked.
     has_heard: bool,
     /// What the next read takes at most; follows what the sink accepts.
@@ -111,7 +111,7 @@ impl Relay {
             end: SinkEnd::Open,
             has_told: false,
             unflushed: false,
-            has_progress: false,
+            has_progress: [false; 2],
             has_heard: false,
             read_size: SMALLEST_READ,
         }
@@ -239,7 +239,9 @@ impl Relay {
         tally.bytes += taken as u64;
         let finding = self.follower.skip(taken, lane.terms, tally);
         self.verdict = finding.map(Verdict::Stopped);
-        self.has_progress |= self.backlog.rest().len() < taken;
+        if self.backlog.rest().len() < taken {
+            self.has_progress = [true; 2];
+        }
         if ready!(given).is_err() {
             return stop(Verdict::SinkLost);
         }
@@ -288,7 +290,7 @@ impl Relay {
                     return Poll::Pending;
                 }
             }
-            self.has_progress = true;
+            self.has_progress = [true; 2];
             self.unflushed = true;
         }
         Poll::Ready(Ok(()))
@@ -305,7 +307,7 @@ impl Relay {
                 return Poll::Ready(Err(Broken));
             };
             self.backlog.advance(count);
-            self.has_progress = true;
+            self.has_progress = [true; 2];
             self.unflushed = true;
         }
         if self.unflushed {
@@ -313,6 +315,7 @@ impl Relay {
                 return Poll::Ready(Err(Broken));
             }
             self.unflushed = false;
+            self.has_progress = [true; 2];
         }
         if self.end == SinkEnd::Asked {
             if ready!(Pin::new(sink).poll_shutdown(context)).is_err() {
@@ -406,7 +409,13 @@ impl Relay {
 
     /// Whether the sink took bytes since the last call.
     pub(super) fn take_has_progress(&mut self) -> bool {
-        std::mem::take(&mut self.has_progress)
+        std::mem::take(&mut self.has_progress[0])
+    }
+
+    /// Whether the sink took bytes since the last call and has yet to take more, or the end.
+    pub(super) fn take_is_emptying(&mut self) -> bool {
+        let has_progress = std::mem::take(&mut self.has_progress[1]);
+        has_progress && (!self.is_clear() || self.end == SinkEnd::Asked)
     }
 
     /// Whether the source sent bytes since the last call.

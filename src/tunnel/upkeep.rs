@@ -51,14 +51,12 @@ impl<G, L> Tunnel<G, L> {
     pub(super) fn answer(&mut self, alarm: Alarm) -> Option<Closure> {
         match (alarm, &self.phase) {
             (Alarm::Cut, _) => return Some(self.cut()),
+            (Alarm::Close, _) => return self.close(),
             (Alarm::Yield, _) => self.insist(),
             (Alarm::Report, _) => self.report(),
             (Alarm::Drain, _) => self.leave(Ending::Drain),
             (Alarm::MaxAge, _) => self.leave(Ending::MaxAge),
-            (Alarm::HalfClose, Phase::HalfOpen(Ending::Finished(side, code))) => {
-                self.leave(Ending::HalfClose(*side, *code));
-            }
-            (Alarm::HalfClose, Phase::HalfOpen(ending)) => self.leave(*ending),
+            (Alarm::HalfClose, Phase::HalfOpen(ending)) => self.check_half_close(*ending),
             (Alarm::Ping, Phase::Open) => self.ping(),
             (Alarm::Pong, Phase::Open) => self.check_pongs(),
             (Alarm::Idle, Phase::Open) => self.check_idle(),
@@ -150,6 +148,18 @@ impl<G, L> Tunnel<G, L> {
             self.leave(Ending::Idle);
         } else {
             self.alarms.set(Alarm::Idle, idle / u32::from(IDLE_PARTS));
+        }
+    }
+
+    /// What is awaited may be behind what the client has yet to take. A backend is not waited for like that: it would
+    /// be up to the client for how long.
+    fn check_half_close(&mut self, ending: Ending) {
+        if self.downward.take_is_emptying() {
+            self.alarms.set(Alarm::HalfClose, self.terms.half_close);
+        } else if let Ending::Finished(side, code) = ending {
+            self.leave(Ending::HalfClose(side, code));
+        } else {
+            self.leave(ending);
         }
     }
 

@@ -1,11 +1,15 @@
 //! How sessions on an HTTP/2 connection end, and when the connection does.
 
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::time::sleep;
 use wsgate::server::Outcome;
 
 use super::listener;
 use crate::backends::Backend;
 use crate::harness::{
-    Frame, Gateway, Http2, PATIENT, PING, Speaker, Wire, http2_connect as connect,
+    BINARY, Frame, Gateway, Http2, PATIENT, PING, Speaker, Wire, http2_connect as connect,
 };
 use crate::venue::Arrivals;
 
@@ -72,6 +76,50 @@ async fn ends_of_both_halves_pass_on() {
     session.expect_end().await;
     backend.expect_end().await;
     backend.end().await;
+    expect_line(&gateway, "client", "finished").await;
+}
+
+/// All of it has left the backend, whose Close is heard at once.
+#[tokio::test]
+async fn a_slow_client_gets_what_is_kept_for_it_behind_its_close() {
+    a_slow_client_gets_all("close: 1s, half_close: 1h", 128 << 10).await;
+}
+
+/// Most of it waits at the backend, and the Close behind it.
+#[tokio::test]
+async fn a_slow_client_gets_what_a_backend_sends_behind_its_close() {
+    a_slow_client_gets_all("close: 1h, half_close: 1s", 2 << 20).await;
+}
+
+async fn a_slow_client_gets_all(timeouts: &str, length: usize) {
+    let arrivals = Arrivals::listen().await;
+    let more = format!("defaults: {{ timeouts: {{ {timeouts} }} }}\n");
+    let yaml = format!("{}{}{more}", listener(""), arrivals.route());
+    let gateway = Gateway::start(&yaml).await;
+    let stream = TcpStream::connect(gateway.address()).await;
+    let stream = stream.expect("the address takes connections");
+    let mut client = Http2::with_window(stream, 16 << 10).await;
+    let (mut session, mut backend) = session(&mut client, &arrivals).await;
+    session.send(Speaker::Client.close(1000, "")).await;
+    backend.expect(Speaker::Client.close(1000, "")).await;
+    let last = [
+        Speaker::Backend.frame(BINARY, &vec![7; length]),
+        Speaker::Backend.close(1000, ""),
+    ]
+    .concat();
+    let sending = async {
+        backend.send(&last).await;
+        backend.expect_end().await;
+    };
+    let receiving = async {
+        for piece in last.chunks(length / 32) {
+            session.expect(piece).await;
+            sleep(Duration::from_millis(60)).await;
+        }
+        session.expect_end().await;
+        session.end().await;
+    };
+    tokio::join!(sending, receiving);
     expect_line(&gateway, "client", "finished").await;
 }
 
