@@ -164,6 +164,9 @@ impl Gateway {
                 Err(Rejection::NotImplemented("No WebSocket is taken here."))
             }
             Target::Respond(answer) => {
+                if asked.request.method != Method::HEAD {
+                    record.note_bodies(0, answer.body.len() as u64);
+                }
                 record.answer(answer.status);
                 Ok(Outcome::Answer(respond::fixed(answer)))
             }

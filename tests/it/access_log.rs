@@ -205,6 +205,21 @@ async fn lines_may_be_left_out() {
 }
 
 #[tokio::test]
+async fn the_body_of_a_fixed_answer_is_counted_where_it_is_sent() {
+    let gateway =
+        Gateway::start("routes: { fixed: { respond: { status: 200, body: in } } }\n").await;
+    for (method, bytes) in [("GET", 2), ("HEAD", 0)] {
+        let mut client = Wire::connect(gateway.address()).await;
+        let fields = format!("Host: gateway.test\r\nX-Request-ID: {method}");
+        let request = format!("{method} / HTTP/1.1\r\n{fields}\r\n\r\n");
+        client.send(request).await;
+        assert_eq!(client.head().await.status(), 200);
+        let line = gateway.line_of("request", method).await;
+        assert_eq!(line["bytes_out"], bytes, "{line}");
+    }
+}
+
+#[tokio::test]
 async fn plain_requests_may_be_left_out() {
     let route = "routes: { fixed: { match: { path: /in }, respond: { status: 200 } } }\n";
     for (keys, count) in [("", 1), ("log: { access: { request: false } }\n", 0)] {
