@@ -3,12 +3,14 @@
 //! A relay is the only writer of its sink. It moves bytes and says what it came to; what follows from that
 //! is the tunnel's to decide.
 
+use std::future::Future;
 use std::io;
 use std::ops::ControlFlow;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::yield_now;
 
 use super::buffer::{LARGEST_READ, with_scratch};
 use super::follow::{Finding, Follower};
@@ -439,9 +441,10 @@ pub(super) fn poll_until_end(context: &mut Context<'_>, side: &mut Stream) -> Po
     })
 }
 
-/// Has the task polled once more when all others that are ready have had their turn.
+/// Has the task polled once more when all others that are ready have had their turn, and the system was asked who else is:
+/// a task that wakes itself comes before that.
 fn poll_again<T>(context: &mut Context<'_>) -> Poll<T> {
-    context.waker().wake_by_ref();
+    let _pending = pin!(yield_now()).poll(context);
     Poll::Pending
 }
 

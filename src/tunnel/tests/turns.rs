@@ -1,10 +1,13 @@
 //! How much one direction passes before others have their turn.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, Waker};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::UnixStream;
 
 use super::super::buffer::LARGEST_READ;
@@ -102,4 +105,24 @@ async fn a_look_that_finds_nothing_counts_nothing() {
 fn dropping_what_comes_without_end_does_so_too() {
     let mut context = Context::from_waker(Waker::noop());
     assert!(poll_until_end(&mut context, &mut endless()).is_pending());
+}
+
+/// The system is asked for what came for others after each turn. A task that only wakes itself is polled 61 times before
+/// the runtime does so.
+#[tokio::test]
+async fn what_comes_for_others_is_heard_after_a_turn() {
+    let turns = Arc::new(AtomicU32::new(0));
+    let taken = Arc::clone(&turns);
+    tokio::spawn(poll_fn(move |context| {
+        taken.fetch_add(1, Ordering::Relaxed);
+        poll_until_end(context, &mut endless())
+    }));
+    let (mut client, mut server) = UnixStream::pair().unwrap();
+    for _ in 0..10 {
+        client.write_all(b"x").await.unwrap();
+        // Takes less than it could, so that it has to hear of the next.
+        assert_eq!(server.read(&mut [0; 8]).await.unwrap(), 1);
+    }
+    let turns = turns.load(Ordering::Relaxed);
+    assert!(turns < 61, "{turns} turns in ten round trips");
 }
