@@ -13,11 +13,13 @@ mod reload;
 mod status;
 
 use std::sync::Arc;
+use std::thread;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 use serde_json::json;
+use tokio::sync::{Mutex, oneshot};
 
 pub use backend::{BackendOrder, BackendTarget};
 pub use drain::DrainTarget;
@@ -52,6 +54,8 @@ pub trait Control: Send + Sync {
 pub struct Admin<C> {
     telemetry: Arc<Telemetry>,
     control: C,
+    /// Held while metrics are gathered: what that takes of memory and processor is taken once.
+    gathering: Arc<Mutex<()>>,
 }
 
 /// What a path leads to.
@@ -98,7 +102,11 @@ impl Endpoint {
 impl<C: Control> Admin<C> {
     /// An admin side over a running gateway.
     pub fn new(telemetry: Arc<Telemetry>, control: C) -> Self {
-        Self { telemetry, control }
+        Self {
+            telemetry,
+            control,
+            gathering: Arc::default(),
+        }
     }
 
     /// Answers one request. Its body is not read. The answer to HEAD has the body of GET, which hyper leaves
@@ -126,11 +134,7 @@ impl<C: Control> Admin<C> {
     async fn answer_endpoint(&self, endpoint: Endpoint, uri: &Uri) -> Response<Full<Bytes>> {
         match endpoint {
             Endpoint::Page => answer::page(include_str!("page.html")),
-            Endpoint::Metrics => {
-                let sessions = self.control.drain_sessions();
-                self.telemetry.metrics.set_drain_sessions(sessions);
-                answer::of_type(StatusCode::OK, TEXT_FORMAT, self.telemetry.render())
-            }
+            Endpoint::Metrics => answer::of_type(StatusCode::OK, TEXT_FORMAT, self.gather().await),
             Endpoint::Alive => answer::text(StatusCode::OK, "ok\n"),
             Endpoint::Ready if self.control.ready() => answer::text(StatusCode::OK, "ready\n"),
             Endpoint::Ready => answer::text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
@@ -142,6 +146,26 @@ impl<C: Control> Admin<C> {
             Endpoint::Drain => self.drain(uri).await,
             Endpoint::Backend(target, order) => self.order(&target, order),
         }
+    }
+
+    /// The metrics as text, written on a thread of their own: with a thousand routes that takes half a second, in which
+    /// probes want to be answered.
+    async fn gather(&self) -> String {
+        let turn = Arc::clone(&self.gathering).lock_owned().await;
+        let sessions = self.control.drain_sessions();
+        self.telemetry.metrics.set_drain_sessions(sessions);
+        let telemetry = Arc::clone(&self.telemetry);
+        let (sender, text) = oneshot::channel();
+        let render = move || {
+            // The turn is kept also where whoever asked has left.
+            let _turn = turn;
+            let _ = sender.send(telemetry.render());
+        };
+        // Where no thread can be started, the sender goes with the closure.
+        let _ = thread::Builder::new()
+            .name("metrics".to_owned())
+            .spawn(render);
+        text.await.unwrap_or_else(|_| self.telemetry.render())
     }
 
     fn order(&self, target: &BackendTarget, order: BackendOrder) -> Response<Full<Bytes>> {

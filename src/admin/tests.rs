@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use http::header::{ALLOW, CONTENT_TYPE, HOST, ORIGIN};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use super::*;
 use crate::config::{AccessLog, Log, LogFormat, Name};
@@ -160,6 +161,27 @@ async fn shows_the_metrics() {
         (200, "text/plain; version=0.0.4")
     );
     assert!(body.contains("# TYPE wsgate_build_info gauge\n"));
+}
+
+#[tokio::test]
+async fn whoever_gathers_metrics_keeps_nobody_waiting() {
+    let (admin, _guard) = admin(true, unchanged());
+    let names = (0..200).map(|number| Name::from(format!("route-{number}")));
+    let routes: Vec<_> = names
+        .map(|name| admin.telemetry.metrics.route(&name, None))
+        .collect();
+    let scrape = || ask(&admin, Method::GET, "/metrics");
+    let scrapes = async { tokio::join!(scrape(), scrape(), scrape()) };
+    let mut scrapes = std::pin::pin!(scrapes);
+    let at_once = timeout(Duration::ZERO, scrapes.as_mut()).await;
+    assert!(at_once.is_err(), "others had to wait until it was done");
+    assert_eq!(ask(&admin, Method::GET, "/healthz").await.0, 200);
+    let (first, second, third) = scrapes.await;
+    for (status, _, body) in [first, second, third] {
+        assert_eq!(status, 200);
+        assert!(body.contains("route=\"route-199\""));
+    }
+    drop(routes);
 }
 
 #[tokio::test]
