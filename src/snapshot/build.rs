@@ -1,12 +1,14 @@
 //! From a configuration, and what was in force before, to a snapshot. What lives longer than a configuration is carried over.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
 use tokio::time::Instant;
 
-use super::{Found, PoolTarget, Route, Snapshot, Target, Transports, find_backend};
+use super::{
+    Departed, Found, PoolTarget, Route, Snapshot, Target, Transports, departed_from, find_backend,
+};
 use crate::config::{self, Config, Name};
 use crate::listener::{Settings, Throttle};
 use crate::route::RouteTable;
@@ -56,6 +58,7 @@ impl Snapshot {
             found,
             listeners,
             certificates,
+            departed: Vec::new(),
         };
         bare.furnish(metrics, previous)
     }
@@ -81,6 +84,7 @@ impl Snapshot {
             found,
             listeners: self.listeners.clone(),
             certificates: self.certificates.clone(),
+            departed: Vec::new(),
         };
         bare.furnish(metrics, Some(self))
     }
@@ -88,6 +92,7 @@ impl Snapshot {
     /// Makes the pools, and the routes that lead to them.
     fn furnish(mut self, metrics: &Metrics, previous: Option<&Self>) -> Self {
         self.pools = self.build_pools(metrics, previous);
+        self.departed = previous.map_or_else(Vec::new, |previous| departed(previous, &self));
         self.routes = build_routes(&self.config, &self.pools, metrics, previous);
         self.table = table(&self.config, &self.routes);
         self
@@ -106,10 +111,12 @@ impl Snapshot {
             let transport = &self.transports[name];
             let backends = self.found.get(name).unwrap_or(&pool.backends);
             let before = before.map(Arc::as_ref);
-            let queue = before.map(Pool::queue).cloned().unwrap_or_default();
+            let queue = before.map(Pool::queue).cloned();
+            let queue = queue.or_else(|| previous.and_then(|previous| queue_left(previous, name)));
+            let queue = queue.unwrap_or_default();
             let members = backends.iter().map(|backend| {
                 let address = &backend.address;
-                let live = previous.and_then(|previous| find_backend(previous, name, address));
+                let live = previous.and_then(|previous| find_state(previous, name, address));
                 let live = live.unwrap_or_else(|| new_backend(address, &queue, before));
                 let metrics = metrics.backend(name, &backend.name);
                 Member::new(
@@ -248,6 +255,36 @@ fn build_transports(
         (Arc::clone(name), transport)
     };
     config.pools.iter().map(build).collect()
+}
+
+/// What there is of the backend with this identity, also where it left an earlier configuration and has sessions still.
+fn find_state(
+    previous: &Snapshot,
+    pool: &Name,
+    address: &config::BackendAddress,
+) -> Option<Arc<Backend>> {
+    let left = || departed_from(previous, pool).find(|backend| backend.address() == address);
+    find_backend(previous, pool, address).or_else(left)
+}
+
+/// The queue that hears of places on the backends that a pool of this name once had.
+fn queue_left(previous: &Snapshot, pool: &Name) -> Option<Arc<Queue>> {
+    let backend = departed_from(previous, pool).next()?;
+    Some(Arc::clone(backend.queue()))
+}
+
+/// Those that had left before and those that leave now.
+fn departed(previous: &Snapshot, now: &Snapshot) -> Departed {
+    let before = previous.pools.iter().flat_map(|(name, pool)| {
+        let backends = pool.members().iter().map(Member::backend);
+        backends.map(move |backend| (Arc::clone(name), Arc::downgrade(backend)))
+    });
+    let has_left = |(pool, backend): &(Name, Weak<Backend>)| {
+        let backend = backend.upgrade();
+        backend.is_some_and(|it| find_backend(now, pool, it.address()).is_none())
+    };
+    let all = previous.departed.iter().cloned().chain(before);
+    all.filter(has_left).collect()
 }
 
 /// A backend that joins those of `before`. Where there were none, it is one of those that a pool begins with, and they

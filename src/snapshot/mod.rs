@@ -7,7 +7,7 @@
 mod build;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
@@ -44,12 +44,16 @@ pub struct Snapshot {
     pub listeners: BTreeMap<Name, Arc<Settings>>,
     /// Held so that their series stay.
     certificates: Vec<Arc<CertificateMetrics>>,
+    departed: Departed,
 }
 
 /// How the backends of each pool are reached.
 type Transports = BTreeMap<Name, Arc<Transport>>;
 /// The backends of each pool whose backends are discovered, once there was an answer.
 type Found = BTreeMap<Name, Vec<config::Backend>>;
+/// Backends of earlier configurations that may still have sessions, by the pool's name. Only pointed at: they are gone with
+/// the last of what they have.
+type Departed = Vec<(Name, Weak<Backend>)>;
 
 /// A route and what it leads to.
 pub struct Route {
@@ -172,6 +176,9 @@ impl Current {
 
     /// Puts `snapshot` in force.
     pub fn replace(&self, snapshot: Arc<Snapshot>) {
+        for pool in snapshot.pools.values() {
+            pool.take_back();
+        }
         let previous = self.0.swap(Arc::clone(&snapshot));
         for settings in snapshot.listeners.values() {
             settings.throttle.adjust(&settings.limits);
@@ -193,4 +200,15 @@ fn find_backend(
     let members = snapshot.pools.get(pool)?.members();
     let member = members.iter().find(|member| member.address() == address)?;
     Some(Arc::clone(member.backend()))
+}
+
+/// What is left of the backends that a pool of this name once had.
+fn departed_from<'a>(
+    snapshot: &'a Snapshot,
+    pool: &'a Name,
+) -> impl Iterator<Item = Arc<Backend>> + 'a {
+    let departed = snapshot.departed.iter();
+    departed
+        .filter(move |(from, _)| from == pool)
+        .filter_map(|(_, backend)| backend.upgrade())
 }

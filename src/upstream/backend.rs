@@ -101,7 +101,8 @@ impl Backend {
     }
 
     /// Who waits for a place on it, or on another backend of its pool.
-    pub(super) fn queue(&self) -> &Arc<Queue> {
+    #[must_use]
+    pub fn queue(&self) -> &Arc<Queue> {
         &self.queue
     }
 

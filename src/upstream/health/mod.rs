@@ -107,7 +107,7 @@ impl Health {
         self.is_drained = false;
     }
 
-    /// No new sessions, for ever.
+    /// No new sessions, whatever the operator says.
     pub(super) fn remove(&mut self) {
         self.is_removed = true;
     }

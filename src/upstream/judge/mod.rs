@@ -93,6 +93,19 @@ impl Pool {
         self.pardon_if_none_is_ready();
     }
 
+    /// Those of its backends that the configuration did not have for a while are new again, but for the sessions that they
+    /// still have.
+    pub fn take_back(&self) {
+        let returning = self.members.iter().filter(|it| it.backend().is_removed());
+        for member in returning {
+            member.backend().note_check(None);
+            member.alter(
+                |health| *health = Health::default(),
+                |_| "added again".into(),
+            );
+        }
+    }
+
     /// An attempt is over, which was a [trial](Member::begin_attempt) or not.
     pub(super) fn attempt_ended(
         &self,
@@ -245,7 +258,7 @@ impl Pool {
 }
 
 impl Member {
-    /// The configuration no longer has it: no new sessions for ever. What ends those that it has.
+    /// The configuration no longer has it: no new sessions, until it is [taken back](Pool::take_back). What ends those that it has.
     #[must_use]
     pub fn remove(&self) -> Arc<Drain> {
         let drain = self.backend().drain();

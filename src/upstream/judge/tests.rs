@@ -199,7 +199,7 @@ fn a_resumed_backend_whose_checks_begin_to_pass_says_so() {
 }
 
 #[test]
-fn a_removed_backend_is_never_taken_back() {
+fn a_removed_backend_is_only_taken_back_by_another_configuration() {
     let pool = pool(2, health(0.5), None);
     let member = &pool.members()[0];
     member.remove().begin(Plan::now(SECOND));
@@ -209,6 +209,16 @@ fn a_removed_backend_is_never_taken_back() {
         member.lease(Purpose::Session).unwrap().watch().stage(),
         Stage::Draining
     );
+    let leaving = member.lease(Purpose::Session).unwrap();
+    pool.take_back();
+    assert!(member.is_ready());
+    assert_eq!(member.backend().sessions(), 1, "the one that is leaving");
+    assert_eq!(
+        member.lease(Purpose::Session).unwrap().watch().stage(),
+        Stage::Open
+    );
+    drop(leaving);
+    assert_eq!(member.backend().sessions(), 0);
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! What a reload ends, and what it leaves alone.
 
-use crate::harness::{Gateway, Opening, Wire, eventually, soon};
+use serde_json::Value;
+
+use crate::harness::{Gateway, Opening, Wire, eventually, repeatedly, soon};
 use crate::venue::{Arrivals, Transport, Venue, open};
 
 /// A session: its client and its backend.
@@ -19,15 +21,16 @@ async fn ends((mut client, mut backend): Session) {
 }
 
 fn pool(backends: &[&Arrivals], drain: &str) -> String {
-    let urls = backends
-        .iter()
-        .map(|backend| format!("\"{}\"", backend.url()));
-    let urls: Vec<String> = urls.collect();
+    let urls: Vec<String> = backends.iter().map(|backend| entry(backend)).collect();
     format!(
         "routes: {{ chat: {{ origins: any, pool: chat }} }}\n\
          pools: {{ chat: {{ backends: [{}] }} }}\ndrain: {drain}\n",
         urls.join(", ")
     )
+}
+
+fn entry(backend: &Arrivals) -> String {
+    format!("\"{}\"", backend.url())
 }
 
 async fn connect(gateway: &Gateway) -> Wire {
@@ -62,6 +65,31 @@ async fn a_removed_backend_keeps_its_sessions_until_their_moment_and_gets_no_new
         open(connect(&gateway).await, &stays).await;
     }
     passes(&mut at_goes).await;
+}
+
+#[tokio::test]
+async fn a_backend_that_comes_back_counts_the_sessions_that_it_still_has() {
+    const DRAIN: &str = "{ window: 1h, deadline: 2h }";
+    let (full, spare) = (Arrivals::listen().await, Arrivals::listen().await);
+    // The weight makes it the first choice.
+    let narrow = format!("{{ url: {}, max_sessions: 1, weight: 100 }}", entry(&full));
+    let both = pool(&[&full, &spare], DRAIN).replace(&entry(&full), &narrow);
+    let gateway = Gateway::start(&both).await;
+    let session = open(connect(&gateway).await, &full).await;
+    gateway.change(&pool(&[&spare], DRAIN)).await;
+    gateway.change(&both).await;
+    assert_eq!(state(&gateway).await, ("ready".into(), 1.into()));
+    open(connect(&gateway).await, &spare).await;
+    drop(session);
+    let is_free = async || (state(&gateway).await.1 == 0).then_some(());
+    repeatedly("the place is free", is_free).await;
+    passes(&mut open(connect(&gateway).await, &full).await).await;
+}
+
+/// The state and the sessions of the first backend, as the status has them.
+async fn state(gateway: &Gateway) -> (Value, Value) {
+    let backend = &gateway.status().await["pools"][0]["backends"][0];
+    (backend["state"].clone(), backend["sessions"].clone())
 }
 
 #[tokio::test]
