@@ -19,7 +19,17 @@ use super::{Backlog, Stream, TcpSocket};
 const CAPACITY: usize = 256 * 1024;
 
 thread_local! {
-    static PIPE: Cell<Option<Pipe>> = const { Cell::new(None) };
+    static PIPE: Cell<Place> = const { Cell::new(Place::Empty) };
+}
+
+/// Where a thread keeps its pipe.
+#[derive(Debug)]
+enum Place {
+    /// There is none, or it is in use.
+    Empty,
+    Here(Pipe),
+    /// There can be none.
+    Forbidden,
 }
 
 /// A pipe, and how many bytes are in it.
@@ -44,7 +54,7 @@ pub struct Spliced {
 #[must_use]
 pub fn can_splice(source: &mut Stream, sink: &mut Stream) -> bool {
     let is_direct = tcp(source).is_some_and(|socket| socket.is_direct());
-    is_direct && tcp(sink).is_some() && Pipe::is_here()
+    is_direct && tcp(sink).is_some() && is_pipe_here(Pipe::new)
 }
 
 /// Moves up to `most` bytes from `source` to `sink`. What the sink does not take goes to `rest`, which has to be empty.
@@ -72,12 +82,29 @@ pub fn poll_splice(
     spliced.unwrap_or_else(|| Poll::Ready(Err(io::ErrorKind::Unsupported.into())))
 }
 
+/// Whether this thread has a pipe, which is made by `make` where that is possible. What is forbidden once stays so.
+fn is_pipe_here(make: impl FnOnce() -> io::Result<Pipe>) -> bool {
+    let place = match PIPE.replace(Place::Empty) {
+        Place::Empty => make().map_or_else(Place::without, Place::Here),
+        known => known,
+    };
+    let is_here = matches!(place, Place::Here(_));
+    PIPE.set(place);
+    is_here
+}
+
 /// Runs `work` with the pipe of this thread, if it has one.
 fn with_pipe<T>(work: impl FnOnce(&mut Pipe) -> T) -> Option<T> {
-    let mut pipe = PIPE.take()?;
+    let mut pipe = match PIPE.replace(Place::Empty) {
+        Place::Here(pipe) => pipe,
+        without => {
+            PIPE.set(without);
+            return None;
+        }
+    };
     let outcome = work(&mut pipe);
     if pipe.held == 0 {
-        PIPE.set(Some(pipe));
+        PIPE.set(Place::Here(pipe));
     }
     Some(outcome)
 }
@@ -95,15 +122,18 @@ pub(super) fn splice(source: impl AsFd, sink: impl AsFd, most: usize) -> io::Res
     Ok(moved?)
 }
 
-impl Pipe {
-    /// Whether this thread has one, which is made where that is possible.
-    fn is_here() -> bool {
-        let pipe = PIPE.take().or_else(|| Self::new().ok());
-        let is_here = pipe.is_some();
-        PIPE.set(pipe);
-        is_here
+impl Place {
+    /// There is no pipe, for this reason.
+    fn without(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported => Self::Forbidden,
+            // Descriptors may be had later.
+            _ => Self::Empty,
+        }
     }
+}
 
+impl Pipe {
     fn new() -> io::Result<Self> {
         let (exit, entrance) = io::pipe()?;
         // A filter of system calls may forbid it. Nothing is moved.

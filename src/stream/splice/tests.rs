@@ -159,3 +159,21 @@ fn what_was_put_back_is_read_first() {
         assert!(can_splice(&mut source, &mut sink));
     });
 }
+
+#[test]
+fn a_pipe_that_is_forbidden_is_tried_once_and_one_that_is_wanting_again() {
+    let mut tries = 0;
+    let mut fails_with = |kind: io::ErrorKind| {
+        is_pipe_here(|| {
+            tries += 1;
+            Err(kind.into())
+        })
+    };
+    let kinds = [
+        io::ErrorKind::Other,
+        io::ErrorKind::PermissionDenied,
+        io::ErrorKind::PermissionDenied,
+    ];
+    assert_eq!(kinds.map(&mut fails_with), [false; 3]);
+    assert_eq!(tries, 2);
+}
