@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, TRAILER, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderName, Request, Response, StatusCode};
+use http::header::{AUTHORIZATION, TRAILER, TRANSFER_ENCODING, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{Builder, SendRequest};
@@ -80,6 +80,13 @@ impl Connection {
         self.is_spent |= answer.status() == StatusCode::UNAUTHORIZED
             && binds(answer.headers(), &WWW_AUTHENTICATE);
     }
+}
+
+/// Whether the body of an answer has no coding but chunks, the only one that hyper undoes.
+pub(super) fn is_readable(answer: &HeaderMap) -> bool {
+    let mut codings = answer.get_all(TRANSFER_ENCODING).iter();
+    let is_chunked = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+    codings.next().is_none_or(is_chunked) && codings.next().is_none()
 }
 
 /// What moves the bytes of a connection; closes it when dropped, whatever goes over it.

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::backend::{Lease, Member};
 use super::balancer::Purpose;
 use super::candidates::{Candidate, Hints};
-use super::connection::{Connection, ConnectionTask};
+use super::connection::{Connection, ConnectionTask, is_readable};
 use super::fault::Fault;
 use super::judge::Evidence;
 use super::upload::{BodyProgress, BodyStage, Upload};
@@ -350,13 +350,6 @@ async fn send(
             },
         }),
     }
-}
-
-/// Whether the body has no coding but chunks, the only one that hyper undoes.
-fn is_readable(answer: &HeaderMap) -> bool {
-    let mut codings = answer.get_all(TRANSFER_ENCODING).iter();
-    let is_chunked = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
-    codings.next().is_none_or(is_chunked) && codings.next().is_none()
 }
 
 /// Waits for an answer; none where it is late, or the body too slow. A slow line does not count against the backend.

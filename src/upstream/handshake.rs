@@ -143,6 +143,9 @@ pub enum Failure {
     /// The head of its answer has more bytes or fields than are taken.
     #[error("the head of its answer is too large, or has too many fields")]
     HeadTooLarge,
+    /// Its answer is no 101, and its body cannot be read.
+    #[error("its answer has another transfer coding than chunked")]
+    UnknownCoding,
     /// What it answered is not what RFC 6455 wants; says why.
     #[error("it broke the handshake: {0}")]
     Broken(&'static str),
@@ -159,7 +162,7 @@ impl Failure {
 
     /// Whether the backend is at fault, and not the gateway's own want or bounds.
     pub(super) fn is_the_backends(&self) -> bool {
-        !self.is_our_own() && !matches!(self, Self::HeadTooLarge)
+        !self.is_our_own() && !matches!(self, Self::HeadTooLarge | Self::UnknownCoding)
     }
 
     /// The connection ended. Under TLS 1.3 a backend that wants another certificate says so only now.
@@ -181,7 +184,9 @@ impl Failure {
             Self::BadCertificate(_) | Self::Tls(_) => ConnectResult::TlsFailed,
             Self::NoLocalPort => ConnectResult::PortsExhausted,
             Self::ConnectTimeout | Self::AnswerTimeout => ConnectResult::Timeout,
-            Self::Lost(_) | Self::HeadTooLarge | Self::Broken(_) => ConnectResult::HandshakeFailed,
+            Self::Lost(_) | Self::HeadTooLarge | Self::UnknownCoding | Self::Broken(_) => {
+                ConnectResult::HandshakeFailed
+            }
         }
     }
 
@@ -200,6 +205,7 @@ impl Failure {
             | Self::Tls(_)
             | Self::Lost(_)
             | Self::HeadTooLarge
+            | Self::UnknownCoding
             | Self::Broken(_) => Rejection::BackendFailed(self.result().label()),
         }
     }

@@ -16,7 +16,7 @@ use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::connection::ConnectionTask;
+use super::connection::{ConnectionTask, is_readable};
 use super::handshake::Failure;
 use crate::stream::Stream;
 
@@ -41,7 +41,10 @@ pub(super) async fn answer(
     let task = ConnectionTask::spawn(connection);
     let answer = sender.send_request(Request::new(Empty::<Bytes>::new()));
     let answer = answer.await.map_err(|_| UNSOUND)?;
-    Ok((answer, task))
+    match is_readable(answer.headers()) {
+        true => Ok((answer, task)),
+        false => Err(Failure::UnknownCoding),
+    }
 }
 
 const UNSOUND: Failure = Failure::Broken("the answer is no sound HTTP");

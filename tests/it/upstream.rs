@@ -72,6 +72,14 @@ async fn garbage_is_502() {
     expect_broken(Backend::garbage().await).await;
 }
 
+/// Its coding would be lost on the way.
+#[tokio::test]
+async fn a_refusal_with_an_unknown_coding_is_502() {
+    let answer = "HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: gzip, chunked\r\n\r\n\
+                  5\r\nhello\r\n0\r\n\r\n";
+    expect_broken(Backend::answering(answer).await).await;
+}
+
 #[tokio::test]
 async fn a_head_without_end_is_502() {
     expect_broken(Backend::endless_head().await).await;
