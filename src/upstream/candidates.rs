@@ -60,6 +60,8 @@ pub struct Candidates<'a> {
     key: u64,
     sticky: Preference,
     tried: Vec<Arc<Backend>>,
+    /// Whether a place was waited for.
+    has_waited: bool,
     /// What the last candidate earned.
     last: Option<Rejection>,
 }
@@ -81,7 +83,7 @@ pub struct Candidate {
     /// When the answer to an opening handshake has to be there: each candidate may use an equal part of the time that is left, so that
     /// a backend that takes connections but never answers does not use up the time of those after it.
     pub deadline: Instant,
-    /// Whether it was full, and its place was waited for.
+    /// Whether a place was waited for, this one's or that of one before it.
     pub has_waited: bool,
     /// Set-Cookie for the client, should this one answer.
     pub cookie: Option<HeaderValue>,
@@ -138,6 +140,7 @@ impl<'a> Candidates<'a> {
                 }
             },
             tried: Vec::new(),
+            has_waited: false,
             last: None,
         }
     }
@@ -152,7 +155,7 @@ impl<'a> Candidates<'a> {
             return Err(self.none());
         }
         let choice = self.choose_at_once();
-        let has_waited = matches!(choice, Choice::Full);
+        self.has_waited |= matches!(choice, Choice::Full);
         let Taken {
             index,
             lease,
@@ -169,7 +172,7 @@ impl<'a> Candidates<'a> {
             member: self.pool.members[index].clone(),
             lease,
             deadline: share_of(self.deadline, self.left()),
-            has_waited,
+            has_waited: self.has_waited,
             cookie: self.cookie(index),
             witness,
         };

@@ -246,7 +246,7 @@ impl Pool {
     }
 }
 
-/// Dials one backend and asks it; counts what that came to, also when the client leaves meanwhile. Who waited for its place
+/// Dials one backend and asks it; counts what that came to, also when the client leaves meanwhile. Who waited for a place
 /// and had not `enough` time left says nothing of it by a timeout.
 async fn attempt(
     candidate: &mut Candidate,

@@ -123,26 +123,33 @@ async fn those_who_wait_are_served_in_order() {
 
 #[tokio::test]
 async fn who_has_no_time_left_behind_the_queue_blames_no_backend() {
-    let arrivals = Arrivals::listen().await;
+    let [one, other] = [Arrivals::listen().await, Arrivals::listen().await];
     let yaml = format!(
         "defaults: {{ timeouts: {{ handshake: 9s, connect: 9s }} }}\n\
          routes: {{ chat: {{ origins: any, pool: chat }} }}\n\
-         pools: {{ chat: {{ queue: {{ max: 1, timeout: 10m }}, \
-         backends: [{{ url: \"{}\", max_sessions: 1 }}] }} }}\n",
-        arrivals.url()
+         pools: {{ chat: {{ queue: {{ max: 1, timeout: 10m }}, strategy: round_robin, \
+         backends: [{{ url: \"{}\", max_sessions: 1 }}, {{ url: \"{}\", max_sessions: 1 }}] }} }}\n",
+        one.url(),
+        other.url()
     );
     let gateway = Gateway::start(&yaml).await;
-    let wire = Wire::connect(gateway.address()).await;
-    let (client, backend) = open(wire, &arrivals).await;
+    let mut sessions = Vec::new();
+    for arrivals in [&one, &other] {
+        let wire = Wire::connect(gateway.address()).await;
+        sessions.push(open(wire, arrivals).await);
+    }
     let waiting = asking(&gateway);
     expect_waiting(&gateway, 1).await;
     // More than half of the time that a backend would have.
     sleep(Duration::from_secs(5)).await;
-    drop((client, backend));
-    let _silent = arrivals.asked().await;
+    drop(sessions);
+    let _silent = tokio::join!(one.asked(), other.asked());
     assert_eq!(waiting.await.expect("nobody panics").status(), 504);
     let status = gateway.status().await;
-    assert_eq!(status["pools"][0]["backends"][0]["failures"], 0, "{status}");
+    for backend in 0..2 {
+        let backend = &status["pools"][0]["backends"][backend];
+        assert_eq!(backend["failures"], 0, "{status}");
+    }
 }
 
 #[tokio::test]
