@@ -15,6 +15,7 @@ mod shared;
 mod signals;
 mod source;
 mod stop;
+mod supervisor;
 mod tending;
 mod workers;
 
@@ -110,6 +111,7 @@ impl Server {
             ports.open(prepared, &service);
         }
         announce(&ports, admin.address(), max_sessions);
+        supervisor::ready();
         warn(&snapshot);
         let tending = spawn(&shared.runtime, tending::tend(Arc::clone(&shared)));
         *shared.ports() = ports;

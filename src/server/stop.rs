@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::Server;
 use super::command::Command;
+use super::supervisor;
 use crate::admin::ReloadReport;
 use crate::drain::{Drain, Plan};
 use crate::telemetry::Metrics;
@@ -34,13 +35,17 @@ impl Server {
             .for_each(|drain| self.shared.drains.note(drain));
         self.shared.stopping.store(true, Ordering::Relaxed);
         tracing::info!(connections = open(&drains), "draining");
+        let plan = self.shared.current.load().config.drain.clone();
+        let deadline = Instant::now() + plan.deadline;
         let mut orders = Orders {
             commands: &mut self.commands,
             metrics: &self.telemetry.metrics,
-            may_exit: matches!(command, Command::Stop),
+            may_exit: false,
+            deadline,
         };
-        let plan = self.shared.current.load().config.drain.clone();
-        let deadline = Instant::now() + plan.deadline;
+        if matches!(command, Command::Stop) {
+            orders.let_exit();
+        }
         let is_patient = tokio::select! {
             () = sleep(plan.grace) => true,
             () = orders.urge() => false,
@@ -105,6 +110,8 @@ struct Orders<'a> {
     metrics: &'a Metrics,
     /// Whether the process may end when it is drained.
     may_exit: bool,
+    /// When it is drained at the latest.
+    deadline: Instant,
 }
 
 impl Orders<'_> {
@@ -118,8 +125,13 @@ impl Orders<'_> {
     async fn exit(&mut self) {
         if !self.may_exit {
             self.stop().await;
-            self.may_exit = true;
+            self.let_exit();
         }
+    }
+
+    fn let_exit(&mut self) {
+        self.may_exit = true;
+        supervisor::stopping(self.deadline.saturating_duration_since(Instant::now()));
     }
 
     /// Ready when a stop is asked for. A reload that is asked for meanwhile is refused.

@@ -58,6 +58,15 @@ impl Process {
         Self::start_by(&script, yaml).await
     }
 
+    /// As [`Process::start`], by a service manager that hears what it is told at this socket (sd_notify(3)).
+    pub(crate) async fn start_supervised(socket: &Path, yaml: &str) -> Self {
+        let script = format!(
+            "NOTIFY_SOCKET='{}' exec \"$0\" run --config \"$1\"",
+            socket.display()
+        );
+        Self::start_by(&script, yaml).await
+    }
+
     async fn start_by(script: &str, yaml: &str) -> Self {
         Self::started(yaml, |file| {
             let mut command = Command::new("sh");

@@ -1,9 +1,9 @@
 //! Signals and exit codes of the program.
 
 use rustix::process::Signal;
-use tokio::net::UnixStream;
+use tokio::net::{UnixDatagram, UnixStream};
 
-use crate::harness::{Wire, eventually, repeatedly};
+use crate::harness::{Wire, directory, eventually, repeatedly, soon};
 use crate::process::Process;
 use crate::venue::{Arrivals, close, close_code, masked, open};
 
@@ -47,6 +47,31 @@ async fn a_signal_that_the_parent_had_blocked_is_heard() {
     let mut process = Process::start_with_signals_blocked(ROUTE).await;
     process.signal(Signal::TERM);
     assert_eq!(process.exit_code().await, 0);
+}
+
+#[tokio::test]
+async fn a_supervisor_is_told_when_it_is_ready_and_how_long_it_stops() {
+    let directory = directory();
+    let socket = directory.path().join("supervisor");
+    let supervisor = UnixDatagram::bind(&socket).expect("the directory takes a socket");
+    let yaml = format!("drain: {{ window: 1s, deadline: 2h }}\n{ROUTE}");
+    let mut process = Process::start_supervised(&socket, &yaml).await;
+    assert_eq!(next_word(&supervisor).await, "READY=1\n");
+    process.signal(Signal::TERM);
+    let stopping = next_word(&supervisor).await;
+    let extension = stopping
+        .strip_prefix("STOPPING=1\nEXTEND_TIMEOUT_USEC=")
+        .and_then(|micros| micros.trim_end().parse::<u64>().ok());
+    // Two hours, and something for its last words.
+    assert!(extension > Some(7_200_000_000), "{stopping}");
+    assert_eq!(process.exit_code().await, 0);
+}
+
+async fn next_word(supervisor: &UnixDatagram) -> String {
+    let mut buffer = [0; 256];
+    let length = soon("a word to the supervisor", supervisor.recv(&mut buffer)).await;
+    let length = length.expect("a datagram");
+    String::from_utf8_lossy(&buffer[..length]).into_owned()
 }
 
 async fn drains(signal: Signal) {
