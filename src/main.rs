@@ -42,6 +42,10 @@ fn obey(command: Command) -> anyhow::Result<Exit> {
             Ok(cli::check::check(&file.config, &environment, &mut output)?)
         }
         Command::Demo(ports) => to_its_end(demonstrate(ports)),
+        Command::Reload(gateway) => to_its_end(async move {
+            let mut output = io::stdout();
+            Ok(cli::reload::reload(&gateway.admin, &mut output).await?)
+        }),
         Command::Schema => {
             writeln!(io::stdout().lock(), "{}", config::json_schema())?;
             Ok(Exit::Done)

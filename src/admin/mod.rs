@@ -1,4 +1,4 @@
-//! The admin side: one request to one answer. Metrics, health, status, reload, drain, resume.
+//! The admin side: one request to one answer. Metrics, health, status, reload, drain, resume. And the asking end of a reload.
 //!
 //! What it shows and sets off belongs to others, who give it as a [`Control`]; the listener and the thread
 //! that it runs on are the server's. Whoever reaches the address may use it: it is bound to loopback
@@ -6,6 +6,7 @@
 
 mod answer;
 mod backend;
+mod client;
 mod drain;
 mod handler;
 mod origin;
@@ -22,6 +23,7 @@ use serde_json::json;
 use tokio::sync::{Mutex, oneshot};
 
 pub use backend::{BackendOrder, BackendTarget};
+pub use client::ask_for_reload;
 pub use drain::DrainTarget;
 pub use reload::ReloadReport;
 pub use status::{BackendStatus, DiscoveryStatus, ListenerStatus, PoolStatus, RouteStatus, Status};

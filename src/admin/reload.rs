@@ -66,4 +66,57 @@ impl ReloadReport {
             Self::Refused { errors } => json!({ "result": result, "errors": errors }),
         }
     }
+
+    /// What [`Self::to_json`] made; none where it is something else.
+    pub(super) fn from_json(json: &Value) -> Option<Self> {
+        let lines = |key: &str| {
+            let lines = json[key].as_array()?.iter();
+            lines
+                .map(|line| line.as_str().map(str::to_owned))
+                .collect::<Option<Vec<_>>>()
+        };
+        let result = json["result"].as_str()?;
+        match ReloadResult::ALL
+            .into_iter()
+            .find(|it| it.label() == result)?
+        {
+            ReloadResult::Success => Some(Self::Taken {
+                generation: json["generation"].as_u64()?,
+                changes: lines("changes")?,
+            }),
+            ReloadResult::Noop => Some(Self::Unchanged {
+                changes: lines("changes")?,
+            }),
+            ReloadResult::Failure => Some(Self::Refused {
+                errors: lines("errors")?,
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comes_out_of_json_as_it_went_in() {
+        let lines = || vec!["one".to_owned(), "two".to_owned()];
+        for report in [
+            ReloadReport::Taken {
+                generation: 7,
+                changes: lines(),
+            },
+            ReloadReport::Unchanged { changes: vec![] },
+            ReloadReport::Refused { errors: lines() },
+        ] {
+            assert_eq!(ReloadReport::from_json(&report.to_json()), Some(report));
+        }
+        for other in [
+            json!("ok"),
+            json!({ "result": "done" }),
+            json!({ "result": "success" }),
+        ] {
+            assert_eq!(ReloadReport::from_json(&other), None);
+        }
+    }
 }

@@ -1,10 +1,11 @@
 //! The command line: what may be asked of the program, and how it answers the shell.
 //!
-//! Arguments become a [`Command`] here and nothing is run; the commands that need no gateway (`check`
-//! and the parts of `demo`) stand in files of their own.
+//! Arguments become a [`Command`] here and nothing is run; the commands that need no gateway in this process (`check`,
+//! `reload` and the parts of `demo`) stand in files of their own.
 
 pub mod check;
 pub mod demo;
+pub mod reload;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -12,6 +13,8 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use crate::config::{Address, Admin};
 
 /// What the program is asked to do.
 #[derive(Clone, PartialEq, Eq, Debug, Subcommand)]
@@ -22,6 +25,8 @@ pub enum Command {
     Check(ConfigFile),
     /// Try the gateway out: four echo backends, ws and wss, and a page in the browser
     Demo(DemoPorts),
+    /// Have a running gateway read its configuration again, and tell what came of it
+    Reload(Gateway),
     /// Print the JSON Schema of the configuration, for editors
     Schema,
 }
@@ -32,6 +37,14 @@ pub struct ConfigFile {
     /// The configuration, a YAML file
     #[arg(long, short, value_name = "FILE")]
     pub config: PathBuf,
+}
+
+/// The running gateway that a command is for.
+#[derive(Clone, PartialEq, Eq, Debug, Args)]
+pub struct Gateway {
+    /// Its admin.address; for one that listens at all addresses, one of them
+    #[arg(long, value_name = "ADDRESS", default_value_t = Admin::default().address)]
+    pub admin: Address,
 }
 
 /// Where the demo listens, on the loopback address only. Where a port is taken the system chooses another one, as it does for 0.

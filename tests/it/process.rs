@@ -11,6 +11,7 @@ use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 
 use crate::harness::{Answer, Metrics, Wire, directory, repeatedly, soon};
+use crate::program::ended;
 
 /// A running wsgate; it is killed when this is dropped.
 pub(crate) struct Process {
@@ -224,6 +225,12 @@ impl Process {
         let connecting = UnixStream::connect(self.path(socket));
         let stream = soon("a connection", connecting).await;
         Wire::new(stream.expect("the socket takes connections"))
+    }
+
+    /// Has the program ask it to reload. The exit code of that, and all that it said.
+    pub(crate) async fn ask_for_reload(&self) -> (Option<i32>, String) {
+        let admin = format!("unix:{}", self.path("admin").display());
+        ended(&["reload", "--admin", &admin]).await
     }
 
     /// Whether a unix socket of it lies in its directory.

@@ -14,7 +14,7 @@ routes: { fixed: { respond: { status: 200 } } }
 ";
 
 /// Its exit code, and all that it said.
-async fn ended(arguments: &[&str]) -> (Option<i32>, String) {
+pub(crate) async fn ended(arguments: &[&str]) -> (Option<i32>, String) {
     let ending = Command::new(env!("CARGO_BIN_EXE_wsgate"))
         .args(arguments)
         .stdin(Stdio::null())
@@ -73,9 +73,18 @@ async fn a_check_ends_with_1_where_it_finds_a_problem_and_tells_all_of_them() {
 }
 
 #[tokio::test]
+async fn asking_for_a_reload_where_nothing_listens_ends_with_1() {
+    let (code, said) = ended(&["reload", "--admin", "unix:/nowhere/admin.sock"]).await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("unix:/nowhere/admin.sock"), "{said}");
+    assert!(said.contains("No such file"), "{said}");
+}
+
+#[tokio::test]
 async fn wrong_use_ends_with_2() {
     for arguments in [
         &["nonsense"][..],
+        &["reload", "--admin", "nonsense"],
         &["run", "--nonsense"],
         &["check", "--config"],
     ] {

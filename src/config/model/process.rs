@@ -1,7 +1,7 @@
 //! Settings of the process as a whole: the admin side, logs, threads, the way it stops.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,6 +11,16 @@ use std::time::Duration;
 pub struct Admin {
     /// Where it listens.
     pub address: Address,
+}
+
+/// Never a public address unless asked for.
+impl Default for Admin {
+    fn default() -> Self {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 9901));
+        Self {
+            address: Address::Tcp(address),
+        }
+    }
 }
 
 /// A place to listen at.

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::{Context, process};
-use crate::config::model::Address;
+use super::Context;
+use crate::config::model::{Address, Admin};
 use crate::config::problems::Place;
 use crate::config::reading::Setting;
 use crate::config::schema;
@@ -44,7 +44,7 @@ fn all(file: &schema::File, context: &Context<'_>) -> Vec<(Place, Address)> {
         .given()
         .map_or(&Setting::Absent, |admin| &admin.value.address);
     let admin = match admin {
-        Setting::Absent => Some((Place::default(), Address::Tcp(process::ADMIN_ADDRESS))),
+        Setting::Absent => Some((Place::default(), Admin::default().address)),
         given => placed(given, context),
     };
     let entries = file

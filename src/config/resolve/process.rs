@@ -1,20 +1,15 @@
 //! Settings of the process as a whole.
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::time;
 
 use tracing::Level;
 
 use super::{Context, addresses};
-use crate::config::model::{AccessLog, Address, Admin, Drain, Log, LogFormat, Runtime};
+use crate::config::model::{AccessLog, Admin, Drain, Log, LogFormat, Runtime};
 use crate::config::problems::Findings;
 use crate::config::reading::Setting;
 use crate::config::schema;
 use crate::config::values::{Duration, OneOf, Text, Whole};
-
-/// Where the admin side listens by default: never on a public address unless asked for.
-pub(super) const ADMIN_ADDRESS: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9901);
 
 /// Seconds of a drain by default.
 const GRACE: u64 = 0;
@@ -26,9 +21,7 @@ pub(super) fn admin(raw: schema::Admin, context: &Context<'_>) -> Admin {
         .address
         .value()
         .map(|address| addresses::absolute(address, context));
-    Admin {
-        address: address.unwrap_or(Address::Tcp(ADMIN_ADDRESS)),
-    }
+    address.map_or_else(Admin::default, |address| Admin { address })
 }
 
 pub(super) fn log(raw: schema::Log) -> Log {

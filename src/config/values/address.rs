@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::str::FromStr;
 
 use super::text_schema;
+use crate::config::model::Address;
 use crate::config::problems::Complaint;
 use crate::config::reading::FromText;
 use crate::config::tree::quote;
@@ -22,6 +24,18 @@ impl FromText for ListenAddress {
 
     fn from_text(text: &str) -> Result<Self, Complaint> {
         parse(text).map_err(Complaint::from)
+    }
+}
+
+/// Without a file beside which a path could lie: relative to the working directory.
+impl FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(match parse(text)? {
+            ListenAddress::Tcp(address) => Self::Tcp(address),
+            ListenAddress::Unix(path) => Self::Unix(path.into()),
+        })
     }
 }
 

@@ -17,7 +17,8 @@ pub enum ReloadResult {
 }
 
 impl ReloadResult {
-    const ALL: [Self; 3] = [Self::Success, Self::Failure, Self::Noop];
+    /// Each of them.
+    pub const ALL: [Self; 3] = [Self::Success, Self::Failure, Self::Noop];
 
     /// The value of the `result` label.
     #[must_use]

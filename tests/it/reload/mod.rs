@@ -1,6 +1,7 @@
 //! A file that is read again: what is wrong changes nothing, what is equal is nothing, and the rest is told.
 
 mod certificates;
+mod command;
 mod drains;
 mod hanging;
 mod listeners;

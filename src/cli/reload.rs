@@ -1,0 +1,33 @@
+//! `wsgate reload`: asks a running gateway to read its configuration again, and tells what came of it.
+
+use std::io::{self, Write};
+
+use super::Exit;
+use crate::admin::{ReloadReport, ask_for_reload};
+use crate::config::Address;
+
+/// Asks the gateway whose admin side listens at `admin`, and writes a line for each change or error.
+///
+/// # Errors
+/// When no gateway answers there, or nothing can be written.
+pub async fn reload(admin: &Address, output: &mut dyn Write) -> io::Result<Exit> {
+    let asked = ask_for_reload(admin).await;
+    let report =
+        asked.map_err(|error| io::Error::new(error.kind(), format!("{admin}: {error}")))?;
+    let (lines, summary, exit) = match report {
+        ReloadReport::Taken { changes, .. } => (changes, "reloaded", Exit::Done),
+        ReloadReport::Unchanged { changes } => {
+            (changes, "the configuration is the same", Exit::Done)
+        }
+        ReloadReport::Refused { errors } => (
+            errors,
+            "refused: the configuration before stays in force",
+            Exit::Failed,
+        ),
+    };
+    for line in lines {
+        writeln!(output, "{line}")?;
+    }
+    writeln!(output, "{summary}")?;
+    Ok(exit)
+}
