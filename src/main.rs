@@ -10,10 +10,11 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use mimalloc::MiMalloc;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use tracing::Level;
 use wsgate::cli::{self, Command, DemoPorts, Exit, demo};
 use wsgate::config::{self, Address, Config};
 use wsgate::server::{FileSource, Hangup, Loaded, Outcome, Server, Signals, Source, load};
-use wsgate::telemetry::{Logging, Telemetry};
+use wsgate::telemetry::{Logging, Telemetry, journal};
 use wsgate::tls::{self, Material, Tickets};
 
 // Measured: less time for each handshake and request, and less memory for each session (docs/decisions.md).
@@ -70,7 +71,7 @@ async fn serve(
         loaded = load(&source) => loaded.map_err(several)?,
         () = signals.stop() => return Ok(Exit::Done),
     };
-    let logging = Logging::start(&loaded.config.log)?;
+    let logging = Logging::start(&loaded.config.log, is_journal())?;
     // The guard writes out what is queued, so it outlives the server; the server keeps that of the log until its own end.
     let (telemetry, _flush) = Telemetry::start(&loaded.config.log)
         .context("no thread can be started for the access log")?;
@@ -197,6 +198,18 @@ fn several(problems: Vec<String>) -> anyhow::Error {
 }
 
 fn complain(error: &anyhow::Error) {
-    // Nobody is left to be told when the terminal is gone.
-    let _ = writeln!(io::stderr().lock(), "wsgate: {error:#}");
+    let worth = if is_journal() {
+        journal::priority(Level::ERROR)
+    } else {
+        ""
+    };
+    for line in format!("wsgate: {error:#}").lines() {
+        // Nobody is left to be told when the terminal is gone.
+        let _ = writeln!(io::stderr().lock(), "{worth}{line}");
+    }
+}
+
+/// Whether systemd's journal reads what goes to stderr.
+fn is_journal() -> bool {
+    journal::reads_stderr(environment("JOURNAL_STREAM").as_deref())
 }

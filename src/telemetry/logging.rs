@@ -10,6 +10,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Registry, fmt, reload};
 
 use super::blocking::Blocking;
+use super::journal::Lines;
 use super::queue::{Queue, Writing};
 use crate::config::{Log, LogFormat};
 
@@ -36,14 +37,15 @@ pub enum LoggingFault {
 }
 
 impl Logging {
-    /// Sends the events of the whole process to stderr, by a thread of its own.
+    /// Sends the events of the whole process to stderr, by a thread of its own; `is_journal` says that systemd's journal
+    /// reads them there.
     ///
     /// # Errors
     /// When the process logs already, or the system gives no thread.
-    pub fn start(log: &Log) -> Result<Self, LoggingFault> {
+    pub fn start(log: &Log, is_journal: bool) -> Result<Self, LoggingFault> {
         let (queue, writing) = Queue::start("log", QUEUED_LINES, Blocking(io::stderr()))
             .map_err(LoggingFault::NoThread)?;
-        let (subscriber, level) = subscriber(log, queue);
+        let (subscriber, level) = subscriber(log, Lines::new(queue, is_journal));
         subscriber
             .try_init()
             .map_err(|_already| LoggingFault::AlreadyStarted)?;
@@ -61,9 +63,9 @@ impl Logging {
     }
 }
 
-fn subscriber(log: &Log, queue: Queue) -> (impl Subscriber + Send + Sync + 'static, LevelHandle) {
+fn subscriber(log: &Log, lines: Lines) -> (impl Subscriber + Send + Sync + 'static, LevelHandle) {
     let (filter, level) = reload::Layer::new(targets(log.level));
-    let layer = fmt::layer().with_writer(queue);
+    let layer = fmt::layer().with_writer(lines);
     let lines = match log.format {
         LogFormat::Json => layer
             .json()
@@ -97,6 +99,10 @@ mod tests {
 
     /// What `act` leaves in the log.
     fn logged(format: LogFormat, act: impl FnOnce(&LevelHandle)) -> String {
+        logged_to(false, format, act)
+    }
+
+    fn logged_to(is_journal: bool, format: LogFormat, act: impl FnOnce(&LevelHandle)) -> String {
         let access = AccessLog {
             open: true,
             close: true,
@@ -110,7 +116,7 @@ mod tests {
         };
         let kept = Kept::default();
         let (queue, writing) = Queue::start("test", 64, kept.clone()).unwrap();
-        let (subscriber, level) = subscriber(&log, queue);
+        let (subscriber, level) = subscriber(&log, Lines::new(queue, is_journal));
         tracing::subscriber::with_default(Arc::new(subscriber), || act(&level));
         drop(writing);
         kept.text()
@@ -126,6 +132,17 @@ mod tests {
         assert_eq!(line["message"], "a backend failed");
         assert_eq!(line["backend"], "a");
         assert_eq!(line["request_id"], "request-1");
+    }
+
+    #[test]
+    fn the_journal_is_told_what_each_line_is_worth() {
+        let text = logged_to(true, LogFormat::Json, |_| {
+            tracing::error!("refused");
+            tracing::warn!("odd");
+            tracing::info!("usual");
+        });
+        let worth: Vec<_> = text.lines().map(|line| &line[..4]).collect();
+        assert_eq!(worth, ["<3>{", "<4>{", "<6>{"]);
     }
 
     #[test]

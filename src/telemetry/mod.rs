@@ -6,6 +6,7 @@
 
 mod access_log;
 mod blocking;
+pub mod journal;
 #[cfg(test)]
 mod kept;
 mod line;

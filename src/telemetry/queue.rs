@@ -10,8 +10,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use tracing_subscriber::fmt::MakeWriter;
-
 /// How long the end waits for lines that are still to be written.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
@@ -103,26 +101,6 @@ impl Drop for Writing {
         let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
         // That it has ended is an error, as is that it has not, and nothing more can be done.
         let _ = ended.recv_timeout(LAST_LINES);
-    }
-}
-
-/// A line of the diagnostic log: its formatter writes each by one call.
-impl Write for Queue {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.add(line.to_vec());
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'w> MakeWriter<'w> for Queue {
-    type Writer = Self;
-
-    fn make_writer(&'w self) -> Self {
-        self.clone()
     }
 }
 

@@ -1,0 +1,85 @@
+//! Lines of the diagnostic log on their way to its queue; those for systemd's journal say what they are worth.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+
+use tracing::{Level, Metadata};
+use tracing_subscriber::fmt::MakeWriter;
+
+use super::queue::Queue;
+
+/// Whether stderr is the stream to the journal that `address`, the variable JOURNAL_STREAM, names by device and inode
+/// (systemd.exec(5)).
+#[must_use]
+pub fn reads_stderr(address: Option<&OsStr>) -> bool {
+    let named = address.and_then(OsStr::to_str);
+    named.is_some() && named == stderr_address().ok().as_deref()
+}
+
+fn stderr_address() -> io::Result<String> {
+    let stderr = File::from(io::stderr().as_fd().try_clone_to_owned()?);
+    let metadata = stderr.metadata()?;
+    Ok(format!("{}:{}", metadata.dev(), metadata.ino()))
+}
+
+/// What the journal takes for the priority of a line that begins with it (sd-daemon(3)).
+#[must_use]
+pub fn priority(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "<3>",
+        Level::WARN => "<4>",
+        Level::INFO => "<6>",
+        _ => "<7>",
+    }
+}
+
+/// Makes a [`Line`] of each event.
+pub(super) struct Lines {
+    queue: Queue,
+    is_journal: bool,
+}
+
+impl Lines {
+    pub(super) fn new(queue: Queue, is_journal: bool) -> Self {
+        Self { queue, is_journal }
+    }
+}
+
+impl<'w> MakeWriter<'w> for Lines {
+    type Writer = Line<'w>;
+
+    fn make_writer(&'w self) -> Line<'w> {
+        Line {
+            queue: &self.queue,
+            priority: "",
+        }
+    }
+
+    fn make_writer_for(&'w self, event: &Metadata<'_>) -> Line<'w> {
+        let mut line = self.make_writer();
+        if self.is_journal {
+            line.priority = priority(*event.level());
+        }
+        line
+    }
+}
+
+/// One line: its formatter writes it by one call.
+pub(super) struct Line<'w> {
+    queue: &'w Queue,
+    priority: &'static str,
+}
+
+impl Write for Line<'_> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.queue.add([self.priority.as_bytes(), line].concat());
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
