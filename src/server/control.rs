@@ -160,19 +160,13 @@ fn backend_status(member: &Member, now: Instant) -> BackendStatus {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
-    use std::sync::Mutex;
-    use std::sync::atomic::AtomicBool;
-    use std::time::{Duration, SystemTime};
+    use std::time::Duration;
 
-    use tokio::runtime::Handle;
     use tokio::sync::mpsc;
     use tokio::time::timeout;
 
-    use super::super::discovery::Discoveries;
-    use super::super::drains::Drains;
     use super::*;
     use crate::config::Config;
-    use crate::snapshot::Current;
     use crate::telemetry::Metrics;
     use crate::tls::Material;
 
@@ -183,17 +177,7 @@ mod tests {
     fn shared(commands: mpsc::Sender<Command>) -> Arc<Shared> {
         let config = Config::parse(YAML, "wsgate.yaml", Path::new("/"), &|_| None).unwrap();
         let snapshot = Snapshot::build(config, Material::default(), &Metrics::new(), None);
-        Arc::new(Shared {
-            current: Arc::new(Current::new(Arc::new(snapshot))),
-            ports: Mutex::default(),
-            started: SystemTime::now(),
-            began: Instant::now(),
-            stopping: AtomicBool::new(false),
-            drains: Drains::default(),
-            discoveries: Discoveries::default(),
-            runtime: Handle::current(),
-            commands,
-        })
+        Arc::new(Shared::new(Arc::new(snapshot), commands))
     }
 
     #[tokio::test]

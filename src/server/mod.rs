@@ -20,13 +20,10 @@ mod tending;
 mod workers;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use tokio::runtime::Handle;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 
 use crate::config::{Address, Config, Name};
 use crate::gateway::Gateway;
@@ -37,8 +34,6 @@ use accepting::Service;
 use admin_side::AdminSide;
 pub use command::Command;
 pub use discovery::Discovered;
-use discovery::Discoveries;
-use drains::Drains;
 use loading::Loading;
 pub use loading::load;
 use ports::Ports;
@@ -87,19 +82,9 @@ impl Server {
             .map(|(name, listener)| (name, &listener.address));
         let bound = ports.bind(addresses, None)?;
         let snapshot = Arc::new(Snapshot::build(config, tls, &telemetry.metrics, None));
-        let current = Arc::new(Current::new(Arc::clone(&snapshot)));
         let (sender, commands) = mpsc::channel(COMMANDS);
-        let shared = Arc::new(Shared {
-            current: Arc::clone(&current),
-            ports: Mutex::default(),
-            started: SystemTime::now(),
-            began: Instant::now(),
-            stopping: AtomicBool::new(false),
-            drains: Drains::default(),
-            discoveries: Discoveries::default(),
-            runtime: Handle::current(),
-            commands: sender,
-        });
+        let shared = Arc::new(Shared::new(Arc::clone(&snapshot), sender));
+        let current = Arc::clone(&shared.current);
         let admin = AdminSide::start(&snapshot.config.admin, &telemetry, &shared)?;
         let workers = Workers::start(&snapshot.config.runtime)
             .map_err(|error| vec![format!("workers cannot be started: {error}")])?;

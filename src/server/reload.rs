@@ -50,7 +50,7 @@ impl Server {
             metrics,
             Some(&before),
         ));
-        self.shared.current.replace(Arc::clone(&after));
+        self.shared.replace(&after);
         self.exchange_listeners(&after.config, bound).await;
         self.retire(&before, &after);
         drop(before);
@@ -82,7 +82,7 @@ impl Server {
         let used = used.map_or(0, |pool| pool.members().len());
         tracing::info!(pool = %found.pool, before = used, after = count, "backends discovered");
         let after = Arc::new(before.with_found(&found.pool, found.backends, metrics));
-        self.shared.current.replace(Arc::clone(&after));
+        self.shared.replace(&after);
         metrics.discovery(&found.pool).found(count);
         self.retire(&before, &after);
         drop(before);

@@ -5,18 +5,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
 use super::command::Command;
 use super::discovery::Discoveries;
 use super::drains::Drains;
 use super::ports::Ports;
-use crate::snapshot::Current;
+use crate::snapshot::{Current, Snapshot};
 
 /// What the parts of the server share.
 pub(super) struct Shared {
     pub(super) current: Arc<Current>,
+    /// Told when another snapshot is in force.
+    pub(super) replaced: Notify,
     pub(super) ports: Mutex<Ports>,
     pub(super) started: SystemTime,
     /// The same moment, where the clock may be set.
@@ -30,6 +32,28 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// That of a server that begins now with `snapshot`, on the runtime of whoever calls.
+    pub(super) fn new(snapshot: Arc<Snapshot>, commands: mpsc::Sender<Command>) -> Self {
+        Self {
+            current: Arc::new(Current::new(snapshot)),
+            replaced: Notify::new(),
+            ports: Mutex::default(),
+            started: SystemTime::now(),
+            began: Instant::now(),
+            stopping: AtomicBool::new(false),
+            drains: Drains::default(),
+            discoveries: Discoveries::default(),
+            runtime: Handle::current(),
+            commands,
+        }
+    }
+
+    /// Puts `snapshot` in force.
+    pub(super) fn replace(&self, snapshot: &Arc<Snapshot>) {
+        self.current.replace(Arc::clone(snapshot));
+        self.replaced.notify_one();
+    }
+
     /// The open listeners; the lock is never held across an await.
     pub(super) fn ports(&self) -> MutexGuard<'_, Ports> {
         self.ports.lock().unwrap_or_else(PoisonError::into_inner)

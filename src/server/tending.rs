@@ -14,8 +14,8 @@ use super::shared::Shared;
 use crate::config::{self, Name, OnUnhealthy};
 use crate::upstream::{Member, Pool};
 
-/// How often is looked for other pools, for ejections that are over, weights that have grown and sessions to ask. The work is
-/// a few atomic accesses for each backend, and a lock where its pool is to be rebalanced.
+/// How often is looked for ejections that are over, weights that have grown and sessions to ask. The work is a few atomic
+/// accesses for each backend, and a lock where its pool is to be rebalanced.
 const TICK: Duration = Duration::from_millis(250);
 /// Checks under way at once in the whole process: enough for 64 backends that time out, few enough not to
 /// take descriptors from sessions.
@@ -34,7 +34,11 @@ pub(super) async fn tend(shared: Arc<Shared>) {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        ticks.tick().await;
+        tokio::select! {
+            _ = ticks.tick() => {}
+            // Pools that are gone are let go at once, and with them their series.
+            () = shared.replaced.notified() => {}
+        }
         let snapshot = shared.current.load();
         let is_same = |name: &Name, pool: &Arc<Pool>| {
             snapshot
@@ -127,5 +131,52 @@ impl Shared {
         };
         self.drains
             .begin(&member.backend().drain(), &plan, &self.runtime);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use tokio::sync::mpsc;
+    use tokio::task::yield_now;
+
+    use super::super::workers::spawn;
+    use super::*;
+    use crate::config::Config;
+    use crate::snapshot::Snapshot;
+    use crate::telemetry::Metrics;
+    use crate::tls::Material;
+
+    const YAML: &str = "
+        listeners: { main: { address: \"127.0.0.1:0\" } }
+        routes: { chat: { origins: any, pool: chat } }
+        pools: { chat: { backends: [\"ws://127.0.0.1:9\"], health: { active: { type: tcp } } } }";
+
+    fn snapshot(yaml: &str, previous: Option<&Snapshot>) -> Arc<Snapshot> {
+        let config = Config::parse(yaml, "wsgate.yaml", Path::new("/"), &|_| None).unwrap();
+        let (tls, metrics) = (Material::default(), Metrics::new());
+        Arc::new(Snapshot::build(config, tls, &metrics, previous))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pool_that_is_gone_is_let_go_at_once() {
+        let (commands, _taken) = mpsc::channel(1);
+        let shared = Arc::new(Shared::new(snapshot(YAML, None), commands));
+        let pool = Arc::downgrade(&shared.current.load().pools["chat"]);
+        let _tending = spawn(&shared.runtime, tend(Arc::clone(&shared)));
+        // Between two ticks, when the first check is over and the next one waited for.
+        tokio::time::sleep(TICK * 9 / 2).await;
+        assert!(pool.strong_count() > 1, "somebody tends it");
+        let other = YAML
+            .replace("chat: { b", "talk: { b")
+            .replace("pool: chat", "pool: talk");
+        let after = snapshot(&other, Some(&shared.current.load()));
+        shared.replace(&after);
+        // Time stands still as long as there is something to do.
+        for _ in 0..100 {
+            yield_now().await;
+        }
+        assert_eq!(pool.strong_count(), 0);
     }
 }

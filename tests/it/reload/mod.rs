@@ -118,8 +118,6 @@ async fn what_is_counted_of_a_backend_goes_with_it() {
         backend.is_left().await;
         assert!(gateway.count("wsgate_backend_connects_total", &labels) > 0.0);
         gateway.change(&before(&[&other])).await;
-        // Whoever tends the pool looks every quarter of a second for another one.
-        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
         gateway
             .change(&(before(&[&other]) + "log: { level: warn }\n"))
             .await;
