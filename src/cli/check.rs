@@ -45,13 +45,13 @@ pub fn check(
     Ok(Exit::Done)
 }
 
-/// Whether the certificates and keys of all listeners and pools can be used. An expired one can.
+/// Whether the certificates and keys of all listeners and pools can be used. One that has expired, or is not valid yet, can.
 fn check_certificates(written: &Written, output: &mut dyn Write) -> io::Result<bool> {
     let tickets = Tickets::new().map_err(io::Error::other)?;
     match tls::material(&written.config, &tickets) {
         Ok(material) => {
             for (name, server) in &material.listeners {
-                warn_of_expired(name, server, output)?;
+                warn_of_validity(name, server, output)?;
             }
             Ok(true)
         }
@@ -62,18 +62,15 @@ fn check_certificates(written: &Written, output: &mut dyn Write) -> io::Result<b
     }
 }
 
-fn warn_of_expired(
+fn warn_of_validity(
     listener: &str,
     server: &tls::ServerTls,
     output: &mut dyn Write,
 ) -> io::Result<()> {
     let now = SystemTime::now();
-    for certificate in server.certificates.iter().filter(|one| one.is_expired(now)) {
-        let name = &certificate.name;
-        writeln!(
-            output,
-            "warning: the certificate {name} has expired (listener {listener})"
-        )?;
+    let certificates = server.certificates.iter();
+    for warning in certificates.filter_map(|one| one.warning(now)) {
+        writeln!(output, "warning: {warning} (listener {listener})")?;
     }
     Ok(())
 }

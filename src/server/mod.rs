@@ -29,7 +29,6 @@ use crate::config::{Address, Config, Name};
 use crate::gateway::Gateway;
 use crate::snapshot::{Current, Snapshot};
 use crate::telemetry::{Logging, Telemetry};
-use crate::tls::CertificateInfo;
 use accepting::Service;
 use admin_side::AdminSide;
 pub use command::Command;
@@ -176,8 +175,8 @@ fn warn(snapshot: &Snapshot) {
     let now = SystemTime::now();
     for (listener, settings) in &snapshot.listeners {
         let certificates = settings.tls.iter().flat_map(|tls| &tls.certificates);
-        for CertificateInfo { name, .. } in certificates.filter(|one| one.is_expired(now)) {
-            tracing::warn!(%listener, "the certificate {name} has expired");
+        for warning in certificates.filter_map(|one| one.warning(now)) {
+            tracing::warn!(%listener, "{warning}");
         }
     }
 }

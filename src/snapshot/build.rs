@@ -162,9 +162,10 @@ fn certificate_metrics(
     // Of those with the same name the one that ends first counts: it is served as well.
     let mut ends = BTreeMap::new();
     for (listener, tls) in tls {
-        for CertificateInfo { name, not_after } in &tls.certificates {
-            let end = ends.entry((listener, name)).or_insert(*not_after);
-            *end = (*end).min(*not_after);
+        for CertificateInfo { name, validity } in &tls.certificates {
+            let not_after = *validity.end();
+            let end = ends.entry((listener, name)).or_insert(not_after);
+            *end = (*end).min(not_after);
         }
     }
     let shown = ends.into_iter().map(|((listener, name), end)| {

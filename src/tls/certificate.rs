@@ -1,5 +1,6 @@
-//! A certificate chain with its key: do they fit, which names do they cover, until when.
+//! A certificate chain with its key: do they fit, which names do they cover, when are they valid.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -19,7 +20,7 @@ pub(super) struct Certificate {
     pub(super) key: Arc<CertifiedKey>,
     /// The DNS names of the subject alternative name, in lower case; wildcards begin with `*.`.
     pub(super) dns_names: Vec<String>,
-    pub(super) not_after: SystemTime,
+    pub(super) validity: RangeInclusive<SystemTime>,
 }
 
 impl Certificate {
@@ -51,7 +52,7 @@ impl Certificate {
         provider: &CryptoProvider,
     ) -> Result<Self, Problem> {
         let leaf = chain.first().ok_or(Problem::NoCertificate)?;
-        let (dns_names, not_after) = facts(leaf)?;
+        let (dns_names, validity) = facts(leaf)?;
         let key = provider
             .key_provider
             .load_private_key(key)
@@ -66,35 +67,43 @@ impl Certificate {
         Ok(Self {
             key: Arc::new(certified),
             dns_names,
-            not_after,
+            validity,
         })
     }
 }
 
-/// What a leaf says of itself: its DNS names and the end of its validity.
-fn facts(leaf: &CertificateDer<'_>) -> Result<(Vec<String>, SystemTime), Problem> {
+/// What a leaf says of itself: its DNS names and its validity.
+fn facts(leaf: &CertificateDer<'_>) -> Result<(Vec<String>, RangeInclusive<SystemTime>), Problem> {
     let refuse = |error: webpki::Error| Problem::BadCertificate(error.to_string());
     let parsed = EndEntityCert::try_from(leaf).map_err(refuse)?;
     let dns_names = parsed
         .valid_dns_names()
         .map(str::to_ascii_lowercase)
         .collect();
-    Ok((dns_names, not_after(&parsed).map_err(refuse)?))
+    Ok((dns_names, validity(&parsed).map_err(refuse)?))
 }
 
-/// The end of validity (RFC 5280 section 4.1.2.5).
+/// From when to when it is valid (RFC 5280 section 4.1.2.5); from 1970, if it has been for longer.
 ///
-/// The verifier does not tell it outright, but asked about the end of time it refuses the certificate
-/// as expired and says when that was. Validity is the first thing it looks at, so that neither
+/// The verifier does not tell it outright, but asked about the beginning and the end of time it refuses the certificate
+/// and says from when or until when it is valid. Validity is the first thing it looks at, so that neither
 /// the issuer nor the purpose of the certificate matter here.
-fn not_after(certificate: &EndEntityCert<'_>) -> Result<SystemTime, webpki::Error> {
-    let end_of_time = UnixTime::since_unix_epoch(Duration::from_secs(u64::MAX));
-    let usage = KeyUsage::server_auth();
-    match certificate.verify_for_usage(&[], &[], &[], end_of_time, usage, None, None) {
-        Err(webpki::Error::CertExpired { not_after, .. }) => {
-            Ok(SystemTime::UNIX_EPOCH + Duration::from_secs(not_after.as_secs()))
+fn validity(certificate: &EndEntityCert<'_>) -> Result<RangeInclusive<SystemTime>, webpki::Error> {
+    let refusal_at = |seconds| {
+        let time = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+        let usage = KeyUsage::server_auth();
+        let verdict = certificate.verify_for_usage(&[], &[], &[], time, usage, None, None);
+        verdict.err().unwrap_or(webpki::Error::InvalidCertValidity)
+    };
+    let begin = match refusal_at(0) {
+        webpki::Error::CertNotValidYet { not_before, .. } => not_before.as_secs(),
+        _ => 0,
+    };
+    match refusal_at(u64::MAX) {
+        webpki::Error::CertExpired { not_after, .. } => {
+            let moment = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+            Ok(moment(begin)..=moment(not_after.as_secs()))
         }
-        Err(error) => Err(error),
-        Ok(_) => Err(webpki::Error::InvalidCertValidity),
+        error => Err(error),
     }
 }

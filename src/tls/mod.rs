@@ -18,6 +18,7 @@ mod verifier;
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -101,16 +102,26 @@ pub fn material(config: &Config, tickets: &Tickets) -> Result<Material, Vec<TlsE
 pub struct CertificateInfo {
     /// Its first DNS name, or the path of its file where it has none.
     pub name: String,
-    /// The end of its validity (RFC 5280 section 4.1.2.5).
-    pub not_after: SystemTime,
+    /// When it is valid (RFC 5280 section 4.1.2.5).
+    pub validity: RangeInclusive<SystemTime>,
 }
 
 impl CertificateInfo {
-    /// Whether it is no longer valid. It is still served: some clients do not mind, and a listener
-    /// that does not come up helps none of them. The operator is warned.
+    /// What is to be told of it, if it is not valid at `now`. It is served all the same: some clients do not mind, and a
+    /// listener that does not come up helps none of them.
     #[must_use]
-    pub fn is_expired(&self, now: SystemTime) -> bool {
-        self.not_after < now
+    pub fn warning(&self, now: SystemTime) -> Option<String> {
+        let Self { name, validity } = self;
+        if validity.contains(&now) {
+            return None;
+        }
+        let is_early = now < *validity.start();
+        let fault = if is_early {
+            "is not valid yet"
+        } else {
+            "has expired"
+        };
+        Some(format!("the certificate {name} {fault}"))
     }
 }
 
@@ -184,7 +195,7 @@ fn info((certificate, path): (&Certificate, &Path)) -> CertificateInfo {
     let name = certificate.dns_names.first().cloned();
     CertificateInfo {
         name: name.unwrap_or_else(|| path.display().to_string()),
-        not_after: certificate.not_after,
+        validity: certificate.validity.clone(),
     }
 }
 

@@ -113,7 +113,7 @@ fn names_the_file_of_authorities() {
 }
 
 #[test]
-fn serves_an_expired_certificate_and_tells_when_it_ended() {
+fn serves_an_expired_certificate_and_tells_when_it_was_valid() {
     let folder = Folder::new();
     let key = KeyPair::generate().unwrap();
     let files = CertificateFiles {
@@ -124,9 +124,18 @@ fn serves_an_expired_certificate_and_tells_when_it_ended() {
     let info = &tls.certificates[0];
     assert_eq!(info.name, "old.example");
     let new_year_2021 = SystemTime::UNIX_EPOCH + Duration::from_secs(1_609_459_200);
-    assert_eq!(info.not_after, new_year_2021);
-    assert!(info.is_expired(new_year_2021 + Duration::from_secs(1)));
-    assert!(!info.is_expired(new_year_2021));
+    let new_year_2020 = new_year_2021 - Duration::from_secs(366 * 24 * 60 * 60);
+    assert_eq!(info.validity, new_year_2020..=new_year_2021);
+    let second = Duration::from_secs(1);
+    for (now, fault) in [
+        (new_year_2020 - second, Some("is not valid yet")),
+        (new_year_2020, None),
+        (new_year_2021, None),
+        (new_year_2021 + second, Some("has expired")),
+    ] {
+        let expected = fault.map(|fault| format!("the certificate old.example {fault}"));
+        assert_eq!(info.warning(now), expected);
+    }
 }
 
 #[test]
@@ -159,5 +168,5 @@ fn makes_a_certificate_in_memory() {
     let tickets = Tickets::new().unwrap();
     let tls = server_in_memory(vec![certificate], key, timeout, &tickets).unwrap();
     assert_eq!(tls.certificates[0].name, "localhost");
-    assert!(!tls.certificates[0].is_expired(SystemTime::now()));
+    assert_eq!(tls.certificates[0].warning(SystemTime::now()), None);
 }

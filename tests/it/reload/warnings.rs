@@ -32,11 +32,13 @@ async fn a_sticky_pool_without_a_secret_is_told_at_start_and_at_reload() {
     assert_eq!(told(), 2);
 }
 
-/// `tls` with certificates of these files, all with one name; that which is called `old` has expired.
+/// `tls` with certificates of these files, all with one name; that which is called `old` has expired, `early` is not
+/// valid yet.
 fn tls(directory: &TempDir, stems: &[&str]) -> String {
     let make = |stem: &&str| {
         let identity = Identity::make_as(directory.path(), stem, &["same.test"], |params| {
-            params.not_before = date_time_ymd(2020, 1, 1);
+            let begin = if *stem == "early" { 2998 } else { 2020 };
+            params.not_before = date_time_ymd(begin, 1, 1);
             let end = if *stem == "old" { 2021 } else { 2999 };
             params.not_after = date_time_ymd(end, 1, 1);
         });
@@ -65,6 +67,14 @@ async fn a_certificate_that_has_expired_is_told_at_start_and_at_reload() {
     let reloads = || process.log().matches("configuration reloaded").count();
     eventually("it is taken out", || reloads() == 2).await;
     assert_eq!(told(), 2);
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_not_valid_yet_is_told() {
+    let directory = directory();
+    let process = Process::start(&tls(&directory, &["new", "early"])).await;
+    let words = "the certificate same.test is not valid yet";
+    eventually("it is told", || process.log().matches(words).count() == 1).await;
 }
 
 #[tokio::test]
