@@ -7,7 +7,7 @@ use crate::session::Rejection;
 use crate::websocket::Sole;
 
 /// One Host, as RFC 9112 section 3.2 wants of every request; HTTP/1.0 and HTTP/2 may do without. Checked before it chooses
-/// the route.
+/// the route, so of opening handshakes, too.
 pub(super) fn check_host(request: &request::Parts) -> Result<(), Rejection> {
     match Sole::of(&request.headers, &HOST) {
         Sole::Missing if request.version == Version::HTTP_11 => {

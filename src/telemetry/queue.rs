@@ -5,7 +5,7 @@
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{self, Receiver, SyncSender, TryRecvError};
+use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -78,8 +78,7 @@ fn write_all(waiting: &Receiver<Vec<u8>>, mut writer: impl Write, is_ending: &At
         let is_last_look = is_ending.load(Ordering::Acquire);
         let line = match waiting.try_recv() {
             Ok(line) => line,
-            Err(TryRecvError::Disconnected) => return,
-            Err(TryRecvError::Empty) => {
+            Err(_) => {
                 // Whoever reads this log is gone, or its disk is full: there is nobody to be told.
                 let _ = writer.flush();
                 if is_last_look {

@@ -15,7 +15,7 @@ pub(super) enum Alarm {
     Cut,
     /// The end was asked for and has not come: cut, unless it is on its way.
     Close,
-    /// The backend was let end first, and has not.
+    /// A side was let end first, or say its last although the session is lost, and has not.
     Yield,
     /// The moment in the drain's window has come.
     Drain,

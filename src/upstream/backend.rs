@@ -282,7 +282,7 @@ impl Member {
     /// on the gateway's own.
     ///
     /// # Errors
-    /// What the last address tried came to.
+    /// The more telling of what its addresses came to.
     pub async fn dial(&self, client: Option<Ends>, deadline: Instant) -> Result<Stream, Failure> {
         self.transport.dial(self.address(), client, deadline).await
     }

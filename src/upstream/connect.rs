@@ -25,7 +25,7 @@ const ADDRESSES: usize = 16;
 /// Connects to `address`; the caller sets the deadline.
 ///
 /// # Errors
-/// What the last attempt came to.
+/// The more telling of what the attempts came to.
 pub(super) async fn connect(
     address: &BackendAddress,
     sources: &Arc<Sources>,
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn tells_what_the_last_attempt_came_to() {
+    async fn tells_what_the_attempts_came_to() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         drop(listener);
