@@ -174,20 +174,20 @@ impl Current {
         self.0.load_full()
     }
 
-    /// Puts `snapshot` in force.
+    /// Puts `snapshot` in force. There is one who does.
     pub fn replace(&self, snapshot: Arc<Snapshot>) {
-        for pool in snapshot.pools.values() {
+        let previous = self.load();
+        for (name, pool) in &snapshot.pools {
             pool.take_back();
+            // Before anybody can find it: none of its requests is to turn to the pool before it.
+            if let Some(before) = previous.pools.get(name) {
+                before.hand_over(pool);
+            }
         }
-        let previous = self.0.swap(Arc::clone(&snapshot));
         for settings in snapshot.listeners.values() {
             settings.throttle.adjust(&settings.limits);
         }
-        for (name, pool) in &previous.pools {
-            if let Some(successor) = snapshot.pools.get(name) {
-                pool.hand_over(successor);
-            }
-        }
+        self.0.store(snapshot);
     }
 }
 

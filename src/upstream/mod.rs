@@ -11,6 +11,7 @@ mod fault;
 mod forward;
 mod handshake;
 mod health;
+mod in_force;
 mod judge;
 mod last_words;
 mod lookup;
@@ -27,7 +28,7 @@ mod sticky;
 mod transport;
 mod upload;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::HeaderValue;
@@ -46,6 +47,7 @@ pub use cookie::without_cookie;
 pub use forward::{Answered, Errand, ErrandTimeouts, Source};
 pub use handshake::{Answer, Failure, Opening, RequestHead, Switched};
 pub use health::State;
+use in_force::InForce;
 pub use judge::Evidence;
 pub use queue::Queue;
 use rebalance::Rebalance;
@@ -75,9 +77,7 @@ pub struct Pool {
     ejecting: Mutex<()>,
     rebalance: Rebalance,
     metrics: Arc<PoolMetrics>,
-    /// The pool of this name that is in force, shared by all that ever had the name. Only pointed at: a request that is
-    /// under way for long is not to keep what came and went meanwhile.
-    in_force: Arc<Mutex<Weak<Self>>>,
+    in_force: Arc<InForce>,
 }
 
 /// How long opening a session may take.
@@ -145,13 +145,13 @@ impl Pool {
         }
     }
 
-    /// `successor` is in force now: the health of its backends is judged by its own settings, and those who wait in this pool
-    /// hear of it.
+    /// `successor` is in force from now on: the health of its backends is judged by its own settings, and those who wait in
+    /// this pool hear of it.
     pub fn hand_over(&self, successor: &Arc<Self>) {
         // One that is in force again and again is its own successor.
         if !std::ptr::eq(self, Arc::as_ptr(successor)) {
-            // From now on the successor judges, so that what it pardons next stays so.
-            *self.in_force() = Arc::downgrade(successor);
+            // First, so that what it pardons next stays so.
+            self.in_force.set(successor);
             successor.inherit_health(&self.health);
             self.queue.look_again();
         }
@@ -235,14 +235,9 @@ impl Pool {
         self.hash_key.as_ref().map_or(0, |key| key_of(key, hints))
     }
 
-    /// The pool of this name that is in force; this one where the configuration has none of the name any more.
+    /// The pool of this name that is in force.
     fn latest(self: &Arc<Self>) -> Arc<Self> {
-        let in_force = self.in_force().upgrade();
-        in_force.unwrap_or_else(|| Arc::clone(self))
-    }
-
-    fn in_force(&self) -> MutexGuard<'_, Weak<Self>> {
-        self.in_force.lock().unwrap_or_else(PoisonError::into_inner)
+        self.in_force.or(self)
     }
 }
 

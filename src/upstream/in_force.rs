@@ -1,0 +1,26 @@
+//! The pool of a name that is in force, for those who still hold an earlier one.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use super::Pool;
+
+/// Which pool of a name is in force; shared by all that ever had the name. It only points at it: a request that is under
+/// way for long is not to keep what came and went meanwhile.
+#[derive(Default)]
+pub(super) struct InForce(Mutex<Weak<Pool>>);
+
+impl InForce {
+    pub(super) fn set(&self, pool: &Arc<Pool>) {
+        *self.pointer() = Arc::downgrade(pool);
+    }
+
+    /// The pool in force. `own` where it is the first of its name, or the configuration has none of the name any more.
+    pub(super) fn or(&self, own: &Arc<Pool>) -> Arc<Pool> {
+        let pool = self.pointer().upgrade();
+        pool.unwrap_or_else(|| Arc::clone(own))
+    }
+
+    fn pointer(&self) -> MutexGuard<'_, Weak<Pool>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
