@@ -7,15 +7,14 @@ use http::{Uri, request};
 
 use super::Asked;
 use super::host::{host, is_sound_host};
-use crate::route::{climbs, has_zero_byte, plainest};
+use crate::route::{climbs, has_zero_byte, readings};
 use crate::session::Rejection;
 use crate::snapshot::{PoolTarget, Route, Snapshot};
 
 /// The route of a request.
 ///
-/// Paths go to backends as they came, and backends undo percent-encoding, double slashes, `.` segments and
-/// parameters each in its own way. A path that leads to one route as it is written and to another one in its plainest
-/// form is refused: its backend could see what another route is to guard.
+/// Paths go to backends as they came, and backends read them each in its own way. A path that leads to one route as it is
+/// written and to another one as some read it is refused: its backend could see what another route is to guard.
 pub(super) fn find<'a>(snapshot: &'a Snapshot, asked: Asked<'_>) -> Result<&'a Route, Rejection> {
     let path = asked.request.uri.path();
     if !path.starts_with('/') {
@@ -33,8 +32,8 @@ pub(super) fn find<'a>(snapshot: &'a Snapshot, asked: Asked<'_>) -> Result<&'a R
     let listener = asked.client.connection.listener.name();
     let find = |path: &str| snapshot.table.find(host(asked.request), path, listener);
     let written = find(path).ok_or(Rejection::NoRoute)?;
-    let is_same = |plain: String| find(&plain).is_some_and(|plain| Arc::ptr_eq(written, plain));
-    if !plainest(path).is_none_or(is_same) {
+    let is_same = |read: String| find(&read).is_some_and(|read| Arc::ptr_eq(written, read));
+    if !readings(path).all(is_same) {
         return Err(Rejection::BadRequest("The path can be read in two ways."));
     }
     Ok(written)

@@ -29,11 +29,27 @@ pub fn has_zero_byte(path: &str) -> bool {
     path.contains("%00")
 }
 
+/// The path as backends may read it otherwise than it is written: with all undone that they may undo; and without a host,
+/// where it begins with what some take for one. Most paths have no such reading.
+pub fn readings(path: &str) -> impl Iterator<Item = String> {
+    let behind_host = behind_host(path);
+    let behind_host = behind_host.map(|rest| plainest(rest).unwrap_or_else(|| rest.to_owned()));
+    plainest(path).into_iter().chain(behind_host)
+}
+
+/// What follows the host that two slashes or backslashes begin for who takes the target for a URL reference, as `new URL`
+/// does in Node (RFC 3986 section 4.2, WHATWG URL).
+fn behind_host(path: &str) -> Option<&str> {
+    let rest = path.trim_start_matches(['/', '\\']);
+    let is_host = path.len() - rest.len() > 1;
+    let path = || rest.find(['/', '\\']).map_or("/", |end| &rest[end..]);
+    is_host.then(path)
+}
+
 /// The path with all undone that backends may undo: percent-encoding, backslashes, the parameters of segments, and
-/// segments that are empty or `.`. None where nothing of it is there. What is no UTF-8 then is replaced, as it is only
-/// compared.
-#[must_use]
-pub fn plainest(path: &str) -> Option<String> {
+/// segments that are empty or `.`; and blanks and control characters at its end, as a `$` of Python or PHP fits before
+/// the last line feed. None where nothing of it is there. What is no UTF-8 then is replaced, as it is only compared.
+fn plainest(path: &str) -> Option<String> {
     if !path.contains(['%', '\\', ';']) && !path.contains("//") && !path.contains("/.") {
         return None;
     }
@@ -56,6 +72,9 @@ pub fn plainest(path: &str) -> Option<String> {
         }
     }
     drop_dot(&mut plain);
+    while plain.last().is_some_and(|last| *last <= b' ') {
+        plain.pop();
+    }
     Some(String::from_utf8_lossy(&plain).into_owned())
 }
 
@@ -158,8 +177,29 @@ mod tests {
             ("/chat\\x", Some("/chat/x")),
             ("/100%", Some("/100%")),
             ("/%e9", Some("/\u{fffd}")),
+            ("/chat%0a", Some("/chat")),
+            ("/chat%20%0D%0a", Some("/chat")),
+            ("/a%0ab", Some("/a\nb")),
         ] {
             assert_eq!(plainest(path).as_deref(), plain, "{path}");
         }
+    }
+
+    #[test]
+    fn reads_no_host_as_some_do() {
+        for (path, rest) in [
+            ("/chat", None),
+            ("/x//chat", None),
+            ("//", Some("/")),
+            ("//x", Some("/")),
+            ("//x/chat", Some("/chat")),
+            ("///x/chat", Some("/chat")),
+            ("/\\x\\chat", Some("\\chat")),
+            ("//x//y/chat", Some("//y/chat")),
+        ] {
+            assert_eq!(behind_host(path), rest, "{path}");
+        }
+        let read: Vec<String> = readings("//x\\%63hat").collect();
+        assert_eq!(read, ["/x/chat", "/chat"]);
     }
 }
