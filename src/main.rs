@@ -1,7 +1,7 @@
 //! The program: arguments, configuration, runtime, exit code.
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use tracing::Level;
 use wsgate::cli::{self, Command, DemoPorts, Exit, demo};
 use wsgate::config::{self, Address, Config};
 use wsgate::server::{FileSource, Hangup, Loaded, Outcome, Server, Signals, Source, load};
-use wsgate::telemetry::{Logging, Telemetry, journal};
+use wsgate::telemetry::{Logging, Reader, Telemetry, journal};
 use wsgate::tls::{self, Material, Tickets};
 
 // Measured: less time for each handshake and request, and less memory for each session (docs/decisions.md).
@@ -71,7 +71,7 @@ async fn serve(
         loaded = load(&source) => loaded.map_err(several)?,
         () = signals.stop() => return Ok(Exit::Done),
     };
-    let logging = Logging::start(&loaded.config.log, is_journal())?;
+    let logging = Logging::start(&loaded.config.log, reader())?;
     // The guard writes out what is queued, so it outlives the server; the server keeps that of the log until its own end.
     let (telemetry, _flush) = Telemetry::start(&loaded.config.log)
         .context("no thread can be started for the access log")?;
@@ -198,10 +198,9 @@ fn several(problems: Vec<String>) -> anyhow::Error {
 }
 
 fn complain(error: &anyhow::Error) {
-    let worth = if is_journal() {
-        journal::priority(Level::ERROR)
-    } else {
-        ""
+    let worth = match reader() {
+        Reader::Journal => journal::priority(Level::ERROR),
+        Reader::Terminal | Reader::Plain => "",
     };
     for line in format!("wsgate: {error:#}").lines() {
         // Nobody is left to be told when the terminal is gone.
@@ -209,7 +208,15 @@ fn complain(error: &anyhow::Error) {
     }
 }
 
-/// Whether systemd's journal reads what goes to stderr.
-fn is_journal() -> bool {
-    journal::reads_stderr(environment("JOURNAL_STREAM").as_deref())
+/// Who reads what goes to stderr. Whoever sets NO_COLOR wants no colours at a terminal either (<https://no-color.org>).
+fn reader() -> Reader {
+    if journal::reads_stderr(environment("JOURNAL_STREAM").as_deref()) {
+        return Reader::Journal;
+    }
+    let wants_none = environment("NO_COLOR").is_some_and(|value| !value.is_empty());
+    if io::stderr().is_terminal() && !wants_none {
+        Reader::Terminal
+    } else {
+        Reader::Plain
+    }
 }

@@ -1,6 +1,6 @@
 //! The diagnostic log: what the gateway says about itself, on stderr.
 
-use std::io::{self, IsTerminal};
+use std::io;
 
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Subscriber};
@@ -25,6 +25,17 @@ pub struct Logging {
 
 type LevelHandle = reload::Handle<Targets, Registry>;
 
+/// Who reads the diagnostic log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reader {
+    /// systemd's journal, which is told what each line is worth.
+    Journal,
+    /// Somebody at a terminal, for whom lines of text have colours.
+    Terminal,
+    /// Whoever wants the lines as they are.
+    Plain,
+}
+
 /// Why the diagnostic log does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum LoggingFault {
@@ -37,15 +48,14 @@ pub enum LoggingFault {
 }
 
 impl Logging {
-    /// Sends the events of the whole process to stderr, by a thread of its own; `is_journal` says that systemd's journal
-    /// reads them there.
+    /// Sends the events of the whole process to stderr, by a thread of its own, for `reader`.
     ///
     /// # Errors
     /// When the process logs already, or the system gives no thread.
-    pub fn start(log: &Log, is_journal: bool) -> Result<Self, LoggingFault> {
+    pub fn start(log: &Log, reader: Reader) -> Result<Self, LoggingFault> {
         let (queue, writing) = Queue::start("log", QUEUED_LINES, Blocking(io::stderr()))
             .map_err(LoggingFault::NoThread)?;
-        let (subscriber, level) = subscriber(log, Lines::new(queue, is_journal));
+        let (subscriber, level) = subscriber(log, queue, reader);
         subscriber
             .try_init()
             .map_err(|_already| LoggingFault::AlreadyStarted)?;
@@ -63,16 +73,20 @@ impl Logging {
     }
 }
 
-fn subscriber(log: &Log, lines: Lines) -> (impl Subscriber + Send + Sync + 'static, LevelHandle) {
+fn subscriber(
+    log: &Log,
+    queue: Queue,
+    reader: Reader,
+) -> (impl Subscriber + Send + Sync + 'static, LevelHandle) {
     let (filter, level) = reload::Layer::new(targets(log.level));
-    let layer = fmt::layer().with_writer(lines);
+    let layer = fmt::layer().with_writer(Lines::new(queue, reader == Reader::Journal));
     let lines = match log.format {
         LogFormat::Json => layer
             .json()
             .flatten_event(true)
             .with_span_list(false)
             .boxed(),
-        LogFormat::Text => layer.with_ansi(io::stderr().is_terminal()).boxed(),
+        LogFormat::Text => layer.with_ansi(reader == Reader::Terminal).boxed(),
     };
     (
         tracing_subscriber::registry().with(filter).with(lines),
@@ -99,10 +113,10 @@ mod tests {
 
     /// What `act` leaves in the log.
     fn logged(format: LogFormat, act: impl FnOnce(&LevelHandle)) -> String {
-        logged_to(false, format, act)
+        logged_to(Reader::Plain, format, act)
     }
 
-    fn logged_to(is_journal: bool, format: LogFormat, act: impl FnOnce(&LevelHandle)) -> String {
+    fn logged_to(reader: Reader, format: LogFormat, act: impl FnOnce(&LevelHandle)) -> String {
         let access = AccessLog {
             open: true,
             close: true,
@@ -116,7 +130,7 @@ mod tests {
         };
         let kept = Kept::default();
         let (queue, writing) = Queue::start("test", 64, kept.clone()).unwrap();
-        let (subscriber, level) = subscriber(&log, Lines::new(queue, is_journal));
+        let (subscriber, level) = subscriber(&log, queue, reader);
         tracing::subscriber::with_default(Arc::new(subscriber), || act(&level));
         drop(writing);
         kept.text()
@@ -136,13 +150,25 @@ mod tests {
 
     #[test]
     fn the_journal_is_told_what_each_line_is_worth() {
-        let text = logged_to(true, LogFormat::Json, |_| {
+        let text = logged_to(Reader::Journal, LogFormat::Json, |_| {
             tracing::error!("refused");
             tracing::warn!("odd");
             tracing::info!("usual");
         });
         let worth: Vec<_> = text.lines().map(|line| &line[..4]).collect();
         assert_eq!(worth, ["<3>{", "<4>{", "<6>{"]);
+    }
+
+    #[test]
+    fn only_text_for_a_terminal_has_colours() {
+        let is_coloured = |reader, format| {
+            let text = logged_to(reader, format, |_| tracing::warn!("odd"));
+            text.contains('\u{1b}')
+        };
+        assert!(is_coloured(Reader::Terminal, LogFormat::Text));
+        assert!(!is_coloured(Reader::Terminal, LogFormat::Json));
+        assert!(!is_coloured(Reader::Plain, LogFormat::Text));
+        assert!(!is_coloured(Reader::Journal, LogFormat::Text));
     }
 
     #[test]

@@ -21,7 +21,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use access_log::{AccessLog, FlushGuard};
-pub use logging::{Logging, LoggingFault};
+pub use logging::{Logging, LoggingFault, Reader};
 pub use metrics::{
     BackendMetrics, BackendSession, CertificateMetrics, CheckResult, ConnectResult,
     ConnectionRejection, DiscoveryMetrics, DiscoveryResult, HandshakeResult, ListenerMetrics,

@@ -1,9 +1,14 @@
-//! The program where it runs no gateway: what it says, and its exit code.
+//! The program as who calls it sees it: what it says, and its exit code.
 
+use std::fs::File;
+use std::io::Read;
 use std::net::TcpListener;
 use std::process::Stdio;
+use std::thread;
 
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use tokio::process::Command;
+use tokio::sync::mpsc;
 
 use crate::harness::{directory, soon};
 
@@ -91,4 +96,50 @@ async fn wrong_use_ends_with_2() {
         let (code, said) = ended(arguments).await;
         assert_eq!(code, Some(2), "{said}");
     }
+}
+
+/// What it says of itself at a terminal until it is ready, where NO_COLOR has this value.
+async fn said_at_a_terminal(no_color: &str) -> String {
+    let directory = directory();
+    let file = directory.path().join("wsgate.yaml");
+    std::fs::write(&file, format!("{SOUND}log: {{ format: text }}\n")).expect("it takes files");
+    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+    grantpt(&terminal)
+        .and_then(|()| unlockpt(&terminal))
+        .expect("it is ours");
+    let name = ptsname(&terminal, Vec::new()).expect("it has a name");
+    let stderr = File::options()
+        .write(true)
+        .open(name.to_str().expect("a path"));
+    let _program = Command::new(env!("CARGO_BIN_EXE_wsgate"))
+        .args(["run", "--config"])
+        .arg(&file)
+        .env("NO_COLOR", no_color)
+        .stdout(Stdio::null())
+        .stderr(stderr.expect("it can be written to"))
+        .kill_on_drop(true)
+        .spawn()
+        .expect("the program starts");
+    let (sender, mut bytes) = mpsc::unbounded_channel();
+    thread::spawn(move || {
+        let bytes = File::from(terminal).bytes().map_while(Result::ok);
+        bytes
+            .map_while(|byte| sender.send(byte).ok())
+            .for_each(drop);
+    });
+    let mut said = Vec::new();
+    while !said.ends_with(b" ready ") && !said.ends_with(b" ready\x1b") {
+        said.push(
+            soon("the next letter", bytes.recv())
+                .await
+                .expect("it is open"),
+        );
+    }
+    String::from_utf8_lossy(&said).into_owned()
+}
+
+#[tokio::test]
+async fn colours_are_for_terminals_whose_user_wants_them() {
+    assert!(said_at_a_terminal("").await.contains('\x1b'));
+    assert!(!said_at_a_terminal("1").await.contains('\x1b'));
 }
