@@ -9,6 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 
+use super::line::without_format;
 use super::queue::Queue;
 
 /// Whether stderr is the stream to the journal that `address`, the variable JOURNAL_STREAM, names by device and inode
@@ -75,7 +76,10 @@ pub(super) struct Line<'w> {
 
 impl Write for Line<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.queue.add([self.priority.as_bytes(), line].concat());
+        let text = String::from_utf8_lossy(line);
+        let text = without_format(&text);
+        self.queue
+            .add([self.priority, &*text].concat().into_bytes());
         Ok(line.len())
     }
 

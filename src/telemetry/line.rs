@@ -1,8 +1,9 @@
 //! One line of the access log, as JSON or as `key=value` pairs.
 //!
 //! Written by hand because a line is written once or twice a session: no tree of values is built. Control
-//! characters never reach a terminal or split a line, in either form.
+//! characters never reach a terminal or split a line, in either form; nor do those that change how others are shown.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write};
 
 use crate::config::LogFormat;
@@ -88,12 +89,13 @@ fn is_plain(value: &str) -> bool {
     let is_plain = |character: char| {
         !character.is_whitespace()
             && !character.is_control()
+            && !is_format(character)
             && !matches!(character, '"' | '\\' | '=')
     };
     !value.is_empty() && value.chars().all(is_plain)
 }
 
-/// Escapes as JSON asks (RFC 8259 section 7), and the control characters beyond ASCII too.
+/// Escapes as JSON asks (RFC 8259 section 7), and the control characters beyond ASCII and format characters too.
 fn push_escaped(buffer: &mut String, value: &str) {
     let stands_for_itself = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
     if value.bytes().all(stands_for_itself) {
@@ -103,13 +105,51 @@ fn push_escaped(buffer: &mut String, value: &str) {
     for character in value.chars() {
         match character {
             '"' | '\\' => buffer.extend(['\\', character]),
-            _ if character.is_control() => {
-                // Writing to a String cannot fail; control characters all fit four digits.
-                let _ = write!(buffer, "\\u{:04x}", u32::from(character));
-            }
+            _ if character.is_control() || is_format(character) => push_code(buffer, character),
             _ => buffer.push(character),
         }
     }
+}
+
+/// `text` with its format characters escaped as in the access log.
+pub(super) fn without_format(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_format) {
+        return Cow::Borrowed(text);
+    }
+    let mut buffer = String::with_capacity(text.len() + 16);
+    for character in text.chars() {
+        if is_format(character) {
+            push_code(&mut buffer, character);
+        } else {
+            buffer.push(character);
+        }
+    }
+    Cow::Owned(buffer)
+}
+
+/// As JSON has it: the numbers of UTF-16, of which there are one or two.
+fn push_code(buffer: &mut String, character: char) {
+    for unit in character.encode_utf16(&mut [0; 2]) {
+        // Writing to a String cannot fail.
+        let _ = write!(buffer, "\\u{unit:04x}");
+    }
+}
+
+/// Whether it is not seen itself and changes how what follows is shown: the direction of writing, an end of line, nothing
+/// at all. With these a client could have a line say something else than it does.
+fn is_format(character: char) -> bool {
+    matches!(
+        character,
+        '\u{ad}'
+            | '\u{61c}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e0fff}'
+    )
 }
 
 #[cfg(test)]
@@ -132,10 +172,12 @@ mod tests {
             "say \"hi\" \\ bye",
             "a\nb\u{7f}\u{85}\u{1b}[0m",
             "größe 語",
+            "a\u{202e}b\u{e0041}",
         ] {
             let line = line(LogFormat::Json, value);
             assert_eq!(line.lines().count(), 1, "{line:?}");
             assert!(!line.trim_end().contains(char::is_control), "{line:?}");
+            assert!(!line.contains(is_format), "{line:?}");
             let read: serde_json::Value = serde_json::from_str(&line).unwrap();
             assert_eq!(read, serde_json::json!({"a": value, "b": "x", "c": 7}));
         }
@@ -152,6 +194,10 @@ mod tests {
         assert_eq!(
             line(LogFormat::Text, "x\nb=y"),
             "a=\"x\\u000ab=y\" b=x c=7\n"
+        );
+        assert_eq!(
+            line(LogFormat::Text, "\u{202e}x\u{e0041}"),
+            "a=\"\\u202ex\\udb40\\udc41\" b=x c=7\n"
         );
     }
 }

@@ -172,6 +172,14 @@ mod tests {
     }
 
     #[test]
+    fn what_is_written_backwards_is_told_forwards() {
+        for format in [LogFormat::Text, LogFormat::Json] {
+            let text = logged(format, |_| tracing::warn!("odd: {}", "a\u{202e}b"));
+            assert!(text.contains("odd: a\\u202eb"), "{text}");
+        }
+    }
+
+    #[test]
     fn the_level_changes_at_once_and_keeps_libraries_quiet() {
         let text = logged(LogFormat::Text, |level| {
             tracing::debug!("before");

@@ -1,7 +1,7 @@
 //! The program as who calls it sees it: what it says, and its exit code.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{BufReader, Read};
 use std::net::TcpListener;
 use std::process::Stdio;
 use std::thread;
@@ -122,7 +122,8 @@ async fn said_at_a_terminal(no_color: &str) -> String {
         .expect("the program starts");
     let (sender, mut bytes) = mpsc::unbounded_channel();
     thread::spawn(move || {
-        let bytes = File::from(terminal).bytes().map_while(Result::ok);
+        let bytes = BufReader::new(File::from(terminal)).bytes();
+        let bytes = bytes.map_while(Result::ok);
         bytes
             .map_while(|byte| sender.send(byte).ok())
             .for_each(drop);
