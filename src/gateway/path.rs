@@ -7,7 +7,7 @@ use http::{Uri, request};
 
 use super::Asked;
 use super::host::{host, is_sound_host};
-use crate::route::{climbs, has_zero_byte, readings};
+use crate::route::{climbs, has_zero_byte, is_soundly_encoded, readings};
 use crate::session::Rejection;
 use crate::snapshot::{PoolTarget, Route, Snapshot};
 
@@ -25,6 +25,11 @@ pub(super) fn find<'a>(snapshot: &'a Snapshot, asked: Asked<'_>) -> Result<&'a R
     }
     if has_zero_byte(path) {
         return Err(Rejection::BadRequest("The path contains a zero byte."));
+    }
+    if !is_soundly_encoded(path) {
+        return Err(Rejection::BadRequest(
+            "The path contains a `%` that encodes nothing.",
+        ));
     }
     if !is_sound_host(asked.request) {
         return Err(Rejection::BadRequest("The host is not sound."));

@@ -11,7 +11,7 @@ mod tests;
 use std::collections::HashMap;
 
 pub use self::host::{is_sound_authority, without_port};
-pub use self::path::{climbs, has_zero_byte, readings};
+pub use self::path::{climbs, has_zero_byte, is_soundly_encoded, readings};
 use self::rule::Rule;
 use crate::config::{HostPattern, RouteMatch};
 

@@ -29,6 +29,16 @@ pub fn has_zero_byte(path: &str) -> bool {
     path.contains("%00")
 }
 
+/// Whether two hexadecimal digits follow each percent sign (RFC 3986 section 2.1). What some backends make of others, such as
+/// `%u0061`, is not known.
+#[must_use]
+pub fn is_soundly_encoded(path: &str) -> bool {
+    let mut encoded = path.split('%').skip(1).map(str::as_bytes);
+    encoded.all(
+        |it| matches!(it, [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit()),
+    )
+}
+
 /// The path as backends may read it otherwise than it is written: with all undone that they may undo; and without a host,
 /// where it begins with what some take for one. Most paths have no such reading.
 pub fn readings(path: &str) -> impl Iterator<Item = String> {
@@ -182,6 +192,16 @@ mod tests {
             ("/a%0ab", Some("/a\nb")),
         ] {
             assert_eq!(plainest(path).as_deref(), plain, "{path}");
+        }
+    }
+
+    #[test]
+    fn knows_what_is_encoded_soundly() {
+        for path in ["", "/", "/%2f%2F", "/%e9x%41"] {
+            assert!(is_soundly_encoded(path), "{path}");
+        }
+        for path in ["%", "/%2", "/100%", "/%u0061", "/%2%66", "/%%41", "/%4é"] {
+            assert!(!is_soundly_encoded(path), "{path}");
         }
     }
 

@@ -151,7 +151,10 @@ async fn a_path_reaches_no_other_route_than_its_backend_will_see() {
         ("/files//a;v=1", 201),
         ("/files/./a/.", 201),
         ("/files/%e9", 201),
-        ("/100%", 200),
+        ("/100%", 400),
+        ("/%u0063hat", 400),
+        ("/x/%u002e%u002e/chat", 400),
+        ("/x?100%", 200),
         ("http://gateway.test/chat", 403),
     ] {
         let answer = ask(gateway.address(), get(target)).await;
