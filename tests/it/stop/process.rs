@@ -160,11 +160,8 @@ async fn a_reload_while_it_starts_waits_until_it_runs() {
     };
     repeatedly("the reload", is_counted).await;
     // What was piped in is gone, and waiting for more would be in vain.
-    let log = process.log();
-    assert!(
-        log.contains("/dev/stdin: is a pipe, which can be read at the start only"),
-        "{log}"
-    );
+    let words = "/dev/stdin: is a pipe, which can be read at the start only";
+    eventually("it is told", || process.log().contains(words)).await;
     assert_eq!(process.ask().await.body, "before");
     process.signal(Signal::TERM);
     assert_eq!(process.exit_code().await, 0);
