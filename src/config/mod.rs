@@ -47,6 +47,7 @@ pub use problems::{Position, Problem, Problems};
 pub fn json_schema() -> String {
     let mut schema = schemars::schema_for!(schema::File);
     schema::take_variables(&mut schema);
+    schema::require_keys(&mut schema);
     format!("{:#}", schema.as_value())
 }
 

@@ -65,9 +65,9 @@ impl<'n> Keys<'n> {
 /// JSON Schema. The only place where a key has to be made known.
 macro_rules! keys {
     ($($(#[$about:meta])* $name:ident { $($(#[$key_about:meta])* $key:ident: $kind:ty,)* })*) => {$(
-        $(#[$about])*
         #[derive(Default, Debug, schemars::JsonSchema)]
         #[schemars(default, deny_unknown_fields)]
+        $(#[$about])*
         pub(in crate::config) struct $name {
             $($(#[$key_about])* pub(in crate::config) $key: $crate::config::reading::Setting<$kind>,)*
         }

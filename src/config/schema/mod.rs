@@ -7,6 +7,7 @@ mod http;
 mod listener;
 mod pool;
 mod process;
+mod required;
 mod route;
 mod variables;
 mod websocket;
@@ -20,6 +21,7 @@ pub(super) use pool::{
     Backend, BackendTls, Discovery, Hash, HashKey, HashKeyPart, Pool, Queue, Rebalance, Sticky,
 };
 pub(super) use process::{Admin, Drain, Log, Runtime};
+pub(super) use required::require_keys;
 pub(super) use route::{
     Defaults, FixedAnswer, OriginRules, Origins, Route, RouteMatch, SessionTimeouts,
 };

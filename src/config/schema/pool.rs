@@ -16,6 +16,7 @@ use crate::config::values::{
 
 keys! {
     /// Backends and how sessions are spread over them.
+    #[schemars(extend("anyOf" = [{ "required": ["backends"] }, { "required": ["discovery"] }]))]
     Pool {
         /// How the order of candidates is found; round_robin by default.
         strategy: OneOf<StrategyWord>,
@@ -88,6 +89,7 @@ keys! {
     }
 
     /// Backends that are found in the DNS.
+    #[schemars(extend("anyOf" = [{ "required": ["dns", "port"] }, { "required": ["srv"] }]))]
     Discovery {
         /// Required, or srv. A name; each of its addresses is a backend.
         dns: DnsName,

@@ -25,6 +25,7 @@ keys! {
     }
 
     /// Which requests are taken and what becomes of them.
+    #[schemars(extend("anyOf" = [{ "required": ["pool"] }, { "required": ["respond"] }, { "required": ["redirect"] }]))]
     Route {
         /// Which requests are taken.
         r#match: RouteMatch,

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use serde_json::json;
+
 use super::parse;
 use crate::config::{Config, Written, json_schema};
 
@@ -136,4 +138,22 @@ fn the_schema_lets_variables_stand_where_the_documentation_says() {
         assert!(kinds.contains(&"string".into()), "{key}: {taken}");
         assert_eq!(taken["pattern"], r"\$\{", "{key}: {taken}");
     }
+}
+
+#[test]
+fn the_schema_says_which_keys_must_be_there() {
+    let schema: serde_json::Value = serde_json::from_str(&json_schema()).expect("JSON");
+    assert_eq!(schema["required"], json!(["listeners", "routes"]));
+    let of = |name: &str| schema["$defs"][name].clone();
+    for (holder, keys) in [
+        ("Listener", &["address"][..]),
+        ("CertificateFiles", &["certificate", "key"]),
+        ("BackendKeys", &["url"]),
+        ("FixedAnswer", &["status"]),
+    ] {
+        assert_eq!(of(holder)["required"], json!(keys), "{holder}");
+    }
+    assert_eq!(of("SessionTimeouts")["required"], json!(null));
+    let alternatives = json!([{ "required": ["pool"] }, { "required": ["respond"] }, { "required": ["redirect"] }]);
+    assert_eq!(of("Route")["anyOf"], alternatives);
 }
