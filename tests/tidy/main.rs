@@ -9,6 +9,7 @@ mod documents;
 mod form;
 mod lexer;
 mod names;
+mod places;
 mod secrets;
 mod sources;
 
@@ -74,6 +75,16 @@ fn links_in_documents_lead_somewhere() {
 fn the_readme_shows_the_small_configuration() {
     let [readme, configuration] = ["README.md", "config/wsgate.yaml"].map(sources::file);
     expect_none(&documents::check_shown(&readme, &configuration));
+}
+
+#[test]
+fn everything_is_in_its_place() {
+    let committed = sources::committed();
+    let findings: Vec<_> = committed
+        .iter()
+        .filter_map(|it| places::check(it))
+        .collect();
+    expect_none(&findings);
 }
 
 #[test]

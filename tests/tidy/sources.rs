@@ -81,28 +81,32 @@ pub(crate) fn documents_of() -> Vec<Source> {
 /// Every text file that is, or is about to be, committed. Outside of a clone: every file that is no
 /// local certificate.
 pub(crate) fn tracked() -> Vec<Source> {
-    let listing = Command::new("git")
-        .args([
-            "ls-files",
-            "-z",
-            "--cached",
-            "--others",
-            "--exclude-standard",
-        ])
-        .current_dir(repository())
-        .output();
-    let files: Vec<PathBuf> = match listing {
-        Ok(listing) if listing.status.success() => {
-            let names = String::from_utf8(listing.stdout).expect("file names are UTF-8");
-            let names = names.split('\0').filter(|name| !name.is_empty());
-            names.map(|name| repository().join(name)).collect()
-        }
-        _ => files_below(repository())
+    let files: Vec<PathBuf> = match listed(&["--cached", "--others", "--exclude-standard"]) {
+        Some(names) => names.iter().map(|name| repository().join(name)).collect(),
+        None => files_below(repository())
             .into_iter()
             .filter(|path| !path.starts_with(repository().join("certs")))
             .collect(),
     };
     read(files.into_iter())
+}
+
+/// The paths of all files that are committed, or were added to be. Outside of a clone: none.
+pub(crate) fn committed() -> Vec<String> {
+    listed(&["--cached"]).unwrap_or_default()
+}
+
+/// What git lists so; none outside of a clone.
+fn listed(which: &[&str]) -> Option<Vec<String>> {
+    let mut git = Command::new("git");
+    git.args(["ls-files", "-z"]).args(which);
+    let listing = git.current_dir(repository()).output().ok()?;
+    if !listing.status.success() {
+        return None;
+    }
+    let names = String::from_utf8(listing.stdout).expect("file names are UTF-8");
+    let names = names.split('\0').filter(|name| !name.is_empty());
+    Some(names.map(str::to_owned).collect())
 }
 
 fn ends_in(path: &Path, extension: &str) -> bool {
