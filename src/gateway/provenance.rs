@@ -220,11 +220,12 @@ fn protocol(client: &Client) -> &'static str {
     }
 }
 
-/// Whether it names a protocol over TLS. Of several proxies in a row the first has spoken to the client.
+/// Whether it names a protocol over TLS, in whatever case (RFC 3986 section 3.1). Of several proxies in a row the first has spoken to the client.
 fn is_tls(protocol: &HeaderValue) -> bool {
     let mut told = protocol.as_bytes().split(|byte| *byte == b',');
     let first = told.next().unwrap_or_default();
-    matches!(first.trim_ascii(), b"https" | b"wss")
+    let first = first.trim_ascii();
+    first.eq_ignore_ascii_case(b"https") || first.eq_ignore_ascii_case(b"wss")
 }
 
 #[cfg(test)]
@@ -250,6 +251,7 @@ mod tests {
             (Some("a.test"), "http", "80"),
             (Some("a.test"), "https", "443"),
             (Some("a.test"), "wss", "443"),
+            (Some("a.test"), "HTTPS", "443"),
             (Some("a.test"), "https, http", "443"),
             (Some("a.test"), "http, https", "80"),
             (Some("a.test:8443"), "https", "8443"),
