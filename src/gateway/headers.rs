@@ -64,6 +64,9 @@ static OF_THE_HEAD: [HeaderName; 9] = [
     RANGE,
 ];
 
+/// The most trailers of a request that are passed on: as many as hyper takes of a client of HTTP/1.1.
+const TRAILERS: usize = 100;
+
 /// Writes the head of an opening handshake as it goes to a backend.
 ///
 /// The upgrade pair is written afresh; names of Sec-WebSocket-* are spelt as in the RFC, since some backends
@@ -125,19 +128,17 @@ fn fields(asked: Asked<'_>, target: &PoolTarget) -> HeaderMap {
     if let (true, Some(host)) = (rules.preserve_host, host_value(request)) {
         fields.append(HOST, host);
     }
-    let hop = Hop::of(given);
-    let ends_here =
-        |name: &HeaderName| *name == CONTENT_LENGTH || is_ours(name, rules) || hop.ends(name);
     for (name, value) in given {
-        if ends_here(name) {
+        if ends_here(name, rules) {
             continue;
         }
         if let Some(value) = passed(name, value, target.pool.sticky_cookie()) {
             fields.append(name, value);
         }
     }
+    remove_named(&mut fields, given.get_all(CONNECTION));
     join_cookies(&mut fields);
-    settle_trailer(&mut fields, ends_here);
+    settle_trailer(&mut fields, given, rules);
     provenance::write(asked, rules.forwarded, &mut fields);
     if let (Some(prefix), true) = (&target.prefix, rules.forwarded.says_x_forwarded()) {
         fields.extend(HeaderValue::from_str(prefix).map(|prefix| (X_FORWARDED_PREFIX, prefix)));
@@ -167,13 +168,16 @@ fn join_cookies(fields: &mut HeaderMap) {
 }
 
 /// hyper passes those trailers on that Trailer names, so it names none that would end here in the head, or belong there.
-fn settle_trailer(fields: &mut HeaderMap, ends_here: impl Fn(&HeaderName) -> bool) {
+fn settle_trailer(fields: &mut HeaderMap, given: &HeaderMap, rules: &HeaderRules) {
     if !fields.contains_key(TRAILER) {
         return;
     }
-    let is_refused = |name: &HeaderName| OF_THE_HEAD.contains(name) || ends_here(name);
-    let passes = |name: &&[u8]| HeaderName::from_bytes(name).is_ok_and(|name| !is_refused(&name));
-    let passing: Vec<_> = list_items(fields, &TRAILER).filter(passes).collect();
+    let names = list_items(fields, &TRAILER).take(TRAILERS);
+    let named = names.filter_map(|name| Some((HeaderName::from_bytes(name).ok()?, name)));
+    let is_refused = |name: &HeaderName| OF_THE_HEAD.contains(name) || ends_here(name, rules);
+    let mut passing: HeaderMap<&[u8]> = named.filter(|(name, _)| !is_refused(name)).collect();
+    remove_named(&mut passing, given.get_all(CONNECTION));
+    let passing: Vec<_> = passing.values().copied().collect();
     match HeaderValue::from_bytes(&passing.join(&b", "[..])) {
         Ok(names) if !names.is_empty() => fields.insert(TRAILER, names),
         Ok(_) | Err(_) => fields.remove(TRAILER),
@@ -197,12 +201,11 @@ fn write_field(head: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
 
 /// Takes out of an answer what concerns only the connection to the backend.
 pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    let hop = Hop::of(headers);
-    let ending = headers.keys().filter(|name| hop.ends(name)).cloned();
-    let ending: Vec<HeaderName> = ending.collect();
-    for name in ending {
+    let connection: Vec<_> = headers.get_all(CONNECTION).iter().cloned().collect();
+    for name in &HOP_BY_HOP {
         headers.remove(name);
     }
+    remove_named(headers, &connection);
 }
 
 /// Takes out of the trailers of an answer what concerns only the connection to the backend, or would bound a body
@@ -210,6 +213,34 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
 pub(super) fn settle_trailers(trailers: &mut HeaderMap) {
     remove_hop_by_hop(trailers);
     trailers.remove(CONTENT_LENGTH);
+}
+
+/// Takes out what Connection names. Each name is looked up, as either side may be as long as a head.
+fn remove_named<'a, T>(
+    fields: &mut HeaderMap<T>,
+    connection: impl IntoIterator<Item = &'a HeaderValue>,
+) {
+    let lists = connection.into_iter().map(HeaderValue::as_bytes);
+    let names = lists.flat_map(|list| list.split(|byte| *byte == b','));
+    for name in names.filter_map(|name| str::from_utf8(name.trim_ascii()).ok()) {
+        if !is_end_to_end(name) {
+            fields.remove(name);
+        }
+    }
+}
+
+/// Whether Connection cannot name it, as both ends of a WebSocket must see it.
+fn is_end_to_end(name: &str) -> bool {
+    let begins = |start: &str| {
+        let beginning = name.get(..start.len());
+        beginning.is_some_and(|beginning| beginning.eq_ignore_ascii_case(start))
+    };
+    name.eq_ignore_ascii_case(HOST.as_str()) || begins("sec-websocket-")
+}
+
+/// Whether a field of a client ends here, whatever Connection names.
+fn ends_here(name: &HeaderName, rules: &HeaderRules) -> bool {
+    HOP_BY_HOP.contains(name) || *name == CONTENT_LENGTH || is_ours(name, rules)
 }
 
 /// Whether a client's field is left out because the gateway or the route speaks there.
@@ -230,28 +261,4 @@ fn is_one_variable(one: &HeaderName, other: &HeaderName) -> bool {
     let [one, other] = [one, other].map(|name| name.as_str().bytes());
     let plain = |byte| if byte == b'_' { b'-' } else { byte };
     one.len() == other.len() && one.map(plain).eq(other.map(plain))
-}
-
-/// Which fields of a message end at this hop.
-struct Hop<'a> {
-    /// What Connection names.
-    named: Vec<&'a [u8]>,
-}
-
-impl<'a> Hop<'a> {
-    fn of(headers: &'a HeaderMap) -> Self {
-        let named = list_items(headers, &CONNECTION).collect();
-        Self { named }
-    }
-
-    /// Whether a field ends here: always, or because Connection names it. Connection cannot name what both ends of a
-    /// WebSocket must see.
-    fn ends(&self, name: &HeaderName) -> bool {
-        if HOP_BY_HOP.contains(name) {
-            return true;
-        }
-        let is_named = |item: &&[u8]| item.eq_ignore_ascii_case(name.as_str().as_bytes());
-        let is_end_to_end = *name == HOST || name.as_str().starts_with("sec-websocket-");
-        !is_end_to_end && self.named.iter().any(is_named)
-    }
 }

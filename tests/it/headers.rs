@@ -123,6 +123,21 @@ async fn hop_by_hop_fields_end_here() {
     assert_eq!(head.values("x-end"), ["2"]);
 }
 
+/// Otherwise one request holds its worker for as long as the square of its head takes.
+#[tokio::test]
+async fn lists_that_fill_a_head_take_no_time() {
+    let backend = Backend::mirror().await;
+    let listener =
+        "listeners: { main: { address: \"127.0.0.1:0\", limits: { request_head: 1MiB } } }\n";
+    let gateway = Gateway::start(&format!("{listener}{}", before(&[&backend]))).await;
+    let request = Opening::to("/")
+        .with("Trailer", &"a,".repeat(100_000))
+        .with("Connection", &"b,".repeat(100_000));
+    let mut wire = Wire::connect(gateway.address()).await;
+    wire.send(request.text()).await;
+    assert_eq!(wire.head().await.status(), 101);
+}
+
 #[tokio::test]
 async fn the_backend_learns_who_the_client_is() {
     let backend = Backend::echo().await;
