@@ -58,7 +58,11 @@ pub(super) fn towards_backend(
         .as_ref()
         .and_then(|prefix| given.as_str().strip_prefix(prefix.as_str()));
     let Some(rest) = stripped else {
-        return Ok(Uri::from(given.clone()));
+        // A given one may be empty, behind a host and before a fragment, and would be written so.
+        return Ok(match given.as_str() {
+            "/" => Uri::default(),
+            _ => Uri::from(given.clone()),
+        });
     };
     // A target that begins with two slashes names a host to some.
     let target = format!("/{}", rest.trim_start_matches('/'));

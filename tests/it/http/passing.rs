@@ -44,6 +44,23 @@ async fn a_request_and_its_answer_pass() {
 }
 
 #[tokio::test]
+async fn a_target_without_a_path_asks_for_the_root() {
+    let stage = Stage::set().await;
+    for (target, line) in [
+        ("http://app.test", "GET / HTTP/1.1"),
+        ("http://app.test?x", "GET /?x HTTP/1.1"),
+        ("http://app.test#x", "GET / HTTP/1.1"),
+        ("http://app.test?x#x", "GET /?x HTTP/1.1"),
+    ] {
+        let (mut client, head, mut backend) = stage.ask(&get(target)).await;
+        assert_eq!(head.line, line, "{target}");
+        backend.send(OK).await;
+        assert_eq!(client.answer().await.body, "ok");
+        backend.reset();
+    }
+}
+
+#[tokio::test]
 async fn it_is_counted_and_logged_as_a_request() {
     let stage = Stage::set().await;
     let request = "PUT /a?token=secret HTTP/1.1\r\nHost: app.test\r\nContent-Length: 3\r\n\r\nabc";
