@@ -243,22 +243,19 @@ fn ends_here(name: &HeaderName, rules: &HeaderRules) -> bool {
     HOP_BY_HOP.contains(name) || *name == CONTENT_LENGTH || is_ours(name, rules)
 }
 
-/// Whether a client's field is left out because the gateway or the route speaks there.
+/// Whether a client's field is left out because the gateway or the route speaks there, under this name or under one that
+/// an application takes for the same.
 fn is_ours(name: &HeaderName, rules: &HeaderRules) -> bool {
-    *name == HOST || SPOKEN_BY_THE_GATEWAY.contains(name) || shadows(name, rules)
+    let of_the_route = rules.set.iter().map(|(name, _)| name).chain(&rules.remove);
+    let mut ours = SPOKEN_BY_THE_GATEWAY.iter().chain(of_the_route);
+    *name == HOST || ours.any(|ours| are_one_variable(name.as_str(), ours.as_str()))
 }
 
-/// Whether an application that takes fields for variables, as CGI does, would read it as one in which the gateway
-/// speaks, or which the route sets or takes out: for such a one `X_Forwarded_For` is X-Forwarded-For.
-fn shadows(name: &HeaderName, rules: &HeaderRules) -> bool {
-    let is_read_as = |ours: &HeaderName| is_one_variable(name, ours);
-    let mut of_the_route = rules.set.iter().map(|(name, _)| name).chain(&rules.remove);
-    of_the_route.any(is_read_as)
-        || name.as_str().contains('_') && SPOKEN_BY_THE_GATEWAY.iter().any(is_read_as)
-}
-
-fn is_one_variable(one: &HeaderName, other: &HeaderName) -> bool {
-    let [one, other] = [one, other].map(|name| name.as_str().bytes());
-    let plain = |byte| if byte == b'_' { b'-' } else { byte };
-    one.len() == other.len() && one.map(plain).eq(other.map(plain))
+/// Whether an application that takes fields for variables, as CGI does, could read both as one: for such a one
+/// `X_Forwarded_For` is X-Forwarded-For, for PHP `X.Forwarded.For`, and for some servers any sign that is no letter or digit.
+fn are_one_variable(one: &str, other: &str) -> bool {
+    let is_alike = |(one, other): (u8, u8)| {
+        one == other || !one.is_ascii_alphanumeric() && !other.is_ascii_alphanumeric()
+    };
+    one.len() == other.len() && one.bytes().zip(other.bytes()).all(is_alike)
 }

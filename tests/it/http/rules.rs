@@ -37,16 +37,23 @@ async fn fields_are_set_and_removed() {
     }
 }
 
-/// Applications that take fields for variables read `_` as `-`.
+/// Applications that take fields for variables read `_` as `-`, PHP a dot, lighttpd all that is no letter or digit.
 #[tokio::test]
 async fn another_spelling_is_no_way_around_the_rules() {
     let keys = ", headers: { set: { X-Auth: gateway, X_Env: prod }, remove: [X-Secret] }";
-    let request = "GET / HTTP/1.1\r\nHost: a.test\r\nX_Auth: evil\r\nX_Secret: evil\r\nX-Env: evil\r\nX_Own: 1\r\n\r\n";
+    let request = "GET / HTTP/1.1\r\nHost: a.test\r\nX_Auth: evil\r\nX_Secret: evil\r\nX-Env: evil\r\n\
+                   X.Auth: evil\r\nX!Secret: evil\r\nX.Forwarded.For: evil\r\nX+Real+IP: evil\r\n\
+                   X_Own: 1\r\nX.Own: 2\r\n\r\n";
     let opened = Opening::to("/")
         .with("X_Auth", "evil")
         .with("X_Secret", "evil")
         .with("X-Env", "evil")
-        .with("X_Own", "1");
+        .with("X.Auth", "evil")
+        .with("X!Secret", "evil")
+        .with("X.Forwarded.For", "evil")
+        .with("X+Real+IP", "evil")
+        .with("X_Own", "1")
+        .with("X.Own", "2");
     for head in [plain(keys, request).await, opening(keys, opened).await.0] {
         assert!(
             !head.fields.iter().any(|(_, value)| value == "evil"),
@@ -55,6 +62,7 @@ async fn another_spelling_is_no_way_around_the_rules() {
         assert_eq!(head.values("x-auth"), ["gateway"]);
         assert_eq!(head.values("x_env"), ["prod"]);
         assert_eq!(head.values("x_own"), ["1"]);
+        assert_eq!(head.values("x.own"), ["2"]);
     }
 }
 
