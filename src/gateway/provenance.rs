@@ -81,10 +81,7 @@ pub(super) fn write(asked: Asked<'_>, style: Forwarded, fields: &mut HeaderMap) 
         x_forwarded(asked, heard, fields);
     }
     if style.says_forwarded() {
-        let before = heard.map_or_else(Vec::new, |headers| match headers.contains_key(FORWARDED) {
-            true => chain(headers, &FORWARDED),
-            false => translated(headers).into_bytes(),
-        });
+        let before = heard.map_or_else(Vec::new, forwarded);
         let element = [before, element(asked).into_bytes()].concat();
         fields.extend(HeaderValue::try_from(element).map(|value| (FORWARDED, value)));
     }
@@ -114,7 +111,7 @@ fn x_forwarded(asked: Asked<'_>, heard: Option<&HeaderMap>, fields: &mut HeaderM
         true => heard.and_then(real_ip).or_else(|| hop.clone()),
         false => asked.peer.ip_value(),
     };
-    let before = heard.map_or_else(Vec::new, |headers| chain(headers, &X_FORWARDED_FOR));
+    let before = heard.map_or_else(Vec::new, |headers| chain(headers.get_all(X_FORWARDED_FOR)));
     let hops = hop.and_then(|hop| match before.is_empty() {
         true => Some(hop),
         false => HeaderValue::try_from([&before, hop.as_bytes()].concat()).ok(),
@@ -148,6 +145,35 @@ fn port(host: Option<&HeaderValue>, protocol: &HeaderValue) -> HeaderValue {
     }
 }
 
+/// What was heard of the hops before in the words of Forwarded, up to the comma behind it. A proxy that names its client
+/// otherwise mostly leaves a client's own Forwarded as it is.
+fn forwarded(heard: &HeaderMap) -> Vec<u8> {
+    let names_client = heard.contains_key(X_FORWARDED_FOR) || real_ip(heard).is_some();
+    match names_client || !heard.contains_key(FORWARDED) {
+        true => translated(heard).into_bytes(),
+        false => chain(
+            heard
+                .get_all(FORWARDED)
+                .iter()
+                .filter(|field| is_closed(field)),
+        ),
+    }
+}
+
+/// Whether no quotes are open at its end, which would swallow what follows.
+fn is_closed(field: &HeaderValue) -> bool {
+    let mut bytes = field.as_bytes().iter();
+    let mut is_quoted = false;
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => is_quoted = !is_quoted,
+            b'\\' if is_quoted => _ = bytes.next(),
+            _ => {}
+        }
+    }
+    !is_quoted
+}
+
 /// What RFC 7239 section 4 lets a proxy say of its client.
 fn element(asked: Asked<'_>) -> String {
     let node = node(asked.client.connection.client.ip());
@@ -162,7 +188,9 @@ fn element(asked: Asked<'_>) -> String {
 /// protocol are what the first of the hops asked for.
 fn translated(heard: &HeaderMap) -> String {
     let fields = heard.get_all(X_FORWARDED_FOR).iter();
-    let hops = fields.flat_map(|field| field.as_bytes().split(|byte| *byte == b','));
+    let named = fields.flat_map(|field| field.as_bytes().split(|byte| *byte == b','));
+    let real = real_ip(heard).filter(|_| !heard.contains_key(X_FORWARDED_FOR));
+    let hops = named.chain(real.as_ref().map(HeaderValue::as_bytes));
     let mut elements: Vec<String> = hops
         .filter(|hop| !hop.trim_ascii().is_empty())
         .map(|hop| format!("for={}", node(read_hop(hop))))
@@ -203,10 +231,10 @@ fn value(text: &str) -> String {
     }
 }
 
-/// What was heard of the hops before, up to the comma behind them.
-fn chain(heard: &HeaderMap, name: &HeaderName) -> Vec<u8> {
+/// What these fields say of the hops before, up to the comma behind them.
+fn chain<'a>(fields: impl IntoIterator<Item = &'a HeaderValue>) -> Vec<u8> {
     let mut chain = Vec::new();
-    for field in heard.get_all(name) {
+    for field in fields {
         chain.extend_from_slice(field.as_bytes());
         chain.extend_from_slice(b", ");
     }
@@ -287,6 +315,11 @@ mod tests {
             ),
             (&[(X_FORWARDED_PROTO, "https")], "proto=https, "),
             (&[(X_FORWARDED_HOST, "a\"b")], "host=\"ab\", "),
+            (&[(X_REAL_IP, "192.0.2.1")], "for=192.0.2.1, "),
+            (
+                &[(X_REAL_IP, "192.0.2.1"), (X_FORWARDED_FOR, "192.0.2.2")],
+                "for=192.0.2.2, ",
+            ),
         ] {
             let fields = fields.iter().cloned();
             let heard = fields.map(|(name, text)| (name, HeaderValue::from_static(text)));

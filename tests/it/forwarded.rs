@@ -96,9 +96,8 @@ async fn a_peer_in_no_trusted_network_is_not_believed() {
     assert_eq!(head.values("x-real-ip"), ["127.0.0.1"]);
 }
 
-/// RFC 7239 section 7.4: most proxies speak X-Forwarded-* alone.
-#[tokio::test]
-async fn forwarded_says_what_a_trusted_proxy_said_otherwise() {
+/// What Forwarded says to the backend of a request that came over a trusted proxy.
+async fn forwarded(request: Opening) -> Vec<String> {
     let backend = Backend::echo().await;
     let yaml = format!(
         "listeners: {{ main: {{ address: \"127.0.0.1:0\", trusted_proxies: [127.0.0.1] }} }}\n{}",
@@ -106,14 +105,47 @@ async fn forwarded_says_what_a_trusted_proxy_said_otherwise() {
     );
     let yaml = yaml.replace("origins: any", "origins: any, headers: { forwarded: both }");
     let gateway = Gateway::start(&yaml).await;
+    ask(gateway.address(), request.text()).await;
+    let head = backend.head();
+    head.values("forwarded")
+        .into_iter()
+        .map(str::to_owned)
+        .collect()
+}
+
+const OWN: &str = "for=127.0.0.1;host=gateway.test;proto=http";
+
+/// RFC 7239 section 7.4: most proxies speak X-Forwarded-* alone.
+#[tokio::test]
+async fn forwarded_says_what_a_trusted_proxy_said_otherwise() {
     let request = Opening::to("/")
         .with("X-Forwarded-For", "203.0.113.7")
         .with("X-Forwarded-Proto", "https")
         .with("X-Forwarded-Host", "site.example");
-    ask(gateway.address(), request.text()).await;
-    let head = backend.head();
-    assert_eq!(head.values("x-forwarded-for"), ["203.0.113.7, 127.0.0.1"]);
     let first = "for=203.0.113.7;host=site.example;proto=https";
-    let own = "for=127.0.0.1;host=gateway.test;proto=http";
-    assert_eq!(head.values("forwarded"), [format!("{first}, {own}")]);
+    assert_eq!(forwarded(request).await, [format!("{first}, {OWN}")]);
+}
+
+/// They pass a client's own Forwarded on as it is.
+#[tokio::test]
+async fn forwarded_is_not_believed_of_a_proxy_that_speaks_otherwise() {
+    let forging = || Opening::to("/").with("Forwarded", "for=6.6.6.6;proto=https");
+    let request = forging().with("X-Forwarded-For", "203.0.113.7");
+    let expected = [format!("for=203.0.113.7, {OWN}")];
+    assert_eq!(forwarded(request).await, expected);
+    let request = forging().with("X-Real-IP", "203.0.113.7");
+    assert_eq!(forwarded(request).await, expected);
+    let expected = format!("for=6.6.6.6;proto=https, {OWN}");
+    assert_eq!(forwarded(forging()).await, [expected], "it speaks so alone");
+}
+
+/// What a client began would swallow what proxies say behind it.
+#[tokio::test]
+async fn a_field_that_ends_within_quotes_is_left_out_of_forwarded() {
+    let request = Opening::to("/")
+        .with("Forwarded", r#"for="6.6.6.6"#)
+        .with("Forwarded", r#"for="6.6.6.6\""#)
+        .with("Forwarded", r#"for="[2001:db8::1]";host="a\"b""#);
+    let first = r#"for="[2001:db8::1]";host="a\"b""#;
+    assert_eq!(forwarded(request).await, [format!("{first}, {OWN}")]);
 }
