@@ -366,6 +366,6 @@ impl Drop for Lease {
             return;
         }
         self.backend.sessions.fetch_sub(1, Ordering::AcqRel);
-        self.backend.queue.look_again();
+        self.backend.queue.offer();
     }
 }

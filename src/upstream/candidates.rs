@@ -206,7 +206,7 @@ impl<'a> Candidates<'a> {
     /// As [`Candidates::choose`], but nobody takes a place before those who wait and have not seen it yet.
     fn choose_at_once(&self) -> Choice {
         let has_queue = self.purpose == Purpose::Session && self.pool.queue_limits.max > 0;
-        if has_queue && !self.pool.queue.is_settled() {
+        if has_queue && !self.pool.queue.is_settled() && self.field().is_worth_waiting() {
             return Choice::Full;
         }
         self.choose()
@@ -215,15 +215,7 @@ impl<'a> Candidates<'a> {
     /// Chooses and claims in one step, so that of two who choose at once the second sees the session of the first.
     fn choose(&self) -> Choice {
         let mut balancer = self.pool.balancer();
-        let field = Field {
-            members: &self.pool.members,
-            tried: &self.tried,
-            purpose: self.purpose,
-            key: self.key,
-            now: Instant::now(),
-            priority: None,
-            is_last_resort: false,
-        };
+        let field = self.field();
         if let Some(taken) = self.preferred(&field).and_then(|index| self.take(index)) {
             return Choice::Taken(taken);
         }
@@ -241,6 +233,19 @@ impl<'a> Candidates<'a> {
         match self.pick(&mut balancer, last_resort) {
             Some(taken) => Choice::Taken(taken),
             None => Choice::Nobody,
+        }
+    }
+
+    /// What may be chosen now.
+    fn field(&self) -> Field<'_> {
+        Field {
+            members: &self.pool.members,
+            tried: &self.tried,
+            purpose: self.purpose,
+            key: self.key,
+            now: Instant::now(),
+            priority: None,
+            is_last_resort: false,
         }
     }
 
@@ -317,7 +322,7 @@ impl<'a> Candidates<'a> {
             self.pool = self.pool.latest();
             match self.choose() {
                 Choice::Taken(taken) => return Some(taken),
-                Choice::Full => turn.pass(),
+                Choice::Full => turn.pass(self.field().has_place_for_another()),
                 Choice::Nobody => return None,
             }
         }

@@ -1,9 +1,11 @@
 //! Who waits for a place on a backend of a pool, in the order of coming.
 //!
 //! The queue is the pool's own, not a configuration's: those who wait keep their place over a reload. Nobody is given
-//! anything here. Who is woken looks for a place, and wakes the one behind when there was none for it, or when it leaves; so a
-//! place that becomes free finds the first who can use it, and no wake-up is lost with one who left. Who waits may want
-//! something else than who comes: once all who wait have looked in vain, a newcomer may look, too.
+//! anything here. Who is woken looks for a place. There may be a place that it cannot use, having tried that backend: then it wakes
+//! the one behind, and so a place finds the first who can use it. Where there is none for anybody that ends, or each place that is
+//! taken would cost a look of all who wait. Who leaves wakes the one behind, too, so no wake-up is lost with it; and what
+//! happened to backends is looked at by all, as nobody may be left to wait for. Once all who wait have looked in vain, a
+//! newcomer may look.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,22 +20,37 @@ pub struct Queue {
 
 #[derive(Debug, Default)]
 struct Line {
+    /// By their tickets.
     waiting: VecDeque<Waiter>,
+    /// How many have come.
+    tickets: u64,
     /// How often there may have been a place.
     chances: u64,
+    /// The last of the chances at which all are to look.
+    news: u64,
+    /// The last of the chances at which there was no place for anybody.
+    vain: Option<u64>,
 }
 
 #[derive(Debug)]
 struct Waiter {
+    ticket: u64,
     woken: Arc<Notify>,
     /// The last of the chances at which it looked in vain.
     missed: Option<u64>,
 }
 
 impl Queue {
-    /// To be called when there may be a place for one of those who wait.
-    pub fn look_again(&self) {
+    /// To be called when a place has become free.
+    pub(super) fn offer(&self) {
         self.line().offer(0);
+    }
+
+    /// To be called when backends are not what they were: there may be places, or nothing to wait for any more.
+    pub fn look_again(&self) {
+        let mut line = self.line();
+        line.offer(0);
+        line.news = line.chances;
     }
 
     /// How many wait.
@@ -64,12 +81,16 @@ impl Queue {
             // What became free since this one looked woke nobody, or nobody who wanted it.
             woken.notify_one();
         }
+        line.tickets += 1;
+        let ticket = line.tickets;
         line.waiting.push_back(Waiter {
+            ticket,
             woken: Arc::clone(&woken),
             missed: None,
         });
         Some(Turn {
             queue: Arc::clone(self),
+            ticket,
             woken,
             chance: line.chances,
         })
@@ -96,7 +117,8 @@ impl Line {
     /// A chance goes from one to the next, so who is last misses it last.
     fn is_settled(&self) -> bool {
         let last = self.waiting.back();
-        last.is_none_or(|last| last.missed == Some(self.chances))
+        let missed = last.is_none_or(|last| last.missed == Some(self.chances));
+        missed || self.vain == Some(self.chances)
     }
 }
 
@@ -104,6 +126,7 @@ impl Line {
 #[derive(Debug)]
 pub(super) struct Turn {
     queue: Arc<Queue>,
+    ticket: u64,
     woken: Arc<Notify>,
     /// The chance for which it was woken.
     chance: u64,
@@ -116,18 +139,33 @@ impl Turn {
         self.chance = self.queue.line().chances;
     }
 
-    /// Wakes the one behind, as there was nothing for this one.
-    pub(super) fn pass(&self) {
+    /// There was nothing for this one. Wakes the one behind, if there is a place for somebody else, or if that one has not
+    /// looked since all are to look.
+    pub(super) fn pass(&self, is_for_another: bool) {
         let mut line = self.queue.line();
-        if let Some(own) = self.position(&line) {
-            line.waiting[own].missed = Some(self.chance);
+        let Some(own) = self.position(&line) else {
+            return;
+        };
+        line.waiting[own].missed = Some(self.chance);
+        if !is_for_another {
+            line.vain = line.vain.max(Some(self.chance));
+        }
+        let news = Some(line.news);
+        if is_for_another
+            || line
+                .waiting
+                .get(own + 1)
+                .is_some_and(|next| next.missed < news)
+        {
             line.wake(own + 1);
         }
     }
 
     fn position(&self, line: &Line) -> Option<usize> {
-        let is_own = |waiter: &Waiter| Arc::ptr_eq(&waiter.woken, &self.woken);
-        line.waiting.iter().position(is_own)
+        let found = line
+            .waiting
+            .binary_search_by_key(&self.ticket, |waiter| waiter.ticket);
+        found.ok()
     }
 }
 
@@ -164,7 +202,7 @@ mod tests {
         assert!(!is_woken(&mut second));
         queue.look_again();
         assert!(is_woken(&mut first) && !is_woken(&mut second));
-        first.pass();
+        first.pass(true);
         assert!(is_woken(&mut second) && !is_woken(&mut third));
         drop(first);
         assert!(is_woken(&mut second));
@@ -185,6 +223,28 @@ mod tests {
         assert!(is_woken(&mut second));
     }
 
+    /// Else each place would cost a look of all.
+    #[test]
+    fn all_look_at_news_but_not_behind_one_who_saw_that_there_is_nothing() {
+        let queue = Arc::new(Queue::default());
+        let [mut first, mut second, mut third] = [(); 3].map(|()| queue.join(9).unwrap());
+        queue.look_again();
+        for turn in [&mut first, &mut second, &mut third] {
+            assert!(is_woken(turn));
+            turn.pass(false);
+        }
+        queue.offer();
+        assert!(is_woken(&mut first));
+        first.pass(false);
+        assert!(!is_woken(&mut second) && queue.is_settled());
+        queue.offer();
+        assert!(is_woken(&mut first) && !queue.is_settled());
+        drop(first);
+        assert!(is_woken(&mut second), "there may be more places");
+        second.pass(false);
+        assert!(!is_woken(&mut third) && queue.is_settled());
+    }
+
     /// Whoever waits for one backend keeps nobody from the places of another.
     #[test]
     fn a_newcomer_looks_once_all_before_it_have_looked_in_vain() {
@@ -193,21 +253,21 @@ mod tests {
         let mut first = queue.join(9).unwrap();
         assert!(!queue.is_settled(), "it has not looked yet");
         assert!(is_woken(&mut first));
-        first.pass();
+        first.pass(true);
         assert!(queue.is_settled());
         let mut second = queue.join(9).unwrap();
         assert!(is_woken(&mut second));
-        second.pass();
+        second.pass(true);
         queue.look_again();
         assert!(!queue.is_settled(), "a wake-up is under way");
         let mut third = queue.join(9).unwrap();
         for turn in [&mut first, &mut second] {
             assert!(!is_woken(&mut third), "the others are before it");
             assert!(is_woken(turn));
-            turn.pass();
+            turn.pass(true);
         }
         assert!(is_woken(&mut third));
-        third.pass();
+        third.pass(true);
         assert!(queue.is_settled());
     }
 }

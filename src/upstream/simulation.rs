@@ -1,13 +1,19 @@
 //! Pools in which backends join, leave, die and return, played through in paused time with sessions that come and go.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::{pending, poll_fn};
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::{HeaderMap, Uri};
+use tokio::task::yield_now;
 use tokio::time::{Instant, advance};
 
+use super::judge::Witness;
 use super::{Backend, Evidence, Failure, Hints, Lease, Member, Pool, Purpose, State, Transport};
 use crate::config::{self, HashKey, Name, Strategy};
 use crate::session::Rejection;
@@ -164,12 +170,13 @@ fn number(member: &Member) -> u16 {
 /// As a snapshot does: live state by address, and those that join begin slowly.
 fn build(config: &config::Pool, metrics: &Metrics, previous: Option<&Pool>) -> Pool {
     let name = Name::from("chat");
+    let queue = previous.map(Pool::queue).cloned().unwrap_or_default();
     let members = config.backends.iter().map(|backend| {
         let mut before = previous.into_iter().flat_map(Pool::members);
         let kept = before.find(|member| member.address() == &backend.address);
         let live = kept.map_or_else(
             || {
-                let live = Backend::new(backend.address.clone(), &Arc::default());
+                let live = Backend::new(backend.address.clone(), &queue);
                 if previous.is_some() {
                     live.became_ready(Instant::now());
                 }
@@ -244,4 +251,81 @@ async fn whatever_joins_leaves_and_flaps_nobody_is_refused_and_shares_come_back(
             }
         }
     }
+}
+
+/// A pool of a backend with one place and of an ejected one, for sessions that wait.
+fn narrow() -> Arc<Pool> {
+    let mut config = World::new(&Strategy::RoundRobin, 0).config;
+    config.queue = config::Queue {
+        max: 1000,
+        timeout: CALM,
+    };
+    config.backends.truncate(2);
+    config.backends[0].max_sessions = NonZeroUsize::new(1);
+    let pool = Arc::new(build(&config, &Metrics::new(), None));
+    let ejected = &pool.members()[1];
+    for _ in 0..2 {
+        Witness::of(&pool, ejected).testify(Evidence::of(Some(&Failure::Refused)));
+    }
+    assert_eq!(ejected.backend().state(), State::Ejected);
+    pool
+}
+
+/// So many more who wait in the queue of `pool` and keep what they get; their looks are counted.
+async fn crowd(pool: &Arc<Pool>, count: usize, looks: &Arc<AtomicUsize>) {
+    for _ in 0..count {
+        let (pool, looks) = (Arc::clone(pool), Arc::clone(looks));
+        tokio::spawn(async move {
+            let (headers, uri) = (HeaderMap::new(), Uri::default());
+            let hints = Hints::new(None, &headers, &uri);
+            let mut candidates = pool.candidates(Purpose::Session, hints, Instant::now() + CALM);
+            let mut next = pin!(candidates.next());
+            let looking = poll_fn(|context| {
+                looks.fetch_add(1, Ordering::Relaxed);
+                next.as_mut().poll(context)
+            });
+            let _kept = looking.await.expect("its turn comes");
+            pending::<()>().await;
+        });
+    }
+    settle().await;
+    assert_eq!(pool.queue().len(), count);
+}
+
+/// Lets all others go as far as they come.
+async fn settle() {
+    for _ in 0..1000 {
+        yield_now().await;
+    }
+}
+
+/// A backend died, and its sessions wait for the places of others.
+#[tokio::test(start_paused = true)]
+async fn a_place_that_becomes_free_costs_no_look_of_all_who_wait() {
+    let pool = narrow();
+    let place = pool.members()[0].lease(Purpose::Session);
+    let looks = Arc::default();
+    crowd(&pool, 100, &looks).await;
+    let before = looks.load(Ordering::Relaxed);
+    drop(place.expect("a place"));
+    settle().await;
+    assert_eq!(pool.queue().len(), 99);
+    let spent = looks.load(Ordering::Relaxed) - before;
+    assert!(spent <= 3, "{spent} looks");
+}
+
+/// The place that it gives back keeps others busy; it is not to wait for that, as it wants none of it.
+#[tokio::test(start_paused = true)]
+async fn who_has_nothing_to_wait_for_does_not_wait() {
+    let pool = narrow();
+    let (headers, uri) = (HeaderMap::new(), Uri::default());
+    let hints = Hints::new(None, &headers, &uri);
+    let mut candidates = pool.candidates(Purpose::Session, hints, Instant::now() + CALM);
+    let candidate = candidates.next().await.expect("a place");
+    crowd(&pool, 2, &Arc::default()).await;
+    let failure = Failure::AnswerTimeout;
+    candidates.failed(&candidate.member, &failure, failure.rejection());
+    drop(candidate);
+    let last_resort = candidates.next().await.expect("the ejected one");
+    assert_eq!(number(&last_resort.member), 1);
 }

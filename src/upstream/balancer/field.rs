@@ -97,6 +97,20 @@ impl Field<'_> {
             .any(|member| member.is_full() && !self.is_out(member))
     }
 
+    /// Whether there is a backend that might be chosen, now or once it has a place.
+    pub(in crate::upstream) fn is_worth_waiting(&self) -> bool {
+        self.members.iter().any(|member| !self.is_out(member))
+    }
+
+    /// Whether a backend may be chosen by one who has tried none yet.
+    pub(in crate::upstream) fn has_place_for_another(&self) -> bool {
+        let another = Self {
+            tried: &[],
+            ..*self
+        };
+        (0..self.len()).any(|index| another.may_be_chosen(index))
+    }
+
     fn is_out(&self, member: &Member) -> bool {
         let is_tried = |backend: &Arc<Backend>| Arc::ptr_eq(backend, member.backend());
         let is_other = |priority: u16| priority != member.priority();
