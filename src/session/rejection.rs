@@ -1,5 +1,6 @@
 //! Every refusal of a request.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -52,8 +53,9 @@ pub enum Rejection {
     NotImplemented(&'static str),
 }
 
-/// How long a client is asked to wait before it tries again.
-const RETRY_AFTER: Duration = Duration::from_secs(5);
+/// How many seconds a client is asked to wait before it tries again. Those who are refused together are not to come back
+/// together.
+const RETRY_AFTER: RangeInclusive<u64> = 5..=10;
 
 impl Rejection {
     /// Every value that [`Rejection::label`] has, for metrics that start at 0.
@@ -220,19 +222,21 @@ impl Rejection {
         }
     }
 
-    /// The value of Retry-After, where the client may try again (RFC 9110 section 10.2.3).
+    /// The value of Retry-After, where the client may try again (RFC 9110 section 10.2.3); another one each time.
     #[must_use]
     pub fn retry_after(self) -> Option<Duration> {
         let is_passing = matches!(
             self.status(),
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
         );
-        is_passing.then_some(RETRY_AFTER)
+        is_passing.then(|| Duration::from_secs(fastrand::u64(RETRY_AFTER)))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     const ALL: [Rejection; 21] = [
@@ -270,5 +274,12 @@ mod tests {
             let passes = [429, 503].contains(&rejection.status().as_u16());
             assert_eq!(rejection.retry_after().is_some(), passes, "{rejection:?}");
         }
+    }
+
+    #[test]
+    fn does_not_call_all_back_together() {
+        let waits = (0..1000).filter_map(|_| Rejection::TooManyHandshakes.retry_after());
+        let waits: BTreeSet<u64> = waits.map(|wait| wait.as_secs()).collect();
+        assert_eq!(waits, RETRY_AFTER.collect());
     }
 }
