@@ -111,12 +111,21 @@ async fn race(addresses: Vec<SocketAddr>, sources: &Arc<Sources>) -> Result<TcpS
     }
 }
 
-/// The failure of the later of two attempts, unless it shows a want of the gateway's own and the one before says
-/// something of the backend.
+/// The failure of the later of two attempts, unless the one before tells more.
 fn more_telling(before: Option<Failure>, later: Failure) -> Failure {
     match before {
-        Some(before) if later.is_our_own() && !before.is_our_own() => before,
+        Some(before) if weight(&before) > weight(&later) => before,
         _ => later,
+    }
+}
+
+/// How much a failure at one address weighs against that at another one. A want of the gateway's own leaves open what is
+/// there. An address that this machine has no way to is most likely not the one that counts.
+fn weight(failure: &Failure) -> u8 {
+    match failure {
+        failure if failure.is_our_own() => 2,
+        Failure::Unreachable(error) if error.kind() == io::ErrorKind::AddrNotAvailable => 0,
+        _ => 1,
     }
 }
 
@@ -236,21 +245,17 @@ mod tests {
     }
 
     #[test]
-    fn a_want_of_our_own_hides_no_failure_of_the_backend() {
-        let told = |before, later| more_telling(before, later).result();
-        let refused = Failure::Refused.result();
-        assert_eq!(told(Some(Failure::Refused), Failure::NoLocalPort), refused);
-        assert_eq!(told(Some(Failure::NoLocalPort), Failure::Refused), refused);
-        let timeout = Failure::ConnectTimeout.result();
-        assert_eq!(
-            told(Some(Failure::Refused), Failure::ConnectTimeout),
-            timeout
-        );
-        assert_eq!(
-            told(None, Failure::NoLocalPort),
-            Failure::NoLocalPort.result()
-        );
-        assert_ne!(refused, Failure::NoLocalPort.result());
+    fn tells_the_failure_that_weighs_most() {
+        let no_way = || Failure::Unreachable(io::ErrorKind::AddrNotAvailable.into());
+        let told = |before, later| more_telling(before, later).to_string();
+        let [refused, want] = [Failure::Refused, Failure::NoDescriptor].map(|it| it.to_string());
+        assert_eq!(told(Some(Failure::Refused), no_way()), refused);
+        assert_eq!(told(Some(no_way()), Failure::Refused), refused);
+        assert_eq!(told(Some(Failure::Refused), Failure::NoDescriptor), want);
+        assert_eq!(told(Some(Failure::NoDescriptor), Failure::Refused), want);
+        let later = Failure::ConnectTimeout.to_string();
+        assert_eq!(told(Some(Failure::Refused), Failure::ConnectTimeout), later);
+        assert_eq!(told(None, no_way()), no_way().to_string());
     }
 
     /// A full queue of a listener that never accepts takes no further connection: its kernel is silent, as a
