@@ -190,7 +190,7 @@ async fn connect_socket(socket: socket2::Socket, destination: SocketAddr) -> io:
 
 /// Running out of local ports or descriptors is the gateway's trouble, not the backend's, and is told apart.
 pub(super) fn classify(error: io::Error) -> Failure {
-    if let Some(Errno::MFILE | Errno::NFILE) = Errno::from_io_error(&error) {
+    if Failure::is_want_of_descriptors(&error) {
         return Failure::NoDescriptor;
     }
     match error.kind() {

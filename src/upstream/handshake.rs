@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use hyper::body::Incoming;
+use rustix::io::Errno;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::connection::ConnectionTask;
@@ -158,6 +159,12 @@ impl Failure {
             self,
             Self::NoLocalPort | Self::BadSource(..) | Self::NoDescriptor | Self::NoThread
         )
+    }
+
+    /// Whether an error says that no more files may be opened.
+    pub(super) fn is_want_of_descriptors(error: &io::Error) -> bool {
+        let errno = Errno::from_io_error(error);
+        matches!(errno, Some(Errno::MFILE | Errno::NFILE))
     }
 
     /// Whether the backend is at fault, and not the gateway's own want or bounds.

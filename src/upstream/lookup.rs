@@ -1,6 +1,7 @@
 //! Looking up names. The system does it on a thread that waits, and cannot be told to stop.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::mpsc::{self, SendError, Sender};
@@ -36,14 +37,17 @@ impl Lookups {
     /// When the name has none, nobody says, or the system gives no thread.
     pub(super) async fn find(&self, name: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
         let place = (name.to_owned(), port);
-        self.run(name, move || Ok(place.to_socket_addrs()?.collect()))
-            .await
+        self.run(name, move || match place.to_socket_addrs() {
+            Ok(addresses) => Ok(addresses.collect()),
+            Err(error) => Err(unresolved(error)),
+        })
+        .await
     }
 
     async fn run<T: Send + 'static>(
         &self,
         name: &str,
-        look_up: impl FnOnce() -> io::Result<T> + Send + 'static,
+        look_up: impl FnOnce() -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
         let permit = self.permits_of(name).acquire_owned().await;
         let permit = permit.expect("nobody closes the semaphore");
@@ -57,8 +61,8 @@ impl Lookups {
         };
         let begun = self.threads.begin(Box::new(call));
         begun.map_err(|_| Failure::NoThread)?;
-        let outcome = found.await.map_err(io::Error::other).flatten();
-        outcome.map_err(Failure::Unresolved)
+        let lost = |error| Failure::Unresolved(io::Error::other(error));
+        found.await.map_err(lost).flatten()
     }
 
     fn permits_of(&self, name: &str) -> Arc<Semaphore> {
@@ -71,6 +75,20 @@ impl Lookups {
                 new
             }
         }
+    }
+}
+
+/// Why a name was not found. Looking takes descriptors: where there are none the system says so, or that nobody knows the
+/// name, as it could not open the file of names.
+fn unresolved(error: io::Error) -> Failure {
+    let one_more = File::open("/dev/null");
+    let is_wanting = [Some(&error), one_more.as_ref().err()]
+        .into_iter()
+        .flatten()
+        .any(Failure::is_want_of_descriptors);
+    match is_wanting {
+        true => Failure::NoDescriptor,
+        false => Failure::Unresolved(error),
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::backends::Backend;
 use crate::harness::{Opening, before, repeatedly, soon};
 use crate::process::Process;
+use crate::venue::Arrivals;
 
 use super::{REQUEST, ROUTE};
 
@@ -50,4 +51,42 @@ async fn sessions_are_refused_before_descriptors_run_out() {
     let metrics = process.metrics().await;
     let refused = metrics.value("wsgate_handshakes_total", &[("result", "gateway_full")]);
     assert_eq!(refused, Some(1.0));
+}
+
+/// Looking up a name takes one, too.
+#[tokio::test]
+async fn a_want_of_descriptors_is_not_held_against_a_backend_with_a_name() {
+    let arrivals = Arrivals::listen().await;
+    let yaml = format!(
+        "runtime: {{ workers: 1 }}\n\
+         routes: {{ app: {{ protocols: [http], pool: app }} }}\n\
+         pools: {{ app: {{ backends: [\"{}\"] }} }}\n",
+        arrivals.url().replace("127.0.0.1", "localhost")
+    );
+    let process = Process::start_with_descriptors(100, &yaml).await;
+    let mut clients = Vec::new();
+    for _ in 0..50 {
+        clients.push(process.connect().await);
+    }
+    // The backend takes what comes and answers nothing, so each keeps two.
+    let mut held = Vec::new();
+    let mut statuses = Vec::new();
+    for client in &mut clients {
+        client.send(REQUEST).await;
+        tokio::select! {
+            answer = client.answer() => statuses.push(answer.status()),
+            (_, backend) = arrivals.met() => held.push(backend),
+        }
+    }
+    assert!(
+        !statuses.is_empty() && statuses.iter().all(|status| *status == 503),
+        "{statuses:?}"
+    );
+    // Room for who asks the admin side.
+    drop(clients);
+    let metrics = process.metrics().await;
+    let failed = [("result", "resolve_failed")];
+    let failed = metrics.value("wsgate_backend_connects_total", &failed);
+    assert_eq!(failed.unwrap_or_default(), 0.0);
+    assert_eq!(metrics.value("wsgate_backend_up", &[]), Some(1.0));
 }
