@@ -19,11 +19,19 @@ pub(super) struct Keepalive {
     asked: Option<Box<Asked>>,
 }
 
-/// When the Ping went out that a side has not answered yet.
+/// The Pings that the sides have not answered yet.
 #[derive(Debug, Default)]
 struct Asked {
-    client: Option<Instant>,
-    backend: Option<Instant>,
+    client: Option<Ping>,
+    backend: Option<Ping>,
+}
+
+/// A Ping that has gone out.
+#[derive(Clone, Copy, Debug)]
+struct Ping {
+    sent: Instant,
+    /// From when the time of its answer counts; later where the process was held up.
+    since: Instant,
 }
 
 impl Keepalive {
@@ -33,7 +41,7 @@ impl Keepalive {
     /// True also where there is nothing to ask: a side that has not answered the last one is not asked again, nor is one
     /// with a direction that is not followed any more, where its Pong would not be known.
     pub(super) fn ask(&mut self, side: Side, towards: &mut Relay, from: &mut Relay) -> bool {
-        if self.sent(side).is_some() || from.follower.is_blind() || towards.follower.is_blind() {
+        if self.asked(side).is_some() || from.follower.is_blind() || towards.follower.is_blind() {
             return true;
         }
         let sender = match side {
@@ -46,12 +54,12 @@ impl Keepalive {
             return false;
         }
         from.take_has_heard();
-        let now = Some(Instant::now());
+        let now = Instant::now();
         let asked = self.asked.get_or_insert_default();
-        match side {
-            Side::Client => asked.client = now,
-            Side::Backend => asked.backend = now,
-        }
+        *asked.of(side) = Some(Ping {
+            sent: now,
+            since: now,
+        });
         true
     }
 
@@ -62,19 +70,20 @@ impl Keepalive {
     /// Where this is asked late, the whole process was held up (a debugger, a frozen container), and what came meanwhile may
     /// lie unread: such a side has a moment more.
     pub(super) fn is_overdue(&mut self, side: Side, from: &mut Relay, timeout: Duration) -> bool {
-        let Some(sent) = self.sent_mut(side) else {
+        let asked = self.asked.as_deref_mut();
+        let Some(ping) = asked.and_then(|asked| asked.of(side).as_mut()) else {
             return false;
         };
         let now = Instant::now();
-        let Some(late) = now.checked_duration_since(*sent + timeout) else {
+        let Some(late) = now.checked_duration_since(ping.since + timeout) else {
             return false;
         };
         if late > LATE {
-            *sent += late + MOMENT;
+            ping.since += late + MOMENT;
             return false;
         }
         if from.take_has_heard() || !from.is_clear() {
-            self.take_sent(side);
+            self.take(side);
             return false;
         }
         true
@@ -85,16 +94,16 @@ impl Keepalive {
         if !from.follower.take_has_pong() {
             return None;
         }
-        self.take_sent(side).map(|sent| sent.elapsed())
+        self.take(side).map(|ping| ping.sent.elapsed())
     }
 
-    /// When the first of the Pings went out that are not answered yet.
-    pub(super) fn first_sent(&self) -> Option<Instant> {
-        let sent = [self.sent(Side::Client), self.sent(Side::Backend)];
-        sent.into_iter().flatten().min()
+    /// From when the time of the first of the answers counts that are awaited.
+    pub(super) fn first_since(&self) -> Option<Instant> {
+        let asked = [self.asked(Side::Client), self.asked(Side::Backend)];
+        asked.into_iter().flatten().map(|ping| ping.since).min()
     }
 
-    fn sent(&self, side: Side) -> Option<Instant> {
+    fn asked(&self, side: Side) -> Option<Ping> {
         let asked = self.asked.as_deref()?;
         match side {
             Side::Client => asked.client,
@@ -102,23 +111,20 @@ impl Keepalive {
         }
     }
 
-    fn sent_mut(&mut self, side: Side) -> Option<&mut Instant> {
-        let asked = self.asked.as_deref_mut()?;
-        match side {
-            Side::Client => asked.client.as_mut(),
-            Side::Backend => asked.backend.as_mut(),
-        }
-    }
-
-    fn take_sent(&mut self, side: Side) -> Option<Instant> {
-        let asked = self.asked.as_deref_mut()?;
-        let sent = match side {
-            Side::Client => asked.client.take(),
-            Side::Backend => asked.backend.take(),
-        };
-        if self.first_sent().is_none() {
+    fn take(&mut self, side: Side) -> Option<Ping> {
+        let ping = self.asked.as_deref_mut()?.of(side).take();
+        if self.first_since().is_none() {
             self.asked = None;
         }
-        sent
+        ping
+    }
+}
+
+impl Asked {
+    fn of(&mut self, side: Side) -> &mut Option<Ping> {
+        match side {
+            Side::Client => &mut self.client,
+            Side::Backend => &mut self.backend,
+        }
     }
 }

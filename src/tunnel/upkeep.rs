@@ -128,8 +128,8 @@ impl<G, L> Tunnel<G, L> {
                 return self.leave(Ending::PongOverdue(side));
             }
         }
-        if let Some(sent) = self.keepalive.first_sent() {
-            self.alarms.set_at(Alarm::Pong, sent + ping.timeout);
+        if let Some(since) = self.keepalive.first_since() {
+            self.alarms.set_at(Alarm::Pong, since + ping.timeout);
         }
     }
 

@@ -7,6 +7,9 @@ use tokio::time::{Instant, advance};
 use super::super::ending::Side;
 use super::super::keepalive::Keepalive;
 use super::super::relay::Relay;
+use super::super::tally::Tally;
+use super::frames::{PONG, frame};
+use super::terms;
 use crate::websocket::{Extensions, Sender};
 
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -34,8 +37,19 @@ async fn a_look_that_comes_late_gives_a_moment_more() {
     let (mut from, mut keepalive) = asked();
     advance(TIMEOUT * 3).await;
     assert!(!keepalive.is_overdue(Side::Client, &mut from, TIMEOUT));
-    let due = keepalive.first_sent().expect("it waits still") + TIMEOUT;
+    let due = keepalive.first_since().expect("it waits still") + TIMEOUT;
     assert_eq!(due - Instant::now(), Duration::from_secs(1));
     advance(Duration::from_secs(1)).await;
     assert!(keepalive.is_overdue(Side::Client, &mut from, TIMEOUT));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_round_trip_is_as_long_as_it_was() {
+    let (mut from, mut keepalive) = asked();
+    advance(TIMEOUT * 3).await;
+    assert!(!keepalive.is_overdue(Side::Client, &mut from, TIMEOUT));
+    let pong = frame(Sender::Client, PONG, &from.follower.await_pong());
+    from.begin(&pong, &terms(), &mut Tally::default());
+    let answered = keepalive.answered(Side::Client, &mut from);
+    assert_eq!(answered, Some(TIMEOUT * 3));
 }
