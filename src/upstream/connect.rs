@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use socket2::{Domain, SockRef, Type};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 use super::handshake::Failure;
 use super::lookup::Lookups;
@@ -19,6 +20,8 @@ use crate::stream::{Socket, tune};
 
 /// How long an attempt at one address has before the next begins beside it (RFC 8305 section 5).
 const STAGGER: Duration = Duration::from_millis(250);
+/// How long until a unix socket is tried again whose queue is full.
+const CROWDED: Duration = Duration::from_millis(10);
 /// The most addresses of a name that are tried.
 const ADDRESSES: usize = 16;
 
@@ -48,9 +51,15 @@ pub(super) async fn connect(
     Ok(Socket::Tcp(socket.into()))
 }
 
+/// Where the queue of those whom the backend has yet to accept is full the system refuses at once, where it has TCP wait;
+/// nor does it tell when there is room.
 async fn connect_unix(path: &Path) -> Result<Socket, Failure> {
-    let connected = UnixStream::connect(path).await;
-    connected.map(Socket::Unix).map_err(classify)
+    loop {
+        match UnixStream::connect(path).await {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(CROWDED).await,
+            connected => return connected.map(Socket::Unix).map_err(classify),
+        }
+    }
 }
 
 async fn connect_any(found: Vec<SocketAddr>, sources: &Arc<Sources>) -> Result<TcpStream, Failure> {
@@ -97,7 +106,7 @@ async fn race(addresses: Vec<SocketAddr>, sources: &Arc<Sources>) -> Result<TcpS
         let is_last = waiting.len() == 0;
         let outcome = tokio::select! {
             outcome = running.join_next() => outcome,
-            () = tokio::time::sleep(STAGGER), if !is_last => continue,
+            () = sleep(STAGGER), if !is_last => continue,
         };
         match outcome {
             Some(Ok(Ok(socket))) => return Ok(socket),
@@ -220,6 +229,27 @@ mod tests {
         let one_family = all(&["127.0.0.2:1", "127.0.0.1:1"]);
         assert_eq!(interleaved(one_family.clone()), one_family);
         assert!(interleaved(Vec::new()).is_empty());
+    }
+
+    /// As a TCP connection waits for it.
+    #[tokio::test]
+    async fn waits_for_room_at_a_unix_socket() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("backend");
+        let listening = socket2::Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        listening
+            .bind(&socket2::SockAddr::unix(&path).unwrap())
+            .unwrap();
+        listening.listen(0).unwrap();
+        let _first = connect_unix(&path).await.unwrap();
+        let full = UnixStream::connect(&path).await.unwrap_err();
+        assert_eq!(full.kind(), io::ErrorKind::WouldBlock);
+        let accepting = async {
+            sleep(CROWDED).await;
+            listening.accept().unwrap()
+        };
+        let (second, _accepted) = tokio::join!(connect_unix(&path), accepting);
+        second.unwrap();
     }
 
     #[tokio::test]
