@@ -38,7 +38,7 @@ pub use model::{
     RouteMatch, Runtime, Secret, SessionTimeouts, Sticky, Strategy, Target, Tls, TlsVersion,
     Transport, WebSocket,
 };
-pub use networks::{Access, Networks};
+pub use networks::{Access, Networks, TrustedProxies};
 pub use origin::{Origin, OriginFault, OriginList, OriginPattern, Origins};
 pub use problems::{Position, Problem, Problems};
 

@@ -34,6 +34,29 @@ impl Networks {
     }
 }
 
+/// Whose word on who the client is counts.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct TrustedProxies {
+    /// That of peers at these addresses.
+    pub networks: Networks,
+    /// That of peers on the listener's unix socket, which have none.
+    pub unix: bool,
+}
+
+impl TrustedProxies {
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.networks.is_empty() && !self.unix
+    }
+
+    /// Whether a peer at this address is one of them, or on a unix socket where there is no address.
+    #[must_use]
+    pub fn contain(&self, address: Option<IpAddr>) -> bool {
+        address.map_or(self.unix, |address| self.networks.contain(address))
+    }
+}
+
 /// Which addresses may come.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Access {

@@ -19,28 +19,27 @@ use crate::route::without_port;
 use crate::session::Peer;
 use crate::websocket::Sole;
 
-/// The client of a request: the last hop that no trusted proxy is, otherwise the first one that is named. A peer on a unix
-/// socket has no address that could be trusted.
+/// Between two hops.
+const BETWEEN: &[u8] = b", ";
+
+/// The client of a request: the last hop that no trusted proxy is, otherwise the first one that is named.
 pub(super) fn client_of(client: &Client, headers: &HeaderMap) -> Peer {
     let peer = client.connection.client;
-    let vouched = |hop: IpAddr| client.trusts(hop);
-    match peer.ip() {
-        Some(hop) if vouched(hop) => furthest(hop, headers, vouched).map_or(peer, Peer::Behind),
-        Some(_) | None => peer,
+    if !client.speaks_for_many() {
+        return peer;
     }
+    furthest(headers, |hop| client.trusts(hop)).map_or(peer, Peer::Behind)
 }
 
-/// Walks back from `hop`, which is vouched for; none where it names nobody.
-fn furthest(hop: IpAddr, headers: &HeaderMap, vouched: impl Fn(IpAddr) -> bool) -> Option<IpAddr> {
+/// Walks back from a peer that is vouched for; none where it names nobody.
+fn furthest(headers: &HeaderMap, vouched: impl Fn(IpAddr) -> bool) -> Option<IpAddr> {
     let fields = headers.get_all(X_FORWARDED_FOR).iter().rev();
     let named = fields.flat_map(|field| field.as_bytes().rsplit(|byte| *byte == b','));
-    let mut last = hop;
     let mut found = None;
     for name in named {
-        let Some(address) = read_hop(name).filter(|_| vouched(last)) else {
+        let Some(address) = read_hop(name).filter(|_| found.is_none_or(&vouched)) else {
             break;
         };
-        last = address;
         found = Some(address);
     }
     found
@@ -112,10 +111,14 @@ fn x_forwarded(asked: Asked<'_>, heard: Option<&HeaderMap>, fields: &mut HeaderM
         false => asked.peer.ip_value(),
     };
     let before = heard.map_or_else(Vec::new, |headers| chain(headers.get_all(X_FORWARDED_FOR)));
-    let hops = hop.and_then(|hop| match before.is_empty() {
-        true => Some(hop),
-        false => HeaderValue::try_from([&before, hop.as_bytes()].concat()).ok(),
-    });
+    let hops = match (hop, &*before) {
+        (hop, []) => hop,
+        (Some(hop), before) => HeaderValue::try_from([before, hop.as_bytes()].concat()).ok(),
+        // A peer on a unix socket has no address to be added.
+        (None, before) => {
+            HeaderValue::from_bytes(before.strip_suffix(BETWEEN).unwrap_or(before)).ok()
+        }
+    };
     say(X_FORWARDED_FOR, hops);
     say(X_REAL_IP, real);
 }
@@ -236,7 +239,7 @@ fn chain<'a>(fields: impl IntoIterator<Item = &'a HeaderValue>) -> Vec<u8> {
     let mut chain = Vec::new();
     for field in fields {
         chain.extend_from_slice(field.as_bytes());
-        chain.extend_from_slice(b", ");
+        chain.extend_from_slice(BETWEEN);
     }
     chain
 }
@@ -268,9 +271,8 @@ mod tests {
                 HeaderValue::from_str(field).expect("a value"),
             );
         }
-        let hop = "10.0.0.1".parse().expect("an address");
         let vouched = |hop: IpAddr| hop.to_string().starts_with("10.");
-        furthest(hop, &headers, vouched).map(|address| address.to_string())
+        furthest(&headers, vouched).map(|address| address.to_string())
     }
 
     #[test]

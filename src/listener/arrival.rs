@@ -34,7 +34,7 @@ pub(super) fn admit(peer: Peer, entry: &Entry) -> Result<Arrived, ConnectionReje
     }
     // Connections of a proxy are those of many.
     let limit = settings.limits.max_connections_per_client;
-    let limit = limit.filter(|_| !settings.trusted_proxies.contain(address));
+    let limit = limit.filter(|_| !settings.trusted_proxies.contain(Some(address)));
     let visit = entry.visitors.enter(address);
     let over = limit.map_or(0, |limit| visit.nth.saturating_sub(limit.get()));
     if over > SURPLUS {

@@ -40,14 +40,14 @@ impl Client {
     /// Whether somebody at this address is believed when he speaks for others.
     #[must_use]
     pub fn trusts(&self, address: IpAddr) -> bool {
-        self.settings.trusted_proxies.contain(address)
+        self.settings.trusted_proxies.contain(Some(address))
     }
 
     /// Whether the peer is a proxy that is trusted, so that what comes on this connection comes of many.
     #[must_use]
     pub fn speaks_for_many(&self) -> bool {
         let address = self.connection.client.ip();
-        address.is_some_and(|address| self.trusts(address))
+        self.settings.trusted_proxies.contain(address)
     }
 
     /// Whether the listener, or the whole gateway, is stopping.

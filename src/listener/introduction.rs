@@ -61,7 +61,7 @@ async fn introduce(
 /// Who may connect to a unix socket is decided by its file.
 fn is_trusted(peer: Peer, settings: &Settings) -> bool {
     let address = peer.ip();
-    address.is_none_or(|address| settings.trusted_proxies.contain(address))
+    address.is_none() || settings.trusted_proxies.contain(address)
 }
 
 async fn read(mut connection: Caller, mode: ProxyHeader) -> Result<Caller, Refused> {

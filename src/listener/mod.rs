@@ -24,7 +24,7 @@ use std::sync::Arc;
 use http::{Request, Response, request};
 use hyper::body::Incoming;
 
-use crate::config::{Access, ListenerLimits, ListenerTimeouts, Networks, ProxyHeader};
+use crate::config::{Access, ListenerLimits, ListenerTimeouts, ProxyHeader, TrustedProxies};
 use crate::drain::Drain;
 use crate::occupancy::Slot;
 use crate::session::Rejection;
@@ -55,8 +55,8 @@ pub trait Handler: Send + Sync + 'static {
 /// What a listener does with its connections, as the configuration in force when they came says.
 #[derive(Debug)]
 pub struct Settings {
-    /// Networks whose word on the client's address is believed.
-    pub trusted_proxies: Networks,
+    /// Whose word on the client is believed.
+    pub trusted_proxies: TrustedProxies,
     /// Whether their connections begin with a PROXY header.
     pub proxy_protocol: ProxyHeader,
     /// Who may connect.

@@ -11,7 +11,7 @@ use super::shared::Shared;
 use super::workers::Workers;
 use crate::admin::Admin;
 use crate::config::{
-    self, Access, Address, ListenerLimits, ListenerTimeouts, Name, Networks, ProxyHeader,
+    self, Access, Address, ListenerLimits, ListenerTimeouts, Name, ProxyHeader, TrustedProxies,
 };
 use crate::listener::{Settings, Throttle};
 use crate::telemetry::Telemetry;
@@ -75,7 +75,7 @@ fn admin_settings() -> Settings {
         http2_streams: 1,
     };
     Settings {
-        trusted_proxies: Networks::default(),
+        trusted_proxies: TrustedProxies::default(),
         proxy_protocol: ProxyHeader::None,
         access: Access::default(),
         tls: None,

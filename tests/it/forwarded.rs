@@ -2,6 +2,7 @@
 
 use crate::backends::Backend;
 use crate::harness::{Gateway, Head, Opening, ask, before};
+use crate::process::Process;
 
 /// The head that the backend gets of a request from 127.0.0.1, and the client in the access log.
 async fn from_loopback(trusted: &str, request: Opening) -> (Head, String) {
@@ -36,6 +37,43 @@ async fn a_trusted_proxy_is_believed() {
         ("x-real-ip", "203.0.113.7"),
     ] {
         assert_eq!(head.values(name), [value], "{name}");
+    }
+}
+
+/// The same on a unix socket, where this proxy may connect and others may not.
+#[tokio::test]
+async fn whoever_may_connect_to_a_unix_socket_may_be_believed() {
+    for (trusted, is_believed) in [("[unix]", true), ("[unix, 203.0.113.7]", true), ("", false)] {
+        let backend = Backend::echo().await;
+        let listener = match trusted {
+            "" => String::new(),
+            trusted => format!("    trusted_proxies: {trusted}\n"),
+        };
+        let process = Process::start(&(listener + &before(&[&backend]))).await;
+        let mut proxy = process.connect().await;
+        let request = Opening::to("/")
+            .with("X-Forwarded-For", "203.0.113.9, 203.0.113.7")
+            .with("X-Forwarded-Proto", "https");
+        proxy.send(request.text()).await;
+        assert_eq!(proxy.head().await.status(), 101);
+        let head = backend.head();
+        let [hops, real, protocol, port] = match (is_believed, trusted.contains("203")) {
+            (true, false) => ["203.0.113.9, 203.0.113.7", "203.0.113.7", "https", "443"],
+            (true, true) => ["203.0.113.9, 203.0.113.7", "203.0.113.9", "https", "443"],
+            (false, _) => ["", "", "http", "80"],
+        };
+        for (name, value) in [
+            ("x-forwarded-for", hops),
+            ("x-real-ip", real),
+            ("x-forwarded-proto", protocol),
+            ("x-forwarded-port", port),
+        ] {
+            assert_eq!(
+                head.value(name).unwrap_or_default(),
+                value,
+                "{trusted} {name}"
+            );
+        }
     }
 }
 

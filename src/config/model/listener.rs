@@ -4,15 +4,15 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use super::{Address, NamedFile};
-use crate::config::networks::{Access, Networks};
+use crate::config::networks::{Access, TrustedProxies};
 
 /// Where clients connect.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Listener {
     /// Where it listens.
     pub address: Address,
-    /// Networks whose word on the client's address is believed.
-    pub trusted_proxies: Networks,
+    /// Whose word on the client is believed.
+    pub trusted_proxies: TrustedProxies,
     /// Whether connections begin with a PROXY header.
     pub proxy_protocol: ProxyHeader,
     /// Who may connect.

@@ -8,12 +8,12 @@ use crate::config::model::{
     CertificateFiles, ClientAuth, Listener, ListenerLimits, ListenerTimeouts, NamedFile,
     ProxyHeader, Tls, TlsVersion,
 };
-use crate::config::networks::{Access, Networks};
+use crate::config::networks::{Access, Networks, TrustedProxies};
 use crate::config::problems::Place;
 use crate::config::reading::{Placed, Setting};
 use crate::config::schema;
 use crate::config::values::choice::ClientAuthMode;
-use crate::config::values::{FilePath, ListenAddress, Network, OneOf, Size, Timeout};
+use crate::config::values::{FilePath, ListenAddress, Network, OneOf, Size, Timeout, TrustedProxy};
 
 /// Streams open at once on an HTTP/2 connection, unless the file says otherwise.
 const HTTP2_STREAMS: u32 = 128;
@@ -46,7 +46,7 @@ pub(super) fn one(
     }
     Some(Listener {
         address: addresses::absolute(address?, context),
-        trusted_proxies: networks(raw.trusted_proxies)?,
+        trusted_proxies: trusted_proxies(raw.trusted_proxies)?,
         proxy_protocol,
         access: Access {
             allow: networks(raw.allow)?,
@@ -61,25 +61,29 @@ pub(super) fn one(
 
 /// Notes what would have no effect on those who connect.
 fn check_peers(raw: &schema::Listener, header: ProxyHeader, context: &mut Context<'_>) {
-    let has_address = match raw.address.given().map(|placed| &placed.value) {
-        Some(ListenAddress::Unix(_)) => header != ProxyHeader::None,
-        Some(ListenAddress::Tcp(_)) => {
-            check_trust(raw, header, context);
-            true
+    match raw.address.given().map(|placed| &placed.value) {
+        Some(ListenAddress::Unix(_)) if header == ProxyHeader::None => {
+            check_socket(raw, context);
         }
-        None => true,
-    };
-    if has_address {
-        return;
+        Some(ListenAddress::Tcp(_)) => check_trust(raw, header, context),
+        Some(ListenAddress::Unix(_)) | None => {}
+    }
+}
+
+/// Peers on a unix socket have no address. Addresses are met nevertheless where they are believed who their clients are.
+fn check_socket(raw: &schema::Listener, context: &mut Context<'_>) {
+    let trusted = raw.trusted_proxies.given();
+    if let Some(trusted) = trusted
+        && !trusted.value.iter().any(is_unix)
+    {
+        context.findings.add(
+            &trusted.place,
+            "has no effect: clients of a unix socket have no address; `unix` believes whoever may connect to it",
+        );
     }
     let limits = raw.limits.given().map(|placed| &placed.value);
     let per_client = limits.and_then(|limits| limits.max_connections_per_client.place());
-    let places = [
-        raw.trusted_proxies.place(),
-        raw.allow.place(),
-        raw.deny.place(),
-        per_client,
-    ];
+    let places = [raw.allow.place(), raw.deny.place(), per_client];
     for place in places.into_iter().flatten() {
         context.findings.add(
             place,
@@ -88,8 +92,18 @@ fn check_peers(raw: &schema::Listener, header: ProxyHeader, context: &mut Contex
     }
 }
 
+fn is_unix(proxy: &Placed<TrustedProxy>) -> bool {
+    proxy.value == TrustedProxy::Unix
+}
+
 /// A header that nobody is believed is a mistake.
 fn check_trust(raw: &schema::Listener, header: ProxyHeader, context: &mut Context<'_>) {
+    let trusted = raw.trusted_proxies.given();
+    let trusted = trusted.iter().flat_map(|trusted| &trusted.value);
+    if let Some(unix) = trusted.into_iter().find(|proxy| is_unix(proxy)) {
+        let message = "has no effect: nobody comes over a unix socket here";
+        context.findings.add(&unix.place, message);
+    }
     let trusts_nobody = match &raw.trusted_proxies {
         Setting::Absent => true,
         Setting::Invalid => false,
@@ -104,6 +118,19 @@ fn check_trust(raw: &schema::Listener, header: ProxyHeader, context: &mut Contex
             "needs `trusted_proxies`: the header is believed of nobody else",
         );
     }
+}
+
+fn trusted_proxies(setting: Setting<Vec<Placed<TrustedProxy>>>) -> Option<TrustedProxies> {
+    let list = setting.sound(Vec::new)?;
+    let unix = list.iter().any(is_unix);
+    let networks = list.into_iter().filter_map(|placed| match placed.value {
+        TrustedProxy::Network(network) => Some(network.0),
+        TrustedProxy::Unix => None,
+    });
+    Some(TrustedProxies {
+        networks: Networks::new(networks.collect()),
+        unix,
+    })
 }
 
 /// `None` where one is wrong: what is left of them must not be taken for all of them.

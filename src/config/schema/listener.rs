@@ -3,15 +3,17 @@
 use crate::config::model::{ProxyHeader, TlsVersion};
 use crate::config::reading::{Placed, keys};
 use crate::config::values::choice::ClientAuthMode;
-use crate::config::values::{FilePath, ListenAddress, Network, OneOf, Size, Timeout, Whole};
+use crate::config::values::{
+    FilePath, ListenAddress, Network, OneOf, Size, Timeout, TrustedProxy, Whole,
+};
 
 keys! {
     /// A place where clients connect.
     Listener {
         /// Required. An address and a port, or unix: and a path.
         address: ListenAddress,
-        /// Networks whose word on the client's address is believed; none by default.
-        trusted_proxies: Vec<Placed<Network>>,
+        /// Networks whose word on the client is believed, or unix on a unix socket; none by default.
+        trusted_proxies: Vec<Placed<TrustedProxy>>,
         /// Whether connections of trusted_proxies, or of a unix socket, may or must begin with a PROXY header; none by default.
         proxy_protocol: OneOf<ProxyHeader>,
         /// TLS settings; a listener without them is plain.

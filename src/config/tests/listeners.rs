@@ -66,7 +66,7 @@ fn who_may_connect() {
             "unix:/run/front.sock\n    trusted_proxies: []\n    limits: { max_connections_per_client: 9 }"
         ),
         "wsgate.yaml:4:5: listeners.public.trusted_proxies: has no effect: clients of a unix socket have no \
-         address\n\
+         address; `unix` believes whoever may connect to it\n\
          wsgate.yaml:5:43: listeners.public.limits.max_connections_per_client: has no effect: clients of a \
          unix socket have no address"
     );
@@ -99,6 +99,19 @@ fn whose_proxy_header_is_believed() {
     assert_eq!(
         config.listeners["public"].proxy_protocol,
         ProxyHeader::Accept
+    );
+}
+
+#[test]
+fn whoever_may_connect_to_a_unix_socket_may_be_believed() {
+    let proxies = "\n    trusted_proxies: [unix, 10.0.0.0/8]";
+    let config = sound(&SOUND.replacen("127.0.0.1:8080", &format!("unix:/a.sock{proxies}"), 1));
+    let trusted = &config.listeners["public"].trusted_proxies;
+    assert!(trusted.contain(None));
+    assert!(trusted.contain("10.1.2.3".parse().ok()));
+    assert_eq!(
+        problems_with("127.0.0.1:8080", &format!("127.0.0.1:8080{proxies}")),
+        "wsgate.yaml:4:23: listeners.public.trusted_proxies[0]: has no effect: nobody comes over a unix socket here"
     );
 }
 

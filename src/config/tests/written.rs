@@ -63,7 +63,7 @@ fn networks(networks: &Networks) -> Vec<String> {
 fn listener(listener: &Listener) -> Value {
     json!({
         "address": address(&listener.address),
-        "trusted_proxies": networks(&listener.trusted_proxies),
+        "trusted_proxies": networks(&listener.trusted_proxies.networks),
         "proxy_protocol": match listener.proxy_protocol {
             ProxyHeader::None => "none",
             ProxyHeader::Accept => "accept",
@@ -241,7 +241,10 @@ fn any_listener() -> impl Strategy<Value = Listener> {
         |(request_header, keep_alive, max_connections, request_head, http2, proxy_protocol)| {
             Listener {
                 address: Address::Unix("/replaced".into()),
-                trusted_proxies: Networks::new(vec!["10.0.0.0/8".parse().expect("a network")]),
+                trusted_proxies: crate::config::TrustedProxies {
+                    networks: Networks::new(vec!["10.0.0.0/8".parse().expect("a network")]),
+                    unix: false,
+                },
                 proxy_protocol,
                 access: Access::default(),
                 tls: None,

@@ -24,7 +24,7 @@ pub(super) use check::{CheckPath, HostField, Statuses};
 pub(super) use choice::{OneOf, Scheme};
 pub(super) use duration::{Duration, Timeout};
 pub(super) use field::{Destination, FieldName, FieldValue, MethodName};
-pub(super) use network::Network;
+pub(super) use network::{Network, TrustedProxy};
 pub(super) use not_yet::NotYet;
 pub(super) use number::{Whole, Workers};
 pub(super) use or_none::OrNone;

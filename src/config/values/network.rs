@@ -23,6 +23,29 @@ impl FromText for Network {
     }
 }
 
+/// A peer in front of the gateway: one of a network, or on the listener's unix socket.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::config) enum TrustedProxy {
+    Network(Network),
+    Unix,
+}
+
+text_schema!(
+    TrustedProxy,
+    "A network such as 10.0.0.0/8, or one address; unix for whoever connects to a unix socket"
+);
+
+impl FromText for TrustedProxy {
+    const WANTED: &'static str = "a network such as `10.0.0.0/8`, or `unix`";
+
+    fn from_text(text: &str) -> Result<Self, Complaint> {
+        match text {
+            "unix" => Ok(Self::Unix),
+            network => parse(network).map(Self::Network),
+        }
+    }
+}
+
 fn parse(text: &str) -> Result<Network, Complaint> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok(Network(address.to_canonical().into()));
