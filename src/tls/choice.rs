@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use rustls::SignatureScheme;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
@@ -10,16 +11,19 @@ use super::certificate::Certificate;
 
 /// Certificates by the names that they cover.
 ///
-/// An exact name goes before a wildcard, and where two certificates cover the same name the
-/// first in the file answers. Whoever asks for no name, or for one that nothing covers, gets the
+/// An exact name goes before a wildcard. Of several for the same name (an ECDSA and an RSA one) the first in the file
+/// answers whose signatures the client can verify. Whoever asks for no name, or for one that nothing covers, gets the
 /// first certificate of all: its own complaint tells a client more than an alert would.
 #[derive(Debug)]
 pub(super) struct ByServerName {
     first: Option<Arc<CertifiedKey>>,
-    exact: HashMap<String, Arc<CertifiedKey>>,
+    exact: Named,
     /// By what follows `*.`; a wildcard covers exactly one label (RFC 6125 section 6.4.3).
-    wildcard: HashMap<String, Arc<CertifiedKey>>,
+    wildcard: Named,
 }
+
+/// In the order of the file.
+type Named = HashMap<String, Vec<Arc<CertifiedKey>>>;
 
 impl ByServerName {
     pub(super) fn new(certificates: &[Certificate]) -> Self {
@@ -37,25 +41,37 @@ impl ByServerName {
                     Some(suffix) => (&mut choice.wildcard, suffix),
                     None => (&mut choice.exact, name.as_str()),
                 };
-                names
-                    .entry(name.to_owned())
-                    .or_insert_with(|| Arc::clone(&certificate.key));
+                let keys = names.entry(name.to_owned()).or_default();
+                keys.push(Arc::clone(&certificate.key));
             }
         }
         choice
     }
 
-    /// The certificate for a name, which rustls hands over in lower case.
-    fn choose(&self, name: &str) -> Option<&Arc<CertifiedKey>> {
+    /// The certificates for a name, which rustls hands over in lower case, the best first.
+    fn fitting(&self, name: &str) -> impl Iterator<Item = &Arc<CertifiedKey>> + Clone {
         let name = name.strip_suffix('.').unwrap_or(name);
-        let by_wildcard = || self.wildcard.get(name.split_once('.')?.1);
-        self.exact.get(name).or_else(by_wildcard)
+        let suffix = name.split_once('.').map(|(_, suffix)| suffix);
+        let by_wildcard = suffix.and_then(|suffix| self.wildcard.get(suffix));
+        let keys = [self.exact.get(name), by_wildcard];
+        keys.into_iter().flatten().flatten()
+    }
+
+    /// The first for `name` that can sign by one of `schemes`; if none can, the first.
+    fn choose(&self, name: &str, schemes: &[SignatureScheme]) -> Option<&Arc<CertifiedKey>> {
+        let mut fitting = self.fitting(name);
+        let can_sign = |it: &&Arc<CertifiedKey>| it.key.choose_scheme(schemes).is_some();
+        let usable = fitting.clone().find(can_sign);
+        usable.or_else(|| fitting.next())
     }
 }
 
 impl ResolvesServerCert for ByServerName {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let fitting = hello.server_name().and_then(|name| self.choose(name));
+        let schemes = hello.signature_schemes();
+        let fitting = hello
+            .server_name()
+            .and_then(|name| self.choose(name, schemes));
         fitting.or(self.first.as_ref()).map(Arc::clone)
     }
 }

@@ -4,12 +4,17 @@ use std::sync::Arc;
 
 use rcgen::{CertifiedIssuer, KeyPair};
 use rustls::client::{ClientConnection, Resumption};
+use rustls::crypto::CryptoProvider;
 use rustls::server::ServerConnection;
-use rustls::{ClientConfig, Error, HandshakeKind, ProtocolVersion, RootCertStore};
+use rustls::version::{TLS12, TLS13};
+use rustls::{
+    ClientConfig, Error, HandshakeKind, ProtocolVersion, RootCertStore, SignatureScheme,
+    SupportedProtocolVersion,
+};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
-use super::workshop::{Folder, authority, parameters, settings};
+use super::workshop::{Folder, authority, certificate, parameters, settings};
 use crate::config::{CertificateFiles, ClientAuth, Tls, TlsVersion};
 use crate::tls::{ServerTls, Tickets, provider, server};
 
@@ -134,6 +139,52 @@ fn the_first_certificate_answers_when_none_fits() {
             "{name}: {reason:?}"
         );
     }
+}
+
+#[test]
+fn of_two_certificates_for_a_name_the_first_answers_that_the_client_can_verify() {
+    let folder = Folder::new();
+    let identity = |stem: &str, algorithm| {
+        let key = KeyPair::generate_for(algorithm).unwrap();
+        let certificate = certificate(&["dual.example"], &key);
+        CertificateFiles {
+            certificate: folder.write(&format!("{stem}.crt"), &certificate.pem()),
+            key: folder.write(&format!("{stem}.key"), &key.serialize_pem()),
+        }
+    };
+    let new = identity("new", &rcgen::PKCS_ED25519);
+    let old = identity("old", &rcgen::PKCS_ECDSA_P256_SHA256);
+    let tls = build(&settings(vec![new.clone(), old.clone()]));
+    for (client, files) in [
+        (client(trusting(&[&new, &old])), &new),
+        (without_ed25519(trusting(&[&new, &old]), &TLS13), &old),
+        (without_ed25519(trusting(&[&new, &old]), &TLS12), &old),
+    ] {
+        let agreed = shake_hands(&tls, &client, "dual.example").unwrap();
+        assert_eq!(*agreed.leaf(), read(files));
+    }
+    let only = build(&settings(vec![new.clone()]));
+    let client = without_ed25519(trusting(&[&new]), &TLS13);
+    assert!(shake_hands(&only, &client, "dual.example").is_err());
+}
+
+/// A client that cannot verify signatures by Ed25519.
+fn without_ed25519(
+    roots: RootCertStore,
+    version: &'static SupportedProtocolVersion,
+) -> ClientConfig {
+    let mut provider = CryptoProvider::clone(&provider());
+    let all = provider.signature_verification_algorithms;
+    let mapping = all.mapping.iter().copied();
+    let mapping: Vec<_> = mapping
+        .filter(|it| it.0 != SignatureScheme::ED25519)
+        .collect();
+    provider.signature_verification_algorithms.mapping = mapping.leak();
+    ClientConfig::builder_with_provider(Arc::new(provider))
+        .with_protocol_versions(&[version])
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth()
 }
 
 #[test]
