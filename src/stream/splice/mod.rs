@@ -11,8 +11,9 @@ use std::io::{self, PipeReader, PipeWriter, Read};
 use std::os::fd::AsFd;
 use std::task::{Context, Poll, ready};
 
-use rustix::pipe::{SpliceFlags, fcntl_setpipe_size};
+use rustix::pipe::fcntl_setpipe_size;
 
+use super::tcp::splice;
 use super::{Backlog, Stream, TcpSocket};
 
 /// What the pipe holds at most: as much as the largest read of a tunnel, so that none has a longer turn than others.
@@ -114,12 +115,6 @@ fn tcp(stream: &mut Stream) -> Option<&mut TcpSocket> {
         Stream::Plain(socket) => socket.tcp(),
         Stream::Tls(_) | Stream::Shared(_) => None,
     }
-}
-
-/// Moves up to `most` bytes from `source` to `sink`, one of which is a pipe, without waiting.
-pub(super) fn splice(source: impl AsFd, sink: impl AsFd, most: usize) -> io::Result<usize> {
-    let moved = rustix::pipe::splice(source, None, sink, None, most, SpliceFlags::NONBLOCK);
-    Ok(moved?)
 }
 
 impl Place {

@@ -16,13 +16,13 @@ use std::time::Duration;
 
 use rustix::io::writev;
 use rustix::net::{SendFlags, send};
+use rustix::pipe::SpliceFlags;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::coop;
 
 use super::ring::{self, LARGEST_RECEIVE, Received, Reception, Remains};
-use super::splice::splice;
 use super::{Backlog, gather};
 
 /// So many small reads in a row make a connection change to the ring: changing costs what they save.
@@ -339,6 +339,12 @@ fn poll_io<T>(
             outcome => return Poll::Ready(outcome),
         }
     }
+}
+
+/// Moves up to `most` bytes from `source` to `sink`, one of which is a pipe, without waiting.
+pub(super) fn splice(source: impl AsFd, sink: impl AsFd, most: usize) -> io::Result<usize> {
+    let moved = rustix::pipe::splice(source, None, sink, None, most, SpliceFlags::NONBLOCK);
+    Ok(moved?)
 }
 
 fn lost() -> io::Error {
