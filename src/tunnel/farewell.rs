@@ -7,7 +7,7 @@ use crate::websocket::ControlFrame;
 
 /// How far the farewell of one side has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Stage {
+pub(super) enum Step {
     /// The frame that is on its way to this side has to end first.
     Finishing,
     /// The last words are on their way.
@@ -27,7 +27,7 @@ pub(super) enum Stage {
 /// The farewell of one side.
 #[derive(Debug)]
 pub(super) struct Farewell {
-    stage: Stage,
+    step: Step,
     /// What it is told.
     close: Option<ControlFrame>,
     /// Whether it is the server of its connection, and so the one to end it once both have said Close (RFC 6455 section
@@ -51,7 +51,7 @@ impl Farewell {
     /// The farewell of a server, or of a client, that is told nothing: it gets what is kept for it and the end of the stream.
     pub(super) fn of(is_server: bool) -> Self {
         Self {
-            stage: Stage::Ending,
+            step: Step::Ending,
             close: None,
             is_server,
             has_ended: false,
@@ -62,7 +62,7 @@ impl Farewell {
     pub(super) fn telling(self, close: ControlFrame, towards: &mut Relay) -> Self {
         towards.follower.finish_frame();
         Self {
-            stage: Stage::Finishing,
+            step: Step::Finishing,
             close: Some(close),
             ..self
         }
@@ -70,45 +70,45 @@ impl Farewell {
 
     /// The side has got a Close, or its end, before.
     pub(super) fn answered(self, from: &Relay) -> Self {
-        let stage = if self.may_end_first(from) {
-            Stage::Telling
+        let step = if self.may_end_first(from) {
+            Step::Telling
         } else {
-            Stage::Ending
+            Step::Ending
         };
-        Self { stage, ..self }
+        Self { step, ..self }
     }
 
     /// The side is gone already.
     pub(super) fn done(self) -> Self {
         Self {
-            stage: Stage::Done,
+            step: Step::Done,
             ..self
         }
     }
 
-    pub(super) fn stage(&self) -> Stage {
-        self.stage
+    pub(super) fn step(&self) -> Step {
+        self.step
     }
 
     /// Whether the frame that is on its way to this side has yet to end.
     pub(super) fn is_finishing(&self) -> bool {
-        self.stage == Stage::Finishing
+        self.step == Step::Finishing
     }
 
     /// Whether this side may be cut without losing anything: it has all that it is to get but the end, which cutting gives.
     pub(super) fn is_settled(&self) -> bool {
-        matches!(self.stage, Stage::Yielding | Stage::Waiting | Stage::Done)
+        matches!(self.step, Step::Yielding | Step::Waiting | Step::Done)
     }
 
     /// Whether this side may end first.
     pub(super) fn is_yielding(&self) -> bool {
-        self.stage == Stage::Yielding
+        self.step == Step::Yielding
     }
 
     /// A side that has not ended first is ended now; so is one that has not answered, where that would be for nobody.
     pub(super) fn insist(&mut self, is_for_nobody: bool) {
-        if self.is_yielding() || is_for_nobody && self.stage == Stage::Hearing {
-            self.stage = Stage::Ending;
+        if self.is_yielding() || is_for_nobody && self.step == Step::Hearing {
+            self.step = Step::Ending;
         }
     }
 
@@ -122,81 +122,77 @@ impl Farewell {
         &mut self,
         context: &mut Context<'_>,
         parting: &mut Parting<'_>,
-        other: Stage,
+        other: Step,
     ) -> Poll<()> {
         loop {
-            self.stage = match self.stage {
-                Stage::Finishing => ready!(self.poll_finish(context, parting)),
-                Stage::Telling | Stage::Ending => ready!(self.poll_out(context, parting)),
-                Stage::Hearing if other == Stage::Finishing => return Poll::Pending,
-                Stage::Hearing => ready!(self.poll_hear(context, parting)),
-                Stage::Yielding => ready!(self.poll_yield(context, parting)),
-                Stage::Waiting if self.has_ended || parting.from.has_read_end() => Stage::Done,
-                Stage::Waiting if other == Stage::Finishing => return Poll::Pending,
-                Stage::Waiting => {
+            self.step = match self.step {
+                Step::Finishing => ready!(self.poll_finish(context, parting)),
+                Step::Telling | Step::Ending => ready!(self.poll_out(context, parting)),
+                Step::Hearing if other == Step::Finishing => return Poll::Pending,
+                Step::Hearing => ready!(self.poll_hear(context, parting)),
+                Step::Yielding => ready!(self.poll_yield(context, parting)),
+                Step::Waiting if self.has_ended || parting.from.has_read_end() => Step::Done,
+                Step::Waiting if other == Step::Finishing => return Poll::Pending,
+                Step::Waiting => {
                     ready!(poll_until_end(context, parting.lane.sink));
-                    Stage::Done
+                    Step::Done
                 }
-                Stage::Done => return Poll::Ready(()),
+                Step::Done => return Poll::Ready(()),
             };
         }
     }
 
     /// Forwards the rest of the frame that has begun, then puts the Close behind it. Without a boundary the
     /// side can only be ended; where frames are not followed any more, there is none to wait for.
-    fn poll_finish(&mut self, context: &mut Context<'_>, parting: &mut Parting<'_>) -> Poll<Stage> {
+    fn poll_finish(&mut self, context: &mut Context<'_>, parting: &mut Parting<'_>) -> Poll<Step> {
         let Parting { towards, lane, .. } = parting;
         if towards.follower.is_blind() {
-            return Poll::Ready(Stage::Ending);
+            return Poll::Ready(Step::Ending);
         }
         if !towards.follower.at_boundary() {
             match ready!(towards.poll(context, lane.again())) {
                 Verdict::Stopped(_) => {}
-                Verdict::SinkLost => return Poll::Ready(Stage::Done),
-                Verdict::SourceEnded | Verdict::SourceLost => return Poll::Ready(Stage::Ending),
+                Verdict::SinkLost => return Poll::Ready(Step::Done),
+                Verdict::SourceEnded | Verdict::SourceLost => return Poll::Ready(Step::Ending),
             }
         }
         let is_told = self.close.take().is_some_and(|close| towards.tell(&close));
         towards.follower.drop_rest();
-        Poll::Ready(if is_told {
-            Stage::Telling
-        } else {
-            Stage::Ending
-        })
+        Poll::Ready(if is_told { Step::Telling } else { Step::Ending })
     }
 
     /// Drops what this side still sends, up to its Close.
-    fn poll_hear(&self, context: &mut Context<'_>, parting: &mut Parting<'_>) -> Poll<Stage> {
+    fn poll_hear(&self, context: &mut Context<'_>, parting: &mut Parting<'_>) -> Poll<Step> {
         ready!(parting.from.poll_drop(context, &mut parting.lane.turned()));
         Poll::Ready(if self.may_end_first(parting.from) {
-            Stage::Yielding
+            Step::Yielding
         } else {
-            Stage::Ending
+            Step::Ending
         })
     }
 
-    fn poll_yield(&mut self, context: &mut Context<'_>, parting: &mut Parting<'_>) -> Poll<Stage> {
+    fn poll_yield(&mut self, context: &mut Context<'_>, parting: &mut Parting<'_>) -> Poll<Step> {
         if !parting.from.has_read_end() {
             ready!(poll_until_end(context, parting.lane.sink));
         }
         self.has_ended = true;
-        Poll::Ready(Stage::Ending)
+        Poll::Ready(Step::Ending)
     }
 
     /// Brings out what is kept for this side; at the end, with the end of the stream behind it.
-    fn poll_out(&mut self, context: &mut Context<'_>, parting: &mut Parting<'_>) -> Poll<Stage> {
+    fn poll_out(&mut self, context: &mut Context<'_>, parting: &mut Parting<'_>) -> Poll<Step> {
         let Parting { towards, lane, .. } = parting;
-        if self.stage == Stage::Ending {
+        if self.step == Step::Ending {
             towards.end_sink();
         }
         if ready!(towards.poll_out(context, lane.sink)).is_err() {
-            return Poll::Ready(Stage::Done);
+            return Poll::Ready(Step::Done);
         }
-        let is_told = self.stage == Stage::Telling;
+        let is_told = self.step == Step::Telling;
         Poll::Ready(if is_told {
-            Stage::Hearing
+            Step::Hearing
         } else {
-            Stage::Waiting
+            Step::Waiting
         })
     }
 }

@@ -33,7 +33,7 @@ pub(super) struct Follower {
     /// Whether bytes of a data frame came since this was last asked.
     has_data: bool,
     /// Only where the route limits messages per second.
-    pace: Option<Box<Pace>>,
+    rate: Option<Box<MessageRate>>,
 }
 
 /// What happens to the frames of a direction.
@@ -87,7 +87,7 @@ impl Follower {
             close: None,
             has_said_close: false,
             has_data: false,
-            pace: None,
+            rate: None,
         }
     }
 
@@ -287,8 +287,8 @@ impl Follower {
         if self.sender == Sender::Backend || header.opcode == Opcode::Continuation {
             return None;
         }
-        let pace = self.pace.get_or_insert_with(Box::default);
-        (!pace.allows(limit)).then_some(Finding::TooManyMessages)
+        let rate = self.rate.get_or_insert_with(Box::default);
+        (!rate.allows(limit)).then_some(Finding::TooManyMessages)
     }
 
     #[inline]
@@ -395,12 +395,12 @@ impl Walk<'_> {
 
 /// Counts messages against a limit, in seconds that begin with the first message counted in them.
 #[derive(Default, Debug)]
-struct Pace {
+struct MessageRate {
     begun: Option<Instant>,
     count: u32,
 }
 
-impl Pace {
+impl MessageRate {
     const WINDOW: Duration = Duration::from_secs(1);
 
     fn allows(&mut self, limit: NonZeroU32) -> bool {

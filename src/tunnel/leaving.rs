@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::alarm::Alarm;
 use super::ending::{Ending, Side};
-use super::farewell::{Farewell, Parting, Stage};
+use super::farewell::{Farewell, Parting, Step};
 use super::relay::{Lane, Relay};
 use super::terms::Terms;
 use super::{Phase, Tunnel};
@@ -133,33 +133,33 @@ impl<G, L> Tunnel<G, L> {
             tally,
         };
         loop {
-            let before = leaving.stages();
+            let before = leaving.steps();
             let mut parting = Parting {
                 towards: downward,
                 from: upward,
                 lane: lane.turned(),
             };
-            let other = leaving.backend.stage();
+            let other = leaving.backend.step();
             let _is_done = leaving.client.poll(context, &mut parting, other);
             let mut parting = Parting {
                 towards: upward,
                 from: downward,
                 lane: lane.again(),
             };
-            let other = leaving.client.stage();
+            let other = leaving.client.step();
             let _is_done = leaving.backend.poll(context, &mut parting, other);
             // One may have waited for the other to come further, and nothing else wakes this task for it.
-            if leaving.stages() == before {
+            if leaving.steps() == before {
                 break;
             }
         }
-        let (stages, ending) = (leaving.stages(), leaving.ending);
+        let (steps, ending) = (leaving.steps(), leaving.ending);
         if leaving.is_settled() {
             let closure = self.closure(ending);
             self.settle(closure);
         }
-        match stages {
-            [Stage::Done, Stage::Done] => Poll::Ready(self.closure(ending)),
+        match steps {
+            [Step::Done, Step::Done] => Poll::Ready(self.closure(ending)),
             _ => Poll::Pending,
         }
     }
@@ -220,11 +220,11 @@ impl Leaving {
 
     /// Whether a side is waited for although the other one broke.
     fn is_hearing_for_nobody(&self) -> bool {
-        matches!(self.ending, Ending::Lost(_)) && self.stages().contains(&Stage::Hearing)
+        matches!(self.ending, Ending::Lost(_)) && self.steps().contains(&Step::Hearing)
     }
 
-    fn stages(&self) -> [Stage; 2] {
-        [self.client.stage(), self.backend.stage()]
+    fn steps(&self) -> [Step; 2] {
+        [self.client.step(), self.backend.step()]
     }
 }
 

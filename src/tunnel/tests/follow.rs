@@ -178,7 +178,7 @@ fn a_message_of_exactly_the_limit_passes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_pace_counts_messages_of_the_client_and_not_fragments() {
+async fn the_rate_counts_messages_of_the_client_and_not_fragments() {
     let mut terms = terms();
     terms.websocket.max_messages_per_second = NonZeroU32::new(2);
     let message = |sender| {
