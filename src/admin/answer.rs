@@ -27,7 +27,7 @@ pub(super) fn of_type(
     response
 }
 
-pub(super) fn text(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {
+pub(super) fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
     of_type(status, "text/plain; charset=utf-8", body)
 }
 

@@ -10,6 +10,7 @@ mod client;
 mod drain;
 mod handler;
 mod origin;
+mod readiness;
 mod reload;
 mod status;
 
@@ -25,6 +26,7 @@ use tokio::sync::{Mutex, oneshot};
 pub use backend::{BackendOrder, BackendTarget};
 pub use client::ask_for_reload;
 pub use drain::DrainTarget;
+pub use readiness::Readiness;
 pub use reload::ReloadReport;
 pub use status::{BackendStatus, DiscoveryStatus, ListenerStatus, PoolStatus, RouteStatus, Status};
 
@@ -32,8 +34,8 @@ use crate::telemetry::{TEXT_FORMAT, Telemetry};
 
 /// What the admin side is given of the running gateway.
 pub trait Control: Send + Sync {
-    /// Whether new sessions are wanted; false from the beginning of a drain.
-    fn ready(&self) -> bool;
+    /// Whether new sessions are wanted.
+    fn readiness(&self) -> Readiness;
 
     /// What runs now.
     fn status(&self) -> Status;
@@ -138,8 +140,10 @@ impl<C: Control> Admin<C> {
             Endpoint::Page => answer::page(include_str!("page.html")),
             Endpoint::Metrics => answer::of_type(StatusCode::OK, TEXT_FORMAT, self.gather().await),
             Endpoint::Alive => answer::text(StatusCode::OK, "ok\n"),
-            Endpoint::Ready if self.control.ready() => answer::text(StatusCode::OK, "ready\n"),
-            Endpoint::Ready => answer::text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+            Endpoint::Ready => {
+                let readiness = self.control.readiness();
+                answer::text(readiness.status(), format!("{readiness}\n"))
+            }
             Endpoint::Status => answer::json(StatusCode::OK, &self.control.status().to_json()),
             Endpoint::Reload => {
                 let report = self.control.reload().await;

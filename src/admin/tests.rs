@@ -13,13 +13,13 @@ use crate::telemetry::FlushGuard;
 use crate::upstream::{Change, LastCheck, Standing, State};
 
 struct Fake {
-    ready: bool,
+    readiness: Readiness,
     report: ReloadReport,
 }
 
 impl Control for Fake {
-    fn ready(&self) -> bool {
-        self.ready
+    fn readiness(&self) -> Readiness {
+        self.readiness.clone()
     }
 
     fn status(&self) -> Status {
@@ -39,7 +39,7 @@ impl Control for Fake {
             uptime: Duration::from_secs(90),
             generation: 3,
             configured: SystemTime::UNIX_EPOCH,
-            draining: !self.ready,
+            draining: self.readiness == Readiness::Draining,
             drain_sessions: self.drain_sessions(),
             listeners: vec![ListenerStatus {
                 name: Name::from("public"),
@@ -105,7 +105,7 @@ fn standing() -> Standing {
     }
 }
 
-fn admin(ready: bool, report: ReloadReport) -> (Admin<Fake>, FlushGuard) {
+fn admin(readiness: Readiness, report: ReloadReport) -> (Admin<Fake>, FlushGuard) {
     let access = AccessLog {
         open: true,
         close: true,
@@ -118,7 +118,7 @@ fn admin(ready: bool, report: ReloadReport) -> (Admin<Fake>, FlushGuard) {
         access,
     };
     let (telemetry, guard) = Telemetry::with_writer(&log, std::io::sink()).unwrap();
-    (Admin::new(telemetry, Fake { ready, report }), guard)
+    (Admin::new(telemetry, Fake { readiness, report }), guard)
 }
 
 fn unchanged() -> ReloadReport {
@@ -144,8 +144,17 @@ async fn ask(admin: &Admin<Fake>, method: Method, path: &str) -> (u16, String, S
 
 #[tokio::test]
 async fn says_that_it_lives_and_whether_it_is_ready() {
-    for (ready, status, body) in [(true, 200, "ready\n"), (false, 503, "draining\n")] {
-        let (admin, _guard) = admin(ready, unchanged());
+    let pools = vec![Name::from("chat"), Name::from("page")];
+    for (readiness, status, body) in [
+        (Readiness::Ready, 200, "ready\n"),
+        (
+            Readiness::Discovering(pools),
+            503,
+            "discovering chat, page\n",
+        ),
+        (Readiness::Draining, 503, "draining\n"),
+    ] {
+        let (admin, _guard) = admin(readiness, unchanged());
         let answer = ask(&admin, Method::GET, "/readyz").await;
         assert_eq!((answer.0, answer.2.as_str()), (status, body));
         assert_eq!(ask(&admin, Method::GET, "/healthz").await.0, 200);
@@ -154,7 +163,7 @@ async fn says_that_it_lives_and_whether_it_is_ready() {
 
 #[tokio::test]
 async fn shows_the_metrics() {
-    let (admin, _guard) = admin(true, unchanged());
+    let (admin, _guard) = admin(Readiness::Ready, unchanged());
     let (status, content_type, body) = ask(&admin, Method::GET, "/metrics").await;
     assert_eq!(
         (status, content_type.as_str()),
@@ -165,7 +174,7 @@ async fn shows_the_metrics() {
 
 #[tokio::test]
 async fn whoever_gathers_metrics_keeps_nobody_waiting() {
-    let (admin, _guard) = admin(true, unchanged());
+    let (admin, _guard) = admin(Readiness::Ready, unchanged());
     let names = (0..200).map(|number| Name::from(format!("route-{number}")));
     let routes: Vec<_> = names
         .map(|name| admin.telemetry.metrics.route(&name, None))
@@ -186,7 +195,7 @@ async fn whoever_gathers_metrics_keeps_nobody_waiting() {
 
 #[tokio::test]
 async fn shows_what_runs() {
-    let (admin, _guard) = admin(true, unchanged());
+    let (admin, _guard) = admin(Readiness::Ready, unchanged());
     let (status, content_type, body) = ask(&admin, Method::GET, "/status?pretty").await;
     assert_eq!((status, content_type.as_str()), (200, "application/json"));
     let shown: Value = serde_json::from_str(&body).unwrap();
@@ -230,7 +239,7 @@ async fn shows_what_runs() {
 
 #[tokio::test]
 async fn shows_a_page_that_needs_nothing_from_elsewhere() {
-    let (admin, _guard) = admin(true, unchanged());
+    let (admin, _guard) = admin(Readiness::Ready, unchanged());
     let (status, content_type, body) = ask(&admin, Method::GET, "/").await;
     assert_eq!(
         (status, content_type.as_str()),
@@ -261,7 +270,7 @@ async fn answers_a_reload_with_its_report() {
             json!({"result": "failure", "errors": ["line 3: unknown key"]}),
         ),
     ] {
-        let (admin, _guard) = admin(true, report);
+        let (admin, _guard) = admin(Readiness::Ready, report);
         let answer = ask(&admin, Method::POST, "/reload").await;
         assert_eq!(answer.0, status);
         assert_eq!(serde_json::from_str::<Value>(&answer.2).unwrap(), expected);
@@ -270,7 +279,7 @@ async fn answers_a_reload_with_its_report() {
 
 #[tokio::test]
 async fn does_not_reload_for_another_sites_page() {
-    let (admin, _guard) = admin(true, unchanged());
+    let (admin, _guard) = admin(Readiness::Ready, unchanged());
     for (origin, status) in [
         ("https://evil.example", 403),
         ("http://127.0.0.1:9901", 200),
@@ -290,7 +299,7 @@ async fn does_not_reload_for_another_sites_page() {
 
 #[tokio::test]
 async fn names_the_methods_it_takes() {
-    let (admin, _guard) = admin(true, unchanged());
+    let (admin, _guard) = admin(Readiness::Ready, unchanged());
     for (method, path, status, allowed) in [
         (Method::HEAD, "/metrics", 200, None),
         (Method::HEAD, "/", 200, None),
@@ -317,7 +326,7 @@ async fn names_the_methods_it_takes() {
 
 #[tokio::test]
 async fn drains_what_is_named_or_all() {
-    let (admin, _guard) = admin(true, unchanged());
+    let (admin, _guard) = admin(Readiness::Ready, unchanged());
     for (path, status, words) in [
         ("/drain", 202, "\"drain_sessions\": 3"),
         ("/drain?backend=a", 202, "\"drain_sessions\": 1"),
@@ -333,7 +342,7 @@ async fn drains_what_is_named_or_all() {
 
 #[tokio::test]
 async fn drains_and_resumes_one_backend() {
-    let (admin, _guard) = admin(true, unchanged());
+    let (admin, _guard) = admin(Readiness::Ready, unchanged());
     for (method, path, status) in [
         (Method::POST, "/pools/chat/backends/b/drain", 202),
         (Method::POST, "/pools/chat/backends/b/resume", 200),
@@ -355,7 +364,7 @@ async fn drains_and_resumes_one_backend() {
 
 #[tokio::test]
 async fn does_not_drain_for_another_sites_page() {
-    let (admin, _guard) = admin(true, unchanged());
+    let (admin, _guard) = admin(Readiness::Ready, unchanged());
     let request = Request::post("/pools/chat/backends/b/drain")
         .header(HOST, "127.0.0.1:9901")
         .header(ORIGIN, "https://evil.example")

@@ -12,15 +12,23 @@ use super::ports::Ports;
 use super::shared::Shared;
 use crate::admin::{
     BackendOrder, BackendStatus, BackendTarget, Control, DiscoveryStatus, DrainTarget,
-    ListenerStatus, PoolStatus, ReloadReport, RouteStatus, Status,
+    ListenerStatus, PoolStatus, Readiness, ReloadReport, RouteStatus, Status,
 };
 use crate::drain::Stage;
 use crate::snapshot::{Route, Snapshot};
 use crate::upstream::{Member, Pool};
 
 impl Control for Arc<Shared> {
-    fn ready(&self) -> bool {
-        !self.stopping.load(Ordering::Relaxed)
+    fn readiness(&self) -> Readiness {
+        if self.stopping.load(Ordering::Relaxed) {
+            return Readiness::Draining;
+        }
+        let all = self.current.load().pools.len();
+        let awaited = self.discoveries.first.awaited(all, Instant::now());
+        match awaited.is_empty() {
+            true => Readiness::Ready,
+            false => Readiness::Discovering(awaited),
+        }
     }
 
     fn status(&self) -> Status {
@@ -30,7 +38,7 @@ impl Control for Arc<Shared> {
             uptime: self.began.elapsed(),
             generation: snapshot.generation,
             configured: snapshot.since,
-            draining: !self.ready(),
+            draining: self.stopping.load(Ordering::Relaxed),
             drain_sessions: self.drain_sessions(),
             listeners: listener_status(&snapshot, &self.ports()),
             routes: snapshot

@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::command::Command;
+use super::first_answers::FirstAnswers;
 use super::services::{Hosts, Spot};
 use super::workers::{AbortOnDrop, spawn};
 use crate::config::{Backend, BackendAddress, BackendHost, Config, Discovery, Name, Question};
@@ -44,8 +45,11 @@ pub(super) struct Progress {
 }
 
 /// The tasks that ask, by pool.
-#[derive(Default)]
-pub(super) struct Discoveries(Mutex<BTreeMap<Name, Asking>>);
+pub(super) struct Discoveries {
+    asking: Mutex<BTreeMap<Name, Asking>>,
+    /// What a gateway that has just started waits for.
+    pub(super) first: Arc<FirstAnswers>,
+}
 
 struct Asking {
     discovery: Discovery,
@@ -55,6 +59,14 @@ struct Asking {
 }
 
 impl Discoveries {
+    /// Those of a server that begins with `config`; nobody asks yet.
+    pub(super) fn of(config: &Config) -> Self {
+        Self {
+            asking: Mutex::default(),
+            first: Arc::new(FirstAnswers::of(config)),
+        }
+    }
+
     /// Asks for the pools of `config` that want it. What is asked for as before goes on; what is asked otherwise knows where
     /// its hosts were.
     pub(super) fn follow(
@@ -67,6 +79,7 @@ impl Discoveries {
         let mut asking = self.asking();
         let wanted = |name: &Name| config.pools.get(name)?.discovery.as_ref();
         asking.retain(|name, _| wanted(name).is_some());
+        self.first.retain(|name| wanted(name).is_some());
         for (name, pool) in &config.pools {
             let Some(discovery) = &pool.discovery else {
                 continue;
@@ -87,6 +100,7 @@ impl Discoveries {
                 })),
                 told: None,
                 empty: 0,
+                first: Arc::clone(&self.first),
                 hosts: hosts.unwrap_or_default(),
             };
             asking.insert(Arc::clone(name), Asking::begin(inquiry, runtime));
@@ -102,7 +116,7 @@ impl Discoveries {
     }
 
     fn asking(&self) -> MutexGuard<'_, BTreeMap<Name, Asking>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.asking.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -128,6 +142,7 @@ struct Inquiry {
     told: Option<Vec<Backend>>,
     /// How often in a row nothing was found.
     empty: u32,
+    first: Arc<FirstAnswers>,
     /// Of a service. Held for a question, by the one task of the pool.
     hosts: Arc<tokio::sync::Mutex<Hosts>>,
 }
@@ -166,6 +181,9 @@ impl Inquiry {
         };
         self.empty = if found.is_empty() { self.empty + 1 } else { 0 };
         let is_early = found.is_empty() && self.empty < EMPTY_ANSWERS;
+        if is_early {
+            self.first.came(&self.pool);
+        }
         if is_early || self.told.as_ref() == Some(&found) {
             return Some(());
         }

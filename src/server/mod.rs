@@ -6,6 +6,7 @@ mod command;
 mod control;
 mod discovery;
 mod drains;
+mod first_answers;
 mod limits;
 mod loading;
 mod ports;

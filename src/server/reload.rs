@@ -84,6 +84,7 @@ impl Server {
         let after = Arc::new(before.with_found(&found.pool, found.backends, metrics));
         self.shared.replace(&after);
         metrics.discovery(&found.pool).found(count);
+        self.shared.discoveries.first.came(&found.pool);
         self.retire(&before, &after);
         drop(before);
         metrics.sweep();

@@ -35,6 +35,7 @@ impl Shared {
     /// That of a server that begins now with `snapshot`, on the runtime of whoever calls.
     pub(super) fn new(snapshot: Arc<Snapshot>, commands: mpsc::Sender<Command>) -> Self {
         Self {
+            discoveries: Discoveries::of(&snapshot.config),
             current: Arc::new(Current::new(snapshot)),
             replaced: Notify::new(),
             ports: Mutex::default(),
@@ -42,7 +43,6 @@ impl Shared {
             began: Instant::now(),
             stopping: AtomicBool::new(false),
             drains: Drains::default(),
-            discoveries: Discoveries::default(),
             runtime: Handle::current(),
             commands,
         }

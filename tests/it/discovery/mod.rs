@@ -2,6 +2,7 @@
 
 mod changes;
 mod faults;
+mod readiness;
 mod services;
 
 use std::net::SocketAddr;
