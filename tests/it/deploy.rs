@@ -55,8 +55,7 @@ fn a_pod_has_time_to_drain_and_serves_and_chooses_as_its_services_expect() {
         .config;
     let deployment = &documents("deployment.yml")[0];
     let pod = &deployment["spec"]["template"]["spec"];
-    let patience = pod["terminationGracePeriodSeconds"].as_u64();
-    assert!(patience > Some(config.drain.deadline.as_secs()));
+    expect_time_to_leave(&deployment["spec"], config.drain.deadline.as_secs());
     let ports = pod["containers"][0]["ports"].as_sequence().expect("a list");
     let ports: Vec<_> = ports
         .iter()
@@ -95,18 +94,31 @@ fn a_pod_has_time_to_drain_and_serves_and_chooses_as_its_services_expect() {
     );
 }
 
+/// Nobody is killed before it has drained, and a rollout lets one pod leave before the next one is told to.
+fn expect_time_to_leave(deployment: &Value, drain: u64) {
+    let number = |value: &Value| value.as_u64().expect("a number");
+    let pod = &deployment["template"]["spec"];
+    let sleep = &pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"];
+    let leaving = number(sleep) + drain;
+    assert!(number(&pod["terminationGracePeriodSeconds"]) > leaving);
+    assert!(number(&deployment["minReadySeconds"]) > leaving);
+}
+
 /// The job is how a scrape is named, by Prometheus or by its operator; `up` and `process_*` are told apart by it alone.
 #[test]
 fn alerts_and_dashboard_ask_for_the_job_that_scrapes_are_named_by() {
     let monitor = &documents("service-monitor.yml")[0];
     let label = &monitor["spec"]["jobLabel"];
-    let selector = &monitor["spec"]["selector"]["matchLabels"]["app.kubernetes.io/component"];
+    let selector = &monitor["spec"]["selector"]["matchLabels"];
     let services = documents("service.yml");
-    let mut labels = services.iter().map(|it| &it["metadata"]["labels"]);
-    let scraped = labels.find(|labels| labels["app.kubernetes.io/component"] == *selector);
-    let job = scraped.expect("a service is selected")[label]
-        .as_str()
-        .expect("the label is there");
+    let is_scraped = |it: &&Value| it["metadata"]["labels"] == *selector;
+    let scraped = services.iter().find(is_scraped).expect("one is selected");
+    assert_eq!(
+        scraped["spec"]["publishNotReadyAddresses"], true,
+        "pods that drain are scraped"
+    );
+    let job = &scraped["metadata"]["labels"][label];
+    let job = job.as_str().expect("the label is there");
     let by_itself = format!("job_name: {job}\n");
     assert!(read("prometheus/prometheus.yml").contains(&by_itself));
     for (file, quote) in [
