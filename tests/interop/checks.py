@@ -41,9 +41,15 @@ def check_prometheus_files(report):
     if not paths:
         report.skipped("promtool, deploy/prometheus", "there is no such file yet")
     for path in paths:
-        has_rules = re.search(r"^groups:", path.read_text(encoding="utf-8"), re.MULTILINE)
-        arguments = ["rules"] if has_rules else ["config", "--syntax-only"]
-        run_tool(report, f"promtool, {path.relative_to(PROJECT)}", [tools.promtool, "check", *arguments, path])
+        run_tool(report, f"promtool, {path.relative_to(PROJECT)}", [tools.promtool, *promtool_command(path), path])
+
+
+def promtool_command(path):
+    """Alerts, tests of alerts, or a configuration of Prometheus, which are told apart by a key of each."""
+    keys = re.findall(r"^(\w+):", path.read_text(encoding="utf-8"), re.MULTILINE)
+    if "groups" in keys:
+        return ["check", "rules"]
+    return ["test", "rules"] if "tests" in keys else ["check", "config", "--syntax-only"]
 
 
 def check_units(binary, folder, report):

@@ -133,6 +133,24 @@ fn alerts_and_dashboard_ask_for_the_job_that_scrapes_are_named_by() {
     }
 }
 
+/// Run by promtool, where it is there.
+#[test]
+fn every_alert_has_a_test() {
+    let tests = read("prometheus/alerts_test.yml");
+    let alerts = read("prometheus/alerts.yml");
+    let alerts: Vec<&str> = alerts
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- alert: "))
+        .collect();
+    assert!(alerts.len() > 20, "{alerts:?}");
+    for alert in alerts {
+        assert!(
+            tests.contains(&format!("alertname: {alert}\n")),
+            "{alert} never fires"
+        );
+    }
+}
+
 fn read(file: &str) -> String {
     std::fs::read_to_string(deploy().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
 }
