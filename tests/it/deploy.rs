@@ -151,6 +151,25 @@ fn every_alert_has_a_test() {
     }
 }
 
+#[test]
+fn the_dashboard_shows_every_metric() {
+    let dashboard = read("grafana/wsgate.json");
+    let documented = read("../docs/metrics.md");
+    let kinds = ["` | counter |", "` | gauge |", "` | histogram |"];
+    let name = |line: &str| {
+        let end = kinds.iter().find_map(|kind| line.find(kind))?;
+        Some(line.strip_prefix("| `")?[..end - 3].to_owned())
+    };
+    let names: Vec<String> = documented.lines().filter_map(name).collect();
+    assert!(names.len() > 30, "{names:?}");
+    for name in names {
+        assert!(
+            dashboard.contains(&format!("wsgate_{name}")),
+            "{name} is on no panel"
+        );
+    }
+}
+
 fn read(file: &str) -> String {
     std::fs::read_to_string(deploy().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
 }
