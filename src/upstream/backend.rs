@@ -30,6 +30,7 @@ pub struct Backend {
     address: BackendAddress,
     sessions: AtomicUsize,
     requests: AtomicUsize,
+    answers: AtomicUsize,
     rise: Rise,
     condition: Condition,
     /// Held while it is being checked.
@@ -47,6 +48,7 @@ impl Backend {
             address,
             sessions: AtomicUsize::new(0),
             requests: AtomicUsize::new(0),
+            answers: AtomicUsize::new(0),
             rise: Rise::new(),
             condition: Condition::new(),
             checking: tokio::sync::Mutex::default(),
@@ -87,6 +89,16 @@ impl Backend {
     #[must_use]
     pub fn sessions(&self) -> usize {
         self.sessions.load(Ordering::Relaxed)
+    }
+
+    /// How many opening handshakes it has answered; wraps around.
+    pub(super) fn answers(&self) -> usize {
+        self.answers.load(Ordering::Relaxed)
+    }
+
+    /// It has answered one more.
+    pub(super) fn answered(&self) {
+        self.answers.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Its connections that wait for a plain request.

@@ -60,8 +60,6 @@ pub struct Candidates<'a> {
     key: u64,
     sticky: Preference,
     tried: Vec<Arc<Backend>>,
-    /// Whether a place was waited for.
-    has_waited: bool,
     /// What the last candidate earned.
     last: Option<Rejection>,
 }
@@ -83,8 +81,6 @@ pub struct Candidate {
     /// When the answer to an opening handshake has to be there: each candidate may use an equal part of the time that is left, so that
     /// a backend that takes connections but never answers does not use up the time of those after it.
     pub deadline: Instant,
-    /// Whether a place was waited for, this one's or that of one before it.
-    pub has_waited: bool,
     /// Set-Cookie for the client, should this one answer.
     pub cookie: Option<HeaderValue>,
     pub(super) witness: Witness,
@@ -140,7 +136,6 @@ impl<'a> Candidates<'a> {
                 }
             },
             tried: Vec::new(),
-            has_waited: false,
             last: None,
         }
     }
@@ -148,14 +143,14 @@ impl<'a> Candidates<'a> {
     /// The next candidate. Where every backend is full, a session waits here for its turn.
     ///
     /// # Errors
-    /// Where none is left: the rejection that the last one earned, or [`Rejection::NoReadyBackend`]. Where all
+    /// Where none is left, or no time: the rejection that the last one earned, or [`Rejection::NoReadyBackend`]. Where all
     /// are full, and wait is no use: [`Rejection::PoolFull`].
     pub async fn next(&mut self) -> Result<Candidate, Rejection> {
-        if self.left() == 0 {
+        let is_late = self.last.is_some() && Instant::now() >= self.deadline;
+        if is_late || self.left() == 0 {
             return Err(self.none());
         }
         let choice = self.choose_at_once();
-        self.has_waited |= matches!(choice, Choice::Full);
         let Taken {
             index,
             lease,
@@ -172,7 +167,6 @@ impl<'a> Candidates<'a> {
             member: self.pool.members[index].clone(),
             lease,
             deadline: share_of(self.deadline, self.left()),
-            has_waited: self.has_waited,
             cookie: self.cookie(index),
             witness,
         };

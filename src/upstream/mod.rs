@@ -28,6 +28,7 @@ mod sticky;
 mod transport;
 mod upload;
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -208,13 +209,17 @@ impl Pool {
     ) -> Result<Opened, Rejection> {
         let deadline = Instant::now() + timeouts.handshake;
         let mut candidates = self.candidates(Purpose::Session, hints, deadline);
-        // Half of what each has where nobody waits for a place.
+        // Half of what each has where nothing is waited for longer.
         let most = self.attempts.min(self.members.len());
         let whole = share_of(deadline, most).saturating_duration_since(Instant::now());
-        let enough = timeouts.connect.min(whole / 2);
+        let patience = Patience {
+            connect: timeouts.connect,
+            deadline,
+            enough: timeouts.connect.min(whole / 2),
+        };
         loop {
             let mut candidate = candidates.next().await?;
-            match attempt(&mut candidate, opening, timeouts.connect, enough).await {
+            match attempt(&mut candidate, opening, &patience).await {
                 Ok(answer) => {
                     return Ok(Opened {
                         lease: candidate.lease,
@@ -241,25 +246,43 @@ impl Pool {
     }
 }
 
-/// Dials one backend and asks it; counts what that came to, also when the client leaves meanwhile. Who waited for a place
-/// and had not `enough` time left says nothing of it by a timeout.
+/// How long the attempts of one session may take.
+struct Patience {
+    /// To connect to one backend.
+    connect: Duration,
+    /// When all of them are over.
+    deadline: Instant,
+    /// What an attempt needs so that a timeout says something of the backend.
+    enough: Duration,
+}
+
+/// Dials one backend and asks it; counts what that came to, also when the client leaves meanwhile.
+///
+/// One that has answered others since is there, but slow: it is waited for beyond its share of the time, as the next would
+/// only have the same work once more, and its timeout says nothing of its health. Nor does that of one for which there was
+/// too little time, after waiting for a place or for another backend.
 async fn attempt(
     candidate: &mut Candidate,
     opening: &Opening,
-    connect: Duration,
-    enough: Duration,
+    patience: &Patience,
 ) -> Result<Answer, Failure> {
     let Candidate {
         member, deadline, ..
     } = candidate;
     let begun = Instant::now();
+    let backend = member.backend();
+    let answers = backend.answers();
+    let is_slow = || backend.answers() != answers;
     let mut count = AttemptCount::begin(member);
     let outcome = async {
-        let connected = (*deadline).min(begun + connect);
+        let connected = (*deadline).min(begun + patience.connect);
         let stream = member.dial(opening.client(), connected).await?;
-        timeout_at(*deadline, handshake::ask(stream, opening, member.address()))
-            .await
-            .unwrap_or(Err(Failure::AnswerTimeout))
+        let mut asking = pin!(handshake::ask(stream, opening, member.address()));
+        match timeout_at(*deadline, &mut asking).await {
+            Err(_) if is_slow() => timeout_at(patience.deadline, asking).await,
+            outcome => outcome,
+        }
+        .unwrap_or(Err(Failure::AnswerTimeout))
     }
     .await;
     count.result = match &outcome {
@@ -268,12 +291,16 @@ async fn attempt(
         Err(failure) => failure.result(),
     };
     drop(count);
-    // Waiting for a place may have left too little time for any backend.
-    let is_short = candidate.has_waited && candidate.deadline < begun + enough;
-    candidate.testify(match &outcome {
-        Err(Failure::ConnectTimeout | Failure::AnswerTimeout) if is_short => Evidence::None,
+    let is_short = candidate.deadline < begun + patience.enough;
+    let evidence = match &outcome {
+        Err(Failure::ConnectTimeout) if is_short => Evidence::None,
+        Err(Failure::AnswerTimeout) if is_short || is_slow() => Evidence::None,
         outcome => Evidence::of(outcome.as_ref().err()),
-    });
+    };
+    if outcome.is_ok() {
+        backend.answered();
+    }
+    candidate.testify(evidence);
     outcome
 }
 

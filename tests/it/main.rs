@@ -28,6 +28,7 @@ mod process;
 mod program;
 mod reload;
 mod routes;
+mod slow;
 mod stop;
 mod tls;
 mod tls_stream;

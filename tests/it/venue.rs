@@ -151,9 +151,7 @@ impl Arrivals {
     /// The next session, behind the 101.
     pub(crate) async fn agreed(&self) -> Wire {
         let (head, mut wire) = self.met().await;
-        let key = head.value("sec-websocket-key").expect("a key");
-        let accept = derive_accept_key(key.as_bytes());
-        wire.send(agreement().replace(ACCEPT, &accept)).await;
+        agree(&head, &mut wire).await;
         wire
     }
 
@@ -179,6 +177,13 @@ impl Arrivals {
         let mut wire = Wire::new(stream);
         (wire.head().await, wire)
     }
+}
+
+/// Answers an opening handshake with a 101.
+pub(crate) async fn agree(head: &Head, wire: &mut Wire) {
+    let key = head.value("sec-websocket-key").expect("a key");
+    let accept = derive_accept_key(key.as_bytes());
+    wire.send(agreement().replace(ACCEPT, &accept)).await;
 }
 
 /// The 101 that answers every opening handshake of the scenarios.

@@ -1,0 +1,76 @@
+//! Backends that are slow to answer opening handshakes, but answer: what a herd of clients makes of sound ones.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use crate::harness::{Gateway, Head, Opening, Wire};
+use crate::venue::{Arrivals, agree};
+
+/// Two backends; `slow` has been asked by two clients and has answered the first, later than the second asked.
+struct Slow {
+    gateway: Gateway,
+    /// The client that waits, and its connection to the backend.
+    client: Wire,
+    asked: (Head, Wire),
+    _sessions: Vec<Wire>,
+}
+
+impl Slow {
+    async fn start(handshake: &str, pool_keys: &str) -> Self {
+        let (slow, sound) = (Arrivals::listen().await, Arrivals::listen().await);
+        let gateway = Gateway::start(&format!(
+            "routes: {{ chat: {{ origins: any, timeouts: {{ handshake: {handshake} }}, pool: chat }} }}\n\
+             pools: {{ chat: {{ {pool_keys} backends: [{{ name: slow, url: \"{}\" }}, \"{}\"] }} }}\n",
+            slow.url(),
+            sound.url()
+        ))
+        .await;
+        let ask = async || {
+            let mut wire = Wire::connect(gateway.address()).await;
+            wire.send(Opening::to("/").text()).await;
+            wire
+        };
+        let mut first = ask().await;
+        let (head, mut backend) = slow.met().await;
+        let mut second = ask().await;
+        let other = sound.agreed().await;
+        assert_eq!(second.head().await.status(), 101);
+        let client = ask().await;
+        let asked = slow.met().await;
+        agree(&head, &mut backend).await;
+        assert_eq!(first.head().await.status(), 101);
+        Self {
+            client,
+            asked,
+            _sessions: vec![first, second, backend, other],
+            gateway,
+        }
+    }
+}
+
+/// The next backend has the same herd, and would do the same work once more.
+#[tokio::test]
+async fn one_that_answers_others_is_waited_for() {
+    let Slow {
+        mut client,
+        asked: (head, mut backend),
+        gateway,
+        _sessions,
+    } = Slow::start("6s", "").await;
+    // More than its share of the time.
+    sleep(Duration::from_millis(3500)).await;
+    agree(&head, &mut backend).await;
+    assert_eq!(client.head().await.status(), 101);
+    let retries = gateway.count("wsgate_backend_retries_total", &[("pool", "chat")]);
+    assert_eq!(retries, 0.0);
+}
+
+#[tokio::test]
+async fn one_that_answers_others_is_not_blamed() {
+    let health = "health: { passive: { failures: 1, max_ejected: 100% } },";
+    let mut slow = Slow::start("1s", health).await;
+    assert_eq!(slow.client.head().await.status(), 504);
+    let labels = [("pool", "chat"), ("backend", "slow")];
+    assert_eq!(slow.gateway.count("wsgate_backend_up", &labels), 1.0);
+}
