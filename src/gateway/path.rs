@@ -10,6 +10,7 @@ use super::host::{host, is_sound_host};
 use crate::route::{climbs, has_zero_byte, is_soundly_encoded, readings};
 use crate::session::Rejection;
 use crate::snapshot::{PoolTarget, Route, Snapshot};
+use crate::websocket::means_websocket;
 
 /// The route of a request.
 ///
@@ -35,7 +36,13 @@ pub(super) fn find<'a>(snapshot: &'a Snapshot, asked: Asked<'_>) -> Result<&'a R
         return Err(Rejection::BadRequest("The host is not sound."));
     }
     let listener = asked.client.connection.listener.name();
-    let find = |path: &str| snapshot.table.find(host(asked.request), path, listener);
+    let is_plain = !means_websocket(&asked.request.headers);
+    let suits = |route: &Arc<Route>| route.target.takes(is_plain);
+    let find = |path: &str| {
+        snapshot
+            .table
+            .find(host(asked.request), path, listener, suits)
+    };
     let written = find(path).ok_or(Rejection::NoRoute)?;
     let is_same = |read: String| find(&read).is_some_and(|read| Arc::ptr_eq(written, read));
     if !readings(path).all(is_same) {

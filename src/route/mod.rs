@@ -20,7 +20,8 @@ use crate::config::{HostPattern, RouteMatch};
 /// The order, whatever the order in the file:
 /// 1. an exact host, then the longest wildcard, then any host;
 /// 2. within one host an exact path, then the longest prefix;
-/// 3. within one path a route that names listeners, then one for all.
+/// 3. within one path a route that names listeners, then one for all;
+/// 4. of two that are the same in all of this, the one that the request suits.
 ///
 /// Where no path of the best host fits, the next best host is asked: a route for one host adds
 /// to what any host answers and hides only what it says itself. No two routes
@@ -58,16 +59,27 @@ impl<T> RouteTable<T> {
     /// What the most specific fitting route leads to.
     ///
     /// `host` is the authority of the request: with or without a port, in any case, with or
-    /// without a trailing dot, an IPv6 address in brackets. `path` is without the query.
+    /// without a trailing dot, an IPv6 address in brackets. `path` is without the query. `suits` tells whether a target takes such
+    /// a request; where none of the best does, the first of them is found.
     /// Allocates only for a host with capitals or an IPv6 address.
     #[must_use]
-    pub fn find(&self, host: &str, path: &str, listener: &str) -> Option<&T> {
+    pub fn find(
+        &self,
+        host: &str,
+        path: &str,
+        listener: &str,
+        suits: impl Fn(&T) -> bool,
+    ) -> Option<&T> {
         let host = host::normalize(host);
         let fitting = |rules: &[Rule]| {
-            rules
-                .iter()
-                .find(|rule| rule.takes(path, listener))
-                .map(|rule| rule.target)
+            let mut fitting = rules.iter().filter(|rule| rule.takes(path, listener));
+            let first = fitting.next()?;
+            let others = fitting.take_while(|rule| rule.rank() == first.rank());
+            let mut best = std::iter::once(first).chain(others).map(|rule| rule.target);
+            Some(
+                best.find(|target| suits(&self.targets[*target]))
+                    .unwrap_or(first.target),
+            )
         };
         let by_name = || self.exact.get(&*host).and_then(|rules| fitting(rules));
         let by_suffix = || {

@@ -31,7 +31,11 @@ fn a_prefix_ends_at_the_border_of_a_segment() {
     for prefix in ["/chat", "/chat/"] {
         let table = table(&[route(&[], prefix, &[])]);
         for path in ["/chat", "/chat/", "/chat/x", "/chat//x"] {
-            assert_eq!(table.find("a", path, "public"), Some(&0), "{path}");
+            assert_eq!(
+                table.find("a", path, "public", |_| true),
+                Some(&0),
+                "{path}"
+            );
         }
         for path in [
             "/chatter",
@@ -43,7 +47,7 @@ fn a_prefix_ends_at_the_border_of_a_segment() {
             "/CHAT",
             "/chat%2fx",
         ] {
-            assert_eq!(table.find("a", path, "public"), None, "{path}");
+            assert_eq!(table.find("a", path, "public", |_| true), None, "{path}");
         }
     }
 }
@@ -55,10 +59,10 @@ fn the_root_takes_all_and_an_exact_path_itself() {
         route(&[], "=/chat", &[]),
         route(&[], "=/", &[]),
     ]);
-    assert_eq!(table.find("a", "/chat", "public"), Some(&1));
-    assert_eq!(table.find("a", "/chat/", "public"), Some(&0));
-    assert_eq!(table.find("a", "/x", "public"), Some(&0));
-    assert_eq!(table.find("a", "/", "public"), Some(&2));
+    assert_eq!(table.find("a", "/chat", "public", |_| true), Some(&1));
+    assert_eq!(table.find("a", "/chat/", "public", |_| true), Some(&0));
+    assert_eq!(table.find("a", "/x", "public", |_| true), Some(&0));
+    assert_eq!(table.find("a", "/", "public", |_| true), Some(&2));
 }
 
 #[test]
@@ -82,7 +86,11 @@ fn the_more_specific_host_answers() {
         ("", 0),
     ];
     for (host, target) in cases {
-        assert_eq!(table.find(host, "/", "public"), Some(&target), "{host}");
+        assert_eq!(
+            table.find(host, "/", "public", |_| true),
+            Some(&target),
+            "{host}"
+        );
     }
 }
 
@@ -93,9 +101,18 @@ fn the_next_best_host_is_asked_where_no_path_fits() {
         route(&["*.example.com"], "/news", &[]),
         route(&[], "/", &[]),
     ]);
-    assert_eq!(table.find("chat.example.com", "/chat", "public"), Some(&0));
-    assert_eq!(table.find("chat.example.com", "/news", "public"), Some(&1));
-    assert_eq!(table.find("chat.example.com", "/else", "public"), Some(&2));
+    assert_eq!(
+        table.find("chat.example.com", "/chat", "public", |_| true),
+        Some(&0)
+    );
+    assert_eq!(
+        table.find("chat.example.com", "/news", "public", |_| true),
+        Some(&1)
+    );
+    assert_eq!(
+        table.find("chat.example.com", "/else", "public", |_| true),
+        Some(&2)
+    );
 }
 
 #[test]
@@ -104,16 +121,30 @@ fn a_route_answers_on_its_listeners_only() {
         route(&[], "/", &["inside"]),
         route(&[], "/chat", &["public", "inside"]),
     ]);
-    assert_eq!(table.find("a", "/", "inside"), Some(&0));
-    assert_eq!(table.find("a", "/", "public"), None);
-    assert_eq!(table.find("a", "/chat", "public"), Some(&1));
+    assert_eq!(table.find("a", "/", "inside", |_| true), Some(&0));
+    assert_eq!(table.find("a", "/", "public", |_| true), None);
+    assert_eq!(table.find("a", "/chat", "public", |_| true), Some(&1));
 }
 
 #[test]
 fn a_route_that_names_the_listener_goes_before_one_for_all() {
     let table = table(&[route(&[], "/", &[]), route(&[], "/", &["inside"])]);
-    assert_eq!(table.find("a", "/", "inside"), Some(&1));
-    assert_eq!(table.find("a", "/", "public"), Some(&0));
+    assert_eq!(table.find("a", "/", "inside", |_| true), Some(&1));
+    assert_eq!(table.find("a", "/", "public", |_| true), Some(&0));
+}
+
+#[test]
+fn of_two_that_are_the_same_the_one_that_suits_answers() {
+    let table = table(&[
+        route(&[], "/a", &[]),
+        route(&[], "/a", &[]),
+        route(&[], "/", &[]),
+    ]);
+    let find = |path, suits: usize| table.find("a", path, "public", |target| *target == suits);
+    assert_eq!(find("/a", 0), Some(&0));
+    assert_eq!(find("/a", 1), Some(&1));
+    assert_eq!(find("/a", 2), Some(&0), "a less specific one is not asked");
+    assert_eq!(find("/b", 0), Some(&2));
 }
 
 /// Every fitting route, judged one by one: the best in the order that the table promises.
@@ -213,7 +244,7 @@ proptest! {
         let listener = if inside { "inside" } else { "public" };
         let expected = obvious(&routes, &host, &path, listener);
         let authority = port.map_or(host.clone(), |port| format!("{}.:{port}", host.to_uppercase()));
-        prop_assert_eq!(table(&routes).find(&authority, &path, listener).copied(), expected);
+        prop_assert_eq!(table(&routes).find(&authority, &path, listener, |_| true).copied(), expected);
     }
 
     #[test]
@@ -224,8 +255,8 @@ proptest! {
     ) {
         let turned: Vec<_> = routes.iter().rev().cloned().collect();
         let (forwards, backwards) = (table(&routes), table(&turned));
-        let one = forwards.find(&host, &path, "public").map(|&index| &routes[index]);
-        let other = backwards.find(&host, &path, "public").map(|&index| &turned[index]);
+        let one = forwards.find(&host, &path, "public", |_| true).map(|&index| &routes[index]);
+        let other = backwards.find(&host, &path, "public", |_| true).map(|&index| &turned[index]);
         let rank = |route: &RouteMatch| {
             let length = route.path.trim_end_matches('/').len();
             (host_rank(route, &host), route.exact, length, route.listeners.is_empty())
@@ -236,7 +267,7 @@ proptest! {
     #[test]
     fn nothing_from_the_network_panics(host in ".*", path in ".*") {
         let table = table(&[route(&["*.a", "b"], "/a", &[])]);
-        let _ = table.find(&host, &path, "public");
+        let _ = table.find(&host, &path, "public", |_| true);
         let _ = super::climbs(&path);
     }
 }

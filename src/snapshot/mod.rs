@@ -103,6 +103,15 @@ impl Target {
             Self::Respond(_) | Self::Redirect(_) => true,
         }
     }
+
+    /// Whether it takes plain requests, or else opening handshakes.
+    #[must_use]
+    pub fn takes(&self, is_plain: bool) -> bool {
+        match self {
+            Self::Pool(target) if !is_plain => target.takes_websocket,
+            Self::Pool(_) | Self::Respond(_) | Self::Redirect(_) => self.takes_http(),
+        }
+    }
 }
 
 impl Route {

@@ -293,3 +293,29 @@ async fn a_route_may_answer_by_itself() {
     let labels = [("route", "hello"), ("code", "200")];
     assert_eq!(gateway.count("wsgate_http_requests_total", &labels), 2.0);
 }
+
+#[tokio::test]
+async fn sessions_and_pages_of_one_path_may_have_two_pools() {
+    let (sockets, pages) = (
+        Backend::named("sockets").await,
+        Backend::named("pages").await,
+    );
+    let gateway = Gateway::start(&format!(
+        "routes:\n  sockets: {{ protocols: [websocket], origins: any, pool: sockets }}\n  \
+         pages: {{ protocols: [http], pool: pages }}\n\
+         pools:\n  sockets: {{ backends: [\"{}\"] }}\n  pages: {{ backends: [\"{}\"] }}\n",
+        sockets.url(),
+        pages.url()
+    ))
+    .await;
+    let answer = ask(gateway.address(), Opening::to("/").text()).await;
+    assert_eq!(
+        (answer.status(), answer.value("x-backend")),
+        (101, Some("sockets"))
+    );
+    let connections = pages.connections();
+    let request = "GET / HTTP/1.1\r\nHost: gateway.test\r\nConnection: close\r\n\r\n";
+    let _ = ask(gateway.address(), request.to_owned()).await;
+    assert_eq!(pages.connections(), connections + 1);
+    assert_eq!(sockets.connections(), 1);
+}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 
-use crate::config::model::{Cors, Http, Redirect};
+use crate::config::model::{Cors, Http, Redirect, Target};
 use crate::config::origin::Origins;
 use crate::config::problems::{Findings, Place};
 use crate::config::reading::{Placed, Setting};
@@ -20,6 +20,20 @@ const MAX_AGE: Duration = Duration::from_secs(600);
 pub(super) struct Protocols {
     pub(super) websocket: bool,
     pub(super) http: bool,
+}
+
+impl Protocols {
+    /// Those that `target` answers. A fixed answer or a redirect is one for opening handshakes, too.
+    pub(super) fn of(target: &Target) -> Self {
+        let pool = match target {
+            Target::Pool(pool) => Some(pool),
+            Target::Respond(_) | Target::Redirect(_) => None,
+        };
+        Self {
+            websocket: pool.is_none_or(|pool| pool.takes_websocket),
+            http: pool.is_none_or(|pool| pool.http.is_some()),
+        }
+    }
 }
 
 /// `None` where the list is wrong, which has been noted.

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use super::Context;
+use super::http::Protocols;
 use crate::config::host::HostPattern;
-use crate::config::model::{Name, RouteMatch};
+use crate::config::model::{Name, Route, RouteMatch};
 use crate::config::problems::Place;
 
 /// The routes so far, by what they take.
@@ -22,35 +23,46 @@ struct Key {
     exact: bool,
 }
 
+#[derive(Clone)]
 struct Taken {
     route: Name,
     listeners: Vec<Name>,
+    protocols: Protocols,
 }
 
 impl Matches {
     /// Adds a route, noting a problem where another one takes the same requests.
     pub(super) fn add(
         &mut self,
-        route: &Name,
-        matcher: &RouteMatch,
+        name: &Name,
+        Route { matcher, target }: &Route,
         place: &Place,
         context: &mut Context<'_>,
     ) {
+        let route = Taken {
+            route: Name::clone(name),
+            listeners: matcher.listeners.clone(),
+            protocols: Protocols::of(target),
+        };
         for key in keys(matcher) {
             let taken = self.taken.entry(key).or_default();
-            let other = taken
-                .iter()
-                .find(|other| other.route != *route && share(&other.listeners, &matcher.listeners));
-            if let Some(other) = other {
+            let mut others = taken.iter().filter(|other| other.route != *name);
+            if let Some(other) = others.find(|other| other.meets(&route)) {
                 let message = format!("takes the same requests as routes.{}", other.route);
                 context.findings.add(place, message);
                 return;
             }
-            taken.push(Taken {
-                route: Name::clone(route),
-                listeners: matcher.listeners.clone(),
-            });
+            taken.push(route.clone());
         }
+    }
+}
+
+impl Taken {
+    /// Whether there are requests for which neither is more specific.
+    fn meets(&self, other: &Self) -> bool {
+        let (one, two) = (self.protocols, other.protocols);
+        share(&self.listeners, &other.listeners)
+            && (one.websocket && two.websocket || one.http && two.http)
     }
 }
 

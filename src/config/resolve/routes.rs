@@ -47,16 +47,15 @@ pub(super) fn all(
     for Entry { name, place, value } in named.0 {
         let Some(mut raw) = value else { continue };
         let matcher = matcher(mem::take(&mut raw.r#match), scope, &mut context.findings);
-        if let Some(matcher) = &matcher {
-            matches.add(&name, matcher, &place, context);
-        }
         if let Some(auth) = raw.auth.place() {
             let message = "is not taken yet: let the backend ask for tokens";
             context.findings.add(auth, message);
         }
         let target = target(&place, raw, scope, context);
         if let (Some(matcher), Some(target)) = (matcher, target) {
-            routes.insert(name, Route { matcher, target });
+            let route = Route { matcher, target };
+            matches.add(&name, &route, &place, context);
+            routes.insert(name, route);
         }
     }
     routes

@@ -153,6 +153,22 @@ fn origins_are_a_list_a_map_or_any() {
 }
 
 #[test]
+fn two_routes_share_a_path_only_by_protocols_of_their_own() {
+    let routes = |one: &str, other: &str| {
+        problems_with(
+            "routes:\n",
+            &format!(
+                "routes:\n  one: {{ match: {{ path: /a }}, origins: any, protocols: {one}, pool: chat }}\n  \
+                 other: {{ match: {{ path: /a }}, origins: any, protocols: {other}, pool: chat }}\n"
+            ),
+        )
+    };
+    let told = "wsgate.yaml:6:3: routes.other: takes the same requests as routes.one";
+    assert_eq!(routes("[websocket, http]", "[http]"), told);
+    assert_eq!(routes("[websocket]", "[websocket]"), told);
+}
+
+#[test]
 fn two_routes_do_not_take_the_same_requests() {
     let told = problems_with(
         "routes:\n",
