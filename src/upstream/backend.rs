@@ -130,6 +130,11 @@ impl Backend {
         self.condition.state()
     }
 
+    /// Whether it was ejected, and nobody tries it.
+    pub(super) fn is_resting(&self) -> bool {
+        self.condition.is_resting()
+    }
+
     /// Whether nothing is wrong with it, as far as is known; one that the operator drains may well be up.
     pub(super) fn is_up(&self) -> bool {
         self.condition.is_up()

@@ -217,7 +217,7 @@ impl<'a> Candidates<'a> {
             return Choice::Taken(taken);
         }
         if self.purpose == Purpose::Session && field.is_only_full() {
-            return Choice::Full;
+            return self.take_early(&field).map_or(Choice::Full, Choice::Taken);
         }
         // Those that are ready have failed. One that was ejected may be well again by now.
         let last_resort = Field {
@@ -251,6 +251,19 @@ impl<'a> Candidates<'a> {
                 return Some(taken);
             }
         }
+    }
+
+    /// Claims a place at one that was ejected and that nobody tries: the others are full, and it may be well again by now.
+    fn take_early(&self, field: &Field<'_>) -> Option<Taken> {
+        let last_resort = Field {
+            is_last_resort: true,
+            ..*field
+        };
+        let members = self.pool.members.iter().enumerate();
+        let resting = members.filter(|(_, member)| member.backend().is_resting());
+        let mut indices = resting.map(|(index, _)| index);
+        let index = indices.find(|index| last_resort.may_be_chosen(*index))?;
+        self.take(index)
     }
 
     /// Claims a place. Who chooses next sees that it is taken, and that the backend is tried.

@@ -136,6 +136,11 @@ impl Condition {
         self.known().health.is_removed()
     }
 
+    /// Whether it was ejected, and nobody tries it.
+    pub(super) fn is_resting(&self) -> bool {
+        self.known().health.is_resting()
+    }
+
     /// Whether nothing is wrong with it, as far as is known.
     pub(super) fn is_up(&self) -> bool {
         self.known().health.is_up()

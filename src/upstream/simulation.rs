@@ -7,6 +7,7 @@ use std::num::NonZeroUsize;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use http::{HeaderMap, Uri};
@@ -253,8 +254,8 @@ async fn whatever_joins_leaves_and_flaps_nobody_is_refused_and_shares_come_back(
     }
 }
 
-/// A pool of a backend with one place and of an ejected one, for sessions that wait.
-fn narrow() -> Arc<Pool> {
+/// A pool of a backend with one place and of an ejected one, for sessions that wait; and who tries the latter.
+fn narrow() -> (Arc<Pool>, Witness) {
     let mut config = World::new(&Strategy::RoundRobin, 0).config;
     config.queue = config::Queue {
         max: 1000,
@@ -268,7 +269,8 @@ fn narrow() -> Arc<Pool> {
         Witness::of(&pool, ejected).testify(Evidence::of(Some(&Failure::Refused)));
     }
     assert_eq!(ejected.backend().state(), State::Ejected);
-    pool
+    let trial = Witness::of(&pool, ejected);
+    (pool, trial)
 }
 
 /// So many more who wait in the queue of `pool` and keep what they get; their looks are counted.
@@ -292,6 +294,27 @@ async fn crowd(pool: &Arc<Pool>, count: usize, looks: &Arc<AtomicUsize>) {
     assert_eq!(pool.queue().len(), count);
 }
 
+/// A herd after a blink of one backend, whose places are all that is left.
+#[tokio::test(start_paused = true)]
+async fn where_the_others_are_full_an_ejected_one_is_tried_before_its_time() {
+    let (pool, trial) = narrow();
+    let _full = pool.members()[0].lease(Purpose::Session).expect("a place");
+    let (headers, uri) = (HeaderMap::new(), Uri::default());
+    let hints = Hints::new(None, &headers, &uri);
+    let candidates = || pool.candidates(Purpose::Session, hints, Instant::now() + CALM);
+    let mut second = candidates();
+    let mut waiting = pin!(second.next());
+    let tried = poll_fn(|context| Poll::Ready(waiting.as_mut().poll(context).is_ready())).await;
+    assert!(!tried, "one at a time");
+    drop(trial);
+    let mut candidate = candidates().next().await.expect("the ejected one");
+    assert_eq!(number(&candidate.member), 1);
+    candidate.testify(Evidence::Sound);
+    drop(candidate);
+    assert_eq!(pool.members()[1].backend().state(), State::Ready);
+    assert_eq!(number(&waiting.await.expect("it hears").member), 1);
+}
+
 /// Lets all others go as far as they come.
 async fn settle() {
     for _ in 0..1000 {
@@ -302,7 +325,7 @@ async fn settle() {
 /// A backend died, and its sessions wait for the places of others.
 #[tokio::test(start_paused = true)]
 async fn a_place_that_becomes_free_costs_no_look_of_all_who_wait() {
-    let pool = narrow();
+    let (pool, _trial) = narrow();
     let place = pool.members()[0].lease(Purpose::Session);
     let looks = Arc::default();
     crowd(&pool, 100, &looks).await;
@@ -317,7 +340,7 @@ async fn a_place_that_becomes_free_costs_no_look_of_all_who_wait() {
 /// The place that it gives back keeps others busy; it is not to wait for that, as it wants none of it.
 #[tokio::test(start_paused = true)]
 async fn who_has_nothing_to_wait_for_does_not_wait() {
-    let pool = narrow();
+    let (pool, _trial) = narrow();
     let (headers, uri) = (HeaderMap::new(), Uri::default());
     let hints = Hints::new(None, &headers, &uri);
     let mut candidates = pool.candidates(Purpose::Session, hints, Instant::now() + CALM);

@@ -36,6 +36,8 @@ enum Ejection {
     Trial {
         /// Since when one is.
         taken: Option<Instant>,
+        /// When it was to be tried; one that found no other backend may have been earlier.
+        until: Instant,
         length: Duration,
     },
 }
@@ -49,6 +51,11 @@ impl Attempts {
         matches!(self.ejection, Ejection::Trial { taken: None, .. })
     }
 
+    /// Whether it is left alone: its ejection is not over, and nobody tries it.
+    pub(super) fn is_resting(&self) -> bool {
+        matches!(self.ejection, Ejection::For { .. })
+    }
+
     pub(super) fn is_suspect(&self) -> bool {
         self.is_ejected() || !self.failed.is_empty()
     }
@@ -59,23 +66,38 @@ impl Attempts {
 
     /// Whether the attempt that begins is a trial: since when.
     pub(super) fn begun(&mut self, now: Instant) -> Option<Instant> {
-        match &mut self.ejection {
-            Ejection::Trial { taken, .. } => Some(*taken.insert(now)),
-            Ejection::None | Ejection::For { .. } => None,
-        }
+        let (Ejection::For { until, length } | Ejection::Trial { until, length, .. }) =
+            self.ejection
+        else {
+            return None;
+        };
+        self.ejection = Ejection::Trial {
+            taken: Some(now),
+            until,
+            length,
+        };
+        Some(now)
     }
 
-    pub(super) fn abandoned(&mut self, trial: Option<Instant>) {
-        match &mut self.ejection {
+    pub(super) fn abandoned(&mut self, trial: Option<Instant>, now: Instant) {
+        match self.ejection {
             // Another one may be under way where this one took too long.
-            Ejection::Trial { taken, .. } if *taken == trial => *taken = None,
+            Ejection::Trial { taken, .. } if taken == trial => self.give_back(now),
             Ejection::Trial { .. } | Ejection::None | Ejection::For { .. } => {}
         }
     }
 
+    /// Nobody tries it any more. It rests on if its time is not over.
+    fn give_back(&mut self, now: Instant) {
+        if let Ejection::Trial { until, length, .. } = self.ejection {
+            self.ejection = Ejection::For { until, length };
+        }
+        self.expire(now);
+    }
+
     pub(super) fn succeeded(&mut self, trial: Option<Instant>, now: Instant) {
         match self.ejection {
-            // It began before the ejection.
+            // It began before the ejection, or took too long.
             Ejection::For { .. } => return,
             Ejection::Trial { .. } if trial.is_none() => return,
             Ejection::Trial { length, .. } => self.probation = Some(now + length),
@@ -95,6 +117,7 @@ impl Attempts {
         match self.ejection {
             Ejection::For { .. } => {}
             Ejection::Trial { .. } if trial.is_none() => {}
+            Ejection::Trial { until, .. } if now < until => self.give_back(now),
             Ejection::Trial { .. } => self.eject(now, settings, true),
             Ejection::None => {
                 self.note(now, settings);
@@ -128,19 +151,18 @@ impl Attempts {
     }
 
     pub(super) fn expire(&mut self, now: Instant) {
-        self.ejection = match self.ejection {
-            Ejection::For { until, length } if until <= now => Ejection::Trial {
-                taken: None,
-                length,
-            },
+        match self.ejection {
+            Ejection::For { until, length } if until <= now => {
+                self.ejection = Ejection::Trial {
+                    taken: None,
+                    until,
+                    length,
+                };
+            }
             Ejection::Trial {
-                taken: Some(since),
-                length,
-            } if since + LONGEST_TRIAL <= now => Ejection::Trial {
-                taken: None,
-                length,
-            },
-            other => other,
-        };
+                taken: Some(since), ..
+            } if since + LONGEST_TRIAL <= now => self.give_back(now),
+            Ejection::None | Ejection::For { .. } | Ejection::Trial { .. } => {}
+        }
     }
 }

@@ -122,9 +122,21 @@ impl Health {
         }
     }
 
+    /// A check did all that a session does, and passed: where the next session would be a trial, it was one.
+    pub(super) fn rehearsed(&mut self, now: Instant) {
+        if self.attempts.admit_trial() {
+            self.attempts.succeeded(Some(now), now);
+        }
+    }
+
     /// The checks are other ones from now on, or there are none.
     pub(super) fn checks_changed(&mut self, settings: Option<&ActiveHealth>) {
         self.checks.begin_anew(settings.is_some());
+    }
+
+    /// Whether it was ejected, and nobody tries it.
+    pub(super) fn is_resting(&self) -> bool {
+        self.state() == State::Ejected && self.attempts.is_resting()
     }
 
     /// An attempt begins. The one that tries an ejected backend keeps others away, for a while; such a trial is known by
@@ -151,8 +163,8 @@ impl Health {
     }
 
     /// An attempt ended that says nothing of the backend.
-    pub(super) fn attempt_abandoned(&mut self, trial: Option<Instant>) {
-        self.attempts.abandoned(trial);
+    pub(super) fn attempt_abandoned(&mut self, trial: Option<Instant>, now: Instant) {
+        self.attempts.abandoned(trial, now);
     }
 
     /// Ends an ejection that is over by `now`, and a trial that takes too long: from then on the backend may be tried.

@@ -120,7 +120,7 @@ fn after_an_ejection_one_session_at_a_time_is_tried() {
     assert!(health.admits());
     let trial = health.attempt_begun(now);
     assert!(!health.admits(), "one is under way");
-    health.attempt_abandoned(trial);
+    health.attempt_abandoned(trial, now);
     assert!(health.admits(), "it said nothing");
     let slow = health.attempt_begun(now);
     health.time_passed(now + 9 * SECOND);
@@ -128,7 +128,7 @@ fn after_an_ejection_one_session_at_a_time_is_tried() {
     health.time_passed(now + 10 * SECOND);
     assert!(health.admits(), "others wait no longer for it");
     let trial = health.attempt_begun(now + 10 * SECOND);
-    health.attempt_abandoned(slow);
+    health.attempt_abandoned(slow, now + 10 * SECOND);
     assert!(!health.admits(), "another one is under way");
     health.attempt_succeeded(trial, now + 11 * SECOND);
     assert_eq!(health.state(), State::Ready);
@@ -146,9 +146,44 @@ fn what_began_before_an_ejection_does_not_decide_its_trial() {
     health.attempt_succeeded(before, now);
     assert_eq!(health.state(), State::Ejected);
     health.attempt_failed(before, now, &passive(), true);
-    health.attempt_abandoned(before);
+    health.attempt_abandoned(before, now);
     assert!(!health.admits(), "the trial is under way");
     health.attempt_succeeded(trial, now);
+    assert_eq!(health.state(), State::Ready);
+}
+
+/// One that found no other backend.
+#[test]
+fn a_trial_before_its_time_ends_the_ejection_or_leaves_it_as_it_was() {
+    let start = Instant::now();
+    let mut health = Health::default();
+    fail(&mut health, start, 3);
+    assert!(health.is_resting());
+    let trial = health.attempt_begun(start + SECOND);
+    assert!(!health.is_resting(), "one is under way");
+    health.attempt_failed(trial, start + 2 * SECOND, &passive(), true);
+    assert!(health.is_resting());
+    health.time_passed(start + 29 * SECOND);
+    assert!(!health.admits(), "it lasts as long as before");
+    let trial = health.attempt_begun(start + 29 * SECOND);
+    health.attempt_abandoned(trial, start + 30 * SECOND);
+    assert!(health.admits(), "its time is over meanwhile");
+    fail(&mut health, start + 30 * SECOND, 3);
+    let trial = health.attempt_begun(start + 31 * SECOND);
+    health.attempt_succeeded(trial, start + 31 * SECOND);
+    assert_eq!(health.state(), State::Ready);
+}
+
+#[test]
+fn a_check_that_does_what_a_session_does_is_a_trial_where_one_is_due() {
+    let start = Instant::now();
+    let mut health = Health::default();
+    fail(&mut health, start, 3);
+    health.rehearsed(start + SECOND);
+    assert_eq!(health.state(), State::Ejected, "its time is not over");
+    let now = start + 30 * SECOND;
+    health.time_passed(now);
+    health.rehearsed(now);
     assert_eq!(health.state(), State::Ready);
 }
 

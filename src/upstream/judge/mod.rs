@@ -15,7 +15,7 @@ use super::condition::{Change, LastCheck};
 use super::handshake::Failure;
 use super::health::{Health, State};
 use super::{Pool, probe};
-use crate::config::{self, ActiveHealth, OnUnhealthy, PassiveHealth};
+use crate::config::{self, ActiveHealth, Check, OnUnhealthy, PassiveHealth};
 use crate::drain::Drain;
 use crate::telemetry::CheckResult;
 
@@ -129,7 +129,11 @@ impl Pool {
                 member.alter(|health| health.attempt_succeeded(trial, now), reason);
             }
             Evidence::None => {
-                member.alter(|health| health.attempt_abandoned(trial), |_| String::new());
+                let now = Instant::now();
+                member.alter(
+                    |health| health.attempt_abandoned(trial, now),
+                    |_| String::new(),
+                );
             }
         }
     }
@@ -227,7 +231,14 @@ impl Pool {
             1 => format!("a check failed: {words}"),
             count => format!("{count} checks in a row failed: {words}"),
         };
-        let change = member.alter(|health| health.checked(outcome.is_ok(), settings), reason);
+        let is_rehearsal = outcome.is_ok() && matches!(settings.check, Check::WebSocket(_));
+        let judge = |health: &mut Health| {
+            health.checked(outcome.is_ok(), settings);
+            if is_rehearsal {
+                health.rehearsed(Instant::now());
+            }
+        };
+        let change = member.alter(judge, reason);
         latest.pardon_if_none_is_ready();
         change
             .filter(|change| change.to == State::Down)
