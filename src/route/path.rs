@@ -42,9 +42,17 @@ pub fn is_soundly_encoded(path: &str) -> bool {
 /// The path as backends may read it otherwise than it is written: with all undone that they may undo; and without a host,
 /// where it begins with what some take for one. Most paths have no such reading.
 pub fn readings(path: &str) -> impl Iterator<Item = String> {
-    let behind_host = behind_host(path);
-    let behind_host = behind_host.map(|rest| plainest(rest).unwrap_or_else(|| rest.to_owned()));
-    plainest(path).into_iter().chain(behind_host)
+    let whole = (!is_plain(path)).then_some(path);
+    whole.into_iter().chain(behind_host(path)).flat_map(|path| {
+        let has_parameter = path.contains(';') || path.contains("%3b") || path.contains("%3B");
+        let fewest = if has_parameter { 0 } else { border::ANY };
+        (fewest..=border::ANY).map(move |ends| plainest(path, ends))
+    })
+}
+
+/// Whether it has nothing that backends may undo.
+fn is_plain(path: &str) -> bool {
+    !path.contains(['%', '\\', ';']) && !path.contains("//") && !path.contains("/.")
 }
 
 /// What follows the host that two slashes or backslashes begin for who takes the target for a URL reference, as `new URL`
@@ -58,25 +66,26 @@ fn behind_host(path: &str) -> Option<&str> {
 
 /// The path with all undone that backends may undo: percent-encoding, backslashes, the parameters of segments, and
 /// segments that are empty or `.`; and blanks and control characters at its end, as a `$` of Python or PHP fits before
-/// the last line feed. None where nothing of it is there. What is no UTF-8 then is replaced, as it is only compared.
-fn plainest(path: &str) -> Option<String> {
-    if !path.contains(['%', '\\', ';']) && !path.contains("//") && !path.contains("/.") {
-        return None;
-    }
+/// the last line feed. What is no UTF-8 then is replaced, as it is only compared.
+///
+/// `ends` are the borders of segments at which a parameter ends, beside a slash: Tomcat takes parameters off before it
+/// undoes percent-encoding, others do so in another order.
+fn plainest(path: &str, ends: u8) -> String {
     let mut plain = Vec::with_capacity(path.len());
     let mut is_parameter = false;
     let mut rest = path.as_bytes();
     while let Some((byte, after)) = decode_first(rest) {
+        let is_written = rest.len() - after.len() == 1;
         rest = after;
-        match byte {
-            b'/' | b'\\' => {
+        match (byte, border::of(byte, is_written)) {
+            (_, Some(border)) if !is_parameter || border & ends == border => {
                 is_parameter = false;
                 drop_dot(&mut plain);
                 if plain.last() != Some(&b'/') {
                     plain.push(b'/');
                 }
             }
-            b';' => is_parameter = true,
+            (b';', _) => is_parameter = true,
             _ if is_parameter => {}
             _ => plain.push(byte),
         }
@@ -85,7 +94,23 @@ fn plainest(path: &str) -> Option<String> {
     while plain.last().is_some_and(|last| *last <= b' ') {
         plain.pop();
     }
-    Some(String::from_utf8_lossy(&plain).into_owned())
+    String::from_utf8_lossy(&plain).into_owned()
+}
+
+/// Borders of segments, for one backend or another: to each but the slash its bit.
+mod border {
+    pub(super) const ANY: u8 = 0b111;
+
+    /// Which one a byte is; none where it is no border.
+    pub(super) fn of(byte: u8, is_written: bool) -> Option<u8> {
+        match (byte, is_written) {
+            (b'/', true) => Some(0),
+            (b'\\', true) => Some(0b001),
+            (b'/', false) => Some(0b010),
+            (b'\\', false) => Some(0b100),
+            _ => None,
+        }
+    }
 }
 
 /// Takes off the last segment where it is `.`, which is the directory that it stands in.
@@ -171,27 +196,43 @@ mod tests {
     #[test]
     fn undoes_what_backends_may_undo() {
         for (path, plain) in [
-            ("/chat", None),
-            ("/%63hat", Some("/chat")),
-            ("//chat", Some("/chat")),
-            ("/x//chat", Some("/x/chat")),
-            ("/./chat/./x/.", Some("/chat/x/")),
-            ("/x/%2e/.//./y", Some("/x/y")),
-            ("/x/.;a=1/y", Some("/x/y")),
-            ("/.well-known/a.", Some("/.well-known/a.")),
-            ("/.", Some("/")),
-            ("/chat;x=1/y", Some("/chat/y")),
-            ("/chat%3bx", Some("/chat")),
-            ("/chat%2Fx", Some("/chat/x")),
-            ("/chat%5cx", Some("/chat/x")),
-            ("/chat\\x", Some("/chat/x")),
-            ("/100%", Some("/100%")),
-            ("/%e9", Some("/\u{fffd}")),
-            ("/chat%0a", Some("/chat")),
-            ("/chat%20%0D%0a", Some("/chat")),
-            ("/a%0ab", Some("/a\nb")),
+            ("/%63hat", "/chat"),
+            ("//chat", "/chat"),
+            ("/x//chat", "/x/chat"),
+            ("/./chat/./x/.", "/chat/x/"),
+            ("/x/%2e/.//./y", "/x/y"),
+            ("/x/.;a=1/y", "/x/y"),
+            ("/.well-known/a.", "/.well-known/a."),
+            ("/.", "/"),
+            ("/chat;x=1/y", "/chat/y"),
+            ("/chat%3bx", "/chat"),
+            ("/chat%2Fx", "/chat/x"),
+            ("/chat%5cx", "/chat/x"),
+            ("/chat\\x", "/chat/x"),
+            ("/100%", "/100%"),
+            ("/%e9", "/\u{fffd}"),
+            ("/chat%0a", "/chat"),
+            ("/chat%20%0D%0a", "/chat"),
+            ("/a%0ab", "/a\nb"),
         ] {
-            assert_eq!(plainest(path).as_deref(), plain, "{path}");
+            assert_eq!(plainest(path, border::ANY), plain, "{path}");
+        }
+    }
+
+    #[test]
+    fn reads_parameters_in_every_order() {
+        for path in [
+            "/;x/chat",
+            "/;%2fx/chat",
+            "/;x%5cy/chat",
+            "/.;%2fx/chat",
+            "/%3b\\x/chat",
+            "/;\\x%2fchat",
+            "/;%2fx\\chat",
+            "/;%5cx%2Fchat",
+            "//x/;%2fy/chat",
+        ] {
+            assert!(readings(path).any(|read| read == "/chat"), "{path}");
         }
     }
 

@@ -144,6 +144,8 @@ async fn a_path_reaches_no_other_route_than_its_backend_will_see() {
         ("/x/..%2fchat", 400),
         ("/./chat", 400),
         ("/chat;x", 400),
+        ("/;%2fx/chat", 400),
+        ("/.;x%5cy/chat", 400),
         ("/%2fchat", 400),
         ("/\\chat", 400),
         ("/chat%2fx", 400),
