@@ -144,6 +144,18 @@ async fn a_dead_backend_is_passed_over() {
     assert_eq!(gateway.line("open").await["backend"], "b");
 }
 
+#[tokio::test]
+async fn a_spare_backend_is_for_when_no_better_one_can_be_had() {
+    let [a, b] = [Backend::named("a").await, Backend::named("b").await];
+    let yaml = named("", &[("a", "priority: 1", &a), ("b", "", &b)]);
+    let gateway = Gateway::start(&yaml).await;
+    assert_eq!(turns(&gateway, 3).await.concat(), "bbb");
+    gateway.admin("POST", "/pools/chat/backends/b/drain").await;
+    assert_eq!(turns(&gateway, 2).await.concat(), "aa");
+    gateway.admin("POST", "/pools/chat/backends/b/resume").await;
+    assert_eq!(turns(&gateway, 2).await.concat(), "bb");
+}
+
 fn expect_failed_over(gateway: &Gateway, result: &str, times: f64) {
     let labels = [("pool", "chat"), ("backend", "a"), ("result", result)];
     let connects = gateway.count("wsgate_backend_connects_total", &labels);

@@ -182,7 +182,7 @@ pub struct Backend {
     pub weight: u32,
     /// The most sessions that it takes.
     pub max_sessions: Option<NonZeroUsize>,
-    /// The lower, the sooner: it is chosen only where none of a lower one can be. 0 for those that the file names.
+    /// The lower, the sooner: it is chosen only where none of a lower one can be.
     pub priority: u16,
 }
 

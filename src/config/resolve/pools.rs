@@ -9,7 +9,7 @@ use crate::config::problems::{Findings, Place};
 use crate::config::reading::{Placed, Setting};
 use crate::config::schema;
 use crate::config::tree::quote;
-use crate::config::values::{BackendPlace, BackendUrl, Duration, Text, name};
+use crate::config::values::{BackendPlace, BackendUrl, Duration, Text, Whole, name};
 
 pub(super) fn one(place: &Place, raw: schema::Pool, context: &mut Context<'_>) -> Option<Pool> {
     let members = members(place, raw.backends, raw.discovery, context);
@@ -132,8 +132,14 @@ fn backend(place: &Place, raw: schema::Backend, context: &mut Context<'_>) -> Op
         name: name.unwrap_or(backend.name),
         weight: raw.weight.value().map_or(1, |weight| weight.number()),
         max_sessions: balancing::max_sessions(raw.max_sessions),
+        priority: priority(raw.priority),
         ..backend
     })
+}
+
+fn priority(setting: Setting<Whole<0, 65535>>) -> u16 {
+    let number = setting.value().map_or(0, |priority| priority.number());
+    u16::try_from(number).unwrap_or(u16::MAX)
 }
 
 fn named_by_address(url: BackendUrl, place: &Place, context: &mut Context<'_>) -> Backend {

@@ -129,6 +129,8 @@ keys! {
         weight: Whole<1, 1000>,
         /// The most sessions that it takes; 0 = any number, the default.
         max_sessions: Whole<0, 10_000_000>,
+        /// It is spare where others have a lower one: chosen only where none of those can be; 0 by default.
+        priority: Whole<0, 65535>,
     }
 }
 
