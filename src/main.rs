@@ -13,7 +13,9 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tracing::Level;
 use wsgate::cli::{self, Command, DemoPorts, Exit, demo};
 use wsgate::config::{self, Address, Config};
-use wsgate::server::{FileSource, Hangup, Loaded, Outcome, Server, Signals, Source, load};
+use wsgate::server::{
+    FileSource, Hangup, Loaded, Outcome, Server, Signals, Source, hold_signals, load,
+};
 use wsgate::telemetry::{Logging, Reader, Telemetry, journal};
 use wsgate::tls::{self, Material, Tickets};
 
@@ -37,12 +39,18 @@ fn main() -> ExitCode {
 
 fn obey(command: Command) -> anyhow::Result<Exit> {
     match command {
-        Command::Run(file) => run(&file.config),
+        Command::Run(file) => {
+            hold_signals()?;
+            run(&file.config)
+        }
         Command::Check(file) => {
             let mut output = io::stdout().lock();
             Ok(cli::check::check(&file.config, &environment, &mut output)?)
         }
-        Command::Demo(ports) => to_its_end(demonstrate(ports)),
+        Command::Demo(ports) => {
+            hold_signals()?;
+            to_its_end(demonstrate(ports))
+        }
         Command::Reload(gateway) => to_its_end(async move {
             let mut output = io::stdout();
             Ok(cli::reload::reload(&gateway.admin, &mut output).await?)

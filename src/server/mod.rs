@@ -38,7 +38,7 @@ use loading::Loading;
 pub use loading::load;
 use ports::Ports;
 use shared::Shared;
-pub use signals::{Hangup, Signals};
+pub use signals::{Hangup, Signals, hold_signals};
 pub use source::{FileSource, Loaded, Source, Variables};
 pub use stop::Outcome;
 use workers::{AbortOnDrop, Places, Workers, spawn};

@@ -1,6 +1,6 @@
 //! Signals as commands.
 //!
-//! One `unsafe`: no library here changes which signals are blocked.
+//! Two `unsafe`: no library here changes which signals are blocked.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -18,6 +18,26 @@ pub enum Hangup {
     Reload,
     /// A stop in order: there is nothing to read again, and the terminal may be gone.
     Stop,
+}
+
+/// Has signals that ask for a reload or a stop wait until they are heard. As the first process of a container the program
+/// would lose those that come while it starts, and as any other be ended by them.
+///
+/// # Errors
+/// When the system does not take the signals.
+pub fn hold_signals() -> io::Result<()> {
+    let mut held = MaybeUninit::uninit();
+    #[expect(unsafe_code, reason = "the mask of signals; see the head of the file")]
+    // SAFETY: `held` lives through all calls, and is initialised by the first before the others use it. A null pointer
+    // asks for no old mask.
+    let outcome = unsafe {
+        libc::sigemptyset(held.as_mut_ptr());
+        for signal in [libc::SIGHUP, libc::SIGTERM, libc::SIGINT, libc::SIGQUIT] {
+            libc::sigaddset(held.as_mut_ptr(), signal);
+        }
+        libc::pthread_sigmask(libc::SIG_BLOCK, held.as_ptr(), ptr::null_mut())
+    };
+    outcome_of(outcome)
 }
 
 /// The signals that are heard. From the moment this exists none of them ends the process by itself.
@@ -111,8 +131,41 @@ fn unblock() -> io::Result<()> {
         libc::sigemptyset(none.as_mut_ptr());
         libc::pthread_sigmask(libc::SIG_SETMASK, none.as_ptr(), ptr::null_mut())
     };
-    match outcome {
+    outcome_of(outcome)
+}
+
+fn outcome_of(number: i32) -> io::Result<()> {
+    match number {
         0 => Ok(()),
         number => Err(io::Error::from_raw_os_error(number)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::thread;
+
+    use super::*;
+
+    /// The signals that this thread has blocked, as proc(5) has them.
+    fn blocked() -> u64 {
+        let status = fs::read_to_string("/proc/thread-self/status").unwrap();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigBlk:"));
+        u64::from_str_radix(mask.unwrap().trim(), 16).unwrap()
+    }
+
+    #[test]
+    fn those_that_stop_or_reload_wait_until_they_are_heard() {
+        let masks = thread::spawn(|| {
+            hold_signals().unwrap();
+            let held = blocked();
+            unblock().unwrap();
+            (held, blocked())
+        });
+        let (held, heard) = masks.join().unwrap();
+        let signals = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM];
+        let expected = signals.map(|signal| 1_u64 << (signal - 1));
+        assert_eq!((held, heard), (expected.iter().sum(), 0));
     }
 }
