@@ -119,7 +119,7 @@ fn named(
 fn backend(place: &Place, raw: schema::Backend, context: &mut Context<'_>) -> Option<Backend> {
     let raw = match raw {
         schema::Backend::Url(url) => return Some(named_by_address(url, place, context)),
-        schema::Backend::Keys(raw) => raw,
+        schema::Backend::Keys(raw) => *raw,
     };
     let name = raw
         .name

@@ -138,13 +138,13 @@ keys! {
 #[derive(Debug)]
 pub(in crate::config) enum Backend {
     Url(BackendUrl),
-    Keys(BackendKeys),
+    Keys(Box<BackendKeys>),
 }
 
 impl FromNode for Backend {
     fn read(at: &At<'_>, reader: &mut Reader<'_>) -> Option<Self> {
         match &at.node.value {
-            Value::Map(_) => FromNode::read(at, reader).map(Self::Keys),
+            Value::Map(_) => FromNode::read(at, reader).map(|keys| Self::Keys(Box::new(keys))),
             Value::Scalar(_) | Value::List(_) => FromNode::read(at, reader).map(Self::Url),
         }
     }
