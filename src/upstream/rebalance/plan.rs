@@ -154,14 +154,18 @@ impl Rebalancer {
     }
 
     /// Never more than the rate allows, than what a backend has above its share, and than those below theirs
-    /// could take.
+    /// could take. The fullest for its share gives first, so that those that give come down together.
     fn choose(&mut self, loads: &[Load], shares: &[f64]) -> Vec<usize> {
         let leaving = total(loads, |load| load.asked);
         let mut free = takers(loads, shares)
             .saturating_sub(leaving)
             .min(ceiling(self.allowance.floor()));
+        let mut order: Vec<usize> = (0..loads.len()).collect();
+        let fullness = |index: &usize| loads[*index].sessions as f64 / shares[*index];
+        order.sort_by(|one, other| fullness(other).total_cmp(&fullness(one)));
         let mut asked = vec![0; loads.len()];
-        for (index, place) in self.places.iter_mut().enumerate() {
+        for index in order {
+            let place = &mut self.places[index];
             let gives = place.is_giving && loads[index].is_ready;
             let surplus = loads[index].sessions.saturating_sub(ceiling(shares[index]));
             let surplus = if gives { surplus } else { 0 };

@@ -172,6 +172,18 @@ fn what_is_above_the_share_goes_to_the_one_that_joined() {
 }
 
 #[test]
+fn those_that_give_come_down_together() {
+    let mut play = Play::new(&[1000, 1000, 700], Strategy::LeastSessions);
+    play.joins(2 * WEIGHT);
+    for second in 0..30 {
+        play.second();
+        let difference = play.loads[0].sessions.abs_diff(play.loads[1].sessions);
+        assert!(difference <= 27, "{:?} after {second} s", play.sessions());
+    }
+    assert!(play.sessions()[..2].iter().max() < Some(&950));
+}
+
+#[test]
 fn a_share_is_by_weight() {
     let mut play = Play::new(&[500, 500], Strategy::LeastSessions);
     play.joins(2 * WEIGHT);
