@@ -10,6 +10,7 @@ impl Config {
             let told = [
                 lonely_cookies(pool),
                 idle_timeout(pool),
+                vain_rebalancing(pool),
                 self.odd_checks(pool),
             ];
             told.into_iter().flatten()
@@ -78,6 +79,17 @@ fn idle_timeout((name, pool): (&Name, &Pool)) -> Option<String> {
     // The default may be written out.
     (max == 0 && timeout != Queue::TIMEOUT)
         .then(|| format!("pools.{name}.queue.timeout: nobody waits that long, as `max` is 0"))
+}
+
+/// Sessions that are asked to go elsewhere, and led back.
+fn vain_rebalancing((name, pool): (&Name, &Pool)) -> Option<String> {
+    let is_vain = pool.rebalance.is_some() && pool.sticky.is_some();
+    is_vain.then(|| {
+        format!(
+            "pools.{name}.rebalance: clients that keep the cookie of `sticky` are led back to the backend that they were \
+             asked to leave"
+        )
+    })
 }
 
 /// Whether clients come without TLS. In front of a unix socket, and of a listener that trusts others, it may have ended

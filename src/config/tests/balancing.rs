@@ -195,6 +195,20 @@ fn a_time_for_a_queue_in_which_nobody_waits_is_warned_of() {
 }
 
 #[test]
+fn rebalancing_against_cookies_is_warned_of() {
+    let told = |keys: &str| {
+        let text = format!("{SOUND}{keys}");
+        let warnings = sound(&text).warnings().collect::<Vec<_>>();
+        warnings
+            .iter()
+            .any(|it| it.starts_with("pools.chat.rebalance: "))
+    };
+    let (rebalance, sticky) = ("    rebalance: {}\n", "    sticky: {}\n");
+    assert!(told(&format!("{rebalance}{sticky}")));
+    assert!(!told(rebalance) && !told(sticky));
+}
+
+#[test]
 fn slow_starts_and_attempts_are_bounded() {
     expect(&[
         (
