@@ -73,10 +73,10 @@ pub fn without_port(authority: &str) -> Option<&str> {
         return Some(authority);
     };
     let (host, port) = authority.split_at(after_literal + colon);
-    port[1..]
-        .bytes()
-        .all(|byte| byte.is_ascii_digit())
-        .then_some(host)
+    let port = &port[1..];
+    let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
+    let is_port = is_number && (port.is_empty() || port.parse::<u16>().is_ok());
+    is_port.then_some(host)
 }
 
 #[cfg(test)]
@@ -128,8 +128,8 @@ mod tests {
             "chat.example.com",
             "chat.example.com.:443",
             "under_score:",
-            "192.0.2.1:80",
-            "[2001:DB8::1]:8443",
+            "192.0.2.1:65535",
+            "[2001:DB8::1]:08443",
         ] {
             assert!(is_sound_authority(sound), "{sound}");
         }
@@ -138,6 +138,8 @@ mod tests {
             "chat:x",
             "chat:80:80",
             "chat:8x",
+            "chat:65536",
+            "[::1]:99999999999999999999",
             "user@chat",
             "chat/",
             "chat?x",
