@@ -10,7 +10,7 @@ use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use http::header::{AUTHORIZATION, TRAILER, TRANSFER_ENCODING, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{Builder, SendRequest};
@@ -69,9 +69,10 @@ impl Connection {
     ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Upload>>>> + use<>
     {
         let fields = request.headers();
-        // There are servers that take trailers for fields of the next request.
-        let has_trailers = !request.body().is_end_stream() && fields.contains_key(TRAILER);
-        self.is_spent |= has_trailers || binds(fields, &AUTHORIZATION);
+        // There are servers that take trailers for fields of the next request, and others the body, where they expect none.
+        let is_left_unread = !request.body().is_end_stream()
+            && (fields.contains_key(TRAILER) || expects_no_body(request.method()));
+        self.is_spent |= is_left_unread || binds(fields, &AUTHORIZATION);
         self.sender.try_send_request(request)
     }
 
@@ -105,6 +106,11 @@ impl Drop for ConnectionTask {
     fn drop(&mut self) {
         self.0.abort();
     }
+}
+
+/// Whether a body is given no meaning there (RFC 9110 sections 9.3.1 and 9.3.5).
+fn expects_no_body(method: &Method) -> bool {
+    method.is_safe() || *method == Method::DELETE
 }
 
 /// Whether what this field names proves for a whole connection who the client is, as IIS takes NTLM and Negotiate.

@@ -248,6 +248,23 @@ async fn what_trailers_went_over_serves_no_other_client() {
     backend.gone().await;
 }
 
+/// There are servers that take the body of a GET for the next request on its connection.
+#[tokio::test]
+async fn what_a_body_went_over_that_nobody_expects_serves_no_other_client() {
+    let stage = Stage::set().await;
+    for method in ["GET", "HEAD", "OPTIONS", "DELETE"] {
+        let request =
+            format!("{method} / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 2\r\n\r\nhi");
+        let (mut client, _, mut backend) = stage.ask(&request).await;
+        assert_eq!(backend.take(2).await, b"hi");
+        backend.send("HTTP/1.1 204 No Content\r\n\r\n").await;
+        assert_eq!(client.head().await.status(), 204, "{method}");
+        let (_other, _, another) = stage.ask(&get("/")).await;
+        backend.gone().await;
+        another.reset();
+    }
+}
+
 /// IIS takes who has proved himself by NTLM for the client of all that follows on the connection.
 #[tokio::test]
 async fn a_connection_that_knows_its_client_serves_no_other() {
