@@ -9,13 +9,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::handshake::Failure;
 
-/// The most look-ups of a name that hold a thread. Without a bound each attempt would leave one more behind while the
-/// resolver hangs; and with one bound for all names, one that hangs would keep the others from being looked up.
-const LOOKUPS: usize = 8;
+/// The most look-ups of a pool, each of which holds a thread and a descriptor. Without a bound each attempt would leave one
+/// more behind while the resolver hangs.
+const LOOKUPS: usize = 64;
+/// The most of them for one name: one that hangs is not to keep the others from being looked up.
+const OF_A_NAME: usize = 4;
 /// How long a thread waits for another look-up before it ends: to start one takes longer than most of them.
 const REST: Duration = Duration::from_secs(10);
 
@@ -23,11 +25,23 @@ const REST: Duration = Duration::from_secs(10);
 type Call = Box<dyn FnOnce() + Send>;
 
 /// The look-ups of a pool.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Lookups {
-    /// Those that may be under way, by name: as many names as the pool's backends have had.
-    permits: Mutex<HashMap<Box<str>, Arc<Semaphore>>>,
+    /// Those that may be under way.
+    permits: Arc<Semaphore>,
+    /// The same by name: as many names as the pool's backends have had.
+    of_names: Mutex<HashMap<Box<str>, Arc<Semaphore>>>,
     threads: Arc<Threads>,
+}
+
+impl Default for Lookups {
+    fn default() -> Self {
+        Self {
+            permits: Arc::new(Semaphore::new(LOOKUPS)),
+            of_names: Mutex::default(),
+            threads: Arc::default(),
+        }
+    }
 }
 
 impl Lookups {
@@ -49,13 +63,14 @@ impl Lookups {
         name: &str,
         look_up: impl FnOnce() -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
-        let permit = self.permits_of(name).acquire_owned().await;
-        let permit = permit.expect("nobody closes the semaphore");
+        // That of the name first, so that who waits for it keeps nobody else from a look-up.
+        let of_name = acquire(self.permits_of(name)).await;
+        let permits = (acquire(Arc::clone(&self.permits)).await, of_name);
         let (sender, found) = oneshot::channel();
-        // The permit goes with the call, which goes on when nobody waits for it any more.
+        // The permits go with the call, which goes on when nobody waits for it any more.
         let call = move || {
             let outcome = look_up();
-            drop(permit);
+            drop(permits);
             // Who waited may have given up.
             let _ = sender.send(outcome);
         };
@@ -66,16 +81,21 @@ impl Lookups {
     }
 
     fn permits_of(&self, name: &str) -> Arc<Semaphore> {
-        let mut permits = self.permits.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut permits = self.of_names.lock().unwrap_or_else(PoisonError::into_inner);
         match permits.get(name) {
             Some(known) => Arc::clone(known),
             None => {
-                let new = Arc::new(Semaphore::new(LOOKUPS));
+                let new = Arc::new(Semaphore::new(OF_A_NAME));
                 permits.insert(name.into(), Arc::clone(&new));
                 new
             }
         }
     }
+}
+
+async fn acquire(permits: Arc<Semaphore>) -> OwnedSemaphorePermit {
+    let permit = permits.acquire_owned().await;
+    permit.expect("nobody closes the semaphore")
 }
 
 /// Why a name was not found. Looking takes descriptors: where there are none the system says so, or that nobody knows the
@@ -156,15 +176,15 @@ mod tests {
         assert!(found.iter().all(|address| address.ip().is_loopback()));
     }
 
-    /// As many look-ups of "slow" as may be, which end when what this gives is dropped. Nobody waits for them.
-    async fn hang(lookups: &Lookups) -> Vec<mpsc::Sender<()>> {
+    /// As many look-ups of this name as may be, which end when what this gives is dropped. Nobody waits for them.
+    async fn hang(lookups: &Lookups, name: &str) -> Vec<mpsc::Sender<()>> {
         let mut hanging = Vec::new();
-        for _ in 0..LOOKUPS {
+        for _ in 0..OF_A_NAME {
             let (release, released) = mpsc::channel::<()>();
             hanging.push(release);
             // An error is the sender dropped, which is the release.
             let look_up = move || Ok(released.recv().is_err());
-            let given_up = timeout(Duration::ZERO, lookups.run("slow", look_up)).await;
+            let given_up = timeout(Duration::ZERO, lookups.run(name, look_up)).await;
             assert!(given_up.is_err());
         }
         hanging
@@ -173,7 +193,7 @@ mod tests {
     #[tokio::test]
     async fn those_that_hang_keep_their_permits_although_nobody_waits() {
         let lookups = Lookups::default();
-        let hanging = hang(&lookups).await;
+        let hanging = hang(&lookups, "slow").await;
         let one_more = timeout(Duration::ZERO, lookups.run("slow", || Ok(()))).await;
         assert!(one_more.is_err(), "it was let in behind those that hang");
         drop(hanging);
@@ -183,9 +203,22 @@ mod tests {
     #[tokio::test]
     async fn a_name_that_hangs_holds_up_no_other() {
         let lookups = Lookups::default();
-        let _hanging = hang(&lookups).await;
+        let _hanging = hang(&lookups, "slow").await;
         let other = timeout(PATIENCE, lookups.run("fast", || Ok(()))).await;
         other.expect("it waits for another name").unwrap();
+    }
+
+    #[tokio::test]
+    async fn names_that_hang_together_have_a_bound() {
+        let lookups = Lookups::default();
+        let mut hanging = Vec::new();
+        for number in 0..LOOKUPS / OF_A_NAME {
+            hanging.push(hang(&lookups, &number.to_string()).await);
+        }
+        let one_more = timeout(Duration::ZERO, lookups.run("another", || Ok(()))).await;
+        assert!(one_more.is_err(), "it was let in behind those that hang");
+        hanging.pop();
+        lookups.run("another", || Ok(())).await.unwrap();
     }
 
     #[tokio::test]
