@@ -47,7 +47,7 @@ pub(super) async fn open(
     let method = asked.request.method.clone();
     let mut errand = Errand::new(method, uri, &fields, body.take())
         .with_max_body(http.max_body)
-        .on_behalf_of(asked.client.ends());
+        .on_behalf_of(asked.ends());
     let timeouts = ErrandTimeouts {
         connect: target.timeouts.connect,
         answer: http.request_timeout,

@@ -14,6 +14,7 @@ mod session;
 mod spelling;
 mod unread;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::header::CONNECTION;
@@ -23,6 +24,7 @@ use hyper::body::{Body as _, Incoming};
 use crate::admission::Admission;
 use crate::drain::DrainWatch;
 use crate::listener::{Body, Client, Handler, Upgrade};
+use crate::proxy_protocol::Ends;
 use crate::session::{Peer, Rejection};
 use crate::snapshot::{Current, Route, Snapshot, Target};
 use crate::telemetry::{self, SessionRecord, Telemetry};
@@ -52,6 +54,16 @@ struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
+    /// The ends that a PROXY header names: of a client behind a trusted proxy the port is not known.
+    fn ends(self) -> Option<Ends> {
+        match (self.peer, self.client.local) {
+            (Peer::Behind(address), Some(local)) => {
+                Some(Ends::new(SocketAddr::new(address, 0), local))
+            }
+            (Peer::Tcp(_) | Peer::Unix | Peer::Behind(_), _) => self.client.ends(),
+        }
+    }
+
     /// What the choice of a backend may depend on, and what sends away those who wait for one.
     fn hints(self, drains: &'a [DrainWatch]) -> Hints<'a> {
         Hints {

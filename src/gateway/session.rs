@@ -65,7 +65,7 @@ pub(super) async fn open(
     let watches = [client.watch(), route.watch()];
     let uri = path::towards_backend(request, target)?;
     let head = opening_head(asked, target, &uri);
-    let opening = Opening::new(head, handshake.key, client.ends());
+    let opening = Opening::new(head, handshake.key, asked.ends());
     let hints = asked.hints(&watches);
     let Opened {
         lease,

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::backends::Backend;
-use crate::harness::{Gateway, Opening, Wire, directory, pool};
+use crate::harness::{Answer, Gateway, Opening, Wire, directory, pool};
 
 const UNIX: &str = "listeners: { main: { address: \"unix:socket\" } }\n";
 
@@ -30,7 +30,11 @@ where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
 {
     wire.send(Opening::to("/").text()).await;
-    let answer = wire.answer().await;
+    introduction_in(&wire.answer().await)
+}
+
+/// The header that the backend had, as it tells.
+fn introduction_in(answer: &Answer) -> Vec<u8> {
     assert_eq!(answer.status(), 101, "{answer:?}");
     let digits = answer.value("x-introduction").expect("the backend tells");
     let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16);
@@ -60,6 +64,22 @@ async fn version_2_names_both_ends_of_the_clients_connection() {
     expected.extend(client.port().to_be_bytes());
     expected.extend(gateway.address().port().to_be_bytes());
     assert_eq!(header, expected);
+}
+
+/// What comes over its connection comes of many; each connection to the backend is of one of them.
+#[tokio::test]
+async fn a_client_behind_a_trusted_proxy_is_named_and_not_the_proxy() {
+    let backend = Backend::introduced().await;
+    let listeners =
+        "listeners: { main: { address: \"127.0.0.1:0\", trusted_proxies: [127.0.0.1] } }\n";
+    let gateway = Gateway::start(&format!("{listeners}{}", yaml("v1", &backend))).await;
+    let mut wire = Wire::connect(gateway.address()).await;
+    let request = Opening::to("/").with("X-Forwarded-For", "203.0.113.7");
+    wire.send(request.text()).await;
+    let header = introduction_in(&wire.answer().await);
+    let port = gateway.address().port();
+    let expected = format!("PROXY TCP4 203.0.113.7 127.0.0.1 0 {port}\r\n");
+    assert_eq!(String::from_utf8_lossy(&header), expected);
 }
 
 #[tokio::test]
