@@ -139,7 +139,7 @@ fn fields(asked: Asked<'_>, target: &PoolTarget) -> HeaderMap {
     remove_named(&mut fields, given.get_all(CONNECTION));
     join_cookies(&mut fields);
     settle_trailer(&mut fields, given, rules);
-    provenance::write(asked, rules.forwarded, &mut fields);
+    provenance::write(asked, rules, &mut fields);
     if let (Some(prefix), true) = (&target.prefix, rules.forwarded.says_x_forwarded()) {
         fields.extend(HeaderValue::from_str(prefix).map(|prefix| (X_FORWARDED_PREFIX, prefix)));
     }

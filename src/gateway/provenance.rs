@@ -13,7 +13,7 @@ use super::headers::{
     X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PORT, X_FORWARDED_PROTO, X_REAL_IP,
 };
 use super::host::{host, host_value};
-use crate::config::Forwarded;
+use crate::config::HeaderRules;
 use crate::listener::Client;
 use crate::route::without_port;
 use crate::session::Peer;
@@ -71,13 +71,14 @@ pub(super) fn is_secure(asked: Asked<'_>) -> bool {
 
 /// Adds the fields in which the gateway speaks for the client. What a peer that is not trusted says there of
 /// itself is replaced.
-pub(super) fn write(asked: Asked<'_>, style: Forwarded, fields: &mut HeaderMap) {
+pub(super) fn write(asked: Asked<'_>, rules: &HeaderRules, fields: &mut HeaderMap) {
     let Asked {
         request, client, ..
     } = asked;
     let heard = client.speaks_for_many().then_some(&request.headers);
+    let style = rules.forwarded;
     if style.says_x_forwarded() {
-        x_forwarded(asked, heard, fields);
+        x_forwarded(asked, heard, rules, fields);
     }
     if style.says_forwarded() {
         let before = heard.map_or_else(Vec::new, forwarded);
@@ -86,14 +87,24 @@ pub(super) fn write(asked: Asked<'_>, style: Forwarded, fields: &mut HeaderMap) 
     }
 }
 
-fn x_forwarded(asked: Asked<'_>, heard: Option<&HeaderMap>, fields: &mut HeaderMap) {
+fn x_forwarded(
+    asked: Asked<'_>,
+    heard: Option<&HeaderMap>,
+    rules: &HeaderRules,
+    fields: &mut HeaderMap,
+) {
     let client = asked.client;
     let mut say = |name: HeaderName, value: Option<HeaderValue>| {
         if let Some(value) = value {
             fields.append(name, value);
         }
     };
-    let kept = |name: &HeaderName| heard.and_then(|headers| headers.get(name)).cloned();
+    // The port that nobody says goes with the protocol and the host that the backend gets.
+    let set = |name: &HeaderName| rules.set.iter().find(|(set, _)| set == name);
+    let kept = |name: &HeaderName| match set(name) {
+        Some((_, value)) => Some(value.clone()),
+        None => heard?.get(name).cloned(),
+    };
     let own = || HeaderValue::from_static(protocol(client));
     let protocol = kept(&X_FORWARDED_PROTO).unwrap_or_else(own);
     let host = kept(&X_FORWARDED_HOST).or_else(|| host_value(asked.request));

@@ -37,6 +37,20 @@ async fn fields_are_set_and_removed() {
     }
 }
 
+/// Behind a balancer that ends TLS and says nothing.
+#[tokio::test]
+async fn the_port_follows_the_protocol_and_the_host_that_are_set() {
+    for (set, port) in [
+        ("X-Forwarded-Proto: https", "443"),
+        ("X-Forwarded-Host: \"a.test:8443\"", "8443"),
+        ("X-Forwarded-Proto: https, X-Forwarded-Port: \"1\"", "1"),
+    ] {
+        let keys = format!(", headers: {{ set: {{ {set} }} }}");
+        let head = plain(&keys, &get("/")).await;
+        assert_eq!(head.values("x-forwarded-port"), [port], "{set}");
+    }
+}
+
 /// Applications that take fields for variables read `_` as `-`, PHP a dot, lighttpd all that is no letter or digit.
 #[tokio::test]
 async fn another_spelling_is_no_way_around_the_rules() {
