@@ -187,11 +187,24 @@ pub(super) fn connected(mut headers: HeaderMap) -> Response<Body> {
     response
 }
 
-/// Sets the sticky cookie beside those of the backend.
+/// Sets the sticky cookie beside those of the backend. Not where caches may give the answer to everybody, or all of them
+/// would go where the first one went.
 pub(super) fn set_cookie(headers: &mut HeaderMap, cookie: Option<HeaderValue>) {
-    if let Some(cookie) = cookie {
+    if let Some(cookie) = cookie.filter(|_| !is_for_everybody(headers)) {
         headers.append(SET_COOKIE, cookie);
     }
+}
+
+/// Whether an answer says that caches which serve many may keep it (RFC 9111 section 3).
+fn is_for_everybody(headers: &HeaderMap) -> bool {
+    let says = |wanted: &[&str]| {
+        list_items(headers, &CACHE_CONTROL).any(|item| {
+            let name = item.split(|byte| *byte == b'=').next().unwrap_or(item);
+            let is_it = |wanted: &&str| name.eq_ignore_ascii_case(wanted.as_bytes());
+            wanted.iter().any(is_it)
+        })
+    };
+    says(&["public", "s-maxage", "max-age"]) && !says(&["private", "no-store", "no-cache"])
 }
 
 /// The 101: the backend's fields, the upgrade pair written afresh.

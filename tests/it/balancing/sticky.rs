@@ -3,6 +3,7 @@
 use super::{home, name, named, yaml};
 use crate::backends::Backend;
 use crate::harness::{Answer, Gateway, Identity, Opening, Wire, ask, connect_tls, directory};
+use crate::venue::Arrivals;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
@@ -61,6 +62,37 @@ async fn other_cookies_pass_both_ways() {
         set(&again).is_some(),
         "its time counts from the last answer"
     );
+}
+
+/// All to whom they give it would come to the backend of the first one.
+#[tokio::test]
+async fn no_cookie_is_set_where_caches_may_keep_the_answer_for_all() {
+    for (says, is_set) in [
+        ("", true),
+        ("Cache-Control: no-cache\r\n", true),
+        ("Cache-Control: private, max-age=60\r\n", true),
+        (
+            "Cache-Control: max-age=0\r\nCache-Control: no-store\r\n",
+            true,
+        ),
+        ("Cache-Control: public, immutable\r\n", false),
+        ("Cache-Control: Max-Age=60\r\n", false),
+        ("Cache-Control: must-revalidate, s-maxage=60\r\n", false),
+    ] {
+        let arrivals = Arrivals::listen().await;
+        let route = "routes: { chat: { protocols: [http], pool: chat } }\n";
+        let pool = format!(
+            "pools: {{ chat: {{ sticky: {{}}, backends: [\"{}\"] }} }}\n",
+            arrivals.url()
+        );
+        let gateway = Gateway::start(&format!("{route}{pool}")).await;
+        let mut client = Wire::connect(gateway.address()).await;
+        client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").await;
+        let mut backend = arrivals.asked().await;
+        let answer = format!("HTTP/1.1 200 OK\r\n{says}Content-Length: 0\r\n\r\n");
+        backend.send(answer).await;
+        assert_eq!(set(&client.answer().await).is_some(), is_set, "{says}");
+    }
 }
 
 #[tokio::test]
