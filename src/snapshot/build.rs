@@ -27,7 +27,8 @@ impl Snapshot {
         metrics: &Metrics,
         previous: Option<&Self>,
     ) -> Self {
-        let certificates = certificate_metrics(&tls.listeners, metrics);
+        let mut certificates = certificate_metrics(&tls.listeners, metrics);
+        certificates.extend(pool_certificate_metrics(&tls.pools, metrics));
         let transports = build_transports(&config, tls.pools, previous);
         let found = previous.map_or_else(BTreeMap::new, |previous| still_wanted(&config, previous));
         let before = |name| previous.and_then(|previous| previous.listeners.get(name));
@@ -174,6 +175,18 @@ fn certificate_metrics(
         handle
     });
     shown.collect()
+}
+
+fn pool_certificate_metrics(
+    tls: &BTreeMap<Name, ClientTls>,
+    metrics: &Metrics,
+) -> impl Iterator<Item = Arc<CertificateMetrics>> {
+    tls.iter().filter_map(|(pool, tls)| {
+        let CertificateInfo { name, validity } = tls.certificate.as_ref()?;
+        let handle = metrics.pool_certificate(pool, &Name::from(name.as_str()));
+        handle.set_not_after(*validity.end());
+        Some(handle)
+    })
 }
 
 fn table(config: &Config, routes: &BTreeMap<Name, Arc<Route>>) -> RouteTable<Arc<Route>> {

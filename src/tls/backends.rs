@@ -13,7 +13,7 @@ use rustls_pki_types::{CertificateDer, ServerName};
 use super::authorities::Authorities;
 use super::certificate::Certificate;
 use super::error::{Problem, TlsError};
-use super::{Fingerprint, provider, verifier};
+use super::{CertificateInfo, Fingerprint, info, provider, verifier};
 use crate::config::{BackendTls, NamedFile};
 
 /// What is offered by ALPN (RFC 7301): WebSocket upgrades need HTTP/1.1.
@@ -30,6 +30,8 @@ pub struct ClientTls {
     pub config: Arc<ClientConfig>,
     /// What certificates have to bear; the backend's host where there is none.
     pub server_name: Option<ServerName<'static>>,
+    /// What backends that ask are shown.
+    pub certificate: Option<CertificateInfo>,
     /// Tells whether the files changed while the configuration did not.
     pub fingerprint: Fingerprint,
 }
@@ -81,11 +83,14 @@ pub fn client(tls: &BackendTls, roots: &mut SystemRoots) -> Result<ClientTls, Ve
         }
     };
     let fingerprint = fingerprint(&trusted, identity.as_ref());
+    let path = tls.identity.as_ref().map(|files| &*files.certificate);
+    let certificate = identity.as_ref().zip(path).map(info);
     let named = || tls.ca.clone().unwrap_or_else(system);
     let config = build(trusted, identity, provider);
     Ok(ClientTls {
         config: config.map_err(|problem| vec![TlsError::new(&named(), problem)])?,
         server_name: tls.server_name.clone(),
+        certificate,
         fingerprint,
     })
 }
@@ -100,6 +105,7 @@ pub fn client_in_memory(authority: CertificateDer<'static>) -> Result<ClientTls,
         fingerprint: fingerprint(&trusted, None),
         config: build(trusted, None, provider())?,
         server_name: None,
+        certificate: None,
     })
 }
 

@@ -32,6 +32,7 @@ const REQUEST_BUCKETS: &[f64] = &[
 pub(super) struct Families {
     pub(super) process: ProcessFamilies,
     pub(super) listener: ListenerFamilies,
+    pub(super) certificate: CertificateFamilies,
     pub(super) route: RouteFamilies,
     pub(super) backend: BackendFamilies,
 }
@@ -42,6 +43,7 @@ impl Families {
         Self {
             process: ProcessFamilies::register(&registrar),
             listener: ListenerFamilies::register(&registrar),
+            certificate: CertificateFamilies::register(&registrar),
             route: RouteFamilies::register(&registrar),
             backend: BackendFamilies::register(&registrar),
         }
@@ -98,7 +100,6 @@ pub(super) struct ListenerFamilies {
     pub(super) rejects: Family<IntCounter>,
     pub(super) tls_handshakes: Family<IntCounter>,
     pub(super) tls_handshake_duration: Family<Histogram>,
-    pub(super) tls_certificate_not_after: Family<IntGauge>,
 }
 
 impl ListenerFamilies {
@@ -125,10 +126,27 @@ impl ListenerFamilies {
                 &["listener"],
                 HANDSHAKE_BUCKETS,
             ),
-            tls_certificate_not_after: registrar.gauges(
+        }
+    }
+}
+
+pub(super) struct CertificateFamilies {
+    pub(super) of_listeners: Family<IntGauge>,
+    pub(super) of_pools: Family<IntGauge>,
+}
+
+impl CertificateFamilies {
+    fn register(registrar: &Registrar<'_>) -> Self {
+        Self {
+            of_listeners: registrar.gauges(
                 "tls_certificate_not_after_timestamp_seconds",
                 "When a certificate in use expires, in seconds since 1970.",
                 &["listener", "name"],
+            ),
+            of_pools: registrar.gauges(
+                "pool_tls_certificate_not_after_timestamp_seconds",
+                "When the certificate that backends are shown expires, in seconds since 1970.",
+                &["pool", "name"],
             ),
         }
     }

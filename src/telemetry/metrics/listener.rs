@@ -1,15 +1,14 @@
-//! What is counted of a listener and its certificates.
+//! What is counted of a listener.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use prometheus::{Histogram, IntCounter, IntGauge};
+use prometheus::{Histogram, IntCounter};
 
 use super::enumerated::Enumerated;
 use super::families::Families;
 use super::labels::{ConnectionRejection, TlsResult, connection_rejections, tls_results};
 use super::live::Series;
-use super::seconds_since_epoch;
 use crate::config::Name;
 
 /// The metrics of a listener.
@@ -66,40 +65,5 @@ impl Series for ListenerMetrics {
         self.rejects.remove(&listener.rejects, name);
         self.tls_handshakes.remove(&listener.tls_handshakes, name);
         listener.tls_handshake_duration.remove_label_values(name);
-    }
-}
-
-/// The metrics of a certificate that a listener shows.
-pub struct CertificateMetrics {
-    listener: Name,
-    name: Name,
-    not_after: IntGauge,
-}
-
-impl CertificateMetrics {
-    pub(super) fn new(families: &Families, listener: &Name, name: &Name) -> Self {
-        Self {
-            listener: Arc::clone(listener),
-            name: Arc::clone(name),
-            not_after: families
-                .listener
-                .tls_certificate_not_after
-                .with_label_values(&[listener, name]),
-        }
-    }
-
-    /// Notes until when the certificate that is now in use is valid.
-    pub fn set_not_after(&self, moment: SystemTime) {
-        self.not_after.set(seconds_since_epoch(moment));
-    }
-}
-
-impl Series for CertificateMetrics {
-    fn remove(&self, families: &Families) {
-        let labels = [&self.listener, &self.name];
-        families
-            .listener
-            .tls_certificate_not_after
-            .remove_label_values(&labels);
     }
 }

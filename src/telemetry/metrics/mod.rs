@@ -5,6 +5,7 @@
 //! of an identity leave with the first scrape or change after its last handle was dropped.
 
 mod backend;
+mod certificate;
 mod choices;
 mod direction;
 mod discovery;
@@ -24,13 +25,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use prometheus::{Registry, TextEncoder};
 
 pub use backend::{BackendMetrics, BackendSession, PoolMetrics};
+pub use certificate::CertificateMetrics;
 pub use choices::{QueueResult, StickyResult, Waiting};
 pub use discovery::DiscoveryMetrics;
 pub use labels::{
     CheckResult, ConnectResult, ConnectionRejection, DiscoveryResult, HandshakeResult,
     ReloadResult, TlsResult,
 };
-pub use listener::{CertificateMetrics, ListenerMetrics};
+pub use listener::ListenerMetrics;
 pub use prometheus::TEXT_FORMAT;
 pub use route::RouteMetrics;
 
@@ -51,6 +53,7 @@ pub struct Metrics {
     unrouted: Enumerated,
     listeners: Live<ListenerMetrics>,
     certificates: Live<CertificateMetrics>,
+    pool_certificates: Live<CertificateMetrics>,
     routes: Live<RouteMetrics>,
     route_series: Live<RouteSeries>,
     pools: Live<PoolMetrics>,
@@ -76,6 +79,7 @@ impl Metrics {
             families,
             listeners: Live::new(),
             certificates: Live::new(),
+            pool_certificates: Live::new(),
             routes: Live::new(),
             route_series: Live::new(),
             pools: Live::new(),
@@ -99,11 +103,21 @@ impl Metrics {
         })
     }
 
-    /// The handle of a certificate, held by the snapshot; `name` is unique in the listener.
+    /// The handle of a certificate of a listener, held by the snapshot; `name` is unique in the listener.
     #[must_use]
     pub fn certificate(&self, listener: &Name, name: &Name) -> Arc<CertificateMetrics> {
         self.certificates.handle(&[listener, name], || {
-            CertificateMetrics::new(&self.families, listener, name)
+            let family = &self.families.certificate.of_listeners;
+            CertificateMetrics::new(family, listener, name)
+        })
+    }
+
+    /// The handle of the certificate that a pool shows to its backends, held by the snapshot.
+    #[must_use]
+    pub fn pool_certificate(&self, pool: &Name, name: &Name) -> Arc<CertificateMetrics> {
+        self.pool_certificates.handle(&[pool, name], || {
+            let family = &self.families.certificate.of_pools;
+            CertificateMetrics::new(family, pool, name)
         })
     }
 
@@ -193,6 +207,7 @@ impl Metrics {
     pub fn sweep(&self) {
         self.listeners.sweep(&self.families);
         self.certificates.sweep(&self.families);
+        self.pool_certificates.sweep(&self.families);
         // Routes and backends hold handles of their own, so what they hold is swept after them.
         self.routes.sweep(&self.families);
         self.route_series.sweep(&self.families);

@@ -157,6 +157,7 @@ fn series_go_with_their_last_handle() {
     let metrics = Metrics::new();
     let listener = metrics.listener(&name("gone"));
     let certificate = metrics.certificate(&name("gone"), &name("gone.crt"));
+    let shown = metrics.pool_certificate(&name("gone"), &name("gone.crt"));
     let route = metrics.route(&name("gone"), Some(&name("gone")));
     let backend = metrics.backend(&name("gone"), &name("gone"));
     route.session_opened(Duration::ZERO);
@@ -173,7 +174,7 @@ fn series_go_with_their_last_handle() {
     assert!(before > 50, "{before}");
 
     let second = Arc::clone(&route);
-    drop((listener, certificate, route, backend));
+    drop((listener, certificate, shown, route, backend));
     let rendered = metrics.render();
     assert!(
         has(&rendered, "handshakes_total", &["route=\"gone\""]),
@@ -281,6 +282,7 @@ fn complete() -> (Metrics, impl Sized) {
     let handles = (
         metrics.listener(&name("public")),
         metrics.certificate(&name("public"), &name("local.crt")),
+        metrics.pool_certificate(&name("rooms"), &name("own.crt")),
         metrics.route(&name("chat"), Some(&name("rooms"))),
         metrics.backend(&name("rooms"), &name("a")),
         metrics.discovery(&name("rooms")),

@@ -55,8 +55,12 @@ async fn the_gateway_shows_its_certificate_to_those_who_ask() {
         certificate.display(),
         key.display()
     );
-    converse(&site.gateway(&own).await).await;
+    let gateway = site.gateway(&own).await;
+    converse(&gateway).await;
     assert!(site.front.shown()[0].certificate);
+    let labels = [("pool", "chat"), ("name", "gateway.test")];
+    let end = "wsgate_pool_tls_certificate_not_after_timestamp_seconds";
+    assert!(gateway.count(end, &labels) > 1e9);
 }
 
 #[tokio::test]
