@@ -212,12 +212,12 @@ impl Inquiry {
         let (pool, name) = (&self.pool, self.discovery.question.name());
         match result {
             DiscoveryResult::Success if is_first => {}
-            DiscoveryResult::Success => tracing::info!(%pool, name, "discovery answers again"),
+            DiscoveryResult::Success => tracing::info!(%pool, name, "discovery answers"),
             DiscoveryResult::Empty => {
-                tracing::warn!(%pool, name, "nothing is there; the last backends are kept for now");
+                tracing::warn!(%pool, name, "nothing is there; what the pool has is kept for now");
             }
             DiscoveryResult::Timeout | DiscoveryResult::Failure => {
-                tracing::warn!(%pool, name, "discovery failed, the last backends are kept: {reason}");
+                tracing::warn!(%pool, name, "discovery failed, what the pool has is kept: {reason}");
             }
         }
     }
