@@ -3,6 +3,8 @@
 mod head;
 mod spawn;
 mod streams;
+#[cfg(test)]
+mod tests;
 mod upgraded;
 
 use std::convert::Infallible;
