@@ -5,7 +5,8 @@ use tokio::net::TcpListener;
 use super::trust::BACKEND_FAILED;
 use super::yaml;
 use crate::backends::{Backend, Front};
-use crate::harness::{Gateway, Opening, ask, close, directory, echo, open, soon};
+use crate::harness::{Gateway, Opening, ask, close, directory, echo, eventually, open, soon};
+use crate::venue::{Transport, Venue};
 
 #[tokio::test]
 async fn a_session_runs_over_a_unix_socket() {
@@ -47,6 +48,24 @@ async fn connections_go_out_from_the_source_addresses_in_turn() {
         assert_eq!(source, expected);
         assert_eq!(answer.status(), 502);
     }
+}
+
+/// Of a backend that vanished without a word nobody would hear otherwise.
+#[tokio::test]
+async fn the_system_asks_whether_a_backend_is_there() {
+    let venue = Venue::start(Transport::Plain).await;
+    let (_client, backend) = venue.session().await;
+    let backend = backend.into_stream();
+    let port = backend.peer_addr().expect("a connection").port();
+    let local = format!("0100007F:{port:04X}");
+    let is_asked = || {
+        let sockets = std::fs::read_to_string("/proc/net/tcp").expect("this is Linux");
+        let mut sockets = sockets.lines().map(|line| line.split_whitespace());
+        // Which timer runs; 2 is that of keepalive (Linux, Documentation/networking/proc_net_tcp.rst).
+        let timer = sockets.find_map(|mut it| (it.nth(1)? == local).then(|| it.nth(3))?);
+        timer.is_some_and(|timer| timer.starts_with("02:"))
+    };
+    eventually("keepalive towards the backend", is_asked).await;
 }
 
 #[tokio::test]
