@@ -48,6 +48,8 @@ impl Queue {
         };
         let work = move || {
             write_all(&waiting, writer, &is_ending);
+            // From the end on a line finds nobody.
+            drop(waiting);
             drop(end);
         };
         thread::Builder::new().name(thread.to_owned()).spawn(work)?;
