@@ -94,12 +94,12 @@ fn subscriber(
     )
 }
 
-/// Our own events at `level`; those of libraries only from warnings up, because their details may hold
-/// what clients sent.
+/// Our own events at `level`; those of libraries only from errors up: their details may hold what clients sent, and a
+/// client can have h2 warn with every frame.
 fn targets(level: Level) -> Targets {
     let level = LevelFilter::from_level(level);
     Targets::new()
-        .with_default(level.min(LevelFilter::WARN))
+        .with_default(level.min(LevelFilter::ERROR))
         .with_target("wsgate", level)
 }
 
@@ -186,7 +186,8 @@ mod tests {
             level.reload(targets(Level::DEBUG)).unwrap();
             tracing::debug!("after");
             tracing::debug!(target: "hyper::proto", "of a library");
-            tracing::warn!(target: "hyper::proto", "loud library");
+            tracing::warn!(target: "h2::proto", "a frame that nobody asked for");
+            tracing::error!(target: "hyper::proto", "loud library");
             level.reload(targets(Level::ERROR)).unwrap();
             tracing::warn!("too quiet");
             tracing::warn!(target: "hyper::proto", "too quiet");
