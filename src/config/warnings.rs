@@ -1,6 +1,7 @@
 //! What is sound, and what those who run it should know all the same.
 
 use super::model::{Address, Check, Config, Listener, Name, Pool, Queue, Route, Target};
+use super::origin::Origins;
 
 impl Config {
     /// A line for each thing that may surprise, with the path of its key.
@@ -16,8 +17,10 @@ impl Config {
             told.into_iter().flatten()
         });
         let routes = self.routes.iter();
-        let of_routes =
-            routes.flat_map(|route| self.refused_cookies(route).chain(foreign_variables(route)));
+        let of_routes = routes.flat_map(|route| {
+            let told = self.refused_cookies(route).chain(foreign_variables(route));
+            told.chain(origins_of_sockets(route))
+        });
         of_pools.chain(of_routes)
     }
 
@@ -106,14 +109,48 @@ fn foreign_variables<'c>((name, route): (&'c Name, &'c Route)) -> impl Iterator<
         Target::Pool(target) => &*target.headers.set,
         Target::Respond(_) | Target::Redirect(_) => &[],
     };
-    let is_variable = |value: &[u8]| matches!(value, [b'$', b'a'..=b'z', ..]);
     let found = set
         .iter()
-        .filter(move |(_, value)| is_variable(value.as_bytes()));
-    found.map(move |(field, _)| {
+        .filter(|(_, value)| is_foreign_variable(value.as_bytes()));
+    found.map(move |(field, value)| {
+        let value = String::from_utf8_lossy(value.as_bytes());
         format!(
-            "routes.{name}: backends get the field `{field}` as `headers.set` has it, with its `$`: there are no variables \
+            "routes.{name}: backends get the field `{field}` as `headers.set` has it, `{value}`: there are no variables \
              but those of the environment, `${{NAME}}`"
         )
+    })
+}
+
+/// As nginx, HAProxy, Envoy and Caddy write them.
+fn is_foreign_variable(value: &[u8]) -> bool {
+    let is_named =
+        |name: &[u8], is_part: fn(&u8) -> bool| !name.is_empty() && name.iter().all(is_part);
+    match value {
+        [b'$', b'a'..=b'z', ..] | [b'%', b'[', ..] => true,
+        [b'%', name @ .., b'%'] => {
+            is_named(name, |byte| byte.is_ascii_uppercase() || *byte == b'_')
+        }
+        [b'{', name @ .., b'}'] => is_named(name, |byte| {
+            byte.is_ascii_lowercase() || b"_.".contains(byte)
+        }),
+        _ => false,
+    }
+}
+
+/// Origins that no page has.
+fn origins_of_sockets<'c>((name, route): (&'c Name, &'c Route)) -> impl Iterator<Item = String> {
+    let allowed = match route.target.pool().map(|target| &target.origins) {
+        Some(Origins::List(list)) => &*list.allow,
+        Some(Origins::Any) | None => &[],
+    };
+    allowed.iter().filter_map(move |origin| {
+        let origin = origin.to_string();
+        let rest = origin.strip_prefix("ws")?;
+        (rest.starts_with("://") || rest.starts_with("s://")).then(|| {
+            format!(
+                "routes.{name}.origins: no page has the origin `{origin}`: it is that of the page, not of its socket; \
+                 did you mean `http{rest}`?"
+            )
+        })
     })
 }

@@ -227,4 +227,33 @@ fn variables_of_other_proxies_are_warned_of() {
     let told: Vec<_> = config.warnings().collect();
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].starts_with("routes.chat: backends get the field `x-real-ip`"));
+    for (value, is_told) in [
+        ("\"%[src]\"", true),
+        ("\"%DOWNSTREAM_REMOTE_ADDRESS%\"", true),
+        ("\"{http.request.host}\"", true),
+        ("\"{}\"", false),
+        ("\"{ \\\"a\\\": 1 }\"", false),
+        ("\"100%\"", false),
+    ] {
+        let config =
+            sound(&SOUND.replace("    pool: chat\n", &keys.replace("$remote_addr", value)));
+        assert_eq!(config.warnings().count() > 0, is_told, "{value}");
+    }
+}
+
+#[test]
+fn origins_of_sockets_are_warned_of() {
+    let origins =
+        "[\"wss://app.example.com\", \"ws://*.a.test:81\", \"https://b.test\", \"wss-x://c.test\"]";
+    let config = sound(&SOUND.replace("[\"https://app.example.com\"]", origins));
+    let told: Vec<_> = config.warnings().collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(
+        told[0].ends_with("did you mean `https://app.example.com`?"),
+        "{told:?}"
+    );
+    assert!(
+        told[1].ends_with("did you mean `http://*.a.test:81`?"),
+        "{told:?}"
+    );
 }
