@@ -12,6 +12,7 @@ use webpki::{EndEntityCert, KeyUsage};
 
 use super::error::{Problem, TlsError};
 use super::pem;
+use super::verifier::words;
 use crate::config::CertificateFiles;
 
 /// A chain whose key belongs to it.
@@ -74,7 +75,10 @@ impl Certificate {
 
 /// What a leaf says of itself: its DNS names and its validity.
 fn facts(leaf: &CertificateDer<'_>) -> Result<(Vec<String>, RangeInclusive<SystemTime>), Problem> {
-    let refuse = |error: webpki::Error| Problem::BadCertificate(error.to_string());
+    let refuse = |error: webpki::Error| {
+        let words = words(&error).map_or_else(|| error.to_string(), str::to_owned);
+        Problem::BadCertificate(words)
+    };
     let parsed = EndEntityCert::try_from(leaf).map_err(refuse)?;
     let dns_names = parsed
         .valid_dns_names()

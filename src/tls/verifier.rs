@@ -187,7 +187,12 @@ fn is_of_authority(error: &Error) -> bool {
 /// What is wrong with a certificate for which rustls has no word of its own, in words for an operator.
 #[must_use]
 pub fn unsuitable(fault: &CertificateError) -> Option<&'static str> {
-    match kind_fault(fault)? {
+    words(kind_fault(fault)?)
+}
+
+/// The same of what its parser finds.
+pub(super) fn words(fault: &webpki::Error) -> Option<&'static str> {
+    match fault {
         webpki::Error::CaUsedAsEndEntity => {
             Some("it is the certificate of an authority; `tls.ca` may name it itself")
         }

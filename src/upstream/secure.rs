@@ -69,11 +69,40 @@ fn words(fault: &CertificateError) -> String {
         CertificateError::NotValidForName => {
             "it is for another name; `tls.server_name` says which".into()
         }
+        CertificateError::NotValidForNameContext { presented, .. } if presented.is_empty() => {
+            "it bears no name (subjectAltName); its CN is not looked at".into()
+        }
         CertificateError::NotValidForNameContext { expected, .. } => {
             let expected = expected.to_str();
             format!("it is not for {expected}; `tls.server_name` says which name it has to bear")
         }
+        CertificateError::BadSignature => {
+            "its signature does not fit, as none does of an RSA key below 2048 bits".into()
+        }
         CertificateError::Revoked => "it has been revoked".into(),
         other => unsuitable(other).map_or_else(|| other.to_string(), Into::into),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_without_a_name_is_not_helped_by_another_name() {
+        let fault = |presented| CertificateError::NotValidForNameContext {
+            expected: ServerName::try_from("chat.internal").unwrap(),
+            presented,
+        };
+        let told = words(&fault(Vec::new()));
+        assert!(
+            told.contains("subjectAltName") && !told.contains("server_name"),
+            "{told}"
+        );
+        let told = words(&fault(vec!["other.internal".to_owned()]));
+        assert!(
+            told.contains("not for chat.internal; `tls.server_name`"),
+            "{told}"
+        );
     }
 }
