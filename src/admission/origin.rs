@@ -37,7 +37,7 @@ fn check_list(headers: &HeaderMap, list: &OriginList) -> Result<(), &'static str
     let text = value.to_str().map_err(|_| UNREADABLE)?;
     match Origin::parse(text) {
         Ok(origin) => allow_if(list.allows(&origin), NOT_ALLOWED),
-        Err(OriginFault::Opaque) => allow_if(list.allow_opaque, OPAQUE),
+        Err(OriginFault::Opaque(_)) => allow_if(list.allow_opaque, OPAQUE),
         Err(_) => Err(UNREADABLE),
     }
 }
@@ -154,12 +154,16 @@ mod tests {
             ..strict.clone()
         };
         assert_eq!(fault(missing.clone(), &[]), None);
-        assert_eq!(fault(missing, &["null"]), Some(OPAQUE));
+        for opaque in ["null", "file://"] {
+            assert_eq!(fault(missing.clone(), &[opaque]), Some(OPAQUE));
+        }
         let opaque = OriginList {
             allow_opaque: true,
             ..strict
         };
         assert_eq!(fault(opaque.clone(), &["null"]), None);
+        assert_eq!(fault(opaque.clone(), &["file://"]), None);
+        assert_eq!(fault(opaque.clone(), &["file:///a"]), Some(UNREADABLE));
         assert_eq!(fault(opaque, &[]), Some(MISSING));
     }
 
@@ -191,7 +195,7 @@ mod tests {
         fn only_the_origin_itself_passes(text in "[a-z:/.*@ ]{0,24}|https?://[a-c.]{0,8}(:[0-9]{0,6})?") {
             let list = OriginList { allow_missing: true, allow_opaque: true, ..list(&["https://a.b"]) };
             let allowed = ["https://a.b", "https://a.b:443"].contains(&&*text);
-            prop_assert_eq!(fault(list, &[&text]).is_none(), allowed || text == "null");
+            prop_assert_eq!(fault(list, &[&text]).is_none(), allowed || ["null", "file://"].contains(&&*text));
         }
     }
 }

@@ -47,7 +47,7 @@ impl Origin {
     /// Reads the value of an Origin header (RFC 6454 section 6.2).
     ///
     /// # Errors
-    /// [`OriginFault::Opaque`] for `null`; else says which part is not that of an origin.
+    /// [`OriginFault::Opaque`] for `null` and `file://`; else says which part is not that of an origin.
     pub fn parse(text: &str) -> Result<Self, OriginFault> {
         let (scheme, host, port) = split(text)?;
         Ok(Self {
@@ -110,9 +110,10 @@ impl fmt::Display for OriginPattern {
 /// Why a text is no origin.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum OriginFault {
-    /// `null`: the origin of sandboxed documents and local files, which names nobody.
-    #[error("`null` is the opaque origin, which no pattern can name: see `opaque`")]
-    Opaque,
+    /// `null`, or `file://` as Electron and Android write it: the origin of sandboxed documents and local files, which names
+    /// nobody.
+    #[error("`{0}` is an opaque origin, which no pattern can name: see `opaque`")]
+    Opaque(&'static str),
     /// No `scheme://` at the beginning.
     #[error("an origin begins with its scheme, such as `https://`")]
     Scheme,
@@ -133,10 +134,13 @@ pub enum OriginFault {
     Port(#[from] PortFault),
 }
 
+/// What browsers write for origins that are none; local files have no scheme, host and port to compare (RFC 6454 section 4).
+const OPAQUE: [&str; 2] = ["null", "file://"];
+
 /// Parts a text into scheme (in lower case), host as written, and port as written.
 fn split(text: &str) -> Result<(String, &str, Option<u16>), OriginFault> {
-    if text == "null" {
-        return Err(OriginFault::Opaque);
+    if let Some(opaque) = OPAQUE.into_iter().find(|opaque| *opaque == text) {
+        return Err(OriginFault::Opaque(opaque));
     }
     if text
         .bytes()
@@ -273,7 +277,8 @@ mod tests {
     fn what_is_no_origin_says_why() {
         let host = OriginFault::Host;
         let cases = [
-            ("null", OriginFault::Opaque),
+            ("null", OriginFault::Opaque("null")),
+            ("file://", OriginFault::Opaque("file://")),
             ("", OriginFault::Scheme),
             ("app.example.com", OriginFault::Scheme),
             ("https:app.example.com", OriginFault::Scheme),
