@@ -14,7 +14,7 @@ use crate::listener::{Body, Client, Presence, Upgrade};
 use crate::session::{Closure, Initiator, Reason, Rejection};
 use crate::snapshot::{PoolTarget, Route};
 use crate::telemetry::SessionRecord;
-use crate::tunnel::{Agreed, End, Terms, Tunnel, Watches};
+use crate::tunnel::{Account, Agreed, End, Terms, Tunnel, Watches};
 use crate::upstream::{Answer, Answered, Lease, OpenTimeouts, Opened, Opening, Source, Switched};
 use crate::websocket::{Extensions, Handshake, HandshakeError, asks_for_websocket, into_get};
 
@@ -156,8 +156,12 @@ impl Ready {
                 _presence: presence,
                 _permit: permit,
             };
-            let held = (guards, lease);
-            tokio::spawn(Tunnel::new(ends, agreed, watches, record, held));
+            let account = Account {
+                watches,
+                record,
+                lease,
+            };
+            tokio::spawn(Tunnel::new(ends, agreed, account, guards));
         });
         if is_over_http2 {
             respond::connected(headers)

@@ -61,7 +61,7 @@ const BACKEND: usize = 2;
 
 /// A session after both sides agreed. Resolves when both streams have ended.
 ///
-/// `L` is its claim on the backend. It is given back, and the record is written, when both sides have said their last:
+/// Its account is closed, which gives the claim on the backend back and writes the record, when both sides have said their last:
 /// how long a peer leaves its socket open behind that is no part of the session. `G` is what is held for as long as the
 /// sockets are open.
 pub struct Tunnel<G, L> {
@@ -88,10 +88,13 @@ pub struct Tunnel<G, L> {
 }
 
 /// Where a session is counted.
-struct Account<L> {
-    watches: Watches,
-    record: SessionRecord,
-    _lease: L,
+pub struct Account<L> {
+    /// Those taken before the 101.
+    pub watches: Watches,
+    /// Its record.
+    pub record: SessionRecord,
+    /// Its claim on the backend.
+    pub lease: L,
 }
 
 #[derive(Debug)]
@@ -105,13 +108,12 @@ enum Phase {
 }
 
 impl<G, L> Tunnel<G, L> {
-    /// A tunnel between `client` and `backend`. The watches are those taken before the 101.
+    /// A tunnel between `client` and `backend`.
     pub fn new(
         [client, backend]: [End<'_>; 2],
         agreed: Agreed,
-        watches: Watches,
-        record: SessionRecord,
-        (guards, lease): (G, L),
+        account: Account<L>,
+        guards: G,
     ) -> Self {
         let Agreed { terms, extensions } = agreed;
         let mut tunnel = Self {
@@ -124,11 +126,7 @@ impl<G, L> Tunnel<G, L> {
             tally: Tally::default(),
             phase: Phase::Open,
             idle_parts: 0,
-            account: Some(Account {
-                watches,
-                record,
-                _lease: lease,
-            }),
+            account: Some(account),
             heard: [None; 3],
             heard_calls: 0,
             _guards: guards,

@@ -9,7 +9,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-use super::super::{Agreed, End, Tunnel};
+use super::super::{Account, Agreed, End, Tunnel};
 use super::frames::{TEXT, close, frame};
 use super::{record, terms};
 use crate::drain::Drain;
@@ -80,7 +80,12 @@ async fn closed<const N: usize>(
     };
     let (log, lines) = channel();
     let (record, flushing) = record(Log(log));
-    let tunnel = Tunnel::new(ends, agreed, watches, record, ((), ()));
+    let account = Account {
+        watches,
+        record,
+        lease: (),
+    };
+    let tunnel = Tunnel::new(ends, agreed, account, ());
     let ending = tokio::spawn(tunnel);
     drop(peers);
     let ended = timeout(Duration::from_secs(30), ending).await;

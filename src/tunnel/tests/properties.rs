@@ -11,7 +11,7 @@ use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::time::{sleep, timeout};
 
-use super::super::{Agreed, End, Tunnel};
+use super::super::{Account, Agreed, End, Tunnel};
 use super::frames::{CLOSE, CONTINUED, ENDED, PING, PONG, TEXT, TEXT_BEGUN, frame};
 use super::peer::{Frame, GATEWAY_PING, Passed, Script};
 use super::{record, terms};
@@ -158,13 +158,12 @@ async fn run(case: Case) -> [Passed; 2] {
     let watches = [drain.watch(), drain.watch(), drain.watch()];
     let (client, to_client) = pair(&case).await;
     let (backend, to_backend) = pair(&case).await;
-    let tunnel = Tunnel::new(
-        [to_client, to_backend],
-        agreed,
+    let account = Account {
         watches,
-        record(io::sink()).0,
-        ((), ()),
-    );
+        record: record(io::sink()).0,
+        lease: (),
+    };
+    let tunnel = Tunnel::new([to_client, to_backend], agreed, account, ());
     let draining = async {
         if let Some(after) = case.drain_after {
             sleep(Duration::from_micros(after)).await;
