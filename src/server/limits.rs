@@ -4,8 +4,8 @@ use std::os::fd::RawFd;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-/// Descriptors kept back for what is no session: listeners, logs, the admin side, runtimes.
-const RESERVE: usize = 64;
+/// Descriptors kept back for what is no session: listeners, logs, runtimes.
+const RESERVE: usize = 32;
 /// A worker has its event queue, its ring, and both ends of a pipe once it has moved a large payload.
 const PER_WORKER: usize = 8;
 /// Descriptors that the connections of listeners leave: for the admin side, which is asked most when they run out, and for
@@ -30,9 +30,9 @@ pub(super) fn max_sessions(workers: usize) -> usize {
 
 /// Above which no descriptor is for the connection of a listener. The system gives the lowest that is free.
 pub(super) fn last_descriptor() -> RawFd {
-    let descriptors = descriptors();
-    let last = descriptors - SPARE.min(descriptors / 4);
-    last.try_into().unwrap_or(RawFd::MAX)
+    for_listeners(descriptors())
+        .try_into()
+        .unwrap_or(RawFd::MAX)
 }
 
 fn descriptors() -> usize {
@@ -41,9 +41,14 @@ fn descriptors() -> usize {
     limit.unwrap_or(usize::MAX)
 }
 
+fn for_listeners(descriptors: usize) -> usize {
+    descriptors - SPARE.min(descriptors / 4)
+}
+
 fn sessions_within(descriptors: usize, workers: usize) -> usize {
+    let for_listeners = for_listeners(descriptors);
     let reserve = RESERVE.saturating_add(workers.saturating_mul(PER_WORKER));
-    (descriptors - reserve.min(descriptors / 4)) / PER_SESSION
+    (for_listeners - reserve.min(for_listeners / 2)) / PER_SESSION
 }
 
 #[cfg(test)]
@@ -54,6 +59,12 @@ mod tests {
     fn what_workers_need_is_kept_back() {
         assert_eq!(sessions_within(20_000, 2), 9_960);
         assert_eq!(sessions_within(20_000, 32), 9_840);
-        assert_eq!(sessions_within(40, 2), 15, "a quarter at most");
+        // With two descriptors each they stay below the last one that connections are given.
+        assert_eq!((sessions_within(160, 2), for_listeners(160)), (40, 128));
+        assert_eq!(
+            sessions_within(40, 2),
+            7,
+            "half of what listeners have at most"
+        );
     }
 }
