@@ -142,7 +142,9 @@ impl Ports {
             let one = self.bind_one(name, address).map_err(|error| {
                 let in_the_way = error.kind() == io::ErrorKind::AddrInUse;
                 let in_the_way = in_the_way.then(|| self.in_the_way_of(address, admin));
-                in_the_way.flatten().unwrap_or_else(|| error.to_string())
+                in_the_way
+                    .flatten()
+                    .unwrap_or_else(|| words(&error, address))
             });
             match one {
                 Ok(one) => prepared.push(one),
@@ -227,4 +229,29 @@ impl Ports {
 /// Whether the system chooses the port, for each listener another one.
 fn is_any_port(address: &Address) -> bool {
     matches!(address, Address::Tcp(address) if address.port() == 0)
+}
+
+/// Why an address cannot be bound, and what helps.
+fn words(error: &io::Error, address: &Address) -> String {
+    let is_low = matches!(address, Address::Tcp(address) if (1..1024).contains(&address.port()));
+    if is_low && error.kind() == io::ErrorKind::PermissionDenied {
+        format!("{error}; ports below 1024 ask for the capability CAP_NET_BIND_SERVICE")
+    } else {
+        error.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_low_port_says_what_it_asks_for() {
+        let said = |address: &str| {
+            let address = Address::Tcp(address.parse().unwrap());
+            words(&io::ErrorKind::PermissionDenied.into(), &address)
+        };
+        assert!(said("0.0.0.0:443").contains("CAP_NET_BIND_SERVICE"));
+        assert!(!said("0.0.0.0:8443").contains("CAP_NET_BIND_SERVICE"));
+    }
 }

@@ -117,7 +117,7 @@ impl FromNode for Origins {
 struct AnyWord;
 
 impl FromScalar for AnyWord {
-    const WANTED: &'static str = "a list of origins, or the word `any`";
+    const WANTED: &'static str = "`any`, a list of origins, or a map with `allow`";
 
     fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
         (scalar.text == "any").then_some(Ok(Self))

@@ -52,7 +52,7 @@ wsgate.yaml:16:57: routes.chat.match.listeners[0]: no listener is named `publik`
 wsgate.yaml:17:11: routes.chat.pool: no pool is named `caht`; did you mean `chat`?
 wsgate.yaml:18:3: routes.chat: the key stands here a second time
 wsgate.yaml:22:9: pools.chat.backends[0]: `ftp` is no scheme of a backend: write `ws://host:port`, `wss://host:port` or `unix:/path`
-wsgate.yaml:23:14: pools.chat.backends[1].url: a backend has no path and no query: those of the client's request are passed on
+wsgate.yaml:23:14: pools.chat.backends[1].url: a backend has no path and no query: those of the client's request are passed on; did you mean `ws://b`?
 wsgate.yaml:24:17: pools.chat.backends[1].weight: must be a whole number from 1 to 1000";
     assert_eq!(problems(text), expected);
 }
@@ -129,7 +129,7 @@ fn origins_are_a_list_a_map_or_any() {
     let path = "wsgate.yaml:6:5: routes.chat.origins:";
     assert_eq!(
         with("everybody"),
-        "wsgate.yaml:6:14: routes.chat.origins: must be a list of origins, or the word `any`, \
+        "wsgate.yaml:6:14: routes.chat.origins: must be `any`, a list of origins, or a map with `allow`, \
          not the text `everybody`"
     );
     let nobody = format!("{path} allows nobody: name an origin, or write `origins: any`");

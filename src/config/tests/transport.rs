@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{SOUND, problems, sound};
+use super::{SOUND, problems, problems_with, sound};
 use crate::config::{Pool, ProxyProtocol};
 
 /// A sound configuration whose only pool has these keys.
@@ -178,4 +178,20 @@ fn discovery_that_asks_for_nothing_or_too_much_is_wrong() {
     ] {
         assert_eq!(wrong(keys), expected);
     }
+}
+
+#[test]
+fn an_address_that_was_nearly_right_is_named() {
+    for (written, meant) in [
+        ("127.0.0.1:3001", "ws://127.0.0.1:3001"),
+        ("http://localhost:3001/", "http://localhost:3001"),
+    ] {
+        let told = problems_with("\"ws://127.0.0.1:9001\"", &format!("\"{written}\""));
+        assert!(
+            told.ends_with(&format!("did you mean `{meant}`?")),
+            "{told}"
+        );
+    }
+    let told = problems_with("\"ws://127.0.0.1:9001\"", "\"/run/chat.sock\"");
+    assert!(!told.contains("did you mean"), "{told}");
 }

@@ -39,8 +39,19 @@ impl FromText for BackendUrl {
     const WANTED: &'static str = "an address such as `ws://127.0.0.1:9001`";
 
     fn from_text(text: &str) -> Result<Self, Complaint> {
-        parse(text).map_err(Complaint::from)
+        parse(text).map_err(|message| Complaint {
+            message,
+            suggestion: nearest(text),
+        })
     }
+}
+
+/// What was probably meant: the same without a path, or with the scheme that is missing.
+fn nearest(text: &str) -> Option<String> {
+    let (scheme, rest) = text.split_once("://").unwrap_or(("ws", text));
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let meant = format!("{scheme}://{authority}");
+    (meant != text && parse(&meant).is_ok()).then_some(meant)
 }
 
 fn parse(text: &str) -> Result<BackendUrl, String> {
