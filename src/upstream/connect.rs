@@ -20,8 +20,11 @@ use crate::stream::{Socket, tune};
 
 /// How long an attempt at one address has before the next begins beside it (RFC 8305 section 5).
 const STAGGER: Duration = Duration::from_millis(250);
-/// How long until a unix socket is tried again whose queue is full.
+/// How long until a unix socket is tried again whose queue is full; each time twice as long, up to the longest. Many may
+/// wait for the same one.
 const CROWDED: Duration = Duration::from_millis(10);
+/// See [`CROWDED`].
+const LONGEST_CROWDED: Duration = Duration::from_millis(160);
 /// The most addresses of a name that are tried.
 const ADDRESSES: usize = 16;
 
@@ -54,9 +57,13 @@ pub(super) async fn connect(
 /// Where the queue of those whom the backend has yet to accept is full the system refuses at once, where it has TCP wait;
 /// nor does it tell when there is room.
 async fn connect_unix(path: &Path) -> Result<Socket, Failure> {
+    let mut pause = CROWDED;
     loop {
         match UnixStream::connect(path).await {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(CROWDED).await,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
+                pause = LONGEST_CROWDED.min(pause * 2);
+            }
             connected => return connected.map(Socket::Unix).map_err(classify),
         }
     }
