@@ -78,6 +78,8 @@ pub struct Tunnel<G, L> {
     phase: Phase,
     /// So many parts of the idle time have passed without data.
     idle_parts: u8,
+    /// So many times the other side was given as long again, as the client was still taking.
+    reprieves: u8,
     /// What the session counts for; none once both sides have said their last.
     account: Option<Account<L>>,
     /// How far each drain had come when this tunnel last looked; none before the first poll.
@@ -126,6 +128,7 @@ impl<G, L> Tunnel<G, L> {
             tally: Tally::default(),
             phase: Phase::Open,
             idle_parts: 0,
+            reprieves: 0,
             account: Some(account),
             heard: [None; 3],
             heard_calls: 0,

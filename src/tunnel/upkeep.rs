@@ -24,6 +24,10 @@ const PING_RETRY: Duration = Duration::from_secs(1);
 /// may last one part longer than it should.
 const IDLE_PARTS: u8 = 4;
 
+/// How often `half_close` begins anew for a client that is slow to take what comes before the answer to its Close. A minute
+/// in all with the default: the backend may as well answer nothing and send on.
+const MOST_REPRIEVES: u8 = 5;
+
 impl<G, L> Tunnel<G, L> {
     pub(super) fn set_alarms(&mut self) {
         if let Some(ping) = self.terms.websocket.ping {
@@ -154,7 +158,8 @@ impl<G, L> Tunnel<G, L> {
     /// What is awaited may be behind what the client has yet to take. A backend is not waited for like that: it would
     /// be up to the client for how long.
     fn check_half_close(&mut self, ending: Ending) {
-        if self.downward.take_is_emptying() {
+        if self.downward.take_is_emptying() && self.reprieves < MOST_REPRIEVES {
+            self.reprieves += 1;
             self.alarms.set(Alarm::HalfClose, self.terms.half_close);
         } else if let Ending::Finished(side, code) = ending {
             self.leave(Ending::HalfClose(side, code));

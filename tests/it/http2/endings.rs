@@ -1,7 +1,9 @@
 //! How sessions on an HTTP/2 connection end, and when the connection does.
 
+use std::future::pending;
 use std::time::Duration;
 
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 use wsgate::server::Outcome;
@@ -121,6 +123,33 @@ async fn a_slow_client_gets_all(timeouts: &str, length: usize) {
     };
     tokio::join!(sending, receiving);
     expect_line(&gateway, "client", "finished").await;
+}
+
+/// Its backend answers no Close and sends on.
+#[tokio::test]
+async fn a_slow_client_does_not_keep_its_session_for_ever() {
+    let timeouts = "defaults: { timeouts: { close: 200ms, half_close: 200ms } }\n";
+    let (gateway, arrivals, mut client) = venue("", timeouts).await;
+    let (mut session, mut backend) = session(&mut client, &arrivals).await;
+    session.send(Speaker::Client.close(1000, "")).await;
+    backend.expect(Speaker::Client.close(1000, "")).await;
+    let frame = Speaker::Backend.frame(BINARY, &vec![7; 1 << 16]);
+    let sending = async {
+        while backend.try_send(&frame).await {}
+        pending().await
+    };
+    let taking = async {
+        let (mut stream, mut taken) = (session.into_stream(), vec![0; 16 << 10]);
+        while matches!(stream.read(&mut taken).await, Ok(1..)) {
+            sleep(Duration::from_millis(20)).await;
+        }
+        pending().await
+    };
+    tokio::select! {
+        () = sending => {}
+        () = taking => {}
+        () = expect_line(&gateway, "client", "half_close") => {}
+    }
 }
 
 #[tokio::test]
