@@ -12,11 +12,11 @@ use super::certificate::Certificate;
 /// Certificates by the names that they cover.
 ///
 /// An exact name goes before a wildcard. Of several for the same name (an ECDSA and an RSA one) the first in the file
-/// answers whose signatures the client can verify. Whoever asks for no name, or for one that nothing covers, gets the
-/// first certificate of all: its own complaint tells a client more than an alert would.
+/// answers whose signatures the client can verify. Whoever asks for no name, or for one that nothing covers, is answered
+/// by all of them as if they were for its name: its own complaint tells a client more than an alert would.
 #[derive(Debug)]
 pub(super) struct ByServerName {
-    first: Option<Arc<CertifiedKey>>,
+    all: Vec<Arc<CertifiedKey>>,
     exact: Named,
     /// By what follows `*.`; a wildcard covers exactly one label (RFC 6125 section 6.4.3).
     wildcard: Named,
@@ -27,11 +27,9 @@ type Named = HashMap<String, Vec<Arc<CertifiedKey>>>;
 
 impl ByServerName {
     pub(super) fn new(certificates: &[Certificate]) -> Self {
-        let first = certificates
-            .first()
-            .map(|certificate| Arc::clone(&certificate.key));
+        let all = certificates.iter().map(|it| Arc::clone(&it.key));
         let mut choice = Self {
-            first,
+            all: all.collect(),
             exact: HashMap::new(),
             wildcard: HashMap::new(),
         };
@@ -56,22 +54,26 @@ impl ByServerName {
         let keys = [self.exact.get(name), by_wildcard];
         keys.into_iter().flatten().flatten()
     }
-
-    /// The first for `name` that can sign by one of `schemes`; if none can, the first.
-    fn choose(&self, name: &str, schemes: &[SignatureScheme]) -> Option<&Arc<CertifiedKey>> {
-        let mut fitting = self.fitting(name);
-        let can_sign = |it: &&Arc<CertifiedKey>| it.key.choose_scheme(schemes).is_some();
-        let usable = fitting.clone().find(can_sign);
-        usable.or_else(|| fitting.next())
-    }
 }
 
 impl ResolvesServerCert for ByServerName {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let schemes = hello.signature_schemes();
-        let fitting = hello
-            .server_name()
-            .and_then(|name| self.choose(name, schemes));
-        fitting.or(self.first.as_ref()).map(Arc::clone)
+        let name = hello.server_name();
+        let fitting = name.and_then(|name| choose(self.fitting(name), schemes));
+        fitting
+            .or_else(|| choose(self.all.iter(), schemes))
+            .map(Arc::clone)
     }
+}
+
+/// The first that can sign by one of `schemes`; if none can, the first.
+fn choose<'c>(
+    mut keys: impl Iterator<Item = &'c Arc<CertifiedKey>> + Clone,
+    schemes: &[SignatureScheme],
+) -> Option<&'c Arc<CertifiedKey>> {
+    let usable = keys
+        .clone()
+        .find(|it| it.key.choose_scheme(schemes).is_some());
+    usable.or_else(|| keys.next())
 }

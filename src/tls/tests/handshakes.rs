@@ -144,16 +144,8 @@ fn the_first_certificate_answers_when_none_fits() {
 #[test]
 fn of_two_certificates_for_a_name_the_first_answers_that_the_client_can_verify() {
     let folder = Folder::new();
-    let identity = |stem: &str, algorithm| {
-        let key = KeyPair::generate_for(algorithm).unwrap();
-        let certificate = certificate(&["dual.example"], &key);
-        CertificateFiles {
-            certificate: folder.write(&format!("{stem}.crt"), &certificate.pem()),
-            key: folder.write(&format!("{stem}.key"), &key.serialize_pem()),
-        }
-    };
-    let new = identity("new", &rcgen::PKCS_ED25519);
-    let old = identity("old", &rcgen::PKCS_ECDSA_P256_SHA256);
+    let new = ed25519(&folder, &["dual.example"]);
+    let old = folder.identity(&["dual.example"]);
     let tls = build(&settings(vec![new.clone(), old.clone()]));
     for (client, files) in [
         (client(trusting(&[&new, &old])), &new),
@@ -166,6 +158,32 @@ fn of_two_certificates_for_a_name_the_first_answers_that_the_client_can_verify()
     let only = build(&settings(vec![new.clone()]));
     let client = without_ed25519(trusting(&[&new]), &TLS13);
     assert!(shake_hands(&only, &client, "dual.example").is_err());
+}
+
+#[test]
+fn who_asks_for_no_name_that_is_covered_is_answered_by_what_it_can_verify() {
+    let folder = Folder::new();
+    let new = ed25519(&folder, &["first.example", "127.0.0.1"]);
+    let old = folder.identity(&["127.0.0.1"]);
+    let tls = build(&settings(vec![new.clone(), old.clone()]));
+    for version in [&TLS13, &TLS12] {
+        let client = without_ed25519(trusting(&[&new, &old]), version);
+        // A client names no address (RFC 6066 section 3).
+        let agreed = shake_hands(&tls, &client, "127.0.0.1").unwrap();
+        assert_eq!(*agreed.leaf(), read(&old));
+        let error = shake_hands(&tls, &client, "stranger.example").err();
+        let is_clients_own = matches!(error, Some(Error::InvalidCertificate(_)));
+        assert!(is_clients_own, "{error:?}");
+    }
+}
+
+/// A certificate for `names` that only clients can verify which know Ed25519.
+fn ed25519(folder: &Folder, names: &[&str]) -> CertificateFiles {
+    let key = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+    CertificateFiles {
+        certificate: folder.write("ed25519.crt", &certificate(names, &key).pem()),
+        key: folder.write("ed25519.key", &key.serialize_pem()),
+    }
 }
 
 /// A client that cannot verify signatures by Ed25519.
