@@ -92,7 +92,30 @@ impl OriginPattern {
     /// Whether an origin fits; `*.` stands for one or more labels, never for none.
     #[must_use]
     pub fn matches(&self, origin: &Origin) -> bool {
-        self.scheme == origin.scheme && self.port == origin.port && self.host.matches(&origin.host)
+        self.port == origin.port && self.matches_on_any_port(origin)
+    }
+
+    /// Whether an origin fits, whatever its port.
+    pub(super) fn matches_on_any_port(&self, origin: &Origin) -> bool {
+        self.scheme == origin.scheme && self.host.matches(&origin.host)
+    }
+
+    /// What pages of the same host send, where this is what no page does: the address of a socket. A wildcard stays one.
+    pub(super) fn page_of_socket(&self) -> Option<Origin> {
+        let scheme = match &*self.scheme {
+            "ws" => "http",
+            "wss" => "https",
+            _ => return None,
+        };
+        let host = match &self.host {
+            HostPattern::Exact(host) => host.clone(),
+            HostPattern::Wildcard(suffix) => format!("*.{suffix}"),
+        };
+        Some(Origin {
+            scheme: scheme.to_owned(),
+            host,
+            port: self.port,
+        })
     }
 }
 

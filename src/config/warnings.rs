@@ -137,19 +137,19 @@ fn is_foreign_variable(value: &[u8]) -> bool {
     }
 }
 
-/// Origins that no page has.
+/// Origins that no page has, where those of the pages are missing.
 fn origins_of_sockets<'c>((name, route): (&'c Name, &'c Route)) -> impl Iterator<Item = String> {
     let allowed = match route.target.pool().map(|target| &target.origins) {
         Some(Origins::List(list)) => &*list.allow,
         Some(Origins::Any) | None => &[],
     };
     allowed.iter().filter_map(move |origin| {
-        let origin = origin.to_string();
-        let rest = origin.strip_prefix("ws")?;
-        (rest.starts_with("://") || rest.starts_with("s://")).then(|| {
+        let page = origin.page_of_socket()?;
+        let is_alone = !allowed.iter().any(|it| it.matches_on_any_port(&page));
+        is_alone.then(|| {
             format!(
-                "routes.{name}.origins: no page has the origin `{origin}`: it is that of the page, not of its socket; \
-                 did you mean `http{rest}`?"
+                "routes.{name}.origins: no page has the origin `{origin}`, though some clients that are no browsers \
+                 send it (Starscream): to let pages in, add `{page}`"
             )
         })
     })

@@ -243,17 +243,18 @@ fn variables_of_other_proxies_are_warned_of() {
 
 #[test]
 fn origins_of_sockets_are_warned_of() {
-    let origins =
-        "[\"wss://app.example.com\", \"ws://*.a.test:81\", \"https://b.test\", \"wss-x://c.test\"]";
+    let origins = "[\"wss://app.example.com\", \"ws://*.a.test:81\", \"https://b.test\", \"wss-x://c.test\", \
+                   \"https://a.test\"]";
     let config = sound(&SOUND.replace("[\"https://app.example.com\"]", origins));
     let told: Vec<_> = config.warnings().collect();
     assert_eq!(told.len(), 2, "{told:?}");
     assert!(
-        told[0].ends_with("did you mean `https://app.example.com`?"),
+        told[0].ends_with("add `https://app.example.com`"),
         "{told:?}"
     );
-    assert!(
-        told[1].ends_with("did you mean `http://*.a.test:81`?"),
-        "{told:?}"
-    );
+    assert!(told[1].ends_with("add `http://*.a.test:81`"), "{told:?}");
+    let origins = "[\"wss://app.example.com:8443\", \"https://app.example.com\", \"wss://*.a.test\", \"wss://b.a.test\", \
+                   \"https://*.a.test\"]";
+    let config = sound(&SOUND.replace("[\"https://app.example.com\"]", origins));
+    assert_eq!(config.warnings().next(), None);
 }
