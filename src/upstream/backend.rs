@@ -15,6 +15,7 @@ use super::health::{Health, State};
 use super::queue::Queue;
 use super::slow_start::Rise;
 use super::transport::Transport;
+use super::turnout::Turnout;
 use crate::config::{self, BackendAddress, Name};
 use crate::drain::{Drain, DrainWatch, Stage};
 use crate::proxy_protocol::Ends;
@@ -30,7 +31,7 @@ pub struct Backend {
     address: BackendAddress,
     sessions: AtomicUsize,
     requests: AtomicUsize,
-    answers: AtomicUsize,
+    turnout: Turnout,
     rise: Rise,
     condition: Condition,
     /// Held while it is being checked.
@@ -48,7 +49,7 @@ impl Backend {
             address,
             sessions: AtomicUsize::new(0),
             requests: AtomicUsize::new(0),
-            answers: AtomicUsize::new(0),
+            turnout: Turnout::default(),
             rise: Rise::new(),
             condition: Condition::new(),
             checking: tokio::sync::Mutex::default(),
@@ -91,14 +92,9 @@ impl Backend {
         self.sessions.load(Ordering::Relaxed)
     }
 
-    /// How many opening handshakes it has answered; wraps around.
-    pub(super) fn answers(&self) -> usize {
-        self.answers.load(Ordering::Relaxed)
-    }
-
-    /// It has answered one more.
-    pub(super) fn answered(&self) {
-        self.answers.fetch_add(1, Ordering::Relaxed);
+    /// How it answers opening handshakes.
+    pub(super) fn turnout(&self) -> &Turnout {
+        &self.turnout
     }
 
     /// Its connections that wait for a plain request.

@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Uri};
 use tokio::time::{Instant, timeout_at};
@@ -17,6 +18,9 @@ use super::{Pool, share_of};
 use crate::drain::{DrainWatch, Stage};
 use crate::session::Rejection;
 use crate::telemetry::{QueueResult, StickyResult};
+
+/// How long an ejected backend that is tried before its time has for its answer. Its client may be waiting in vain.
+const EARLY_TRIAL: Duration = Duration::from_secs(1);
 
 /// What is known of a request when a backend is chosen for it.
 #[derive(Clone, Copy)]
@@ -60,6 +64,8 @@ pub struct Candidates<'a> {
     key: u64,
     sticky: Preference,
     tried: Vec<Arc<Backend>>,
+    /// Whether one of those had been ejected and was tried before its time.
+    has_tried_early: bool,
     /// What the last candidate earned.
     last: Option<Rejection>,
 }
@@ -136,6 +142,7 @@ impl<'a> Candidates<'a> {
                 }
             },
             tried: Vec::new(),
+            has_tried_early: false,
             last: None,
         }
     }
@@ -146,20 +153,31 @@ impl<'a> Candidates<'a> {
     /// Where none is left, or no time: the rejection that the last one earned, or [`Rejection::NoReadyBackend`]. Where all
     /// are full, and wait is no use: [`Rejection::PoolFull`].
     pub async fn next(&mut self) -> Result<Candidate, Rejection> {
-        let is_late = self.last.is_some() && Instant::now() >= self.deadline;
+        // A plain request has its own deadline.
+        let is_timed = self.purpose == Purpose::Session && self.last.is_some();
+        let is_late = is_timed && Instant::now() >= self.deadline;
         if is_late || self.left() == 0 {
             return Err(self.none());
         }
-        let choice = self.choose_at_once();
+        match self.choose_at_once() {
+            Choice::Taken(taken) => Ok(self.candidate(taken)),
+            Choice::Full => match self.take_early() {
+                Some(candidate) => Ok(candidate),
+                None => {
+                    let taken = self.wait().await?;
+                    Ok(self.candidate(taken))
+                }
+            },
+            Choice::Nobody => Err(self.none()),
+        }
+    }
+
+    fn candidate(&mut self, taken: Taken) -> Candidate {
         let Taken {
             index,
             lease,
             witness,
-        } = match choice {
-            Choice::Taken(taken) => taken,
-            Choice::Full => self.wait().await?,
-            Choice::Nobody => return Err(self.none()),
-        };
+        } = taken;
         if self.last.is_some() {
             self.pool.metrics.retried();
         }
@@ -171,7 +189,7 @@ impl<'a> Candidates<'a> {
             witness,
         };
         self.tried.push(Arc::clone(candidate.member.backend()));
-        Ok(candidate)
+        candidate
     }
 
     /// Notes that a candidate came to nothing, and what the client is told should no other do better.
@@ -187,10 +205,10 @@ impl<'a> Candidates<'a> {
         self.last = Some(rejection);
     }
 
-    /// How many may still follow.
+    /// How many may still follow. One that was tried before its time is beside those.
     fn left(&self) -> usize {
         let most = self.pool.attempts.min(self.pool.members.len());
-        most.saturating_sub(self.tried.len())
+        (most + usize::from(self.has_tried_early)).saturating_sub(self.tried.len())
     }
 
     fn none(&self) -> Rejection {
@@ -217,7 +235,7 @@ impl<'a> Candidates<'a> {
             return Choice::Taken(taken);
         }
         if self.purpose == Purpose::Session && field.is_only_full() {
-            return self.take_early(&field).map_or(Choice::Full, Choice::Taken);
+            return Choice::Full;
         }
         // Those that are ready have failed. One that was ejected may be well again by now.
         let last_resort = Field {
@@ -253,16 +271,30 @@ impl<'a> Candidates<'a> {
         }
     }
 
-    /// Claims a place at one that was ejected and that nobody tries: the others are full, and it may be well again by now.
-    fn take_early(&self, field: &Field<'_>) -> Option<Taken> {
+    /// One that was ejected and that nobody tries: the others are full, and it may be well again by now. It has a moment to
+    /// show that. Once, and not for those who wait: who fails there comes after them.
+    fn take_early(&mut self) -> Option<Candidate> {
+        if self.has_tried_early {
+            return None;
+        }
+        let taken = self.choose_early()?;
+        self.has_tried_early = true;
+        let mut candidate = self.candidate(taken);
+        candidate.deadline = candidate.deadline.min(Instant::now() + EARLY_TRIAL);
+        Some(candidate)
+    }
+
+    fn choose_early(&self) -> Option<Taken> {
+        // One at a time.
+        let _choosing = self.pool.balancer();
         let last_resort = Field {
             is_last_resort: true,
-            ..*field
+            ..self.field()
         };
         let members = self.pool.members.iter().enumerate();
         let resting = members.filter(|(_, member)| member.backend().is_resting());
-        let mut indices = resting.map(|(index, _)| index);
-        let index = indices.find(|index| last_resort.may_be_chosen(*index))?;
+        let fitting = resting.filter(|(index, _)| last_resort.may_be_chosen(*index));
+        let (index, _) = fitting.min_by_key(|(_, member)| member.priority())?;
         self.take(index)
     }
 

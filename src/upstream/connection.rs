@@ -108,9 +108,10 @@ impl Drop for ConnectionTask {
     }
 }
 
-/// Whether a body is given no meaning there (RFC 9110 sections 9.3.1 and 9.3.5).
+/// Whether a body is given no meaning there (RFC 9110 sections 9.3.1 and 9.3.2). It has none with DELETE either, but is usual, and
+/// servers that take it for a request are not: each would cost a connection.
 fn expects_no_body(method: &Method) -> bool {
-    method.is_safe() || *method == Method::DELETE
+    matches!(*method, Method::GET | Method::HEAD)
 }
 
 /// Whether what this field names proves for a whole connection who the client is, as IIS takes NTLM and Negotiate.

@@ -15,9 +15,9 @@ use super::handshake::Failure;
 
 /// The most look-ups of a pool, each of which holds a thread and a descriptor. Without a bound each attempt would leave one
 /// more behind while the resolver hangs.
-const LOOKUPS: usize = 64;
+const LOOKUPS: usize = 128;
 /// The most of them for one name: one that hangs is not to keep the others from being looked up.
-const OF_A_NAME: usize = 4;
+const OF_A_NAME: usize = 8;
 /// How long a thread waits for another look-up before it ends: to start one takes longer than most of them.
 const REST: Duration = Duration::from_secs(10);
 

@@ -26,6 +26,7 @@ mod slow_start;
 mod source;
 mod sticky;
 mod transport;
+mod turnout;
 mod upload;
 
 use std::pin::pin;
@@ -258,7 +259,7 @@ struct Patience {
 
 /// Dials one backend and asks it; counts what that came to, also when the client leaves meanwhile.
 ///
-/// One that has answered others since is there, but slow: it is waited for beyond its share of the time, as the next would
+/// One that answers others first is there, but slow: it is waited for beyond its share of the time, as the next would
 /// only have the same work once more, and its timeout says nothing of its health. Nor does that of one for which there was
 /// too little time, after waiting for a place or for another backend.
 async fn attempt(
@@ -270,9 +271,9 @@ async fn attempt(
         member, deadline, ..
     } = candidate;
     let begun = Instant::now();
-    let backend = member.backend();
-    let answers = backend.answers();
-    let is_slow = || backend.answers() != answers;
+    let turnout = member.backend().turnout();
+    let asked = turnout.ask();
+    let is_slow = || turnout.is_yet_to_come(asked);
     let mut count = AttemptCount::begin(member);
     let outcome = async {
         let connected = (*deadline).min(begun + patience.connect);
@@ -298,7 +299,7 @@ async fn attempt(
         outcome => Evidence::of(outcome.as_ref().err()),
     };
     if outcome.is_ok() {
-        backend.answered();
+        turnout.answer(asked);
     }
     candidate.testify(evidence);
     outcome

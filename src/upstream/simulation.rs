@@ -256,11 +256,16 @@ async fn whatever_joins_leaves_and_flaps_nobody_is_refused_and_shares_come_back(
 
 /// A pool of a backend with one place and of an ejected one, for sessions that wait; and who tries the latter.
 fn narrow() -> (Arc<Pool>, Witness) {
+    narrow_with(3)
+}
+
+fn narrow_with(attempts: usize) -> (Arc<Pool>, Witness) {
     let mut config = World::new(&Strategy::RoundRobin, 0).config;
     config.queue = config::Queue {
         max: 1000,
         timeout: CALM,
     };
+    config.attempts = attempts;
     config.backends.truncate(2);
     config.backends[0].max_sessions = NonZeroUsize::new(1);
     let pool = Arc::new(build(&config, &Metrics::new(), None));
@@ -313,6 +318,33 @@ async fn where_the_others_are_full_an_ejected_one_is_tried_before_its_time() {
     drop(candidate);
     assert_eq!(pool.members()[1].backend().state(), State::Ready);
     assert_eq!(number(&waiting.await.expect("it hears").member), 1);
+}
+
+/// It is no attempt, and who waits is not sent there.
+#[tokio::test(start_paused = true)]
+async fn who_tries_an_ejected_one_in_vain_waits_behind_the_others() {
+    let (pool, trial) = narrow_with(1);
+    let place = pool.members()[0].lease(Purpose::Session);
+    crowd(&pool, 1, &Arc::default()).await;
+    drop(trial);
+    let (headers, uri) = (HeaderMap::new(), Uri::default());
+    let hints = Hints::new(None, &headers, &uri);
+    let mut candidates = pool.candidates(Purpose::Session, hints, Instant::now() + CALM);
+    let candidate = candidates.next().await.expect("the ejected one");
+    assert_eq!(number(&candidate.member), 1);
+    candidates.failed(
+        &candidate.member,
+        &Failure::Refused,
+        Failure::Refused.rejection(),
+    );
+    drop(candidate);
+    let mut waiting = pin!(candidates.next());
+    let is_ready = poll_fn(|context| Poll::Ready(waiting.as_mut().poll(context).is_ready())).await;
+    assert!(!is_ready);
+    assert_eq!(pool.queue().len(), 2);
+    drop(place);
+    settle().await;
+    assert_eq!(pool.queue().len(), 1, "the first has the place");
 }
 
 /// Lets all others go as far as they come.

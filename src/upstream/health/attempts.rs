@@ -97,10 +97,11 @@ impl Attempts {
 
     pub(super) fn succeeded(&mut self, trial: Option<Instant>, now: Instant) {
         match self.ejection {
-            // It began before the ejection, or took too long.
-            Ejection::For { .. } => return,
-            Ejection::Trial { .. } if trial.is_none() => return,
-            Ejection::Trial { length, .. } => self.probation = Some(now + length),
+            // It began before the ejection.
+            Ejection::For { .. } | Ejection::Trial { .. } if trial.is_none() => return,
+            Ejection::For { length, .. } | Ejection::Trial { length, .. } => {
+                self.probation = Some(now + length);
+            }
             Ejection::None => {}
         }
         self.ejection = Ejection::None;

@@ -169,8 +169,11 @@ fn a_trial_before_its_time_ends_the_ejection_or_leaves_it_as_it_was() {
     health.attempt_abandoned(trial, start + 30 * SECOND);
     assert!(health.admits(), "its time is over meanwhile");
     fail(&mut health, start + 30 * SECOND, 3);
-    let trial = health.attempt_begun(start + 31 * SECOND);
-    health.attempt_succeeded(trial, start + 31 * SECOND);
+    let slow = health.attempt_begun(start + 31 * SECOND);
+    health.time_passed(start + 41 * SECOND);
+    let other = health.attempt_begun(start + 42 * SECOND);
+    health.attempt_failed(other, start + 43 * SECOND, &passive(), true);
+    health.attempt_succeeded(slow, start + 44 * SECOND);
     assert_eq!(health.state(), State::Ready);
 }
 

@@ -252,7 +252,7 @@ async fn what_trailers_went_over_serves_no_other_client() {
 #[tokio::test]
 async fn what_a_body_went_over_that_nobody_expects_serves_no_other_client() {
     let stage = Stage::set().await;
-    for method in ["GET", "HEAD", "OPTIONS", "DELETE"] {
+    for method in ["GET", "HEAD"] {
         let request =
             format!("{method} / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 2\r\n\r\nhi");
         let (mut client, _, mut backend) = stage.ask(&request).await;
