@@ -82,6 +82,8 @@ enum Preference {
 pub struct Candidate {
     /// Which one.
     pub member: Member,
+    // Before the lease: who hears of the place knows what trying it showed.
+    pub(super) witness: Witness,
     /// Given back when it is dropped.
     pub lease: Lease,
     /// When the answer to an opening handshake has to be there: each candidate may use an equal part of the time that is left, so that
@@ -89,7 +91,6 @@ pub struct Candidate {
     pub deadline: Instant,
     /// Set-Cookie for the client, should this one answer.
     pub cookie: Option<HeaderValue>,
-    pub(super) witness: Witness,
 }
 
 impl Candidate {
