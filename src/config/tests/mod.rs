@@ -11,6 +11,7 @@ mod process;
 mod properties;
 mod requests;
 mod resolved;
+mod routes;
 mod transport;
 mod websocket;
 mod written;
