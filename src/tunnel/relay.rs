@@ -39,8 +39,10 @@ pub(super) struct Relay {
     has_told: bool,
     /// Whether bytes may still sit in the sink (under TLS, ciphertext does) and have to be flushed.
     unflushed: bool,
-    /// Whether the sink took bytes since this was last asked, for each who asks.
-    has_progress: [bool; 2],
+    /// Whether the sink took bytes since this was last asked, by who looks for a stall.
+    has_progress: bool,
+    /// The same for who waits for the end.
+    has_emptied: bool,
     /// Whether the source sent bytes since this was last asked.
     has_heard: bool,
     /// What the next read takes at most; follows what the sink accepts.
@@ -113,7 +115,8 @@ impl Relay {
             end: SinkEnd::Open,
             has_told: false,
             unflushed: false,
-            has_progress: [false; 2],
+            has_progress: false,
+            has_emptied: false,
             has_heard: false,
             read_size: SMALLEST_READ,
         }
@@ -242,7 +245,7 @@ impl Relay {
         let finding = self.follower.skip(taken, lane.terms, tally);
         self.verdict = finding.map(Verdict::Stopped);
         if self.backlog.rest().len() < taken {
-            self.has_progress = [true; 2];
+            self.note_progress();
         }
         if ready!(given).is_err() {
             return stop(Verdict::SinkLost);
@@ -292,7 +295,7 @@ impl Relay {
                     return Poll::Pending;
                 }
             }
-            self.has_progress = [true; 2];
+            self.note_progress();
             self.unflushed = true;
         }
         Poll::Ready(Ok(()))
@@ -309,7 +312,7 @@ impl Relay {
                 return Poll::Ready(Err(Broken));
             };
             self.backlog.advance(count);
-            self.has_progress = [true; 2];
+            self.note_progress();
             self.unflushed = true;
         }
         if self.unflushed {
@@ -317,7 +320,7 @@ impl Relay {
                 return Poll::Ready(Err(Broken));
             }
             self.unflushed = false;
-            self.has_progress = [true; 2];
+            self.note_progress();
         }
         if self.end == SinkEnd::Asked {
             if ready!(Pin::new(sink).poll_shutdown(context)).is_err() {
@@ -409,15 +412,20 @@ impl Relay {
         self.backlog.is_empty() && !self.unflushed
     }
 
+    fn note_progress(&mut self) {
+        self.has_progress = true;
+        self.has_emptied = true;
+    }
+
     /// Whether the sink took bytes since the last call.
     pub(super) fn take_has_progress(&mut self) -> bool {
-        std::mem::take(&mut self.has_progress[0])
+        std::mem::take(&mut self.has_progress)
     }
 
     /// Whether the sink took bytes since the last call and has yet to take more, or the end.
     pub(super) fn take_is_emptying(&mut self) -> bool {
-        let has_progress = std::mem::take(&mut self.has_progress[1]);
-        has_progress && (!self.is_clear() || self.end == SinkEnd::Asked)
+        let has_emptied = std::mem::take(&mut self.has_emptied);
+        has_emptied && (!self.is_clear() || self.end == SinkEnd::Asked)
     }
 
     /// Whether the source sent bytes since the last call.
