@@ -106,7 +106,7 @@ fn is_reached_without_tls(listener: &Listener) -> bool {
 /// Fields whose values other proxies would replace.
 fn foreign_variables<'c>((name, route): (&'c Name, &'c Route)) -> impl Iterator<Item = String> {
     let set = match &route.target {
-        Target::Pool(target) => &*target.headers.set,
+        Target::Pool(target) => &*target.headers.fields.set,
         Target::Respond(_) | Target::Redirect(_) => &[],
     };
     let found = set

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version};
 use super::host::host_value;
 use super::request_id::X_REQUEST_ID;
 use super::{Asked, provenance};
-use crate::config::HeaderRules;
+use crate::config::{FieldRules, HeaderRules};
 use crate::snapshot::PoolTarget;
 use crate::upstream::{RequestHead, without_cookie};
 use crate::websocket::{list_has_token, list_items, write_name};
@@ -144,13 +144,18 @@ fn fields(asked: Asked<'_>, target: &PoolTarget) -> HeaderMap {
         fields.extend(HeaderValue::from_str(prefix).map(|prefix| (X_FORWARDED_PREFIX, prefix)));
     }
     fields.insert(X_REQUEST_ID, id.value());
+    apply(&rules.fields, &mut fields);
+    fields
+}
+
+/// Takes out and sets what a route says.
+fn apply(rules: &FieldRules, fields: &mut HeaderMap) {
     for name in &rules.remove {
         fields.remove(name);
     }
     for (name, value) in &rules.set {
         fields.insert(name, value.clone());
     }
-    fields
 }
 
 /// HTTP/2 may split Cookie, HTTP/1.1 may not (RFC 9113 section 8.2.3).
@@ -248,8 +253,7 @@ fn ends_here(name: &HeaderName, rules: &HeaderRules) -> bool {
 /// Whether a client's field is left out because the gateway or the route speaks there, under this name or under one that
 /// an application takes for the same.
 fn is_ours(name: &HeaderName, rules: &HeaderRules) -> bool {
-    let of_the_route = rules.set.iter().map(|(name, _)| name).chain(&rules.remove);
-    let mut ours = SPOKEN_BY_THE_GATEWAY.iter().chain(of_the_route);
+    let mut ours = SPOKEN_BY_THE_GATEWAY.iter().chain(rules.fields.names());
     *name == HOST || ours.any(|ours| are_one_variable(name.as_str(), ours.as_str()))
 }
 

@@ -100,7 +100,7 @@ fn x_forwarded(
         }
     };
     // The port that nobody says goes with the protocol and the host that the backend gets.
-    let set = |name: &HeaderName| rules.set.iter().find(|(set, _)| set == name);
+    let set = |name: &HeaderName| rules.fields.set.iter().find(|(set, _)| set == name);
     let kept = |name: &HeaderName| match set(name) {
         Some((_, value)) => Some(value.clone()),
         None => heard?.get(name).cloned(),

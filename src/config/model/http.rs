@@ -48,10 +48,25 @@ pub struct HeaderRules {
     pub forwarded: Forwarded,
     /// Whether Host is passed on; otherwise it is the backend's address.
     pub preserve_host: bool,
-    /// Fields that are set, whatever the client or the gateway says there.
+    /// What the route says, whatever the client or the gateway says there.
+    pub fields: FieldRules,
+}
+
+/// Fields that are taken out, and then fields that are set.
+#[derive(Clone, PartialEq, Default, Debug)]
+pub struct FieldRules {
+    /// Fields that are set, in the place of those with their names.
     pub set: Vec<(HeaderName, HeaderValue)>,
     /// Fields that are taken out.
     pub remove: Vec<HeaderName>,
+}
+
+impl FieldRules {
+    /// The names that are spoken of.
+    pub fn names(&self) -> impl Iterator<Item = &HeaderName> {
+        let set = self.set.iter().map(|(name, _)| name);
+        set.chain(&self.remove)
+    }
 }
 
 /// In which fields a backend is told of the client.

@@ -18,7 +18,7 @@ use std::sync::Arc;
 pub use discovery::{Discovery, Question};
 pub use file::NamedFile;
 pub use health::{ActiveHealth, Check, CheckRequest, Health, OnUnhealthy, PassiveHealth};
-pub use http::{Cors, Forwarded, HeaderRules, Http, Piece, Redirect};
+pub use http::{Cors, FieldRules, Forwarded, HeaderRules, Http, Piece, Redirect};
 pub use listener::{
     CertificateFiles, ClientAuth, Listener, ListenerLimits, ListenerTimeouts, ProxyHeader, Tls,
     TlsVersion,

@@ -8,7 +8,7 @@ use http::header::{
 use http::{HeaderName, HeaderValue};
 
 use super::Context;
-use crate::config::model::{Forwarded, HeaderRules};
+use crate::config::model::{FieldRules, Forwarded, HeaderRules};
 use crate::config::problems::{Findings, Place};
 use crate::config::reading::{Entry, Named, Placed, Setting};
 use crate::config::schema;
@@ -35,6 +35,12 @@ const RESERVED: [HeaderName; 11] = [
 pub(super) struct Said {
     forwarded: Setting<OneOf<Forwarded>>,
     preserve_host: Setting<bool>,
+    fields: Fields,
+}
+
+/// What one place says of fields by their names.
+#[derive(Default)]
+struct Fields {
     set: Vec<(HeaderName, HeaderValue)>,
     remove: Option<Vec<HeaderName>>,
 }
@@ -42,9 +48,12 @@ pub(super) struct Said {
 /// Reads what one place says, noting what is wrong with it.
 pub(super) fn read(raw: schema::Headers, context: &mut Context<'_>) -> Said {
     let findings = &mut context.findings;
-    Said {
+    let fields = Fields {
         set: set(raw.set.or_default(), findings),
         remove: raw.remove.value().map(|names| remove(names, findings)),
+    };
+    Said {
+        fields,
         forwarded: raw.forwarded,
         preserve_host: raw.preserve_host,
     }
@@ -52,15 +61,21 @@ pub(super) fn read(raw: schema::Headers, context: &mut Context<'_>) -> Said {
 
 /// What holds for a route.
 pub(super) fn merge(own: Said, inherited: &Said) -> HeaderRules {
-    let is_own = |name: &HeaderName| own.set.iter().any(|(set, _)| set == name);
-    let others = inherited.set.iter().filter(|(name, _)| !is_own(name));
-    let set = others.cloned().chain(own.set.iter().cloned()).collect();
     let forwarded = own.forwarded.or_inherit(&inherited.forwarded);
     let preserve_host = own.preserve_host.or_inherit(&inherited.preserve_host);
-    let remove = own.remove.or_else(|| inherited.remove.clone());
     HeaderRules {
         forwarded: forwarded.or(OneOf(Forwarded::XForwarded)).0,
         preserve_host: preserve_host.or(true),
+        fields: merge_fields(own.fields, &inherited.fields),
+    }
+}
+
+fn merge_fields(own: Fields, inherited: &Fields) -> FieldRules {
+    let is_own = |name: &HeaderName| own.set.iter().any(|(set, _)| set == name);
+    let others = inherited.set.iter().filter(|(name, _)| !is_own(name));
+    let set = others.cloned().chain(own.set.iter().cloned()).collect();
+    let remove = own.remove.or_else(|| inherited.remove.clone());
+    FieldRules {
         set,
         remove: remove.unwrap_or_default(),
     }

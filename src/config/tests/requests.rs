@@ -6,7 +6,7 @@ use ::http::{HeaderName, HeaderValue, Method, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::written::milliseconds;
-use crate::config::{Cors, Forwarded, HeaderRules, Http, Piece, Redirect};
+use crate::config::{Cors, FieldRules, Forwarded, HeaderRules, Http, Piece, Redirect};
 
 pub(super) fn http(http: &Http) -> Value {
     json!({
@@ -29,18 +29,23 @@ fn cors(cors: &Cors) -> Value {
 }
 
 pub(super) fn headers(rules: &HeaderRules) -> Value {
+    let mut written = fields(&rules.fields);
+    written["forwarded"] = json!(match rules.forwarded {
+        Forwarded::XForwarded => "x_forwarded",
+        Forwarded::Forwarded => "forwarded",
+        Forwarded::Both => "both",
+        Forwarded::None => "none",
+    });
+    written["preserve_host"] = json!(rules.preserve_host);
+    written
+}
+
+pub(super) fn fields(rules: &FieldRules) -> Value {
     let set = rules.set.iter().map(|(name, value)| {
         let value = value.to_str().expect("visible ASCII");
         (name.to_string(), json!(value))
     });
     json!({
-        "forwarded": match rules.forwarded {
-            Forwarded::XForwarded => "x_forwarded",
-            Forwarded::Forwarded => "forwarded",
-            Forwarded::Both => "both",
-            Forwarded::None => "none",
-        },
-        "preserve_host": rules.preserve_host,
         "set": set.collect::<Map<_, _>>(),
         "remove": rules.remove.iter().map(HeaderName::as_str).collect::<Vec<_>>(),
     })
@@ -74,14 +79,20 @@ pub(super) fn some_http(request_timeout: Duration, other: Duration) -> Http {
 }
 
 pub(super) fn some_headers(preserve_host: bool) -> HeaderRules {
+    HeaderRules {
+        forwarded: Forwarded::Both,
+        preserve_host,
+        fields: some_fields(preserve_host),
+    }
+}
+
+pub(super) fn some_fields(is_set: bool) -> FieldRules {
     let field = (
         HeaderName::from_static("x-b"),
         HeaderValue::from_static("x: y"),
     );
-    HeaderRules {
-        forwarded: Forwarded::Both,
-        preserve_host,
-        set: preserve_host.then_some(field).into_iter().collect(),
+    FieldRules {
+        set: is_set.then_some(field).into_iter().collect(),
         remove: vec![HeaderName::from_static("x-c")],
     }
 }
