@@ -71,7 +71,10 @@ pub(super) fn merge(own: Said, inherited: &Said) -> HeaderRules {
 }
 
 fn merge_fields(own: Fields, inherited: &Fields) -> FieldRules {
-    let is_own = |name: &HeaderName| own.set.iter().any(|(set, _)| set == name);
+    let is_own = |name: &HeaderName| {
+        let mut set = own.set.iter().map(|(set, _)| set);
+        set.any(|set| set == name) || own.remove.iter().flatten().any(|removed| removed == name)
+    };
     let others = inherited.set.iter().filter(|(name, _)| !is_own(name));
     let set = others.cloned().chain(own.set.iter().cloned()).collect();
     let remove = own.remove.or_else(|| inherited.remove.clone());

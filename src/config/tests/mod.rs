@@ -3,6 +3,7 @@
 mod balancing;
 mod diff;
 mod files;
+mod headers;
 mod health;
 mod listeners;
 mod pools;
