@@ -53,7 +53,7 @@ fn obey(command: Command) -> anyhow::Result<Exit> {
         }
         Command::Reload(gateway) => to_its_end(async move {
             let mut output = io::stdout();
-            Ok(cli::reload::reload(&gateway.admin, &mut output).await?)
+            Ok(cli::reload::reload(gateway, &environment, &mut output).await?)
         }),
         Command::Schema => {
             writeln!(io::stdout().lock(), "{}", config::json_schema())?;

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use crate::config::{Address, Admin};
+use crate::config::Address;
 
 /// What the program is asked to do.
 #[derive(Clone, PartialEq, Eq, Debug, Subcommand)]
@@ -39,12 +39,15 @@ pub struct ConfigFile {
     pub config: PathBuf,
 }
 
-/// The running gateway that a command is for.
+/// The running gateway that a command is for; without either, one whose file does not say where its admin side listens.
 #[derive(Clone, PartialEq, Eq, Debug, Args)]
 pub struct Gateway {
-    /// Its admin.address; for one that listens at all addresses, one of them
-    #[arg(long, value_name = "ADDRESS", default_value_t = Admin::default().address)]
-    pub admin: Address,
+    /// Its configuration, which says where its admin side listens (127.0.0.1:9901 by default)
+    #[arg(long, short, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where its admin side listens, whatever the configuration says
+    #[arg(long, value_name = "ADDRESS")]
+    pub admin: Option<Address>,
 }
 
 /// Where the demo listens, on the loopback address only. Where a port is taken the system chooses another one, as it does for 0.
@@ -176,6 +179,14 @@ mod tests {
             Ok(Command::Check(file("a.yaml")))
         );
         assert_eq!(read_words("wsgate schema"), Ok(Command::Schema));
+        let gateway = Gateway {
+            config: Some("a.yaml".into()),
+            admin: None,
+        };
+        assert_eq!(
+            read_words("wsgate reload -c a.yaml"),
+            Ok(Command::Reload(gateway))
+        );
         let ports = DemoPorts {
             page: 8000,
             ws: 8080,

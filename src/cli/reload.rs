@@ -2,16 +2,28 @@
 
 use std::io::{self, Write};
 
-use super::Exit;
+use super::{Exit, Gateway};
 use crate::admin::{ReloadReport, ask_for_reload};
-use crate::config::Address;
+use crate::config::{Admin, Environment};
 
-/// Asks the gateway whose admin side listens at `admin`, and writes a line for each change or error.
+/// Asks the gateway, and writes a line for each change or error.
 ///
 /// # Errors
-/// When no gateway answers there, or nothing can be written.
-pub async fn reload(admin: &Address, output: &mut dyn Write) -> io::Result<Exit> {
-    let asked = ask_for_reload(admin).await;
+/// When its file does not tell its address, no gateway answers there, or nothing can be written.
+pub async fn reload(
+    gateway: Gateway,
+    environment: Environment<'_>,
+    output: &mut dyn Write,
+) -> io::Result<Exit> {
+    let admin = match (gateway.admin, gateway.config) {
+        (Some(address), _) => address,
+        (None, Some(file)) => {
+            let admin = Admin::load(&file, environment).map_err(io::Error::other)?;
+            admin.address
+        }
+        (None, None) => Admin::default().address,
+    };
+    let asked = ask_for_reload(&admin).await;
     let report =
         asked.map_err(|error| io::Error::new(error.kind(), format!("{admin}: {error}")))?;
     let (lines, summary, exit) = match report {

@@ -6,10 +6,11 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use super::environment::Environment;
-use super::model::{Config, NamedFile};
-use super::problems::{Findings, Place, Position, Problems};
-use super::reading::{At, FromNode, Reader};
+use super::model::{Admin, Config, NamedFile};
+use super::problems::{Findings, Position, Problems};
+use super::reading::{At, FromNode, Keys, Reader};
 use super::resolve::{self, Context};
+use super::tree::Node;
 use super::{schema, yaml};
 
 /// Bytes of a configuration file.
@@ -30,23 +31,8 @@ impl Written {
     /// Everything that is wrong with the file, each thing with its place.
     pub fn load(path: &Path, environment: Environment<'_>) -> Result<Self, Problems> {
         let name = path.display().to_string();
-        let bytes = read(path).map_err(|message| Problems::whole(&name, None, message))?;
-        let text = String::from_utf8(bytes).map_err(|error| {
-            let sound = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-            let position = end_of(&String::from_utf8_lossy(sound));
-            Problems::whole(
-                &name,
-                Some(position),
-                "is not UTF-8 from here on".to_owned(),
-            )
-        })?;
-        let directory = directory_of(path).map_err(|error| {
-            Problems::whole(
-                &name,
-                None,
-                format!("its directory cannot be told: {error}"),
-            )
-        })?;
+        let text = read_text(path, &name)?;
+        let directory = directory_of(path, &name)?;
         Ok(Self {
             config: Config::parse(&text, &name, &directory, environment)?,
             name,
@@ -80,24 +66,10 @@ impl Config {
         base_directory: &Path,
         environment: Environment<'_>,
     ) -> Result<Self, Problems> {
-        if text.len() > LARGEST {
-            return Err(Problems::whole(source_name, None, too_large()));
-        }
         let text = without_mark(text);
-        let root = yaml::parse(text)
-            .map_err(|fault| Problems::whole(source_name, fault.position, fault.message))?;
-        if root.is_null() {
-            let message = "is empty: `listeners` and `routes` are needed at least".to_owned();
-            return Err(Problems::whole(source_name, None, message));
-        }
+        let root = root(text, source_name)?;
         let mut reader = Reader::new(environment);
-        let file = schema::File::read(
-            &At {
-                node: &root,
-                place: Place::default(),
-            },
-            &mut reader,
-        );
+        let file = schema::File::read(&At::root(&root), &mut reader);
         let mut context = Context {
             directory: base_directory,
             findings: reader.findings,
@@ -110,6 +82,45 @@ impl Config {
     }
 }
 
+impl Admin {
+    /// Reads what a file says of the admin side, and nothing else of it.
+    ///
+    /// # Errors
+    /// What is wrong with that, or why nothing can be read.
+    pub fn load(path: &Path, environment: Environment<'_>) -> Result<Self, Problems> {
+        let name = path.display().to_string();
+        let text = read_text(path, &name)?;
+        let directory = directory_of(path, &name)?;
+        let text = without_mark(&text);
+        let root = root(text, &name)?;
+        let mut reader = Reader::new(environment);
+        let keys = Keys::open(&At::root(&root), &mut reader);
+        let admin = keys.map(|mut keys| keys.take("admin", &mut reader).or_default());
+        let context = Context {
+            directory: &directory,
+            findings: reader.findings,
+        };
+        match admin {
+            Some(admin) if context.findings.is_empty() => Ok(resolve::admin(admin, &context)),
+            _ => Err(context.findings.locate(&name, text)),
+        }
+    }
+}
+
+/// The tree of a text that says something.
+fn root(text: &str, source_name: &str) -> Result<Node, Problems> {
+    let whole = |position, message| Problems::whole(source_name, position, message);
+    if text.len() > LARGEST {
+        return Err(whole(None, too_large()));
+    }
+    let root = yaml::parse(text).map_err(|fault| whole(fault.position, fault.message))?;
+    if root.is_null() {
+        let message = "is empty: `listeners` and `routes` are needed at least".to_owned();
+        return Err(whole(None, message));
+    }
+    Ok(root)
+}
+
 /// The text behind a byte order mark.
 fn without_mark(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)
@@ -120,6 +131,15 @@ fn too_large() -> String {
         "is larger than {} MiB, which no configuration is",
         LARGEST >> 20
     )
+}
+
+fn read_text(path: &Path, name: &str) -> Result<String, Problems> {
+    let bytes = read(path).map_err(|message| Problems::whole(name, None, message))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let sound = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let position = end_of(&String::from_utf8_lossy(sound));
+        Problems::whole(name, Some(position), "is not UTF-8 from here on".to_owned())
+    })
 }
 
 /// The bytes of a file; one byte more than allowed is enough to know that it is too large.
@@ -163,8 +183,11 @@ pub fn not_a_file(path: &Path) -> io::Result<Option<&'static str>> {
     })
 }
 
-fn directory_of(path: &Path) -> io::Result<PathBuf> {
-    let absolute = std::path::absolute(path)?;
+fn directory_of(path: &Path, name: &str) -> Result<PathBuf, Problems> {
+    let absolute = std::path::absolute(path).map_err(|error| {
+        let message = format!("its directory cannot be told: {error}");
+        Problems::whole(name, None, message)
+    })?;
     Ok(absolute.parent().unwrap_or(&absolute).to_owned())
 }
 

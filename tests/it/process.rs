@@ -229,8 +229,19 @@ impl Process {
 
     /// Has the program ask it to reload. The exit code of that, and all that it said.
     pub(crate) async fn ask_for_reload(&self) -> (Option<i32>, String) {
-        let admin = format!("unix:{}", self.path("admin").display());
-        ended(&["reload", "--admin", &admin]).await
+        self.ask_for_reload_with(&[]).await
+    }
+
+    /// What `--admin` takes.
+    pub(crate) fn admin_address(&self) -> String {
+        format!("unix:{}", self.path("admin").display())
+    }
+
+    /// The same with further arguments.
+    pub(crate) async fn ask_for_reload_with(&self, more: &[&str]) -> (Option<i32>, String) {
+        let file = self.path("wsgate.yaml");
+        let file = file.to_str().expect("a path in letters");
+        ended(&[&["reload", "--config", file], more].concat()).await
     }
 
     /// Whether a unix socket of it lies in its directory.

@@ -26,6 +26,16 @@ pub(in crate::config) struct At<'n> {
     pub(in crate::config) place: Place,
 }
 
+impl<'n> At<'n> {
+    /// The file as a whole.
+    pub(in crate::config) fn root(node: &'n Node) -> Self {
+        Self {
+            node,
+            place: Place::default(),
+        }
+    }
+}
+
 /// What can be read from a node; `None` when the problem has been noted.
 pub(in crate::config) trait FromNode: Sized {
     /// Whether null is a value of its own; elsewhere it is the same as nothing.

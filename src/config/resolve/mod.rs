@@ -25,6 +25,8 @@ use super::reading::{Entry, Named, Placed, Setting};
 use super::schema;
 use super::values::FilePath;
 
+pub(super) use process::admin;
+
 /// What resolving needs to know and what it has found.
 pub(super) struct Context<'c> {
     /// Where relative paths begin.
@@ -71,7 +73,7 @@ pub(super) fn file(file: schema::File, context: &mut Context<'_>) -> Option<Conf
     let routes = routes.map(|raw| routes::all(raw, &scope, context));
     let pools = pools.map(|raw| each(raw, |place, raw| pools::one(place, raw, context)));
     Some(Config {
-        admin: process::admin(file.admin.or_default(), context),
+        admin: admin(file.admin.or_default(), context),
         log: process::log(file.log.or_default()),
         runtime: process::runtime(file.runtime.or_default()),
         drain: process::drain(file.drain.or_default(), context),

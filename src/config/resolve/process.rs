@@ -16,7 +16,7 @@ const GRACE: u64 = 0;
 const WINDOW: u64 = 30;
 const DEADLINE: u64 = 60;
 
-pub(super) fn admin(raw: schema::Admin, context: &Context<'_>) -> Admin {
+pub(in crate::config) fn admin(raw: schema::Admin, context: &Context<'_>) -> Admin {
     let address = raw
         .address
         .value()

@@ -45,3 +45,28 @@ async fn is_refused_by_one_that_stops() {
     assert_eq!(code, Some(1), "{said}");
     assert!(said.starts_with("the gateway is stopping\n"), "{said}");
 }
+
+#[tokio::test]
+async fn asks_whom_the_file_names_whatever_else_is_wrong_with_it() {
+    let process = Process::start(BEFORE).await;
+    process.rewrite(&BEFORE.replace("before", "'${UNSET}'"));
+    let (code, said) = process.ask_for_reload().await;
+    assert_eq!(code, Some(1), "{said}");
+    let refused = "refused: the configuration before stays in force\n";
+    assert!(said.ends_with(refused), "{said}");
+    process.rewrite("]");
+    let (code, said) = process.ask_for_reload().await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains(": this is no YAML"), "{said}");
+    assert!(!said.contains("refused"), "nobody was asked: {said}");
+}
+
+#[tokio::test]
+async fn asks_whom_it_is_told_to_instead() {
+    let (one, other) = (Process::start(BEFORE).await, Process::start(BEFORE).await);
+    other.rewrite(&BEFORE.replace("before", "after"));
+    let admin = other.admin_address();
+    let (code, said) = one.ask_for_reload_with(&["--admin", &admin]).await;
+    assert_eq!((code, &*said), (Some(0), "changed route fixed\nreloaded\n"));
+    assert_eq!(other.ask().await.body, "after");
+}
