@@ -72,7 +72,9 @@ async fn connect_unix(path: &Path) -> Result<Socket, Failure> {
 async fn connect_any(found: Vec<SocketAddr>, sources: &Arc<Sources>) -> Result<TcpStream, Failure> {
     let addresses = interleaved(found);
     match addresses[..] {
-        [] => Err(Failure::Unresolved(io::ErrorKind::NotFound.into())),
+        [] => Err(Failure::Unresolved(Arc::new(
+            io::ErrorKind::NotFound.into(),
+        ))),
         [only] => connect_tcp(only, sources).await,
         _ => race(addresses, sources).await,
     }
@@ -120,7 +122,7 @@ async fn race(addresses: Vec<SocketAddr>, sources: &Arc<Sources>) -> Result<TcpS
             Some(Ok(Err(failure))) => telling = Some(more_telling(telling, failure)),
             Some(Err(_)) => {}
             None => {
-                let nothing = || Failure::Unresolved(io::ErrorKind::NotFound.into());
+                let nothing = || Failure::Unresolved(Arc::new(io::ErrorKind::NotFound.into()));
                 return Err(telling.unwrap_or_else(nothing));
             }
         }

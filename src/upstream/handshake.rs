@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::io;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
@@ -105,7 +106,7 @@ pub struct Switched {
 pub enum Failure {
     /// Its name has no address, or nobody can tell it.
     #[error("its name cannot be resolved: {0}")]
-    Unresolved(io::Error),
+    Unresolved(Arc<io::Error>),
     /// Nobody listens there.
     #[error("it refused the connection")]
     Refused,

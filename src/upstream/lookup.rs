@@ -1,4 +1,7 @@
 //! Looking up names. The system does it on a thread that waits, and cannot be told to stop.
+//!
+//! Who comes while a name is being looked up takes the answer to that. It was asked for a little earlier, but the answers of
+//! resolvers are older than that anyway, and the next one would be there later. No answer is kept.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -9,107 +12,131 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
 
 use super::handshake::Failure;
 
-/// The most look-ups of a pool, each of which holds a thread and a descriptor. Without a bound each attempt would leave one
-/// more behind while the resolver hangs.
+/// When a look-up is slow, so that another one begins beside it: where a datagram was lost the system asks again after five
+/// seconds, and all who came meanwhile would wait for that. The first of their answers counts.
+const SLOW: Duration = Duration::from_millis(250);
+/// The most look-ups of a name at once.
+const OF_A_NAME: usize = 4;
+/// The most of a pool, each of which holds a thread and a descriptor: there may be many names, and the resolver hang.
 const LOOKUPS: usize = 128;
-/// The most of them for one name: one that hangs is not to keep the others from being looked up.
-const OF_A_NAME: usize = 8;
 /// How long a thread waits for another look-up before it ends: to start one takes longer than most of them.
 const REST: Duration = Duration::from_secs(10);
 
 /// A look-up as a thread makes it.
 type Call = Box<dyn FnOnce() + Send>;
 
+/// What looking up came to, for all who wait for it.
+type Found = Result<Vec<SocketAddr>, Arc<io::Error>>;
+
 /// The look-ups of a pool.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Lookups {
-    /// Those that may be under way.
-    permits: Arc<Semaphore>,
-    /// The same by name: as many names as the pool's backends have had.
-    of_names: Mutex<HashMap<Box<str>, Arc<Semaphore>>>,
+    /// As many as the pool's backends have had.
+    names: Arc<Mutex<Names>>,
     threads: Arc<Threads>,
 }
 
-impl Default for Lookups {
-    fn default() -> Self {
-        Self {
-            permits: Arc::new(Semaphore::new(LOOKUPS)),
-            of_names: Mutex::default(),
-            threads: Arc::default(),
-        }
-    }
+type Names = HashMap<Arc<str>, Lookup>;
+
+/// The look-ups of one name.
+#[derive(Debug)]
+struct Lookup {
+    under_way: usize,
+    /// When the last one began.
+    begun: Instant,
+    /// What they come to; what it was before they began nobody hears.
+    found: watch::Sender<Found>,
 }
 
 impl Lookups {
-    /// The addresses of `name`, in the resolver's order, once there is room to look; the caller sets the deadline.
+    /// The addresses of `name`, in the resolver's order; the caller sets the deadline.
     ///
     /// # Errors
     /// When the name has none, nobody says, or the system gives no thread.
     pub(super) async fn find(&self, name: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
-        let place = (name.to_owned(), port);
-        self.run(name, move || match place.to_socket_addrs() {
-            Ok(addresses) => Ok(addresses.collect()),
-            Err(error) => Err(unresolved(error)),
-        })
-        .await
+        let mut found = self.share(name, look_up).await?;
+        for address in &mut found {
+            address.set_port(port);
+        }
+        Ok(found)
     }
 
-    async fn run<T: Send + 'static>(
+    async fn share(
         &self,
         name: &str,
-        look_up: impl FnOnce() -> Result<T, Failure> + Send + 'static,
-    ) -> Result<T, Failure> {
-        // That of the name first, so that who waits for it keeps nobody else from a look-up.
-        let of_name = acquire(self.permits_of(name)).await;
-        let permits = (acquire(Arc::clone(&self.permits)).await, of_name);
-        let (sender, found) = oneshot::channel();
-        // The permits go with the call, which goes on when nobody waits for it any more.
-        let call = move || {
-            let outcome = look_up();
-            drop(permits);
-            // Who waited may have given up.
-            let _ = sender.send(outcome);
-        };
-        let begun = self.threads.begin(Box::new(call));
-        begun.map_err(|_| Failure::NoThread)?;
-        let lost = |error| Failure::Unresolved(io::Error::other(error));
-        found.await.map_err(lost).flatten()
-    }
-
-    fn permits_of(&self, name: &str) -> Arc<Semaphore> {
-        let mut permits = self.of_names.lock().unwrap_or_else(PoisonError::into_inner);
-        match permits.get(name) {
-            Some(known) => Arc::clone(known),
-            None => {
-                let new = Arc::new(Semaphore::new(OF_A_NAME));
-                permits.insert(name.into(), Arc::clone(&new));
-                new
+        look_up: impl FnOnce(&str) -> io::Result<Vec<SocketAddr>> + Clone + Send + 'static,
+    ) -> Result<Vec<SocketAddr>, Failure> {
+        let name = Arc::from(name);
+        loop {
+            let mut found = self.join(&name, look_up.clone())?;
+            if let Ok(Ok(())) = timeout(SLOW, found.changed()).await {
+                let found = found.borrow().clone();
+                return found.map_err(|error| match Failure::is_want_of_descriptors(&error) {
+                    true => Failure::NoDescriptor,
+                    false => Failure::Unresolved(error),
+                });
             }
         }
     }
-}
 
-async fn acquire(permits: Arc<Semaphore>) -> OwnedSemaphorePermit {
-    let permit = permits.acquire_owned().await;
-    permit.expect("nobody closes the semaphore")
-}
-
-/// Why a name was not found. Looking takes descriptors: where there are none the system says so, or that nobody knows the
-/// name, as it could not open the file of names.
-fn unresolved(error: io::Error) -> Failure {
-    let one_more = File::open("/dev/null");
-    let is_wanting = [Some(&error), one_more.as_ref().err()]
-        .into_iter()
-        .flatten()
-        .any(Failure::is_want_of_descriptors);
-    match is_wanting {
-        true => Failure::NoDescriptor,
-        false => Failure::Unresolved(error),
+    /// What the next look-up to end comes to. One begins where none is under way or all are slow, and one more may be.
+    fn join(
+        &self,
+        name: &Arc<str>,
+        look_up: impl FnOnce(&str) -> io::Result<Vec<SocketAddr>> + Send + 'static,
+    ) -> Result<watch::Receiver<Found>, Failure> {
+        let mut names = lock(&self.names);
+        let all: usize = names.values().map(|lookup| lookup.under_way).sum();
+        let new = || Lookup {
+            under_way: 0,
+            begun: Instant::now(),
+            found: watch::Sender::new(Ok(Vec::new())),
+        };
+        let lookup = names.entry(Arc::clone(name)).or_insert_with(new);
+        let found = lookup.found.subscribe();
+        let is_wanted = lookup.under_way == 0 || lookup.begun.elapsed() >= SLOW;
+        if !is_wanted || lookup.under_way >= OF_A_NAME || all >= LOOKUPS {
+            return Ok(found);
+        }
+        let (names, name) = (Arc::clone(&self.names), Arc::clone(name));
+        let call = move || {
+            let found = look_up(&name).map_err(Arc::new);
+            if let Some(lookup) = lock(&names).get_mut(&name) {
+                lookup.under_way -= 1;
+                // Who waited may have given up.
+                let _ = lookup.found.send(found);
+            }
+        };
+        match self.threads.begin(Box::new(call)) {
+            Ok(()) => {
+                lookup.under_way += 1;
+                lookup.begun = Instant::now();
+            }
+            Err(_) if lookup.under_way == 0 => return Err(Failure::NoThread),
+            Err(_) => {}
+        }
+        Ok(found)
     }
+}
+
+fn lock(names: &Mutex<Names>) -> MutexGuard<'_, Names> {
+    names.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Looking takes descriptors: where there are none the system says so, or that nobody knows the name, as it could not open the
+/// file of names.
+fn look_up(name: &str) -> io::Result<Vec<SocketAddr>> {
+    let found = (name, 0).to_socket_addrs();
+    found.map(Iterator::collect).map_err(|error| {
+        let one_more = File::open("/dev/null").err();
+        let is_wanting = one_more.filter(Failure::is_want_of_descriptors);
+        is_wanting.unwrap_or(error)
+    })
 }
 
 /// The threads of a pool that wait for a look-up. Not those of `spawn_blocking`: where no thread can be started that
@@ -176,60 +203,100 @@ mod tests {
         assert!(found.iter().all(|address| address.ip().is_loopback()));
     }
 
-    /// As many look-ups of this name as may be, which end when what this gives is dropped. Nobody waits for them.
-    async fn hang(lookups: &Lookups, name: &str) -> Vec<mpsc::Sender<()>> {
-        let mut hanging = Vec::new();
-        for _ in 0..OF_A_NAME {
-            let (release, released) = mpsc::channel::<()>();
-            hanging.push(release);
-            // An error is the sender dropped, which is the release.
-            let look_up = move || Ok(released.recv().is_err());
-            let given_up = timeout(Duration::ZERO, lookups.run(name, look_up)).await;
-            assert!(given_up.is_err());
+    type Answer = io::Result<Vec<SocketAddr>>;
+
+    fn nothing(_: &str) -> Answer {
+        Ok(Vec::new())
+    }
+
+    /// A look-up that ends with what is sent, or when the sender is dropped.
+    fn hanging() -> (
+        Sender<Answer>,
+        impl FnOnce(&str) -> Answer + Clone + Send + 'static,
+    ) {
+        let (sender, answers) = mpsc::channel();
+        let answers = Arc::new(Mutex::new(answers));
+        let look_up = move |name: &str| {
+            let answer = answers.lock().unwrap().recv();
+            answer.unwrap_or_else(|_| nothing(name))
+        };
+        (sender, look_up)
+    }
+
+    /// As many look-ups of this name as may be, which end when what this gives is dropped.
+    async fn hang(lookups: &Lookups, name: &str) -> Sender<Answer> {
+        let (sender, look_up) = hanging();
+        for _ in 0..=OF_A_NAME {
+            lookups.join(&name.into(), look_up.clone()).unwrap();
+            tokio::time::advance(SLOW).await;
         }
-        hanging
+        assert_eq!(lock(&lookups.names)[name].under_way, OF_A_NAME);
+        sender
     }
 
     #[tokio::test]
-    async fn those_that_hang_keep_their_permits_although_nobody_waits() {
+    async fn all_who_come_meanwhile_share_an_answer() {
         let lookups = Lookups::default();
-        let hanging = hang(&lookups, "slow").await;
-        let one_more = timeout(Duration::ZERO, lookups.run("slow", || Ok(()))).await;
-        assert!(one_more.is_err(), "it was let in behind those that hang");
-        drop(hanging);
-        lookups.run("slow", || Ok(())).await.unwrap();
+        let (sender, look_up) = hanging();
+        let ask = || Box::pin(lookups.share("name", look_up.clone()));
+        let mut asking: Vec<_> = (0..100).map(|_| ask()).collect();
+        for asked in &mut asking {
+            assert!(timeout(Duration::ZERO, asked).await.is_err());
+        }
+        // One who leaves takes nothing along.
+        drop(asking.remove(0));
+        sender.send(Err(io::ErrorKind::NotFound.into())).unwrap();
+        for asked in asking {
+            let found = asked.await;
+            assert!(matches!(found, Err(Failure::Unresolved(_))), "{found:?}");
+        }
+        let later = timeout(Duration::ZERO, ask()).await;
+        assert!(later.is_err(), "the answer was kept");
     }
 
     #[tokio::test]
+    async fn another_one_begins_beside_one_that_is_slow() {
+        let lookups = Lookups::default();
+        let (_sender, look_up) = hanging();
+        lookups.join(&"name".into(), look_up).unwrap();
+        let found = timeout(PATIENCE, lookups.share("name", nothing)).await;
+        found.expect("all wait for the first one").unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_name_that_hangs_holds_up_no_other() {
         let lookups = Lookups::default();
         let _hanging = hang(&lookups, "slow").await;
-        let other = timeout(PATIENCE, lookups.run("fast", || Ok(()))).await;
-        other.expect("it waits for another name").unwrap();
+        lookups.share("fast", nothing).await.unwrap();
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn names_that_hang_together_have_a_bound() {
         let lookups = Lookups::default();
         let mut hanging = Vec::new();
         for number in 0..LOOKUPS / OF_A_NAME {
             hanging.push(hang(&lookups, &number.to_string()).await);
         }
-        let one_more = timeout(Duration::ZERO, lookups.run("another", || Ok(()))).await;
-        assert!(one_more.is_err(), "it was let in behind those that hang");
+        lookups.join(&"another".into(), nothing).unwrap();
+        assert_eq!(lock(&lookups.names)["another"].under_way, 0);
         hanging.pop();
-        lookups.run("another", || Ok(())).await.unwrap();
+        lookups.share("another", nothing).await.unwrap();
     }
 
     #[tokio::test]
     async fn a_thread_serves_the_next_one_too() {
         let lookups = Lookups::default();
-        let here = || Ok(thread::current().id());
-        let first = lookups.run("one", here).await.unwrap();
+        let (sender, threads) = mpsc::channel();
+        let note = move |name: &str| {
+            sender.send(thread::current().id()).unwrap();
+            nothing(name)
+        };
+        lookups.share("one", note.clone()).await.unwrap();
         // It waits a moment after it has answered.
         while lookups.threads.waiting().is_empty() {
             tokio::task::yield_now().await;
         }
-        assert_eq!(lookups.run("another", here).await.unwrap(), first);
+        lookups.share("another", note).await.unwrap();
+        assert_eq!(threads.recv(), threads.recv());
     }
 }
