@@ -3,14 +3,13 @@
 //! Who comes while a name is being looked up takes the answer to that. It was asked for a little earlier, but the answers of
 //! resolvers are older than that anyway, and the next one would be there later. No answer is kept.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fs::File;
-use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::mpsc::{self, SendError, Sender};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, ThreadId};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Duration;
+use std::{fmt, io};
 
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
@@ -124,8 +123,8 @@ impl Lookups {
     }
 }
 
-fn lock(names: &Mutex<Names>) -> MutexGuard<'_, Names> {
-    names.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Looking takes descriptors: where there are none the system says so, or that nobody knows the name, as it could not open the
@@ -139,57 +138,66 @@ fn look_up(name: &str) -> io::Result<Vec<SocketAddr>> {
     })
 }
 
-/// The threads of a pool that wait for a look-up. Not those of `spawn_blocking`: where no thread can be started that
-/// panics, and keeps the call and its permit.
+/// The threads of a pool that look up names, or rest. Not those of `spawn_blocking`: where no thread can be started that
+/// panics, and keeps the call.
 #[derive(Debug, Default)]
-struct Threads(Mutex<Vec<(ThreadId, Sender<Call>)>>);
+struct Threads {
+    work: Mutex<Work>,
+    has_come: Condvar,
+}
+
+#[derive(Default)]
+struct Work {
+    /// No more than there are threads that rest.
+    calls: VecDeque<Call>,
+    resting: usize,
+}
+
+impl fmt::Debug for Work {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "{} calls, {} resting",
+            self.calls.len(),
+            self.resting
+        )
+    }
+}
 
 impl Threads {
-    /// Has a thread make `call`: one that waits, or a new one.
+    /// Has a thread make `call`: one that rests, or a new one.
     fn begin(self: &Arc<Self>, call: Call) -> io::Result<()> {
-        let waiting = self.waiting().pop();
-        let call = match waiting {
-            Some((_, thread)) => match thread.send(call) {
-                Ok(()) => return Ok(()),
-                Err(SendError(call)) => call,
-            },
-            None => call,
-        };
+        let mut work = lock(&self.work);
+        if work.calls.len() < work.resting {
+            work.calls.push_back(call);
+            self.has_come.notify_one();
+            return Ok(());
+        }
         let threads = Arc::clone(self);
         let thread = thread::Builder::new().name("lookup".to_owned());
         thread.spawn(move || threads.serve(call)).map(drop)
     }
 
-    /// Makes `call`, and those that come while this thread waits.
+    /// Makes `call`, and those that come while this thread rests.
     fn serve(&self, call: Call) {
-        let id = thread::current().id();
-        let (sender, calls) = mpsc::channel();
         let mut next = Some(call);
         while let Some(call) = next {
             call();
-            self.waiting().push((id, sender.clone()));
-            next = calls.recv_timeout(REST).ok();
-            if next.is_none() && !self.leave(id) {
-                // Somebody has just picked this thread, and sends his call.
-                next = calls.recv().ok();
-            }
+            let mut work = lock(&self.work);
+            work.resting += 1;
+            let is_idle = |work: &mut Work| work.calls.is_empty();
+            let rested = self.has_come.wait_timeout_while(work, REST, is_idle);
+            (work, _) = rested.unwrap_or_else(PoisonError::into_inner);
+            work.resting -= 1;
+            next = work.calls.pop_front();
         }
-    }
-
-    /// Takes a thread out of those that wait. Whether it was one.
-    fn leave(&self, id: ThreadId) -> bool {
-        let mut waiting = self.waiting();
-        let place = waiting.iter().position(|(waiting, _)| *waiting == id);
-        place.map(|place| waiting.remove(place)).is_some()
-    }
-
-    fn waiting(&self) -> MutexGuard<'_, Vec<(ThreadId, Sender<Call>)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::{self, Sender};
+
     use tokio::time::timeout;
 
     use super::*;
@@ -293,7 +301,7 @@ mod tests {
         };
         lookups.share("one", note.clone()).await.unwrap();
         // It waits a moment after it has answered.
-        while lookups.threads.waiting().is_empty() {
+        while lock(&lookups.threads.work).resting == 0 {
             tokio::task::yield_now().await;
         }
         lookups.share("another", note).await.unwrap();
