@@ -42,13 +42,14 @@ pub use networks::{Access, Networks, TrustedProxies};
 pub use origin::{Origin, OriginFault, OriginList, OriginPattern, Origins};
 pub use problems::{Position, Problem, Problems};
 
+use reading::{Definitions, FromNode};
+
 /// The JSON Schema of a configuration file, for editors.
 #[must_use]
 pub fn json_schema() -> String {
-    let mut schema = schemars::schema_for!(schema::File);
-    schema::take_variables(&mut schema);
-    schema::require_keys(&mut schema);
-    format!("{:#}", schema.as_value())
+    let mut definitions = Definitions::default();
+    schema::File::forms(&mut definitions);
+    format!("{:#}", definitions.schema("File"))
 }
 
 #[cfg(test)]

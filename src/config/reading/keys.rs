@@ -64,12 +64,16 @@ impl<'n> Keys<'n> {
 /// Declares a map of the configuration: its keys, what each takes, and what is said of it in the
 /// JSON Schema. The only place where a key has to be made known.
 macro_rules! keys {
-    ($($(#[$about:meta])* $name:ident { $($(#[$key_about:meta])* $key:ident: $kind:ty,)* })*) => {$(
-        #[derive(Default, Debug, schemars::JsonSchema)]
-        #[schemars(default, deny_unknown_fields)]
-        $(#[$about])*
+    ($(
+        #[doc = $about:literal]
+        $name:ident $(either [$([$($either:literal),*]),*])? {
+            $(#[doc = $key_about:literal] $key:ident: $kind:ty,)*
+        }
+    )*) => {$(
+        #[doc = $about]
+        #[derive(Default, Debug)]
         pub(in crate::config) struct $name {
-            $($(#[$key_about])* pub(in crate::config) $key: $crate::config::reading::Setting<$kind>,)*
+            $(#[doc = $key_about] pub(in crate::config) $key: $crate::config::reading::Setting<$kind>,)*
         }
 
         impl $crate::config::reading::FromNode for $name {
@@ -81,6 +85,18 @@ macro_rules! keys {
                 let read = Self { $($key: keys.take(stringify!($key), reader),)* };
                 keys.close(reader);
                 Some(read)
+            }
+
+            fn forms(
+                definitions: &mut $crate::config::reading::Definitions,
+            ) -> Vec<serde_json::Value> {
+                let keys = vec![$((
+                    stringify!($key).trim_start_matches("r#"),
+                    $key_about.trim(),
+                    <$kind>::forms(definitions),
+                )),*];
+                definitions.add(stringify!($name), $about.trim(), keys, &[$($(&[$($either),*]),*)?]);
+                vec![serde_json::json!({ "$ref": concat!("#/$defs/", stringify!($name)) })]
             }
         }
     )*};

@@ -3,6 +3,7 @@
 //! Reading never stops at a problem: what is wrong is noted once and its setting becomes
 //! [`Setting::Invalid`], which everybody after that passes over in silence.
 
+mod definitions;
 mod keys;
 mod named;
 mod setting;
@@ -10,15 +11,16 @@ mod setting;
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde_json::{Value, json};
 
+pub(in crate::config) use definitions::{Definitions, text};
 pub(in crate::config) use keys::{Keys, keys};
 pub(in crate::config) use named::{Entry, Named};
 pub(in crate::config) use setting::{Placed, Setting};
 
 use super::environment::{self, Environment};
 use super::problems::{Complaint, Findings, Place};
-use super::tree::{Kind, Node, Pair, Scalar, Value, quote};
+use super::tree::{self, Kind, Node, Pair, Scalar, quote};
 
 /// A node and its place.
 pub(in crate::config) struct At<'n> {
@@ -42,6 +44,9 @@ pub(in crate::config) trait FromNode: Sized {
     const TAKES_NULL: bool = false;
 
     fn read(at: &At<'_>, reader: &mut Reader<'_>) -> Option<Self>;
+
+    /// What may be written, as JSON Schemas of which one fits; maps with known keys are added to `definitions`.
+    fn forms(definitions: &mut Definitions) -> Vec<Value>;
 }
 
 /// What can be read from a single value.
@@ -54,6 +59,9 @@ pub(in crate::config) trait FromScalar: Sized {
         Self::WANTED.into()
     }
 
+    /// What may be written, as JSON Schemas of which one fits.
+    fn written() -> Vec<Value>;
+
     /// `None` where the scalar is of the wrong kind, an error where it is of the right kind but wrong.
     fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>>;
 }
@@ -62,6 +70,8 @@ pub(in crate::config) trait FromScalar: Sized {
 pub(in crate::config) trait FromText: Sized {
     /// As [`FromScalar::WANTED`].
     const WANTED: &'static str;
+    /// The rule as a regular expression, as far as one can tell it.
+    const PATTERN: &'static str = "";
 
     /// Reads it.
     fn from_text(text: &str) -> Result<Self, Complaint>;
@@ -70,6 +80,10 @@ pub(in crate::config) trait FromText: Sized {
 impl<T: FromText> FromScalar for T {
     const WANTED: &'static str = <T as FromText>::WANTED;
 
+    fn written() -> Vec<Value> {
+        vec![text(T::WANTED, T::PATTERN)]
+    }
+
     fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
         scalar.as_text().map(T::from_text)
     }
@@ -77,7 +91,7 @@ impl<T: FromText> FromScalar for T {
 
 impl<T: FromScalar> FromNode for T {
     fn read(at: &At<'_>, reader: &mut Reader<'_>) -> Option<Self> {
-        let Value::Scalar(written) = &at.node.value else {
+        let tree::Value::Scalar(written) = &at.node.value else {
             return reader.refuse_kind(at, &T::wanted());
         };
         let scalar = reader.expand(at, written)?;
@@ -92,11 +106,17 @@ impl<T: FromScalar> FromNode for T {
             None => reader.refuse_kind(at, &T::wanted()),
         }
     }
+
+    /// Whatever it is to be, it may come from the environment, and is a string then.
+    fn forms(_: &mut Definitions) -> Vec<Value> {
+        let variable = json!({ "type": "string", "pattern": r"\$\{" });
+        [T::written(), vec![variable]].concat()
+    }
 }
 
 impl<T: FromNode> FromNode for Vec<Placed<T>> {
     fn read(at: &At<'_>, reader: &mut Reader<'_>) -> Option<Self> {
-        let Value::List(items) = &at.node.value else {
+        let tree::Value::List(items) = &at.node.value else {
             return reader.refuse_kind(at, "a list");
         };
         let mut list = Vec::with_capacity(items.len());
@@ -113,6 +133,11 @@ impl<T: FromNode> FromNode for Vec<Placed<T>> {
         }
         (list.len() == items.len()).then_some(list)
     }
+
+    fn forms(definitions: &mut Definitions) -> Vec<Value> {
+        let items = json!({ "anyOf": T::forms(definitions) });
+        vec![json!({ "type": "array", "items": items })]
+    }
 }
 
 /// A value, or null where that is not the same as nothing: a default that can be turned off.
@@ -128,20 +153,9 @@ impl<T: FromNode> FromNode for OrNull<T> {
         }
         T::read(at, reader).map(|value| Self(Some(value)))
     }
-}
 
-/// In the JSON Schema every setting may be null.
-impl<T: JsonSchema> JsonSchema for OrNull<T> {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        T::schema_name()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        generator.subschema_for::<T>()
+    fn forms(definitions: &mut Definitions) -> Vec<Value> {
+        T::forms(definitions)
     }
 }
 
@@ -185,7 +199,7 @@ impl<'e> Reader<'e> {
 
     /// The entries of a map; duplicate keys are noted and left out.
     fn pairs<'n>(&mut self, at: &At<'n>) -> Option<Vec<&'n Pair>> {
-        let Value::Map(pairs) = &at.node.value else {
+        let tree::Value::Map(pairs) = &at.node.value else {
             return self.refuse_kind(at, "a map");
         };
         let mut seen = HashSet::new();
@@ -209,8 +223,8 @@ fn shortened(key: &str) -> String {
 /// The place of a map's value: its own where it is a single value, else that of its key.
 fn place_of(pair: &Pair, above: &Place) -> Place {
     let id = match &pair.value.value {
-        Value::Scalar(scalar) if scalar.kind != Kind::Null => pair.value.id,
-        Value::Scalar(_) | Value::List(_) | Value::Map(_) => pair.key_id,
+        tree::Value::Scalar(scalar) if scalar.kind != Kind::Null => pair.value.id,
+        tree::Value::Scalar(_) | tree::Value::List(_) | tree::Value::Map(_) => pair.key_id,
     };
     above.key(id, &pair.key)
 }

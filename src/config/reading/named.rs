@@ -1,10 +1,8 @@
 //! Maps whose keys are names given by the operator.
 
-use std::borrow::Cow;
+use serde_json::{Value, json};
 
-use schemars::{JsonSchema, Schema, SchemaGenerator};
-
-use super::{At, FromNode, Reader, place_of, shortened};
+use super::{At, Definitions, FromNode, Reader, place_of, shortened};
 use crate::config::model::Name;
 use crate::config::problems::Place;
 use crate::config::values::name;
@@ -55,18 +53,13 @@ impl<T: FromNode> FromNode for Named<T> {
         }
         Some(Self(named))
     }
-}
 
-impl<T: JsonSchema> JsonSchema for Named<T> {
-    fn schema_name() -> Cow<'static, str> {
-        format!("Named_{}", T::schema_name()).into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        schemars::json_schema!({
+    fn forms(definitions: &mut Definitions) -> Vec<Value> {
+        let values = json!({ "anyOf": T::forms(definitions) });
+        vec![json!({
             "type": "object",
             "propertyNames": { "pattern": name::PATTERN },
-            "additionalProperties": generator.subschema_for::<T>(),
-        })
+            "additionalProperties": values,
+        })]
     }
 }

@@ -1,9 +1,5 @@
 //! What a file says for a key: nothing, something wrong, or a value and its place.
 
-use std::borrow::Cow;
-
-use schemars::{JsonSchema, Schema, SchemaGenerator};
-
 use crate::config::problems::{Findings, Place};
 
 /// A value and its place.
@@ -96,35 +92,5 @@ impl<T: Default> Setting<T> {
     /// The value, or an empty one.
     pub(in crate::config) fn or_default(self) -> T {
         self.value().unwrap_or_default()
-    }
-}
-
-/// In the JSON Schema every setting may be left out or null.
-impl<T: JsonSchema> JsonSchema for Setting<T> {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        Option::<T>::schema_name()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        Option::<T>::json_schema(generator)
-    }
-}
-
-/// In the JSON Schema the place is not to be seen.
-impl<T: JsonSchema> JsonSchema for Placed<T> {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        T::schema_name()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        generator.subschema_for::<T>()
     }
 }

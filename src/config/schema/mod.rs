@@ -7,9 +7,7 @@ mod http;
 mod listener;
 mod pool;
 mod process;
-mod required;
 mod route;
-mod variables;
 mod websocket;
 
 pub(super) use health::{ActiveHealth, Health, PassiveHealth};
@@ -21,11 +19,9 @@ pub(super) use pool::{
     Backend, BackendTls, Discovery, Hash, HashKey, HashKeyPart, Pool, Queue, Rebalance, Sticky,
 };
 pub(super) use process::{Admin, Drain, Log, Runtime};
-pub(super) use required::require_keys;
 pub(super) use route::{
     Defaults, FixedAnswer, OriginRules, Origins, Route, RouteMatch, SessionTimeouts,
 };
-pub(super) use variables::take_variables;
 pub(super) use websocket::{Ping, SlowConsumer, WebSocket};
 
 use super::reading::{Named, keys};

@@ -1,12 +1,8 @@
 //! Keys of a pool and its backends.
 
-use std::borrow::Cow;
-
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-
 use super::Health;
 use crate::config::model::ProxyProtocol;
-use crate::config::reading::{At, FromNode, Placed, Reader, keys};
+use crate::config::reading::{At, Definitions, FromNode, Placed, Reader, keys};
 use crate::config::tree::Value;
 use crate::config::values::choice::{HashWord, StrategyWord};
 use crate::config::values::{
@@ -16,8 +12,7 @@ use crate::config::values::{
 
 keys! {
     /// Backends and how sessions are spread over them.
-    #[schemars(extend("anyOf" = [{ "required": ["backends"] }, { "required": ["discovery"] }]))]
-    Pool {
+    Pool either [["backends"], ["discovery"]] {
         /// How the order of candidates is found; round_robin by default.
         strategy: OneOf<StrategyWord>,
         /// For the strategy hash: what is hashed.
@@ -89,8 +84,7 @@ keys! {
     }
 
     /// Backends that are found in the DNS.
-    #[schemars(extend("anyOf" = [{ "required": ["dns", "port"] }, { "required": ["srv"] }]))]
-    Discovery {
+    Discovery either [["dns", "port"], ["srv"]] {
         /// Required, or srv. A name; each of its addresses is a backend.
         dns: DnsName,
         /// Required beside dns.
@@ -148,18 +142,13 @@ impl FromNode for Backend {
             Value::Scalar(_) | Value::List(_) => FromNode::read(at, reader).map(Self::Url),
         }
     }
-}
 
-impl JsonSchema for Backend {
-    fn schema_name() -> Cow<'static, str> {
-        "Backend".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "anyOf": [
-            generator.subschema_for::<BackendUrl>(),
-            generator.subschema_for::<BackendKeys>(),
-        ]})
+    fn forms(definitions: &mut Definitions) -> Vec<serde_json::Value> {
+        [
+            BackendUrl::forms(definitions),
+            BackendKeys::forms(definitions),
+        ]
+        .concat()
     }
 }
 
@@ -177,17 +166,12 @@ impl FromNode for HashKey {
             Value::Scalar(_) | Value::List(_) => FromNode::read(at, reader).map(Self::Word),
         }
     }
-}
 
-impl JsonSchema for HashKey {
-    fn schema_name() -> Cow<'static, str> {
-        "HashKey".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "anyOf": [
-            generator.subschema_for::<OneOf<HashWord>>(),
-            generator.subschema_for::<HashKeyPart>(),
-        ]})
+    fn forms(definitions: &mut Definitions) -> Vec<serde_json::Value> {
+        [
+            OneOf::<HashWord>::forms(definitions),
+            HashKeyPart::forms(definitions),
+        ]
+        .concat()
     }
 }

@@ -1,12 +1,8 @@
 //! Keys of a route, and of what routes inherit.
 
-use std::borrow::Cow;
-
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-
 use super::{Headers, Http, Redirect, WebSocket};
 use crate::config::problems::Complaint;
-use crate::config::reading::{At, FromNode, FromScalar, Placed, Reader, keys};
+use crate::config::reading::{At, Definitions, FromNode, FromScalar, Placed, Reader, keys};
 use crate::config::tree::{Scalar, Value};
 use crate::config::values::choice::{Protocol, Verdict};
 use crate::config::values::{Host, NotYet, OneOf, OriginText, PathText, Text, Timeout, Whole};
@@ -25,8 +21,7 @@ keys! {
     }
 
     /// Which requests are taken and what becomes of them.
-    #[schemars(extend("anyOf" = [{ "required": ["pool"] }, { "required": ["respond"] }, { "required": ["redirect"] }]))]
-    Route {
+    Route either [["pool"], ["respond"], ["redirect"]] {
         /// Which requests are taken.
         r#match: RouteMatch,
         /// Which origins may open sessions; required here or in defaults.
@@ -112,6 +107,12 @@ impl FromNode for Origins {
             Value::Map(_) => FromNode::read(at, reader).map(Self::Rules),
         }
     }
+
+    fn forms(definitions: &mut Definitions) -> Vec<serde_json::Value> {
+        let list = Vec::<Placed<OriginText>>::forms(definitions);
+        let rules = OriginRules::forms(definitions);
+        [AnyWord::forms(definitions), list, rules].concat()
+    }
 }
 
 struct AnyWord;
@@ -119,21 +120,11 @@ struct AnyWord;
 impl FromScalar for AnyWord {
     const WANTED: &'static str = "`any`, a list of origins, or a map with `allow`";
 
+    fn written() -> Vec<serde_json::Value> {
+        vec![serde_json::json!({ "const": "any" })]
+    }
+
     fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
         (scalar.text == "any").then_some(Ok(Self))
-    }
-}
-
-impl JsonSchema for Origins {
-    fn schema_name() -> Cow<'static, str> {
-        "Origins".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "anyOf": [
-            { "const": "any" },
-            generator.subschema_for::<Vec<OriginText>>(),
-            generator.subschema_for::<OriginRules>(),
-        ]})
     }
 }

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
-use super::text_schema;
 use crate::config::model::Address;
 use crate::config::problems::Complaint;
 use crate::config::reading::FromText;
@@ -16,8 +15,6 @@ pub(in crate::config) enum ListenAddress {
     Tcp(SocketAddr),
     Unix(String),
 }
-
-text_schema!(ListenAddress, "An address and a port, or unix: and a path");
 
 impl FromText for ListenAddress {
     const WANTED: &'static str = "an address such as `127.0.0.1:8080`";

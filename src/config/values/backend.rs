@@ -1,6 +1,5 @@
 //! Addresses of backends: `ws://127.0.0.1:9001`, `wss://chat.internal`, `unix:/run/chat.sock`.
 
-use super::text_schema;
 use crate::config::host::{spell, split_port};
 use crate::config::model::BackendHost;
 use crate::config::problems::Complaint;
@@ -29,14 +28,9 @@ pub(in crate::config) enum BackendPlace {
 /// Before the path of a unix socket.
 const UNIX: &str = "unix:";
 
-text_schema!(
-    BackendUrl,
-    "The address of a backend: ws://host:port, wss://host:port or unix:/path",
-    "^([wW][sS]|[hH][tT][tT][pP])[sS]?://[^/?#@]+$|^unix:."
-);
-
 impl FromText for BackendUrl {
     const WANTED: &'static str = "an address such as `ws://127.0.0.1:9001`";
+    const PATTERN: &'static str = "^([wW][sS]|[hH][tT][tT][pP])[sS]?://[^/?#@]+$|^unix:.";
 
     fn from_text(text: &str) -> Result<Self, Complaint> {
         parse(text).map_err(|message| Complaint {

@@ -1,27 +1,20 @@
 //! What a health check asks for, and what it takes for an answer.
 
-use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::{Value, json};
 
-use super::text_schema;
 use crate::config::problems::Complaint;
-use crate::config::reading::{FromScalar, FromText};
+use crate::config::reading::{FromScalar, FromText, text};
 use crate::config::tree::{Scalar, quote};
 
 /// Path and query of a check's request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(in crate::config) struct CheckPath(pub(in crate::config) String);
 
-text_schema!(
-    CheckPath,
-    "A path, beginning with a slash, and a query",
-    "^/[^#]*$"
-);
-
 impl FromText for CheckPath {
     const WANTED: &'static str = "a path such as `/health`";
+    const PATTERN: &'static str = "^/[^#]*$";
 
     fn from_text(text: &str) -> Result<Self, Complaint> {
         let is_sound = text.starts_with('/')
@@ -42,14 +35,9 @@ impl FromText for CheckPath {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(in crate::config) struct HostField(pub(in crate::config) String);
 
-text_schema!(
-    HostField,
-    "A host, with a port where it has one",
-    "^[!-.0-~]+$"
-);
-
 impl FromText for HostField {
     const WANTED: &'static str = "a host such as `chat.example.com`";
+    const PATTERN: &'static str = "^[!-.0-~]+$";
 
     fn from_text(text: &str) -> Result<Self, Complaint> {
         let is_in_a_host = |byte: u8| byte.is_ascii_graphic() && byte != b'/';
@@ -68,6 +56,12 @@ pub(in crate::config) struct Statuses(pub(in crate::config) RangeInclusive<u16>)
 impl FromScalar for Statuses {
     const WANTED: &'static str = "a status such as `200` or a range such as `200-399`";
 
+    fn written() -> Vec<Value> {
+        let range = "^[1-5][0-9]{2}(-[1-5][0-9]{2})?$";
+        let number = json!({ "type": "integer", "minimum": 100, "maximum": 599 });
+        vec![number, text(Self::WANTED, range)]
+    }
+
     fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
         let text = scalar.as_number().or_else(|| scalar.as_text())?;
         let complaint = || format!("must be {}, of 100 to 599", Self::WANTED).into();
@@ -85,23 +79,6 @@ fn status(text: &str) -> Option<u16> {
     let is_number = text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_digit());
     let number = is_number.then(|| text.parse().ok())??;
     (100..=599).contains(&number).then_some(number)
-}
-
-impl JsonSchema for Statuses {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Statuses".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "anyOf": [
-            { "type": "integer", "minimum": 100, "maximum": 599 },
-            { "type": "string", "pattern": r"^[1-5][0-9]{2}(-[1-5][0-9]{2})?$|\$\{" },
-        ]})
-    }
 }
 
 #[cfg(test)]

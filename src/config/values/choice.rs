@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::{Value, json};
 use tracing::Level;
 
 use crate::config::model::{
@@ -41,6 +41,11 @@ impl<T: Choice> FromScalar for OneOf<T> {
         (listed + T::OR_ELSE).into()
     }
 
+    fn written() -> Vec<Value> {
+        let words: Vec<_> = T::WORDS.iter().map(|(word, _)| *word).collect();
+        vec![json!({ "enum": words })]
+    }
+
     fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
         let found = T::WORDS.iter().find(|(word, _)| *word == scalar.text);
         match (found, scalar.as_text()) {
@@ -56,22 +61,6 @@ impl<T: Choice> FromScalar for OneOf<T> {
                 Some(Err(Complaint::unknown(&what, &scalar.text, words)))
             }
         }
-    }
-}
-
-impl<T: Choice> JsonSchema for OneOf<T> {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        let words: Vec<_> = T::WORDS.iter().map(|(word, _)| *word).collect();
-        words.join("_or_").into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let words: Vec<_> = T::WORDS.iter().map(|(word, _)| *word).collect();
-        json_schema!({ "enum": words })
     }
 }
 

@@ -1,14 +1,12 @@
 //! Durations: `500ms`, `5s`, `10m`, `2h`.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::time;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::{Value, json};
 
-use super::text_schema;
 use crate::config::problems::Complaint;
-use crate::config::reading::FromScalar;
+use crate::config::reading::{FromScalar, text};
 use crate::config::tree::{Scalar, quote};
 
 /// A year; longer spans are mistakes, and deadlines that far away could not be counted.
@@ -30,28 +28,13 @@ impl fmt::Display for Duration {
     }
 }
 
-/// A duration with its unit.
-struct WithUnit;
-
-text_schema!(WithUnit, "A duration: 500ms, 5s, 10m, 2h", PATTERN);
-
-/// No time at all needs no unit.
-impl JsonSchema for Duration {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Duration".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "anyOf": [{ "const": 0 }, generator.subschema_for::<WithUnit>()] })
-    }
-}
-
 impl FromScalar for Duration {
     const WANTED: &'static str = "a duration such as `5s`";
+
+    /// No time at all needs no unit.
+    fn written() -> Vec<Value> {
+        vec![json!({ "const": 0 }), text(Self::WANTED, PATTERN)]
+    }
 
     fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
         if scalar.as_number() == Some("0") {
@@ -73,10 +56,12 @@ impl FromScalar for Duration {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::config) struct Timeout(pub(in crate::config) time::Duration);
 
-text_schema!(Timeout, "A duration above 0: 500ms, 5s, 10m, 2h", PATTERN);
-
 impl FromScalar for Timeout {
     const WANTED: &'static str = Duration::WANTED;
+
+    fn written() -> Vec<Value> {
+        vec![text(Self::WANTED, PATTERN)]
+    }
 
     fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
         if scalar.as_bare_number() == Some("0") {

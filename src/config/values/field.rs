@@ -2,7 +2,6 @@
 
 use http::{HeaderName, HeaderValue, Method};
 
-use super::text_schema;
 use crate::config::model::Piece;
 use crate::config::problems::Complaint;
 use crate::config::reading::FromText;
@@ -11,8 +10,6 @@ use crate::config::tree::quote;
 /// The name of a header field.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(in crate::config) struct FieldName(pub(in crate::config) HeaderName);
-
-text_schema!(FieldName, "The name of a header field");
 
 impl FromText for FieldName {
     const WANTED: &'static str = "the name of a header field";
@@ -32,8 +29,6 @@ pub(in crate::config) fn no_field_name(text: &str) -> String {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(in crate::config) struct FieldValue(pub(in crate::config) HeaderValue);
 
-text_schema!(FieldValue, "The value of a header field, in one line");
-
 impl FromText for FieldValue {
     const WANTED: &'static str = "text";
 
@@ -47,8 +42,6 @@ impl FromText for FieldValue {
 /// A method.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(in crate::config) struct MethodName(pub(in crate::config) Method);
-
-text_schema!(MethodName, "A method, in capitals");
 
 impl FromText for MethodName {
     const WANTED: &'static str = "a method such as `PUT`";
@@ -66,11 +59,6 @@ impl FromText for MethodName {
 /// Where a redirect leads.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(in crate::config) struct Destination(pub(in crate::config) Vec<Piece>);
-
-text_schema!(
-    Destination,
-    "A URL, or a path; {host}, {path} and {query} stand for those of the request"
-);
 
 impl FromText for Destination {
     const WANTED: &'static str = "a URL such as `https://{host}{path}{query}`";

@@ -34,28 +34,3 @@ pub(super) use size::Size;
 pub(super) use text::{FilePath, Text};
 pub(super) use token::{CookieName, QueryName, SecretText};
 pub(super) use transport::{CertifiedName, DnsName, LocalAddress, NameServer};
-
-/// The JSON Schema of a value that is written as text: how it reads, and what is said of it.
-macro_rules! text_schema {
-    ($kind:ty, $about:expr $(, $pattern:expr)?) => {
-        impl schemars::JsonSchema for $kind {
-            fn inline_schema() -> bool {
-                true
-            }
-
-            fn schema_name() -> std::borrow::Cow<'static, str> {
-                stringify!($kind).into()
-            }
-
-            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                schemars::json_schema!({
-                    "type": "string",
-                    "description": $about,
-                    // A variable may stand in any text.
-                    $("pattern": format!(r"{}|\$\{{", $pattern),)?
-                })
-            }
-        }
-    };
-}
-use text_schema;

@@ -4,7 +4,6 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::text_schema;
 use crate::config::problems::Complaint;
 use crate::config::reading::FromText;
 use crate::config::tree::quote;
@@ -12,8 +11,6 @@ use crate::config::tree::quote;
 /// A network, or one address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::config) struct Network(pub(in crate::config) IpNet);
-
-text_schema!(Network, "A network such as 10.0.0.0/8, or one address");
 
 impl FromText for Network {
     const WANTED: &'static str = "a network such as `10.0.0.0/8`";
@@ -29,11 +26,6 @@ pub(in crate::config) enum TrustedProxy {
     Network(Network),
     Unix,
 }
-
-text_schema!(
-    TrustedProxy,
-    "A network such as 10.0.0.0/8, or one address; unix for whoever connects to a unix socket"
-);
 
 impl FromText for TrustedProxy {
     const WANTED: &'static str = "a network such as `10.0.0.0/8`, or `unix`";

@@ -1,10 +1,8 @@
 //! Keys that have a name already, for what wsgate does not do yet.
 
-use std::borrow::Cow;
+use serde_json::Value;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-
-use crate::config::reading::{At, FromNode, Reader};
+use crate::config::reading::{At, Definitions, FromNode, Reader};
 
 /// Whatever stands behind such a key; null alone is none.
 #[derive(Debug)]
@@ -14,18 +12,8 @@ impl FromNode for NotYet {
     fn read(_: &At<'_>, _: &mut Reader<'_>) -> Option<Self> {
         Some(Self)
     }
-}
 
-impl JsonSchema for NotYet {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "NotYet".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "null" })
+    fn forms(_: &mut Definitions) -> Vec<Value> {
+        Vec::new()
     }
 }

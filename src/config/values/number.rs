@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::num::NonZeroUsize;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::{Value, json};
 
 use crate::config::problems::Complaint;
 use crate::config::reading::FromScalar;
@@ -32,6 +32,10 @@ impl<const LEAST: u32, const MOST: u32> FromScalar for Whole<LEAST, MOST> {
         format!("a whole number from {LEAST} to {MOST}").into()
     }
 
+    fn written() -> Vec<Value> {
+        vec![json!({ "type": "integer", "minimum": LEAST, "maximum": MOST })]
+    }
+
     fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
         let digits = scalar.as_number()?;
         let number = digits
@@ -40,20 +44,6 @@ impl<const LEAST: u32, const MOST: u32> FromScalar for Whole<LEAST, MOST> {
             .filter(|number| (LEAST..=MOST).contains(number));
         let complaint = || format!("must be {}", Self::wanted()).into();
         Some(number.map(Self).ok_or_else(complaint))
-    }
-}
-
-impl<const LEAST: u32, const MOST: u32> JsonSchema for Whole<LEAST, MOST> {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        format!("Whole_{LEAST}_{MOST}").into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "integer", "minimum": LEAST, "maximum": MOST })
     }
 }
 
@@ -67,6 +57,11 @@ impl Workers {
 
 impl FromScalar for Workers {
     const WANTED: &'static str = "`auto` or a number of workers";
+
+    fn written() -> Vec<Value> {
+        let number = json!({ "type": "integer", "minimum": 1, "maximum": Self::MOST });
+        vec![json!({ "const": "auto" }), number]
+    }
 
     fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
         if scalar.text == "auto" {
@@ -82,22 +77,5 @@ impl FromScalar for Workers {
                 .map(|number| Self(Some(number)))
                 .ok_or_else(complaint),
         )
-    }
-}
-
-impl JsonSchema for Workers {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Workers".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "anyOf": [
-            { "const": "auto" },
-            { "type": "integer", "minimum": 1, "maximum": Self::MOST },
-        ]})
     }
 }

@@ -1,8 +1,6 @@
 //! Limits that may be none: a bare `0`, or a value such as any other of its kind.
 
-use std::borrow::Cow;
-
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::{Value, json};
 
 use super::{Duration, Size};
 use crate::config::problems::Complaint;
@@ -25,26 +23,16 @@ pub(in crate::config) struct OrNone<T>(pub(in crate::config) Option<T>);
 impl<T: Limit> FromScalar for OrNone<T> {
     const WANTED: &'static str = T::WANTED_OR_NONE;
 
+    fn written() -> Vec<Value> {
+        [vec![json!({ "const": 0 })], T::written()].concat()
+    }
+
     fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
         if scalar.as_number() == Some("0") {
             return Some(Ok(Self(None)));
         }
         let limit = T::from_scalar(scalar)?;
         Some(limit.map(|limit| Self((!limit.is_zero()).then_some(limit))))
-    }
-}
-
-impl<T: JsonSchema> JsonSchema for OrNone<T> {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        format!("{}_or_none", T::schema_name()).into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "anyOf": [{ "const": 0 }, generator.subschema_for::<T>()] })
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::net::Ipv6Addr;
 
-use super::text_schema;
 use crate::config::host::HostPattern;
 use crate::config::origin::{OriginFault, OriginPattern};
 use crate::config::problems::Complaint;
@@ -12,11 +11,6 @@ use crate::config::tree::quote;
 /// A pattern for hosts.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(in crate::config) struct Host(pub(in crate::config) HostPattern);
-
-text_schema!(
-    Host,
-    "A host, or *. and a suffix: chat.example.com, *.example.com"
-);
 
 impl FromText for Host {
     const WANTED: &'static str = "a host such as `chat.example.com`";
@@ -51,12 +45,6 @@ fn parse_host(text: &str) -> Result<HostPattern, String> {
 /// A pattern for origins.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(in crate::config) struct OriginText(pub(in crate::config) OriginPattern);
-
-text_schema!(
-    OriginText,
-    "An origin: scheme, host (or *. and a suffix) and port: https://app.example.com, \
-     https://*.example.com:8443"
-);
 
 impl FromText for OriginText {
     const WANTED: &'static str = "an origin such as `https://app.example.com`";
@@ -94,14 +82,9 @@ fn spelt(text: &str) -> Option<String> {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(in crate::config) struct PathText(pub(in crate::config) String);
 
-text_schema!(
-    PathText,
-    "A path, beginning with a slash",
-    "^/([^?#%;\\\\]*[^?#%;\\\\*])?$"
-);
-
 impl FromText for PathText {
     const WANTED: &'static str = "a path such as `/chat`";
+    const PATTERN: &'static str = "^/([^?#%;\\\\]*[^?#%;\\\\*])?$";
 
     fn from_text(text: &str) -> Result<Self, Complaint> {
         parse_path(text).map_err(Complaint::from)

@@ -1,15 +1,14 @@
 //! Shares of a whole: `10%`, `120%`, `1%/s`.
 
-use super::text_schema;
+use serde_json::Value;
+
 use crate::config::problems::Complaint;
-use crate::config::reading::FromScalar;
+use crate::config::reading::{FromScalar, text};
 use crate::config::tree::{Kind, Scalar, quote};
 
 /// A share of a whole, 0% to 100%.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::config) struct Percent(u8);
-
-text_schema!(Percent, "A share: 0% to 100%", "^[0-9]{1,3}%$");
 
 impl Percent {
     const MOST: u8 = 100;
@@ -22,6 +21,10 @@ impl Percent {
 
 impl FromScalar for Percent {
     const WANTED: &'static str = "a share such as `10%`";
+
+    fn written() -> Vec<Value> {
+        vec![text(Self::WANTED, "^[0-9]{1,3}%$")]
+    }
 
     fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
         if let Some(number) = scalar.as_bare_number() {
@@ -55,8 +58,6 @@ fn parse(text: &str) -> Result<u8, String> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::config) struct Surplus(u16);
 
-text_schema!(Surplus, "More than a whole: 101% to 1000%", "^[0-9]{3,4}%$");
-
 impl Surplus {
     /// As a number from 1.01 to 10.
     pub(in crate::config) fn fraction(self) -> f64 {
@@ -66,6 +67,10 @@ impl Surplus {
 
 impl FromScalar for Surplus {
     const WANTED: &'static str = "a share such as `120%`";
+
+    fn written() -> Vec<Value> {
+        vec![text(Self::WANTED, "^[0-9]{3,4}%$")]
+    }
 
     fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
         if let Some(number) = scalar.as_bare_number() {
@@ -89,12 +94,6 @@ pub(in crate::config) struct Rate {
     hundredths: u16,
 }
 
-text_schema!(
-    Rate,
-    "A share in each second: 1%/s, 0.25%/s",
-    r"^[0-9]{1,3}(\.[0-9]{1,2})?%/s$"
-);
-
 impl Rate {
     /// As a number from 0.0001 to 1.
     pub(in crate::config) fn fraction(self) -> f64 {
@@ -104,6 +103,10 @@ impl Rate {
 
 impl FromScalar for Rate {
     const WANTED: &'static str = "a rate such as `1%/s`";
+
+    fn written() -> Vec<Value> {
+        vec![text(Self::WANTED, r"^[0-9]{1,3}(\.[0-9]{1,2})?%/s$")]
+    }
 
     fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
         if scalar.kind == Kind::Number {

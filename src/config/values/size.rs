@@ -1,18 +1,21 @@
 //! Sizes: `512B`, `64KiB`, `1MiB`.
 
-use super::text_schema;
+use serde_json::Value;
+
 use crate::config::problems::Complaint;
-use crate::config::reading::FromScalar;
+use crate::config::reading::{FromScalar, text};
 use crate::config::tree::{Scalar, quote};
 
 /// A number of bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(in crate::config) struct Size(pub(in crate::config) usize);
 
-text_schema!(Size, "A size: 512B, 64KiB, 1MiB", "^[0-9]+(B|KiB|MiB|GiB)$");
-
 impl FromScalar for Size {
     const WANTED: &'static str = "a size such as `64KiB`";
+
+    fn written() -> Vec<Value> {
+        vec![text(Self::WANTED, "^[0-9]+(B|KiB|MiB|GiB)$")]
+    }
 
     fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
         if let Some(number) = scalar.as_bare_number() {

@@ -1,18 +1,21 @@
 //! Plain text, truth values, paths of files.
 
-use super::text_schema;
+use serde_json::{Value, json};
+
 use crate::config::problems::Complaint;
-use crate::config::reading::{FromScalar, FromText};
+use crate::config::reading::{FromScalar, FromText, text};
 use crate::config::tree::{Kind, Scalar};
 
 /// Any text.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub(in crate::config) struct Text(pub(in crate::config) String);
 
-text_schema!(Text, "Text");
-
 impl FromScalar for Text {
     const WANTED: &'static str = "text";
+
+    fn written() -> Vec<Value> {
+        vec![text(Self::WANTED, "")]
+    }
 
     fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
         match scalar.kind {
@@ -31,11 +34,6 @@ impl FromScalar for Text {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(in crate::config) struct FilePath(pub(in crate::config) String);
 
-text_schema!(
-    FilePath,
-    "The path of a file, relative to the directory of this one"
-);
-
 impl FromText for FilePath {
     const WANTED: &'static str = "the path of a file";
 
@@ -49,6 +47,10 @@ impl FromText for FilePath {
 
 impl FromScalar for bool {
     const WANTED: &'static str = "`true` or `false`";
+
+    fn written() -> Vec<Value> {
+        vec![json!({ "type": "boolean" })]
+    }
 
     fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
         scalar.as_boolean().map(Ok)

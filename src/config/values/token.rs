@@ -1,19 +1,14 @@
 //! Names of cookies and of parameters, and secrets.
 
-use super::text_schema;
+use serde_json::Value;
+
 use crate::config::problems::Complaint;
-use crate::config::reading::{FromScalar, FromText};
+use crate::config::reading::{FromScalar, FromText, text};
 use crate::config::tree::{Kind, Scalar, quote};
 
 /// The name of a cookie (RFC 6265 section 4.1.1).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(in crate::config) struct CookieName(pub(in crate::config) String);
-
-text_schema!(
-    CookieName,
-    "The name of a cookie",
-    "^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$"
-);
 
 impl CookieName {
     const LONGEST: usize = 64;
@@ -21,6 +16,7 @@ impl CookieName {
 
 impl FromText for CookieName {
     const WANTED: &'static str = "the name of a cookie";
+    const PATTERN: &'static str = "^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$";
 
     fn from_text(text: &str) -> Result<Self, Complaint> {
         let is_sound = (1..=Self::LONGEST).contains(&text.len()) && text.bytes().all(is_token_byte);
@@ -45,14 +41,9 @@ fn is_token_byte(byte: u8) -> bool {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(in crate::config) struct QueryName(pub(in crate::config) String);
 
-text_schema!(
-    QueryName,
-    "The name of a parameter in a query",
-    "^[!$'()*+,./0-9:;?@A-Z_a-z~%-]+$"
-);
-
 impl FromText for QueryName {
     const WANTED: &'static str = "the name of a parameter in a query";
+    const PATTERN: &'static str = "^[!$'()*+,./0-9:;?@A-Z_a-z~%-]+$";
 
     fn from_text(text: &str) -> Result<Self, Complaint> {
         let is_sound = |byte: u8| byte.is_ascii_graphic() && !b"&=#\"<>\\^`{|}[]".contains(&byte);
@@ -68,11 +59,6 @@ impl FromText for QueryName {
 #[derive(Clone, PartialEq, Eq)]
 pub(in crate::config) struct SecretText(pub(in crate::config) String);
 
-text_schema!(
-    SecretText,
-    "A secret of at least 32 bytes; better from the environment"
-);
-
 impl SecretText {
     /// As long as what it keys: SHA-256.
     const SHORTEST: usize = 32;
@@ -81,6 +67,10 @@ impl SecretText {
 /// What it is taken for is never told with its value, as it is elsewhere.
 impl FromScalar for SecretText {
     const WANTED: &'static str = "a text of at least 32 bytes";
+
+    fn written() -> Vec<Value> {
+        vec![text(Self::WANTED, "")]
+    }
 
     fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
         match scalar.kind {

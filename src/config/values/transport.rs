@@ -4,7 +4,6 @@ use std::net::{IpAddr, SocketAddr};
 
 use rustls_pki_types::ServerName;
 
-use super::text_schema;
 use crate::config::host::spell;
 use crate::config::problems::Complaint;
 use crate::config::reading::FromText;
@@ -13,8 +12,6 @@ use crate::config::tree::quote;
 /// An address of this machine, without a port.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::config) struct LocalAddress(pub(in crate::config) IpAddr);
-
-text_schema!(LocalAddress, "An address of this machine, without a port");
 
 impl FromText for LocalAddress {
     const WANTED: &'static str = "an address such as `192.0.2.1`";
@@ -33,11 +30,6 @@ impl FromText for LocalAddress {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(in crate::config) struct CertifiedName(pub(in crate::config) ServerName<'static>);
 
-text_schema!(
-    CertifiedName,
-    "A name or an address that a certificate bears"
-);
-
 impl FromText for CertifiedName {
     const WANTED: &'static str = "a name such as `chat.internal`";
 
@@ -53,8 +45,6 @@ impl FromText for CertifiedName {
 /// A name that the DNS is asked for, in lower case; a dot at its end makes it full.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(in crate::config) struct DnsName(pub(in crate::config) String);
-
-text_schema!(DnsName, "A name of the DNS");
 
 impl FromText for DnsName {
     const WANTED: &'static str = "a name such as `chat.internal`";
@@ -78,11 +68,6 @@ impl FromText for DnsName {
 /// The address and the port of a name server; the port is 53 where none is given.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::config) struct NameServer(pub(in crate::config) SocketAddr);
-
-text_schema!(
-    NameServer,
-    "The address of a name server, with or without a port"
-);
 
 impl FromText for NameServer {
     const WANTED: &'static str = "an address such as `192.0.2.53`";

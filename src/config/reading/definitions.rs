@@ -1,0 +1,61 @@
+//! What kinds say of themselves put together to a JSON Schema.
+
+use serde_json::{Map, Value, json};
+
+/// The maps with known keys, by name.
+#[derive(Default)]
+pub(in crate::config) struct Definitions(Map<String, Value>);
+
+/// A key of such a map: its name, what is said of it, and what may be written.
+type Key = (&'static str, &'static str, Vec<Value>);
+
+/// With this begins what is said of a key that must be there. Where another one may take its place, the map lists both.
+const REQUIRED: &str = "Required.";
+
+impl Definitions {
+    /// Adds a map; `either` are the keys of which it needs one.
+    pub(in crate::config) fn add(
+        &mut self,
+        name: &str,
+        about: &str,
+        keys: Vec<Key>,
+        either: &[&[&str]],
+    ) {
+        let required = keys.iter().filter(|key| key.1.starts_with(REQUIRED));
+        let required: Vec<&str> = required.map(|key| key.0).collect();
+        let either = either.iter().map(|keys| json!({ "required": keys }));
+        let either: Vec<Value> = either.collect();
+        let properties = keys.into_iter().map(|(key, about, mut forms)| {
+            // `key:` is as good as nothing.
+            forms.push(json!({ "type": "null" }));
+            (
+                key.to_owned(),
+                json!({ "description": about, "anyOf": forms }),
+            )
+        });
+        let mut schema = json!({
+            "description": about,
+            "type": "object",
+            "additionalProperties": false,
+            "properties": properties.collect::<Map<_, _>>(),
+            "required": required,
+        });
+        if !either.is_empty() {
+            schema["anyOf"] = either.into();
+        }
+        self.0.insert(name.to_owned(), schema);
+    }
+
+    /// The schema of a file that is a map of this name.
+    pub(in crate::config) fn schema(mut self, name: &str) -> Value {
+        let mut schema = self.0.remove(name).unwrap_or_default();
+        schema["$schema"] = "https://json-schema.org/draft/2020-12/schema".into();
+        schema["$defs"] = self.0.into();
+        schema
+    }
+}
+
+/// A text that fits a regular expression.
+pub(in crate::config) fn text(about: &str, pattern: &str) -> Value {
+    json!({ "type": "string", "description": about, "pattern": pattern })
+}
