@@ -109,13 +109,16 @@ fn foreign_variables<'c>((name, route): (&'c Name, &'c Route)) -> impl Iterator<
         Target::Pool(target) => &*target.headers.fields.set,
         Target::Respond(_) | Target::Redirect(_) => &[],
     };
-    let found = set
-        .iter()
-        .filter(|(_, value)| is_foreign_variable(value.as_bytes()));
-    found.map(move |(field, value)| {
+    let to_backends = set.iter().map(|field| ("backends", "headers.set", field));
+    let answer = route.answer.set.iter();
+    let to_clients = answer.map(|field| ("clients", "headers.answer.set", field));
+    let found = to_backends
+        .chain(to_clients)
+        .filter(|(.., (_, value))| is_foreign_variable(value.as_bytes()));
+    found.map(move |(who, key, (field, value))| {
         let value = String::from_utf8_lossy(value.as_bytes());
         format!(
-            "routes.{name}: backends get the field `{field}` as `headers.set` has it, `{value}`: there are no variables \
+            "routes.{name}: {who} get the field `{field}` as `{key}` has it, `{value}`: there are no variables \
              but those of the environment, `${{NAME}}`"
         )
     })

@@ -9,9 +9,10 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, request};
 
+use super::headers::settle_answer;
 use super::{Asked, Outcome};
 use crate::admission::origin;
-use crate::config::{Cors, Origins};
+use crate::config::{Cors, FieldRules, Origins};
 use crate::listener::text;
 use crate::session::Rejection;
 use crate::snapshot::{PoolTarget, Target};
@@ -74,12 +75,14 @@ pub(super) fn preflight(
     asked: Asked<'_>,
     cors: &Cors,
     target: &PoolTarget,
+    rules: Option<&FieldRules>,
     record: &mut SessionRecord,
 ) -> Result<Outcome, Rejection> {
     allowed(asked, target)?;
     let mut answer = Response::new(text(""));
     *answer.status_mut() = StatusCode::NO_CONTENT;
     let headers = answer.headers_mut();
+    settle_answer(rules, headers);
     let grant = Grant {
         expose: None,
         ..Grant::by(asked, cors, target)

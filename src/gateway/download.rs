@@ -9,6 +9,7 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 use super::headers::settle_trailers;
+use crate::config::FieldRules;
 use crate::drain::{DrainWatch, Stage};
 use crate::listener::BodyError;
 use crate::telemetry::{AnswerEnd, SessionRecord};
@@ -19,6 +20,8 @@ use crate::upstream::{BodyProgress, Source};
 pub(super) struct Download {
     body: Incoming,
     held: Arc<Held>,
+    /// What the route says of fields.
+    rules: Option<Arc<FieldRules>>,
     hears_drains: bool,
 }
 
@@ -66,8 +69,13 @@ impl Parts {
 }
 
 impl Download {
-    /// The body, what is held for it, and how far that of the request has come.
-    pub(super) fn new(body: Incoming, parts: Parts, upload: Arc<BodyProgress>) -> Self {
+    /// The body, what is held for it, how far that of the request has come, and what the route says of fields.
+    pub(super) fn new(
+        body: Incoming,
+        parts: Parts,
+        upload: Arc<BodyProgress>,
+        rules: Option<Arc<FieldRules>>,
+    ) -> Self {
         let held = Arc::new(Held {
             parts: Mutex::new(Some(parts)),
             upload,
@@ -80,6 +88,7 @@ impl Download {
         Self {
             body,
             held,
+            rules,
             hears_drains: false,
         }
     }
@@ -148,7 +157,7 @@ impl Body for Download {
         match &mut polled {
             Some(Ok(frame)) => {
                 if let Some(trailers) = frame.trailers_mut() {
-                    settle_trailers(trailers);
+                    settle_trailers(self.rules.as_deref(), trailers);
                 }
                 let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
                 self.held.bytes.fetch_add(bytes, Ordering::Relaxed);

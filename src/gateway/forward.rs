@@ -10,7 +10,7 @@ use hyper::body::{Body as _, Incoming};
 use super::cors::Grant;
 use super::download::{Download, Parts};
 use super::{Asked, Outcome, cors, headers, path, respond};
-use crate::config::Http;
+use crate::config::{FieldRules, Http};
 use crate::drain::{DrainWatch, Stage};
 use crate::listener::Body;
 use crate::session::Rejection;
@@ -23,6 +23,7 @@ pub(super) struct Forwarded {
     answered: Answered,
     route: DrainWatch,
     upload: Arc<BodyProgress>,
+    rules: Option<Arc<FieldRules>>,
     grant: Option<Grant>,
 }
 
@@ -39,7 +40,8 @@ pub(super) async fn open(
     if let Some(cors) = &http.cors
         && cors::is_preflight(asked.request)
     {
-        return cors::preflight(asked, cors, target, record);
+        let rules = route.answer.as_deref();
+        return cors::preflight(asked, cors, target, rules, record);
     }
     let uri = path::towards_backend(asked.request, target)?;
     let watch = route.watch();
@@ -67,16 +69,18 @@ pub(super) async fn open(
         answered,
         route: watch,
         upload: errand.progress(),
+        rules: route.answer.clone(),
         grant: Grant::of(asked, target),
     })))
 }
 
 impl Forwarded {
     /// What a backend answered to an opening handshake instead of a 101.
-    pub(super) fn instead_of_session(answered: Answered, route: DrainWatch) -> Self {
+    pub(super) fn instead_of_session(answered: Answered, watch: DrainWatch, route: &Route) -> Self {
         Self {
             answered,
-            route,
+            route: watch,
+            rules: route.answer.clone(),
             upload: BodyProgress::of_none(),
             grant: None,
         }
@@ -94,8 +98,9 @@ impl Forwarded {
         record.pass(head.status);
         let has_read = self.upload.is_whole();
         let parts = Parts::new(source, self.route, record);
-        let download = Download::new(body, parts, self.upload);
         let mut head = respond::relayed_head(head);
+        headers::settle_answer(self.rules.as_deref(), &mut head.headers);
+        let download = Download::new(body, parts, self.upload, self.rules);
         if let Some(grant) = self.grant {
             grant.write(&mut head.headers);
         }

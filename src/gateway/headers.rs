@@ -148,6 +148,22 @@ fn fields(asked: Asked<'_>, target: &PoolTarget) -> HeaderMap {
     fields
 }
 
+/// Writes into the head of an answer what the route says of it. That comes after what ends here, which `Connection` may
+/// name, and before what the gateway says itself of cookies and scripts.
+pub(super) fn settle_answer(rules: Option<&FieldRules>, headers: &mut HeaderMap) {
+    if let Some(rules) = rules {
+        apply(rules, headers);
+    }
+}
+
+/// Adds what a route sets in its answers to a refusal. What that says itself stays: it is true of this moment, and of its
+/// own body.
+pub(super) fn add_to_refusal(rules: Option<&FieldRules>, headers: &mut HeaderMap) {
+    for (name, value) in rules.into_iter().flat_map(|rules| &rules.set) {
+        headers.entry(name).or_insert_with(|| value.clone());
+    }
+}
+
 /// Takes out and sets what a route says.
 fn apply(rules: &FieldRules, fields: &mut HeaderMap) {
     for name in &rules.remove {
@@ -216,10 +232,13 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
 }
 
 /// Takes out of the trailers of an answer what concerns only the connection to the backend, or would bound a body
-/// (RFC 9110 section 6.5.1): for HTTP/2 it breaks the stream.
-pub(super) fn settle_trailers(trailers: &mut HeaderMap) {
+/// (RFC 9110 section 6.5.1): for HTTP/2 it breaks the stream. So goes what the route speaks of.
+pub(super) fn settle_trailers(rules: Option<&FieldRules>, trailers: &mut HeaderMap) {
     remove_hop_by_hop(trailers);
     trailers.remove(CONTENT_LENGTH);
+    for name in rules.into_iter().flat_map(FieldRules::names) {
+        trailers.remove(name);
+    }
 }
 
 /// Takes out what Connection names. Each name is looked up, as either side may be as long as a head.

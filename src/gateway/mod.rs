@@ -139,6 +139,8 @@ impl Gateway {
                 record.refuse(rejection);
                 let mut refusal = respond::refusal(rejection, &request.headers, &self.spelling);
                 if let Ok(route) = found {
+                    let rules = route.answer.as_deref();
+                    headers::add_to_refusal(rules, refusal.headers_mut());
                     cors::permit(asked, &route.target, refusal.headers_mut());
                 }
                 refusal
@@ -171,6 +173,7 @@ impl Gateway {
         if route.is_draining() || !is_plain && asked.client.is_draining() {
             return Err(Rejection::Draining);
         }
+        let rules = route.answer.as_deref();
         match &route.target {
             Target::Respond(_) if session::is_over_http2(asked.request) => {
                 Err(Rejection::NotImplemented("No WebSocket is taken here."))
@@ -180,10 +183,13 @@ impl Gateway {
                     record.note_bodies(0, answer.body.len() as u64);
                 }
                 record.answer(answer.status);
-                Ok(Outcome::Answer(respond::fixed(answer)))
+                let mut answer = respond::fixed(answer);
+                headers::settle_answer(rules, answer.headers_mut());
+                Ok(Outcome::Answer(answer))
             }
             Target::Redirect(redirect) => {
-                let answer = respond::redirect(redirect, asked.request)?;
+                let mut answer = respond::redirect(redirect, asked.request)?;
+                headers::settle_answer(rules, answer.headers_mut());
                 record.answer(redirect.status);
                 Ok(Outcome::Answer(answer))
             }

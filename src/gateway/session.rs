@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use http::{Method, Response, Version, request};
+use http::{HeaderValue, Method, Response, Version, request};
 use hyper::ext::Protocol;
 
 use super::forward::Forwarded;
-use super::headers::opening_head;
+use super::headers::{opening_head, settle_answer};
 use super::{Asked, Outcome, path, respond};
 use crate::admission::{self, Admission, Permit};
-use crate::config::SessionTimeouts;
+use crate::config::{FieldRules, SessionTimeouts};
 use crate::listener::{Body, Client, Presence, Upgrade};
 use crate::session::{Closure, Initiator, Reason, Rejection};
 use crate::snapshot::{PoolTarget, Route};
@@ -33,6 +33,9 @@ pub(super) struct Ready {
     watches: Watches,
     permit: Permit,
     lease: Lease,
+    rules: Option<Arc<FieldRules>>,
+    /// The sticky one.
+    cookie: Option<HeaderValue>,
     is_over_http2: bool,
 }
 
@@ -90,11 +93,10 @@ pub(super) async fn open(
                 cookie,
                 source: Source::of_handshake(task, lease),
             };
-            let forwarded = Forwarded::instead_of_session(answered, of_route);
+            let forwarded = Forwarded::instead_of_session(answered, of_route, route);
             Ok(Outcome::Forwarded(Box::new(forwarded)))
         }
-        Answer::Switched(mut backend) => {
-            respond::set_cookie(&mut backend.headers, cookie);
+        Answer::Switched(backend) => {
             let [of_listener, of_route] = watches;
             Ok(Outcome::Session(Box::new(Ready {
                 backend,
@@ -102,6 +104,8 @@ pub(super) async fn open(
                 watches: [of_listener, of_route, lease.watch()],
                 permit,
                 lease,
+                rules: route.answer.clone(),
+                cookie,
                 is_over_http2: is_over_http2(request),
             })))
         }
@@ -124,6 +128,8 @@ impl Ready {
             watches,
             permit,
             lease,
+            rules,
+            cookie,
             is_over_http2,
         } = self;
         let Switched {
@@ -163,11 +169,13 @@ impl Ready {
             };
             tokio::spawn(Tunnel::new(ends, agreed, account, guards));
         });
-        if is_over_http2 {
-            respond::connected(headers)
-        } else {
-            respond::switching(headers, spelling)
-        }
+        let mut answer = match is_over_http2 {
+            true => respond::connected(headers),
+            false => respond::switching(headers, spelling),
+        };
+        settle_answer(rules.as_deref(), answer.headers_mut());
+        respond::set_cookie(answer.headers_mut(), cookie);
+        answer
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{
     Departed, Found, PoolTarget, Route, Snapshot, Target, Transports, departed_from, find_backend,
 };
-use crate::config::{self, Config, Name};
+use crate::config::{self, Config, FieldRules, Name};
 use crate::listener::{Settings, Throttle};
 use crate::route::RouteTable;
 use crate::telemetry::{CertificateMetrics, Metrics};
@@ -219,8 +219,10 @@ fn build_routes(
                 (Target::Pool(Box::new(to)), Some(&target.pool))
             }
         };
+        let is_said = route.answer != FieldRules::default();
         let route = Route {
             target,
+            answer: is_said.then(|| Arc::new(route.answer.clone())),
             metrics: metrics.route(name, pool),
             drain: before.map_or_else(Arc::default, |before| Arc::clone(&before.drain)),
         };

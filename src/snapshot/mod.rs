@@ -13,7 +13,8 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 
 use crate::config::{
-    self, Config, FixedAnswer, HeaderRules, Http, Name, Origins, Redirect, SessionTimeouts,
+    self, Config, FieldRules, FixedAnswer, HeaderRules, Http, Name, Origins, Redirect,
+    SessionTimeouts,
 };
 use crate::drain::{Drain, DrainWatch, Stage};
 use crate::listener::Settings;
@@ -59,6 +60,8 @@ type Departed = Vec<(Name, Weak<Backend>)>;
 pub struct Route {
     /// What answers.
     pub target: Target,
+    /// What its answers say to clients in fields; `None` where it says nothing of that.
+    pub answer: Option<Arc<FieldRules>>,
     /// What is counted of it; it knows the route's name.
     pub metrics: Arc<RouteMetrics>,
     drain: Arc<Drain>,

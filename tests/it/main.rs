@@ -7,6 +7,7 @@
 
 mod access_log;
 mod admin;
+mod answer_fields;
 mod backends;
 mod balancing;
 mod deploy;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{HeaderRules, Http, Name, Redirect, WebSocket};
+use super::{FieldRules, HeaderRules, Http, Name, Redirect, WebSocket};
 use crate::config::host::HostPattern;
 use crate::config::origin::Origins;
 
@@ -13,6 +13,8 @@ pub struct Route {
     pub matcher: RouteMatch,
     /// What answers.
     pub target: Target,
+    /// What its answers say to clients in fields, whoever gives them.
+    pub answer: FieldRules,
 }
 
 /// Which requests a route takes; all that is given must fit.

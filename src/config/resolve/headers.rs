@@ -1,13 +1,15 @@
-//! What is said to backends in header fields: each key from the route, else from `defaults`. Fields that are set
-//! are inherited one by one.
+//! What is said in header fields, to backends and in answers to clients: each key from the route, else from `defaults`. Fields
+//! that are set are inherited one by one.
+
+use std::mem;
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, HOST, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+    CONNECTION, CONTENT_LENGTH, DATE, HOST, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
     SEC_WEBSOCKET_VERSION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderName, HeaderValue};
 
-use super::Context;
+use super::{Context, http as plain};
 use crate::config::model::{FieldRules, Forwarded, HeaderRules};
 use crate::config::problems::{Findings, Place};
 use crate::config::reading::{Entry, Named, Placed, Setting};
@@ -36,6 +38,17 @@ pub(super) struct Said {
     forwarded: Setting<OneOf<Forwarded>>,
     preserve_host: Setting<bool>,
     fields: Fields,
+    answer: Fields,
+}
+
+/// Who gets fields.
+#[derive(Clone, Copy)]
+enum Towards {
+    Backend,
+    Client {
+        /// Whether the gateway says what scripts of other origins may do.
+        has_cors: bool,
+    },
 }
 
 /// What one place says of fields by their names.
@@ -48,15 +61,45 @@ struct Fields {
 /// Reads what one place says, noting what is wrong with it.
 pub(super) fn read(raw: schema::Headers, context: &mut Context<'_>) -> Said {
     let findings = &mut context.findings;
-    let fields = Fields {
-        set: set(raw.set.or_default(), findings),
-        remove: raw.remove.value().map(|names| remove(names, findings)),
-    };
+    let answer = raw.answer.or_default();
+    let towards_client = Towards::Client { has_cors: false };
     Said {
-        fields,
+        fields: fields(raw.set, raw.remove, Towards::Backend, findings),
+        answer: fields(answer.set, answer.remove, towards_client, findings),
         forwarded: raw.forwarded,
         preserve_host: raw.preserve_host,
     }
+}
+
+/// Takes what a route says of the fields of its answers, and adds what it inherits.
+pub(super) fn answer(
+    route: &mut schema::Route,
+    inherited: &Said,
+    findings: &mut Findings,
+) -> FieldRules {
+    let own = match &mut route.headers {
+        Setting::Given(headers) => mem::take(&mut headers.value.answer).or_default(),
+        Setting::Absent | Setting::Invalid => schema::FieldRules::default(),
+    };
+    let towards = Towards::Client {
+        has_cors: plain::has_cors(&route.http),
+    };
+    let own = fields(own.set, own.remove, towards, findings);
+    merge_fields(own, &inherited.answer)
+}
+
+/// Where keys stand that are about requests to backends.
+pub(super) fn towards_backend(headers: &Setting<schema::Headers>) -> impl Iterator<Item = &Place> {
+    let given = headers.given().map(|placed| &placed.value);
+    given.into_iter().flat_map(|given| {
+        let places = [
+            given.forwarded.place(),
+            given.preserve_host.place(),
+            given.set.place(),
+            given.remove.place(),
+        ];
+        places.into_iter().flatten()
+    })
 }
 
 /// What holds for a route.
@@ -84,14 +127,32 @@ fn merge_fields(own: Fields, inherited: &Fields) -> FieldRules {
     }
 }
 
-fn set(named: Named<FieldValue>, findings: &mut Findings) -> Vec<(HeaderName, HeaderValue)> {
+fn fields(
+    set: Setting<Named<FieldValue>>,
+    remove: Setting<Vec<Placed<FieldName>>>,
+    towards: Towards,
+    findings: &mut Findings,
+) -> Fields {
+    Fields {
+        set: set_fields(set.or_default(), towards, findings),
+        remove: remove
+            .value()
+            .map(|names| removed_fields(names, towards, findings)),
+    }
+}
+
+fn set_fields(
+    named: Named<FieldValue>,
+    towards: Towards,
+    findings: &mut Findings,
+) -> Vec<(HeaderName, HeaderValue)> {
     let mut fields: Vec<(HeaderName, HeaderValue)> = Vec::new();
     for Entry { name, place, value } in named.0 {
         let Ok(field) = HeaderName::from_bytes(name.as_bytes()) else {
             findings.add(&place, no_field_name(&name));
             continue;
         };
-        check(&field, &place, findings);
+        check(&field, &place, towards, findings);
         if fields.iter().any(|(other, _)| *other == field) {
             findings.add(&place, "the field is set already, in another spelling");
         }
@@ -100,12 +161,16 @@ fn set(named: Named<FieldValue>, findings: &mut Findings) -> Vec<(HeaderName, He
     fields
 }
 
-fn remove(names: Vec<Placed<FieldName>>, findings: &mut Findings) -> Vec<HeaderName> {
+fn removed_fields(
+    names: Vec<Placed<FieldName>>,
+    towards: Towards,
+    findings: &mut Findings,
+) -> Vec<HeaderName> {
     let mut fields = Vec::new();
     for Placed { value, place } in names {
         let FieldName(field) = value;
-        check(&field, &place, findings);
-        if field == HOST {
+        check(&field, &place, towards, findings);
+        if let (Towards::Backend, true) = (towards, field == HOST) {
             findings.add(&place, "Host cannot be taken out: see `preserve_host`");
         }
         fields.push(field);
@@ -113,10 +178,24 @@ fn remove(names: Vec<Placed<FieldName>>, findings: &mut Findings) -> Vec<HeaderN
     fields
 }
 
-fn check(field: &HeaderName, place: &Place, findings: &mut Findings) {
-    if RESERVED.contains(field) {
-        let message =
-            format!("`{field}` bounds or carries a message: the gateway writes it itself");
-        findings.add(place, message);
-    }
+/// Notes a field of which a route cannot say anything.
+fn check(field: &HeaderName, place: &Place, towards: Towards, findings: &mut Findings) {
+    let is_of = |prefix: &str| field.as_str().starts_with(prefix);
+    let message = match towards {
+        _ if RESERVED.contains(field) => {
+            "bounds or carries a message: the gateway writes it itself"
+        }
+        Towards::Backend => return,
+        Towards::Client { .. } if is_of("sec-websocket-") => {
+            "is what the client and the backend agree on: it passes as it is"
+        }
+        Towards::Client { .. } if *field == DATE => {
+            "says when an answer was made: it passes as it is"
+        }
+        Towards::Client { has_cors: true } if is_of("access-control-") => {
+            "has no effect beside `http.cors`, which says it"
+        }
+        Towards::Client { .. } => return,
+    };
+    findings.add(place, format!("`{field}` {message}"));
 }

@@ -62,6 +62,12 @@ pub(super) fn protocols(
     })
 }
 
+/// Whether the gateway says what scripts of other origins may do.
+pub(super) fn has_cors(http: &Setting<schema::Http>) -> bool {
+    http.given()
+        .is_some_and(|http| http.value.cors.given().is_some())
+}
+
 /// What holds for plain requests; `origins` are those whose scripts CORS is about.
 pub(super) fn resolve(
     own: schema::Http,

@@ -35,7 +35,9 @@ impl Matches {
     pub(super) fn add(
         &mut self,
         name: &Name,
-        Route { matcher, target }: &Route,
+        Route {
+            matcher, target, ..
+        }: &Route,
         place: &Place,
         context: &mut Context<'_>,
     ) {

@@ -51,9 +51,14 @@ pub(super) fn all(
             let message = "is not taken yet: let the backend ask for tokens";
             context.findings.add(auth, message);
         }
+        let answer = headers::answer(&mut raw, &scope.headers, &mut context.findings);
         let target = target(&place, raw, scope, context);
         if let (Some(matcher), Some(target)) = (matcher, target) {
-            let route = Route { matcher, target };
+            let route = Route {
+                matcher,
+                target,
+                answer,
+            };
             matches.add(&name, &route, &place, context);
             routes.insert(name, route);
         }
@@ -192,10 +197,10 @@ fn refuse_pool_keys(raw: &schema::Route, target: &str, findings: &mut Findings) 
         raw.websocket.place(),
         raw.protocols.place(),
         raw.http.place(),
-        raw.headers.place(),
         raw.strip_prefix.place(),
     ];
-    for place in places.into_iter().flatten() {
+    let fields = headers::towards_backend(&raw.headers);
+    for place in places.into_iter().flatten().chain(fields) {
         findings.add(
             place,
             format!("has no effect on a route that answers by `{target}`"),
@@ -232,8 +237,7 @@ fn pool_target(
     let pool = raw.pool.placed();
     let pool = pool.and_then(|name| known("pool", &name, &scope.pools, &mut context.findings));
     let protocols = http::protocols(raw.protocols, &mut context.findings)?;
-    let has_cors = matches!(raw.http.given(), Some(http) if http.value.cors.given().is_some());
-    let needs_origins = protocols.websocket || has_cors;
+    let needs_origins = protocols.websocket || http::has_cors(&raw.http);
     let unused = (!needs_origins)
         .then(|| origins::restricting(&raw.origins))
         .flatten();

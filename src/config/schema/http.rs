@@ -33,12 +33,22 @@ keys! {
         max_age: Duration,
     }
 
-    /// What is said to backends in header fields.
+    /// What is said to backends in header fields, and in those of answers to clients.
     Headers {
         /// In which fields a backend is told of the client: x_forwarded, the default, forwarded, both or none.
         forwarded: OneOf<Forwarded>,
         /// Whether Host is passed on, or is the backend's address; true by default.
         preserve_host: bool,
+        /// Fields that are set, by name.
+        set: Named<FieldValue>,
+        /// Names of fields that are taken out.
+        remove: Vec<Placed<FieldName>>,
+        /// Fields of the answers that clients get.
+        answer: FieldRules,
+    }
+
+    /// Fields of the answers that clients get.
+    FieldRules {
         /// Fields that are set, by name.
         set: Named<FieldValue>,
         /// Names of fields that are taken out.

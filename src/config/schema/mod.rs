@@ -11,7 +11,7 @@ mod route;
 mod websocket;
 
 pub(super) use health::{ActiveHealth, Health, PassiveHealth};
-pub(super) use http::{Cors, Headers, Http, Redirect};
+pub(super) use http::{Cors, FieldRules, Headers, Http, Redirect};
 pub(super) use listener::{
     CertificateFiles, ClientAuth, Listener, ListenerLimits, ListenerTimeouts, Tls,
 };

@@ -16,7 +16,7 @@ keys! {
         timeouts: SessionTimeouts,
         /// What holds for sessions once they are open.
         websocket: WebSocket,
-        /// What is said to backends in header fields.
+        /// What is said to backends in header fields, and in those of answers to clients.
         headers: Headers,
     }
 
@@ -34,7 +34,7 @@ keys! {
         protocols: Vec<Placed<OneOf<Protocol>>>,
         /// What holds for plain HTTP requests.
         http: Http,
-        /// What is said to backends in header fields.
+        /// What is said to backends in header fields, and in those of answers to clients.
         headers: Headers,
         /// Tokens of clients: not yet, so null alone.
         auth: NotYet,

@@ -60,3 +60,10 @@ fn a_changed_pool_tells_its_backends() {
         ["changed pool chat"]
     );
 }
+
+#[test]
+fn what_answers_say_is_part_of_a_route() {
+    let rule = "    headers: { answer: { remove: [Server] } }\n    pool:";
+    let new = SOUND.replacen("    pool:", rule, 1);
+    assert_eq!(changes(SOUND, &new), ["changed route chat"]);
+}

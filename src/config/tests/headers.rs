@@ -1,6 +1,6 @@
 //! What is said of fields: inheritance, and what cannot be said.
 
-use super::{SOUND, sound};
+use super::{SOUND, problems, problems_with, sound};
 use crate::config::FieldRules;
 
 /// What the sound text says of fields with these `headers` in `defaults` and in the route.
@@ -42,4 +42,97 @@ fn fields_are_inherited_one_by_one() {
         let rules = towards_backend(inherited, own);
         assert_eq!(written(&rules), (set.into(), removed.into()), "{own}");
     }
+}
+
+#[test]
+fn every_kind_of_route_may_say_what_its_answers_say() {
+    let config = sound(
+        "listeners: { a: { address: \"127.0.0.1:0\" } }\n\
+         defaults: { origins: any, headers: { answer: { set: { X-A: 1a, X-B: 1b }, remove: [X-C] } } }\n\
+         pools: { p: { backends: [ws://a] } }\n\
+         routes:\n  \
+           bare: { match: { path: /1 }, pool: p }\n  \
+           pool: { match: { path: /2 }, pool: p, headers: { answer: { set: { X-B: 2b } } } }\n  \
+           fixed: { match: { path: /3 }, respond: { status: 200 }, headers: { answer: { remove: [X-A] } } }\n  \
+           moved: { match: { path: /4 }, redirect: { to: /x }, headers: { answer: { set: { X-C: 2c } } } }\n",
+    );
+    for (route, set, removed) in [
+        ("bare", "x-a: 1a, x-b: 1b", "x-c"),
+        ("pool", "x-a: 1a, x-b: 2b", "x-c"),
+        ("fixed", "x-b: 1b", "x-a"),
+        ("moved", "x-a: 1a, x-b: 1b, x-c: 2c", "x-c"),
+    ] {
+        let answer = written(&config.routes[route].answer);
+        assert_eq!(answer, (set.into(), removed.into()), "{route}");
+    }
+}
+
+#[test]
+fn what_of_an_answer_is_not_the_routes_to_say() {
+    let with = |key: &str, keys: &str| {
+        let keys = format!("    pool: chat\n    headers:\n      answer:\n        {key}\n{keys}");
+        problems_with("    pool: chat\n", &keys)
+    };
+    let carries = "bounds or carries a message: the gateway writes it itself";
+    let agreed = "is what the client and the backend agree on: it passes as it is";
+    for (field, fault) in [
+        ("Connection", carries),
+        ("Content-Length", carries),
+        ("Keep-Alive", carries),
+        ("Trailer", carries),
+        ("Transfer-Encoding", carries),
+        ("Upgrade", carries),
+        ("Sec-WebSocket-Accept", carries),
+        ("Sec-WebSocket-Extensions", agreed),
+        ("Sec-WebSocket-Protocol", agreed),
+        ("Date", "says when an answer was made: it passes as it is"),
+    ] {
+        let lower = field.to_lowercase();
+        let column = "        set: { ".len() + field.len() + ": x".len();
+        let key = format!("wsgate.yaml:10:{column}: routes.chat.headers.answer.set");
+        assert_eq!(
+            with(&format!("set: {{ {field}: x }}"), ""),
+            format!("{key}.{field}: `{lower}` {fault}")
+        );
+        let key = "wsgate.yaml:10:18: routes.chat.headers.answer.remove[0]";
+        assert_eq!(
+            with(&format!("remove: [{field}]"), ""),
+            format!("{key}: `{lower}` {fault}")
+        );
+    }
+    let cors = "    http: { cors: {} }\n";
+    assert_eq!(
+        with("set: { Access-Control-Max-Age: x, Vary: Accept }", cors),
+        "wsgate.yaml:10:40: routes.chat.headers.answer.set.Access-Control-Max-Age: \
+         `access-control-max-age` has no effect beside `http.cors`, which says it"
+    );
+    assert_eq!(
+        with("sets: {}", ""),
+        "wsgate.yaml:10:9: routes.chat.headers.answer.sets: unknown key; did you mean `set`?"
+    );
+}
+
+#[test]
+fn a_route_without_a_pool_says_nothing_to_backends() {
+    let keys = "    redirect: { to: /x }\n    headers: { answer: { set: { X: x } }, set: { X: x }, forwarded: none }\n";
+    let bare = SOUND.replacen("    origins: [\"https://app.example.com\"]\n", "", 1);
+    assert_eq!(
+        problems(&bare.replacen("    pool: chat\n", keys, 1)),
+        "wsgate.yaml:7:43: routes.chat.headers.set: has no effect on a route that answers by `redirect`\n\
+         wsgate.yaml:7:69: routes.chat.headers.forwarded: has no effect on a route that answers by `redirect`"
+    );
+}
+
+#[test]
+fn variables_of_other_proxies_in_answers_are_warned_of() {
+    let keys = "    pool: chat\n    headers: { answer: { set: { X-Request-ID: $request_id } } }\n";
+    let config = sound(&SOUND.replacen("    pool: chat\n", keys, 1));
+    let told: Vec<_> = config.warnings().collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(
+        told[0].starts_with(
+            "routes.chat: clients get the field `x-request-id` as `headers.answer.set`"
+        ),
+        "{told:?}"
+    );
 }

@@ -94,6 +94,7 @@ fn route(route: &Route) -> Value {
         "exact": route.matcher.exact,
         "listeners": route.matcher.listeners.iter().map(|name| &**name).collect::<Vec<_>>(),
     }});
+    written["headers"] = json!({});
     match &route.target {
         Target::Respond(answer) => {
             written["respond"] = json!({ "status": answer.status.as_u16(), "body": answer.body });
@@ -122,6 +123,7 @@ fn route(route: &Route) -> Value {
             written["websocket"] = websocket(&target.websocket);
         }
     }
+    written["headers"]["answer"] = requests::fields(&route.answer);
     written
 }
 
@@ -273,6 +275,7 @@ fn any_route() -> impl Strategy<Value = Route> {
     ];
     let matcher = (vec(host, 0..3), "(/[a-z0-9._~-]{3,9}){0,3}", any::<bool>());
     (matcher, any_target()).prop_map(|((hosts, path, exact), target)| Route {
+        answer: requests::some_fields(exact),
         matcher: RouteMatch {
             hosts,
             path,
