@@ -17,7 +17,7 @@ use super::slow_start::Rise;
 use super::transport::Transport;
 use super::turnout::Turnout;
 use crate::config::{self, BackendAddress, Name};
-use crate::drain::{Drain, DrainWatch, Stage};
+use crate::drain::{Drain, DrainWatch};
 use crate::proxy_protocol::Ends;
 use crate::stream::Stream;
 use crate::telemetry::{BackendMetrics, BackendSession};
@@ -221,11 +221,6 @@ impl Member {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.backend.condition.admits()
-    }
-
-    /// Whether failed attempts alone keep new sessions from it, and nothing ends those that it gets.
-    pub(super) fn is_only_ejected(&self) -> bool {
-        self.backend.state() == State::Ejected && self.backend.drain().stage() == Stage::Open
     }
 
     /// Its share of the sessions.

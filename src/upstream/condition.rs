@@ -22,7 +22,7 @@ struct Known {
     health: Health,
     last: Change,
     check: Option<LastCheck>,
-    /// What ends its sessions. One that has begun is over for those who come when it is ready again:
+    /// What ends its sessions. One that has begun is over for those who come when it may have sessions again:
     /// they get a new one.
     drain: Arc<Drain>,
 }
@@ -156,10 +156,11 @@ impl Condition {
         let from = known.health.state();
         change(&mut known.health);
         let to = known.health.state();
-        let admits = known.health.admits();
-        if admits && known.drain.stage() != Stage::Open {
+        let may_have_sessions = matches!(to, State::Ready | State::Ejected);
+        if may_have_sessions && known.drain.stage() != Stage::Open {
             known.drain = Arc::default();
         }
+        let admits = known.health.admits();
         let admitted = self.admits.swap(admits, Ordering::Relaxed);
         let admits_again = admits && !admitted;
         let is_suspect = known.health.is_suspect();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::upstream::backend::{Backend, Member};
+use crate::upstream::health::State;
 
 /// What a backend is wanted for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -114,7 +115,8 @@ impl Field<'_> {
     fn is_out(&self, member: &Member) -> bool {
         let is_tried = |backend: &Arc<Backend>| Arc::ptr_eq(backend, member.backend());
         let is_other = |priority: u16| priority != member.priority();
-        let is_fit = member.is_ready() || self.is_last_resort && member.is_only_ejected();
+        let is_ejected = || member.backend().state() == State::Ejected;
+        let is_fit = member.is_ready() || self.is_last_resort && is_ejected();
         self.priority.is_some_and(is_other) || self.tried.iter().any(is_tried) || !is_fit
     }
 }

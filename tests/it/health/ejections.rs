@@ -88,6 +88,23 @@ async fn where_all_others_fail_an_ejected_backend_is_tried() {
     assert_eq!(turns(&gateway, 4).await, "aaaa");
 }
 
+/// As an operator does who restarts it.
+#[tokio::test]
+async fn one_that_was_drained_and_resumed_meanwhile_is_tried_too() {
+    let (mut a, mut b) = (Mortal::named("a").await, Mortal::named("b").await);
+    let keys = PASSIVE.replace("300ms", "1h");
+    let gateway = Gateway::start(&configuration(&keys, &[a.entry(), b.entry()])).await;
+    a.kill();
+    assert_eq!(turns(&gateway, 4).await, "bbbb");
+    gateway.admin("POST", "/pools/chat/backends/a/drain").await;
+    becomes(&gateway, "a", "drained").await;
+    gateway.admin("POST", "/pools/chat/backends/a/resume").await;
+    becomes(&gateway, "a", "ejected").await;
+    a.revive().await;
+    b.kill();
+    assert_eq!(turns(&gateway, 4).await, "aaaa");
+}
+
 #[tokio::test]
 async fn the_last_backend_is_never_ejected() {
     let dead = Backend::absent();
