@@ -22,17 +22,39 @@ const ROUNDS: usize = 100;
 /// Which backend has which place.
 #[derive(Debug)]
 pub(in crate::upstream) struct Maglev {
-    /// Indexes of members; empty where there are none.
-    table: Vec<u32>,
+    /// One for each priority, the best first: a spare backend that comes or goes moves no key of the others.
+    tables: Vec<Table>,
     /// A number for each member that tells its keys apart from those of the others.
     salts: Vec<u64>,
+}
+
+/// The backends of one priority.
+#[derive(Debug)]
+struct Table {
+    /// How many there are.
+    count: usize,
+    /// Indexes of members.
+    places: Vec<u32>,
 }
 
 impl Maglev {
     pub(super) fn new(members: &[Member]) -> Self {
         let identities: Vec<Identity> = members.iter().map(Identity::of).collect();
+        let table = |priority: u16| {
+            let is_such = |index: &usize| members[*index].priority() == priority;
+            let mut order: Vec<usize> = (0..members.len()).filter(is_such).collect();
+            order.sort_unstable_by_key(|index| members[*index].name());
+            Table {
+                count: order.len(),
+                places: match order[..] {
+                    // It has them all, and there may be many such priorities.
+                    [_] => order.iter().copied().map(small).collect(),
+                    _ => fill(members, &identities, order),
+                },
+            }
+        };
         Self {
-            table: fill(members, &identities),
+            tables: Field::priorities(members).into_iter().map(table).collect(),
             salts: identities.iter().map(|identity| identity.salt).collect(),
         }
     }
@@ -40,13 +62,15 @@ impl Maglev {
     /// The backend at the place of the key, or at the first place after it whose backend may be chosen. A backend that starts
     /// slowly takes a part of its keys that grows with its weight, always the same ones first.
     pub(super) fn pick(&self, field: &Field<'_>) -> Option<usize> {
-        if self.table.is_empty() {
-            return None;
-        }
-        let start = place_of(field.key, SIZE);
-        let (before, after) = self.table.split_at(start);
+        let mut tables = self.tables.iter();
+        tables.find_map(|table| self.pick_of(table, field))
+    }
+
+    fn pick_of(&self, table: &Table, field: &Field<'_>) -> Option<usize> {
+        let start = place_of(field.key, table.places.len());
+        let (before, after) = table.places.split_at(start);
         let mut seen = vec![false; self.salts.len()];
-        let mut unseen = seen.len();
+        let mut unseen = table.count;
         let mut held_back = None;
         for index in after.iter().chain(before).map(|index| *index as usize) {
             if std::mem::replace(&mut seen[index], true) {
@@ -97,21 +121,17 @@ pub(super) fn number_at(digest: &[u8], start: usize) -> u64 {
     u64::from_be_bytes(bytes.expect("eight bytes"))
 }
 
-/// Gives every place to a backend. In each round a backend takes so many places as its weight is worth.
-fn fill(members: &[Member], identities: &[Identity]) -> Vec<u32> {
+/// Gives every place to one of the backends in `order`. In each round a backend takes so many places as its weight is worth.
+fn fill(members: &[Member], identities: &[Identity], order: Vec<usize>) -> Vec<u32> {
     const FREE: u32 = u32::MAX;
     let weights: Vec<usize> = members
         .iter()
         .map(|member| member.weight() as usize)
         .collect();
-    let Some(lightest) = weights.iter().min() else {
-        return Vec::new();
-    };
-    let sum: usize = weights.iter().sum();
+    let own = order.iter().map(|index| weights[*index]);
+    let lightest = own.clone().min().unwrap_or_default();
     // What a place costs: never so little that a few rounds would fill the table.
-    let price = (*lightest).max(sum * ROUNDS / SIZE);
-    let mut order: Vec<usize> = (0..members.len()).collect();
-    order.sort_unstable_by_key(|index| members[*index].name());
+    let price = lightest.max(own.sum::<usize>() * ROUNDS / SIZE);
     let mut next: Vec<usize> = identities
         .iter()
         .map(|it| place_of(it.offset, SIZE))
@@ -128,7 +148,7 @@ fn fill(members: &[Member], identities: &[Identity]) -> Vec<u32> {
             while table[*place] != FREE {
                 *place = (*place + step) % SIZE;
             }
-            table[*place] = u32::try_from(index).expect("fewer backends than places");
+            table[*place] = small(index);
             free -= 1;
         }
         if free == 0 {
@@ -136,6 +156,10 @@ fn fill(members: &[Member], identities: &[Identity]) -> Vec<u32> {
         }
     }
     table
+}
+
+fn small(index: usize) -> u32 {
+    u32::try_from(index).expect("fewer backends than places")
 }
 
 fn place_of(number: u64, size: usize) -> usize {

@@ -277,6 +277,18 @@ fn tables_agree_between_gateways() {
 /// The homes of the first keys; gateways of other versions have the same.
 const FIRST_HOMES: &str = "ccbbaccbbacc";
 
+/// It has none of their keys, so none of them moves.
+#[test]
+fn hash_keeps_all_keys_where_a_spare_one_comes() {
+    let mut all = members(&[1; 3]);
+    let mut chooser = Chooser::new(&HASH, all.clone());
+    let before = homes(&mut chooser, KEYS);
+    all.push(member_of_priority(1, "spare", 1, 0));
+    chooser.reload(&HASH, all);
+    assert_eq!(homes(&mut chooser, KEYS), before);
+    assert_eq!(chooser.pick(&[0, 1, 2]), Some(3));
+}
+
 /// The keys of one that fails are shared by all others, each key always by the same.
 #[test]
 fn hash_fails_over_in_a_fixed_order() {
