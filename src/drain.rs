@@ -138,12 +138,6 @@ impl Drain {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// How many were asked and still watch.
-    #[must_use]
-    pub fn asked(&self) -> usize {
-        self.shared.state().asked
-    }
-
     /// How many can still be asked.
     #[must_use]
     pub fn unasked(&self) -> usize {
@@ -461,11 +455,11 @@ mod tests {
         drain.ask(1);
         assert_eq!(asked(), [true, true, false]);
         drain.ask(7);
-        assert_eq!((asked(), drain.asked()), ([true, true, true], 3));
+        assert_eq!((asked(), drain.unasked()), ([true, true, true], 0));
         assert_eq!(watches[0].calls(), 3);
         assert_eq!(watches[0].stage(), Stage::Open);
         drop(watches);
-        assert_eq!(drain.asked(), 0);
+        assert_eq!(drain.shared.state().asked, 0);
     }
 
     #[tokio::test]

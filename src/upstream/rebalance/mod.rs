@@ -99,14 +99,16 @@ fn loads(members: &[Member], now: Instant) -> Vec<Load> {
 
 /// As it is at `now`, of a member that `is_ready` or not.
 fn load(member: &Member, is_ready: bool, now: Instant) -> Load {
-    let drain = member.backend().drain();
+    let backend = member.backend();
+    let sessions = backend.drain().unasked();
     Load {
         is_ready,
-        ready_mark: member.backend().ready_mark(),
+        ready_mark: backend.ready_mark(),
         weight: member.full_weight(),
         effective_weight: member.effective_weight(now),
-        sessions: drain.unasked(),
-        asked: drain.asked(),
+        sessions,
+        // Those of an earlier drain are on their way, too.
+        leaving: backend.sessions().saturating_sub(sessions),
         max_sessions: member
             .max_sessions()
             .and_then(|most| usize::try_from(most).ok()),

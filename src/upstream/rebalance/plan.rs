@@ -17,10 +17,10 @@ pub(super) struct Load {
     pub(super) weight: u32,
     /// What counts of it now: less while it starts slowly.
     pub(super) effective_weight: u32,
-    /// Open sessions that have not been asked to leave.
+    /// Open sessions that stay.
     pub(super) sessions: usize,
-    /// Sessions that were asked, and have not left yet.
-    pub(super) asked: usize,
+    /// Those that were asked to leave, or are drained, and have not left yet; and those that are being opened.
+    pub(super) leaving: usize,
     /// The most sessions that it takes; none where there is no limit.
     pub(super) max_sessions: Option<usize>,
 }
@@ -80,7 +80,7 @@ impl Rebalancer {
         seconds: f64,
     ) -> Vec<usize> {
         self.places.resize(loads.len(), Place::default());
-        let sessions = total(loads, |load| load.sessions + load.asked);
+        let sessions = total(loads, |load| load.sessions + load.leaving);
         if self.has_joined(loads) {
             self.sessions = sessions;
             self.begin(loads, settings);
@@ -156,7 +156,7 @@ impl Rebalancer {
     /// Never more than the rate allows, than what a backend has above its share, and than those below theirs
     /// could take. The fullest for its share gives first, so that those that give come down together.
     fn choose(&mut self, loads: &[Load], shares: &[f64]) -> Vec<usize> {
-        let leaving = total(loads, |load| load.asked);
+        let leaving = total(loads, |load| load.leaving);
         let mut free = takers(loads, shares)
             .saturating_sub(leaving)
             .min(ceiling(self.allowance.floor()));
@@ -190,7 +190,7 @@ fn shares(loads: &[Load], sessions: usize, weight: impl Fn(&Load) -> u32) -> Vec
 /// How many sessions those below their share could take.
 fn takers(loads: &[Load], shares: &[f64]) -> usize {
     let room = |(load, share): (&Load, &f64)| {
-        let has = load.sessions + load.asked;
+        let has = load.sessions + load.leaving;
         let most = load.max_sessions.unwrap_or(usize::MAX);
         ceiling(*share).min(most).saturating_sub(has)
     };

@@ -1,11 +1,15 @@
 //! Whole pools of clients that reconnect, played through in seconds, against what must hold in each of them.
 
+use std::time::Duration;
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 use tokio::time::Instant;
 
 use super::plan::{Load, Rebalancer};
 use crate::config::Rebalance;
+use crate::drain::Plan;
+use crate::upstream::Purpose;
 use crate::upstream::balancer::workshop::member_of_priority;
 use crate::upstream::health::Health;
 
@@ -129,7 +133,7 @@ impl Play {
             let asked = self.rebalancer.step(&self.loads, &SETTINGS, 1.0);
             for (load, count) in self.loads.iter_mut().zip(asked) {
                 load.sessions -= count;
-                load.asked += count;
+                load.leaving += count;
                 self.asked += count;
             }
         }
@@ -148,7 +152,7 @@ fn load(weight: u32, sessions: usize) -> Load {
         weight,
         effective_weight: weight,
         sessions,
-        asked: 0,
+        leaving: 0,
         max_sessions: None,
     }
 }
@@ -315,6 +319,20 @@ fn a_spare_place_is_no_taker_until_its_turn_comes() {
     assert_eq!(takers(), [true, false]);
     members[0].backend().alter(Health::drain, |_| String::new());
     assert_eq!(takers(), [false, true]);
+}
+
+/// Drained and resumed: those on their way out hold its places.
+#[test]
+fn one_that_is_full_of_sessions_that_leave_takes_none() {
+    let [one, other] = ["one", "other"].map(|name| member_of_priority(0, name, 1, 2));
+    let lease = || one.lease(Purpose::Session).unwrap();
+    let _sessions = [lease(), lease()].map(|lease| (lease.watch(), lease));
+    one.backend().drain().begin(Plan::now(Duration::ZERO));
+    one.backend().alter(Health::drain, |_| String::new());
+    one.backend().alter(Health::resume, |_| String::new());
+    let loads = super::loads(&[one.clone(), other], Instant::now());
+    let seen = loads.iter().map(|load| (load.sessions, load.leaving));
+    assert_eq!(seen.collect::<Vec<_>>(), [(0, 2), (0, 0)]);
 }
 
 proptest! {
