@@ -239,14 +239,19 @@ fn prefix(route: &config::Route, target: &config::PoolTarget) -> Option<String> 
 }
 
 /// What pools whose backends are discovered had before, found or named: where something else is asked for by now, it holds
-/// until there is an answer. A backend that spoke TLS is not kept where none is spoken any more.
+/// until there is an answer, and takes as many sessions as is said now. A backend that spoke TLS is not kept where none is
+/// spoken any more.
 fn still_wanted(config: &Config, previous: &Snapshot) -> Found {
     let kept = |(name, pool): (&Name, &config::Pool)| {
         let discovery = pool.discovery.as_ref()?;
         let named = || previous.config.pools.get(name).map(|it| &it.backends);
         let backends = previous.found.get(name).or_else(named)?.iter();
         let backends = backends.filter(|it| discovery.tls || !it.address.is_tls());
-        let backends: Vec<_> = backends.cloned().collect();
+        let as_said = |it: &config::Backend| config::Backend {
+            max_sessions: discovery.max_sessions,
+            ..it.clone()
+        };
+        let backends: Vec<_> = backends.map(as_said).collect();
         (!backends.is_empty()).then(|| (Arc::clone(name), backends))
     };
     config.pools.iter().filter_map(kept).collect()

@@ -95,6 +95,23 @@ async fn a_reload_keeps_what_was_found() {
     assert_eq!(answer.status(), 101);
 }
 
+/// How many sessions each takes is the operator's word, for which no answer is needed.
+#[tokio::test]
+async fn a_reload_bounds_what_was_found() {
+    let server = NameServer::start().await;
+    let backend = backend_at([127, 0, 0, 1], 0, "a").await;
+    let port = backend.address().port();
+    server.set_addresses(NAME, &["127.0.0.1"]);
+    let gateway = Gateway::start(&yaml(&server, port, "")).await;
+    has(&gateway, &[backend.address().to_string()]).await;
+    let _session = open(gateway.address(), "/").await;
+    server.conduct(Conduct::Silent);
+    let bounded = yaml(&server, port, "max_sessions: 1,");
+    gateway.change(&bounded).await;
+    let answer = ask(gateway.address(), Opening::to("/").text()).await;
+    assert_eq!(answer.status(), 503);
+}
+
 /// A pool whose backends were named keeps them until the first answer, which may name the same ones.
 #[tokio::test]
 async fn backends_that_were_named_stay_until_the_first_answer_and_if_it_names_them() {
