@@ -52,7 +52,7 @@ pub(super) fn find<'a>(snapshot: &'a Snapshot, asked: Asked<'_>) -> Result<&'a R
 }
 
 /// The target as a backend gets it (RFC 9112 section 3.2.1), without the prefix of the route where that is
-/// stripped.
+/// stripped, and behind the one that is added.
 pub(super) fn towards_backend(
     request: &request::Parts,
     target: &PoolTarget,
@@ -64,15 +64,19 @@ pub(super) fn towards_backend(
         .prefix
         .as_ref()
         .and_then(|prefix| given.as_str().strip_prefix(prefix.as_str()));
-    let Some(rest) = stripped else {
+    let target = match (&target.added_prefix, stripped) {
         // A given one may be empty, behind a host and before a fragment, and would be written so.
-        return Ok(match given.as_str() {
-            "/" => Uri::default(),
-            _ => Uri::from(given.clone()),
-        });
+        (None, None) if given.as_str() == "/" => return Ok(Uri::default()),
+        (None, None) => return Ok(Uri::from(given.clone())),
+        // A target that begins with two slashes names a host to some.
+        (None, Some(rest)) => format!("/{}", rest.trim_start_matches('/')),
+        (Some(added), Some(rest)) => format!("{added}{rest}"),
+        // The path may be missing before a query, and is a slash then.
+        (Some(added), None) => match given.query() {
+            Some(query) => format!("{added}{}?{query}", given.path()),
+            None => format!("{added}{}", given.path()),
+        },
     };
-    // A target that begins with two slashes names a host to some.
-    let target = format!("/{}", rest.trim_start_matches('/'));
     PathAndQuery::try_from(target)
         .map(Uri::from)
         .map_err(|_| Rejection::BadRequest("The target is no path."))

@@ -212,6 +212,7 @@ fn build_routes(
                     http: target.http.clone(),
                     headers: target.headers.clone(),
                     prefix: prefix(route, target),
+                    added_prefix: target.add_prefix.clone(),
                     origins: target.origins.clone(),
                     timeouts: target.timeouts,
                     terms: Arc::new(terms(target, &config.drain)),

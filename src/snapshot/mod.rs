@@ -89,6 +89,8 @@ pub struct PoolTarget {
     pub headers: HeaderRules,
     /// What is taken off a path before it goes to a backend; `None` where nothing is.
     pub prefix: Option<String>,
+    /// What is put before it then.
+    pub added_prefix: Option<String>,
     /// Which origins may open sessions.
     pub origins: Origins,
     /// Deadlines of an opening handshake.

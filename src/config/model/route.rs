@@ -72,6 +72,8 @@ pub struct PoolTarget {
     pub headers: HeaderRules,
     /// Whether the route's path is taken off before the request goes to a backend.
     pub strip_prefix: bool,
+    /// What is put before the path after that; without a slash at its end.
+    pub add_prefix: Option<String>,
     /// Which origins may open sessions; none where no sessions are taken.
     pub origins: Origins,
     /// Deadlines of a session.

@@ -115,6 +115,22 @@ fn path(setting: Setting<PathText>, exact: bool, findings: &mut Findings) -> Opt
     Some(path)
 }
 
+/// What is put before paths. They begin with a slash themselves.
+fn added_prefix(setting: Setting<PathText>, findings: &mut Findings) -> Option<String> {
+    let Placed { value, place } = setting.placed()?;
+    let PathText(prefix) = value;
+    match prefix.trim_end_matches('/') {
+        "" => findings.add(&place, "adds nothing: leave it out"),
+        shorter if shorter.len() < prefix.len() => {
+            let shorter = quote(shorter);
+            let message = format!("ends before the slash of the path: write {shorter}");
+            findings.add(&place, message);
+        }
+        _ => {}
+    }
+    Some(prefix)
+}
+
 fn listeners(
     setting: Setting<Vec<Placed<Text>>>,
     scope: &Scope,
@@ -198,6 +214,7 @@ fn refuse_pool_keys(raw: &schema::Route, target: &str, findings: &mut Findings) 
         raw.protocols.place(),
         raw.http.place(),
         raw.strip_prefix.place(),
+        raw.add_prefix.place(),
     ];
     let fields = headers::towards_backend(&raw.headers);
     for place in places.into_iter().flatten().chain(fields) {
@@ -260,6 +277,7 @@ fn pool_target(
         origins::missing(place, context);
     }
     let http = http::resolve(raw.http.or_default(), &origins, &mut context.findings);
+    let add_prefix = added_prefix(raw.add_prefix, &mut context.findings);
     let headers = headers::read(raw.headers.or_default(), context);
     let timeouts = timeouts(raw.timeouts.or_default(), &scope.timeouts);
     let websocket = websocket::resolve(raw.websocket.or_default(), &scope.websocket);
@@ -269,6 +287,7 @@ fn pool_target(
         http: protocols.http.then_some(http),
         headers: headers::merge(headers, &scope.headers),
         strip_prefix: raw.strip_prefix.or(false),
+        add_prefix,
         origins: origins.value()?,
         timeouts,
         websocket,

@@ -40,6 +40,8 @@ keys! {
         auth: NotYet,
         /// Whether the path of match is taken off before a request goes to a backend; false by default.
         strip_prefix: bool,
+        /// What is put before the path then; nothing by default.
+        add_prefix: PathText,
         /// The pool that sessions and requests go to; required, or respond, or redirect.
         pool: Text,
         /// A fixed answer.

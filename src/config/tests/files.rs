@@ -96,6 +96,7 @@ fn the_reference_states_the_defaults() {
     assert_eq!(target(&reference).websocket, target(&bare).websocket);
     assert_eq!(target(&reference).headers, target(&bare).headers);
     assert_eq!(target(&reference).strip_prefix, target(&bare).strip_prefix);
+    assert_eq!(target(&reference).add_prefix, target(&bare).add_prefix);
     let http = |config: &Config| {
         let http = target(config).http.expect("plain requests");
         (http.request_timeout, http.max_body)

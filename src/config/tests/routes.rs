@@ -126,6 +126,31 @@ fn a_prefix_ends_on_a_segment_border() {
 }
 
 #[test]
+fn what_may_be_put_before_a_path() {
+    let with =
+        |prefix: &str| problems_with("    pool:", &format!("    add_prefix: {prefix}\n    pool:"));
+    for (prefix, problem) in [
+        ("/x/", "ends before the slash of the path: write `/x`"),
+        ("/", "adds nothing: leave it out"),
+        ("x", "`x` must begin with a slash"),
+        ("/x?y", "a path ends before the query"),
+        ("/x<y", "no request has `<`, `>` or a backtick in its path"),
+        (
+            "/x/../y",
+            "a path holds no empty segment and no `.` or `..`",
+        ),
+        ("true", "must be a path such as `/chat`, not the truth value true"),
+    ] {
+        let expected = format!("wsgate.yaml:7:17: routes.chat.add_prefix: {problem}");
+        assert_eq!(with(prefix), expected);
+    }
+    let moved = "    redirect: { to: /new }\n    add_prefix: /x\n";
+    let told = problems_with("    pool: chat\n", moved);
+    let expected = "add_prefix: has no effect on a route that answers by `redirect`";
+    assert!(told.contains(expected), "{told}");
+}
+
+#[test]
 fn a_path_can_be_read_in_one_way() {
     for path in ["/caf%C3%A9", "/a;b", "/a\\\\b"] {
         let lines = format!("    match: {{ path: \"{path}\" }}\n    pool:");

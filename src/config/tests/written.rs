@@ -105,6 +105,7 @@ fn route(route: &Route) -> Value {
         Target::Pool(target) => {
             written["headers"] = requests::headers(&target.headers);
             written["strip_prefix"] = json!(target.strip_prefix);
+            written["add_prefix"] = json!(target.add_prefix);
             written["pool"] = json!(&*target.pool);
             written["origins"] = origins(&target.origins);
             written["protocols"] = match &target.http {
@@ -316,6 +317,7 @@ fn any_target() -> impl Strategy<Value = Target> {
                 http: Some(requests::some_http(close, connect)),
                 headers: requests::some_headers(connect > close),
                 strip_prefix: connect > close,
+                add_prefix: (connect < half_close).then(|| "/x/y".to_owned()),
                 origins,
                 timeouts,
                 websocket,

@@ -84,7 +84,7 @@ pub(in crate::config) struct PathText(pub(in crate::config) String);
 
 impl FromText for PathText {
     const WANTED: &'static str = "a path such as `/chat`";
-    const PATTERN: &'static str = "^/([^?#%;\\\\]*[^?#%;\\\\*])?$";
+    const PATTERN: &'static str = "^/([^?#%;\\\\<>`]*[^?#%;\\\\<>`*])?$";
 
     fn from_text(text: &str) -> Result<Self, Complaint> {
         parse_path(text).map_err(Complaint::from)
@@ -107,6 +107,9 @@ fn parse_path(text: &str) -> Result<PathText, String> {
     }
     if text.contains(['?', '#']) {
         return Err("a path ends before the query".to_owned());
+    }
+    if text.contains(['<', '>', '`']) {
+        return Err("no request has `<`, `>` or a backtick in its path".to_owned());
     }
     if text.ends_with('*') {
         let path = match text.trim_end_matches('*').trim_end_matches('/') {

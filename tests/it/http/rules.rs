@@ -2,7 +2,7 @@
 
 use super::{OK, Stage, get};
 use crate::backends::Backend;
-use crate::harness::{Gateway, Head, Opening, ask, routed};
+use crate::harness::{Gateway, Head, Http2, Opening, ask, http2_connect, routed};
 
 /// The head that the backend gets of a plain request on a route with these keys.
 async fn plain(keys: &str, request: &str) -> Head {
@@ -137,6 +137,64 @@ async fn a_prefix_is_stripped_on_request() {
     let (head, _) = opening(keys, Opening::to("/app/ws")).await;
     assert_eq!(head.line, "GET /ws HTTP/1.1");
     assert_eq!(head.values("x-forwarded-prefix"), ["/app"]);
+}
+
+/// Together with `strip_prefix` it puts another path in the place of the prefix.
+#[tokio::test]
+async fn a_prefix_is_added_on_request() {
+    for (keys, stripped, paths) in [
+        (
+            ", add_prefix: /a/b",
+            None,
+            &[
+                ("/x?y=/z", "/a/b/x?y=/z"),
+                ("/", "/a/b/"),
+                ("//x//y", "/a/b//x//y"),
+                ("/x%2Fy", "/a/b/x%2Fy"),
+                ("http://app.test", "/a/b/"),
+                ("http://app.test?x", "/a/b/?x"),
+            ][..],
+        ),
+        (
+            ", match: { path: /app }, strip_prefix: true, add_prefix: /new",
+            Some("/app"),
+            &[
+                ("/app/x?y=/app", "/new/x?y=/app"),
+                ("/app", "/new"),
+                ("/app?x", "/new?x"),
+                ("/app/", "/new/"),
+                ("/app//x", "/new//x"),
+            ],
+        ),
+        (
+            ", match: { path: /app/x, exact: true }, strip_prefix: true, add_prefix: /new/y",
+            Some("/app/x"),
+            &[("/app/x?z", "/new/y?z")],
+        ),
+    ] {
+        for (target, expected) in paths {
+            let head = plain(keys, &get(target)).await;
+            assert_eq!(head.line, format!("GET {expected} HTTP/1.1"));
+            assert_eq!(head.value("x-forwarded-prefix"), stripped);
+            let (head, _) = opening(keys, Opening::to(target)).await;
+            assert_eq!(head.line, format!("GET {expected} HTTP/1.1"));
+            assert_eq!(head.value("x-forwarded-prefix"), stripped);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_prefix_is_added_over_http2() {
+    let backend = Backend::echo().await;
+    let yaml = routed(
+        "origins: any, match: { path: /app }, strip_prefix: true, add_prefix: /new",
+        &[&backend],
+    );
+    let listener = "listeners: { main: { address: \"127.0.0.1:0\", h2c: true } }\n";
+    let gateway = Gateway::start(&format!("{listener}{yaml}")).await;
+    let mut client = Http2::connect(gateway.address()).await;
+    let (_session, _) = client.open(http2_connect("/app/ws?x=1")).await;
+    assert_eq!(backend.head().line, "GET /new/ws?x=1 HTTP/1.1");
 }
 
 /// Trap 31.
