@@ -78,13 +78,9 @@ impl Drain {
             declines_calls,
             ..Watcher::default()
         };
-        let mut state = self.shared.state();
-        state.declining += usize::from(declines_calls);
-        let key = state.watchers.insert(watcher);
-        drop(state);
         DrainWatch {
+            key: self.shared.state().watchers.insert(watcher),
             shared: Arc::clone(&self.shared),
-            key,
         }
     }
 
@@ -107,8 +103,7 @@ impl Drain {
     /// How many still watch and are not counted at another drain.
     #[must_use]
     pub fn counted(&self) -> usize {
-        let state = self.shared.state();
-        state.watchers.len() - state.elsewhere
+        self.count(|watcher| !watcher.is_elsewhere)
     }
 
     /// Asks up to `count` of those who watch to end, the longest idle first, busy ones last, and nobody twice. The
@@ -118,15 +113,13 @@ impl Drain {
             return;
         }
         let mut state = self.shared.state();
-        let unasked = state.watchers.iter();
-        let unasked = unasked.filter(|(_, it)| !it.is_asked && !it.declines_calls);
+        let unasked = state.watchers.iter().filter(|(_, it)| it.is_unasked());
         let by_activity = unasked.map(|(key, it)| ((it.is_busy, it.active), key));
         let mut idle: Vec<((bool, u32), usize)> = by_activity.collect();
         if count < idle.len() {
             idle.select_nth_unstable(count);
             idle.truncate(count);
         }
-        state.asked += idle.len();
         let mut wakers: Vec<Waker> = Vec::with_capacity(idle.len());
         for (_, key) in idle {
             let watcher = &mut state.watchers[key];
@@ -141,8 +134,13 @@ impl Drain {
     /// How many can still be asked.
     #[must_use]
     pub fn unasked(&self) -> usize {
+        self.count(Watcher::is_unasked)
+    }
+
+    fn count(&self, is_counted: impl Fn(&Watcher) -> bool) -> usize {
         let state = self.shared.state();
-        state.watchers.len() - state.asked - state.declining
+        let watchers = state.watchers.iter();
+        watchers.filter(|(_, watcher)| is_counted(watcher)).count()
     }
 
     /// How far it has come.
@@ -225,10 +223,7 @@ impl DrainWatch {
 
     /// Notes that another drain counts this watch already. This one waits for it all the same.
     pub fn count_elsewhere(&self) {
-        let mut state = self.shared.state();
-        if !std::mem::replace(&mut state.watchers[self.key].is_elsewhere, true) {
-            state.elsewhere += 1;
-        }
+        self.shared.state().watchers[self.key].is_elsewhere = true;
     }
 
     /// How often some of those who watch were asked to end; one atomic load.
@@ -281,10 +276,7 @@ impl DrainWatch {
 impl Drop for DrainWatch {
     fn drop(&mut self) {
         let mut state = self.shared.state();
-        let watcher = state.watchers.remove(self.key);
-        state.elsewhere -= usize::from(watcher.is_elsewhere);
-        state.asked -= usize::from(watcher.is_asked);
-        state.declining -= usize::from(watcher.declines_calls);
+        state.watchers.remove(self.key);
         if state.watchers.is_empty() {
             self.shared.left.notify_waiters();
         }
@@ -304,12 +296,6 @@ struct Shared {
 struct State {
     plan: Option<Plan>,
     watchers: Slab<Watcher>,
-    /// How many of them another drain counts.
-    elsewhere: usize,
-    /// How many of them were asked to end.
-    asked: usize,
-    /// How many of them are not to be asked.
-    declining: usize,
 }
 
 #[derive(Debug, Default)]
@@ -321,6 +307,12 @@ struct Watcher {
     active: u32,
     is_asked: bool,
     declines_calls: bool,
+}
+
+impl Watcher {
+    fn is_unasked(&self) -> bool {
+        !self.is_asked && !self.declines_calls
+    }
 }
 
 impl Default for Shared {
@@ -379,7 +371,6 @@ mod tests {
         let [first, second] = [Drain::default(), Drain::default()];
         let watches = [first.watch(), second.watch()];
         let other = second.watch();
-        watches[1].count_elsewhere();
         watches[1].count_elsewhere();
         assert_eq!([first.counted(), second.counted()], [1, 1]);
         assert_eq!(second.open(), 2);
