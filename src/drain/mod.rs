@@ -152,14 +152,25 @@ impl Drain {
         self.shared.stage()
     }
 
+    /// Waits until it has begun. The drain does not wait for whoever does so.
+    pub async fn begun(&self) {
+        loop {
+            let changed = self.shared.changed.notified();
+            if self.stage() != Stage::Open {
+                return;
+            }
+            changed.await;
+        }
+    }
+
     /// Waits until nobody watches any more.
     pub async fn ended(&self) {
         loop {
-            let left = self.shared.left.notified();
+            let changed = self.shared.changed.notified();
             if self.open() == 0 {
                 return;
             }
-            left.await;
+            changed.await;
         }
     }
 
@@ -184,6 +195,7 @@ impl Drain {
             .collect();
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
+        self.shared.changed.notify_waiters();
     }
 }
 
@@ -281,7 +293,7 @@ impl Drop for DrainWatch {
         let mut state = self.shared.state();
         state.watchers.remove(self.key);
         if state.watchers.is_empty() {
-            self.shared.left.notify_waiters();
+            self.shared.changed.notify_waiters();
         }
     }
 }
@@ -292,7 +304,8 @@ struct Shared {
     stage: AtomicU8,
     calls: AtomicU32,
     state: Mutex<State>,
-    left: Notify,
+    /// It went on to another stage, or nobody watches any more.
+    changed: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -325,7 +338,7 @@ impl Default for Shared {
             stage: AtomicU8::default(),
             calls: AtomicU32::default(),
             state: Mutex::default(),
-            left: Notify::default(),
+            changed: Notify::default(),
         }
     }
 }

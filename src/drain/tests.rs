@@ -14,7 +14,7 @@ async fn wakes_those_who_wait_and_waits_for_them() {
     let watch = drain.watch();
     let session = tokio::spawn(async move { watch.beyond(Stage::Open).await });
     tokio::task::yield_now().await;
-    drain.begin(plan());
+    tokio::join!(drain.begun(), async { drain.begin(plan()) });
     assert_eq!(session.await.unwrap(), Stage::Draining);
     drain.ended().await;
 }

@@ -44,7 +44,7 @@ pub(super) async fn open(
         return cors::preflight(asked, cors, target, rules, record);
     }
     let uri = path::towards_backend(asked.request, target)?;
-    let watch = route.watch();
+    let watch = route.drain().watch();
     let fields = || headers::plain_fields(asked, target);
     let method = asked.request.method.clone();
     let mut errand = Errand::new(method, uri, &fields, body.take())
@@ -56,7 +56,7 @@ pub(super) async fn open(
         least: http.least_upload(),
     };
     // Plain requests wait for no place, so no drain has to send them away.
-    let hints = asked.hints(&[]);
+    let hints = asked.hints(None);
     let answered = watch
         .within(
             Stage::Draining,

@@ -22,7 +22,7 @@ use http::{Extensions, HeaderMap, Method, Request, Response, Version, request};
 use hyper::body::{Body as _, Incoming};
 
 use crate::admission::Admission;
-use crate::drain::DrainWatch;
+use crate::drain::Drain;
 use crate::listener::{Body, Client, Handler, Upgrade};
 use crate::proxy_protocol::Ends;
 use crate::session::{Peer, Rejection};
@@ -65,7 +65,7 @@ impl<'a> Asked<'a> {
     }
 
     /// What the choice of a backend may depend on, and what sends away those who wait for one.
-    fn hints(self, drains: &'a [DrainWatch]) -> Hints<'a> {
+    fn hints(self, drains: Option<[&'a Drain; 2]>) -> Hints<'a> {
         Hints {
             client: self.peer.ip(),
             is_secure: provenance::is_secure(self),

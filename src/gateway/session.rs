@@ -45,9 +45,9 @@ struct Guards {
     _permit: Permit,
 }
 
-/// Reads the handshake, checks the origin, opens a backend. The watches of listener and route are taken before anybody can
-/// see the session, so a drain that begins meanwhile finds it; that of the backend when it has agreed, and it tells of a
-/// drain that had begun by then at once.
+/// Reads the handshake, checks the origin, opens a backend. The watch of the route is taken before anybody can see the
+/// session, so a drain that begins meanwhile finds it; those of the listener, which counts the connection until then, and of
+/// the backend when that has agreed, and they tell of a drain that had begun by then at once.
 pub(super) async fn open(
     asked: Asked<'_>,
     route: &Route,
@@ -65,11 +65,11 @@ pub(super) async fn open(
     admission::origin::check(&request.headers, &target.origins)?;
     client.pass_opening().await?;
     let permit = admission.enter()?;
-    let watches = [client.watch(), route.watch()];
+    let of_route = route.drain().watch();
     let uri = path::towards_backend(request, target)?;
     let head = opening_head(asked, target, &uri);
     let opening = Opening::new(head, handshake.key, asked.ends());
-    let hints = asked.hints(&watches);
+    let hints = asked.hints(Some([client.drain(), route.drain()]));
     let Opened {
         lease,
         answer,
@@ -86,7 +86,6 @@ pub(super) async fn open(
         }
         Answer::Other(answer, task) => {
             record.relay(answer.status());
-            let [_, of_route] = watches;
             let answered = Answered {
                 answer,
                 metrics: Arc::clone(lease.metrics()),
@@ -96,19 +95,16 @@ pub(super) async fn open(
             let forwarded = Forwarded::instead_of_session(answered, of_route, route);
             Ok(Outcome::Forwarded(Box::new(forwarded)))
         }
-        Answer::Switched(backend) => {
-            let [of_listener, of_route] = watches;
-            Ok(Outcome::Session(Box::new(Ready {
-                backend,
-                terms: Arc::clone(&target.terms),
-                watches: [of_listener, of_route, lease.watch()],
-                permit,
-                lease,
-                rules: route.answer.clone(),
-                cookie,
-                is_over_http2: is_over_http2(request),
-            })))
-        }
+        Answer::Switched(backend) => Ok(Outcome::Session(Box::new(Ready {
+            backend,
+            terms: Arc::clone(&target.terms),
+            watches: [client.drain().watch(), of_route, lease.watch()],
+            permit,
+            lease,
+            rules: route.answer.clone(),
+            cookie,
+            is_over_http2: is_over_http2(request),
+        }))),
     }
 }
 

@@ -7,7 +7,7 @@ use http::HeaderValue;
 
 use super::Settings;
 use super::visitors::Visit;
-use crate::drain::{Drain, DrainWatch, Stage};
+use crate::drain::{Drain, Stage};
 use crate::occupancy::Slot;
 use crate::proxy_protocol::Ends;
 use crate::session::{Peer, Rejection};
@@ -74,9 +74,9 @@ impl Client {
         }
     }
 
-    /// Joins those who hear when the listener, or the whole gateway, stops.
+    /// What begins when the listener, or the whole gateway, stops.
     #[must_use]
-    pub fn watch(&self) -> DrainWatch {
-        self.drain.watch()
+    pub fn drain(&self) -> &Drain {
+        &self.drain
     }
 }

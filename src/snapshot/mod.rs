@@ -16,7 +16,7 @@ use crate::config::{
     self, Config, FieldRules, FixedAnswer, HeaderRules, Http, Name, Origins, Redirect,
     SessionTimeouts,
 };
-use crate::drain::{Drain, DrainWatch, Stage};
+use crate::drain::{Drain, Stage};
 use crate::listener::Settings;
 use crate::route::RouteTable;
 use crate::telemetry::{CertificateMetrics, RouteMetrics};
@@ -126,10 +126,10 @@ impl Route {
         self.drain.stage() != Stage::Open
     }
 
-    /// Joins those who hear when the route is removed.
+    /// What begins when the route is drained or removed.
     #[must_use]
-    pub fn watch(&self) -> DrainWatch {
-        self.drain.watch()
+    pub fn drain(&self) -> &Drain {
+        &self.drain
     }
 }
 

@@ -1,9 +1,8 @@
 //! The backends that one session or request tries, in order, with a claim on each.
 
-use std::future::poll_fn;
+use std::future::pending;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Uri};
@@ -15,7 +14,7 @@ use super::judge::{Evidence, Witness};
 use super::queue::Turn;
 use super::sticky::Claimed;
 use super::{Pool, share_of};
-use crate::drain::{DrainWatch, Stage};
+use crate::drain::Drain;
 use crate::session::Rejection;
 use crate::telemetry::{QueueResult, StickyResult};
 
@@ -35,8 +34,8 @@ pub struct Hints<'a> {
     pub uri: &'a Uri,
     /// Its name in logs.
     pub request_id: &'a str,
-    /// Who waits for a place is sent away when one of these begins.
-    pub drains: &'a [DrainWatch],
+    /// Who waits for a place is sent away when one of these begins: that of the listener, that of the route.
+    pub drains: Option<[&'a Drain; 2]>,
 }
 
 impl<'a> Hints<'a> {
@@ -49,7 +48,7 @@ impl<'a> Hints<'a> {
             headers,
             uri,
             request_id: "",
-            drains: &[],
+            drains: None,
         }
     }
 }
@@ -387,13 +386,12 @@ impl<'a> Candidates<'a> {
 }
 
 /// Waits until one of the drains begins.
-async fn begun(drains: &[DrainWatch]) {
-    poll_fn(|context| {
-        let mut stages = drains.iter();
-        match stages.any(|drain| drain.poll_beyond(Stage::Open, context).is_ready()) {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
-        }
-    })
-    .await;
+async fn begun(drains: Option<[&Drain; 2]>) {
+    let Some([one, other]) = drains else {
+        return pending().await;
+    };
+    tokio::select! {
+        () = one.begun() => {}
+        () = other.begun() => {}
+    }
 }
