@@ -9,6 +9,13 @@ pub(in crate::config) struct Placed<T> {
     pub(in crate::config) place: Place,
 }
 
+impl<T> Placed<T> {
+    /// The values of a list, whose places need not be known any more.
+    pub(in crate::config) fn values(list: Vec<Self>) -> Vec<T> {
+        list.into_iter().map(|placed| placed.value).collect()
+    }
+}
+
 /// What the file says for a key.
 #[derive(Default, Debug)]
 pub(in crate::config) enum Setting<T> {

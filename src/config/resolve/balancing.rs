@@ -49,7 +49,7 @@ fn hash_key(placed: Placed<schema::HashKey>, findings: &mut Findings) -> Option<
     } = part;
     match (header, cookie, query) {
         (Setting::Given(header), Setting::Absent, Setting::Absent) => {
-            Some(HashKey::Header(header.value.0))
+            Some(HashKey::Header(header.value))
         }
         (Setting::Absent, Setting::Given(cookie), Setting::Absent) => {
             Some(HashKey::Cookie(cookie.value.0))

@@ -14,8 +14,8 @@ use crate::config::model::{FieldRules, Forwarded, HeaderRules};
 use crate::config::problems::{Findings, Place};
 use crate::config::reading::{Entry, Named, Placed, Setting};
 use crate::config::schema;
+use crate::config::values::OneOf;
 use crate::config::values::field::no_field_name;
-use crate::config::values::{FieldName, FieldValue, OneOf};
 
 /// What bounds or carries a message, and is written by the gateway alone.
 const RESERVED: [HeaderName; 11] = [
@@ -128,8 +128,8 @@ fn merge_fields(own: Fields, inherited: &Fields) -> FieldRules {
 }
 
 fn fields(
-    set: Setting<Named<FieldValue>>,
-    remove: Setting<Vec<Placed<FieldName>>>,
+    set: Setting<Named<HeaderValue>>,
+    remove: Setting<Vec<Placed<HeaderName>>>,
     towards: Towards,
     findings: &mut Findings,
 ) -> Fields {
@@ -142,7 +142,7 @@ fn fields(
 }
 
 fn set_fields(
-    named: Named<FieldValue>,
+    named: Named<HeaderValue>,
     towards: Towards,
     findings: &mut Findings,
 ) -> Vec<(HeaderName, HeaderValue)> {
@@ -156,19 +156,22 @@ fn set_fields(
         if fields.iter().any(|(other, _)| *other == field) {
             findings.add(&place, "the field is set already, in another spelling");
         }
-        fields.extend(value.map(|FieldValue(value)| (field, value)));
+        fields.extend(value.map(|value| (field, value)));
     }
     fields
 }
 
 fn removed_fields(
-    names: Vec<Placed<FieldName>>,
+    names: Vec<Placed<HeaderName>>,
     towards: Towards,
     findings: &mut Findings,
 ) -> Vec<HeaderName> {
     let mut fields = Vec::new();
-    for Placed { value, place } in names {
-        let FieldName(field) = value;
+    for Placed {
+        value: field,
+        place,
+    } in names
+    {
         check(&field, &place, towards, findings);
         if let (Towards::Backend, true) = (towards, field == HOST) {
             findings.add(&place, "Host cannot be taken out: see `preserve_host`");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::{Method, StatusCode};
+use http::{HeaderName, Method, StatusCode};
 
 use crate::config::model::{Cors, Http, Redirect, Target};
 use crate::config::origin::Origins;
@@ -10,7 +10,7 @@ use crate::config::problems::{Findings, Place};
 use crate::config::reading::{Placed, Setting};
 use crate::config::schema;
 use crate::config::values::choice::Protocol;
-use crate::config::values::{self, FieldName, MethodName, OneOf, OrNone, Size, Timeout};
+use crate::config::values::{self, OneOf, OrNone, Size, Timeout};
 
 /// How long a browser remembers a permission by default.
 const MAX_AGE: Duration = Duration::from_secs(600);
@@ -101,31 +101,23 @@ fn cors_of(raw: schema::Cors, is_for_any: bool, findings: &mut Findings) -> Cors
         refuse_star(&raw.expose, findings);
     }
     let usual = || vec![Method::GET, Method::HEAD, Method::POST];
-    let methods = raw
-        .methods
-        .value()
-        .map(|list| each(list, |MethodName(method)| method));
     Cors {
-        methods: methods.unwrap_or_else(usual),
-        headers: each(raw.headers.or_default(), |FieldName(name)| name),
-        expose: each(raw.expose.or_default(), |FieldName(name)| name),
+        methods: raw.methods.value().map_or_else(usual, Placed::values),
+        headers: Placed::values(raw.headers.or_default()),
+        expose: Placed::values(raw.expose.or_default()),
         credentials: raw.credentials.or(false),
         max_age: raw.max_age.or(values::Duration(MAX_AGE)).0,
     }
 }
 
 /// Beside credentials browsers take the star for the name of a field (Fetch, section 3.2.5).
-fn refuse_star(list: &Setting<Vec<Placed<FieldName>>>, findings: &mut Findings) {
+fn refuse_star(list: &Setting<Vec<Placed<HeaderName>>>, findings: &mut Findings) {
     let names = list.given().into_iter().flat_map(|placed| &placed.value);
-    for name in names.filter(|name| name.value.0 == "*") {
+    for name in names.filter(|name| name.value == "*") {
         let message =
             "`*` stands for no other field where there are `credentials`: name the fields";
         findings.add(&name.place, message);
     }
-}
-
-fn each<T, R>(list: Vec<Placed<T>>, take: impl Fn(T) -> R) -> Vec<R> {
-    list.into_iter().map(|placed| take(placed.value)).collect()
 }
 
 /// Where a client is sent instead.

@@ -3,6 +3,8 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use super::{Context, addresses};
 use crate::config::model::{
     CertificateFiles, ClientAuth, Listener, ListenerLimits, ListenerTimeouts, NamedFile,
@@ -13,7 +15,7 @@ use crate::config::problems::Place;
 use crate::config::reading::{Placed, Setting};
 use crate::config::schema;
 use crate::config::values::choice::ClientAuthMode;
-use crate::config::values::{FilePath, ListenAddress, Network, OneOf, Size, Timeout, TrustedProxy};
+use crate::config::values::{FilePath, ListenAddress, OneOf, Size, Timeout, TrustedProxy};
 
 /// Streams open at once on an HTTP/2 connection, unless the file says otherwise.
 const HTTP2_STREAMS: u32 = 128;
@@ -124,7 +126,7 @@ fn trusted_proxies(setting: Setting<Vec<Placed<TrustedProxy>>>) -> Option<Truste
     let list = setting.sound(Vec::new)?;
     let unix = list.iter().any(is_unix);
     let networks = list.into_iter().filter_map(|placed| match placed.value {
-        TrustedProxy::Network(network) => Some(network.0),
+        TrustedProxy::Network(network) => Some(network),
         TrustedProxy::Unix => None,
     });
     Some(TrustedProxies {
@@ -134,11 +136,11 @@ fn trusted_proxies(setting: Setting<Vec<Placed<TrustedProxy>>>) -> Option<Truste
 }
 
 /// `None` where one is wrong: what is left of them must not be taken for all of them.
-fn networks(setting: Setting<Vec<Placed<Network>>>) -> Option<Networks> {
-    let list = setting.sound(Vec::new)?;
-    Some(Networks::new(
-        list.into_iter().map(|placed| placed.value.0).collect(),
-    ))
+fn networks(setting: Setting<Vec<Placed<IpNet>>>) -> Option<Networks> {
+    setting
+        .sound(Vec::new)
+        .map(Placed::values)
+        .map(Networks::new)
 }
 
 fn timeouts(raw: schema::ListenerTimeouts) -> ListenerTimeouts {

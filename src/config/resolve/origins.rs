@@ -5,8 +5,8 @@ use crate::config::origin::{OriginList, OriginPattern, Origins};
 use crate::config::problems::Place;
 use crate::config::reading::{Placed, Setting};
 use crate::config::schema;
+use crate::config::values::OneOf;
 use crate::config::values::choice::Verdict;
-use crate::config::values::{OneOf, OriginText};
 
 /// The origins of a route or of the defaults.
 pub(super) fn resolve(
@@ -55,9 +55,9 @@ pub(super) fn missing(place: &Place, context: &mut Context<'_>) {
     );
 }
 
-fn only(list: Vec<Placed<OriginText>>) -> OriginList {
+fn only(list: Vec<Placed<OriginPattern>>) -> OriginList {
     OriginList {
-        allow: patterns(list),
+        allow: Placed::values(list),
         allow_missing: false,
         allow_opaque: false,
     }
@@ -66,7 +66,7 @@ fn only(list: Vec<Placed<OriginText>>) -> OriginList {
 /// `None` where a rule is wrong, which has been noted.
 fn by_rules(rules: schema::OriginRules) -> Option<OriginList> {
     Some(OriginList {
-        allow: patterns(rules.allow.sound(Vec::new)?),
+        allow: Placed::values(rules.allow.sound(Vec::new)?),
         allow_missing: allows(rules.missing)?,
         allow_opaque: allows(rules.opaque)?,
     })
@@ -76,10 +76,6 @@ fn allows(verdict: Setting<OneOf<Verdict>>) -> Option<bool> {
     verdict
         .sound(|| OneOf(Verdict::Deny))
         .map(|OneOf(verdict)| verdict == Verdict::Allow)
-}
-
-fn patterns(list: Vec<Placed<OriginText>>) -> Vec<OriginPattern> {
-    list.into_iter().map(|placed| placed.value.0).collect()
 }
 
 fn check(origins: &Origins, place: &Place, context: &mut Context<'_>) {

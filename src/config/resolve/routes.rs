@@ -8,7 +8,6 @@ use ::http::StatusCode;
 
 use super::matches::Matches;
 use super::{Context, headers, http, origins, websocket};
-use crate::config::host::HostPattern;
 use crate::config::model::{
     FixedAnswer, Name, PoolTarget, Route, RouteMatch, SessionTimeouts, Target,
 };
@@ -81,10 +80,7 @@ fn matcher(
     let path = path(raw.path, exact, findings);
     let listeners = listeners(raw.listeners, scope, findings);
     Some(RouteMatch {
-        hosts: hosts?
-            .into_iter()
-            .map(|placed| placed.value.0)
-            .collect::<Vec<HostPattern>>(),
+        hosts: Placed::values(hosts?),
         path: path?,
         exact,
         listeners: listeners?,

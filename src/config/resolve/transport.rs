@@ -7,7 +7,7 @@ use super::Context;
 use crate::config::model::{BackendTls, CertificateFiles, ProxyProtocol, Transport};
 use crate::config::reading::{Placed, Setting};
 use crate::config::schema;
-use crate::config::values::{CertifiedName, LocalAddress, OneOf};
+use crate::config::values::{LocalAddress, OneOf};
 
 /// What a pool says of the way to its backends.
 pub(super) struct Ways {
@@ -70,7 +70,7 @@ fn tls(
     }
     let tls = BackendTls {
         ca: ca.map(|path| context.named(path)),
-        server_name: server_name.map(|CertifiedName(name)| name),
+        server_name,
         identity: identity.map(|(certificate, key)| CertificateFiles {
             certificate: context.named(certificate),
             key: context.named(key),

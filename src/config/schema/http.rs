@@ -1,10 +1,10 @@
 //! Keys of plain HTTP requests, of header fields, and of redirects.
 
+use http::{HeaderName, HeaderValue, Method};
+
 use crate::config::model::Forwarded;
 use crate::config::reading::{Named, Placed, keys};
-use crate::config::values::{
-    Destination, Duration, FieldName, FieldValue, MethodName, OneOf, OrNone, Size, Timeout, Whole,
-};
+use crate::config::values::{Destination, Duration, OneOf, OrNone, Size, Timeout, Whole};
 
 keys! {
     /// What holds for plain HTTP requests.
@@ -22,11 +22,11 @@ keys! {
     /// What scripts of the route's origins may do.
     Cors {
         /// Methods; GET, HEAD and POST by default.
-        methods: Vec<Placed<MethodName>>,
+        methods: Vec<Placed<Method>>,
         /// Fields of requests beyond the usual; none by default.
-        headers: Vec<Placed<FieldName>>,
+        headers: Vec<Placed<HeaderName>>,
         /// Fields of answers that scripts may read beyond the usual; none by default.
-        expose: Vec<Placed<FieldName>>,
+        expose: Vec<Placed<HeaderName>>,
         /// Whether cookies may be sent; false by default.
         credentials: bool,
         /// How long a browser remembers what it may; 10m by default.
@@ -40,9 +40,9 @@ keys! {
         /// Whether Host is passed on, or is the backend's address; true by default.
         preserve_host: bool,
         /// Fields that are set, by name.
-        set: Named<FieldValue>,
+        set: Named<HeaderValue>,
         /// Names of fields that are taken out.
-        remove: Vec<Placed<FieldName>>,
+        remove: Vec<Placed<HeaderName>>,
         /// Fields of the answers that clients get.
         answer: FieldRules,
     }
@@ -50,9 +50,9 @@ keys! {
     /// Fields of the answers that clients get.
     FieldRules {
         /// Fields that are set, by name.
-        set: Named<FieldValue>,
+        set: Named<HeaderValue>,
         /// Names of fields that are taken out.
-        remove: Vec<Placed<FieldName>>,
+        remove: Vec<Placed<HeaderName>>,
     }
 
     /// Where a client is sent instead.

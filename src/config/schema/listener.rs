@@ -1,11 +1,11 @@
 //! Keys of a listener.
 
+use ipnet::IpNet;
+
 use crate::config::model::{ProxyHeader, TlsVersion};
 use crate::config::reading::{Placed, keys};
 use crate::config::values::choice::ClientAuthMode;
-use crate::config::values::{
-    FilePath, ListenAddress, Network, OneOf, Size, Timeout, TrustedProxy, Whole,
-};
+use crate::config::values::{FilePath, ListenAddress, OneOf, Size, Timeout, TrustedProxy, Whole};
 
 keys! {
     /// A place where clients connect.
@@ -27,9 +27,9 @@ keys! {
         /// Bounds on connections.
         limits: ListenerLimits,
         /// Networks that may connect; all by default.
-        allow: Vec<Placed<Network>>,
+        allow: Vec<Placed<IpNet>>,
         /// Networks that may not connect, whatever allow says; none by default.
-        deny: Vec<Placed<Network>>,
+        deny: Vec<Placed<IpNet>>,
     }
 
     /// TLS settings of a listener.

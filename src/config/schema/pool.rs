@@ -1,13 +1,16 @@
 //! Keys of a pool and its backends.
 
+use http::HeaderName;
+use rustls_pki_types::ServerName;
+
 use super::Health;
 use crate::config::model::ProxyProtocol;
 use crate::config::reading::{At, Definitions, FromNode, Placed, Reader, keys};
 use crate::config::tree::Value;
 use crate::config::values::choice::{HashWord, StrategyWord};
 use crate::config::values::{
-    BackendUrl, CertifiedName, CookieName, DnsName, Duration, FieldName, FilePath, LocalAddress,
-    NameServer, OneOf, QueryName, Rate, Scheme, SecretText, Surplus, Text, Timeout, Whole,
+    BackendUrl, CookieName, DnsName, Duration, FilePath, LocalAddress, NameServer, OneOf,
+    QueryName, Rate, Scheme, SecretText, Surplus, Text, Timeout, Whole,
 };
 
 keys! {
@@ -50,7 +53,7 @@ keys! {
     /// A key of the request; one of the three.
     HashKeyPart {
         /// The value of this header field.
-        header: FieldName,
+        header: HeaderName,
         /// The value of this cookie.
         cookie: CookieName,
         /// The value of this parameter in the query.
@@ -106,7 +109,7 @@ keys! {
         /// Authorities in PEM; those of the system by default.
         ca: FilePath,
         /// What certificates have to bear, and SNI asks for; the backend's host by default.
-        server_name: CertifiedName,
+        server_name: ServerName<'static>,
         /// The chain that the gateway shows, leaf first; PEM.
         certificate: FilePath,
         /// Its key; PEM.

@@ -1,11 +1,13 @@
 //! Keys of a route, and of what routes inherit.
 
 use super::{Headers, Http, Redirect, WebSocket};
+use crate::config::host::HostPattern;
+use crate::config::origin::OriginPattern;
 use crate::config::problems::Complaint;
 use crate::config::reading::{At, Definitions, FromNode, FromScalar, Placed, Reader, keys};
 use crate::config::tree::{Scalar, Value};
 use crate::config::values::choice::{Protocol, Verdict};
-use crate::config::values::{Host, NotYet, OneOf, OriginText, PathText, Text, Timeout, Whole};
+use crate::config::values::{NotYet, OneOf, PathText, Text, Timeout, Whole};
 
 keys! {
     /// Inherited by every route; a route overrides single keys.
@@ -53,7 +55,7 @@ keys! {
     /// Which requests are taken; all that is given must fit.
     RouteMatch {
         /// Host patterns; any host by default.
-        hosts: Vec<Placed<Host>>,
+        hosts: Vec<Placed<HostPattern>>,
         /// A prefix on segment borders; / by default.
         path: PathText,
         /// Whether the path must be equal; false by default.
@@ -85,7 +87,7 @@ keys! {
     /// Which origins may open sessions.
     OriginRules {
         /// Patterns; one that matches suffices.
-        allow: Vec<Placed<OriginText>>,
+        allow: Vec<Placed<OriginPattern>>,
         /// A request without Origin; deny by default.
         missing: OneOf<Verdict>,
         /// A request with Origin: null; deny by default.
@@ -97,7 +99,7 @@ keys! {
 #[derive(Debug)]
 pub(in crate::config) enum Origins {
     Any,
-    List(Vec<Placed<OriginText>>),
+    List(Vec<Placed<OriginPattern>>),
     Rules(OriginRules),
 }
 
@@ -111,7 +113,7 @@ impl FromNode for Origins {
     }
 
     fn forms(definitions: &mut Definitions) -> Vec<serde_json::Value> {
-        let list = Vec::<Placed<OriginText>>::forms(definitions);
+        let list = Vec::<Placed<OriginPattern>>::forms(definitions);
         let rules = OriginRules::forms(definitions);
         [AnyWord::forms(definitions), list, rules].concat()
     }

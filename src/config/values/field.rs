@@ -7,16 +7,11 @@ use crate::config::problems::Complaint;
 use crate::config::reading::FromText;
 use crate::config::tree::quote;
 
-/// The name of a header field.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(in crate::config) struct FieldName(pub(in crate::config) HeaderName);
-
-impl FromText for FieldName {
+impl FromText for HeaderName {
     const WANTED: &'static str = "the name of a header field";
 
     fn from_text(text: &str) -> Result<Self, Complaint> {
-        let name = HeaderName::from_bytes(text.as_bytes());
-        name.map(Self).map_err(|_| no_field_name(text).into())
+        Self::from_bytes(text.as_bytes()).map_err(|_| no_field_name(text).into())
     }
 }
 
@@ -25,34 +20,25 @@ pub(in crate::config) fn no_field_name(text: &str) -> String {
     format!("{} is no name of a header field", quote(text))
 }
 
-/// The value of a header field.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(in crate::config) struct FieldValue(pub(in crate::config) HeaderValue);
-
-impl FromText for FieldValue {
+impl FromText for HeaderValue {
     const WANTED: &'static str = "text";
 
     fn from_text(text: &str) -> Result<Self, Complaint> {
-        let value = HeaderValue::from_str(text);
-        let complaint = "the value of a header field is one line of visible ASCII".into();
-        value.map(Self).map_err(|_| complaint)
+        let complaint = "the value of a header field is one line of visible ASCII";
+        Self::from_str(text).map_err(|_| complaint.into())
     }
 }
 
-/// A method.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(in crate::config) struct MethodName(pub(in crate::config) Method);
-
-impl FromText for MethodName {
+impl FromText for Method {
     const WANTED: &'static str = "a method such as `PUT`";
 
     fn from_text(text: &str) -> Result<Self, Complaint> {
         let is_sound = text
             .bytes()
             .all(|byte| byte.is_ascii_uppercase() || byte == b'-');
-        let method = Method::from_bytes(text.as_bytes()).ok();
+        let method = Self::from_bytes(text.as_bytes()).ok();
         let complaint = || format!("{} is no method: write it in capitals", quote(text)).into();
-        method.filter(|_| is_sound).map(Self).ok_or_else(complaint)
+        method.filter(|_| is_sound).ok_or_else(complaint)
     }
 }
 

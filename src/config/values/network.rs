@@ -8,11 +8,7 @@ use crate::config::problems::Complaint;
 use crate::config::reading::FromText;
 use crate::config::tree::quote;
 
-/// A network, or one address.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(in crate::config) struct Network(pub(in crate::config) IpNet);
-
-impl FromText for Network {
+impl FromText for IpNet {
     const WANTED: &'static str = "a network such as `10.0.0.0/8`";
 
     fn from_text(text: &str) -> Result<Self, Complaint> {
@@ -23,7 +19,7 @@ impl FromText for Network {
 /// A peer in front of the gateway: one of a network, or on the listener's unix socket.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::config) enum TrustedProxy {
-    Network(Network),
+    Network(IpNet),
     Unix,
 }
 
@@ -38,9 +34,9 @@ impl FromText for TrustedProxy {
     }
 }
 
-fn parse(text: &str) -> Result<Network, Complaint> {
+fn parse(text: &str) -> Result<IpNet, Complaint> {
     if let Ok(address) = text.parse::<IpAddr>() {
-        return Ok(Network(address.to_canonical().into()));
+        return Ok(address.to_canonical().into());
     }
     let network: IpNet = text.parse().map_err(|_| {
         format!(
@@ -61,7 +57,7 @@ fn parse(text: &str) -> Result<Network, Complaint> {
             suggestion: Some(plain.to_string()),
         });
     }
-    Ok(Network(network))
+    Ok(network)
 }
 
 /// The network as IPv4 writes it, where it is one within `::ffff:0:0/96`: addresses are compared as those of IPv4.
@@ -87,7 +83,7 @@ mod tests {
             ("2001:db8::/32", "2001:db8::/32"),
             ("0.0.0.0/0", "0.0.0.0/0"),
         ] {
-            let parsed = parse(text).map(|network| network.0.to_string());
+            let parsed = parse(text).map(|network| network.to_string());
             assert_eq!(parsed, Ok(network.to_owned()), "{text}");
         }
     }

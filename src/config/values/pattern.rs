@@ -8,15 +8,11 @@ use crate::config::problems::Complaint;
 use crate::config::reading::FromText;
 use crate::config::tree::quote;
 
-/// A pattern for hosts.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(in crate::config) struct Host(pub(in crate::config) HostPattern);
-
-impl FromText for Host {
+impl FromText for HostPattern {
     const WANTED: &'static str = "a host such as `chat.example.com`";
 
     fn from_text(text: &str) -> Result<Self, Complaint> {
-        parse_host(text).map(Self).map_err(Complaint::from)
+        parse_host(text).map_err(Complaint::from)
     }
 }
 
@@ -42,17 +38,11 @@ fn parse_host(text: &str) -> Result<HostPattern, String> {
     HostPattern::parse(text).map_err(|fault| fault.to_string())
 }
 
-/// A pattern for origins.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(in crate::config) struct OriginText(pub(in crate::config) OriginPattern);
-
-impl FromText for OriginText {
+impl FromText for OriginPattern {
     const WANTED: &'static str = "an origin such as `https://app.example.com`";
 
     fn from_text(text: &str) -> Result<Self, Complaint> {
-        OriginPattern::parse(text)
-            .map(Self)
-            .map_err(|fault| explain(text, fault))
+        Self::parse(text).map_err(|fault| explain(text, fault))
     }
 }
 

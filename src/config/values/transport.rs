@@ -27,15 +27,12 @@ impl FromText for LocalAddress {
 }
 
 /// A DNS name or an address, as a certificate bears it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(in crate::config) struct CertifiedName(pub(in crate::config) ServerName<'static>);
-
-impl FromText for CertifiedName {
+impl FromText for ServerName<'static> {
     const WANTED: &'static str = "a name such as `chat.internal`";
 
     fn from_text(text: &str) -> Result<Self, Complaint> {
-        let name = ServerName::try_from(text.trim_matches(['[', ']']).to_ascii_lowercase());
-        name.map(Self).map_err(|_| {
+        let name = Self::try_from(text.trim_matches(['[', ']']).to_ascii_lowercase());
+        name.map_err(|_| {
             let wanted = "write a name such as `chat.internal`, or an address";
             format!("{} is borne by no certificate: {wanted}", quote(text)).into()
         })
