@@ -8,13 +8,13 @@ use crate::config::problems::Findings;
 use crate::config::reading::{Placed, Setting};
 use crate::config::schema;
 use crate::config::values::choice::StrategyWord;
-use crate::config::values::{CookieName, Duration, OneOf, Timeout, Whole};
+use crate::config::values::{CookieName, Duration, Timeout, Whole};
 
 /// The name of the sticky cookie by default.
 const COOKIE: &str = "wsgate";
 
 pub(super) fn strategy(
-    word: Setting<OneOf<StrategyWord>>,
+    word: Setting<StrategyWord>,
     hash: Setting<schema::Hash>,
     findings: &mut Findings,
 ) -> Option<Strategy> {
@@ -24,7 +24,7 @@ pub(super) fn strategy(
         Setting::Invalid => return None,
         Setting::Given(placed) => hash_key(placed, findings)?,
     };
-    let strategy = match word.or(OneOf(StrategyWord::RoundRobin)).0 {
+    let strategy = match word.or(StrategyWord::RoundRobin) {
         StrategyWord::Hash => return Some(Strategy::Hash(key)),
         StrategyWord::RoundRobin => Strategy::RoundRobin,
         StrategyWord::LeastSessions => Strategy::LeastSessions,

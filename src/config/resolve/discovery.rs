@@ -7,7 +7,7 @@ use crate::config::model::{Discovery, Question};
 use crate::config::problems::Place;
 use crate::config::reading::{Placed, Setting};
 use crate::config::schema;
-use crate::config::values::{DnsName, OneOf, Scheme, Timeout};
+use crate::config::values::{DnsName, Scheme, Timeout};
 
 pub(super) fn resolve(
     raw: schema::Discovery,
@@ -18,7 +18,7 @@ pub(super) fn resolve(
     let nameservers = raw.nameservers.or_default().into_iter();
     Some(Discovery {
         question: question?,
-        tls: raw.scheme.or(OneOf(Scheme::Ws)).0 == Scheme::Wss,
+        tls: raw.scheme.or(Scheme::Ws) == Scheme::Wss,
         max_sessions: balancing::max_sessions(raw.max_sessions),
         refresh: raw.refresh.or(Timeout(Duration::from_secs(10))).0,
         nameservers: nameservers.map(|server| server.value.0).collect(),

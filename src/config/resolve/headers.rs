@@ -14,7 +14,6 @@ use crate::config::model::{FieldRules, Forwarded, HeaderRules};
 use crate::config::problems::{Findings, Place};
 use crate::config::reading::{Entry, Named, Placed, Setting};
 use crate::config::schema;
-use crate::config::values::OneOf;
 use crate::config::values::field::no_field_name;
 
 /// What bounds or carries a message, and is written by the gateway alone.
@@ -35,7 +34,7 @@ const RESERVED: [HeaderName; 11] = [
 /// What one place says of header fields; what it leaves out is inherited.
 #[derive(Default)]
 pub(super) struct Said {
-    forwarded: Setting<OneOf<Forwarded>>,
+    forwarded: Setting<Forwarded>,
     preserve_host: Setting<bool>,
     fields: Fields,
     answer: Fields,
@@ -107,7 +106,7 @@ pub(super) fn merge(own: Said, inherited: &Said) -> HeaderRules {
     let forwarded = own.forwarded.or_inherit(&inherited.forwarded);
     let preserve_host = own.preserve_host.or_inherit(&inherited.preserve_host);
     HeaderRules {
-        forwarded: forwarded.or(OneOf(Forwarded::XForwarded)).0,
+        forwarded: forwarded.or(Forwarded::XForwarded),
         preserve_host: preserve_host.or(true),
         fields: merge_fields(own.fields, &inherited.fields),
     }

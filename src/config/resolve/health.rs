@@ -8,7 +8,7 @@ use crate::config::problems::{Findings, Place};
 use crate::config::reading::{OrNull, Placed, Setting};
 use crate::config::schema;
 use crate::config::values::choice::CheckKind;
-use crate::config::values::{OneOf, Statuses, Timeout};
+use crate::config::values::{Statuses, Timeout};
 
 /// What a check asks for by default.
 const PATH: &str = "/";
@@ -16,7 +16,7 @@ const PATH: &str = "/";
 pub(super) fn resolve(raw: schema::Health, findings: &mut Findings) -> Option<Health> {
     let is_checked = !matches!(raw.active, Setting::Absent);
     let place = raw.on_unhealthy.place().cloned();
-    let on_unhealthy = raw.on_unhealthy.or(OneOf(OnUnhealthy::Keep)).0;
+    let on_unhealthy = raw.on_unhealthy.or(OnUnhealthy::Keep);
     if let (Some(place), false, OnUnhealthy::Drain | OnUnhealthy::Close) =
         (place, is_checked, on_unhealthy)
     {
@@ -46,7 +46,7 @@ pub(super) fn resolve(raw: schema::Health, findings: &mut Findings) -> Option<He
 }
 
 fn active(raw: schema::ActiveHealth, findings: &mut Findings) -> Option<ActiveHealth> {
-    let kind = raw.r#type.sound(|| OneOf(CheckKind::WebSocket))?.0;
+    let kind = raw.r#type.sound(|| CheckKind::WebSocket)?;
     let asks = match kind {
         CheckKind::Tcp => [false, false],
         CheckKind::Http => [true, true],

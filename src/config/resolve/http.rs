@@ -10,7 +10,7 @@ use crate::config::problems::{Findings, Place};
 use crate::config::reading::{Placed, Setting};
 use crate::config::schema;
 use crate::config::values::choice::Protocol;
-use crate::config::values::{self, OneOf, OrNone, Size, Timeout};
+use crate::config::values::{self, OrNone, Size, Timeout};
 
 /// How long a browser remembers a permission by default.
 const MAX_AGE: Duration = Duration::from_secs(600);
@@ -38,7 +38,7 @@ impl Protocols {
 
 /// `None` where the list is wrong, which has been noted.
 pub(super) fn protocols(
-    setting: Setting<Vec<Placed<OneOf<Protocol>>>>,
+    setting: Setting<Vec<Placed<Protocol>>>,
     findings: &mut Findings,
 ) -> Option<Protocols> {
     let Placed { value, place } = match setting {
@@ -55,7 +55,7 @@ pub(super) fn protocols(
         findings.add(&place, "must name `websocket`, `http`, or both");
         return None;
     }
-    let names = |protocol: Protocol| value.iter().any(|named| named.value.0 == protocol);
+    let names = |protocol: Protocol| value.iter().any(|named| named.value == protocol);
     Some(Protocols {
         websocket: names(Protocol::WebSocket),
         http: names(Protocol::Http),

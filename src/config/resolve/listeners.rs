@@ -15,7 +15,7 @@ use crate::config::problems::Place;
 use crate::config::reading::{Placed, Setting};
 use crate::config::schema;
 use crate::config::values::choice::ClientAuthMode;
-use crate::config::values::{FilePath, ListenAddress, OneOf, Size, Timeout, TrustedProxy};
+use crate::config::values::{FilePath, ListenAddress, Size, Timeout, TrustedProxy};
 
 /// Streams open at once on an HTTP/2 connection, unless the file says otherwise.
 const HTTP2_STREAMS: u32 = 128;
@@ -29,10 +29,8 @@ pub(super) fn one(
         let message = "`admin` is the admin side in metrics and in the log: give it another name";
         context.findings.add(place, message);
     }
-    let proxy_protocol = raw
-        .proxy_protocol
-        .given()
-        .map_or(ProxyHeader::None, |placed| placed.value.0);
+    let given = raw.proxy_protocol.given();
+    let proxy_protocol = given.map_or(ProxyHeader::None, |placed| placed.value);
     check_peers(&raw, proxy_protocol, context);
     let address = raw.address.require("address", place, &mut context.findings);
     let is_plain = matches!(raw.tls, Setting::Absent);
@@ -227,7 +225,7 @@ fn tls(
     let certificates = certificates(&place, raw.certificates, context);
     Some(Tls {
         certificates: certificates?,
-        min_version: raw.min_version.or(OneOf(TlsVersion::Tls12)).0,
+        min_version: raw.min_version.or(TlsVersion::Tls12),
         handshake_timeout: seconds(raw.handshake_timeout, 10),
         client_auth: client_auth?,
         http2,
@@ -267,7 +265,7 @@ fn client_auth(
         return Some(ClientAuth::None);
     };
     let with_authorities: fn(NamedFile) -> ClientAuth =
-        match raw.mode.sound(|| OneOf(ClientAuthMode::None))?.0 {
+        match raw.mode.sound(|| ClientAuthMode::None)? {
             ClientAuthMode::None => {
                 refuse_unasked(&raw.ca, context);
                 return Some(ClientAuth::None);

@@ -5,7 +5,6 @@ use crate::config::origin::{OriginList, OriginPattern, Origins};
 use crate::config::problems::Place;
 use crate::config::reading::{Placed, Setting};
 use crate::config::schema;
-use crate::config::values::OneOf;
 use crate::config::values::choice::Verdict;
 
 /// The origins of a route or of the defaults.
@@ -72,10 +71,10 @@ fn by_rules(rules: schema::OriginRules) -> Option<OriginList> {
     })
 }
 
-fn allows(verdict: Setting<OneOf<Verdict>>) -> Option<bool> {
+fn allows(verdict: Setting<Verdict>) -> Option<bool> {
     verdict
-        .sound(|| OneOf(Verdict::Deny))
-        .map(|OneOf(verdict)| verdict == Verdict::Allow)
+        .sound(|| Verdict::Deny)
+        .map(|verdict| verdict == Verdict::Allow)
 }
 
 fn check(origins: &Origins, place: &Place, context: &mut Context<'_>) {

@@ -9,7 +9,7 @@ use crate::config::model::{AccessLog, Admin, Drain, Log, LogFormat, Runtime};
 use crate::config::problems::Findings;
 use crate::config::reading::Setting;
 use crate::config::schema;
-use crate::config::values::{Duration, OneOf, Text, Whole};
+use crate::config::values::{Duration, Text, Whole};
 
 /// Seconds of a drain by default.
 const GRACE: u64 = 0;
@@ -27,8 +27,8 @@ pub(in crate::config) fn admin(raw: schema::Admin, context: &Context<'_>) -> Adm
 pub(super) fn log(raw: schema::Log) -> Log {
     let access = raw.access.or_default();
     Log {
-        format: raw.format.or(OneOf(LogFormat::Json)).0,
-        level: raw.level.or(OneOf(Level::INFO)).0,
+        format: raw.format.or(LogFormat::Json),
+        level: raw.level.or(Level::INFO),
         access: AccessLog {
             open: access.open.or(true),
             close: access.close.or(true),

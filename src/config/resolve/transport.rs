@@ -7,11 +7,11 @@ use super::Context;
 use crate::config::model::{BackendTls, CertificateFiles, ProxyProtocol, Transport};
 use crate::config::reading::{Placed, Setting};
 use crate::config::schema;
-use crate::config::values::{LocalAddress, OneOf};
+use crate::config::values::LocalAddress;
 
 /// What a pool says of the way to its backends.
 pub(super) struct Ways {
-    pub(super) proxy_protocol: Setting<OneOf<ProxyProtocol>>,
+    pub(super) proxy_protocol: Setting<ProxyProtocol>,
     pub(super) source_addresses: Setting<Vec<Placed<LocalAddress>>>,
     pub(super) tls: Setting<schema::BackendTls>,
 }
@@ -20,7 +20,7 @@ pub(super) struct Ways {
 pub(super) fn resolve(ways: Ways, is_secure: bool, context: &mut Context<'_>) -> Option<Transport> {
     let tls = tls(ways.tls, is_secure, context);
     Some(Transport {
-        proxy_protocol: ways.proxy_protocol.or(OneOf(ProxyProtocol::None)).0,
+        proxy_protocol: ways.proxy_protocol.or(ProxyProtocol::None),
         source_addresses: sources(ways.source_addresses.or_default(), context),
         tls: tls?,
     })

@@ -8,7 +8,7 @@ use crate::config::model::{OnProtocolError, Ping, WebSocket};
 use crate::config::reading::Setting;
 use crate::config::schema;
 use crate::config::values::choice::PingTarget;
-use crate::config::values::{Duration, OneOf, OrNone, Size};
+use crate::config::values::{Duration, OrNone, Size};
 
 /// Bytes of a message by default.
 const MAX_MESSAGE_SIZE: usize = 16 << 20;
@@ -35,7 +35,7 @@ pub(super) fn resolve(own: schema::WebSocket, inherited: &schema::WebSocket) -> 
         max_age: span(own.max_age, &inherited.max_age, None),
         max_age_jitter: jitter.value().map_or(0.1, |share| share.fraction()),
         stall: stall(own.slow_consumer, &inherited.slow_consumer),
-        on_protocol_error: on_protocol_error.or(OneOf(OnProtocolError::Pass)).0,
+        on_protocol_error: on_protocol_error.or(OnProtocolError::Pass),
     }
 }
 
@@ -44,7 +44,7 @@ fn ping(own: Setting<schema::Ping>, inherited: &Setting<schema::Ping>) -> Option
     let absent = schema::Ping::default();
     let inherited = inherited.given().map_or(&absent, |placed| &placed.value);
     let target = own.target.or_inherit(&inherited.target);
-    let (client, backend) = match target.or(OneOf(PingTarget::Client)).0 {
+    let (client, backend) = match target.or(PingTarget::Client) {
         PingTarget::Client => (true, false),
         PingTarget::Backend => (false, true),
         PingTarget::Both => (true, true),

@@ -3,7 +3,7 @@
 use crate::config::model::OnUnhealthy;
 use crate::config::reading::{OrNull, Placed, keys};
 use crate::config::values::choice::CheckKind;
-use crate::config::values::{CheckPath, HostField, OneOf, Percent, Statuses, Timeout, Whole};
+use crate::config::values::{CheckPath, HostField, Percent, Statuses, Timeout, Whole};
 
 keys! {
     /// Which backends get sessions, and what becomes of open ones.
@@ -13,13 +13,13 @@ keys! {
         /// Backends whose attempts fail are left alone for a while; null for never.
         passive: OrNull<PassiveHealth>,
         /// What open sessions get when checks call their backend down; keep by default.
-        on_unhealthy: OneOf<OnUnhealthy>,
+        on_unhealthy: OnUnhealthy,
     }
 
     /// Checks of the gateway's own.
     ActiveHealth {
         /// What a check does; websocket by default.
-        r#type: OneOf<CheckKind>,
+        r#type: CheckKind,
         /// Path and query of the request; / by default.
         path: CheckPath,
         /// The field Host of the request; the backend's address by default.

@@ -4,7 +4,7 @@ use http::{HeaderName, HeaderValue, Method};
 
 use crate::config::model::Forwarded;
 use crate::config::reading::{Named, Placed, keys};
-use crate::config::values::{Destination, Duration, OneOf, OrNone, Size, Timeout, Whole};
+use crate::config::values::{Destination, Duration, OrNone, Size, Timeout, Whole};
 
 keys! {
     /// What holds for plain HTTP requests.
@@ -36,7 +36,7 @@ keys! {
     /// What is said to backends in header fields, and in those of answers to clients.
     Headers {
         /// In which fields a backend is told of the client: x_forwarded, the default, forwarded, both or none.
-        forwarded: OneOf<Forwarded>,
+        forwarded: Forwarded,
         /// Whether Host is passed on, or is the backend's address; true by default.
         preserve_host: bool,
         /// Fields that are set, by name.

@@ -5,7 +5,7 @@ use ipnet::IpNet;
 use crate::config::model::{ProxyHeader, TlsVersion};
 use crate::config::reading::{Placed, keys};
 use crate::config::values::choice::ClientAuthMode;
-use crate::config::values::{FilePath, ListenAddress, OneOf, Size, Timeout, TrustedProxy, Whole};
+use crate::config::values::{FilePath, ListenAddress, Size, Timeout, TrustedProxy, Whole};
 
 keys! {
     /// A place where clients connect.
@@ -15,7 +15,7 @@ keys! {
         /// Networks whose word on the client is believed, or unix on a unix socket; none by default.
         trusted_proxies: Vec<Placed<TrustedProxy>>,
         /// Whether connections of trusted_proxies, or of a unix socket, may or must begin with a PROXY header; none by default.
-        proxy_protocol: OneOf<ProxyHeader>,
+        proxy_protocol: ProxyHeader,
         /// TLS settings; a listener without them is plain.
         tls: Tls,
         /// Whether HTTP/2, and WebSocket over it, is offered under TLS; true by default.
@@ -37,7 +37,7 @@ keys! {
         /// Required. Chosen by SNI; the first answers when none fits.
         certificates: Vec<Placed<CertificateFiles>>,
         /// The oldest version spoken; 1.2 by default.
-        min_version: OneOf<TlsVersion>,
+        min_version: TlsVersion,
         /// How long a TLS handshake may take, once its turn has come; 10s by default.
         handshake_timeout: Timeout,
         /// Whether clients show certificates.
@@ -55,7 +55,7 @@ keys! {
     /// Whether clients show certificates.
     ClientAuth {
         /// Whether they are asked, or must; none by default.
-        mode: OneOf<ClientAuthMode>,
+        mode: ClientAuthMode,
         /// Authorities in PEM; required unless the mode is none.
         ca: FilePath,
     }

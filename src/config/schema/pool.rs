@@ -9,15 +9,15 @@ use crate::config::reading::{At, Definitions, FromNode, Placed, Reader, keys};
 use crate::config::tree::Value;
 use crate::config::values::choice::{HashWord, StrategyWord};
 use crate::config::values::{
-    BackendUrl, CookieName, DnsName, Duration, FilePath, LocalAddress, NameServer, OneOf,
-    QueryName, Rate, Scheme, SecretText, Surplus, Text, Timeout, Whole,
+    BackendUrl, CookieName, DnsName, Duration, FilePath, LocalAddress, NameServer, QueryName, Rate,
+    Scheme, SecretText, Surplus, Text, Timeout, Whole,
 };
 
 keys! {
     /// Backends and how sessions are spread over them.
     Pool either [["backends"], ["discovery"]] {
         /// How the order of candidates is found; round_robin by default.
-        strategy: OneOf<StrategyWord>,
+        strategy: StrategyWord,
         /// For the strategy hash: what is hashed.
         hash: Hash,
         /// Clients come back to the backend that they had, by a cookie; absent = no cookie.
@@ -31,7 +31,7 @@ keys! {
         /// Backends that are found in the DNS.
         discovery: Discovery,
         /// The PROXY header that a connection to a backend begins with; none by default.
-        proxy_protocol: OneOf<ProxyProtocol>,
+        proxy_protocol: ProxyProtocol,
         /// Local addresses that connections go out from, in turn; the system chooses by default.
         source_addresses: Vec<Placed<LocalAddress>>,
         /// How TLS is spoken to wss backends.
@@ -95,7 +95,7 @@ keys! {
         /// Required, or dns. A service, such as _ws._tcp.chat.internal; its places are the backends.
         srv: DnsName,
         /// How they are spoken to; ws by default.
-        scheme: OneOf<Scheme>,
+        scheme: Scheme,
         /// The most sessions that each of them takes; 0 = any number, the default.
         max_sessions: Whole<0, 10_000_000>,
         /// The longest time between two questions; 10s by default.
@@ -158,7 +158,7 @@ impl FromNode for Backend {
 /// What is hashed: a word alone, or a map that names a part of the request.
 #[derive(Debug)]
 pub(in crate::config) enum HashKey {
-    Word(OneOf<HashWord>),
+    Word(HashWord),
     Part(HashKeyPart),
 }
 
@@ -172,7 +172,7 @@ impl FromNode for HashKey {
 
     fn forms(definitions: &mut Definitions) -> Vec<serde_json::Value> {
         [
-            OneOf::<HashWord>::forms(definitions),
+            HashWord::forms(definitions),
             HashKeyPart::forms(definitions),
         ]
         .concat()

@@ -2,7 +2,7 @@
 
 use crate::config::model::LogFormat;
 use crate::config::reading::keys;
-use crate::config::values::{Duration, ListenAddress, OneOf, Text, Whole, Workers};
+use crate::config::values::{Duration, ListenAddress, Text, Whole, Workers};
 
 keys! {
     /// The admin side: metrics, health, status, reload.
@@ -14,9 +14,9 @@ keys! {
     /// What is logged and how.
     Log {
         /// The form of a line; json by default.
-        format: OneOf<LogFormat>,
+        format: LogFormat,
         /// The least level that is written; info by default.
-        level: OneOf<tracing::Level>,
+        level: tracing::Level,
         /// Access-log lines.
         access: AccessLog,
     }

@@ -7,7 +7,7 @@ use crate::config::problems::Complaint;
 use crate::config::reading::{At, Definitions, FromNode, FromScalar, Placed, Reader, keys};
 use crate::config::tree::{Scalar, Value};
 use crate::config::values::choice::{Protocol, Verdict};
-use crate::config::values::{NotYet, OneOf, PathText, Text, Timeout, Whole};
+use crate::config::values::{NotYet, PathText, Text, Timeout, Whole};
 
 keys! {
     /// Inherited by every route; a route overrides single keys.
@@ -33,7 +33,7 @@ keys! {
         /// What holds for sessions once they are open.
         websocket: WebSocket,
         /// What is taken: websocket, http, or both; both by default.
-        protocols: Vec<Placed<OneOf<Protocol>>>,
+        protocols: Vec<Placed<Protocol>>,
         /// What holds for plain HTTP requests.
         http: Http,
         /// What is said to backends in header fields, and in those of answers to clients.
@@ -89,9 +89,9 @@ keys! {
         /// Patterns; one that matches suffices.
         allow: Vec<Placed<OriginPattern>>,
         /// A request without Origin; deny by default.
-        missing: OneOf<Verdict>,
+        missing: Verdict,
         /// A request with Origin: null; deny by default.
-        opaque: OneOf<Verdict>,
+        opaque: Verdict,
     }
 }
 

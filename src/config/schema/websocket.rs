@@ -3,7 +3,7 @@
 use crate::config::model::OnProtocolError;
 use crate::config::reading::keys;
 use crate::config::values::choice::PingTarget;
-use crate::config::values::{Duration, OneOf, OrNone, Percent, Size, Timeout, Whole};
+use crate::config::values::{Duration, OrNone, Percent, Size, Timeout, Whole};
 
 keys! {
     /// What holds for sessions once they are open.
@@ -23,7 +23,7 @@ keys! {
         /// What becomes of an end that does not take its bytes.
         slow_consumer: SlowConsumer,
         /// Frames against RFC 6455: pass tunnels them, close ends the session; pass by default.
-        on_protocol_error: OneOf<OnProtocolError>,
+        on_protocol_error: OnProtocolError,
     }
 
     /// Pings of the gateway's own.
@@ -33,7 +33,7 @@ keys! {
         /// A session ends after so long without any byte since a Ping; 20s by default.
         timeout: Timeout,
         /// Which ends get them; client by default.
-        target: OneOf<PingTarget>,
+        target: PingTarget,
     }
 
     /// What becomes of an end that does not take its bytes.

@@ -21,7 +21,7 @@ pub(super) mod transport;
 pub(super) use address::ListenAddress;
 pub(super) use backend::{BackendPlace, BackendUrl};
 pub(super) use check::{CheckPath, HostField, Statuses};
-pub(super) use choice::{OneOf, Scheme};
+pub(super) use choice::Scheme;
 pub(super) use duration::{Duration, Timeout};
 pub(super) use field::Destination;
 pub(super) use network::TrustedProxy;
