@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -34,6 +34,8 @@ pub struct Backend {
     turnout: Turnout,
     rise: Rise,
     condition: Condition,
+    /// How often it was found well after it had not been.
+    recoveries: AtomicU64,
     /// Held while it is being checked.
     checking: tokio::sync::Mutex<()>,
     resting: Arc<Resting>,
@@ -52,6 +54,7 @@ impl Backend {
             turnout: Turnout::default(),
             rise: Rise::new(),
             condition: Condition::new(),
+            recoveries: AtomicU64::new(0),
             checking: tokio::sync::Mutex::default(),
             resting: Arc::default(),
             queue: Arc::clone(queue),
@@ -62,6 +65,12 @@ impl Backend {
     pub fn became_ready(&self, now: Instant) {
         self.rise.begin(now);
         self.queue.look_again();
+    }
+
+    /// Notes that it was found well after it had not been: whom it failed before may try it again.
+    pub(super) fn recovered(&self) {
+        self.recoveries.fetch_add(1, Ordering::Relaxed);
+        self.queue.offer();
     }
 
     /// Whether the configuration no longer has it.
@@ -169,6 +178,28 @@ impl Backend {
             None => {}
         }
         change
+    }
+}
+
+/// A backend that came to nothing for a session or a request.
+pub(super) struct Failed {
+    backend: Arc<Backend>,
+    recoveries: u64,
+}
+
+impl Failed {
+    /// It failed just now.
+    pub(super) fn now(backend: &Arc<Backend>) -> Self {
+        Self {
+            backend: Arc::clone(backend),
+            recoveries: backend.recoveries.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Whether that is this one, and it has not recovered since. The same by identity: it may be a member of another configuration by now.
+    pub(super) fn excludes(&self, backend: &Arc<Backend>) -> bool {
+        let is_same = Arc::ptr_eq(&self.backend, backend);
+        is_same && backend.recoveries.load(Ordering::Relaxed) == self.recoveries
     }
 }
 

@@ -1,11 +1,11 @@
 //! Who waits for a place on a backend of a pool, in the order of coming.
 //!
 //! The queue is the pool's own, not a configuration's: those who wait keep their place over a reload. Nobody is given
-//! anything here. Who is woken looks for a place. There may be a place that it cannot use, having tried that backend: then it wakes
-//! the one behind, and so a place finds the first who can use it. Where there is none for anybody that ends, or each place that is
-//! taken would cost a look of all who wait. Who leaves wakes the one behind, too, so no wake-up is lost with it; and what
-//! happened to backends is looked at by all, as nobody may be left to wait for. Once all who wait have looked in vain, a
-//! newcomer may look.
+//! anything here: one after the other looks, from the first on, whenever there may be a place. There may be one that it cannot use, as
+//! that backend has failed it: then the next one looks, and so a place finds the first who can use it. Where there is none for
+//! anybody that ends, or each place that is taken would cost a look of all who wait. Who leaves while the others wait for its
+//! look passes it on; and what happened to backends is looked at by all, as nobody may be left to wait for. As long as a look
+//! is awaited, newcomers come behind; when none is, they may look for themselves.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,37 +20,35 @@ pub struct Queue {
 
 #[derive(Debug, Default)]
 struct Line {
-    /// By their tickets.
+    /// In the order of their tickets.
     waiting: VecDeque<Waiter>,
     /// How many have come.
     tickets: u64,
-    /// How often there may have been a place.
-    chances: u64,
-    /// The last of the chances at which all are to look.
-    news: u64,
-    /// The last of the chances at which there was no place for anybody.
-    vain: Option<u64>,
+    /// Whose look is awaited.
+    looking: Option<u64>,
+    /// How many were asked to look; tells one look from the next.
+    looks: u64,
+    /// From this ticket on all have to look, whatever those before them saw.
+    news: Option<u64>,
 }
 
 #[derive(Debug)]
 struct Waiter {
     ticket: u64,
     woken: Arc<Notify>,
-    /// The last of the chances at which it looked in vain.
-    missed: Option<u64>,
 }
 
 impl Queue {
     /// To be called when a place has become free.
     pub(super) fn offer(&self) {
-        self.line().offer(0);
+        self.line().look(0);
     }
 
     /// To be called when backends are not what they were: there may be places, or nothing to wait for any more.
     pub fn look_again(&self) {
         let mut line = self.line();
-        line.offer(0);
-        line.news = line.chances;
+        line.news = Some(0);
+        line.look(0);
     }
 
     /// How many wait.
@@ -67,7 +65,7 @@ impl Queue {
 
     /// Whether all who wait have looked in vain since there last may have been a place.
     pub(super) fn is_settled(&self) -> bool {
-        self.line().is_settled()
+        self.line().looking.is_none()
     }
 
     /// The last place in the queue; none where `most` wait already.
@@ -76,24 +74,34 @@ impl Queue {
         if line.waiting.len() >= most {
             return None;
         }
-        let woken = Arc::new(Notify::new());
-        if line.is_settled() {
-            // What became free since this one looked woke nobody, or nobody who wanted it.
-            woken.notify_one();
-        }
         line.tickets += 1;
         let ticket = line.tickets;
-        line.waiting.push_back(Waiter {
+        Some(self.enter(&mut line, ticket))
+    }
+
+    /// The place that `ticket` had, for one who was served there and got nothing of it. However many wait: it came before them.
+    pub(super) fn rejoin(self: &Arc<Self>, ticket: u64) -> Turn {
+        self.enter(&mut self.line(), ticket)
+    }
+
+    fn enter(self: &Arc<Self>, line: &mut Line, ticket: u64) -> Turn {
+        let woken = Arc::new(Notify::new());
+        let own = line.first_from(ticket);
+        let waiter = Waiter {
             ticket,
             woken: Arc::clone(&woken),
-            missed: None,
-        });
-        Some(Turn {
+        };
+        line.waiting.insert(own, waiter);
+        // What became free since this one looked was seen by nobody, or by nobody who wanted it.
+        if line.looking.is_none_or(|looking| looking > ticket) {
+            line.look(own);
+        }
+        Turn {
             queue: Arc::clone(self),
             ticket,
             woken,
-            chance: line.chances,
-        })
+            look: 0,
+        }
     }
 
     fn line(&self) -> MutexGuard<'_, Line> {
@@ -102,23 +110,37 @@ impl Queue {
 }
 
 impl Line {
-    /// There may be a place for those from `first` on.
-    fn offer(&mut self, first: usize) {
-        self.chances += 1;
-        self.wake(first);
+    /// The one at `index` is to look; nobody if there is none.
+    fn look(&mut self, index: usize) {
+        let Some(waiter) = self.waiting.get(index) else {
+            self.looking = None;
+            self.news = None;
+            return;
+        };
+        self.looks += 1;
+        self.looking = Some(waiter.ticket);
+        waiter.woken.notify_one();
     }
 
-    fn wake(&self, index: usize) {
-        if let Some(waiter) = self.waiting.get(index) {
-            waiter.woken.notify_one();
+    /// The one with `ticket` has looked, or left.
+    fn looked(&mut self, ticket: u64, is_place_left: bool) {
+        if self.news.is_some_and(|news| news <= ticket) {
+            self.news = Some(ticket + 1);
+        }
+        let next = if is_place_left {
+            Some(ticket + 1)
+        } else {
+            self.news
+        };
+        match next {
+            Some(ticket) => self.look(self.first_from(ticket)),
+            None => self.looking = None,
         }
     }
 
-    /// A chance goes from one to the next, so who is last misses it last.
-    fn is_settled(&self) -> bool {
-        let last = self.waiting.back();
-        let missed = last.is_none_or(|last| last.missed == Some(self.chances));
-        missed || self.vain == Some(self.chances)
+    fn first_from(&self, ticket: u64) -> usize {
+        let is_before = |waiter: &Waiter| waiter.ticket < ticket;
+        self.waiting.partition_point(is_before)
     }
 }
 
@@ -128,55 +150,51 @@ pub(super) struct Turn {
     queue: Arc<Queue>,
     ticket: u64,
     woken: Arc<Notify>,
-    /// The chance for which it was woken.
-    chance: u64,
+    /// The look for which it came last.
+    look: u64,
 }
 
 impl Turn {
-    /// Waits until there may be something for this one.
+    /// By what its place is known.
+    pub(super) fn ticket(&self) -> u64 {
+        self.ticket
+    }
+
+    /// Waits until this one is to look.
     pub(super) async fn come(&mut self) {
-        self.woken.notified().await;
-        self.chance = self.queue.line().chances;
+        while !self.is_called() {
+            self.woken.notified().await;
+        }
     }
 
-    /// There was nothing for this one. Wakes the one behind, if there is a place for somebody else, or if that one has not
+    /// Once for each look.
+    fn is_called(&mut self) -> bool {
+        let line = self.queue.line();
+        let is_called = line.looking == Some(self.ticket) && line.looks != self.look;
+        if is_called {
+            self.look = line.looks;
+        }
+        is_called
+    }
+
+    /// There was nothing for this one. The next one looks, if there is a place for somebody else, or if that one has not
     /// looked since all are to look.
-    pub(super) fn pass(&self, is_for_another: bool) {
+    pub(super) fn pass(&self, is_place_left: bool) {
         let mut line = self.queue.line();
-        let Some(own) = self.position(&line) else {
-            return;
-        };
-        line.waiting[own].missed = Some(self.chance);
-        if !is_for_another {
-            line.vain = line.vain.max(Some(self.chance));
+        // If not, something has happened since, and it will be asked again.
+        if line.looking == Some(self.ticket) && line.looks == self.look {
+            line.looked(self.ticket, is_place_left);
         }
-        let news = Some(line.news);
-        if is_for_another
-            || line
-                .waiting
-                .get(own + 1)
-                .is_some_and(|next| next.missed < news)
-        {
-            line.wake(own + 1);
-        }
-    }
-
-    fn position(&self, line: &Line) -> Option<usize> {
-        let found = line
-            .waiting
-            .binary_search_by_key(&self.ticket, |waiter| waiter.ticket);
-        found.ok()
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
         let mut line = self.queue.line();
-        if let Some(own) = self.position(&line) {
-            line.waiting.remove(own);
-            if own < line.waiting.len() {
-                line.offer(own);
-            }
+        let own = line.first_from(self.ticket);
+        line.waiting.remove(own);
+        if line.looking == Some(self.ticket) {
+            line.looked(self.ticket, true);
         }
     }
 }
@@ -205,7 +223,7 @@ mod tests {
         first.pass(true);
         assert!(is_woken(&mut second) && !is_woken(&mut third));
         drop(first);
-        assert!(is_woken(&mut second));
+        assert!(!is_woken(&mut third), "the second still looks");
         drop(second);
         assert!(is_woken(&mut third));
         drop(third);
@@ -269,5 +287,39 @@ mod tests {
         assert!(is_woken(&mut third));
         third.pass(true);
         assert!(queue.is_settled());
+    }
+
+    /// Else newcomers would wait behind one who cannot use what there is.
+    #[test]
+    fn is_settled_where_all_behind_the_first_were_served() {
+        let queue = Arc::new(Queue::default());
+        let [mut first, mut second, mut third] = [(); 3].map(|()| queue.join(9).unwrap());
+        queue.look_again();
+        assert!(is_woken(&mut first));
+        first.pass(true);
+        assert!(is_woken(&mut second));
+        drop(second);
+        assert!(is_woken(&mut third));
+        drop(third);
+        assert!(queue.is_settled());
+    }
+
+    #[test]
+    fn who_comes_back_has_the_place_from_before() {
+        let queue = Arc::new(Queue::default());
+        let [first, mut second] = [(); 2].map(|()| queue.join(2).unwrap());
+        let ticket = first.ticket();
+        drop(first);
+        let mut third = queue.join(2).unwrap();
+        let mut first = queue.rejoin(ticket);
+        assert_eq!(queue.len(), 3);
+        assert!(is_woken(&mut first) && !is_woken(&mut second));
+        first.pass(true);
+        assert!(is_woken(&mut second) && !is_woken(&mut third));
+        queue.offer();
+        assert!(is_woken(&mut first));
+        // It looked before the offer.
+        second.pass(true);
+        assert!(!is_woken(&mut third));
     }
 }

@@ -1,10 +1,8 @@
 //! The backends as a strategy sees them in one choice.
 
-use std::sync::Arc;
-
 use tokio::time::Instant;
 
-use crate::upstream::backend::{Backend, Member};
+use crate::upstream::backend::{Failed, Member};
 use crate::upstream::health::State;
 
 /// What a backend is wanted for.
@@ -20,8 +18,8 @@ pub enum Purpose {
 #[derive(Clone, Copy)]
 pub(in crate::upstream) struct Field<'a> {
     pub(in crate::upstream) members: &'a [Member],
-    /// Those that were tried before, by identity: the members may be of another configuration by now.
-    pub(in crate::upstream) tried: &'a [Arc<Backend>],
+    /// Those that were tried before.
+    pub(in crate::upstream) failed: &'a [Failed],
     pub(in crate::upstream) purpose: Purpose,
     /// What the request is hashed to; only the strategy `hash` looks at it.
     pub(in crate::upstream) key: u64,
@@ -106,17 +104,17 @@ impl Field<'_> {
     /// Whether a backend may be chosen by one who has tried none yet.
     pub(in crate::upstream) fn has_place_for_another(&self) -> bool {
         let another = Self {
-            tried: &[],
+            failed: &[],
             ..*self
         };
         (0..self.len()).any(|index| another.may_be_chosen(index))
     }
 
     fn is_out(&self, member: &Member) -> bool {
-        let is_tried = |backend: &Arc<Backend>| Arc::ptr_eq(backend, member.backend());
+        let has_failed = |failed: &Failed| failed.excludes(member.backend());
         let is_other = |priority: u16| priority != member.priority();
         let is_ejected = || member.backend().state() == State::Ejected;
         let is_fit = member.is_ready() || self.is_last_resort && is_ejected();
-        self.priority.is_some_and(is_other) || self.tried.iter().any(is_tried) || !is_fit
+        self.priority.is_some_and(is_other) || self.failed.iter().any(has_failed) || !is_fit
     }
 }

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::{Balancer, Field, Purpose};
 use crate::config::{self, BackendAddress, BackendHost, Name};
 use crate::telemetry::Metrics;
+use crate::upstream::backend::Failed;
 use crate::upstream::{Backend, Lease, Member, Queue, Transport};
 
 /// The slow start of every member here.
@@ -82,11 +83,11 @@ impl Chooser {
 
     /// The next for one who has tried these.
     pub(super) fn pick(&mut self, tried: &[usize]) -> Option<usize> {
-        let backend = |index: &usize| Arc::clone(self.members[*index].backend());
-        let tried: Vec<Arc<Backend>> = tried.iter().map(backend).collect();
+        let failed = |index: &usize| Failed::now(self.members[*index].backend());
+        let failed: Vec<Failed> = tried.iter().map(failed).collect();
         let field = Field {
             members: &self.members,
-            tried: &tried,
+            failed: &failed,
             purpose: self.purpose,
             key: self.key,
             now: Instant::now(),

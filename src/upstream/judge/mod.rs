@@ -127,6 +127,9 @@ impl Pool {
                 let now = Instant::now();
                 let reason = |_: &Health| "an attempt succeeded".to_owned();
                 member.alter(|health| health.attempt_succeeded(trial, now), reason);
+                if !member.backend().is_suspect() {
+                    member.backend().recovered();
+                }
             }
             Evidence::None => {
                 let now = Instant::now();
@@ -239,6 +242,10 @@ impl Pool {
             }
         };
         let change = member.alter(judge, reason);
+        let is_ready = |change: &Change| change.to == State::Ready;
+        if is_rehearsal || change.as_ref().is_some_and(is_ready) {
+            member.backend().recovered();
+        }
         latest.pardon_if_none_is_ready();
         change
             .filter(|change| change.to == State::Down)
@@ -263,7 +270,10 @@ impl Pool {
             },
             State::Ready | State::Drained => "resumed by the operator".to_owned(),
         };
-        member.alter(Health::resume, reason);
+        let change = member.alter(Health::resume, reason);
+        if change.is_some_and(|change| change.to == State::Ready) {
+            member.backend().recovered();
+        }
         self.pardon_if_none_is_ready();
     }
 }

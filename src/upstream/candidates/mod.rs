@@ -1,5 +1,8 @@
 //! The backends that one session or request tries, in order, with a claim on each.
 
+#[cfg(test)]
+mod tests;
+
 use std::future::pending;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -8,7 +11,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, Uri};
 use tokio::time::{Instant, timeout_at};
 
-use super::backend::{Backend, Lease, Member};
+use super::backend::{Backend, Failed, Lease, Member};
 use super::balancer::{Balancer, Field, Purpose};
 use super::judge::{Evidence, Witness};
 use super::queue::Turn;
@@ -53,20 +56,23 @@ impl<'a> Hints<'a> {
     }
 }
 
-/// The candidates for one session or request: each backend once, at most `attempts` of them.
+/// The candidates for one session or request: each backend once, unless it has come back meanwhile; at most `attempts` of
+/// them.
 pub struct Candidates<'a> {
-    /// The pool in force: another one than at the beginning when there was a reload while this one waited.
+    /// The pool in force: another one than at the beginning when there was a reload meanwhile.
     pool: Arc<Pool>,
     purpose: Purpose,
     hints: Hints<'a>,
     deadline: Instant,
     key: u64,
     sticky: Preference,
-    tried: Vec<Arc<Backend>>,
+    failed: Vec<Failed>,
     /// Whether one of those had been ejected and was tried before its time.
     has_tried_early: bool,
     /// What the last candidate earned.
     last: Option<Rejection>,
+    /// The place in the queue, and until when it may be waited there.
+    place: Option<(u64, Instant)>,
 }
 
 /// What the sticky cookie says.
@@ -75,6 +81,20 @@ enum Preference {
     /// There is a cookie, but nothing follows from it.
     Unknown,
     Backend(Arc<Backend>),
+}
+
+impl Preference {
+    fn of(pool: &Pool, hints: &Hints<'_>) -> Self {
+        let claimed = match &pool.sticky {
+            Some(sticky) => sticky.read(hints.headers),
+            None => Claimed::Nothing,
+        };
+        match claimed {
+            Claimed::Nothing => Self::None,
+            Claimed::Unknown => Self::Unknown,
+            Claimed::Member(index) => Self::Backend(Arc::clone(pool.members[index].backend())),
+        }
+    }
 }
 
 /// A backend to try, and the claim on it.
@@ -124,26 +144,17 @@ impl<'a> Candidates<'a> {
         hints: Hints<'a>,
         deadline: Instant,
     ) -> Self {
-        let claimed = match &pool.sticky {
-            Some(sticky) => sticky.read(hints.headers),
-            None => Claimed::Nothing,
-        };
         Self {
             pool: Arc::clone(pool),
             purpose,
             hints,
             deadline,
             key: pool.key_of(&hints),
-            sticky: match claimed {
-                Claimed::Nothing => Preference::None,
-                Claimed::Unknown => Preference::Unknown,
-                Claimed::Member(index) => {
-                    Preference::Backend(Arc::clone(pool.members[index].backend()))
-                }
-            },
-            tried: Vec::new(),
+            sticky: Preference::of(pool, &hints),
+            failed: Vec::new(),
             has_tried_early: false,
             last: None,
+            place: None,
         }
     }
 
@@ -156,6 +167,9 @@ impl<'a> Candidates<'a> {
         // A plain request has its own deadline.
         let is_timed = self.purpose == Purpose::Session && self.last.is_some();
         let is_late = is_timed && Instant::now() >= self.deadline;
+        if self.last.is_some() {
+            self.go_by_the_latest();
+        }
         if is_late || self.left() == 0 {
             return Err(self.none());
         }
@@ -172,6 +186,16 @@ impl<'a> Candidates<'a> {
         }
     }
 
+    /// Goes on by the pool that is in force now.
+    fn go_by_the_latest(&mut self) {
+        let latest = self.pool.latest();
+        if !Arc::ptr_eq(&latest, &self.pool) {
+            self.key = latest.key_of(&self.hints);
+            self.sticky = Preference::of(&latest, &self.hints);
+            self.pool = latest;
+        }
+    }
+
     fn candidate(&mut self, taken: Taken) -> Candidate {
         let Taken {
             index,
@@ -181,15 +205,13 @@ impl<'a> Candidates<'a> {
         if self.last.is_some() {
             self.pool.metrics.retried();
         }
-        let candidate = Candidate {
+        Candidate {
             member: self.pool.members[index].clone(),
             lease,
             deadline: share_of(self.deadline, self.left()),
             cookie: self.cookie(index),
             witness,
-        };
-        self.tried.push(Arc::clone(candidate.member.backend()));
-        candidate
+        }
     }
 
     /// Notes that a candidate came to nothing, and what the client is told should no other do better.
@@ -202,13 +224,14 @@ impl<'a> Candidates<'a> {
         let request_id = self.hints.request_id;
         let (pool, backend) = (self.pool.name(), member.name());
         tracing::warn!(request_id, %pool, %backend, "backend failed: {failure}");
+        self.failed.push(Failed::now(member.backend()));
         self.last = Some(rejection);
     }
 
     /// How many may still follow. One that was tried before its time is beside those.
     fn left(&self) -> usize {
         let most = self.pool.attempts.min(self.pool.members.len());
-        (most + usize::from(self.has_tried_early)).saturating_sub(self.tried.len())
+        (most + usize::from(self.has_tried_early)).saturating_sub(self.failed.len())
     }
 
     fn none(&self) -> Rejection {
@@ -239,7 +262,7 @@ impl<'a> Candidates<'a> {
         }
         // Those that are ready have failed. One that was ejected may be well again by now.
         let last_resort = Field {
-            is_last_resort: !self.tried.is_empty(),
+            is_last_resort: !self.failed.is_empty(),
             ..field
         };
         match self.pick(&mut balancer, last_resort) {
@@ -252,7 +275,7 @@ impl<'a> Candidates<'a> {
     fn field(&self) -> Field<'_> {
         Field {
             members: &self.pool.members,
-            tried: &self.tried,
+            failed: &self.failed,
             purpose: self.purpose,
             key: self.key,
             now: Instant::now(),
@@ -324,12 +347,19 @@ impl<'a> Candidates<'a> {
         if limits.max == 0 {
             return Err(Rejection::PoolFull);
         }
-        let Some(mut turn) = self.pool.queue.join(limits.max) else {
+        let queue = &self.pool.queue;
+        // One who waited before came before all who wait behind that place.
+        let turn = match self.place {
+            Some((ticket, _)) => Some(queue.rejoin(ticket)),
+            None => queue.join(limits.max),
+        };
+        let Some(mut turn) = turn else {
             self.pool.metrics.queue_overflowed();
             return Err(Rejection::PoolFull);
         };
         let mut waiting = self.pool.metrics.waiting();
         let deadline = self.deadline.min(Instant::now() + limits.timeout);
+        let (_, deadline) = *self.place.get_or_insert((turn.ticket(), deadline));
         let drains = self.hints.drains;
         let outcome = tokio::select! {
             outcome = timeout_at(deadline, self.take_turn(&mut turn)) => outcome,
@@ -358,7 +388,7 @@ impl<'a> Candidates<'a> {
     async fn take_turn(&mut self, turn: &mut Turn) -> Option<Taken> {
         loop {
             turn.come().await;
-            self.pool = self.pool.latest();
+            self.go_by_the_latest();
             match self.choose() {
                 Choice::Taken(taken) => return Some(taken),
                 Choice::Full => turn.pass(self.field().has_place_for_another()),
@@ -377,7 +407,7 @@ impl<'a> Candidates<'a> {
             Preference::Backend(kept) if Arc::ptr_eq(kept, backend) => StickyResult::Kept,
             Preference::Backend(_) => StickyResult::Moved,
         };
-        if self.tried.is_empty() {
+        if self.failed.is_empty() {
             self.pool.metrics.sticky_read(result);
         }
         let is_due = result != StickyResult::Kept || sticky.renews();
