@@ -11,6 +11,10 @@ pub(super) type Ending = [&'static str; 3];
 
 const ENDS: &[Initiator] = &[Initiator::Client, Initiator::Backend];
 const GATEWAY: &[Initiator] = &[Initiator::Gateway];
+/// Those that applications and libraries say, and those that are in no other row.
+const FINISHED: &[&str] = &[
+    "none", "1000", "1001", "1003", "1007", "1010", "1011", "3xxx", "4xxx", "other",
+];
 
 /// The endings that are there from the start.
 pub(super) fn expected() -> impl Iterator<Item = Ending> {
@@ -30,7 +34,7 @@ pub(super) fn possible() -> impl Iterator<Item = Ending> {
 /// Who usually brings an ending about, and with which codes; `none` where no Close may be seen.
 fn usual(reason: Reason) -> (&'static [Initiator], &'static [&'static str]) {
     match reason {
-        Reason::Finished => (ENDS, &["none", "1000", "1001", "1011", "4xxx"]),
+        Reason::Finished => (ENDS, FINISHED),
         Reason::Lost => (ENDS, &["none", "1001", "1014"]),
         Reason::HalfClose => (ENDS, &["none", "1000", "1001"]),
         Reason::PongOverdue => (ENDS, &["1001", "1014"]),
@@ -75,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn every_initiator_and_reason_is_expected() {
+    fn every_initiator_code_and_reason_is_expected() {
         let expected: BTreeSet<_> = expected().collect();
         let column = |index: usize| -> BTreeSet<_> {
             expected
@@ -84,6 +88,7 @@ mod tests {
                 .collect()
         };
         assert_eq!(column(0), Initiator::ALL.map(Initiator::label).into());
+        assert_eq!(column(1), BUCKETS.into());
         assert_eq!(column(2), Reason::ALL.map(Reason::label).into());
     }
 }
