@@ -1,9 +1,8 @@
 //! What changed from one configuration to the next, for the reload and for those who asked for it.
 
 use std::collections::BTreeMap;
-use std::mem;
 
-use super::model::{Backend, Config, Name, Pool};
+use super::model::{Backend, BackendAddress, Config, Name, Pool};
 
 /// What changed from one configuration to another.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -40,7 +39,12 @@ impl Diff {
     pub fn between(old: &Config, new: &Config) -> Self {
         let pools = Changes::between(&old.pools, &new.pools);
         let backends = pools.changed.iter().filter_map(|name| {
-            let changes = backends(old.pools.get(name)?, new.pools.get(name)?);
+            let (old, new) = (old.pools.get(name)?, new.pools.get(name)?);
+            if old.discovery != new.discovery {
+                // Which backends come and go is for the DNS to say.
+                return None;
+            }
+            let changes = backends(old, new);
             (!changes.is_empty()).then(|| (Name::clone(name), changes))
         });
         Self {
@@ -122,29 +126,29 @@ impl Changes {
     }
 }
 
-/// By name, but for those that are the same under another one.
+/// A backend is the same while its address is.
 fn backends(old: &Pool, new: &Pool) -> Changes {
-    let (old, new) = (by_name(old), by_name(new));
-    let mut changes = Changes::between(&old, &new);
-    for name in mem::take(&mut changes.removed) {
-        let was = old.get(&name).map(|backend| &backend.address);
-        let is_same = |heir| new.get(heir).map(|backend| &backend.address) == was;
-        match changes.added.iter().position(is_same) {
-            Some(heir) => {
-                let heir = changes.added.remove(heir);
-                changes.renamed.push((name, heir));
+    let (before, after) = (by_address(old), by_address(new));
+    let mut changes = Changes::default();
+    for (address, was) in &before {
+        let name = || Name::clone(&was.name);
+        match after.get(address) {
+            None => changes.removed.push(name()),
+            Some(is) if is.name != was.name => {
+                changes.renamed.push((name(), Name::clone(&is.name)));
             }
-            None => changes.removed.push(name),
+            Some(is) if is != was => changes.changed.push(name()),
+            Some(_) => {}
         }
     }
+    let joined = after.iter().filter(|(it, _)| !before.contains_key(*it));
+    changes.added = joined.map(|(_, it)| Name::clone(&it.name)).collect();
     changes
 }
 
-fn by_name(pool: &Pool) -> BTreeMap<Name, &Backend> {
+fn by_address(pool: &Pool) -> BTreeMap<&BackendAddress, &Backend> {
     let backends = pool.backends.iter();
-    backends
-        .map(|backend| (Name::clone(&backend.name), backend))
-        .collect()
+    backends.map(|it| (&it.address, it)).collect()
 }
 
 fn settings(old: &Config, new: &Config) -> Vec<&'static str> {

@@ -52,6 +52,13 @@ fn a_changed_pool_tells_its_backends() {
         changes(&old, &new),
         ["changed pool chat: renamed backend b to c"]
     );
+    let new = pool("backends: [{ name: a, url: ws://c }, { name: b, url: ws://b }]");
+    assert_eq!(
+        changes(&old, &new),
+        ["changed pool chat: added backend a, removed backend a"]
+    );
+    let new = pool("discovery: { dns: chat, port: 80 }");
+    assert_eq!(changes(&old, &new), ["changed pool chat"]);
     assert_eq!(
         changes(
             SOUND,

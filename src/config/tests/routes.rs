@@ -139,7 +139,10 @@ fn what_may_be_put_before_a_path() {
             "/x/../y",
             "a path holds no empty segment and no `.` or `..`",
         ),
-        ("true", "must be a path such as `/chat`, not the truth value true"),
+        (
+            "true",
+            "must be a path such as `/chat`, not the truth value true",
+        ),
     ] {
         let expected = format!("wsgate.yaml:7:17: routes.chat.add_prefix: {problem}");
         assert_eq!(with(prefix), expected);
