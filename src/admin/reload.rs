@@ -17,7 +17,7 @@ pub enum ReloadReport {
     },
     /// The file says what runs already.
     Unchanged {
-        /// The certificates that changed on disk and were taken, a line each.
+        /// The certificates that changed on disk and were taken, and what waits for a restart, a line each.
         changes: Vec<String>,
     },
     /// The old configuration stays.

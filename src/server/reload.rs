@@ -30,10 +30,11 @@ impl Server {
         let diff = Diff::between(&before.config, &loaded.config);
         let mut changes = diff.words();
         changes.extend(renewed);
-        if changes.is_empty() {
+        let is_same = changes.is_empty();
+        changes.extend(deferred(&self.booted, &loaded.config));
+        if is_same {
             return ReloadReport::Unchanged { changes };
         }
-        changes.extend(deferred(&self.booted, &loaded.config));
         let listeners = loaded.config.listeners.iter();
         let bound = self.shared.ports().bind(
             listeners.map(|(name, listener)| (name, &listener.address)),

@@ -19,6 +19,9 @@ async fn what_takes_a_restart_is_told_and_stays_as_it_was() {
     let ReloadReport::Taken { changes, .. } = gateway.reload().await else {
         panic!("a sound file is refused");
     };
+    let ReloadReport::Unchanged { changes: again } = gateway.reload().await else {
+        panic!("the same file is another one");
+    };
     for key in [
         "admin.address",
         "log.format",
@@ -27,6 +30,7 @@ async fn what_takes_a_restart_is_told_and_stays_as_it_was() {
     ] {
         let told = format!("{key} takes effect after a restart");
         assert!(changes.contains(&told), "{key} in {changes:?}");
+        assert!(again.contains(&told), "{key} in {again:?}");
     }
     assert_eq!(gateway.admin("GET", "/healthz").await.status(), 200);
     // Lines are read as JSON.
