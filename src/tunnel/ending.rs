@@ -84,7 +84,8 @@ impl Ending {
         Some(match self {
             Self::Finished(..) => return None,
             Self::Lost(_) | Self::HalfClose(..) | Self::PongOverdue(_) => {
-                (CloseCode::BAD_GATEWAY, "backend lost")
+                let code = terms.websocket.backend_lost_code;
+                (code.and_then(CloseCode::new)?, "backend lost")
             }
             Self::Idle => (CloseCode::GOING_AWAY, "idle"),
             Self::MessageTooBig(_) | Self::ProtocolError(..) => (CloseCode::GOING_AWAY, ""),

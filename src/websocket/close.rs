@@ -23,8 +23,6 @@ impl CloseCode {
     pub const SERVICE_RESTART: Self = Self(1012);
     /// The server is overloaded; the client may reconnect later.
     pub const TRY_AGAIN_LATER: Self = Self(1013);
-    /// A gateway lost what stands behind it.
-    pub const BAD_GATEWAY: Self = Self(1014);
 
     /// The code of this number; none where it may not go on the wire.
     #[must_use]

@@ -22,6 +22,8 @@ pub struct WebSocket {
     pub stall: Option<Duration>,
     /// What becomes of a session with frames against RFC 6455.
     pub on_protocol_error: OnProtocolError,
+    /// The code of the Close that a client gets whose backend is lost; `None` where it gets none.
+    pub backend_lost_code: Option<u16>,
 }
 
 /// Pings of the gateway's own; at least one end gets them.

@@ -9,7 +9,7 @@ use crate::config::model::{AccessLog, Admin, Drain, Log, LogFormat, Runtime};
 use crate::config::problems::Findings;
 use crate::config::reading::Setting;
 use crate::config::schema;
-use crate::config::values::{Duration, Text, Whole};
+use crate::config::values::{CloseCode, Duration, Text};
 
 /// Seconds of a drain by default.
 const GRACE: u64 = 0;
@@ -54,7 +54,7 @@ pub(super) fn drain(raw: schema::Drain, context: &mut Context<'_>) -> Drain {
         None => time::Duration::from_secs(WINDOW).min(deadline.saturating_sub(grace)),
     };
     let drain = Drain {
-        close_code: close_code(&raw.close_code, findings),
+        close_code: raw.close_code.or(CloseCode(1012)).0,
         reason: reason(raw.reason, findings),
         grace,
         window,
@@ -87,27 +87,6 @@ fn seconds(setting: &Setting<Duration>, default: u64) -> time::Duration {
     setting
         .given()
         .map_or(time::Duration::from_secs(default), |placed| placed.value.0)
-}
-
-fn close_code(setting: &Setting<Whole<1000, 4999>>, findings: &mut Findings) -> u16 {
-    const SERVICE_RESTART: u16 = 1012;
-    let Some(placed) = setting.given() else {
-        return SERVICE_RESTART;
-    };
-    let code = u16::try_from(placed.value.number()).unwrap_or(SERVICE_RESTART);
-    if !is_sent_by_servers(code) {
-        findings.add(
-            &placed.place,
-            format!("the code {code} is never sent by a server; 1012, 1001 or 4000 to 4999 are"),
-        );
-    }
-    code
-}
-
-/// RFC 6455 section 7.4 and the registry of IANA: 1004 to 1006 and 1015 never go on the wire, 1010
-/// is the client's, 1016 to 2999 mean nothing.
-fn is_sent_by_servers(code: u16) -> bool {
-    matches!(code, 1000..=1003 | 1007..=1009 | 1011..=1014 | 3000..=4999)
 }
 
 fn reason(setting: Setting<Text>, findings: &mut Findings) -> String {

@@ -8,7 +8,7 @@ use crate::config::model::{OnProtocolError, Ping, WebSocket};
 use crate::config::reading::Setting;
 use crate::config::schema;
 use crate::config::values::choice::PingTarget;
-use crate::config::values::{Duration, OrNone, Size};
+use crate::config::values::{CloseCode, Duration, OrNone, Size};
 
 /// Bytes of a message by default.
 const MAX_MESSAGE_SIZE: usize = 16 << 20;
@@ -24,6 +24,9 @@ pub(super) fn resolve(own: schema::WebSocket, inherited: &schema::WebSocket) -> 
     let on_protocol_error = own
         .on_protocol_error
         .or_inherit(&inherited.on_protocol_error);
+    let backend_lost_code = own
+        .backend_lost_code
+        .or_inherit(&inherited.backend_lost_code);
     WebSocket {
         idle: span(own.idle, &inherited.idle, None),
         ping: ping(own.ping, &inherited.ping),
@@ -36,6 +39,10 @@ pub(super) fn resolve(own: schema::WebSocket, inherited: &schema::WebSocket) -> 
         max_age_jitter: jitter.value().map_or(0.1, |share| share.fraction()),
         stall: stall(own.slow_consumer, &inherited.slow_consumer),
         on_protocol_error: on_protocol_error.or(OnProtocolError::Pass),
+        backend_lost_code: backend_lost_code
+            .or(OrNone(Some(CloseCode(1014))))
+            .0
+            .map(|CloseCode(code)| code),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::config::model::LogFormat;
 use crate::config::reading::keys;
-use crate::config::values::{Duration, ListenAddress, Text, Whole, Workers};
+use crate::config::values::{CloseCode, Duration, ListenAddress, Text, Workers};
 
 keys! {
     /// The admin side: metrics, health, status, reload.
@@ -48,7 +48,7 @@ keys! {
         /// The time over which the ends are spread; 30s by default, or what grace leaves of deadline.
         window: Duration,
         /// The code of the Close frame; 1012 by default.
-        close_code: Whole<1000, 4999>,
+        close_code: CloseCode,
         /// The reason in the Close frame, at most 123 bytes; "service restart" by default.
         reason: Text,
         /// When whatever is left is cut; 60s by default.

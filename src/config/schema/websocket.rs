@@ -3,7 +3,7 @@
 use crate::config::model::OnProtocolError;
 use crate::config::reading::keys;
 use crate::config::values::choice::PingTarget;
-use crate::config::values::{Duration, OrNone, Percent, Size, Timeout, Whole};
+use crate::config::values::{CloseCode, Duration, OrNone, Percent, Size, Timeout, Whole};
 
 keys! {
     /// What holds for sessions once they are open.
@@ -24,6 +24,8 @@ keys! {
         slow_consumer: SlowConsumer,
         /// Frames against RFC 6455: pass tunnels them, close ends the session; pass by default.
         on_protocol_error: OnProtocolError,
+        /// The code of the Close frame that tells a client of the loss of its backend; 1014 by default, 0 for no frame.
+        backend_lost_code: OrNone<CloseCode>,
     }
 
     /// Pings of the gateway's own.

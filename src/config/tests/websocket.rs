@@ -48,6 +48,7 @@ fn what_is_left_out_has_its_default() {
         max_age_jitter: 0.1,
         stall: seconds(30),
         on_protocol_error: OnProtocolError::Pass,
+        backend_lost_code: Some(1014),
     };
     assert_eq!(websocket("", ""), expected);
 }
@@ -56,7 +57,7 @@ fn what_is_left_out_has_its_default() {
 fn every_key_is_read() {
     let keys = "idle: 1m, ping: { interval: 5s, timeout: 2s, target: both }, max_message_size: 1KiB, \
                 max_messages_per_second: 50, max_age: 24h, max_age_jitter: 25%, \
-                slow_consumer: { stall: 7s }, on_protocol_error: close";
+                slow_consumer: { stall: 7s }, on_protocol_error: close, backend_lost_code: 1011";
     let expected = WebSocket {
         idle: seconds(60),
         ping: Some(Ping {
@@ -71,6 +72,7 @@ fn every_key_is_read() {
         max_age_jitter: 0.25,
         stall: seconds(7),
         on_protocol_error: OnProtocolError::Close,
+        backend_lost_code: Some(1011),
     };
     assert_eq!(websocket(keys, ""), expected);
     assert_eq!(websocket("", keys), expected);
@@ -95,6 +97,23 @@ fn a_zero_is_no_limit_with_and_without_a_unit() {
             (None, None)
         );
         assert_eq!(read.max_age_jitter, 0.0);
+    }
+}
+
+#[test]
+fn the_code_of_a_loss_may_be_none() {
+    assert_eq!(
+        websocket("backend_lost_code: 0", "").backend_lost_code,
+        None
+    );
+    for wrong in ["1006", "1", "70000"] {
+        let keys = format!("defaults: {{ websocket: {{ backend_lost_code: {wrong} }} }}\n");
+        let told = super::problems_after(&keys);
+        let key = "wsgate.yaml:11:45: defaults.websocket.backend_lost_code";
+        assert!(
+            told.starts_with(&format!("{key}: the code {wrong} is never sent")),
+            "{told}"
+        );
     }
 }
 

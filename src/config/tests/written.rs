@@ -139,6 +139,7 @@ fn websocket(websocket: &WebSocket) -> Value {
         "max_age": span(websocket.max_age),
         "max_age_jitter": format!("{:.0}%", websocket.max_age_jitter * 100.0),
         "slow_consumer": { "stall": span(websocket.stall) },
+        "backend_lost_code": websocket.backend_lost_code.unwrap_or(0),
         "on_protocol_error": match websocket.on_protocol_error {
             OnProtocolError::Pass => "pass",
             OnProtocolError::Close => "close",
@@ -352,6 +353,7 @@ fn any_websocket() -> impl Strategy<Value = WebSocket> {
             max_age,
             max_age_jitter: f64::from(share) / 100.0,
             stall,
+            backend_lost_code: pass.then_some(4000),
             on_protocol_error: if pass {
                 OnProtocolError::Pass
             } else {

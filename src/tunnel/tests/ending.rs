@@ -186,6 +186,19 @@ fn the_record_has_the_code_of_the_side_at_fault_or_else_of_the_client() {
 }
 
 #[test]
+fn the_loss_of_a_backend_is_told_as_the_route_says() {
+    for told in [Some(1011), None] {
+        let mut terms = terms();
+        terms.websocket.backend_lost_code = told;
+        for ending in [Ending::Lost(BACKEND), Ending::PongOverdue(BACKEND)] {
+            assert_eq!(code(ending, CLIENT, &terms), told, "{ending:?}");
+            assert_eq!(ending.closure(&terms, |_| true).code, told, "{ending:?}");
+        }
+        assert_eq!(code(Ending::Lost(CLIENT), BACKEND, &terms), Some(1001));
+    }
+}
+
+#[test]
 fn a_code_that_nobody_heard_is_not_recorded() {
     for (ending, ..) in ROWS {
         let Closure { code, .. } = ending.closure(&terms(), |_| false);

@@ -32,6 +32,7 @@ fn terms() -> Terms {
             max_age_jitter: 0.0,
             stall: None,
             on_protocol_error: OnProtocolError::Close,
+            backend_lost_code: Some(1014),
         },
         drain: Words {
             code: CloseCode::SERVICE_RESTART,

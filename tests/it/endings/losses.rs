@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::{Pair, expect_closure, patient};
 use crate::harness::{Speaker, TEXT, TEXT_BEGUN};
-use crate::venue::{Transport, reset};
+use crate::venue::{Transport, Venue, close_code, reset};
 
 #[derive(Clone, Copy)]
 enum Way {
@@ -169,4 +171,29 @@ async fn a_loss_within_a_frame_is_an_end(lost: Speaker, way: Way) {
         gone.gone().await;
     }
     expect_closure(&venue, lost.label(), None, "lost").await;
+}
+
+/// Some libraries take 1014 for a broken frame.
+#[tokio::test]
+async fn the_loss_of_a_backend_is_told_as_the_route_says() {
+    for code in [1011, 0] {
+        let keys = format!("defaults: {{ websocket: {{ backend_lost_code: {code} }} }}\n");
+        let venue = Venue::start_with(Transport::Plain, &keys).await;
+        let (mut client, backend) = venue.session().await;
+        backend.reset();
+        let told = (code != 0).then_some(code);
+        let heard = match told {
+            Some(_) => client.take("....backend lost".len()).await,
+            None => client.rest().await,
+        };
+        assert_eq!(close_code(&heard), told);
+        drop(client);
+        let line = venue.gateway.line("close").await;
+        let recorded = told.map_or(Value::Null, Value::from);
+        assert_eq!(
+            (&line["close_code"], &line["close_reason"]),
+            (&recorded, &"lost".into())
+        );
+        venue.gateway.stop().await;
+    }
 }
