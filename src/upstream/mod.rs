@@ -259,9 +259,10 @@ struct Patience {
 
 /// Dials one backend and asks it; counts what that came to, also when the client leaves meanwhile.
 ///
-/// One that answers others first is there, but slow: it is waited for beyond its share of the time, as the next would
-/// only have the same work once more, and its timeout says nothing of its health. Nor does that of one for which there was
-/// too little time, after waiting for a place or for another backend.
+/// One that answers others is there: its timeout says nothing of its health, or one client could have it ejected by what it
+/// asks. As long as it answers those before this one it is waited for beyond its share of the time, as the next would only have
+/// the same work once more. Nor does the timeout say anything where there was too little time, after waiting for a place or
+/// for another backend.
 async fn attempt(
     candidate: &mut Candidate,
     opening: &Opening,
@@ -273,14 +274,13 @@ async fn attempt(
     let begun = Instant::now();
     let turnout = member.backend().turnout();
     let asked = turnout.ask();
-    let is_slow = || turnout.is_yet_to_come(asked);
     let mut count = AttemptCount::begin(member);
     let outcome = async {
         let connected = (*deadline).min(begun + patience.connect);
         let stream = member.dial(opening.client(), connected).await?;
         let mut asking = pin!(handshake::ask(stream, opening, member.address()));
         match timeout_at(*deadline, &mut asking).await {
-            Err(_) if is_slow() => timeout_at(patience.deadline, asking).await,
+            Err(_) if turnout.is_yet_to_come(asked) => timeout_at(patience.deadline, asking).await,
             outcome => outcome,
         }
         .unwrap_or(Err(Failure::AnswerTimeout))
@@ -295,7 +295,7 @@ async fn attempt(
     let is_short = candidate.deadline < begun + patience.enough;
     let evidence = match &outcome {
         Err(Failure::ConnectTimeout) if is_short => Evidence::None,
-        Err(Failure::AnswerTimeout) if is_short || is_slow() => Evidence::None,
+        Err(Failure::AnswerTimeout) if is_short || turnout.has_moved(asked) => Evidence::None,
         outcome => Evidence::of(outcome.as_ref().err()),
     };
     if outcome.is_ok() {

@@ -37,11 +37,15 @@ impl Turnout {
         self.furthest.fetch_max(asked.number, Ordering::Relaxed);
     }
 
+    /// Whether others have been answered meanwhile.
+    pub(super) fn has_moved(&self, asked: Asked) -> bool {
+        self.answered.load(Ordering::Relaxed) != asked.answered
+    }
+
     /// Whether its turn is yet to come: others have been answered meanwhile, but few who asked later.
     pub(super) fn is_yet_to_come(&self, asked: Asked) -> bool {
-        let has_moved = self.answered.load(Ordering::Relaxed) != asked.answered;
         let furthest = self.furthest.load(Ordering::Relaxed);
-        has_moved && furthest <= asked.number + OVERTAKERS
+        self.has_moved(asked) && furthest <= asked.number + OVERTAKERS
     }
 }
 
