@@ -9,13 +9,13 @@ use super::forward::Forwarded;
 use super::headers::{opening_head, settle_answer};
 use super::{Asked, Outcome, path, respond};
 use crate::admission::{self, Admission, Permit};
-use crate::config::{FieldRules, SessionTimeouts};
+use crate::config::FieldRules;
 use crate::listener::{Body, Client, Presence, Upgrade};
 use crate::session::{Closure, Initiator, Reason, Rejection};
 use crate::snapshot::{PoolTarget, Route};
 use crate::telemetry::SessionRecord;
 use crate::tunnel::{Account, Agreed, End, Terms, Tunnel, Watches};
-use crate::upstream::{Answer, Answered, Lease, OpenTimeouts, Opened, Opening, Source, Switched};
+use crate::upstream::{Answer, Answered, Lease, Opened, Opening, Source, Switched};
 use crate::websocket::{Extensions, Handshake, HandshakeError, asks_for_websocket, into_get};
 
 /// The end of a session whose client was gone before the 101 was written.
@@ -74,10 +74,7 @@ pub(super) async fn open(
         lease,
         answer,
         cookie,
-    } = target
-        .pool
-        .open(&opening, hints, open_timeouts(&target.timeouts))
-        .await?;
+    } = target.pool.open(&opening, hints, &target.timeouts).await?;
     record.backend(lease.metrics());
     match answer {
         // Over HTTP/2 it would say that the session is open (RFC 8441 section 5).
@@ -205,12 +202,5 @@ fn rejection(error: HandshakeError) -> Rejection {
         | HandshakeError::KeyMissing
         | HandshakeError::KeyRepeated
         | HandshakeError::KeyMalformed => Rejection::BadHandshake(error.detail()),
-    }
-}
-
-fn open_timeouts(timeouts: &SessionTimeouts) -> OpenTimeouts {
-    OpenTimeouts {
-        connect: timeouts.connect,
-        handshake: timeouts.handshake,
     }
 }

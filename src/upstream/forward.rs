@@ -20,7 +20,6 @@ use super::candidates::{Candidate, Hints};
 use super::connection::{Connection, ConnectionTask, is_readable};
 use super::fault::Fault;
 use super::judge::Evidence;
-use super::open::AttemptCount;
 use super::upload::{BodyProgress, BodyStage, Upload};
 use super::{Failure, Pool};
 use crate::drain::{self, DrainWatch};
@@ -237,12 +236,15 @@ impl Pool {
             } = candidates.next().await?;
             let watch = lease.watch();
             let asked = watch
-                .within(drain::Stage::Draining, pin!(ask(&member, errand, timeouts)))
+                .within(
+                    drain::Stage::Draining,
+                    pin!(attempt(&member, errand, timeouts)),
+                )
                 .await
                 .ok_or(Rejection::Draining)?;
             let fault = match asked {
                 Ok((answer, connection)) => {
-                    witness.testify(Evidence::Sound);
+                    witness.testify(ConnectResult::Answered, Evidence::Sound);
                     let carrier = match member.introduces_clients() {
                         true => Carrier::Own {
                             _connection: connection,
@@ -263,7 +265,7 @@ impl Pool {
                 }
                 Err(fault) => fault,
             };
-            witness.testify(fault.evidence());
+            witness.testify(fault.result(), fault.evidence());
             drop(witness);
             if fault.is_of_the_client() {
                 return Err(fault.rejection());
@@ -277,17 +279,6 @@ impl Pool {
 }
 
 type Outcome = Result<(Response<Incoming>, Connection), Fault>;
-
-/// Asks one backend; counts what that came to, also when the client leaves meanwhile.
-async fn ask(member: &Member, errand: &mut Errand<'_>, timeouts: ErrandTimeouts) -> Outcome {
-    let mut count = AttemptCount::begin(member);
-    let outcome = attempt(member, errand, timeouts).await;
-    count.result = match &outcome {
-        Ok(_) => ConnectResult::Answered,
-        Err(fault) => fault.result(),
-    };
-    outcome
-}
 
 /// Sends it over a connection that rests, or over a new one.
 async fn attempt(member: &Member, errand: &mut Errand<'_>, timeouts: ErrandTimeouts) -> Outcome {

@@ -47,8 +47,7 @@ pub use forward::{Answered, Errand, ErrandTimeouts, Source};
 pub use handshake::{Answer, Failure, Opening, RequestHead, Switched};
 pub use health::State;
 use in_force::InForce;
-pub use judge::Evidence;
-pub use open::{OpenTimeouts, Opened};
+pub use open::Opened;
 pub use queue::Queue;
 use rebalance::Rebalance;
 use sticky::Sticky;
@@ -186,12 +185,4 @@ impl Pool {
     fn latest(self: &Arc<Self>) -> Arc<Self> {
         self.in_force.or(self)
     }
-}
-
-/// When an attempt has to be over: it may use an equal part of what is left, so that a backend that takes
-/// connections but never answers does not use up the time of those after it.
-fn share_of(deadline: Instant, attempts_left: usize) -> Instant {
-    let now = Instant::now();
-    let parts = u32::try_from(attempts_left).unwrap_or(u32::MAX);
-    now + deadline.saturating_duration_since(now) / parts.max(1)
 }

@@ -8,10 +8,11 @@ use std::time::Duration;
 use http::{HeaderMap, Uri};
 use tokio::time::{Instant, advance};
 
-use super::{Backend, Evidence, Failure, Hints, Lease, Member, Pool, Purpose, State, Transport};
+use super::judge::{Evidence, Witness};
+use super::{Backend, Failure, Hints, Lease, Member, Pool, Purpose, State, Transport};
 use crate::config::{self, HashKey, Name, Strategy};
 use crate::session::Rejection;
-use crate::telemetry::Metrics;
+use crate::telemetry::{ConnectResult, Metrics};
 
 const STRATEGIES: [Strategy; 5] = [
     Strategy::RoundRobin,
@@ -99,14 +100,14 @@ impl World {
             let mut candidate = candidates.next().await?;
             let number = number(&candidate.member);
             if !self.dead.contains(&number) {
-                candidate.testify(Evidence::Sound);
+                answer(&mut candidate.witness);
                 let lasts = Duration::from_secs(self.random.u64(1..20));
                 self.sessions
                     .push((Instant::now() + lasts, candidate.lease));
                 return Ok(number);
             }
-            let failure = Failure::AnswerTimeout;
-            candidate.testify(Evidence::of(Some(&failure)));
+            let failure = Failure::Refused;
+            refuse(&mut candidate.witness);
             candidates.failed(&candidate.member, &failure, failure.rejection());
         }
     }
@@ -122,6 +123,17 @@ impl World {
         let members = self.pool.members().iter();
         members.map(|member| member.backend().sessions()).sum()
     }
+}
+
+/// The backend that is tried opens the session.
+pub(super) fn answer(witness: &mut Witness) {
+    witness.testify(ConnectResult::Opened, Evidence::Sound);
+}
+
+/// The backend that is tried refuses the connection.
+pub(super) fn refuse(witness: &mut Witness) {
+    let failure = Failure::Refused;
+    witness.testify(failure.result(), Evidence::of(Some(&failure)));
 }
 
 /// A pool of three backends that ejects after two failures.

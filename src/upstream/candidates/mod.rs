@@ -11,12 +11,12 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, Uri};
 use tokio::time::{Instant, timeout_at};
 
+use super::Pool;
 use super::backend::{Backend, Failed, Lease, Member};
 use super::balancer::{Balancer, Field, Purpose};
-use super::judge::{Evidence, Witness};
+use super::judge::Witness;
 use super::queue::Turn;
 use super::sticky::Claimed;
-use super::{Pool, share_of};
 use crate::drain::Drain;
 use crate::session::Rejection;
 use crate::telemetry::{QueueResult, StickyResult};
@@ -110,13 +110,6 @@ pub struct Candidate {
     pub deadline: Instant,
     /// Set-Cookie for the client, should this one answer.
     pub cookie: Option<HeaderValue>,
-}
-
-impl Candidate {
-    /// Says what trying it showed of the backend's health. Whoever leaves without has seen nothing.
-    pub fn testify(&mut self, evidence: Evidence) {
-        self.witness.testify(evidence);
-    }
 }
 
 /// What a choice came to.
@@ -413,6 +406,14 @@ impl<'a> Candidates<'a> {
         let is_due = result != StickyResult::Kept || sticky.renews();
         is_due.then(|| sticky.cookie(index, self.hints.is_secure))
     }
+}
+
+/// When an attempt has to be over: it may use an equal part of what is left, so that a backend that takes
+/// connections but never answers does not use up the time of those after it.
+fn share_of(deadline: Instant, attempts_left: usize) -> Instant {
+    let now = Instant::now();
+    let parts = u32::try_from(attempts_left).unwrap_or(u32::MAX);
+    now + deadline.saturating_duration_since(now) / parts.max(1)
 }
 
 /// Waits until one of the drains begins.

@@ -15,7 +15,7 @@ use tokio::time::{Instant, advance};
 use super::*;
 use crate::config::{self, HashKey, Strategy};
 use crate::telemetry::Metrics;
-use crate::upstream::simulation::{self, backend, build, number};
+use crate::upstream::simulation::{self, answer, backend, build, number, refuse};
 use crate::upstream::{Failure, State};
 
 /// No test lasts longer.
@@ -46,7 +46,7 @@ fn narrow_with(attempts: usize) -> (Arc<Pool>, Witness) {
     let pool = Arc::new(build(&config, &Metrics::new(), None));
     let ejected = &pool.members()[1];
     for _ in 0..2 {
-        Witness::of(&pool, ejected).testify(Evidence::of(Some(&Failure::Refused)));
+        refuse(&mut Witness::of(&pool, ejected));
     }
     assert_eq!(ejected.backend().state(), State::Ejected);
     let trial = Witness::of(&pool, ejected);
@@ -90,7 +90,7 @@ async fn where_the_others_are_full_an_ejected_one_is_tried_before_its_time() {
     drop(trial);
     let mut candidate = candidates().next().await.expect("the ejected one");
     assert_eq!(number(&candidate.member), 1);
-    candidate.testify(Evidence::Sound);
+    answer(&mut candidate.witness);
     drop(candidate);
     assert_eq!(pool.members()[1].backend().state(), State::Ready);
     assert_eq!(number(&waiting.await.expect("it hears").member), 1);
@@ -183,7 +183,7 @@ async fn who_waits_may_try_again_what_has_recovered() {
     let (headers, uri) = (HeaderMap::new(), Uri::default());
     let mut asking = candidates(&pool, &headers, &uri);
     let mut candidate = asking.next().await.expect("the other one");
-    candidate.testify(Evidence::of(Some(&Failure::Refused)));
+    refuse(&mut candidate.witness);
     asking.failed(
         &candidate.member,
         &Failure::Refused,
@@ -192,7 +192,7 @@ async fn who_waits_may_try_again_what_has_recovered() {
     drop(candidate);
     let mut waiting = pin!(asking.next());
     assert!(is_waiting(waiting.as_mut()).await, "it was refused there");
-    Witness::of(&pool, &other).testify(Evidence::Sound);
+    answer(&mut Witness::of(&pool, &other));
     assert_eq!(number(&waiting.await.expect("it is well").member), 1);
 }
 
@@ -213,7 +213,7 @@ async fn who_was_served_in_vain_has_its_place_back() {
         waiting.await.expect("the ejected one")
     };
     assert_eq!((number(&candidate.member), pool.queue().len()), (1, 2));
-    candidate.testify(Evidence::of(Some(&Failure::Refused)));
+    refuse(&mut candidate.witness);
     first.failed(
         &candidate.member,
         &Failure::Refused,

@@ -17,24 +17,22 @@ use super::health::{Health, State};
 use super::{Pool, probe};
 use crate::config::{self, ActiveHealth, Check, OnUnhealthy, PassiveHealth};
 use crate::drain::Drain;
-use crate::telemetry::CheckResult;
+use crate::telemetry::{CheckResult, ConnectResult};
 
 /// What an attempt says of its backend.
-#[derive(Default, Debug)]
-pub enum Evidence {
+#[derive(Debug)]
+pub(super) enum Evidence {
     /// It is there.
     Sound,
     /// It is not, or not as it should be; why.
     Faulty(String),
     /// Nothing: the client left, or the gateway itself was in trouble.
-    #[default]
     None,
 }
 
 impl Evidence {
     /// What an attempt shows that failed so, or did not fail.
-    #[must_use]
-    pub fn of(failure: Option<&Failure>) -> Self {
+    pub(super) fn of(failure: Option<&Failure>) -> Self {
         match failure {
             None => Self::Sound,
             Some(failure) if failure.is_the_backends() => Self::Faulty(failure.to_string()),
@@ -43,11 +41,13 @@ impl Evidence {
     }
 }
 
-/// Whoever tries a backend; what that showed is told when this is dropped.
+/// Whoever tries a backend. When this is dropped the attempt is counted, and what it showed is told.
 pub(super) struct Witness {
     pool: Arc<Pool>,
     member: Member,
+    begun: Instant,
     trial: Option<Instant>,
+    result: ConnectResult,
     evidence: Evidence,
 }
 
@@ -57,18 +57,23 @@ impl Witness {
         Self {
             pool: Arc::clone(pool),
             member: member.clone(),
+            begun: Instant::now(),
             trial: member.begin_attempt(),
+            result: ConnectResult::Abandoned,
             evidence: Evidence::None,
         }
     }
 
-    pub(super) fn testify(&mut self, evidence: Evidence) {
-        self.evidence = evidence;
+    /// Says what the attempt came to. Whoever leaves without has seen nothing.
+    pub(super) fn testify(&mut self, result: ConnectResult, evidence: Evidence) {
+        (self.result, self.evidence) = (result, evidence);
     }
 }
 
 impl Drop for Witness {
     fn drop(&mut self) {
+        let metrics = self.member.metrics();
+        metrics.connect_finished(self.result, self.begun.elapsed());
         let judge = self.pool.latest();
         judge.attempt_ended(&self.member, self.trial, &self.evidence);
     }

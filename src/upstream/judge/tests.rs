@@ -15,6 +15,7 @@ use crate::config::{self, Check, Health, Name, OnUnhealthy, PassiveHealth};
 use crate::drain::{Plan, Stage};
 use crate::telemetry::Metrics;
 use crate::upstream::health as machine;
+use crate::upstream::simulation::refuse;
 use crate::upstream::{Backend, Member, Pool, Purpose, Transport};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -272,7 +273,7 @@ fn the_pool_in_force_judges() {
     let after = Arc::new(pool(2, without, Some(&before)));
     before.hand_over(&after);
     for witness in &mut witnesses {
-        witness.testify(Evidence::Faulty("it refused the connection".to_owned()));
+        refuse(witness);
     }
     drop(witnesses);
     assert_eq!(states(&after), [State::Ready, State::Ready]);
