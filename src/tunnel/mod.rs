@@ -254,9 +254,14 @@ impl<G, L> Tunnel<G, L> {
         }
     }
 
-    /// The source's end passes on. If it did not say Close, the gateway says it in its place.
+    /// The source's end passes on. If it did not say Close, the gateway says it in its place, and a client is let answer that
+    /// before the end: under TLS some take an end right behind a Close for a loss, and have no other word of it.
     fn pass_end_on(&mut self, source: Side) {
-        let is_other_over = self.relay_from(source.other()).has_read_end();
+        let other = source.other();
+        let is_other_over = self.relay_from(other).has_read_end();
+        if is_other_over && self.is_lost(other) {
+            return self.leave(Ending::Lost(other));
+        }
         let relay = self.relay_from(source);
         if relay.is_ending() {
             return;
@@ -271,16 +276,14 @@ impl<G, L> Tunnel<G, L> {
             self.half_open(ending);
             return;
         }
-        let is_lost = self.is_lost(source.other());
-        let terms = Arc::clone(&self.terms);
+        let close = close_frame(ending, other, &self.terms);
+        let may_answer = other == Side::Client && !self.has_closed(other);
         let relay = self.relay_from(source);
-        if let Some(close) = close_frame(ending, source.other(), &terms)
-            && relay.follower.held().is_empty()
-            && !is_lost
-        {
-            relay.tell(&close);
+        let close = close.filter(|_| relay.follower.held().is_empty());
+        let is_told = close.is_some_and(|close| relay.tell(&close));
+        if !is_told || !may_answer {
+            relay.end_sink();
         }
-        relay.end_sink();
         self.half_open(ending);
     }
 

@@ -363,7 +363,7 @@ impl Relay {
     /// Puts a frame of the gateway's own behind what has been forwarded. False where that is not between two
     /// frames, or where the sink gets nothing more.
     pub(super) fn insert(&mut self, frame: &ControlFrame) -> bool {
-        let can = self.end == SinkEnd::Open && !self.has_told && self.follower.at_boundary();
+        let can = !self.is_ending() && self.follower.at_boundary();
         if can {
             self.backlog.append(frame.as_bytes());
         }
@@ -389,9 +389,9 @@ impl Relay {
         }
     }
 
-    /// Whether the sink's sending half has been, or is being, ended.
+    /// Whether the sink has got, or is getting, its last: a Close of the gateway's own, or its end.
     pub(super) fn is_ending(&self) -> bool {
-        self.end != SinkEnd::Open
+        self.has_told || self.end != SinkEnd::Open
     }
 
     /// Whether the sink got all there is and its sending half is ended, or it broke.

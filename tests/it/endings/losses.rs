@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::time::timeout;
 
 use super::{Pair, expect_closure, patient};
 use crate::harness::{Speaker, TEXT, TEXT_BEGUN};
@@ -88,6 +89,29 @@ async fn a_loss_is_told(transport: Transport, lost: Speaker, way: Way) {
     told.end().await;
     drop(kept);
     expect_closure(&venue, lost.label(), Some(code), "lost").await;
+}
+
+/// aiohttp, for one, takes an end under TLS that comes with a Close for a loss, and forgets the Close.
+#[tokio::test]
+async fn a_client_answers_a_close_before_it_sees_the_end() {
+    for way in ["answers", "ends"] {
+        let venue = patient(Transport::Tls).await;
+        let mut pair = Pair::new(&venue).await;
+        pair.backend.end().await;
+        let client = &mut pair.client;
+        client
+            .expect_close(Speaker::Backend, 1014, "backend lost")
+            .await;
+        let early = timeout(Duration::from_millis(300), client.gone()).await;
+        assert!(early.is_err(), "the end came before the answer");
+        match way {
+            "answers" => client.send(Speaker::Client.close(1014, "")).await,
+            _ => client.end().await,
+        }
+        client.expect_end().await;
+        client.end().await;
+        expect_closure(&venue, "backend", Some(1014), "lost").await;
+    }
 }
 
 /// Its answer would reach nobody.

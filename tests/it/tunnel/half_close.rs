@@ -68,6 +68,8 @@ async fn an_end_passes_on_at_once() {
     backend.rest().await;
     let (mut client, mut backend) = venue.session().await;
     backend.end().await;
+    assert_eq!(close_code(&client.take(16).await), Some(1014));
+    client.send(masked(close(1014))).await;
     client.rest().await;
 }
 
