@@ -15,19 +15,28 @@ const REPEATED: &str = "The Origin header is repeated.";
 const UNREADABLE: &str = "The Origin header is no origin.";
 const NOT_ALLOWED: &str = "This origin is not allowed here.";
 
-/// Lets a request pass whose Origin the route allows.
+/// Lets a request pass whose Origin the route allows. `own` is that of pages at the address that is asked for, where there
+/// can be some.
 ///
 /// # Errors
 /// [`Rejection::OriginDenied`], saying whether the header is missing, opaque, repeated, no origin, or
 /// not in the list.
-pub fn check(headers: &HeaderMap, origins: &Origins) -> Result<(), Rejection> {
+pub fn check(
+    headers: &HeaderMap,
+    origins: &Origins,
+    own: impl FnOnce() -> Option<Origin>,
+) -> Result<(), Rejection> {
     match origins {
         Origins::Any => Ok(()),
-        Origins::List(list) => check_list(headers, list).map_err(Rejection::OriginDenied),
+        Origins::List(list) => check_list(headers, list, own).map_err(Rejection::OriginDenied),
     }
 }
 
-fn check_list(headers: &HeaderMap, list: &OriginList) -> Result<(), &'static str> {
+fn check_list(
+    headers: &HeaderMap,
+    list: &OriginList,
+    own: impl FnOnce() -> Option<Origin>,
+) -> Result<(), &'static str> {
     let value = match Sole::of(headers, &ORIGIN) {
         Sole::Missing => return allow_if(list.allow_missing, MISSING),
         // A backend may take another one of them than the gateway would.
@@ -36,7 +45,10 @@ fn check_list(headers: &HeaderMap, list: &OriginList) -> Result<(), &'static str
     };
     let text = value.to_str().map_err(|_| UNREADABLE)?;
     match Origin::parse(text) {
-        Ok(origin) => allow_if(list.allows(&origin), NOT_ALLOWED),
+        Ok(origin) => {
+            let is_same = || list.allow_same && own().is_some_and(|own| own == origin);
+            allow_if(list.allows(&origin) || is_same(), NOT_ALLOWED)
+        }
         Err(OriginFault::Opaque(_)) => allow_if(list.allow_opaque, OPAQUE),
         Err(_) => Err(UNREADABLE),
     }
@@ -58,6 +70,7 @@ mod tests {
         let allow = allow.iter().map(|text| OriginPattern::parse(text).unwrap());
         OriginList {
             allow: allow.collect(),
+            allow_same: false,
             allow_missing: false,
             allow_opaque: false,
         }
@@ -73,7 +86,8 @@ mod tests {
     /// What is wrong with one origin, if anything.
     fn fault(list: OriginList, origins: &[&str]) -> Option<&'static str> {
         let origins: Vec<_> = origins.iter().map(|origin| origin.as_bytes()).collect();
-        match check(&headers(&origins), &Origins::List(list)) {
+        let own = || Origin::parse("https://own.test:8443").ok();
+        match check(&headers(&origins), &Origins::List(list), own) {
             Err(Rejection::OriginDenied(fault)) => Some(fault),
             Err(other) => panic!("{other:?}"),
             Ok(()) => None,
@@ -140,7 +154,8 @@ mod tests {
             );
         }
         let bytes = headers(&[b"https://\xff.example.com"]);
-        let denied = check(&bytes, &Origins::List(list(&["https://app.example.com"])));
+        let list = Origins::List(list(&["https://app.example.com"]));
+        let denied = check(&bytes, &list, || None);
         assert_eq!(denied, Err(Rejection::OriginDenied(UNREADABLE)));
     }
 
@@ -168,6 +183,31 @@ mod tests {
     }
 
     #[test]
+    fn the_address_itself_passes_only_where_the_list_says_so() {
+        let same = OriginList {
+            allow_same: true,
+            ..list(&["https://app.example.com"])
+        };
+        for (origin, denied) in [
+            ("https://own.test:8443", None),
+            ("HTTPS://OWN.test:8443", None),
+            ("https://app.example.com", None),
+            ("http://own.test:8443", Some(NOT_ALLOWED)),
+            ("https://own.test", Some(NOT_ALLOWED)),
+            ("https://a.own.test:8443", Some(NOT_ALLOWED)),
+            ("null", Some(OPAQUE)),
+        ] {
+            assert_eq!(fault(same.clone(), &[origin]), denied, "{origin}");
+        }
+        let own = ["https://own.test:8443"];
+        assert_eq!(fault(list(&[]), &own), Some(NOT_ALLOWED));
+        let nowhere = check(&headers(&[own[0].as_bytes()]), &Origins::List(same), || {
+            None
+        });
+        assert_eq!(nowhere, Err(Rejection::OriginDenied(NOT_ALLOWED)));
+    }
+
+    #[test]
     fn repeated_is_denied_even_when_each_is_allowed() {
         let lenient = OriginList {
             allow_missing: true,
@@ -186,7 +226,7 @@ mod tests {
     #[test]
     fn any_looks_at_nothing() {
         for origins in [&[][..], &[b"null".as_slice()], &[b"x", b"y"]] {
-            assert_eq!(check(&headers(origins), &Origins::Any), Ok(()));
+            assert_eq!(check(&headers(origins), &Origins::Any, || None), Ok(()));
         }
     }
 

@@ -21,6 +21,8 @@ pub enum Origins {
 pub struct OriginList {
     /// Patterns; one that matches suffices.
     pub allow: Vec<OriginPattern>,
+    /// Whether pages are let in that were loaded from the address that they ask.
+    pub allow_same: bool,
     /// Whether a request without Origin is let in.
     pub allow_missing: bool,
     /// Whether `Origin: null` is let in.

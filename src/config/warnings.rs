@@ -143,8 +143,8 @@ fn is_foreign_variable(value: &[u8]) -> bool {
 /// Origins that no page has, where those of the pages are missing.
 fn origins_of_sockets<'c>((name, route): (&'c Name, &'c Route)) -> impl Iterator<Item = String> {
     let allowed = match route.target.pool().map(|target| &target.origins) {
-        Some(Origins::List(list)) => &*list.allow,
-        Some(Origins::Any) | None => &[],
+        Some(Origins::List(list)) if !list.allow_same => &*list.allow,
+        Some(Origins::List(_) | Origins::Any) | None => &[],
     };
     allowed.iter().filter_map(move |origin| {
         let page = origin.page_of_socket()?;

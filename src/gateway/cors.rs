@@ -109,7 +109,7 @@ pub(super) fn permit(asked: Asked<'_>, target: &Target, refusal: &mut HeaderMap)
 /// The origin that is named in answers to a page, if it is allowed.
 fn allowed(asked: Asked<'_>, target: &PoolTarget) -> Result<HeaderValue, Rejection> {
     let headers = &asked.request.headers;
-    origin::check(headers, &target.origins)?;
+    origin::check(headers, &target.origins, || asked.own_origin())?;
     match (&target.origins, headers.get(ORIGIN)) {
         (Origins::Any, _) => Ok(ANY),
         (Origins::List(_), Some(origin)) => Ok(origin.clone()),

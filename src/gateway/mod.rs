@@ -22,6 +22,7 @@ use http::{Extensions, HeaderMap, Method, Request, Response, Version, request};
 use hyper::body::{Body as _, Incoming};
 
 use crate::admission::Admission;
+use crate::config::Origin;
 use crate::drain::Drain;
 use crate::listener::{Body, Client, Handler, Upgrade};
 use crate::proxy_protocol::Ends;
@@ -62,6 +63,16 @@ impl<'a> Asked<'a> {
             }
             (Peer::Tcp(_) | Peer::Unix | Peer::Behind(_), _) => self.client.ends(),
         }
+    }
+
+    /// The origin of pages at the address that is asked for, as a browser writes it into Host; what X-Forwarded-Host says
+    /// is not looked at, even that of a trusted proxy.
+    fn own_origin(self) -> Option<Origin> {
+        let scheme = match provenance::is_secure(self) {
+            true => "https",
+            false => "http",
+        };
+        Origin::parse(&format!("{scheme}://{}", host::host(self.request))).ok()
     }
 
     /// What the choice of a backend may depend on, and what sends away those who wait for one.

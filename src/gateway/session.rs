@@ -62,7 +62,8 @@ pub(super) async fn open(
         return Err(Rejection::NotImplemented("No WebSocket is taken here."));
     }
     let handshake = Handshake::read(request).map_err(rejection)?;
-    admission::origin::check(&request.headers, &target.origins)?;
+    let own = || asked.own_origin();
+    admission::origin::check(&request.headers, &target.origins, own)?;
     client.pass_opening().await?;
     let permit = admission.enter()?;
     let of_route = route.drain().watch();

@@ -1,7 +1,7 @@
 //! Origins: who may open a session, and that nobody else reaches a backend.
 
 use crate::backends::Backend;
-use crate::harness::{Gateway, Opening, Refusal, ask, before, pool, routed};
+use crate::harness::{Gateway, Http2, Opening, Refusal, ask, before, http2_connect, pool, routed};
 
 const DENIED: Refusal<'_> = Refusal {
     status: 403,
@@ -154,4 +154,55 @@ async fn a_route_inherits_the_origins_of_the_defaults() {
         .expect_refusal(from("https://b.example"), DENIED)
         .await;
     expect_taken(&gateway, Opening::to("/open")).await;
+}
+
+/// The address that is asked for stands in Host and nowhere else, and is secure where TLS ends here or a trusted proxy says so.
+#[tokio::test]
+async fn pages_of_the_address_itself_are_taken() {
+    let backend = Backend::echo().await;
+    let gateway = Gateway::start(&routed("origins: same", &[&backend])).await;
+    let at = |host: &str, origin: &str| from(origin).set("Host", host);
+    for (host, origin) in [
+        ("gateway.test", "http://gateway.test"),
+        ("Gateway.TEST:80", "http://gateway.test"),
+        ("192.0.2.1:8123", "http://192.0.2.1:8123"),
+        ("[::1]:8123", "http://[0:0::1]:8123"),
+    ] {
+        expect_taken(&gateway, at(host, origin)).await;
+    }
+    let taken = backend.connections();
+    for request in [
+        at("gateway.test", "https://gateway.test"),
+        at("gateway.test", "http://gateway.test:8080"),
+        at("gateway.test:8080", "http://gateway.test"),
+        at("gateway.test", "http://evil.test"),
+        at("gateway.test", "http://evil.test").with("X-Forwarded-Host", "evil.test"),
+        at("gateway.test", "https://gateway.test").with("X-Forwarded-Proto", "https"),
+        at("gateway.test", "null"),
+        Opening::to("/"),
+    ] {
+        gateway.expect_refusal(request, DENIED).await;
+    }
+    assert_eq!(backend.connections(), taken);
+}
+
+#[tokio::test]
+async fn the_scheme_of_the_address_is_that_of_a_trusted_proxy() {
+    let backend = Backend::echo().await;
+    let trusting = "listeners: { main: { address: \"127.0.0.1:0\", trusted_proxies: [127.0.0.1], h2c: true } }\n";
+    let keys = "origins: { same: allow, missing: allow }";
+    let gateway = Gateway::start(&format!("{trusting}{}", routed(keys, &[&backend]))).await;
+    let secure = |origin: &str| from(origin).with("X-Forwarded-Proto", "https");
+    expect_taken(&gateway, secure("https://gateway.test")).await;
+    expect_taken(&gateway, Opening::to("/")).await;
+    gateway
+        .expect_refusal(secure("http://gateway.test"), DENIED)
+        .await;
+    let elsewhere = secure("https://other.test").with("X-Forwarded-Host", "other.test");
+    gateway.expect_refusal(elsewhere, DENIED).await;
+    let mut client = Http2::connect(gateway.address()).await;
+    let request = http2_connect("/")
+        .header("origin", "https://gateway.test")
+        .header("x-forwarded-proto", "https");
+    client.open(request).await;
 }

@@ -1,4 +1,4 @@
-//! Origins: three ways to write them, one way to hold them.
+//! Origins: four ways to write them, one way to hold them.
 
 use super::Context;
 use crate::config::origin::{OriginList, OriginPattern, Origins};
@@ -19,6 +19,10 @@ pub(super) fn resolve(
     };
     let origins = match value {
         schema::Origins::Any => Some(Origins::Any),
+        schema::Origins::Same => Some(Origins::List(OriginList {
+            allow_same: true,
+            ..only(Vec::new())
+        })),
         schema::Origins::List(list) => Some(Origins::List(only(list))),
         schema::Origins::Rules(rules) => by_rules(rules).map(Origins::List),
     };
@@ -57,6 +61,7 @@ pub(super) fn missing(place: &Place, context: &mut Context<'_>) {
 fn only(list: Vec<Placed<OriginPattern>>) -> OriginList {
     OriginList {
         allow: Placed::values(list),
+        allow_same: false,
         allow_missing: false,
         allow_opaque: false,
     }
@@ -66,6 +71,7 @@ fn only(list: Vec<Placed<OriginPattern>>) -> OriginList {
 fn by_rules(rules: schema::OriginRules) -> Option<OriginList> {
     Some(OriginList {
         allow: Placed::values(rules.allow.sound(Vec::new)?),
+        allow_same: allows(rules.same)?,
         allow_missing: allows(rules.missing)?,
         allow_opaque: allows(rules.opaque)?,
     })
@@ -80,6 +86,7 @@ fn allows(verdict: Setting<Verdict>) -> Option<bool> {
 fn check(origins: &Origins, place: &Place, context: &mut Context<'_>) {
     if let Origins::List(list) = origins
         && list.allow.is_empty()
+        && !list.allow_same
         && !list.allow_missing
         && !list.allow_opaque
     {

@@ -88,6 +88,8 @@ keys! {
     OriginRules {
         /// Patterns; one that matches suffices.
         allow: Vec<Placed<OriginPattern>>,
+        /// Pages from the very address that they ask: scheme, host and port of Origin are those of the request; deny by default.
+        same: Verdict,
         /// A request without Origin; deny by default.
         missing: Verdict,
         /// A request with Origin: null; deny by default.
@@ -95,10 +97,11 @@ keys! {
     }
 }
 
-/// Which origins may open sessions: the word `any`, a list of patterns, or a map.
+/// Which origins may open sessions: the word `any` or `same`, a list of patterns, or a map.
 #[derive(Debug)]
 pub(in crate::config) enum Origins {
     Any,
+    Same,
     List(Vec<Placed<OriginPattern>>),
     Rules(OriginRules),
 }
@@ -106,7 +109,10 @@ pub(in crate::config) enum Origins {
 impl FromNode for Origins {
     fn read(at: &At<'_>, reader: &mut Reader<'_>) -> Option<Self> {
         match &at.node.value {
-            Value::Scalar(_) => AnyWord::read(at, reader).map(|AnyWord| Self::Any),
+            Value::Scalar(_) => OriginWord::read(at, reader).map(|word| match word {
+                OriginWord::Any => Self::Any,
+                OriginWord::Same => Self::Same,
+            }),
             Value::List(_) => FromNode::read(at, reader).map(Self::List),
             Value::Map(_) => FromNode::read(at, reader).map(Self::Rules),
         }
@@ -115,20 +121,27 @@ impl FromNode for Origins {
     fn forms(definitions: &mut Definitions) -> Vec<serde_json::Value> {
         let list = Vec::<Placed<OriginPattern>>::forms(definitions);
         let rules = OriginRules::forms(definitions);
-        [AnyWord::forms(definitions), list, rules].concat()
+        [OriginWord::forms(definitions), list, rules].concat()
     }
 }
 
-struct AnyWord;
+enum OriginWord {
+    Any,
+    Same,
+}
 
-impl FromScalar for AnyWord {
-    const WANTED: &'static str = "`any`, a list of origins, or a map with `allow`";
+impl FromScalar for OriginWord {
+    const WANTED: &'static str = "`any`, `same`, a list of origins, or a map with `allow`";
 
     fn written() -> Vec<serde_json::Value> {
-        vec![serde_json::json!({ "const": "any" })]
+        vec![serde_json::json!({ "enum": ["any", "same"] })]
     }
 
     fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
-        (scalar.text == "any").then_some(Ok(Self))
+        match &*scalar.text {
+            "any" => Some(Ok(Self::Any)),
+            "same" => Some(Ok(Self::Same)),
+            _ => None,
+        }
     }
 }

@@ -95,6 +95,24 @@ fn a_route_overrides_single_keys() {
 }
 
 #[test]
+fn the_same_origin_is_a_word_or_a_verdict() {
+    let with = |origins: &str| {
+        let text = SOUND.replacen("[\"https://app.example.com\"]", origins, 1);
+        let config = sound(&text);
+        let target = config.routes["chat"].target.pool().expect("a pool");
+        target.origins.clone()
+    };
+    let Origins::List(list) = with("same") else {
+        panic!("a list")
+    };
+    assert!(list.allow_same && list.allow.is_empty());
+    assert!(!list.allow_missing && !list.allow_opaque);
+    assert_eq!(with("same"), with("{ same: allow }"));
+    let told = super::problems_with("[\"https://app.example.com\"]", "[same]");
+    assert!(told.contains("is allowed by `same: allow`"), "{told}");
+}
+
+#[test]
 fn paths_begin_at_the_directory_of_the_file() {
     let config = sound(&SOUND.replacen(
         "    address: 127.0.0.1:8080\n",

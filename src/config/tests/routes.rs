@@ -60,7 +60,7 @@ fn origins_are_a_list_a_map_or_any() {
     let path = "wsgate.yaml:6:5: routes.chat.origins:";
     assert_eq!(
         with("everybody"),
-        "wsgate.yaml:6:14: routes.chat.origins: must be `any`, a list of origins, or a map with `allow`, \
+        "wsgate.yaml:6:14: routes.chat.origins: must be `any`, `same`, a list of origins, or a map with `allow`, \
          not the text `everybody`"
     );
     let nobody = format!("{path} allows nobody: name an origin, or write `origins: any`");

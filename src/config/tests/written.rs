@@ -166,6 +166,7 @@ fn origins(origins: &Origins) -> Value {
         Origins::Any => json!("any"),
         Origins::List(list) => json!({
             "allow": list.allow.iter().map(OriginPattern::to_string).collect::<Vec<_>>(),
+            "same": verdict(list.allow_same),
             "missing": verdict(list.allow_missing),
             "opaque": verdict(list.allow_opaque),
         }),
@@ -366,12 +367,14 @@ fn any_websocket() -> impl Strategy<Value = WebSocket> {
 fn any_origins() -> impl Strategy<Value = Origins> {
     let pattern = "(https?|app)://(\\*\\.)?[a-z]{1,9}(\\.[a-z]{1,9}){0,2}(:[1-9][0-9]{0,3})?"
         .prop_map(|text| OriginPattern::parse(&text).expect("a pattern"));
-    let list = (vec(pattern, 1..4), any::<bool>(), any::<bool>());
+    let verdicts = (any::<bool>(), any::<bool>(), any::<bool>());
+    let list = (vec(pattern, 1..4), verdicts);
     prop_oneof![
         Just(Origins::Any),
-        list.prop_map(|(allow, allow_missing, allow_opaque)| {
+        list.prop_map(|(allow, (allow_same, allow_missing, allow_opaque))| {
             Origins::List(OriginList {
                 allow,
+                allow_same,
                 allow_missing,
                 allow_opaque,
             })

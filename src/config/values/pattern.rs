@@ -55,6 +55,9 @@ fn explain(text: &str, fault: OriginFault) -> Complaint {
     if text == "*" || text.eq_ignore_ascii_case("any") {
         return "every origin is allowed by `origins: any`".into();
     }
+    if text == "same" {
+        return "the address that is asked for is allowed by `same: allow` beside `allow`".into();
+    }
     Complaint {
         message: format!("{}: {fault}", quote(text)),
         suggestion,
