@@ -163,6 +163,16 @@ impl Drain {
         }
     }
 
+    /// Waits until it has begun and a moment of its window has come, picked at random. The drain does not wait for whoever
+    /// does so.
+    pub async fn moment(&self) {
+        self.begun().await;
+        let plan = self.shared.state().plan;
+        if let Some(plan) = plan {
+            sleep_until(plan.moment()).await;
+        }
+    }
+
     /// Waits until nobody watches any more.
     pub async fn ended(&self) {
         loop {

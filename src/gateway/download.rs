@@ -23,7 +23,12 @@ pub(super) struct Download {
     /// What the route says of fields.
     rules: Option<Arc<FieldRules>>,
     hears_drains: bool,
+    /// When it is to end though it has no end of its own; none where it has one.
+    leaving: Option<Leaving>,
 }
+
+/// When an answer is to end that has no end of its own.
+pub(super) type Leaving = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// What is held until the answer has ended, or a drain has come to its deadline. A drain ends it from outside: while the
 /// client takes nothing, nobody asks for more of the body.
@@ -90,7 +95,15 @@ impl Download {
             held,
             rules,
             hears_drains: false,
+            leaving: None,
         }
+    }
+
+    /// Ends in order when `leaving` is ready.
+    pub(super) fn until(mut self, leaving: Option<Leaving>) -> Self {
+        // Where a length was announced, an end before it is none in order.
+        self.leaving = leaving.filter(|_| self.body.size_hint().exact().is_none());
+        self
     }
 
     /// From now on drains are heard: most answers have ended before that is due.
@@ -127,7 +140,7 @@ impl Held {
         let is_cut = parts.as_mut().is_some_and(|it| it.is_cut(&mut context));
         drop(parts);
         if is_cut {
-            self.end(AnswerEnd::Cut);
+            self.end(AnswerEnd::Drained);
         }
     }
 
@@ -152,7 +165,13 @@ impl Body for Download {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let Poll::Ready(mut polled) = Pin::new(&mut self.body).poll_frame(context) else {
             self.hear_drains();
-            return Poll::Pending;
+            return match &mut self.leaving {
+                Some(leaving) => leaving.as_mut().poll(context).map(|()| {
+                    self.held.end(AnswerEnd::Drained);
+                    None
+                }),
+                None => Poll::Pending,
+            };
         };
         match &mut polled {
             Some(Ok(frame)) => {

@@ -4,14 +4,15 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use http::Response;
+use http::header::CONTENT_TYPE;
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 
 use super::cors::Grant;
-use super::download::{Download, Parts};
+use super::download::{Download, Leaving, Parts};
 use super::{Asked, Outcome, cors, headers, path, respond};
 use crate::config::{FieldRules, Http};
-use crate::drain::{DrainWatch, Stage};
+use crate::drain::{Drain, DrainWatch, Stage};
 use crate::listener::Body;
 use crate::session::Rejection;
 use crate::snapshot::{PoolTarget, Route};
@@ -25,6 +26,7 @@ pub(super) struct Forwarded {
     upload: Arc<BodyProgress>,
     rules: Option<Arc<FieldRules>>,
     grant: Option<Grant>,
+    leaving: Option<Leaving>,
 }
 
 /// Sends the request to the pool and waits for the head of the answer.
@@ -65,13 +67,38 @@ pub(super) async fn open(
         .await
         .ok_or(Rejection::Draining)??;
     record.backend(&answered.metrics);
+    let leaving = is_event_stream(&answered.answer).then(|| {
+        let [listener, route] = [asked.client.drain(), route.drain()].map(Arc::clone);
+        leaving(listener, route, answered.source.drain())
+    });
     Ok(Outcome::Forwarded(Box::new(Forwarded {
         answered,
         route: watch,
         upload: errand.progress(),
         rules: route.answer.clone(),
         grant: Grant::of(asked, target),
+        leaving,
     })))
+}
+
+/// Server-sent events have no end of their own, and clients ask again when one comes.
+fn is_event_stream(answer: &Response<Incoming>) -> bool {
+    let kind = answer.headers().get(CONTENT_TYPE);
+    kind.is_some_and(|kind| {
+        let essence = kind.as_bytes().split(|byte| *byte == b';').next();
+        essence.is_some_and(|it| it.trim_ascii().eq_ignore_ascii_case(b"text/event-stream"))
+    })
+}
+
+/// The moment at which it is asked to end, as a session is.
+fn leaving(listener: Arc<Drain>, route: Arc<Drain>, backend: Arc<Drain>) -> Leaving {
+    Box::pin(async move {
+        tokio::select! {
+            () = listener.moment() => {}
+            () = route.moment() => {}
+            () = backend.moment() => {}
+        }
+    })
 }
 
 impl Forwarded {
@@ -83,6 +110,7 @@ impl Forwarded {
             rules: route.answer.clone(),
             upload: BodyProgress::of_none(),
             grant: None,
+            leaving: None,
         }
     }
 
@@ -100,7 +128,7 @@ impl Forwarded {
         let parts = Parts::new(source, self.route, record);
         let mut head = respond::relayed_head(head);
         headers::settle_answer(self.rules.as_deref(), &mut head.headers);
-        let download = Download::new(body, parts, self.upload, self.rules);
+        let download = Download::new(body, parts, self.upload, self.rules).until(self.leaving);
         if let Some(grant) = self.grant {
             grant.write(&mut head.headers);
         }

@@ -76,7 +76,7 @@ impl Client {
 
     /// What begins when the listener, or the whole gateway, stops.
     #[must_use]
-    pub fn drain(&self) -> &Drain {
+    pub fn drain(&self) -> &Arc<Drain> {
         &self.drain
     }
 }

@@ -128,7 +128,7 @@ impl Route {
 
     /// What begins when the route is drained or removed.
     #[must_use]
-    pub fn drain(&self) -> &Drain {
+    pub fn drain(&self) -> &Arc<Drain> {
         &self.drain
     }
 }

@@ -22,7 +22,7 @@ use super::fault::Fault;
 use super::judge::Evidence;
 use super::upload::{BodyProgress, BodyStage, Upload};
 use super::{Failure, Pool};
-use crate::drain::{self, DrainWatch};
+use crate::drain::{self, Drain, DrainWatch};
 use crate::proxy_protocol::Ends;
 use crate::session::Rejection;
 use crate::telemetry::{BackendMetrics, ConnectResult};
@@ -101,6 +101,12 @@ impl Source {
             lease,
             watch,
         }
+    }
+
+    /// What begins when the backend is drained or removed.
+    #[must_use]
+    pub fn drain(&self) -> Arc<Drain> {
+        self.lease.backend().drain()
     }
 
     /// The answer has ended: the connection may serve other requests.

@@ -12,8 +12,8 @@ pub enum AnswerEnd {
     Whole,
     /// The backend broke it off.
     Broken,
-    /// A drain had come to its deadline.
-    Cut,
+    /// A drain ended it.
+    Drained,
 }
 
 impl SessionRecord {
@@ -50,7 +50,7 @@ impl SessionRecord {
                 AnswerEnd::Broken => {
                     HandshakeResult::Refused(Rejection::BackendFailed("answer_broken"))
                 }
-                AnswerEnd::Cut => HandshakeResult::Refused(Rejection::Draining),
+                AnswerEnd::Drained => HandshakeResult::Refused(Rejection::Draining),
             };
             self.write_request(result, Some(status));
         }

@@ -263,6 +263,30 @@ async fn an_answer_that_is_awaited_at_a_stop_still_comes_and_ends_the_connection
     assert_eq!(venue.gateway.outcome().await, Outcome::Drained);
 }
 
+/// It has no end of its own, and would take the whole deadline; its client asks again when it ends.
+#[tokio::test]
+async fn events_end_in_the_window_and_in_order() {
+    let more = "drain: { window: 0s, deadline: 2h }\n";
+    let mut venue = Venue::start_with(Transport::Plain, more).await;
+    let mut client = venue.connect().await;
+    client
+        .send("GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .await;
+    let mut backend = venue.arrivals.asked().await;
+    backend
+        .send(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n\r\ndata: 1\n\n",
+        )
+        .await;
+    assert_eq!(client.head().await.status(), 200);
+    assert_eq!(client.take(14).await, b"9\r\ndata: 1\n\n\r\n");
+    venue.gateway.stop().await;
+    assert_eq!(client.take(5).await, b"0\r\n\r\n");
+    client.gone().await;
+    backend.gone().await;
+    assert_eq!(venue.gateway.outcome().await, Outcome::Drained);
+}
+
 #[tokio::test]
 async fn a_reload_while_stopping_is_refused() {
     let more = "drain: { window: 1h, deadline: 2h }\n";
