@@ -123,8 +123,7 @@ impl Gateway {
     ) -> Response<Body> {
         let upgrade = Upgrade::of(&mut request);
         let (mut request, body) = request.into_parts();
-        // Over HTTP/2 a body that nobody reads ends its stream alone.
-        let has_body = request.version <= Version::HTTP_11 && !body.is_end_stream();
+        let has_body = !body.is_end_stream();
         let mut body = Some(body);
         let settled = session::settle(&mut request);
         let asked = Asked {
@@ -158,7 +157,9 @@ impl Gateway {
             }
         };
         let ends_anyway = list_has_token(answer.headers(), &CONNECTION, "close");
-        if has_body && !ends_anyway && !unread::read_out(body, &request).await {
+        let is_left = has_body && !ends_anyway && !unread::read_out(body, &request).await;
+        // Over HTTP/2 a body that nobody reads ends its stream alone.
+        if is_left && request.version <= Version::HTTP_11 {
             respond::end_connection(answer.headers_mut());
         }
         answer

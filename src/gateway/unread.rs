@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::EXPECT;
-use http::request;
+use http::{Version, request};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use tokio::time::timeout;
@@ -16,12 +16,20 @@ const LARGEST: usize = 64 * 1024;
 /// How long that may take: what is so small is on its way already.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Reads a small body to its end, so that the connection can go on; hyper would close it. Whether it came to its end.
+/// Reads a small body to its end, so that the connection can go on; hyper would close it. Over HTTP/2 it would reset the
+/// stream, and some clients take that for a failure (curl 7.88). Whether it came to its end.
 ///
-/// A client that waits to be told to send it is not told. What follows an opening handshake is no body to some.
+/// A client that waits to be told to send it is not told. What follows an opening handshake is no body to some. Nor may one
+/// come for long on a stream of HTTP/2 that announces none.
 pub(super) async fn read_out(body: Option<Incoming>, request: &request::Parts) -> bool {
     let Some(body) = body else { return false };
-    let is_small = body.size_hint().lower() <= LARGEST as u64;
+    let hint = body.size_hint();
+    let length = if request.version == Version::HTTP_2 {
+        hint.upper()
+    } else {
+        Some(hint.lower())
+    };
+    let is_small = length.is_some_and(|length| length <= LARGEST as u64);
     let headers = &request.headers;
     if !is_small || headers.contains_key(EXPECT) || means_websocket(headers) {
         return false;

@@ -60,8 +60,24 @@ impl Http2 {
 
     /// Sends a request without a body.
     pub(crate) async fn send(&mut self, request: Builder) -> (ResponseFuture, SendStream<Bytes>) {
+        let is_whole = request.method_ref() != Some(&http::Method::CONNECT);
+        self.begin(request, is_whole).await
+    }
+
+    /// Sends the head of a request whose body follows.
+    pub(crate) async fn send_begun(
+        &mut self,
+        request: Builder,
+    ) -> (ResponseFuture, SendStream<Bytes>) {
+        self.begin(request, false).await
+    }
+
+    async fn begin(
+        &mut self,
+        request: Builder,
+        is_whole: bool,
+    ) -> (ResponseFuture, SendStream<Bytes>) {
         let request = request.body(()).expect("a sound request");
-        let is_whole = request.method() != http::Method::CONNECT;
         let sender = self.sender.clone();
         let mut sender = soon("room for a stream", sender.ready())
             .await

@@ -1,6 +1,10 @@
 //! Heads of HTTP/2: what is put together, and what is refused.
 
+use std::pin::pin;
+use std::time::Duration;
+
 use http::Request;
+use tokio::time::timeout;
 
 use super::listener;
 use crate::backends::Backend;
@@ -147,4 +151,20 @@ async fn a_backend_is_not_asked_whether_to_go_on() {
     let (_answer, _sending) = client.send(request).await;
     let (head, _backend) = arrivals.met().await;
     assert_eq!(head.value("expect"), None);
+}
+
+/// curl, for one, takes a stream that is reset before it has sent its body for a failure, whatever was answered.
+#[tokio::test]
+async fn a_small_body_is_read_before_its_request_is_refused() {
+    let yaml = "routes: { fixed: { match: { path: /in }, respond: { status: 200, body: in } } }\n";
+    let gateway = Gateway::start(&format!("{}{yaml}", listener(""))).await;
+    let mut client = Http2::connect(gateway.address()).await;
+    let request = Request::post("https://gateway.test/out").header("content-length", "3");
+    let (answer, mut sending) = client.send_begun(request).await;
+    let mut answer = pin!(answer);
+    let early = timeout(Duration::from_millis(100), &mut answer).await;
+    assert!(early.is_err(), "it was answered before its body came");
+    sending.send_data("abc".into(), true).expect("it is open");
+    let answer = soon("an answer", answer).await.expect("an answer");
+    assert_eq!(answer.status(), 404);
 }
