@@ -95,18 +95,16 @@ impl Resolver {
     /// # Errors
     /// Why there is no answer.
     pub async fn addresses(&self, name: &str) -> Result<Answer<IpAddr>, Fault> {
-        for full in self.full_names(name) {
+        let of_both = |full: String| async move {
             let ask = |kind| exchange::ask(&self.servers, &full, kind);
             let (v4, v6) = tokio::join!(ask(Kind::A), ask(Kind::Aaaa));
             let answers = [v4?, v6?];
             let lifetime = answers.iter().filter_map(|answer| answer.lifetime).min();
             let records = answers.into_iter().flat_map(|answer| answer.found);
-            let found: Vec<IpAddr> = records.filter_map(address).collect();
-            if !found.is_empty() {
-                return Ok(Answer { found, lifetime });
-            }
-        }
-        Ok(Answer::nothing())
+            let found = records.filter_map(address).collect();
+            Ok(Answer { found, lifetime })
+        };
+        self.first(name, of_both).await
     }
 
     /// The places of the service `name`, such as `_ws._tcp.chat.internal`.
@@ -114,7 +112,9 @@ impl Resolver {
     /// # Errors
     /// Why there is no answer.
     pub async fn services(&self, name: &str) -> Result<Answer<Service>, Fault> {
-        let Answer { found, lifetime } = self.records(name).await?;
+        let ask =
+            |full: String| async move { exchange::ask(&self.servers, &full, Kind::Srv).await };
+        let Answer { found, lifetime } = self.first(name, ask).await?;
         let services = found.into_iter().filter_map(|record| match record {
             // A single dot says that the service is decidedly not there.
             Record::Service(service) if service.host.is_empty() => None,
@@ -130,14 +130,22 @@ impl Resolver {
         })
     }
 
-    async fn records(&self, service: &str) -> Result<Answer<Record>, Fault> {
-        for full in self.full_names(service) {
-            let answer = exchange::ask(&self.servers, &full, Kind::Srv).await?;
-            if !answer.found.is_empty() {
-                return Ok(answer);
+    /// What is found under the first of the names that `name` may stand for. A zone that fails does not hide the ones after
+    /// it; where none of them has anything, it is why there is no answer.
+    async fn first<T, F: Future<Output = Result<Answer<T>, Fault>>>(
+        &self,
+        name: &str,
+        ask: impl Fn(String) -> F,
+    ) -> Result<Answer<T>, Fault> {
+        let mut refused = None;
+        for full in self.full_names(name) {
+            match ask(full).await {
+                Ok(answer) if answer.found.is_empty() => {}
+                Err(fault @ Fault::Refused(_)) => refused = refused.or(Some(fault)),
+                answer => return answer,
             }
         }
-        Ok(Answer::nothing())
+        refused.map_or_else(|| Ok(Answer::nothing()), Err)
     }
 
     /// As resolv.conf(5) says: a dot at the end makes a name full; a short one is tried with the suffixes first,

@@ -119,6 +119,9 @@ async fn the_families_of_a_short_name_are_those_of_one_name() {
     assert_eq!(answer.found, [IpAddr::from([127, 0, 0, 1])]);
     let outcome = resolver.addresses("other").await;
     assert!(matches!(outcome, Err(Fault::Refused(_))), "{outcome:?}");
+    let search = vec!["broken.test".to_owned(), "one.test".to_owned()];
+    let answer = Resolver { search, ..resolver }.addresses("chat").await;
+    assert!(answer.is_ok(), "the next zone is asked: {answer:?}");
 }
 
 #[tokio::test]

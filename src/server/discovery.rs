@@ -18,9 +18,9 @@ use crate::telemetry::{DiscoveryMetrics, DiscoveryResult, Metrics};
 
 /// Between two questions lies at least this much, or `refresh` if that is less, however short the lifetime of an answer is.
 const SHORTEST: Duration = Duration::from_secs(1);
-/// So many times in a row the DNS has to say that nothing is there before a pool is emptied: name servers say so
-/// of a name that is there when they have just started, or were asked too early.
-const EMPTY_ANSWERS: u32 = 5;
+/// So many times in a row the DNS has to say that nothing is there before a pool is emptied, or a host of a service is given
+/// up: name servers say so of a name that is there when they have just started, or were asked too early.
+pub(super) const EMPTY_ANSWERS: u32 = 5;
 /// The most backends that are taken from one answer.
 const BACKENDS: usize = 1000;
 
@@ -186,6 +186,10 @@ impl Inquiry {
         }
         if is_early || self.told.as_ref() == Some(&found) {
             return Some(());
+        }
+        if found.is_empty() && self.told.is_some() {
+            let (pool, name) = (&self.pool, self.discovery.question.name());
+            tracing::warn!(%pool, name, "nothing has been there for long; the pool is empty now");
         }
         self.told = Some(found.clone());
         let found = Discovered {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use super::discovery::EMPTY_ANSWERS;
 use crate::dns::{Answer, Fault, Resolver, Service};
 
 /// How many hosts are looked up at once.
@@ -31,11 +32,14 @@ pub(super) struct Hosts(BTreeMap<String, Host>);
 #[derive(Default)]
 struct Host {
     addresses: Vec<IpAddr>,
+    /// How often in a row it was nowhere.
+    absences: u32,
     is_failing: bool,
 }
 
 impl Hosts {
-    /// The places of the service `name`, those of all priorities. A host that cannot be looked up is where it was before.
+    /// The places of the service `name`, those of all priorities. A host that cannot be looked up is where it was before, and
+    /// so for a while is one that is nowhere, where others are somewhere.
     ///
     /// # Errors
     /// When the service cannot be looked up, or hosts cannot and nothing is known of any.
@@ -47,8 +51,10 @@ impl Hosts {
         let service = resolver.services(name).await?;
         let hosts = service.found.iter().map(|place| place.host.clone());
         let (lifetime, fault) = self.look_up(resolver, hosts.collect()).await;
-        let spots = service.found.iter().flat_map(|place| self.spots(place));
-        let found: Vec<Spot> = spots.collect();
+        let mut found: Vec<Spot> = Vec::new();
+        if service.found.iter().any(|place| !self.is_absent(place)) {
+            found.extend(service.found.iter().flat_map(|place| self.spots(place)));
+        }
         match fault {
             Some(fault) if found.is_empty() => Err(fault),
             _ => Ok(Answer {
@@ -85,12 +91,12 @@ impl Hosts {
         let (mut lifetime, mut last) = (None, None);
         while let Some(Ok((name, answer))) = answers.join_next().await {
             match answer {
+                Ok(answer) if answer.found.is_empty() => self.note_absence(name),
                 Ok(answer) => {
                     lifetime = lifetime.into_iter().chain(answer.lifetime).min();
-                    let addresses = answer.found;
                     let host = Host {
-                        addresses,
-                        is_failing: false,
+                        addresses: answer.found,
+                        ..Host::default()
                     };
                     self.0.insert(name, host);
                 }
@@ -115,6 +121,29 @@ impl Hosts {
             );
         }
         host.is_failing = true;
+    }
+
+    /// Forgets where a host was that has been nowhere for long, and says so when that begins.
+    fn note_absence(&mut self, name: String) {
+        let host = self.0.entry(name.clone()).or_default();
+        let known = host.addresses.len();
+        if host.absences == 0 && known > 0 {
+            tracing::warn!(
+                host = name,
+                known,
+                "a host of a service is nowhere; where it was is kept for now"
+            );
+        }
+        host.is_failing = false;
+        host.absences += 1;
+        if host.absences >= EMPTY_ANSWERS {
+            host.addresses.clear();
+        }
+    }
+
+    fn is_absent(&self, place: &Service) -> bool {
+        let host = self.0.get(&place.host);
+        host.is_some_and(|host| host.absences > 0)
     }
 
     fn spots(&self, place: &Service) -> impl Iterator<Item = Spot> {

@@ -77,6 +77,22 @@ async fn a_host_that_cannot_be_looked_up_does_not_hold_up_the_others() {
     assert_eq!(backends(&gateway).await, names[..1]);
 }
 
+/// Five answers in a row have to say so; each time five questions are asked.
+#[tokio::test]
+async fn a_host_that_is_nowhere_for_long_loses_its_place() {
+    let server = NameServer::start().await;
+    let best = backend_at([127, 0, 0, 1], 0, "best").await;
+    let spare = backend_at([127, 0, 0, 1], 0, "spare").await;
+    let names = two_places(&server, &best, &spare).await;
+    let gateway = Gateway::start(&of(&format!("srv: {SERVICE},"), &server)).await;
+    has(&gateway, &names).await;
+    let asked = server.questions();
+    server.set("best.internal", &[]);
+    has(&gateway, &names[1..]).await;
+    let asked = server.questions() - asked;
+    assert!(asked >= 20, "lost after {asked} questions");
+}
+
 /// A reload that asks otherwise forgets nothing of where hosts were.
 #[tokio::test]
 async fn a_host_that_cannot_be_looked_up_stays_over_a_reload() {
