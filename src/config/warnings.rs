@@ -1,5 +1,8 @@
 //! What is sound, and what those who run it should know all the same.
 
+use std::collections::BTreeMap;
+
+use super::host::HostPattern;
 use super::model::{Address, Check, Config, Listener, Name, Pool, Queue, Route, Target};
 use super::origin::Origins;
 
@@ -21,7 +24,31 @@ impl Config {
             let told = self.refused_cookies(route).chain(foreign_variables(route));
             told.chain(origins_of_sockets(route))
         });
-        of_pools.chain(of_routes)
+        of_pools.chain(of_routes).chain(self.rival_cookies())
+    }
+
+    /// Sticky cookies that take each other's place. Browsers keep them by host, for all its ports.
+    fn rival_cookies(&self) -> Vec<String> {
+        let routes = self.routes.values().filter_map(|route| {
+            let name = &route.target.pool()?.pool;
+            let cookie = &self.pools.get(name)?.sticky.as_ref()?.cookie;
+            Some((name, cookie, &*route.matcher.hosts))
+        });
+        let mut told = BTreeMap::new();
+        let mut before = Vec::new();
+        for (name, cookie, hosts) in routes {
+            let is_rival = |(other, its, where_else): &&(&Name, &String, &[HostPattern])| {
+                *other != name && *its == cookie && share_a_host(hosts, where_else)
+            };
+            if let Some((other, ..)) = before.iter().find(is_rival) {
+                told.insert(name, format!(
+                    "pools.{name}.sticky: clients of one host get the cookie `{cookie}` of the pool `{other}` too, and keep \
+                     one of the two: name another `cookie`"
+                ));
+            }
+            before.push((name, cookie, hosts));
+        }
+        told.into_values().collect()
     }
 
     /// Checks that open sessions, where nothing else does.
@@ -74,6 +101,19 @@ fn lonely_cookies((name, pool): (&Name, &Pool)) -> Option<String> {
              cookies do not survive a restart and are not shared between instances"
         )
     })
+}
+
+/// Whether one host fits both; no pattern stands for any host.
+fn share_a_host(one: &[HostPattern], other: &[HostPattern]) -> bool {
+    let some_host = |pattern: &HostPattern| match pattern {
+        HostPattern::Exact(host) => host.clone(),
+        HostPattern::Wildcard(suffix) => format!("any.{suffix}"),
+    };
+    let meet = |one: &HostPattern| {
+        let mut others = other.iter();
+        others.any(|it| it.matches(&some_host(one)) || one.matches(&some_host(it)))
+    };
+    one.is_empty() || other.is_empty() || one.iter().any(meet)
 }
 
 /// A time for those who wait, where nobody does.

@@ -175,6 +175,36 @@ fn a_cookie_that_browsers_refuse_without_tls_is_warned_of() {
     assert_eq!(told(another, "__Host-a").len(), 2, "each listener is named");
 }
 
+/// A cookie is a host's, whatever the path and the port.
+#[test]
+fn cookies_of_two_pools_that_one_client_would_get_are_warned_of() {
+    let told = |hosts: [&str; 2], cookie: &str| {
+        let secret = "secret: 0123456789abcdef0123456789abcdef";
+        let [one, other] = hosts.map(|hosts| format!("origins: any, match: {{ hosts: [{hosts}]"));
+        let text = format!(
+            "listeners: {{ main: {{ address: \"127.0.0.1:8080\" }} }}\n\
+             routes:\n  a: {{ {one} }}, pool: a }}\n  b: {{ {other}, path: /b }}, pool: b }}\n\
+             pools:\n  a: {{ backends: [ws://a], sticky: {{ {secret} }} }}\n  \
+             b: {{ backends: [ws://b], sticky: {{ cookie: {cookie}, {secret} }} }}\n"
+        );
+        sound(&text).warnings().collect::<Vec<_>>()
+    };
+    let said = "pools.b.sticky: clients of one host get the cookie `wsgate` of the pool `a` too, and keep one of the two: \
+                name another `cookie`";
+    for hosts in [
+        ["", ""],
+        ["a.test", ""],
+        ["a.test", "'*.test'"],
+        ["'*.b.test'", "'*.test'"],
+    ] {
+        assert_eq!(told(hosts, "wsgate"), [said], "{hosts:?}");
+        assert!(told(hosts, "another").is_empty(), "{hosts:?}");
+    }
+    for hosts in [["a.test", "b.test"], ["a.test", "'*.a.test'"]] {
+        assert!(told(hosts, "wsgate").is_empty(), "{hosts:?}");
+    }
+}
+
 #[test]
 fn a_time_for_a_queue_in_which_nobody_waits_is_warned_of() {
     let told = |queue: &str| {
