@@ -7,13 +7,14 @@ use crate::config::reading::{Placed, Setting};
 use crate::config::schema;
 use crate::config::values::choice::Verdict;
 
-/// The origins of a route or of the defaults.
+/// The origins of a route or of the defaults. Of a map each key is inherited alone; a list or a word is all there is.
 pub(super) fn resolve(
     setting: Setting<schema::Origins>,
+    inherited: &Setting<Origins>,
     context: &mut Context<'_>,
 ) -> Setting<Origins> {
     let Placed { value, place } = match setting {
-        Setting::Absent => return Setting::Absent,
+        Setting::Absent => return Setting::Absent.or_inherit(inherited),
         Setting::Invalid => return Setting::Invalid,
         Setting::Given(placed) => placed,
     };
@@ -24,7 +25,7 @@ pub(super) fn resolve(
             ..only(Vec::new())
         })),
         schema::Origins::List(list) => Some(Origins::List(only(list))),
-        schema::Origins::Rules(rules) => by_rules(rules).map(Origins::List),
+        schema::Origins::Rules(rules) => by_rules(rules, inherited).map(Origins::List),
     };
     match origins {
         Some(value) => {
@@ -67,20 +68,28 @@ fn only(list: Vec<Placed<OriginPattern>>) -> OriginList {
     }
 }
 
-/// `None` where a rule is wrong, which has been noted.
-fn by_rules(rules: schema::OriginRules) -> Option<OriginList> {
+/// `None` where a rule is wrong, which has been noted. Of `any` there is nothing to inherit for one who names some.
+fn by_rules(rules: schema::OriginRules, inherited: &Setting<Origins>) -> Option<OriginList> {
+    let inherited = match inherited.given().map(|placed| &placed.value) {
+        Some(Origins::List(list)) => list.clone(),
+        Some(Origins::Any) | None => only(Vec::new()),
+    };
     Some(OriginList {
-        allow: Placed::values(rules.allow.sound(Vec::new)?),
-        allow_same: allows(rules.same)?,
-        allow_missing: allows(rules.missing)?,
-        allow_opaque: allows(rules.opaque)?,
+        allow: match rules.allow {
+            Setting::Absent => inherited.allow,
+            own => Placed::values(own.sound(Vec::new)?),
+        },
+        allow_same: allows(rules.same, inherited.allow_same)?,
+        allow_missing: allows(rules.missing, inherited.allow_missing)?,
+        allow_opaque: allows(rules.opaque, inherited.allow_opaque)?,
     })
 }
 
-fn allows(verdict: Setting<Verdict>) -> Option<bool> {
-    verdict
-        .sound(|| Verdict::Deny)
-        .map(|verdict| verdict == Verdict::Allow)
+fn allows(verdict: Setting<Verdict>, inherited: bool) -> Option<bool> {
+    match verdict {
+        Setting::Absent => Some(inherited),
+        own => own.value().map(|verdict| verdict == Verdict::Allow),
+    }
 }
 
 fn check(origins: &Origins, place: &Place, context: &mut Context<'_>) {

@@ -266,7 +266,7 @@ fn pool_target(
         refuse_without("http", place, &mut context.findings);
     }
     let origins = match needs_origins {
-        true => origins::resolve(raw.origins, context).or_inherit(&scope.origins),
+        true => origins::resolve(raw.origins, &scope.origins, context),
         false => origins::nobody(place),
     };
     if matches!(origins, Setting::Absent) {

@@ -113,6 +113,32 @@ fn the_same_origin_is_a_word_or_a_verdict() {
 }
 
 #[test]
+fn each_key_of_origins_is_inherited_alone() {
+    let with = |inherited: &str, own: &str| {
+        let text = SOUND.replacen("[\"https://app.example.com\"]", own, 1);
+        let config = sound(&format!("defaults: {{ origins: {inherited} }}\n{text}"));
+        let target = config.routes["chat"].target.pool().expect("a pool");
+        target.origins.clone()
+    };
+    let inherited = "{ allow: [\"https://a.test\"], same: allow, opaque: allow }";
+    for (own, whole) in [
+        (
+            "{ missing: allow, opaque: deny }",
+            "{ allow: [\"https://a.test\"], same: allow, missing: allow }",
+        ),
+        (
+            "{ allow: [\"https://b.test\"] }",
+            "{ allow: [\"https://b.test\"], same: allow, opaque: allow }",
+        ),
+        ("[\"https://b.test\"]", "{ allow: [\"https://b.test\"] }"),
+        ("same", "{ same: allow }"),
+        ("any", "any"),
+    ] {
+        assert_eq!(with(inherited, own), with("any", whole), "{own}");
+    }
+}
+
+#[test]
 fn paths_begin_at_the_directory_of_the_file() {
     let config = sound(&SOUND.replacen(
         "    address: 127.0.0.1:8080\n",
