@@ -7,6 +7,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::cmp::Reverse;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
@@ -76,13 +77,14 @@ impl Drain {
     }
 
     fn join(&self, declines_calls: bool) -> DrainWatch {
+        let mut state = self.shared.state();
         let watcher = Watcher {
-            active: self.shared.seconds(),
+            noted: state.next_note(),
             declines_calls,
             ..Watcher::default()
         };
         DrainWatch {
-            key: self.shared.state().watchers.insert(watcher),
+            key: state.watchers.insert(watcher),
             shared: Arc::clone(&self.shared),
         }
     }
@@ -117,8 +119,8 @@ impl Drain {
         }
         let mut state = self.shared.state();
         let unasked = state.watchers.iter().filter(|(_, it)| it.is_unasked());
-        let by_activity = unasked.map(|(key, it)| ((it.is_busy, it.active), key));
-        let mut idle: Vec<((bool, u32), usize)> = by_activity.collect();
+        let by_activity = unasked.map(|(key, it)| ((it.is_busy, Reverse(state.age(it))), key));
+        let mut idle: Vec<((bool, Reverse<u32>), usize)> = by_activity.collect();
         if count < idle.len() {
             idle.select_nth_unstable(count);
             idle.truncate(count);
@@ -266,9 +268,10 @@ impl DrainWatch {
     /// Notes whether whoever watches is busy or has come to rest. Takes a lock: to be done every few seconds, not
     /// every time.
     pub fn note_busy(&self, is_busy: bool) {
-        let now = self.shared.seconds();
-        let watcher = &mut self.shared.state().watchers[self.key];
-        (watcher.is_busy, watcher.active) = (is_busy, now);
+        let mut state = self.shared.state();
+        let noted = state.next_note();
+        let watcher = &mut state.watchers[self.key];
+        (watcher.is_busy, watcher.noted) = (is_busy, noted);
     }
 
     /// Waits until the stage is beyond `seen`.
@@ -308,9 +311,8 @@ impl Drop for DrainWatch {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Shared {
-    begun: Instant,
     stage: AtomicU8,
     calls: AtomicU32,
     state: Mutex<State>,
@@ -322,6 +324,21 @@ struct Shared {
 struct State {
     plan: Option<Plan>,
     watchers: Slab<Watcher>,
+    /// How often it was noted of one that it joined, was busy or came to rest. In place of a clock, as all that matters is who
+    /// was noted before whom.
+    notes: u32,
+}
+
+impl State {
+    fn next_note(&mut self) -> u32 {
+        self.notes = self.notes.wrapping_add(1);
+        self.notes
+    }
+
+    /// How many notes there have been since that of `watcher`.
+    fn age(&self, watcher: &Watcher) -> u32 {
+        self.notes.wrapping_sub(watcher.noted)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -329,8 +346,8 @@ struct Watcher {
     waker: Option<Waker>,
     is_elsewhere: bool,
     is_busy: bool,
-    /// Seconds from the beginning of the drain's life to when it was last known to be busy.
-    active: u32,
+    /// The note of when it joined, or was last known to be busy.
+    noted: u32,
     is_asked: bool,
     declines_calls: bool,
 }
@@ -341,18 +358,6 @@ impl Watcher {
     }
 }
 
-impl Default for Shared {
-    fn default() -> Self {
-        Self {
-            begun: Instant::now(),
-            stage: AtomicU8::default(),
-            calls: AtomicU32::default(),
-            state: Mutex::default(),
-            changed: Notify::default(),
-        }
-    }
-}
-
 impl Shared {
     fn stage(&self) -> Stage {
         match self.stage.load(Ordering::Acquire) {
@@ -360,10 +365,6 @@ impl Shared {
             1 => Stage::Draining,
             _ => Stage::Cut,
         }
-    }
-
-    fn seconds(&self) -> u32 {
-        u32::try_from(self.begun.elapsed().as_secs()).unwrap_or(u32::MAX)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
