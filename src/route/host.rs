@@ -69,14 +69,18 @@ pub fn without_port(authority: &str) -> Option<&str> {
     } else {
         0
     };
-    let Some(colon) = authority[after_literal..].find(':') else {
+    let mut behind = authority.as_bytes()[after_literal..].iter();
+    let Some(colon) = behind.position(|byte| *byte == b':') else {
         return Some(authority);
     };
     let (host, port) = authority.split_at(after_literal + colon);
-    let port = &port[1..];
-    let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
-    let is_port = is_number && (port.is_empty() || port.parse::<u16>().is_ok());
-    is_port.then_some(host)
+    is_port(&port[1..]).then_some(host)
+}
+
+/// Whether it is a port, or empty.
+fn is_port(text: &str) -> bool {
+    // A number may begin with a sign, a port may not.
+    text.is_empty() || !text.starts_with('+') && text.parse::<u16>().is_ok()
 }
 
 #[cfg(test)]
@@ -139,6 +143,7 @@ mod tests {
             "chat:80:80",
             "chat:8x",
             "chat:65536",
+            "chat:+80",
             "[::1]:99999999999999999999",
             "user@chat",
             "chat/",

@@ -26,7 +26,7 @@ pub fn climbs(path: &str) -> bool {
 /// Whether the path has a zero byte in percent-encoding: some backends end it there.
 #[must_use]
 pub fn has_zero_byte(path: &str) -> bool {
-    path.contains("%00")
+    path.as_bytes().windows(3).any(|bytes| bytes == b"%00")
 }
 
 /// Whether two hexadecimal digits follow each percent sign (RFC 3986 section 2.1). What some backends make of others, such as
@@ -52,7 +52,10 @@ pub fn readings(path: &str) -> impl Iterator<Item = String> {
 
 /// Whether it has nothing that backends may undo.
 fn is_plain(path: &str) -> bool {
-    !path.contains(['%', '\\', ';']) && !path.contains("//") && !path.contains("/.")
+    let bytes = path.as_bytes();
+    let mut pairs = bytes.windows(2);
+    !bytes.iter().any(|byte| b"%\\;".contains(byte))
+        && !pairs.any(|pair| matches!(pair, b"//" | b"/."))
 }
 
 /// What follows the host that two slashes or backslashes begin for who takes the target for a URL reference, as `new URL`
