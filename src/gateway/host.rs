@@ -10,12 +10,13 @@ pub(super) fn host(request: &request::Parts) -> &str {
     str::from_utf8(given(request)).unwrap_or_default()
 }
 
-/// Whether the host that is asked for could be one; a request may ask for none (RFC 9112 section 3.2).
-pub(super) fn is_sound_host(request: &request::Parts) -> bool {
-    str::from_utf8(given(request)).is_ok_and(is_sound_authority)
+/// The same, where it could be one; a request may ask for none (RFC 9112 section 3.2).
+pub(super) fn sound_host(given: &[u8]) -> Option<&str> {
+    let host = str::from_utf8(given).ok()?;
+    is_sound_authority(host).then_some(host)
 }
 
-/// The same as the value of a field, where it is [sound](is_sound_host); none where no host is asked for.
+/// The same as the value of a field, where it is [sound](sound_host); none where no host is asked for.
 pub(super) fn host_value(request: &request::Parts) -> Option<HeaderValue> {
     let host = match request.uri.authority() {
         Some(authority) => HeaderValue::from_str(authority.as_str()).ok(),

@@ -52,9 +52,24 @@ struct Asked<'a> {
     /// Who that is, as far as those are believed who speak for others.
     peer: Peer,
     id: &'a RequestId,
+    /// The host that is asked for, as it is given.
+    host: &'a [u8],
+    /// Whether it does not mean to become a WebSocket.
+    is_plain: bool,
 }
 
 impl<'a> Asked<'a> {
+    fn new(request: &'a request::Parts, client: &'a Client, id: &'a RequestId) -> Self {
+        Self {
+            request,
+            client,
+            peer: provenance::client_of(client, &request.headers),
+            id,
+            host: host::given(request),
+            is_plain: !means_websocket(&request.headers),
+        }
+    }
+
     /// The ends that a PROXY header names: of a client behind a trusted proxy the port is not known.
     fn ends(self) -> Option<Ends> {
         match (self.peer, self.client.local) {
@@ -126,12 +141,7 @@ impl Gateway {
         let has_body = !body.is_end_stream();
         let mut body = Some(body);
         let settled = session::settle(&mut request);
-        let asked = Asked {
-            request: &request,
-            client: &client,
-            peer: provenance::client_of(&client, &request.headers),
-            id,
-        };
+        let asked = Asked::new(&request, &client, id);
         let mut record = self.record(asked);
         let snapshot = self.current.load();
         let found = settled.and_then(|()| find(&snapshot, asked));
@@ -174,7 +184,7 @@ impl Gateway {
         record: &mut SessionRecord,
     ) -> Result<Outcome, Rejection> {
         record.route(&route.metrics);
-        let is_plain = !means_websocket(&asked.request.headers);
+        let is_plain = asked.is_plain;
         if is_plain {
             if route.target.takes_http() {
                 record.plain();
@@ -220,12 +230,14 @@ impl Gateway {
             client,
             peer,
             id,
+            host,
+            ..
         } = asked;
         let facts = telemetry::Request {
             id: id.as_str(),
             client: peer,
             method: &request.method,
-            host: host::given(request),
+            host,
             target: request.uri.path_and_query(),
             version: request.version,
             headers: &request.headers,
@@ -258,12 +270,10 @@ impl Handler for Gateway {
     fn refuse(&self, rejection: Rejection, request: Option<&request::Parts>, client: &Client) {
         let mut record = match request {
             None => self.record_unread(client),
-            Some(request) => self.record(Asked {
-                request,
-                client,
-                peer: provenance::client_of(client, &request.headers),
-                id: &RequestId::of(&request.headers),
-            }),
+            Some(request) => {
+                let id = RequestId::of(&request.headers);
+                self.record(Asked::new(request, client, &id))
+            }
         };
         record.refuse(rejection);
     }

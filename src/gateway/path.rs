@@ -6,11 +6,10 @@ use http::uri::PathAndQuery;
 use http::{Uri, request};
 
 use super::Asked;
-use super::host::{host, is_sound_host};
+use super::host::sound_host;
 use crate::route::{climbs, has_zero_byte, is_soundly_encoded, readings};
 use crate::session::Rejection;
 use crate::snapshot::{PoolTarget, Route, Snapshot};
-use crate::websocket::means_websocket;
 
 /// The route of a request.
 ///
@@ -32,17 +31,12 @@ pub(super) fn find<'a>(snapshot: &'a Snapshot, asked: Asked<'_>) -> Result<&'a R
             "The path contains a `%` that encodes nothing.",
         ));
     }
-    if !is_sound_host(asked.request) {
+    let Some(host) = sound_host(asked.host) else {
         return Err(Rejection::BadRequest("The host is not sound."));
-    }
-    let listener = asked.client.connection.listener.name();
-    let is_plain = !means_websocket(&asked.request.headers);
-    let suits = |route: &Arc<Route>| route.target.takes(is_plain);
-    let find = |path: &str| {
-        snapshot
-            .table
-            .find(host(asked.request), path, listener, suits)
     };
+    let listener = asked.client.connection.listener.name();
+    let suits = |route: &Arc<Route>| route.target.takes(asked.is_plain);
+    let find = |path: &str| snapshot.table.find(host, path, listener, suits);
     let written = find(path).ok_or(Rejection::NoRoute)?;
     let is_same = |read: String| find(&read).is_some_and(|read| Arc::ptr_eq(written, read));
     if !readings(path).all(is_same) {
