@@ -25,7 +25,7 @@ const BETWEEN: &[u8] = b", ";
 /// The client of a request: the last hop that no trusted proxy is, otherwise the first one that is named.
 pub(super) fn client_of(client: &Client, headers: &HeaderMap) -> Peer {
     let peer = client.connection.client;
-    if !client.speaks_for_many() {
+    if !client.speaks_for_many {
         return peer;
     }
     furthest(headers, |hop| client.trusts(hop)).map_or(peer, Peer::Behind)
@@ -66,7 +66,7 @@ pub(super) fn is_secure(asked: Asked<'_>) -> bool {
         request, client, ..
     } = asked;
     let is_told = || request.headers.get(X_FORWARDED_PROTO).is_some_and(is_tls);
-    client.connection.tls_version.is_some() || client.speaks_for_many() && is_told()
+    client.connection.tls_version.is_some() || client.speaks_for_many && is_told()
 }
 
 /// Adds the fields in which the gateway speaks for the client. What a peer that is not trusted says there of
@@ -75,7 +75,7 @@ pub(super) fn write(asked: Asked<'_>, rules: &HeaderRules, fields: &mut HeaderMa
     let Asked {
         request, client, ..
     } = asked;
-    let heard = client.speaks_for_many().then_some(&request.headers);
+    let heard = client.speaks_for_many.then_some(&request.headers);
     let style = rules.forwarded;
     if style.says_x_forwarded() {
         x_forwarded(asked, heard, rules, fields);

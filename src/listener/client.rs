@@ -21,6 +21,8 @@ pub struct Client {
     pub address: Option<HeaderValue>,
     /// Where it came in; none on a unix socket.
     pub local: Option<SocketAddr>,
+    /// Whether the peer is a proxy that is trusted, so that what comes on this connection comes of many.
+    pub speaks_for_many: bool,
     /// Why it is one too many, if it is: each request is refused.
     pub surplus: Option<Rejection>,
     pub(super) settings: Arc<Settings>,
@@ -41,13 +43,6 @@ impl Client {
     #[must_use]
     pub fn trusts(&self, address: IpAddr) -> bool {
         self.settings.trusted_proxies.contain(Some(address))
-    }
-
-    /// Whether the peer is a proxy that is trusted, so that what comes on this connection comes of many.
-    #[must_use]
-    pub fn speaks_for_many(&self) -> bool {
-        let address = self.connection.client.ip();
-        self.settings.trusted_proxies.contain(address)
     }
 
     /// Whether the listener, or the whole gateway, is stopping.

@@ -71,6 +71,7 @@ pub async fn serve<H: Handler>(
             },
             address: peer.ip_value(),
             local,
+            speaks_for_many: entry.settings.trusted_proxies.contain(peer.ip()),
             surplus: arrived.surplus,
             settings: entry.settings,
             drain: entry.drain,

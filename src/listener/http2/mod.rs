@@ -177,7 +177,7 @@ impl Bounds {
     /// One of the many behind a proxy could otherwise end the connection of all.
     fn of(client: &Client, settings: &Settings) -> Self {
         let streams = settings.limits.http2_streams;
-        if client.speaks_for_many() {
+        if client.speaks_for_many {
             let most_open = usize::try_from(streams).unwrap_or(usize::MAX);
             // Those that were not looked at take memory, so as many as may be open, no more.
             Self {

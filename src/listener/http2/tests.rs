@@ -58,6 +58,7 @@ fn client() -> Arc<Client> {
         },
         address: None,
         local: None,
+        speaks_for_many: false,
         surplus: None,
         settings: Arc::new(settings),
         drain: Arc::default(),
