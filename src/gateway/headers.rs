@@ -2,8 +2,7 @@
 
 use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, IF_MATCH, IF_MODIFIED_SINCE,
-    IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, ORIGIN, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,
-    RANGE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, ORIGIN, RANGE, TE, TRAILER, UPGRADE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version};
 
@@ -21,22 +20,6 @@ pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwa
 pub(super) const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 pub(super) const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-
-/// Fields that concern one connection only (RFC 9110 section 7.6.1).
-static HOP_BY_HOP: [HeaderName; 9] = [
-    CONNECTION,
-    KEEP_ALIVE,
-    PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION,
-    PROXY_CONNECTION,
-    HTTP2_SETTINGS,
-    TE,
-    TRANSFER_ENCODING,
-    UPGRADE,
-];
 
 /// Fields in which the gateway speaks for the client. What a client says there of itself is not believed.
 static SPOKEN_BY_THE_GATEWAY: [HeaderName; 8] = [
@@ -49,6 +32,9 @@ static SPOKEN_BY_THE_GATEWAY: [HeaderName; 8] = [
     X_REAL_IP,
     X_REQUEST_ID,
 ];
+
+/// Fields that are not among the rest of an opening handshake: Host comes first, the others speak of a body.
+static APART: [HeaderName; 3] = [HOST, TRAILER, EXPECT];
 
 /// Fields that a server has to know before it acts, so that they are never passed on behind a body (RFC 9110 section
 /// 6.5.1); beside those that hyper leaves out, such as Authorization.
@@ -72,7 +58,7 @@ const TRAILERS: usize = 100;
 /// The upgrade pair is written afresh; names of Sec-WebSocket-* are spelt as in the RFC, since some backends
 /// compare them to the letter. It has no body, so nothing is left of what speaks of one: neither Trailer nor Expect.
 pub(super) fn opening_head(asked: Asked<'_>, target: &PoolTarget, uri: &Uri) -> RequestHead {
-    let mut fields = fields(asked, target);
+    let fields = fields(asked, target);
     let mut head = Vec::with_capacity(1024);
     head.extend_from_slice(b"GET ");
     // In absolute form a path may be missing before a query; then it is a slash, which this knows.
@@ -83,15 +69,14 @@ pub(super) fn opening_head(asked: Asked<'_>, target: &PoolTarget, uri: &Uri) -> 
     }
     head.extend_from_slice(b" HTTP/1.1\r\n");
     let line = head.len();
-    let host = fields.remove(HOST);
-    if let Some(host) = &host {
+    let host = fields.get(HOST);
+    if let Some(host) = host {
         write_field(&mut head, &HOST, host.as_bytes());
     }
     write_field(&mut head, &UPGRADE, b"websocket");
     write_field(&mut head, &CONNECTION, b"Upgrade");
-    fields.remove(TRAILER);
-    fields.remove(EXPECT);
-    for (name, value) in &fields {
+    let rest = fields.iter().filter(|(name, _)| !APART.contains(name));
+    for (name, value) in rest {
         write_field(&mut head, name, value.as_bytes());
     }
     head.extend_from_slice(b"\r\n");
@@ -222,13 +207,15 @@ fn write_field(head: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
 
 /// Takes out of an answer what concerns only the connection to the backend.
 pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    let connection: Vec<_> = headers.get_all(CONNECTION).iter().cloned().collect();
-    // Most answers have none of them: comparing their names takes less than hashing these.
-    let ending = headers.keys().filter(|name| HOP_BY_HOP.contains(name));
+    // Most answers have one Connection at most, and none of the others: comparing their names takes less than hashing these.
+    let repeated = headers.get_all(CONNECTION).iter().skip(1);
+    let repeated: Vec<_> = repeated.cloned().collect();
+    let connection = headers.remove(CONNECTION);
+    let ending = headers.keys().filter(|name| is_hop_by_hop(name));
     for name in ending.cloned().collect::<Vec<_>>() {
         headers.remove(name);
     }
-    remove_named(headers, &connection);
+    remove_named(headers, connection.iter().chain(&repeated));
 }
 
 /// Takes out of the trailers of an answer what concerns only the connection to the backend, or would bound a body
@@ -264,9 +251,26 @@ fn is_end_to_end(name: &str) -> bool {
     name.eq_ignore_ascii_case(HOST.as_str()) || begins("sec-websocket-")
 }
 
+/// Whether a field concerns one connection only (RFC 9110 section 7.6.1). It is asked of each, so by text: by its length that
+/// is told from nearly all others at once.
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "http2-settings"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+    )
+}
+
 /// Whether a field of a client ends here, whatever Connection names.
 fn ends_here(name: &HeaderName, rules: &HeaderRules) -> bool {
-    HOP_BY_HOP.contains(name) || *name == CONTENT_LENGTH || is_ours(name, rules)
+    is_hop_by_hop(name) || *name == CONTENT_LENGTH || is_ours(name, rules)
 }
 
 /// Whether a client's field is left out because the gateway or the route speaks there, under this name or under one that
