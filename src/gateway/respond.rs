@@ -13,7 +13,7 @@ use crate::config::{FixedAnswer, Piece, Redirect};
 use crate::listener::{Body, text};
 use crate::route::without_port;
 use crate::session::Rejection;
-use crate::websocket::{VERSION, list_items};
+use crate::websocket::{Sole, VERSION, list_items};
 
 const PLAIN_TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -161,10 +161,22 @@ pub(super) fn relayed_head(mut head: response::Parts) -> response::Parts {
 fn settle_length(head: &mut response::Parts) {
     let is_void =
         head.status == StatusCode::NO_CONTENT || head.headers.contains_key(TRANSFER_ENCODING);
+    if !is_void && is_written_once(&head.headers) {
+        return;
+    }
     match length(&head.headers).filter(|_| !is_void) {
         Some(length) => head.headers.insert(CONTENT_LENGTH, length.into()),
         None => head.headers.remove(CONTENT_LENGTH),
     };
+}
+
+/// Whether Content-Length stands there as it would be written.
+fn is_written_once(headers: &HeaderMap) -> bool {
+    let Sole::Value(length) = Sole::of(headers, &CONTENT_LENGTH) else {
+        return false;
+    };
+    // A number of up to 19 digits fits into what lengths are counted in.
+    matches!(length.as_bytes(), [b'1'..=b'9', rest @ ..] if rest.len() < 19 && rest.iter().all(u8::is_ascii_digit))
 }
 
 /// The one length that Content-Length gives, however often.
