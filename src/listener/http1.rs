@@ -128,7 +128,7 @@ async fn answer<H: Handler>(
     let mut response = handler.handle(request, Arc::clone(client)).await;
     // Where an answer has no length, its end is that of the connection.
     let is_last = client.is_draining() || is_old && has_no_length(&response);
-    let says_close = says_close(&response);
+    let says_close = (is_last || is_old) && says_close(&response);
     if is_last && !says_close && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         let close = HeaderValue::from_static("close");
         response.headers_mut().append(CONNECTION, close);
