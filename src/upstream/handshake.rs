@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use httparse::ParserConfig;
 use hyper::body::Incoming;
 use rustix::io::Errno;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -233,6 +235,7 @@ pub(super) async fn ask(
     stream.flush().await.map_err(Failure::lost)?;
     let mut received = Vec::with_capacity(HEAD_READ);
     let mut interim = 0;
+    read_more(&mut stream, &mut received).await?;
     loop {
         match read_head(&received[interim..])? {
             Head::Incomplete if received.len() > ANSWER_HEAD => {
@@ -280,9 +283,11 @@ enum Head {
 }
 
 fn read_head(received: &[u8]) -> Result<Head, Failure> {
-    let mut fields = [httparse::EMPTY_HEADER; FIELD_LIMIT];
-    let mut answer = httparse::Response::new(&mut fields);
-    let status = answer.parse(received).map_err(|error| match error {
+    let mut fields = [const { MaybeUninit::uninit() }; FIELD_LIMIT];
+    let mut answer = httparse::Response::new(&mut []);
+    let parsing = ParserConfig::default();
+    let status = parsing.parse_response_with_uninit_headers(&mut answer, received, &mut fields);
+    let status = status.map_err(|error| match error {
         httparse::Error::TooManyHeaders => Failure::HeadTooLarge,
         _ => Failure::Broken("the answer is no sound HTTP"),
     })?;
