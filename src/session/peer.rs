@@ -36,7 +36,12 @@ impl Peer {
     /// The same as the value of a field.
     #[must_use]
     pub fn ip_value(&self) -> Option<HeaderValue> {
-        HeaderValue::try_from(self.ip()?.to_string()).ok()
+        let text = match self.ip()? {
+            // A third of what the formatting of the whole takes, and it is done once for each connection.
+            IpAddr::V4(address) => address.octets().map(|octet| octet.to_string()).join("."),
+            IpAddr::V6(address) => address.to_string(),
+        };
+        HeaderValue::try_from(text).ok()
     }
 }
 
