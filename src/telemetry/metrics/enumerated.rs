@@ -29,6 +29,9 @@ impl Enumerated {
 
     /// As [`Enumerated::increment`], `count` times.
     pub(super) fn add(&self, value: &'static str, count: u64) {
+        if count == 0 {
+            return;
+        }
         let counter = self.counters.iter().find(|(known, _)| *known == value);
         debug_assert!(counter.is_some(), "{value} is no value of this label");
         if let Some((_, counter)) = counter {

@@ -7,7 +7,7 @@ use http::StatusCode;
 use prometheus::{Histogram, IntCounter, IntGauge};
 
 use super::direction::DirectionSeries;
-use super::endings;
+use super::endings::{self, Ending};
 use super::enumerated::Enumerated;
 use super::families::{Families, RouteFamilies};
 use super::family::Family;
@@ -131,6 +131,8 @@ pub(super) struct RouteSeries {
     handshakes: Enumerated,
     handshake_duration: Histogram,
     session_duration: Histogram,
+    /// The counters of endings that occur by design.
+    usual_endings: Box<[(Ending, IntCounter)]>,
     sessions_closed: Family<IntCounter>,
     client_to_backend: DirectionSeries,
     backend_to_client: DirectionSeries,
@@ -141,11 +143,13 @@ pub(super) struct RouteSeries {
 
 impl RouteSeries {
     pub(super) fn new(families: &RouteFamilies, name: &Name) -> Self {
-        for [initiator, code, reason] in endings::expected() {
+        let usual_endings = endings::expected().map(|ending| {
+            let [initiator, code, reason] = ending;
             let labels = [name, initiator, code, reason];
-            families.sessions_closed.with_label_values(&labels);
-        }
+            (ending, families.sessions_closed.with_label_values(&labels))
+        });
         Self {
+            usual_endings: usual_endings.collect(),
             name: Arc::clone(name),
             handshakes: Enumerated::new(&families.handshakes, &[name], handshake_results()),
             handshake_duration: families.handshake_duration.with_label_values(&[name]),
@@ -159,7 +163,7 @@ impl RouteSeries {
         }
     }
 
-    /// Looks the labels up, because their combinations are too many to resolve and an end is rare.
+    /// Looks the labels of an unusual ending up, because all combinations are too many to resolve.
     fn count_closed(&self, closure: &Closure) {
         let Closure {
             initiator,
@@ -167,7 +171,16 @@ impl RouteSeries {
             reason,
             ..
         } = closure;
-        let labels = [&self.name, initiator.label(), bucket(*code), reason.label()];
+        let ending = [initiator.label(), bucket(*code), reason.label()];
+        if let Some((_, counter)) = self
+            .usual_endings
+            .iter()
+            .find(|(usual, _)| *usual == ending)
+        {
+            return counter.inc();
+        }
+        let [initiator, code, reason] = ending;
+        let labels = [&self.name, initiator, code, reason];
         self.sessions_closed.with_label_values(&labels).inc();
     }
 }
