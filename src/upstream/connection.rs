@@ -137,15 +137,15 @@ struct Shelf {
 }
 
 impl Resting {
-    /// Takes a connection of this worker that is ready for a request and was opened by `transport`. Others, of
+    /// Takes a connection of this worker that is ready for a request `now` and was opened by `transport`. Others, of
     /// before a reload, rest until they are too old.
-    pub(super) fn take(&self, transport: &Arc<Transport>) -> Option<Connection> {
+    pub(super) fn take(&self, transport: &Arc<Transport>, now: Instant) -> Option<Connection> {
         let mut shelves = self.shelves();
         let shelf = shelves.get_mut(&thread::current().id())?;
         let is_fit = |(since, connection): &(Instant, Connection)| {
             connection.sender.is_ready()
                 && Arc::ptr_eq(&connection.transport, transport)
-                && since.elapsed() < REST
+                && now.saturating_duration_since(*since) < REST
         };
         let index = shelf.connections.iter().rposition(is_fit)?;
         Some(shelf.connections.remove(index).1)

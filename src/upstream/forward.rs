@@ -164,7 +164,7 @@ impl<'a> Errand<'a> {
     fn request(&mut self, member: &Member) -> Request<Upload> {
         let mut fields = (self.fields)();
         let mut upload = Upload::new(self.body.take(), self.max_body, &self.progress);
-        let waits = list_has_token(&fields, &EXPECT, "100-continue");
+        let waits = upload.has_body() && list_has_token(&fields, &EXPECT, "100-continue");
         let asked = waits.then(Arc::<Notify>::default);
         if let Some(asked) = &asked {
             upload.wait_for(Arc::clone(asked));
@@ -192,9 +192,8 @@ impl<'a> Errand<'a> {
         self.body = request.into_body().into_body();
     }
 
-    /// Since when its answer is awaited, as it is sent now. Without a body since it was first sent, however often that is.
-    fn awaited_since(&mut self) -> Instant {
-        let now = Instant::now();
+    /// Since when its answer is awaited, as it is sent `now`. Without a body since it was first sent, however often that is.
+    fn awaited_since(&mut self, now: Instant) -> Instant {
         match self.has_body {
             true => now,
             false => *self.first_sent.get_or_insert(now),
@@ -289,8 +288,8 @@ type Outcome = Result<(Response<Incoming>, Connection), Fault>;
 /// Sends it over a connection that rests, or over a new one.
 async fn attempt(member: &Member, errand: &mut Errand<'_>, timeouts: ErrandTimeouts) -> Outcome {
     let resting = member.backend().resting();
-    if let Some(connection) = resting.take(member.transport()) {
-        let begun = Instant::now();
+    let begun = Instant::now();
+    if let Some(connection) = resting.take(member.transport(), begun) {
         match send(connection, member, errand, timeouts).await {
             // It may have been closed while it rested, which says nothing of the backend.
             Err(Fault::Unreached(_)) => {}
@@ -314,8 +313,9 @@ async fn send(
     errand: &mut Errand<'_>,
     timeouts: ErrandTimeouts,
 ) -> Outcome {
-    let since = errand.awaited_since();
-    if since + timeouts.answer <= Instant::now() {
+    let now = Instant::now();
+    let since = errand.awaited_since(now);
+    if since + timeouts.answer <= now {
         return Err(Fault::Late);
     }
     let answer = pin!(connection.send(errand.request(member)));

@@ -89,6 +89,11 @@ impl Upload {
         }));
     }
 
+    /// Whether there is one.
+    pub(super) fn has_body(&self) -> bool {
+        self.body.is_some()
+    }
+
     /// The body, where nothing of it has been read.
     pub(super) fn into_body(self) -> Option<Incoming> {
         self.body
@@ -137,12 +142,13 @@ impl BodyProgress {
 
     /// Waits until nothing has been passed on for `patience`, counted from `since` at the earliest.
     pub(super) async fn still_for(&self, since: Instant, patience: Duration) {
+        let mut still_since = since;
         loop {
-            let until = self.moved().unwrap_or(since).max(since) + patience;
-            if until <= Instant::now() {
-                return;
+            sleep_until(still_since + patience).await;
+            match self.moved() {
+                Some(moved) if moved > still_since => still_since = moved,
+                Some(_) | None => return,
             }
-            sleep_until(until).await;
         }
     }
 

@@ -201,7 +201,10 @@ impl<'a> Candidates<'a> {
         Candidate {
             member: self.pool.members[index].clone(),
             lease,
-            deadline: share_of(self.deadline, self.left()),
+            deadline: match self.purpose {
+                Purpose::Session => share_of(self.deadline, self.left()),
+                Purpose::Request => self.deadline,
+            },
             cookie: self.cookie(index),
             witness,
         }
