@@ -4,7 +4,6 @@
 //! A connection stays with the worker that opened it: its task, its timers and its socket live in that
 //! runtime, so every worker has a shelf of its own.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
@@ -125,11 +124,12 @@ fn binds(fields: &HeaderMap, name: &HeaderName) -> bool {
 
 /// The connections of one backend that rest.
 #[derive(Debug, Default)]
-pub(super) struct Resting(Mutex<HashMap<ThreadId, Shelf>>);
+pub(super) struct Resting(Mutex<Vec<Shelf>>);
 
 /// Those of one worker.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shelf {
+    worker: ThreadId,
     /// The last one put down is the first one taken: the others may then come of age.
     connections: Vec<(Instant, Connection)>,
     /// Whether somebody clears it.
@@ -141,7 +141,7 @@ impl Resting {
     /// before a reload, rest until they are too old.
     pub(super) fn take(&self, transport: &Arc<Transport>, now: Instant) -> Option<Connection> {
         let mut shelves = self.shelves();
-        let shelf = shelves.get_mut(&thread::current().id())?;
+        let shelf = shelf_of(thread::current().id(), &mut shelves);
         let is_fit = |(since, connection): &(Instant, Connection)| {
             connection.sender.is_ready()
                 && Arc::ptr_eq(&connection.transport, transport)
@@ -158,7 +158,7 @@ impl Resting {
         }
         let worker = thread::current().id();
         let mut shelves = self.shelves();
-        let shelf = shelves.entry(worker).or_default();
+        let shelf = shelf_of(worker, &mut shelves);
         if shelf.connections.len() >= SHELF {
             return;
         }
@@ -172,9 +172,7 @@ impl Resting {
     /// Closes what has rested for too long; whether anything is left.
     fn clear(&self, worker: ThreadId) -> bool {
         let mut shelves = self.shelves();
-        let Some(shelf) = shelves.get_mut(&worker) else {
-            return false;
-        };
+        let shelf = shelf_of(worker, &mut shelves);
         shelf
             .connections
             .retain(|(since, connection)| since.elapsed() < REST && !connection.sender.is_closed());
@@ -182,9 +180,23 @@ impl Resting {
         shelf.is_swept
     }
 
-    fn shelves(&self) -> MutexGuard<'_, HashMap<ThreadId, Shelf>> {
+    fn shelves(&self) -> MutexGuard<'_, Vec<Shelf>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The shelf of `worker`. There are as few as threads, so looking at each takes less than hashing.
+fn shelf_of(worker: ThreadId, shelves: &mut Vec<Shelf>) -> &mut Shelf {
+    let found = shelves.iter().position(|shelf| shelf.worker == worker);
+    let place = found.unwrap_or_else(|| {
+        shelves.push(Shelf {
+            worker,
+            connections: Vec::new(),
+            is_swept: false,
+        });
+        shelves.len() - 1
+    });
+    &mut shelves[place]
 }
 
 /// Clears a shelf from time to time as long as something lies there.
