@@ -73,7 +73,13 @@ pub(super) async fn converse<H: Handler>(
     let asker = Arc::clone(client);
     let service = service_fn(move |request| {
         let stream = begin.begin();
-        answer(request, stream, Arc::clone(&asker), Arc::clone(&handler))
+        // It is of some 11 KiB, and on its way into a task of its own hyper and tokio copy what they are given several times.
+        Box::pin(answer(
+            request,
+            stream,
+            Arc::clone(&asker),
+            Arc::clone(&handler),
+        ))
     });
     let connection =
         builder(settings, &bounds).serve_connection(TokioIo::new(spoken.stream), service);
