@@ -24,13 +24,8 @@ pub(super) fn settle(request: &mut request::Parts, most: usize) -> Result<(), Fa
     if list_size(request) > most {
         return Err(Fault::HEAD_TOO_LARGE);
     }
-    let fields = request.headers.keys();
-    let counted = fields.filter(|name| *name != COOKIE);
-    if counted
-        .map(|name| request.headers.get_all(name).iter().count())
-        .sum::<usize>()
-        > FIELDS
-    {
+    let fields = request.headers.iter();
+    if fields.filter(|(name, _)| *name != COOKIE).count() > FIELDS {
         return Err(Fault::HEAD_TOO_LARGE);
     }
     settle_host(request)?;
