@@ -102,9 +102,11 @@ impl Health {
         self.is_drained = true;
     }
 
-    /// New sessions again, as far as the operator is concerned.
+    /// New sessions again, as far as the operator is concerned: that it is well is his word. Requests that broke off while it
+    /// was restarted are no word against that.
     pub(super) fn resume(&mut self) {
         self.is_drained = false;
+        self.pardon();
     }
 
     /// No new sessions, whatever the operator says.

@@ -268,12 +268,11 @@ impl Pool {
     /// New sessions for `member` again, as far as the operator is concerned.
     pub fn resume(&self, member: &Member) {
         let reason = |health: &Health| match health.state() {
-            State::Ejected => format!("{} attempts in a row had failed", health.failures()),
             State::Down => match health.failed_checks() {
                 0 => "checks had failed, and too few have passed since".to_owned(),
                 count => format!("{count} checks in a row had failed"),
             },
-            State::Ready | State::Drained => "resumed by the operator".to_owned(),
+            State::Ready | State::Ejected | State::Drained => "resumed by the operator".to_owned(),
         };
         let change = member.alter(Health::resume, reason);
         if change.is_some_and(|change| change.to == State::Ready) {
