@@ -156,7 +156,17 @@ impl Pool {
         let reason =
             |health: &Health| format!("{} attempts in a row failed: {fault}", health.failures());
         member.alter(change, reason);
+        let may_not = !may_eject && member.backend().standing().failures >= passive.failures;
+        if may_not && let Some(oldest) = self.ejected_longest() {
+            oldest.alter(Health::admit_early_trial, |_| String::new());
+        }
         self.pardon_if_none_is_ready();
+    }
+
+    /// Where too many are ejected already: it may be well by now, and the one that fails is out in its place then.
+    fn ejected_longest(&self) -> Option<&Member> {
+        let resting = self.members.iter().filter(|it| it.backend().is_resting());
+        resting.min_by_key(|member| member.backend().standing().last.since)
     }
 
     /// Whether another one is ready, and not too many are ejected already.

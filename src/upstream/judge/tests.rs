@@ -174,6 +174,23 @@ fn a_resumed_backend_is_not_ejected() {
     assert_eq!(states(&pool), [State::Ready, State::Ready]);
 }
 
+/// Else those that are well by now wait while those that died since get all sessions.
+#[test]
+fn where_no_more_may_be_ejected_the_one_is_tried_that_is_out_longest() {
+    let pool = pool(4, health(0.5), None);
+    for index in [0, 0, 1, 1, 2] {
+        attempt(&pool, index, false);
+    }
+    assert!(!pool.members()[0].is_ready());
+    attempt(&pool, 2, false);
+    let ready = || pool.members().iter().map(Member::is_ready);
+    assert_eq!(ready().collect::<Vec<_>>(), [true, false, true, true]);
+    attempt(&pool, 0, true);
+    attempt(&pool, 2, false);
+    let [ready, ejected] = [State::Ready, State::Ejected];
+    assert_eq!(states(&pool), [ready, ejected, ejected, ready]);
+}
+
 #[test]
 fn a_resumed_backend_whose_checks_begin_to_pass_says_so() {
     let pool = pool(1, checked(), None);
