@@ -169,21 +169,23 @@ impl Pool {
         resting.min_by_key(|member| member.backend().standing().last.since)
     }
 
-    /// Whether another one is ready, and not too many are ejected already.
+    /// Whether another one is ready, and not too many are ejected already. Where a spare one is ready, any number may be: that is
+    /// what it is for.
     fn may_eject(&self, candidate: &Member, passive: &PassiveHealth) -> bool {
         let is_other = |member: &&Member| !Arc::ptr_eq(member.backend(), candidate.backend());
         let others = self.members.iter().filter(is_other);
-        let (mut ejected, mut ready) = (0_u32, 0_u32);
+        let (mut ejected, mut ready, mut spare) = (0_u32, 0_u32, 0_u32);
         for member in others {
             match member.backend().state() {
                 State::Ejected => ejected += 1,
+                State::Ready if member.priority() > candidate.priority() => spare += 1,
                 State::Ready => ready += 1,
                 State::Drained | State::Down => {}
             }
         }
         // Shares such as 0.3 are not exact.
         let most = self.members.len() as f64 * passive.max_ejected + 1e-9;
-        ready > 0 && f64::from(ejected + 1) <= most
+        spare > 0 || ready > 0 && f64::from(ejected + 1) <= most
     }
 
     /// A pool never ejects itself to death: as long as no backend is ready, those are tried that are only
