@@ -189,11 +189,14 @@ fn length(headers: &HeaderMap) -> Option<u64> {
     first.filter(|first| lengths.all(|other| other == Some(*first)))
 }
 
-/// The 200 that stands for a 101 over HTTP/2 (RFC 8441 section 5).
-pub(super) fn connected(mut headers: HeaderMap) -> Response<Body> {
+/// The 200 that stands for a 101 over HTTP/2 (RFC 8441 section 5). The backend's Sec-WebSocket-Accept answers the client only
+/// where the key was the client's.
+pub(super) fn connected(mut headers: HeaderMap, has_brought_key: bool) -> Response<Body> {
     remove_hop_by_hop(&mut headers);
     headers.remove(CONTENT_LENGTH);
-    headers.remove(SEC_WEBSOCKET_ACCEPT);
+    if !has_brought_key {
+        headers.remove(SEC_WEBSOCKET_ACCEPT);
+    }
     let mut response = Response::new(text(""));
     *response.headers_mut() = headers;
     response

@@ -16,7 +16,9 @@ use crate::snapshot::{PoolTarget, Route};
 use crate::telemetry::SessionRecord;
 use crate::tunnel::{Account, Agreed, End, Terms, Tunnel, Watches};
 use crate::upstream::{Answer, Answered, Lease, Opened, Opening, Source, Switched};
-use crate::websocket::{Extensions, Handshake, HandshakeError, asks_for_websocket, into_get};
+use crate::websocket::{
+    BroughtKey, Extensions, Handshake, HandshakeError, asks_for_websocket, into_get,
+};
 
 /// The end of a session whose client was gone before the 101 was written.
 const LEFT_EARLY: Closure = Closure {
@@ -37,6 +39,7 @@ pub(super) struct Ready {
     /// The sticky one.
     cookie: Option<HeaderValue>,
     is_over_http2: bool,
+    has_brought_key: bool,
 }
 
 /// What a session holds until its sockets are closed.
@@ -102,6 +105,7 @@ pub(super) async fn open(
             rules: route.answer.clone(),
             cookie,
             is_over_http2: is_over_http2(request),
+            has_brought_key: request.extensions.get::<BroughtKey>().is_some(),
         }))),
     }
 }
@@ -125,6 +129,7 @@ impl Ready {
             rules,
             cookie,
             is_over_http2,
+            has_brought_key,
         } = self;
         let Switched {
             headers,
@@ -164,7 +169,7 @@ impl Ready {
             tokio::spawn(Tunnel::new(ends, agreed, account, guards));
         });
         let mut answer = match is_over_http2 {
-            true => respond::connected(headers),
+            true => respond::connected(headers, has_brought_key),
             false => respond::switching(headers, spelling),
         };
         settle_answer(rules.as_deref(), answer.headers_mut());

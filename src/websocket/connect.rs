@@ -4,10 +4,16 @@ use http::header::{CONNECTION, SEC_WEBSOCKET_KEY, UPGRADE};
 use http::{HeaderValue, Method, request};
 
 use super::handshake::HandshakeError;
+use super::headers::Sole;
 use super::key::Key;
 
+/// Stands among the extensions of a request that was an extended CONNECT with a key of its own. Over HTTP/2 there is none,
+/// but the client of Node 26 brings one, and wants to have it answered as over HTTP/1.1.
+#[derive(Clone, Copy, Debug)]
+pub struct BroughtKey;
+
 /// Makes of an extended CONNECT the GET that it stands for (RFC 8441 section 5): the pair of fields that ask
-/// for the upgrade, and a key of the gateway's own, since over HTTP/2 there is none. `protocol` is what
+/// for the upgrade, and a key of the gateway's own, unless it [brought one](BroughtKey). `protocol` is what
 /// `:protocol` says. What follows needs to know nothing of HTTP/2; only the version still tells.
 ///
 /// # Errors
@@ -23,8 +29,13 @@ pub fn into_get(
     let headers = &mut request.headers;
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-    let key = HeaderValue::try_from(Key::random()).expect("base64 is a field value");
-    headers.insert(SEC_WEBSOCKET_KEY, key);
+    let brought = Sole::of(headers, &SEC_WEBSOCKET_KEY);
+    if matches!(brought, Sole::Value(key) if Key::parse(key.as_bytes()).is_some()) {
+        request.extensions.insert(BroughtKey);
+    } else {
+        let key = HeaderValue::try_from(Key::random()).expect("base64 is a field value");
+        headers.insert(SEC_WEBSOCKET_KEY, key);
+    }
     Ok(())
 }
 
@@ -54,6 +65,21 @@ mod tests {
             keys.push(Handshake::read(&request).unwrap().key);
         }
         assert_ne!(keys[0], keys[1]);
+    }
+
+    #[test]
+    fn keeps_a_sound_key() {
+        const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+        let mut request = connect();
+        request
+            .headers
+            .insert(SEC_WEBSOCKET_KEY, HeaderValue::from_static(KEY));
+        into_get(&mut request, Some("websocket")).unwrap();
+        assert_eq!(
+            Handshake::read(&request).unwrap().key.as_bytes(),
+            KEY.as_bytes()
+        );
+        assert!(request.extensions.get::<BroughtKey>().is_some());
     }
 
     #[test]

@@ -19,7 +19,7 @@ mod tracker;
 
 pub use answer::{AnswerError, verify_answer};
 pub use close::{BUCKETS, Close, CloseCode, bucket};
-pub use connect::into_get;
+pub use connect::{BroughtKey, into_get};
 pub use control::ControlFrame;
 pub use extensions::Extensions;
 pub use frame::{FrameHeader, MAX_CONTROL_PAYLOAD, mask};

@@ -56,6 +56,23 @@ async fn a_session_opens_with_200_and_without_the_fields_of_an_upgrade() {
     );
 }
 
+/// So do Node 26 and others that share the code with HTTP/1.1.
+#[tokio::test]
+async fn a_client_that_brings_a_key_has_it_answered() {
+    let backend = Backend::echo().await;
+    let (_gateway, mut client) = start("", &backend).await;
+    let request = connect("/").header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+    let (_session, answer) = client.open(request).await;
+    assert_eq!(
+        answer.headers()["sec-websocket-accept"],
+        "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+    );
+    assert_eq!(
+        backend.head().value("sec-websocket-key"),
+        Some("dGhlIHNhbXBsZSBub25jZQ==")
+    );
+}
+
 #[tokio::test]
 async fn many_sessions_share_a_connection_with_requests() {
     let backend = Backend::echo().await;
