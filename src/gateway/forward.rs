@@ -3,8 +3,8 @@
 use std::pin::pin;
 use std::sync::Arc;
 
-use http::Response;
-use http::header::CONTENT_TYPE;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, Method, Response};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 
@@ -18,6 +18,7 @@ use crate::session::Rejection;
 use crate::snapshot::{PoolTarget, Route};
 use crate::telemetry::SessionRecord;
 use crate::upstream::{Answered, BodyProgress, Errand, ErrandTimeouts};
+use crate::websocket::list_items;
 
 /// An answer whose head is there, before the client has been told.
 pub(super) struct Forwarded {
@@ -67,7 +68,7 @@ pub(super) async fn open(
         .await
         .ok_or(Rejection::Draining)??;
     record.backend(&answered.metrics);
-    let leaving = is_event_stream(&answered.answer).then(|| {
+    let leaving = is_event_source(asked, &answered.answer).then(|| {
         let [listener, route] = [asked.client.drain(), route.drain()].map(Arc::clone);
         leaving(listener, route, answered.source.drain())
     });
@@ -81,13 +82,18 @@ pub(super) async fn open(
     })))
 }
 
-/// Server-sent events have no end of their own, and clients ask again when one comes.
-fn is_event_stream(answer: &Response<Incoming>) -> bool {
-    let kind = answer.headers().get(CONTENT_TYPE);
-    kind.is_some_and(|kind| {
-        let essence = kind.as_bytes().split(|byte| *byte == b';').next();
-        essence.is_some_and(|it| it.trim_ascii().eq_ignore_ascii_case(b"text/event-stream"))
-    })
+/// Whether these are server-sent events as an EventSource asks for them: they have no end of their own, and it asks again when
+/// one comes. Others send events as the answer to a POST, and take an end for the whole answer.
+fn is_event_source(asked: Asked<'_>, answer: &Response<Incoming>) -> bool {
+    let names = |headers: &HeaderMap, field: &HeaderName| {
+        list_items(headers, field).any(|item| {
+            let kind = item.split(|byte| *byte == b';').next().unwrap_or(item);
+            kind.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
+        })
+    };
+    asked.request.method == Method::GET
+        && names(answer.headers(), &CONTENT_TYPE)
+        && names(&asked.request.headers, &ACCEPT)
 }
 
 /// The moment at which it is asked to end, as a session is.

@@ -14,7 +14,7 @@ use wsgate::server::Outcome;
 
 use crate::backends::Backend;
 use crate::harness::{Gateway, Opening, WebSocket, Wire, before, echo, open, repeatedly, soon};
-use crate::venue::{Transport, Venue, agreement, close_code};
+use crate::venue::{Side, Transport, Venue, agreement, close_code};
 
 fn draining(backend: &Backend, drain: &str) -> String {
     format!("{}drain: {drain}\n", before(&[backend]))
@@ -268,10 +268,34 @@ async fn an_answer_that_is_awaited_at_a_stop_still_comes_and_ends_the_connection
 async fn events_end_in_the_window_and_in_order() {
     let more = "drain: { window: 0s, deadline: 2h }\n";
     let mut venue = Venue::start_with(Transport::Plain, more).await;
+    let (mut client, mut backend) = events(&mut venue, "GET").await;
+    venue.gateway.stop().await;
+    assert_eq!(client.take(5).await, b"0\r\n\r\n");
+    client.gone().await;
+    backend.gone().await;
+    assert_eq!(venue.gateway.outcome().await, Outcome::Drained);
+}
+
+/// As language models do: their client would take the end for that of the answer.
+#[tokio::test]
+async fn events_that_nobody_asks_for_again_are_whole() {
+    let more = "drain: { window: 0s, deadline: 2h }\n";
+    let mut venue = Venue::start_with(Transport::Plain, more).await;
+    let (mut client, mut backend) = events(&mut venue, "POST").await;
+    venue.gateway.stop().await;
+    is_refused(&venue.gateway).await;
+    backend.send("data: 2\n\n").await;
+    assert_eq!(client.take(14).await, b"9\r\ndata: 2\n\n\r\n");
+    backend.end().await;
+    assert_eq!(client.take(5).await, b"0\r\n\r\n");
+    assert_eq!(venue.gateway.outcome().await, Outcome::Drained);
+}
+
+/// A client that has got the first event of an answer to a request with this method, and the backend.
+async fn events(venue: &mut Venue, method: &str) -> (Wire<Side>, Wire) {
     let mut client = venue.connect().await;
-    client
-        .send("GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        .await;
+    let head = "/events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n";
+    client.send(format!("{method} {head}")).await;
     let mut backend = venue.arrivals.asked().await;
     backend
         .send(
@@ -280,11 +304,7 @@ async fn events_end_in_the_window_and_in_order() {
         .await;
     assert_eq!(client.head().await.status(), 200);
     assert_eq!(client.take(14).await, b"9\r\ndata: 1\n\n\r\n");
-    venue.gateway.stop().await;
-    assert_eq!(client.take(5).await, b"0\r\n\r\n");
-    client.gone().await;
-    backend.gone().await;
-    assert_eq!(venue.gateway.outcome().await, Outcome::Drained);
+    (client, backend)
 }
 
 #[tokio::test]
