@@ -15,8 +15,10 @@ pub(super) enum Alarm {
     Cut,
     /// The end was asked for and has not come: cut, unless it is on its way.
     Close,
-    /// A side was let end first, or say its last although the session is lost, and has not.
+    /// A backend was let end first, and has not.
     Yield,
+    /// The answer to a Close was awaited that stands for a side which broke, and has not come.
+    LastAnswer,
     /// The moment in the drain's window has come.
     Drain,
     /// One side ended its sending half and the other did not follow.
@@ -38,10 +40,11 @@ pub(super) enum Alarm {
 }
 
 impl Alarm {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Cut,
         Self::Close,
         Self::Yield,
+        Self::LastAnswer,
         Self::Drain,
         Self::HalfClose,
         Self::MaxAge,

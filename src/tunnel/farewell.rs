@@ -100,14 +100,9 @@ impl Farewell {
         matches!(self.step, Step::Yielding | Step::Waiting | Step::Done)
     }
 
-    /// Whether this side may end first.
-    pub(super) fn is_yielding(&self) -> bool {
-        self.step == Step::Yielding
-    }
-
-    /// A side that has not ended first is ended now; so is one that has not answered, where that would be for nobody.
-    pub(super) fn insist(&mut self, is_for_nobody: bool) {
-        if self.is_yielding() || is_for_nobody && self.step == Step::Hearing {
+    /// Where it is still at `step`, its stream is ended now.
+    pub(super) fn end_from(&mut self, step: Step) {
+        if self.step == step {
             self.step = Step::Ending;
         }
     }

@@ -73,16 +73,14 @@ impl<G, L> Tunnel<G, L> {
         let Phase::Leaving(leaving) = &self.phase else {
             return;
         };
-        if !leaving.is_finishing() && !self.alarms.is_set(Alarm::Close) {
+        if !leaving.is_finishing() {
             self.alarms.set(Alarm::Close, self.terms.close);
         }
-        if self.alarms.is_set(Alarm::Yield) {
-            return;
-        }
-        if leaving.backend.is_yielding() {
+        if leaving.steps().contains(&Step::Yielding) {
             self.alarms.set(Alarm::Yield, YIELD);
-        } else if leaving.is_hearing_for_nobody() {
-            self.alarms.set(Alarm::Yield, LAST_ANSWER);
+        }
+        if matches!(leaving.ending, Ending::Lost(_)) && leaving.steps().contains(&Step::Hearing) {
+            self.alarms.set(Alarm::LastAnswer, LAST_ANSWER);
         }
     }
 
@@ -103,12 +101,11 @@ impl<G, L> Tunnel<G, L> {
         relays.map(Relay::take_is_emptying).contains(&true)
     }
 
-    /// A side has had its time to end first.
-    pub(super) fn insist(&mut self) {
+    /// A side that is still at `step` has had its time for that.
+    pub(super) fn wait_no_longer(&mut self, step: Step) {
         if let Phase::Leaving(leaving) = &mut self.phase {
-            let is_for_nobody = leaving.is_hearing_for_nobody();
-            leaving.client.insist(is_for_nobody);
-            leaving.backend.insist(is_for_nobody);
+            leaving.client.end_from(step);
+            leaving.backend.end_from(step);
         }
     }
 
@@ -216,11 +213,6 @@ impl Leaving {
     /// Whether both sides have said their last.
     fn is_settled(&self) -> bool {
         self.client.is_settled() && self.backend.is_settled()
-    }
-
-    /// Whether a side is waited for although the other one broke.
-    fn is_hearing_for_nobody(&self) -> bool {
-        matches!(self.ending, Ending::Lost(_)) && self.steps().contains(&Step::Hearing)
     }
 
     fn steps(&self) -> [Step; 2] {

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::alarm::Alarm;
 use super::ending::{Ending, Side};
+use super::farewell::Step;
 use super::{Account, BACKEND, Phase, Tunnel, Watches};
 use crate::drain::Stage;
 use crate::session::Closure;
@@ -56,7 +57,8 @@ impl<G, L> Tunnel<G, L> {
         match (alarm, &self.phase) {
             (Alarm::Cut, _) => return Some(self.cut()),
             (Alarm::Close, _) => return self.close(),
-            (Alarm::Yield, _) => self.insist(),
+            (Alarm::Yield, _) => self.wait_no_longer(Step::Yielding),
+            (Alarm::LastAnswer, _) => self.wait_no_longer(Step::Hearing),
             (Alarm::Report, _) => self.report(),
             (Alarm::Drain, _) => self.leave(Ending::Drain),
             (Alarm::MaxAge, _) => self.leave(Ending::MaxAge),
