@@ -178,9 +178,9 @@ impl Farewell {
     fn poll_out(&mut self, context: &mut Context<'_>, parting: &mut Parting<'_>) -> Poll<Step> {
         let Parting { towards, lane, .. } = parting;
         if self.step == Step::Ending {
-            towards.end_sink();
+            towards.writer.end_sink();
         }
-        if ready!(towards.poll_out(context, lane.sink)).is_err() {
+        if ready!(towards.writer.poll_out(context, lane.sink)).is_err() {
             return Poll::Ready(Step::Done);
         }
         let is_told = self.step == Step::Telling;

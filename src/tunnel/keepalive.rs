@@ -50,7 +50,7 @@ impl Keepalive {
         };
         let payload = from.follower.await_pong();
         let ping = ControlFrame::ping(sender, &payload);
-        if !towards.is_clear() || !towards.insert(&ping) {
+        if !towards.writer.is_clear() || !towards.insert(&ping) {
             return false;
         }
         from.take_has_heard();
@@ -82,7 +82,7 @@ impl Keepalive {
             ping.since += late + MOMENT;
             return false;
         }
-        if from.take_has_heard() || !from.is_clear() {
+        if from.take_has_heard() || !from.writer.is_clear() {
             self.take(side);
             return false;
         }

@@ -98,7 +98,9 @@ impl<G, L> Tunnel<G, L> {
     /// Whether a side has taken a part of what is kept for it since this was last asked.
     fn is_taking(&mut self) -> bool {
         let relays = [&mut self.upward, &mut self.downward];
-        relays.map(Relay::take_is_emptying).contains(&true)
+        relays
+            .map(|relay| relay.writer.take_is_emptying())
+            .contains(&true)
     }
 
     /// A side that is still at `step` has had its time for that.
@@ -192,8 +194,8 @@ impl<G, L> Tunnel<G, L> {
 
     fn closure(&self, ending: Ending) -> Closure {
         let mut closure = ending.closure(&self.terms, |side| match side {
-            Side::Client => self.downward.has_said(),
-            Side::Backend => self.upward.has_said(),
+            Side::Client => self.downward.writer.has_said(),
+            Side::Backend => self.upward.writer.has_said(),
         });
         if let Phase::Leaving(leaving) = &self.phase
             && let Some(code) = leaving.said
@@ -230,7 +232,7 @@ fn farewell(
     terms: &Terms,
 ) -> Farewell {
     let farewell = Farewell::of(side == Side::Backend);
-    let is_told = towards.is_ending() || towards.follower.close().is_some();
+    let is_told = towards.writer.is_ending() || towards.follower.close().is_some();
     match (close_frame(ending, side, terms), ending) {
         (Some(close), _) if !is_told => farewell.telling(close, towards),
         (None, Ending::PongOverdue(_)) => farewell.done(),

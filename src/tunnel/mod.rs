@@ -16,6 +16,7 @@ mod terms;
 #[cfg(test)]
 mod tests;
 mod upkeep;
+mod writer;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -170,11 +171,18 @@ impl<G, L> Tunnel<G, L> {
     /// Moves bytes both ways, and decides on the end when there is nothing more to move.
     fn pass(&mut self, context: &mut Context<'_>) {
         loop {
-            let ending = [self.upward.is_ending(), self.downward.is_ending()];
+            let ending = [
+                self.upward.writer.is_ending(),
+                self.downward.writer.is_ending(),
+            ];
             self.pass_once(context);
             // An end that was passed on just now is put before the sink here, since nothing else wakes this
             // task for it.
-            let is_unchanged = ending == [self.upward.is_ending(), self.downward.is_ending()];
+            let is_unchanged = ending
+                == [
+                    self.upward.writer.is_ending(),
+                    self.downward.writer.is_ending(),
+                ];
             if is_unchanged || matches!(self.phase, Phase::Leaving(_)) {
                 return;
             }
@@ -237,8 +245,8 @@ impl<G, L> Tunnel<G, L> {
             Verdict::Stopped(Finding::Boundary) => {}
         }
         if let Phase::HalfOpen(ending) = self.phase
-            && self.upward.has_ended()
-            && self.downward.has_ended()
+            && self.upward.writer.has_ended()
+            && self.downward.writer.has_ended()
         {
             self.leave(ending);
         }
@@ -263,7 +271,7 @@ impl<G, L> Tunnel<G, L> {
             return self.leave(Ending::Lost(other));
         }
         let relay = self.relay_from(source);
-        if relay.is_ending() {
+        if relay.writer.is_ending() {
             return;
         }
         let ending = match relay.follower.close() {
@@ -282,7 +290,7 @@ impl<G, L> Tunnel<G, L> {
         let close = close.filter(|_| relay.follower.held().is_empty());
         let is_told = close.is_some_and(|close| relay.tell(&close));
         if !is_told || !may_answer {
-            relay.end_sink();
+            relay.writer.end_sink();
         }
         self.half_open(ending);
     }
@@ -320,7 +328,7 @@ impl<G, L> Tunnel<G, L> {
         match (&self.phase, ending) {
             (Phase::Open, _) => {
                 self.phase = Phase::HalfOpen(ending);
-                let _before = self.downward.take_is_emptying();
+                let _before = self.downward.writer.take_is_emptying();
                 self.alarms.set(Alarm::HalfClose, self.terms.half_close);
             }
             (Phase::HalfOpen(Ending::Finished(first, code)), Ending::Lost(lost))

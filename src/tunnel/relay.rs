@@ -1,22 +1,21 @@
-//! One direction of a tunnel: read, follow, write at once, keep what is not taken.
+//! One direction of a tunnel: read, follow, hand on to the writer of the sink.
 //!
-//! A relay is the only writer of its sink. It moves bytes and says what it came to; what follows from that
-//! is the tunnel's to decide.
+//! A relay moves bytes and says what it came to; what follows from that is the tunnel's to decide.
 
 use std::future::Future;
-use std::io;
 use std::ops::ControlFlow;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::task::yield_now;
 
 use super::buffer::{LARGEST_READ, with_scratch};
 use super::follow::{Finding, Follower};
 use super::tally::Tally;
 use super::terms::Terms;
-use crate::stream::{Backlog, Spliced, Stream, can_splice, poll_splice};
+use super::writer::{Broken, Writer};
+use crate::stream::{Spliced, Stream, can_splice};
 use crate::websocket::{ControlFrame, Extensions, Sender};
 
 /// What a read takes at first. Reads that fill it grow up to [`LARGEST_READ`].
@@ -31,18 +30,9 @@ const LEAST_SPLICE: u64 = 64 * 1024;
 pub(super) struct Relay {
     pub(super) follower: Follower,
     sender: Sender,
-    backlog: Backlog,
+    pub(super) writer: Writer,
     /// What the direction came to; nothing is read for the sink any more.
     verdict: Option<Verdict>,
-    end: SinkEnd,
-    /// Whether the gateway said Close to the sink; nothing follows that.
-    has_told: bool,
-    /// Whether bytes may still sit in the sink (under TLS, ciphertext does) and have to be flushed.
-    unflushed: bool,
-    /// Whether the sink took bytes since this was last asked, by who looks for a stall.
-    has_progress: bool,
-    /// The same for who waits for the end.
-    has_emptied: bool,
     /// Whether the source sent bytes since this was last asked.
     has_heard: bool,
     /// What the next read takes at most; follows what the sink accepts.
@@ -92,31 +82,14 @@ pub(super) enum Verdict {
     Stopped(Finding),
 }
 
-/// How far the sink's sending half is ended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum SinkEnd {
-    Open,
-    Asked,
-    Done,
-}
-
-/// A sink that takes no more bytes, ever.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Broken;
-
 impl Relay {
     /// A direction whose first bytes are `early`: those that arrived together with a head.
     pub(super) fn new(sender: Sender, extensions: Extensions) -> Self {
         Self {
             follower: Follower::new(sender, extensions),
             sender,
-            backlog: Backlog::default(),
+            writer: Writer::default(),
             verdict: None,
-            end: SinkEnd::Open,
-            has_told: false,
-            unflushed: false,
-            has_progress: false,
-            has_emptied: false,
             has_heard: false,
             read_size: SMALLEST_READ,
         }
@@ -131,14 +104,14 @@ impl Relay {
         let direction = tally.direction(self.sender);
         direction.bytes += early.len() as u64;
         let passage = self.follower.follow(&mut early, 0, terms, direction);
-        self.backlog.append(&early[..passage.forward]);
+        self.writer.keep(&early[..passage.forward]);
         self.verdict = passage.finding.map(Verdict::Stopped);
     }
 
     /// Moves bytes until one side has no more to give or to take. Ready when the direction came to
     /// something, and all that it forwards is out.
     pub(super) fn poll(&mut self, context: &mut Context<'_>, mut lane: Lane<'_>) -> Poll<Verdict> {
-        if ready!(self.poll_out(context, lane.sink)).is_err() {
+        if ready!(self.writer.poll_out(context, lane.sink)).is_err() {
             return Poll::Ready(self.lose_sink());
         }
         if let Some(verdict) = self.verdict {
@@ -151,18 +124,14 @@ impl Relay {
         }
         self.verdict = Some(verdict);
         // Nothing wakes this task for what is left to flush, unless the sink is asked now.
-        match ready!(self.poll_out(context, lane.sink)) {
+        match ready!(self.writer.poll_out(context, lane.sink)) {
             Ok(()) => Poll::Ready(verdict),
             Err(Broken) => Poll::Ready(self.lose_sink()),
         }
     }
 
     fn lose_sink(&mut self) -> Verdict {
-        // A Close that did not get out was not said; with the backlog goes what tells.
-        self.has_told = self.has_said();
-        self.backlog = Backlog::default();
-        self.unflushed = false;
-        self.end = SinkEnd::Done;
+        self.writer.give_up();
         self.verdict = Some(Verdict::SinkLost);
         Verdict::SinkLost
     }
@@ -205,7 +174,7 @@ impl Relay {
             Poll::Pending => return self.poll_pause(context, lane.sink),
         };
         if read == 0 {
-            self.backlog.append(&scratch[..held]);
+            self.writer.keep(&scratch[..held]);
             return stop(Verdict::SourceEnded);
         }
         self.has_heard = true;
@@ -214,10 +183,12 @@ impl Relay {
         let chunk = &mut scratch[..held + read];
         let passage = self.follower.follow(chunk, held, lane.terms, tally);
         self.verdict = passage.finding.map(Verdict::Stopped);
-        if ready!(self.poll_forward(context, lane.sink, &chunk[..passage.forward])).is_err() {
+        let forward = &chunk[..passage.forward];
+        let written = self.writer.poll_write(context, lane.sink, forward);
+        self.fit_reads(read, written.is_pending());
+        if ready!(written).is_err() {
             return stop(Verdict::SinkLost);
         }
-        self.grow(read);
         self.go_on()
     }
 
@@ -230,12 +201,11 @@ impl Relay {
     ) -> Poll<ControlFlow<Verdict>> {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let Lane { source, sink, .. } = lane;
-        let Spliced { taken, given } =
-            match poll_splice(context, source, sink, most, &mut self.backlog) {
-                Poll::Ready(Ok(spliced)) => spliced,
-                Poll::Ready(Err(_)) => return stop(Verdict::SourceLost),
-                Poll::Pending => return self.poll_pause(context, sink),
-            };
+        let Spliced { taken, given } = match self.writer.poll_splice(context, source, sink, most) {
+            Poll::Ready(Ok(spliced)) => spliced,
+            Poll::Ready(Err(_)) => return stop(Verdict::SourceLost),
+            Poll::Pending => return self.poll_pause(context, sink),
+        };
         if taken == 0 {
             return stop(Verdict::SourceEnded);
         }
@@ -244,9 +214,6 @@ impl Relay {
         tally.bytes += taken as u64;
         let finding = self.follower.skip(taken, lane.terms, tally);
         self.verdict = finding.map(Verdict::Stopped);
-        if self.backlog.rest().len() < taken {
-            self.note_progress();
-        }
         if ready!(given).is_err() {
             return stop(Verdict::SinkLost);
         }
@@ -259,7 +226,7 @@ impl Relay {
         context: &mut Context<'_>,
         sink: &mut Stream,
     ) -> Poll<ControlFlow<Verdict>> {
-        match ready!(self.poll_out(context, sink)) {
+        match ready!(self.writer.poll_out(context, sink)) {
             Ok(()) => Poll::Pending,
             Err(Broken) => stop(Verdict::SinkLost),
         }
@@ -270,65 +237,13 @@ impl Relay {
         Poll::Ready(verdict.map_or(ControlFlow::Continue(()), ControlFlow::Break))
     }
 
-    /// A source that fills its reads is read in larger pieces.
-    fn grow(&mut self, read: usize) {
-        if read == self.read_size {
+    /// A source that fills its reads is read in larger pieces, for a sink that does not take them in smaller ones.
+    fn fit_reads(&mut self, read: usize, is_sink_full: bool) {
+        if is_sink_full {
+            self.read_size = (self.read_size / 2).max(SMALLEST_READ);
+        } else if read == self.read_size {
             self.read_size = (self.read_size * 2).min(LARGEST_READ);
         }
-    }
-
-    /// Writes `bytes`. Pending when the sink is full: what it did not take is kept, and reading stops.
-    fn poll_forward(
-        &mut self,
-        context: &mut Context<'_>,
-        sink: &mut Stream,
-        bytes: &[u8],
-    ) -> Poll<Result<(), Broken>> {
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            match poll_write(context, sink, rest) {
-                Poll::Ready(Ok(count)) => rest = &rest[count..],
-                Poll::Ready(Err(_)) => return Poll::Ready(Err(Broken)),
-                Poll::Pending => {
-                    self.backlog.append(rest);
-                    self.read_size = (self.read_size / 2).max(SMALLEST_READ);
-                    return Poll::Pending;
-                }
-            }
-            self.note_progress();
-            self.unflushed = true;
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    /// Brings out what is kept, and what may still sit in the sink.
-    pub(super) fn poll_out(
-        &mut self,
-        context: &mut Context<'_>,
-        sink: &mut Stream,
-    ) -> Poll<Result<(), Broken>> {
-        while !self.backlog.is_empty() {
-            let Ok(count) = ready!(poll_write(context, sink, self.backlog.rest())) else {
-                return Poll::Ready(Err(Broken));
-            };
-            self.backlog.advance(count);
-            self.note_progress();
-            self.unflushed = true;
-        }
-        if self.unflushed {
-            if ready!(Pin::new(&mut *sink).poll_flush(context)).is_err() {
-                return Poll::Ready(Err(Broken));
-            }
-            self.unflushed = false;
-            self.note_progress();
-        }
-        if self.end == SinkEnd::Asked {
-            if ready!(Pin::new(sink).poll_shutdown(context)).is_err() {
-                return Poll::Ready(Err(Broken));
-            }
-            self.end = SinkEnd::Done;
-        }
-        Poll::Ready(Ok(()))
     }
 
     /// Reads and drops what the source still sends. Ready when it has said Close, ended or broken; or when it
@@ -363,40 +278,12 @@ impl Relay {
     /// Puts a frame of the gateway's own behind what has been forwarded. False where that is not between two
     /// frames, or where the sink gets nothing more.
     pub(super) fn insert(&mut self, frame: &ControlFrame) -> bool {
-        let can = !self.is_ending() && self.follower.at_boundary();
-        if can {
-            self.backlog.append(frame.as_bytes());
-        }
-        can
+        self.follower.at_boundary() && self.writer.insert(frame)
     }
 
     /// Says Close to the sink in the gateway's own name, as [`Relay::insert`] puts in frames; the last of them.
     pub(super) fn tell(&mut self, close: &ControlFrame) -> bool {
-        let can = self.insert(close);
-        self.has_told |= can;
-        can
-    }
-
-    /// Whether a Close of the gateway's own has gone out to the sink.
-    pub(super) fn has_said(&self) -> bool {
-        self.has_told && self.is_clear()
-    }
-
-    /// Ends the sink's sending half once all that is kept is out.
-    pub(super) fn end_sink(&mut self) {
-        if self.end == SinkEnd::Open {
-            self.end = SinkEnd::Asked;
-        }
-    }
-
-    /// Whether the sink has got, or is getting, its last: a Close of the gateway's own, or its end.
-    pub(super) fn is_ending(&self) -> bool {
-        self.has_told || self.end != SinkEnd::Open
-    }
-
-    /// Whether the sink got all there is and its sending half is ended, or it broke.
-    pub(super) fn has_ended(&self) -> bool {
-        self.end == SinkEnd::Done
+        self.follower.at_boundary() && self.writer.tell(close)
     }
 
     /// Whether nothing more comes from the source, as its end was read.
@@ -405,27 +292,6 @@ impl Relay {
             self.verdict,
             Some(Verdict::SourceEnded | Verdict::SourceLost)
         )
-    }
-
-    /// Whether nothing waits for the sink, here or in its TLS.
-    pub(super) fn is_clear(&self) -> bool {
-        self.backlog.is_empty() && !self.unflushed
-    }
-
-    fn note_progress(&mut self) {
-        self.has_progress = true;
-        self.has_emptied = true;
-    }
-
-    /// Whether the sink took bytes since the last call.
-    pub(super) fn take_has_progress(&mut self) -> bool {
-        std::mem::take(&mut self.has_progress)
-    }
-
-    /// Whether the sink took bytes since the last call and has yet to take more, or the end.
-    pub(super) fn take_is_emptying(&mut self) -> bool {
-        let has_emptied = std::mem::take(&mut self.has_emptied);
-        has_emptied && (!self.is_clear() || self.end == SinkEnd::Asked)
     }
 
     /// Whether the source sent bytes since the last call.
@@ -474,16 +340,4 @@ fn poll_bytes<'a>(
 
 fn stop(verdict: Verdict) -> Poll<ControlFlow<Verdict>> {
     Poll::Ready(ControlFlow::Break(verdict))
-}
-
-/// A write that takes nothing is an error, so that no loop can spin on it.
-fn poll_write(
-    context: &mut Context<'_>,
-    sink: &mut Stream,
-    bytes: &[u8],
-) -> Poll<io::Result<usize>> {
-    match Pin::new(sink).poll_write(context, bytes) {
-        Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-        other => other,
-    }
 }

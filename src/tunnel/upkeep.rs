@@ -160,7 +160,7 @@ impl<G, L> Tunnel<G, L> {
     /// What is awaited may be behind what the client has yet to take. A backend is not waited for like that: it would
     /// be up to the client for how long.
     fn check_half_close(&mut self, ending: Ending) {
-        if self.downward.take_is_emptying() && self.reprieves < MOST_REPRIEVES {
+        if self.downward.writer.take_is_emptying() && self.reprieves < MOST_REPRIEVES {
             self.reprieves += 1;
             self.alarms.set(Alarm::HalfClose, self.terms.half_close);
         } else if let Ending::Finished(side, code) = ending {
@@ -173,7 +173,7 @@ impl<G, L> Tunnel<G, L> {
     fn check_stall(&mut self) {
         for side in [Side::Client, Side::Backend] {
             let towards = self.relay_from(side.other());
-            if !towards.take_has_progress() && !towards.is_clear() {
+            if !towards.writer.take_has_progress() && !towards.writer.is_clear() {
                 return self.leave(Ending::Stalled(side));
             }
         }
@@ -182,7 +182,7 @@ impl<G, L> Tunnel<G, L> {
     /// A side is read from, and so found broken, only while the other one takes what it sends.
     fn check_broken(&mut self) {
         for side in [Side::Client, Side::Backend] {
-            let is_waiting = !self.relay_from(side).is_clear();
+            let is_waiting = !self.relay_from(side).writer.is_clear();
             if is_waiting && self.stream(side).is_broken() {
                 return self.leave(Ending::Lost(side));
             }
@@ -194,7 +194,7 @@ impl<G, L> Tunnel<G, L> {
         if !self.tally.is_empty() && !self.alarms.is_set(Alarm::Report) {
             self.alarms.set(Alarm::Report, FIRST_REPORT);
         }
-        if self.upward.is_clear() && self.downward.is_clear() {
+        if self.upward.writer.is_clear() && self.downward.writer.is_clear() {
             return;
         }
         if !self.alarms.is_set(Alarm::Broken) {
@@ -203,8 +203,8 @@ impl<G, L> Tunnel<G, L> {
         if let Some(stall) = self.terms.websocket.stall
             && !self.alarms.is_set(Alarm::Stall)
         {
-            self.upward.take_has_progress();
-            self.downward.take_has_progress();
+            self.upward.writer.take_has_progress();
+            self.downward.writer.take_has_progress();
             self.alarms.set(Alarm::Stall, stall);
         }
     }
