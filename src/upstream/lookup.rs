@@ -17,12 +17,13 @@ use tokio::time::{Instant, timeout};
 use super::handshake::Failure;
 
 /// When a look-up is slow, so that another one begins beside it: where a datagram was lost the system asks again after five
-/// seconds, and all who came meanwhile would wait for that. The first of their answers counts.
+/// seconds, and all who came meanwhile would wait for that. The first of their answers counts. Each has twice as long as the
+/// one before, so that they do not all fall into the second in which a name server restarts.
 const SLOW: Duration = Duration::from_millis(250);
-/// The most look-ups of a name at once.
-const OF_A_NAME: usize = 4;
+/// The most look-ups of a name at once: the last begins 3.75 seconds after the first.
+const OF_A_NAME: usize = 5;
 /// The most of a pool, each of which holds a thread and a descriptor: there may be many names, and the resolver hang.
-const LOOKUPS: usize = 128;
+const LOOKUPS: usize = 25 * OF_A_NAME;
 /// How long a thread waits for another look-up before it ends: to start one takes longer than most of them.
 const REST: Duration = Duration::from_secs(10);
 
@@ -98,7 +99,8 @@ impl Lookups {
         };
         let lookup = names.entry(Arc::clone(name)).or_insert_with(new);
         let found = lookup.found.subscribe();
-        let is_wanted = lookup.under_way == 0 || lookup.begun.elapsed() >= SLOW;
+        let is_slow = |others: usize| lookup.begun.elapsed() >= SLOW * (1 << others);
+        let is_wanted = lookup.under_way.checked_sub(1).is_none_or(is_slow);
         if !is_wanted || lookup.under_way >= OF_A_NAME || all >= LOOKUPS {
             return Ok(found);
         }
@@ -236,7 +238,7 @@ mod tests {
         let (sender, look_up) = hanging();
         for _ in 0..=OF_A_NAME {
             lookups.join(&name.into(), look_up.clone()).unwrap();
-            tokio::time::advance(SLOW).await;
+            tokio::time::advance(SLOW * (1 << OF_A_NAME)).await;
         }
         assert_eq!(lock(&lookups.names)[name].under_way, OF_A_NAME);
         sender
@@ -269,6 +271,17 @@ mod tests {
         lookups.join(&"name".into(), look_up).unwrap();
         let found = timeout(PATIENCE, lookups.share("name", nothing)).await;
         found.expect("all wait for the first one").unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_has_twice_as_long_as_the_one_before() {
+        let lookups = Lookups::default();
+        let (_sender, look_up) = hanging();
+        for expected in [1, 2, 2, 3, 3, 3, 3, 4] {
+            lookups.join(&"name".into(), look_up.clone()).unwrap();
+            assert_eq!(lock(&lookups.names)["name"].under_way, expected);
+            tokio::time::advance(SLOW).await;
+        }
     }
 
     #[tokio::test(start_paused = true)]
