@@ -233,7 +233,6 @@ impl Pool {
         let mut candidates = self.candidates(Purpose::Request, hints, deadline);
         loop {
             let Candidate {
-                member,
                 lease,
                 cookie,
                 mut witness,
@@ -243,39 +242,37 @@ impl Pool {
             let asked = watch
                 .within(
                     drain::Stage::Draining,
-                    pin!(attempt(&member, errand, timeouts)),
+                    pin!(attempt(witness.member(), errand, timeouts)),
                 )
                 .await
                 .ok_or(Rejection::Draining)?;
             let fault = match asked {
                 Ok((answer, connection)) => {
                     witness.testify(ConnectResult::Answered, Evidence::Sound);
-                    let carrier = match member.introduces_clients() {
+                    let carrier = match witness.member().introduces_clients() {
                         true => Carrier::Own {
                             _connection: connection,
                         },
                         false => Carrier::Shared(connection),
                     };
-                    let source = Source {
-                        carrier,
-                        lease,
-                        watch,
-                    };
                     return Ok(Answered {
                         answer,
-                        metrics: Arc::clone(member.metrics()),
+                        metrics: Arc::clone(lease.metrics()),
                         cookie,
-                        source,
+                        source: Source {
+                            carrier,
+                            lease,
+                            watch,
+                        },
                     });
                 }
                 Err(fault) => fault,
             };
             witness.testify(fault.result(), fault.evidence());
-            drop(witness);
             if fault.is_of_the_client() {
                 return Err(fault.rejection());
             }
-            candidates.failed(&member, &fault, fault.rejection());
+            candidates.failed(witness.member(), &fault, fault.rejection());
             if !fault.may_try_another(errand) {
                 return Err(fault.rejection());
             }

@@ -62,7 +62,9 @@ impl Pool {
                         cookie: candidate.cookie,
                     });
                 }
-                Err(failure) => candidates.failed(&candidate.member, &failure, failure.rejection()),
+                Err(failure) => {
+                    candidates.failed(candidate.member(), &failure, failure.rejection())
+                }
             }
         }
     }
@@ -88,7 +90,8 @@ async fn attempt(
     patience: &Patience,
 ) -> Result<Answer, Failure> {
     let begun = Instant::now();
-    let turnout = candidate.member.backend().turnout();
+    let backend = Arc::clone(candidate.member().backend());
+    let turnout = backend.turnout();
     let asked = turnout.ask();
     let outcome = ask(candidate, opening, patience, || {
         turnout.is_yet_to_come(asked)
@@ -120,13 +123,11 @@ async fn ask(
     patience: &Patience,
     is_yet_to_come: impl Fn() -> bool,
 ) -> Result<Answer, Failure> {
-    let Candidate {
-        member, deadline, ..
-    } = candidate;
-    let connected = (*deadline).min(Instant::now() + patience.connect);
+    let (member, deadline) = (candidate.member(), candidate.deadline);
+    let connected = deadline.min(Instant::now() + patience.connect);
     let stream = member.dial(opening.client(), connected).await?;
     let mut asking = pin!(handshake::ask(stream, opening, member.address()));
-    match timeout_at(*deadline, &mut asking).await {
+    match timeout_at(deadline, &mut asking).await {
         Err(_) if is_yet_to_come() => timeout_at(patience.deadline, asking).await,
         outcome => outcome,
     }

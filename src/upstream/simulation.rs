@@ -98,7 +98,7 @@ impl World {
         let mut candidates = self.pool.candidates(Purpose::Session, hints, deadline);
         loop {
             let mut candidate = candidates.next().await?;
-            let number = number(&candidate.member);
+            let number = number(candidate.member());
             if !self.dead.contains(&number) {
                 answer(&mut candidate.witness);
                 let lasts = Duration::from_secs(self.random.u64(1..20));
@@ -108,7 +108,7 @@ impl World {
             }
             let failure = Failure::Refused;
             refuse(&mut candidate.witness);
-            candidates.failed(&candidate.member, &failure, failure.rejection());
+            candidates.failed(candidate.member(), &failure, failure.rejection());
         }
     }
 

@@ -99,8 +99,6 @@ impl Preference {
 
 /// A backend to try, and the claim on it.
 pub struct Candidate {
-    /// Which one.
-    pub member: Member,
     // Before the lease: who hears of the place knows what trying it showed.
     pub(super) witness: Witness,
     /// Given back when it is dropped.
@@ -110,6 +108,14 @@ pub struct Candidate {
     pub deadline: Instant,
     /// Set-Cookie for the client, should this one answer.
     pub cookie: Option<HeaderValue>,
+}
+
+impl Candidate {
+    /// Which backend.
+    #[must_use]
+    pub fn member(&self) -> &Member {
+        self.witness.member()
+    }
 }
 
 /// What a choice came to.
@@ -199,7 +205,6 @@ impl<'a> Candidates<'a> {
             self.pool.metrics.retried();
         }
         Candidate {
-            member: self.pool.members[index].clone(),
             lease,
             deadline: match self.purpose {
                 Purpose::Session => share_of(self.deadline, self.left()),

@@ -89,11 +89,11 @@ async fn where_the_others_are_full_an_ejected_one_is_tried_before_its_time() {
     assert!(!tried, "one at a time");
     drop(trial);
     let mut candidate = candidates().next().await.expect("the ejected one");
-    assert_eq!(number(&candidate.member), 1);
+    assert_eq!(number(candidate.member()), 1);
     answer(&mut candidate.witness);
     drop(candidate);
     assert_eq!(pool.members()[1].backend().state(), State::Ready);
-    assert_eq!(number(&waiting.await.expect("it hears").member), 1);
+    assert_eq!(number(waiting.await.expect("it hears").member()), 1);
 }
 
 /// It is no attempt, and who waits is not sent there.
@@ -107,9 +107,9 @@ async fn who_tries_an_ejected_one_in_vain_waits_behind_the_others() {
     let hints = Hints::new(None, &headers, &uri);
     let mut candidates = pool.candidates(Purpose::Session, hints, Instant::now() + CALM);
     let candidate = candidates.next().await.expect("the ejected one");
-    assert_eq!(number(&candidate.member), 1);
+    assert_eq!(number(candidate.member()), 1);
     candidates.failed(
-        &candidate.member,
+        candidate.member(),
         &Failure::Refused,
         Failure::Refused.rejection(),
     );
@@ -155,10 +155,10 @@ async fn who_has_nothing_to_wait_for_does_not_wait() {
     let candidate = candidates.next().await.expect("a place");
     crowd(&pool, 2, &Arc::default()).await;
     let failure = Failure::AnswerTimeout;
-    candidates.failed(&candidate.member, &failure, failure.rejection());
+    candidates.failed(candidate.member(), &failure, failure.rejection());
     drop(candidate);
     let last_resort = candidates.next().await.expect("the ejected one");
-    assert_eq!(number(&last_resort.member), 1);
+    assert_eq!(number(last_resort.member()), 1);
 }
 
 /// A choice for one who comes now, and to whom nothing else matters.
@@ -185,7 +185,7 @@ async fn who_waits_may_try_again_what_has_recovered() {
     let mut candidate = asking.next().await.expect("the other one");
     refuse(&mut candidate.witness);
     asking.failed(
-        &candidate.member,
+        candidate.member(),
         &Failure::Refused,
         Failure::Refused.rejection(),
     );
@@ -193,7 +193,7 @@ async fn who_waits_may_try_again_what_has_recovered() {
     let mut waiting = pin!(asking.next());
     assert!(is_waiting(waiting.as_mut()).await, "it was refused there");
     answer(&mut Witness::of(&pool, &other));
-    assert_eq!(number(&waiting.await.expect("it is well").member), 1);
+    assert_eq!(number(waiting.await.expect("it is well").member()), 1);
 }
 
 /// Who tries an ejected backend out of the queue came before those behind it all the same.
@@ -212,10 +212,10 @@ async fn who_was_served_in_vain_has_its_place_back() {
         pool.pass_time(Instant::now());
         waiting.await.expect("the ejected one")
     };
-    assert_eq!((number(&candidate.member), pool.queue().len()), (1, 2));
+    assert_eq!((number(candidate.member()), pool.queue().len()), (1, 2));
     refuse(&mut candidate.witness);
     first.failed(
-        &candidate.member,
+        candidate.member(),
         &Failure::Refused,
         Failure::Refused.rejection(),
     );
@@ -223,7 +223,7 @@ async fn who_was_served_in_vain_has_its_place_back() {
     let mut waiting = pin!(first.next());
     assert!(is_waiting(waiting.as_mut()).await);
     drop(place);
-    assert_eq!(number(&waiting.await.expect("its turn").member), 0);
+    assert_eq!(number(waiting.await.expect("its turn").member()), 0);
 }
 
 /// As fresh ones of the same key will be.
@@ -258,12 +258,12 @@ async fn who_waits_over_a_reload_is_hashed_by_the_new_key() {
     let mut served = Vec::new();
     for next in waiting {
         let candidate = next.await.expect("a place");
-        served.push(number(&candidate.member));
+        served.push(number(candidate.member()));
     }
     let mut fresh = Vec::new();
     for room in &rooms {
         let candidate = candidates(&next, &headers, room).next().await;
-        fresh.push(number(&candidate.expect("a place").member));
+        fresh.push(number(candidate.expect("a place").member()));
     }
     assert_eq!(served, fresh);
     drop(full);
@@ -285,11 +285,11 @@ async fn who_goes_on_after_a_reload_goes_by_it() {
     let next = Arc::new(build(&config, &Metrics::new(), Some(&pool)));
     pool.hand_over(&next);
     asking.failed(
-        &candidate.member,
+        candidate.member(),
         &Failure::Refused,
         Failure::Refused.rejection(),
     );
     drop(candidate);
     let candidate = asking.next().await.expect("the new one");
-    assert_eq!(number(&candidate.member), 2);
+    assert_eq!(number(candidate.member()), 2);
 }

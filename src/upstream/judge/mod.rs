@@ -64,6 +64,11 @@ impl Witness {
         }
     }
 
+    /// Which backend it is.
+    pub(super) fn member(&self) -> &Member {
+        &self.member
+    }
+
     /// Says what the attempt came to. Whoever leaves without has seen nothing.
     pub(super) fn testify(&mut self, result: ConnectResult, evidence: Evidence) {
         (self.result, self.evidence) = (result, evidence);
