@@ -31,12 +31,12 @@ pub use file::{Written, not_a_file};
 pub use host::{HostFault, HostPattern, PortFault};
 pub use model::{
     AccessLog, ActiveHealth, Address, Admin, Backend, BackendAddress, BackendHost, BackendTls,
-    CertificateFiles, Check, CheckRequest, ClientAuth, Config, Cors, Discovery, Drain, FieldRules,
-    FixedAnswer, Forwarded, HashKey, HeaderRules, Health, Http, Listener, ListenerLimits,
-    ListenerTimeouts, Log, LogFormat, Name, NamedFile, OnProtocolError, OnUnhealthy, PassiveHealth,
-    Piece, Ping, Pool, PoolTarget, ProxyHeader, ProxyProtocol, Question, Queue, Rebalance,
-    Redirect, Route, RouteMatch, Runtime, Secret, SessionTimeouts, Sticky, Strategy, Target, Tls,
-    TlsVersion, Transport, WebSocket,
+    CertificateFiles, Check, CheckRequest, ClientAuth, Config, Cors, Discovery, Drain, Family,
+    FieldRules, FixedAnswer, Forwarded, HashKey, HeaderRules, Health, Http, Listener,
+    ListenerLimits, ListenerTimeouts, Log, LogFormat, Name, NamedFile, OnProtocolError,
+    OnUnhealthy, PassiveHealth, Piece, Ping, Pool, PoolTarget, ProxyHeader, ProxyProtocol,
+    Question, Queue, Rebalance, Redirect, Route, RouteMatch, Runtime, Secret, SessionTimeouts,
+    Sticky, Strategy, Target, Tls, TlsVersion, Transport, WebSocket,
 };
 pub use networks::{Access, Networks, TrustedProxies};
 pub use origin::{Origin, OriginFault, OriginList, OriginPattern, Origins};

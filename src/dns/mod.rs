@@ -89,22 +89,17 @@ impl Resolver {
         }
     }
 
-    /// The addresses of both families under the first of the names that `name` may stand for that has any. An answer for one
-    /// family alone is none: backends would come and go with a fault of the other.
+    /// The addresses under the first of the names that `name` may stand for that has any: of the first of these families of
+    /// which there are any. What has addresses of two families is one place, not two.
     ///
     /// # Errors
     /// Why there is no answer.
-    pub async fn addresses(&self, name: &str) -> Result<Answer<IpAddr>, Fault> {
-        let of_both = |full: String| async move {
-            let ask = |kind| exchange::ask(&self.servers, &full, kind);
-            let (v4, v6) = tokio::join!(ask(Kind::A), ask(Kind::Aaaa));
-            let answers = [v4?, v6?];
-            let lifetime = answers.iter().filter_map(|answer| answer.lifetime).min();
-            let records = answers.into_iter().flat_map(|answer| answer.found);
-            let found = records.filter_map(address).collect();
-            Ok(Answer { found, lifetime })
-        };
-        self.first(name, of_both).await
+    pub async fn addresses(&self, name: &str, families: &[Kind]) -> Result<Answer<IpAddr>, Fault> {
+        let Answer { found, lifetime } = self.first(name, families).await?;
+        Ok(Answer {
+            found: found.into_iter().filter_map(address).collect(),
+            lifetime,
+        })
     }
 
     /// The places of the service `name`, such as `_ws._tcp.chat.internal`.
@@ -112,9 +107,7 @@ impl Resolver {
     /// # Errors
     /// Why there is no answer.
     pub async fn services(&self, name: &str) -> Result<Answer<Service>, Fault> {
-        let ask =
-            |full: String| async move { exchange::ask(&self.servers, &full, Kind::Srv).await };
-        let Answer { found, lifetime } = self.first(name, ask).await?;
+        let Answer { found, lifetime } = self.first(name, &[Kind::Srv]).await?;
         let services = found.into_iter().filter_map(|record| match record {
             // A single dot says that the service is decidedly not there.
             Record::Service(service) if service.host.is_empty() => None,
@@ -132,20 +125,27 @@ impl Resolver {
 
     /// What is found under the first of the names that `name` may stand for. A zone that fails does not hide the ones after
     /// it; where none of them has anything, it is why there is no answer.
-    async fn first<T, F: Future<Output = Result<Answer<T>, Fault>>>(
-        &self,
-        name: &str,
-        ask: impl Fn(String) -> F,
-    ) -> Result<Answer<T>, Fault> {
+    async fn first(&self, name: &str, kinds: &[Kind]) -> Result<Answer<Record>, Fault> {
         let mut refused = None;
         for full in self.full_names(name) {
-            match ask(full).await {
+            match self.ask(&full, kinds).await {
                 Ok(answer) if answer.found.is_empty() => {}
                 Err(fault @ Fault::Refused(_)) => refused = refused.or(Some(fault)),
                 answer => return answer,
             }
         }
         refused.map_or_else(|| Ok(Answer::nothing()), Err)
+    }
+
+    /// What of the first of these kinds is found of which there is anything.
+    async fn ask(&self, full: &str, kinds: &[Kind]) -> Result<Answer<Record>, Fault> {
+        let mut answer = Answer::nothing();
+        for kind in kinds {
+            if answer.found.is_empty() {
+                answer = exchange::ask(&self.servers, full, *kind).await?;
+            }
+        }
+        Ok(answer)
     }
 
     /// As resolv.conf(5) says: a dot at the end makes a name full; a short one is tried with the suffixes first,

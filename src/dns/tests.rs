@@ -13,6 +13,8 @@ use tokio::net::{TcpListener, UdpSocket};
 use super::message::{Kind, Reply, question, read};
 use super::{Fault, Resolver};
 
+const FAMILIES: &[Kind] = &[Kind::A, Kind::Aaaa];
+
 /// Makes a server of `answer`, which is given the question and completes the reply.
 async fn server(answer: fn(&Packet<'_>, &mut Packet<'_>)) -> SocketAddr {
     // TCP first: its ports are the scarce ones.
@@ -65,7 +67,7 @@ fn is_v4(asked: &Packet<'_>) -> bool {
 }
 
 #[tokio::test]
-async fn finds_addresses_of_both_families_and_the_shorter_lifetime() {
+async fn finds_addresses_of_the_first_family_that_has_any_and_the_shorter_lifetime() {
     let server = server(|asked, reply| {
         let name = "chat.internal";
         if is_v4(asked) {
@@ -84,13 +86,17 @@ async fn finds_addresses_of_both_families_and_the_shorter_lifetime() {
                 .push(record(name, 60, RData::AAAA(AAAA { address: 1 })));
         }
     });
-    let answer = Resolver::new(vec![server.await])
-        .addresses("chat.internal")
-        .await
-        .unwrap();
-    let found: Vec<String> = answer.found.iter().map(ToString::to_string).collect();
-    assert_eq!(found, ["127.0.0.1", "::1"]);
-    assert_eq!(answer.lifetime, Some(Duration::from_secs(7)));
+    let resolver = Resolver::new(vec![server.await]);
+    for (families, address, lifetime) in [
+        (FAMILIES, "127.0.0.1", 7),
+        (&[Kind::A], "127.0.0.1", 7),
+        (&[Kind::Aaaa], "::1", 60),
+    ] {
+        let answer = resolver.addresses("chat.internal", families).await.unwrap();
+        let found: Vec<String> = answer.found.iter().map(ToString::to_string).collect();
+        assert_eq!(found, [address]);
+        assert_eq!(answer.lifetime, Some(Duration::from_secs(lifetime)));
+    }
 }
 
 /// Both families are asked for under one name: what another suffix leads to is something else, and its fault as well.
@@ -115,12 +121,14 @@ async fn the_families_of_a_short_name_are_those_of_one_name() {
         search: vec!["one.test".to_owned(), "two.test".to_owned()],
         dots: 1,
     };
-    let answer = resolver.addresses("chat").await.unwrap();
+    let answer = resolver.addresses("chat", FAMILIES).await.unwrap();
     assert_eq!(answer.found, [IpAddr::from([127, 0, 0, 1])]);
-    let outcome = resolver.addresses("other").await;
+    let outcome = resolver.addresses("other", FAMILIES).await;
     assert!(matches!(outcome, Err(Fault::Refused(_))), "{outcome:?}");
     let search = vec!["broken.test".to_owned(), "one.test".to_owned()];
-    let answer = Resolver { search, ..resolver }.addresses("chat").await;
+    let answer = Resolver { search, ..resolver }
+        .addresses("chat", FAMILIES)
+        .await;
     assert!(answer.is_ok(), "the next zone is asked: {answer:?}");
 }
 
@@ -141,7 +149,7 @@ async fn records_of_another_name_are_not_taken() {
     });
     let resolver = Resolver::new(vec![server.await]);
     for (name, found) in [("chat.internal", "127.0.0.1"), ("a.internal", "127.0.0.3")] {
-        let answer = resolver.addresses(name).await.unwrap();
+        let answer = resolver.addresses(name, FAMILIES).await.unwrap();
         assert_eq!(answer.found, [found.parse::<IpAddr>().unwrap()], "{name}");
         assert_eq!(answer.lifetime, Some(Duration::from_secs(60)));
     }
@@ -156,7 +164,7 @@ async fn aliases_that_go_in_a_circle_lead_nowhere() {
         reply.answers = answers.to_vec();
     });
     let resolver = Resolver::new(vec![server.await]);
-    let answer = resolver.addresses("a.internal").await.unwrap();
+    let answer = resolver.addresses("a.internal", FAMILIES).await.unwrap();
     assert!(answer.found.is_empty() && answer.lifetime.is_none());
 }
 
@@ -195,7 +203,7 @@ async fn asks_by_tcp_for_what_is_too_long() {
         }
     });
     let answer = Resolver::new(vec![server.await])
-        .addresses("many.internal")
+        .addresses("many.internal", FAMILIES)
         .await
         .unwrap();
     assert_eq!(answer.found.len(), 100);
@@ -212,7 +220,7 @@ async fn a_server_that_tells_few_to_who_names_no_room_tells_all() {
         }
     });
     let resolver = Resolver::new(vec![server.await]);
-    let answer = resolver.addresses("many.internal").await.unwrap();
+    let answer = resolver.addresses("many.internal", FAMILIES).await.unwrap();
     assert_eq!(answer.found.len(), 9);
 }
 
@@ -228,7 +236,7 @@ async fn a_server_that_does_not_understand_room_is_asked_without() {
         }
     });
     let resolver = Resolver::new(vec![server.await]);
-    let answer = resolver.addresses("old.internal").await.unwrap();
+    let answer = resolver.addresses("old.internal", FAMILIES).await.unwrap();
     assert_eq!(answer.found.len(), 1);
 }
 
@@ -236,21 +244,23 @@ async fn a_server_that_does_not_understand_room_is_asked_without() {
 async fn a_name_that_is_not_there_is_an_answer_and_a_failure_is_none() {
     let nowhere = server(|_, reply| *reply.rcode_mut() = RCODE::NameError).await;
     let answer = Resolver::new(vec![nowhere])
-        .addresses("nowhere.internal")
+        .addresses("nowhere.internal", FAMILIES)
         .await
         .unwrap();
     assert!(answer.found.is_empty() && answer.lifetime.is_none());
     let failing = server(|_, reply| *reply.rcode_mut() = RCODE::ServerFailure).await;
     let outcome = Resolver::new(vec![failing])
-        .addresses("chat.internal")
+        .addresses("chat.internal", FAMILIES)
         .await;
     assert!(matches!(outcome, Err(Fault::Refused(_))), "{outcome:?}");
     // The second server is asked where the first fails.
     let outcome = Resolver::new(vec![failing, nowhere])
-        .addresses("chat.internal")
+        .addresses("chat.internal", FAMILIES)
         .await;
     assert!(outcome.is_ok(), "{outcome:?}");
-    let outcome = Resolver::new(Vec::new()).addresses("chat.internal").await;
+    let outcome = Resolver::new(Vec::new())
+        .addresses("chat.internal", FAMILIES)
+        .await;
     assert!(matches!(outcome, Err(Fault::NoServer)), "{outcome:?}");
 }
 

@@ -12,7 +12,10 @@ use super::command::Command;
 use super::first_answers::FirstAnswers;
 use super::services::{Hosts, Spot};
 use super::workers::{AbortOnDrop, spawn};
-use crate::config::{Backend, BackendAddress, BackendHost, Config, Discovery, Name, Question};
+use crate::config::{
+    Backend, BackendAddress, BackendHost, Config, Discovery, Family, Name, Question,
+};
+use crate::dns::message::Kind;
 use crate::dns::{Answer, Fault, Resolver};
 use crate::telemetry::{DiscoveryMetrics, DiscoveryResult, Metrics};
 
@@ -244,9 +247,14 @@ async fn backends(
     discovery: &Discovery,
     hosts: &mut Hosts,
 ) -> Result<Answer<Backend>, Fault> {
+    let families: &'static [Kind] = match discovery.family {
+        None => &[Kind::A, Kind::Aaaa],
+        Some(Family::Ipv4) => &[Kind::A],
+        Some(Family::Ipv6) => &[Kind::Aaaa],
+    };
     let (mut found, lifetime) = match &discovery.question {
         Question::Addresses { name, port } => {
-            let Answer { found, lifetime } = resolver.addresses(name).await?;
+            let Answer { found, lifetime } = resolver.addresses(name, families).await?;
             let found = found.into_iter().map(|ip| Spot {
                 ip,
                 port: *port,
@@ -256,7 +264,7 @@ async fn backends(
             (found.collect::<Vec<_>>(), lifetime)
         }
         Question::Services(name) => {
-            let Answer { found, lifetime } = hosts.places(resolver, name).await?;
+            let Answer { found, lifetime } = hosts.places(resolver, name, families).await?;
             (found, lifetime)
         }
     };

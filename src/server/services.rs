@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::discovery::EMPTY_ANSWERS;
+use crate::dns::message::Kind;
 use crate::dns::{Answer, Fault, Resolver, Service};
 
 /// How many hosts are looked up at once.
@@ -47,10 +48,11 @@ impl Hosts {
         &mut self,
         resolver: &Resolver,
         name: &str,
+        families: &'static [Kind],
     ) -> Result<Answer<Spot>, Fault> {
         let service = resolver.services(name).await?;
         let hosts = service.found.iter().map(|place| place.host.clone());
-        let (lifetime, fault) = self.look_up(resolver, hosts.collect()).await;
+        let (lifetime, fault) = self.look_up(resolver, hosts.collect(), families).await;
         let mut found: Vec<Spot> = Vec::new();
         if service.found.iter().any(|place| !self.is_absent(place)) {
             found.extend(service.found.iter().flat_map(|place| self.spots(place)));
@@ -73,6 +75,7 @@ impl Hosts {
         &mut self,
         resolver: &Resolver,
         names: BTreeSet<String>,
+        families: &'static [Kind],
     ) -> (Option<Duration>, Option<Fault>) {
         // One empty answer empties no pool, and what is known of its hosts is needed when they are back.
         if !names.is_empty() {
@@ -84,7 +87,7 @@ impl Hosts {
             let (resolver, places) = (resolver.clone(), Arc::clone(&places));
             answers.spawn(async move {
                 let _place = places.acquire().await;
-                let answer = resolver.addresses(&format!("{name}.")).await;
+                let answer = resolver.addresses(&format!("{name}."), families).await;
                 (name, answer)
             });
         }

@@ -9,6 +9,8 @@ use std::time::Duration;
 pub struct Discovery {
     /// What is asked for.
     pub question: Question,
+    /// The family of addresses that is asked for; `None` for IPv4, and IPv6 where there are none.
+    pub family: Option<Family>,
     /// Whether TLS is spoken to what is found.
     pub tls: bool,
     /// The most sessions that each of them takes.
@@ -17,6 +19,15 @@ pub struct Discovery {
     pub refresh: Duration,
     /// Who is asked; the system's name servers where there are none.
     pub nameservers: Vec<SocketAddr>,
+}
+
+/// A family of addresses.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Family {
+    /// Addresses of 4 bytes.
+    Ipv4,
+    /// Addresses of 16 bytes.
+    Ipv6,
 }
 
 /// What the DNS is asked for.

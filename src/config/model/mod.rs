@@ -15,7 +15,7 @@ mod websocket;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub use discovery::{Discovery, Question};
+pub use discovery::{Discovery, Family, Question};
 pub use file::NamedFile;
 pub use health::{ActiveHealth, Check, CheckRequest, Health, OnUnhealthy, PassiveHealth};
 pub use http::{Cors, FieldRules, Forwarded, HeaderRules, Http, Piece, Redirect};

@@ -18,6 +18,7 @@ pub(super) fn resolve(
     let nameservers = raw.nameservers.or_default().into_iter();
     Some(Discovery {
         question: question?,
+        family: raw.family.value(),
         tls: raw.scheme.or(Scheme::Ws) == Scheme::Wss,
         max_sessions: balancing::max_sessions(raw.max_sessions),
         refresh: raw.refresh.or(Timeout(Duration::from_secs(10))).0,

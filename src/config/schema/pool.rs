@@ -4,7 +4,7 @@ use http::HeaderName;
 use rustls_pki_types::ServerName;
 
 use super::Health;
-use crate::config::model::ProxyProtocol;
+use crate::config::model::{Family, ProxyProtocol};
 use crate::config::reading::{At, Definitions, FromNode, Placed, Reader, keys};
 use crate::config::tree::Value;
 use crate::config::values::choice::{HashWord, StrategyWord};
@@ -94,6 +94,8 @@ keys! {
         port: Whole<1, 65535>,
         /// Required, or dns. A service, such as _ws._tcp.chat.internal; its places are the backends.
         srv: DnsName,
+        /// ipv4 or ipv6: the addresses that are asked for; ipv4, and ipv6 where there are none, by default.
+        family: Family,
         /// How they are spoken to; ws by default.
         scheme: Scheme,
         /// The most sessions that each of them takes; 0 = any number, the default.

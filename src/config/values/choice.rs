@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use tracing::Level;
 
 use crate::config::model::{
-    Forwarded, LogFormat, OnProtocolError, OnUnhealthy, ProxyHeader, ProxyProtocol, TlsVersion,
+    Family, Forwarded, LogFormat, OnProtocolError, OnUnhealthy, ProxyHeader, ProxyProtocol,
+    TlsVersion,
 };
 use crate::config::problems::Complaint;
 use crate::config::reading::FromScalar;
@@ -46,6 +47,7 @@ choices! {
     Protocol { "websocket" => WebSocket, "http" => Http };
     OnUnhealthy { "keep" => Keep, "drain" => Drain, "close" => Close };
     CheckKind { "websocket" => WebSocket, "http" => Http, "tcp" => Tcp };
+    Family { "ipv4" => Ipv4, "ipv6" => Ipv6 };
     Scheme { "ws" => Ws, "wss" => Wss };
     PingTarget { "client" => Client, "backend" => Backend, "both" => Both, "none" => None };
     ClientAuthMode { "none" => None, "request" => Request, "require" => Require };

@@ -1,6 +1,6 @@
 //! Answers that change: what came is used, what went is drained, what stays is not touched.
 
-use super::{NAME, backend_at, has, yaml};
+use super::{NAME, backend_at, backends, has, yaml};
 
 use crate::harness::{
     Conduct, Gateway, NameServer, Opening, Refusal, ask, close_code, echo, eventually, open,
@@ -49,6 +49,22 @@ async fn backends_come_and_go_with_the_zone() {
 }
 
 /// Not only after `refresh`. These have no lifetime at all, so it is after a second.
+/// What has addresses of two families is one backend.
+#[tokio::test]
+async fn a_place_of_two_families_is_found_once() {
+    let server = NameServer::start().await;
+    server.set_addresses(NAME, &["127.0.0.1", "::1"]);
+    let gateway = Gateway::start(&yaml(&server, 9001, "")).await;
+    has(&gateway, &["127.0.0.1:9001".to_owned()]).await;
+    gateway.change(&yaml(&server, 9001, "family: ipv6,")).await;
+    has(&gateway, &["[::1]:9001".to_owned()]).await;
+    server.set_addresses(NAME, &["::1"]);
+    gateway.change(&yaml(&server, 9001, "")).await;
+    let asked = server.questions();
+    eventually("it is asked for again", || server.questions() > asked + 4).await;
+    assert_eq!(backends(&gateway).await, ["[::1]:9001"]);
+}
+
 #[tokio::test]
 async fn a_name_is_asked_for_again_when_its_lifetime_is_over() {
     let server = NameServer::start().await;
