@@ -235,7 +235,7 @@ fn farewell(
     let is_told = towards.writer.is_ending() || towards.follower.close().is_some();
     match (close_frame(ending, side, terms), ending) {
         (Some(close), _) if !is_told => farewell.telling(close, towards),
-        (None, Ending::PongOverdue(_)) => farewell.done(),
+        (_, Ending::PongOverdue(gone)) if gone == side => farewell.done(),
         _ if is_told => farewell.answered(from),
         _ => farewell,
     }

@@ -157,3 +157,17 @@ async fn a_client_that_sends_data_but_no_pong_stays() {
             .await;
     }
 }
+
+/// It would see a truncated TLS stream.
+#[tokio::test]
+async fn a_client_that_is_told_nothing_of_a_silent_backend_is_ended_in_order() {
+    let keys = format!("ping: {{ {SOON}, target: backend }}, backend_lost_code: 0");
+    let venue = with_websocket(Transport::Tls, &keys).await;
+    let mut pair = Pair::new(&venue).await;
+    asked(&mut pair, Speaker::Backend).await;
+    let (gone, told) = pair.sides(Speaker::Backend);
+    told.expect_end().await;
+    told.end().await;
+    assert!(gone.is_reset().await, "ended in order");
+    expect_closure(&venue, "backend", None, "pong_overdue").await;
+}
