@@ -47,6 +47,8 @@ type Names = HashMap<Arc<str>, Lookup>;
 #[derive(Debug)]
 struct Lookup {
     under_way: usize,
+    /// How many of them began since there was an answer: those before hang, and answer nobody.
+    unanswered: usize,
     /// When the last one began.
     begun: Instant,
     /// What they come to; what it was before they began nobody hears.
@@ -84,7 +86,7 @@ impl Lookups {
         }
     }
 
-    /// What the next look-up to end comes to. One begins where none is under way or all are slow, and one more may be.
+    /// What the next look-up to end comes to. One begins where none is awaited or all are slow, and one more may be.
     fn join(
         &self,
         name: &Arc<str>,
@@ -94,13 +96,14 @@ impl Lookups {
         let all: usize = names.values().map(|lookup| lookup.under_way).sum();
         let new = || Lookup {
             under_way: 0,
+            unanswered: 0,
             begun: Instant::now(),
             found: watch::Sender::new(Ok(Vec::new())),
         };
         let lookup = names.entry(Arc::clone(name)).or_insert_with(new);
         let found = lookup.found.subscribe();
         let is_slow = |others: usize| lookup.begun.elapsed() >= SLOW * (1 << others);
-        let is_wanted = lookup.under_way.checked_sub(1).is_none_or(is_slow);
+        let is_wanted = lookup.unanswered.checked_sub(1).is_none_or(is_slow);
         if !is_wanted || lookup.under_way >= OF_A_NAME || all >= LOOKUPS {
             return Ok(found);
         }
@@ -109,6 +112,7 @@ impl Lookups {
             let found = look_up(&name).map_err(Arc::new);
             if let Some(lookup) = lock(&names).get_mut(&name) {
                 lookup.under_way -= 1;
+                lookup.unanswered = 0;
                 // Who waited may have given up.
                 let _ = lookup.found.send(found);
             }
@@ -116,6 +120,7 @@ impl Lookups {
         match self.threads.begin(Box::new(call)) {
             Ok(()) => {
                 lookup.under_way += 1;
+                lookup.unanswered += 1;
                 lookup.begun = Instant::now();
             }
             Err(_) if lookup.under_way == 0 => return Err(Failure::NoThread),
@@ -282,6 +287,20 @@ mod tests {
             assert_eq!(lock(&lookups.names)["name"].under_way, expected);
             tokio::time::advance(SLOW).await;
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_that_hang_hold_up_nobody_once_there_was_an_answer() {
+        let lookups = Lookups::default();
+        let (_sender, look_up) = hanging();
+        for _ in 0..3 {
+            lookups.join(&"name".into(), look_up.clone()).unwrap();
+            tokio::time::advance(SLOW).await;
+        }
+        tokio::time::advance(SLOW * 4).await;
+        lookups.share("name", nothing).await.unwrap();
+        lookups.join(&"name".into(), look_up).unwrap();
+        assert_eq!(lock(&lookups.names)["name"].under_way, 3);
     }
 
     #[tokio::test(start_paused = true)]
