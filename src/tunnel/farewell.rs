@@ -68,6 +68,15 @@ impl Farewell {
         }
     }
 
+    /// The side was told a Close, and not its end yet.
+    pub(super) fn told(self, from: &Relay) -> Self {
+        if from.follower.has_said_close() {
+            return self.answered(from);
+        }
+        let step = Step::Telling;
+        Self { step, ..self }
+    }
+
     /// The side has got a Close, or its end, before.
     pub(super) fn answered(self, from: &Relay) -> Self {
         let step = if self.may_end_first(from) {

@@ -236,6 +236,7 @@ fn farewell(
     match (close_frame(ending, side, terms), ending) {
         (Some(close), _) if !is_told => farewell.telling(close, towards),
         (_, Ending::PongOverdue(gone)) if gone == side => farewell.done(),
+        _ if towards.writer.may_be_answered() && !from.has_read_end() => farewell.told(from),
         _ if is_told => farewell.answered(from),
         _ => farewell,
     }

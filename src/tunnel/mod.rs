@@ -254,9 +254,12 @@ impl<G, L> Tunnel<G, L> {
 
     /// `side` takes nothing any more.
     fn lose(&mut self, side: Side) {
+        let has_ended = self.relay_from(side).has_read_end();
         match self.phase {
             // It has said all that it had to say, so nothing more comes from either.
             Phase::HalfOpen(ending) if self.has_closed(side) => self.leave(ending),
+            // It had ended, and the other side is told already.
+            Phase::HalfOpen(ending) if has_ended && self.is_lost(side) => self.leave(ending),
             // What it sent before it broke may still be here: the other direction goes on.
             _ => self.half_open(Ending::Lost(side)),
         }

@@ -142,6 +142,11 @@ impl Writer {
         self.has_told && self.is_clear()
     }
 
+    /// Whether the sink was told a Close of the gateway's own, and not its end yet.
+    pub(super) fn may_be_answered(&self) -> bool {
+        self.has_told && self.end == SinkEnd::Open
+    }
+
     /// Ends the sink's sending half once all that is kept is out.
     pub(super) fn end_sink(&mut self) {
         if self.end == SinkEnd::Open {

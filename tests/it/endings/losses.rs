@@ -114,6 +114,33 @@ async fn a_client_answers_a_close_before_it_sees_the_end() {
     }
 }
 
+/// It takes nothing of what the client had under way, and the client's answer is heard all the same.
+#[tokio::test]
+async fn a_client_is_ended_soon_that_still_sends_to_a_backend_that_is_gone() {
+    for answers in [true, false] {
+        let venue = patient(Transport::Plain).await;
+        let Pair {
+            mut client,
+            backend,
+        } = Pair::new(&venue).await;
+        drop(backend);
+        client
+            .expect_close(Speaker::Backend, 1014, "backend lost")
+            .await;
+        // Each by itself, so that the first finds nobody.
+        for _ in 0..5 {
+            client.send(Speaker::Client.text("under way")).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        if answers {
+            client.send(Speaker::Client.close(1014, "")).await;
+        }
+        client.expect_end().await;
+        client.end().await;
+        expect_closure(&venue, "backend", Some(1014), "lost").await;
+    }
+}
+
 /// Its answer would reach nobody.
 #[tokio::test]
 async fn a_side_that_does_not_answer_is_ended_soon_where_the_other_was_reset() {
