@@ -196,10 +196,14 @@ impl Failed {
         }
     }
 
-    /// Whether that is this one, and it has not recovered since. The same by identity: it may be a member of another configuration by now.
-    pub(super) fn excludes(&self, backend: &Arc<Backend>) -> bool {
-        let is_same = Arc::ptr_eq(&self.backend, backend);
-        is_same && backend.recoveries.load(Ordering::Relaxed) == self.recoveries
+    /// Whether that is this one, by identity: it may be a member of another configuration by now.
+    pub(super) fn is(&self, backend: &Arc<Backend>) -> bool {
+        Arc::ptr_eq(&self.backend, backend)
+    }
+
+    /// Whether it has been found well since.
+    pub(super) fn has_recovered(&self) -> bool {
+        self.backend.recoveries.load(Ordering::Relaxed) != self.recoveries
     }
 }
 

@@ -1,7 +1,8 @@
 //! Looking up names. The system does it on a thread that waits, and cannot be told to stop.
 //!
 //! Who comes while a name is being looked up takes the answer to that. It was asked for a little earlier, but the answers of
-//! resolvers are older than that anyway, and the next one would be there later. No answer is kept.
+//! resolvers are older than that anyway, and the next one would be there later. No answer is kept. Name servers turn the addresses
+//! round from answer to answer, so that not all go to the first: those who share one turn it for themselves.
 
 use std::collections::{HashMap, VecDeque};
 use std::fs::File;
@@ -74,24 +75,27 @@ impl Lookups {
         look_up: impl FnOnce(&str) -> io::Result<Vec<SocketAddr>> + Clone + Send + 'static,
     ) -> Result<Vec<SocketAddr>, Failure> {
         let name = Arc::from(name);
+        let mut is_shared = true;
         loop {
-            let mut found = self.join(&name, look_up.clone())?;
-            if let Ok(Ok(())) = timeout(SLOW, found.changed()).await {
-                let found = found.borrow().clone();
-                return found.map_err(|error| match Failure::is_want_of_descriptors(&error) {
-                    true => Failure::NoDescriptor,
-                    false => Failure::Unresolved(error),
-                });
+            let (mut found, has_begun) = self.join(&name, look_up.clone())?;
+            is_shared &= !has_begun;
+            let Ok(Ok(())) = timeout(SLOW, found.changed()).await else {
+                continue;
+            };
+            let mut found = found.borrow().clone().map_err(failure)?;
+            if is_shared {
+                turn_round(&mut found, fastrand::usize(..));
             }
+            return Ok(found);
         }
     }
 
-    /// What the next look-up to end comes to. One begins where none is awaited or all are slow, and one more may be.
+    /// What the next look-up to end comes to. One begins where none is awaited or all are slow, and one more may be; whether it has.
     fn join(
         &self,
         name: &Arc<str>,
         look_up: impl FnOnce(&str) -> io::Result<Vec<SocketAddr>> + Send + 'static,
-    ) -> Result<watch::Receiver<Found>, Failure> {
+    ) -> Result<(watch::Receiver<Found>, bool), Failure> {
         let mut names = lock(&self.names);
         let all: usize = names.values().map(|lookup| lookup.under_way).sum();
         let new = || Lookup {
@@ -105,7 +109,7 @@ impl Lookups {
         let is_slow = |others: usize| lookup.begun.elapsed() >= SLOW * (1 << others);
         let is_wanted = lookup.unanswered.checked_sub(1).is_none_or(is_slow);
         if !is_wanted || lookup.under_way >= OF_A_NAME || all >= LOOKUPS {
-            return Ok(found);
+            return Ok((found, false));
         }
         let (names, name) = (Arc::clone(&self.names), Arc::clone(name));
         let call = move || {
@@ -122,11 +126,32 @@ impl Lookups {
                 lookup.under_way += 1;
                 lookup.unanswered += 1;
                 lookup.begun = Instant::now();
+                Ok((found, true))
             }
-            Err(_) if lookup.under_way == 0 => return Err(Failure::NoThread),
-            Err(_) => {}
+            Err(_) if lookup.under_way == 0 => Err(Failure::NoThread),
+            Err(_) => Ok((found, false)),
         }
-        Ok(found)
+    }
+}
+
+fn failure(error: Arc<io::Error>) -> Failure {
+    match Failure::is_want_of_descriptors(&error) {
+        true => Failure::NoDescriptor,
+        false => Failure::Unresolved(error),
+    }
+}
+
+/// Turns the addresses of each family round, by so many places; where which family stands is the system's preference.
+fn turn_round(found: &mut [SocketAddr], by: usize) {
+    for is_ipv4 in [true, false] {
+        let of_family = found.iter().filter(|it| it.is_ipv4() == is_ipv4);
+        let mut turned: Vec<SocketAddr> = of_family.copied().collect();
+        let count = turned.len().max(1);
+        turned.rotate_left(by % count);
+        let places = found.iter_mut().filter(|it| it.is_ipv4() == is_ipv4);
+        places
+            .zip(turned)
+            .for_each(|(place, address)| *place = address);
     }
 }
 
@@ -216,6 +241,19 @@ mod tests {
         let found = Lookups::default().find("localhost", 80).await.unwrap();
         assert!(!found.is_empty());
         assert!(found.iter().all(|address| address.ip().is_loopback()));
+    }
+
+    /// Else a herd would go to one address.
+    #[test]
+    fn turns_the_addresses_of_each_family_round() {
+        let addresses = |texts: [&str; 5]| texts.map(|text| text.parse().unwrap());
+        let six = ["[::1]:1", "[::2]:1", "[::3]:1"];
+        let mut found: [SocketAddr; 5] =
+            addresses([six[0], "10.0.0.1:1", six[1], six[2], "10.0.0.2:1"]);
+        turn_round(&mut found, 4);
+        let turned = addresses([six[1], "10.0.0.1:1", six[2], six[0], "10.0.0.2:1"]);
+        assert_eq!(found, turned);
+        turn_round(&mut [], 3);
     }
 
     type Answer = io::Result<Vec<SocketAddr>>;

@@ -18,8 +18,10 @@ pub enum Purpose {
 #[derive(Clone, Copy)]
 pub(in crate::upstream) struct Field<'a> {
     pub(in crate::upstream) members: &'a [Member],
-    /// Those that were tried before.
+    /// Those that were tried before, and are not chosen again.
     pub(in crate::upstream) failed: &'a [Failed],
+    /// Whether those of them may be that have recovered since.
+    pub(in crate::upstream) is_forgiving: bool,
     pub(in crate::upstream) purpose: Purpose,
     /// What the request is hashed to; only the strategy `hash` looks at it.
     pub(in crate::upstream) key: u64,
@@ -111,7 +113,9 @@ impl Field<'_> {
     }
 
     fn is_out(&self, member: &Member) -> bool {
-        let has_failed = |failed: &Failed| failed.excludes(member.backend());
+        let has_failed = |failed: &Failed| {
+            failed.is(member.backend()) && !(self.is_forgiving && failed.has_recovered())
+        };
         let is_other = |priority: u16| priority != member.priority();
         let is_ejected = || member.backend().state() == State::Ejected;
         let is_fit = member.is_ready() || self.is_last_resort && is_ejected();

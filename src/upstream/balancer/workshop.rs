@@ -88,6 +88,7 @@ impl Chooser {
         let field = Field {
             members: &self.members,
             failed: &failed,
+            is_forgiving: false,
             purpose: self.purpose,
             key: self.key,
             now: Instant::now(),

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::future::pending;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -67,6 +68,8 @@ pub struct Candidates<'a> {
     key: u64,
     sticky: Preference,
     failed: Vec<Failed>,
+    /// The worst priority of those.
+    worst_failed: Option<u16>,
     /// Whether one of those had been ejected and was tried before its time.
     has_tried_early: bool,
     /// What the last candidate earned.
@@ -151,6 +154,7 @@ impl<'a> Candidates<'a> {
             key: pool.key_of(&hints),
             sticky: Preference::of(pool, &hints),
             failed: Vec::new(),
+            worst_failed: None,
             has_tried_early: false,
             last: None,
             place: None,
@@ -170,6 +174,7 @@ impl<'a> Candidates<'a> {
             self.go_by_the_latest();
         }
         if is_late || self.left() == 0 {
+            self.pool.reconsider_ejections();
             return Err(self.none());
         }
         match self.choose_at_once() {
@@ -226,6 +231,7 @@ impl<'a> Candidates<'a> {
         let (pool, backend) = (self.pool.name(), member.name());
         tracing::warn!(request_id, %pool, %backend, "backend failed: {failure}");
         self.failed.push(Failed::now(member.backend()));
+        self.worst_failed = self.worst_failed.max(Some(member.priority()));
         self.last = Some(rejection);
     }
 
@@ -255,7 +261,16 @@ impl<'a> Candidates<'a> {
         if let Some(taken) = self.preferred(&field).and_then(|index| self.take(index)) {
             return Choice::Taken(taken);
         }
-        if let Some(taken) = self.pick(&mut balancer, field) {
+        // First those that have not failed at all.
+        let strict = Field {
+            is_forgiving: self.failed.is_empty(),
+            ..field
+        };
+        if let Some(taken) = self.pick(&mut balancer, strict) {
+            return Choice::Taken(taken);
+        }
+        let has_failed = !self.failed.is_empty();
+        if has_failed && let Some(taken) = self.pick(&mut balancer, field) {
             return Choice::Taken(taken);
         }
         if self.purpose == Purpose::Session && field.is_only_full() {
@@ -263,7 +278,7 @@ impl<'a> Candidates<'a> {
         }
         // Those that are ready have failed. One that was ejected may be well again by now.
         let last_resort = Field {
-            is_last_resort: !self.failed.is_empty(),
+            is_last_resort: has_failed,
             ..field
         };
         match self.pick(&mut balancer, last_resort) {
@@ -277,6 +292,7 @@ impl<'a> Candidates<'a> {
         Field {
             members: &self.pool.members,
             failed: &self.failed,
+            is_forgiving: true,
             purpose: self.purpose,
             key: self.key,
             now: Instant::now(),
@@ -285,9 +301,22 @@ impl<'a> Candidates<'a> {
         }
     }
 
+    /// In which order the priorities are looked at. The last attempt is not made at one more of those that have failed so far:
+    /// many may be dead and not ejected, and a spare backend be well.
+    fn priorities(&self) -> Cow<'_, [u16]> {
+        let all = &self.pool.priorities;
+        match self.worst_failed {
+            Some(worst) if self.left() == 1 && all.last() > Some(&worst) => {
+                let (worse, rest): (Vec<u16>, Vec<u16>) = all.iter().partition(|it| **it > worst);
+                Cow::Owned([worse, rest].concat())
+            }
+            _ => Cow::Borrowed(all),
+        }
+    }
+
     fn pick(&self, balancer: &mut Balancer, field: Field<'_>) -> Option<Taken> {
         loop {
-            let index = balancer.pick(&field.narrowed(&self.pool.priorities))?;
+            let index = balancer.pick(&field.narrowed(&self.priorities()))?;
             // A pool of an older configuration may have taken the last place just now.
             if let Some(taken) = self.take(index) {
                 return Some(taken);

@@ -196,6 +196,92 @@ async fn who_waits_may_try_again_what_has_recovered() {
     assert_eq!(number(waiting.await.expect("it is well").member()), 1);
 }
 
+/// Whether or not its failures counted.
+#[tokio::test(start_paused = true)]
+async fn who_waits_hears_of_a_recovery_without_rules_of_ejection() {
+    let mut config = config();
+    config.health.passive = None;
+    config.backends.truncate(2);
+    config.backends[0].max_sessions = NonZeroUsize::new(1);
+    let pool = Arc::new(build(&config, &Metrics::new(), None));
+    let _full = pool.members()[0].lease(Purpose::Session).expect("a place");
+    let (headers, uri) = (HeaderMap::new(), Uri::default());
+    let mut asking = candidates(&pool, &headers, &uri);
+    fail(&mut asking, 1).await;
+    let mut waiting = pin!(asking.next());
+    assert!(is_waiting(waiting.as_mut()).await, "it was refused there");
+    answer(&mut Witness::of(&pool, &pool.members()[1]));
+    assert_eq!(number(waiting.await.expect("it is well").member()), 1);
+}
+
+/// Asks for a candidate, which has to be this one, and fails there.
+async fn fail(asking: &mut Candidates<'_>, expected: u16) {
+    let mut candidate = asking.next().await.expect("a candidate");
+    assert_eq!(number(candidate.member()), expected);
+    refuse(&mut candidate.witness);
+    let member = candidate.member().clone();
+    asking.failed(&member, &Failure::Refused, Failure::Refused.rejection());
+}
+
+/// One that fails every other time recovers all the time.
+#[tokio::test(start_paused = true)]
+async fn those_that_have_not_failed_come_before_those_that_have_recovered() {
+    let pool = Arc::new(build(&config(), &Metrics::new(), None));
+    let (headers, uri) = (HeaderMap::new(), Uri::default());
+    let mut asking = candidates(&pool, &headers, &uri);
+    fail(&mut asking, 0).await;
+    answer(&mut Witness::of(&pool, &pool.members()[0]));
+    fail(&mut asking, 1).await;
+    fail(&mut asking, 2).await;
+}
+
+/// As many of the better ones may be dead as there are attempts, and not ejected yet.
+#[tokio::test(start_paused = true)]
+async fn the_last_attempt_is_made_at_a_spare_backend() {
+    let mut config = config();
+    config.backends = [0, 1, 2, 3].map(backend).to_vec();
+    config.backends[3].priority = 1;
+    let pool = Arc::new(build(&config, &Metrics::new(), None));
+    let (headers, uri) = (HeaderMap::new(), Uri::default());
+    let mut asking = candidates(&pool, &headers, &uri);
+    fail(&mut asking, 0).await;
+    fail(&mut asking, 1).await;
+    fail(&mut asking, 3).await;
+}
+
+/// Half of the pool is out and well again when the other half dies, of which no more may be ejected.
+#[tokio::test(start_paused = true)]
+async fn who_is_refused_brings_back_what_is_ejected_longest() {
+    let mut config = config();
+    config.backends = [0, 1, 2, 3, 4, 5].map(backend).to_vec();
+    let pool = Arc::new(build(&config, &Metrics::new(), None));
+    for dead in [0, 0, 1, 1, 2, 2, 3, 3, 4, 4] {
+        refuse(&mut Witness::of(&pool, &pool.members()[dead]));
+    }
+    let state = |index: usize| pool.members()[index].backend().state();
+    assert_eq!(
+        [0, 2, 3].map(state),
+        [State::Ejected, State::Ejected, State::Ready]
+    );
+    let (headers, uri) = (HeaderMap::new(), Uri::default());
+    for _ in 0..2 {
+        let mut asking = candidates(&pool, &headers, &uri);
+        while let Ok(candidate) = asking.next().await {
+            let member = candidate.member().clone();
+            asking.failed(&member, &Failure::Refused, Failure::Refused.rejection());
+        }
+        if state(0) == State::Ready {
+            break;
+        }
+        assert_eq!(state(0), State::Ejected, "a second has to pass");
+        advance(Duration::from_secs(1)).await;
+    }
+    assert_eq!(
+        [0, 1, 2].map(state),
+        [State::Ready, State::Ejected, State::Ejected]
+    );
+}
+
 /// Who tries an ejected backend out of the queue came before those behind it all the same.
 #[tokio::test(start_paused = true)]
 async fn who_was_served_in_vain_has_its_place_back() {

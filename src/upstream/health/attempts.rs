@@ -66,26 +66,17 @@ impl Attempts {
 
     /// Whether the attempt that begins is a trial: since when.
     pub(super) fn begun(&mut self, now: Instant) -> Option<Instant> {
-        self.enter_trial(Some(now));
-        self.is_ejected().then_some(now)
-    }
-
-    pub(super) fn admit_early_trial(&mut self) {
-        if self.is_resting() {
-            self.enter_trial(None);
-        }
-    }
-
-    fn enter_trial(&mut self, taken: Option<Instant>) {
-        if let Ejection::For { until, length } | Ejection::Trial { until, length, .. } =
+        let (Ejection::For { until, length } | Ejection::Trial { until, length, .. }) =
             self.ejection
-        {
-            self.ejection = Ejection::Trial {
-                taken,
-                until,
-                length,
-            };
-        }
+        else {
+            return None;
+        };
+        self.ejection = Ejection::Trial {
+            taken: Some(now),
+            until,
+            length,
+        };
+        Some(now)
     }
 
     pub(super) fn abandoned(&mut self, trial: Option<Instant>, now: Instant) {
@@ -162,7 +153,13 @@ impl Attempts {
 
     pub(super) fn expire(&mut self, now: Instant) {
         match self.ejection {
-            Ejection::For { until, .. } if until <= now => self.enter_trial(None),
+            Ejection::For { until, length } if until <= now => {
+                self.ejection = Ejection::Trial {
+                    taken: None,
+                    until,
+                    length,
+                };
+            }
             Ejection::Trial {
                 taken: Some(since), ..
             } if since + LONGEST_TRIAL <= now => self.give_back(now),

@@ -19,6 +19,9 @@ use crate::config::{self, ActiveHealth, Check, OnUnhealthy, PassiveHealth};
 use crate::drain::Drain;
 use crate::telemetry::{CheckResult, ConnectResult};
 
+/// How long an ejection lasts at least where others fail: or each client that is refused would bring back another dead one.
+const LEAST_EJECTION: Duration = Duration::from_secs(1);
+
 /// What an attempt says of its backend.
 #[derive(Debug)]
 pub(super) enum Evidence {
@@ -123,31 +126,31 @@ impl Pool {
         trial: Option<Instant>,
         evidence: &Evidence,
     ) {
-        let Some(passive) = &self.health.passive else {
+        let was_suspect = member.backend().is_suspect();
+        match (&self.health.passive, evidence) {
             // What a pool before this one ejected at the last moment nobody would try.
-            if member.backend().is_suspect() {
+            (None, _) if was_suspect => {
                 member.alter(Health::pardon, |_| "no rules of ejection".into());
             }
-            return;
-        };
-        match evidence {
-            Evidence::Faulty(fault) => self.blame(member, trial, fault, passive),
-            Evidence::Sound | Evidence::None if !member.backend().is_suspect() => {}
-            Evidence::Sound => {
+            (None, _) => {}
+            (Some(passive), Evidence::Faulty(fault)) => self.blame(member, trial, fault, passive),
+            (Some(_), Evidence::Sound | Evidence::None) if !was_suspect => {}
+            (Some(_), Evidence::Sound) => {
                 let now = Instant::now();
                 let reason = |_: &Health| "an attempt succeeded".to_owned();
                 member.alter(|health| health.attempt_succeeded(trial, now), reason);
-                if !member.backend().is_suspect() {
-                    member.backend().recovered();
-                }
             }
-            Evidence::None => {
+            (Some(_), Evidence::None) => {
                 let now = Instant::now();
-                member.alter(
-                    |health| health.attempt_abandoned(trial, now),
-                    |_| String::new(),
-                );
+                let no_reason = |_: &Health| String::new();
+                member.alter(|health| health.attempt_abandoned(trial, now), no_reason);
             }
+        }
+        // Whom it failed may wait for another one, whether or not that counted.
+        let has_queue = self.queue_limits.max > 0;
+        let is_news = was_suspect || has_queue && !self.queue.is_empty();
+        if is_news && matches!(evidence, Evidence::Sound) && !member.backend().is_suspect() {
+            member.backend().recovered();
         }
     }
 
@@ -161,36 +164,48 @@ impl Pool {
         let reason =
             |health: &Health| format!("{} attempts in a row failed: {fault}", health.failures());
         member.alter(change, reason);
-        let may_not = !may_eject && member.backend().standing().failures >= passive.failures;
-        if may_not && let Some(oldest) = self.ejected_longest() {
-            oldest.alter(Health::admit_early_trial, |_| String::new());
-        }
         self.pardon_if_none_is_ready();
     }
 
-    /// Where too many are ejected already: it may be well by now, and the one that fails is out in its place then.
-    fn ejected_longest(&self) -> Option<&Member> {
+    /// A client was refused after all its attempts. Where one that is ready fails so often and stays only because too many are
+    /// ejected, the one comes back that is ejected longest: it may be well by now, and the other is out at its next failure.
+    pub(super) fn reconsider_ejections(&self) {
+        let Some(passive) = &self.health.passive else {
+            return;
+        };
+        let _one_at_a_time = self.ejecting.lock().unwrap_or_else(PoisonError::into_inner);
+        let stays = |member: &&Member| {
+            let failures = member.backend().standing().failures;
+            member.is_ready() && failures >= passive.failures && !self.may_eject(member, passive)
+        };
+        if !self.members.iter().any(|member| stays(&member)) {
+            return;
+        }
+        let since = |member: &&Member| member.backend().standing().last.since;
         let resting = self.members.iter().filter(|it| it.backend().is_resting());
-        resting.min_by_key(|member| member.backend().standing().last.since)
+        let longest = resting.min_by_key(since);
+        if let Some(longest) = longest.filter(|it| since(it).elapsed() >= LEAST_EJECTION) {
+            longest.alter(Health::pardon, |_| {
+                "another one fails, and clients with it".into()
+            });
+        }
     }
 
-    /// Whether another one is ready, and not too many are ejected already. Where a spare one is ready, any number may be: that is
-    /// what it is for.
+    /// Whether another one is ready, and not too many are ejected already.
     fn may_eject(&self, candidate: &Member, passive: &PassiveHealth) -> bool {
         let is_other = |member: &&Member| !Arc::ptr_eq(member.backend(), candidate.backend());
         let others = self.members.iter().filter(is_other);
-        let (mut ejected, mut ready, mut spare) = (0_u32, 0_u32, 0_u32);
+        let (mut ejected, mut ready) = (0_u32, 0_u32);
         for member in others {
             match member.backend().state() {
                 State::Ejected => ejected += 1,
-                State::Ready if member.priority() > candidate.priority() => spare += 1,
                 State::Ready => ready += 1,
                 State::Drained | State::Down => {}
             }
         }
         // Shares such as 0.3 are not exact.
         let most = self.members.len() as f64 * passive.max_ejected + 1e-9;
-        spare > 0 || ready > 0 && f64::from(ejected + 1) <= most
+        ready > 0 && f64::from(ejected + 1) <= most
     }
 
     /// A pool never ejects itself to death: as long as no backend is ready, those are tried that are only

@@ -31,19 +31,14 @@ fn passive(max_ejected: f64) -> PassiveHealth {
 
 /// A pool of so many backends; those that `previous` has are taken over.
 fn pool(count: u16, health: Health, previous: Option<&Pool>) -> Pool {
-    pool_of(&vec![0; count.into()], health, previous)
-}
-
-/// A pool of backends of these priorities.
-fn pool_of(priorities: &[u16], health: Health, previous: Option<&Pool>) -> Pool {
     let metrics = Metrics::new();
     let name = Name::from("chat");
-    let backend = |(number, priority): (u16, &u16)| config::Backend {
+    let backend = |number| config::Backend {
         name: format!("b{number}").into(),
         address: SocketAddr::from(([127, 0, 0, 1], 9000 + number)).into(),
         weight: 1,
         max_sessions: None,
-        priority: *priority,
+        priority: 0,
     };
     let config = config::Pool {
         strategy: config::Strategy::RoundRobin,
@@ -54,7 +49,7 @@ fn pool_of(priorities: &[u16], health: Health, previous: Option<&Pool>) -> Pool 
             timeout: Duration::from_secs(1),
         },
         attempts: 3,
-        backends: (0..).zip(priorities).map(backend).collect(),
+        backends: (0..count).map(backend).collect(),
         discovery: None,
         transport: config::Transport::default(),
         health,
@@ -177,33 +172,6 @@ fn a_resumed_backend_is_not_ejected() {
     assert_eq!(states(&pool), [State::Ready, State::Ready]);
     attempt(&pool, 0, false);
     assert_eq!(states(&pool), [State::Ready, State::Ready]);
-}
-
-#[test]
-fn where_a_spare_one_is_ready_all_others_may_be_ejected() {
-    let pool = pool_of(&[0, 0, 0, 1, 1], health(0.2), None);
-    for index in [0, 0, 1, 1, 2, 2, 3, 3] {
-        attempt(&pool, index, false);
-    }
-    let [ready, ejected] = [State::Ready, State::Ejected];
-    assert_eq!(states(&pool), [ejected, ejected, ejected, ready, ready]);
-}
-
-/// Else those that are well by now wait while those that died since get all sessions.
-#[test]
-fn where_no_more_may_be_ejected_the_one_is_tried_that_is_out_longest() {
-    let pool = pool(4, health(0.5), None);
-    for index in [0, 0, 1, 1, 2] {
-        attempt(&pool, index, false);
-    }
-    assert!(!pool.members()[0].is_ready());
-    attempt(&pool, 2, false);
-    let ready = || pool.members().iter().map(Member::is_ready);
-    assert_eq!(ready().collect::<Vec<_>>(), [true, false, true, true]);
-    attempt(&pool, 0, true);
-    attempt(&pool, 2, false);
-    let [ready, ejected] = [State::Ready, State::Ejected];
-    assert_eq!(states(&pool), [ready, ejected, ejected, ready]);
 }
 
 #[test]
