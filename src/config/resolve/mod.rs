@@ -62,7 +62,7 @@ pub(super) fn file(file: schema::File, context: &mut Context<'_>) -> Option<Conf
     let scope = routes::Scope {
         listeners: names(listeners.as_ref()),
         pools: names(pools.as_ref()),
-        origins: origins::resolve(defaults.origins, &Setting::Absent, context),
+        origins: origins::defaults(defaults.origins, context),
         timeouts: defaults.timeouts.or_default(),
         websocket: defaults.websocket.or_default(),
         headers: headers::read(defaults.headers.or_default(), context),

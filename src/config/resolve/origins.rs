@@ -7,14 +7,39 @@ use crate::config::reading::{Placed, Setting};
 use crate::config::schema;
 use crate::config::values::choice::Verdict;
 
-/// The origins of a route or of the defaults. Of a map each key is inherited alone; a list or a word is all there is.
+/// The origins of the defaults. A map may allow nobody yet, as each route may add whom it lets in.
+pub(super) fn defaults(
+    setting: Setting<schema::Origins>,
+    context: &mut Context<'_>,
+) -> Setting<Origins> {
+    let is_map = setting
+        .given()
+        .is_some_and(|placed| matches!(placed.value, schema::Origins::Rules(_)));
+    let origins = read(setting, &Setting::Absent);
+    if is_map {
+        return origins;
+    }
+    some(origins, context)
+}
+
+/// The origins of a route. Of a map each key is inherited alone; a list or a word is all there is.
 pub(super) fn resolve(
     setting: Setting<schema::Origins>,
     inherited: &Setting<Origins>,
     context: &mut Context<'_>,
 ) -> Setting<Origins> {
+    if !matches!(setting, Setting::Absent) {
+        return some(read(setting, inherited), context);
+    }
+    match inherited {
+        Setting::Given(placed) if allows_nobody(&placed.value) => Setting::Absent,
+        _ => Setting::Absent.or_inherit(inherited),
+    }
+}
+
+fn read(setting: Setting<schema::Origins>, inherited: &Setting<Origins>) -> Setting<Origins> {
     let Placed { value, place } = match setting {
-        Setting::Absent => return Setting::Absent.or_inherit(inherited),
+        Setting::Absent => return Setting::Absent,
         Setting::Invalid => return Setting::Invalid,
         Setting::Given(placed) => placed,
     };
@@ -27,13 +52,9 @@ pub(super) fn resolve(
         schema::Origins::List(list) => Some(Origins::List(only(list))),
         schema::Origins::Rules(rules) => by_rules(rules, inherited).map(Origins::List),
     };
-    match origins {
-        Some(value) => {
-            check(&value, &place, context);
-            Setting::Given(Placed { value, place })
-        }
-        None => Setting::Invalid,
-    }
+    origins.map_or(Setting::Invalid, |value| {
+        Setting::Given(Placed { value, place })
+    })
 }
 
 /// Where a route keeps pages out; `any` keeps out none, and may be said of any route.
@@ -68,11 +89,16 @@ fn only(list: Vec<Placed<OriginPattern>>) -> OriginList {
     }
 }
 
-/// `None` where a rule is wrong, which has been noted. Of `any` there is nothing to inherit for one who names some.
+/// `None` where a rule or what it inherits is wrong, which has been noted. Of `any` there is nothing to inherit for
+/// one who names some.
 fn by_rules(rules: schema::OriginRules, inherited: &Setting<Origins>) -> Option<OriginList> {
-    let inherited = match inherited.given().map(|placed| &placed.value) {
-        Some(Origins::List(list)) => list.clone(),
-        Some(Origins::Any) | None => only(Vec::new()),
+    let inherited = match inherited {
+        Setting::Given(placed) => match &placed.value {
+            Origins::List(list) => list.clone(),
+            Origins::Any => only(Vec::new()),
+        },
+        Setting::Absent => only(Vec::new()),
+        Setting::Invalid => return None,
     };
     Some(OriginList {
         allow: match rules.allow {
@@ -92,16 +118,23 @@ fn allows(verdict: Setting<Verdict>, inherited: bool) -> Option<bool> {
     }
 }
 
-fn check(origins: &Origins, place: &Place, context: &mut Context<'_>) {
-    if let Origins::List(list) = origins
-        && list.allow.is_empty()
-        && !list.allow_same
-        && !list.allow_missing
-        && !list.allow_opaque
-    {
-        context.findings.add(
-            place,
-            "allows nobody: name an origin, or write `origins: any`",
-        );
+/// The origins, unless they are a list or a map that lets nobody in: then noted and invalid.
+fn some(origins: Setting<Origins>, context: &mut Context<'_>) -> Setting<Origins> {
+    match origins {
+        Setting::Given(placed) if allows_nobody(&placed.value) => {
+            context.findings.add(
+                &placed.place,
+                "allows nobody: name an origin, or write `origins: any`",
+            );
+            Setting::Invalid
+        }
+        sound => sound,
+    }
+}
+
+fn allows_nobody(origins: &Origins) -> bool {
+    match origins {
+        Origins::Any => false,
+        Origins::List(list) => *list == only(Vec::new()),
     }
 }

@@ -84,6 +84,36 @@ fn origins_are_a_list_a_map_or_any() {
 }
 
 #[test]
+fn what_routes_inherit_of_origins_is_told_once() {
+    let with = |defaults: &str, route: &str| {
+        let defaults = format!("defaults: {{ origins: {defaults} }}\nroutes:\n");
+        let text = super::SOUND.replacen("routes:\n", &defaults, 1);
+        let own = "    origins: [\"https://app.example.com\"]\n";
+        super::parse(&text.replacen(own, route, 1)).map_err(|problems| problems.to_string())
+    };
+    let deny_opaque = "    origins: { opaque: deny }\n";
+    let allow = "    origins: { allow: [\"https://app.example.com\"] }\n";
+
+    let told = with("[\"bad origin\"]", deny_opaque).expect_err("a problem");
+    assert!(told.contains("defaults.origins[0]"), "{told}");
+    assert_eq!(told.lines().count(), 1, "{told}");
+    let told = with("[]", deny_opaque).expect_err("a problem");
+    assert!(told.contains("defaults.origins: allows nobody"), "{told}");
+    assert_eq!(told.lines().count(), 1, "{told}");
+
+    for defaults in ["{ missing: deny }", "{}"] {
+        with(defaults, allow).expect("a route that names whom it lets in");
+        let told = with(defaults, "").expect_err("nobody is let in");
+        assert!(told.contains("routes.chat: a route that takes"), "{told}");
+        let told = with(defaults, deny_opaque).expect_err("nobody is let in");
+        assert!(
+            told.contains("routes.chat.origins: allows nobody"),
+            "{told}"
+        );
+    }
+}
+
+#[test]
 fn two_routes_share_a_path_only_by_protocols_of_their_own() {
     let routes = |one: &str, other: &str| {
         problems_with(
