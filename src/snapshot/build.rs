@@ -220,11 +220,16 @@ fn build_routes(
                 (Target::Pool(Box::new(to)), Some(&target.pool))
             }
         };
+        let metrics = metrics.route(name, pool);
+        if let Target::Pool(to) = &target {
+            let terms = &to.terms;
+            metrics.expect_codes(terms.websocket.backend_lost_code, terms.drain.code.number());
+        }
         let is_said = route.answer != FieldRules::default();
         let route = Route {
             target,
             answer: is_said.then(|| Arc::new(route.answer.clone())),
-            metrics: metrics.route(name, pool),
+            metrics,
             drain: before.map_or_else(Arc::default, |before| Arc::clone(&before.drain)),
         };
         (Arc::clone(name), Arc::new(route))

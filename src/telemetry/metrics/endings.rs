@@ -4,7 +4,7 @@
 //! brings about by design begin with 0; any other appears with its first session.
 
 use crate::session::{Initiator, Reason};
-use crate::websocket::BUCKETS;
+use crate::websocket::{BUCKETS, bucket};
 
 /// The `initiator`, `code` and `reason` labels of an ending.
 pub(super) type Ending = [&'static str; 3];
@@ -16,12 +16,29 @@ const FINISHED: &[&str] = &[
     "none", "1000", "1001", "1003", "1007", "1010", "1011", "3xxx", "4xxx", "other",
 ];
 
-/// The endings that are there from the start.
+/// The endings that are there from the start, whatever the configuration.
 pub(super) fn expected() -> impl Iterator<Item = Ending> {
     Reason::ALL.into_iter().flat_map(|reason| {
         let (initiators, codes) = usual(reason);
         combine(initiators, codes, reason)
     })
+}
+
+/// The endings for which the configuration has the codes.
+pub(super) fn configured(backend_lost: Option<u16>, drain: u16) -> [Ending; 3] {
+    let lost = |reason: Reason| {
+        [
+            Initiator::Backend.label(),
+            bucket(backend_lost),
+            reason.label(),
+        ]
+    };
+    let drain = [
+        Initiator::Gateway.label(),
+        bucket(Some(drain)),
+        Reason::Drain.label(),
+    ];
+    [lost(Reason::Lost), lost(Reason::PongOverdue), drain]
 }
 
 /// Every ending that there can ever be.

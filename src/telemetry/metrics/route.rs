@@ -67,6 +67,14 @@ impl RouteMetrics {
         u64::try_from(sessions).unwrap_or(0)
     }
 
+    /// Has the endings with codes of the configuration begin with 0: a backend that crashes ends all its sessions
+    /// at once, and of a series that only appears with them `rate()` sees nothing.
+    pub fn expect_codes(&self, backend_lost: Option<u16>, drain: u16) {
+        for ending in endings::configured(backend_lost, drain) {
+            self.series.closed(ending);
+        }
+    }
+
     pub(in crate::telemetry) fn handshake_finished(&self, result: HandshakeResult) {
         self.series.handshakes.increment(result.label());
     }
@@ -179,9 +187,12 @@ impl RouteSeries {
         {
             return counter.inc();
         }
-        let [initiator, code, reason] = ending;
+        self.closed(ending).inc();
+    }
+
+    fn closed(&self, [initiator, code, reason]: Ending) -> IntCounter {
         let labels = [&self.name, initiator, code, reason];
-        self.sessions_closed.with_label_values(&labels).inc();
+        self.sessions_closed.with_label_values(&labels)
     }
 }
 

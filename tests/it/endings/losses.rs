@@ -248,3 +248,24 @@ async fn the_loss_of_a_backend_is_told_as_the_route_says() {
         venue.gateway.stop().await;
     }
 }
+
+/// A crash ends all sessions of a backend between two scrapes: a series that is born then shows no rate.
+#[tokio::test]
+async fn endings_with_codes_of_the_configuration_are_counted_from_the_start() {
+    for (code, label) in [(1011, "1011"), (0, "none")] {
+        let keys = format!(
+            "defaults: {{ websocket: {{ backend_lost_code: {code} }} }}\ndrain: {{ close_code: 4012 }}\n"
+        );
+        let venue = Venue::start_with(Transport::Plain, &keys).await;
+        for [initiator, code, reason] in [
+            ["backend", label, "lost"],
+            ["backend", label, "pong_overdue"],
+            ["gateway", "4xxx", "drain"],
+        ] {
+            let labels = [("initiator", initiator), ("code", code), ("reason", reason)];
+            let closed = venue.gateway.count("wsgate_sessions_closed_total", &labels);
+            assert_eq!(closed, 0.0, "{labels:?}");
+        }
+        venue.gateway.stop().await;
+    }
+}
