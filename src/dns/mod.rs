@@ -8,11 +8,13 @@ pub mod message;
 mod system;
 #[cfg(test)]
 mod tests;
+mod trail;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use message::{Kind, Record};
+pub use trail::Trail;
 
 /// Asks name servers.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -94,8 +96,13 @@ impl Resolver {
     ///
     /// # Errors
     /// Why there is no answer.
-    pub async fn addresses(&self, name: &str, families: &[Kind]) -> Result<Answer<IpAddr>, Fault> {
-        let Answer { found, lifetime } = self.first(name, families).await?;
+    pub async fn addresses(
+        &self,
+        name: &str,
+        families: &[Kind],
+        trail: &mut Trail,
+    ) -> Result<Answer<IpAddr>, Fault> {
+        let Answer { found, lifetime } = self.first(name, families, trail).await?;
         Ok(Answer {
             found: found.into_iter().filter_map(address).collect(),
             lifetime,
@@ -106,8 +113,8 @@ impl Resolver {
     ///
     /// # Errors
     /// Why there is no answer.
-    pub async fn services(&self, name: &str) -> Result<Answer<Service>, Fault> {
-        let Answer { found, lifetime } = self.first(name, &[Kind::Srv]).await?;
+    pub async fn services(&self, name: &str, trail: &mut Trail) -> Result<Answer<Service>, Fault> {
+        let Answer { found, lifetime } = self.first(name, &[Kind::Srv], trail).await?;
         let services = found.into_iter().filter_map(|record| match record {
             // A single dot says that the service is decidedly not there.
             Record::Service(service) if service.host.is_empty() => None,
@@ -124,14 +131,26 @@ impl Resolver {
     }
 
     /// What is found under the first of the names that `name` may stand for. A zone that fails does not hide the ones after
-    /// it; where none of them has anything, it is why there is no answer.
-    async fn first(&self, name: &str, kinds: &[Kind]) -> Result<Answer<Record>, Fault> {
+    /// it; where none of them has anything, it is why there is no answer. So it is where the one fails to which the trail
+    /// leads: what the ones after it have may be something else.
+    async fn first(
+        &self,
+        name: &str,
+        kinds: &[Kind],
+        trail: &mut Trail,
+    ) -> Result<Answer<Record>, Fault> {
         let mut refused = None;
         for full in self.full_names(name) {
             match self.ask(&full, kinds).await {
                 Ok(answer) if answer.found.is_empty() => {}
-                Err(fault @ Fault::Refused(_)) => refused = refused.or(Some(fault)),
-                answer => return answer,
+                Ok(answer) => {
+                    trail.found(full);
+                    return Ok(answer);
+                }
+                Err(fault @ Fault::Refused(_)) if !trail.is_at(&full) => {
+                    refused = refused.or(Some(fault));
+                }
+                Err(fault) => return Err(fault),
             }
         }
         refused.map_or_else(|| Ok(Answer::nothing()), Err)

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
 
 use super::message::{Kind, Reply, question, read};
-use super::{Fault, Resolver};
+use super::{Fault, Resolver, Trail};
 
 const FAMILIES: &[Kind] = &[Kind::A, Kind::Aaaa];
 
@@ -92,7 +92,10 @@ async fn finds_addresses_of_the_first_family_that_has_any_and_the_shorter_lifeti
         (&[Kind::A], "127.0.0.1", 7),
         (&[Kind::Aaaa], "::1", 60),
     ] {
-        let answer = resolver.addresses("chat.internal", families).await.unwrap();
+        let answer = resolver
+            .addresses("chat.internal", families, &mut Trail::default())
+            .await
+            .unwrap();
         let found: Vec<String> = answer.found.iter().map(ToString::to_string).collect();
         assert_eq!(found, [address]);
         assert_eq!(answer.lifetime, Some(Duration::from_secs(lifetime)));
@@ -121,15 +124,27 @@ async fn the_families_of_a_short_name_are_those_of_one_name() {
         search: vec!["one.test".to_owned(), "two.test".to_owned()],
         dots: 1,
     };
-    let answer = resolver.addresses("chat", FAMILIES).await.unwrap();
+    let answer = resolver
+        .addresses("chat", FAMILIES, &mut Trail::default())
+        .await
+        .unwrap();
     assert_eq!(answer.found, [IpAddr::from([127, 0, 0, 1])]);
-    let outcome = resolver.addresses("other", FAMILIES).await;
+    let outcome = resolver
+        .addresses("other", FAMILIES, &mut Trail::default())
+        .await;
     assert!(matches!(outcome, Err(Fault::Refused(_))), "{outcome:?}");
     let search = vec!["broken.test".to_owned(), "one.test".to_owned()];
-    let answer = Resolver { search, ..resolver }
-        .addresses("chat", FAMILIES)
-        .await;
-    assert!(answer.is_ok(), "the next zone is asked: {answer:?}");
+    let resolver = Resolver { search, ..resolver };
+    let trail = &mut Trail::default();
+    for _ in 0..2 {
+        let answer = resolver.addresses("chat", FAMILIES, trail).await;
+        assert!(answer.is_ok(), "the next zone is asked: {answer:?}");
+    }
+    let mut trail = Trail::default();
+    trail.found("chat.broken.test".to_owned());
+    let outcome = resolver.addresses("chat", FAMILIES, &mut trail).await;
+    let is_kept = matches!(outcome, Err(Fault::Refused(_)));
+    assert!(is_kept, "the next zone is another's: {outcome:?}");
 }
 
 #[tokio::test]
@@ -149,7 +164,10 @@ async fn records_of_another_name_are_not_taken() {
     });
     let resolver = Resolver::new(vec![server.await]);
     for (name, found) in [("chat.internal", "127.0.0.1"), ("a.internal", "127.0.0.3")] {
-        let answer = resolver.addresses(name, FAMILIES).await.unwrap();
+        let answer = resolver
+            .addresses(name, FAMILIES, &mut Trail::default())
+            .await
+            .unwrap();
         assert_eq!(answer.found, [found.parse::<IpAddr>().unwrap()], "{name}");
         assert_eq!(answer.lifetime, Some(Duration::from_secs(60)));
     }
@@ -164,7 +182,10 @@ async fn aliases_that_go_in_a_circle_lead_nowhere() {
         reply.answers = answers.to_vec();
     });
     let resolver = Resolver::new(vec![server.await]);
-    let answer = resolver.addresses("a.internal", FAMILIES).await.unwrap();
+    let answer = resolver
+        .addresses("a.internal", FAMILIES, &mut Trail::default())
+        .await
+        .unwrap();
     assert!(answer.found.is_empty() && answer.lifetime.is_none());
 }
 
@@ -186,7 +207,10 @@ async fn finds_services() {
         }
     });
     let resolver = Resolver::new(vec![server.await]);
-    let answer = resolver.services("_ws._tcp.chat.internal").await.unwrap();
+    let answer = resolver
+        .services("_ws._tcp.chat.internal", &mut Trail::default())
+        .await
+        .unwrap();
     let [service] = &answer.found[..] else {
         panic!("{answer:?}");
     };
@@ -203,7 +227,7 @@ async fn asks_by_tcp_for_what_is_too_long() {
         }
     });
     let answer = Resolver::new(vec![server.await])
-        .addresses("many.internal", FAMILIES)
+        .addresses("many.internal", FAMILIES, &mut Trail::default())
         .await
         .unwrap();
     assert_eq!(answer.found.len(), 100);
@@ -220,7 +244,10 @@ async fn a_server_that_tells_few_to_who_names_no_room_tells_all() {
         }
     });
     let resolver = Resolver::new(vec![server.await]);
-    let answer = resolver.addresses("many.internal", FAMILIES).await.unwrap();
+    let answer = resolver
+        .addresses("many.internal", FAMILIES, &mut Trail::default())
+        .await
+        .unwrap();
     assert_eq!(answer.found.len(), 9);
 }
 
@@ -236,7 +263,10 @@ async fn a_server_that_does_not_understand_room_is_asked_without() {
         }
     });
     let resolver = Resolver::new(vec![server.await]);
-    let answer = resolver.addresses("old.internal", FAMILIES).await.unwrap();
+    let answer = resolver
+        .addresses("old.internal", FAMILIES, &mut Trail::default())
+        .await
+        .unwrap();
     assert_eq!(answer.found.len(), 1);
 }
 
@@ -244,22 +274,22 @@ async fn a_server_that_does_not_understand_room_is_asked_without() {
 async fn a_name_that_is_not_there_is_an_answer_and_a_failure_is_none() {
     let nowhere = server(|_, reply| *reply.rcode_mut() = RCODE::NameError).await;
     let answer = Resolver::new(vec![nowhere])
-        .addresses("nowhere.internal", FAMILIES)
+        .addresses("nowhere.internal", FAMILIES, &mut Trail::default())
         .await
         .unwrap();
     assert!(answer.found.is_empty() && answer.lifetime.is_none());
     let failing = server(|_, reply| *reply.rcode_mut() = RCODE::ServerFailure).await;
     let outcome = Resolver::new(vec![failing])
-        .addresses("chat.internal", FAMILIES)
+        .addresses("chat.internal", FAMILIES, &mut Trail::default())
         .await;
     assert!(matches!(outcome, Err(Fault::Refused(_))), "{outcome:?}");
     // The second server is asked where the first fails.
     let outcome = Resolver::new(vec![failing, nowhere])
-        .addresses("chat.internal", FAMILIES)
+        .addresses("chat.internal", FAMILIES, &mut Trail::default())
         .await;
     assert!(outcome.is_ok(), "{outcome:?}");
     let outcome = Resolver::new(Vec::new())
-        .addresses("chat.internal", FAMILIES)
+        .addresses("chat.internal", FAMILIES, &mut Trail::default())
         .await;
     assert!(matches!(outcome, Err(Fault::NoServer)), "{outcome:?}");
 }

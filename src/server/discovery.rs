@@ -146,7 +146,7 @@ struct Inquiry {
     /// How often in a row nothing was found.
     empty: u32,
     first: Arc<FirstAnswers>,
-    /// Of a service. Held for a question, by the one task of the pool.
+    /// Held for a question, by the one task of the pool.
     hosts: Arc<tokio::sync::Mutex<Hosts>>,
 }
 
@@ -254,7 +254,8 @@ async fn backends(
     };
     let (mut found, lifetime) = match &discovery.question {
         Question::Addresses { name, port } => {
-            let Answer { found, lifetime } = resolver.addresses(name, families).await?;
+            let answer = resolver.addresses(name, families, &mut hosts.trail);
+            let Answer { found, lifetime } = answer.await?;
             let found = found.into_iter().map(|ip| Spot {
                 ip,
                 port: *port,

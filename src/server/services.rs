@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use super::discovery::EMPTY_ANSWERS;
 use crate::dns::message::Kind;
-use crate::dns::{Answer, Fault, Resolver, Service};
+use crate::dns::{Answer, Fault, Resolver, Service, Trail};
 
 /// How many hosts are looked up at once.
 const LOOKUPS: usize = 16;
@@ -28,7 +28,11 @@ pub(super) struct Spot {
 
 /// The hosts of a service, as they were looked up last.
 #[derive(Default)]
-pub(super) struct Hosts(BTreeMap<String, Host>);
+pub(super) struct Hosts {
+    /// Of the name that is asked for, be it a service or not.
+    pub(super) trail: Trail,
+    by_name: BTreeMap<String, Host>,
+}
 
 #[derive(Default)]
 struct Host {
@@ -50,7 +54,7 @@ impl Hosts {
         name: &str,
         families: &'static [Kind],
     ) -> Result<Answer<Spot>, Fault> {
-        let service = resolver.services(name).await?;
+        let service = resolver.services(name, &mut self.trail).await?;
         let hosts = service.found.iter().map(|place| place.host.clone());
         let (lifetime, fault) = self.look_up(resolver, hosts.collect(), families).await;
         let mut found: Vec<Spot> = Vec::new();
@@ -79,7 +83,7 @@ impl Hosts {
     ) -> (Option<Duration>, Option<Fault>) {
         // One empty answer empties no pool, and what is known of its hosts is needed when they are back.
         if !names.is_empty() {
-            self.0.retain(|name, _| names.contains(name));
+            self.by_name.retain(|name, _| names.contains(name));
         }
         let places = Arc::new(Semaphore::new(LOOKUPS));
         let mut answers = JoinSet::new();
@@ -87,7 +91,8 @@ impl Hosts {
             let (resolver, places) = (resolver.clone(), Arc::clone(&places));
             answers.spawn(async move {
                 let _place = places.acquire().await;
-                let answer = resolver.addresses(&format!("{name}."), families).await;
+                let (full, mut trail) = (format!("{name}."), Trail::default());
+                let answer = resolver.addresses(&full, families, &mut trail).await;
                 (name, answer)
             });
         }
@@ -101,7 +106,7 @@ impl Hosts {
                         addresses: answer.found,
                         ..Host::default()
                     };
-                    self.0.insert(name, host);
+                    self.by_name.insert(name, host);
                 }
                 Err(fault) => {
                     self.note_fault(name, &fault);
@@ -114,7 +119,7 @@ impl Hosts {
 
     /// Says that a host cannot be looked up, if that is new.
     fn note_fault(&mut self, name: String, fault: &Fault) {
-        let host = self.0.entry(name.clone()).or_default();
+        let host = self.by_name.entry(name.clone()).or_default();
         if !host.is_failing {
             let known = host.addresses.len();
             tracing::warn!(
@@ -128,7 +133,7 @@ impl Hosts {
 
     /// Forgets where a host was that has been nowhere for long, and says so when that begins.
     fn note_absence(&mut self, name: String) {
-        let host = self.0.entry(name.clone()).or_default();
+        let host = self.by_name.entry(name.clone()).or_default();
         let known = host.addresses.len();
         if host.absences == 0 && known > 0 {
             tracing::warn!(
@@ -145,12 +150,12 @@ impl Hosts {
     }
 
     fn is_absent(&self, place: &Service) -> bool {
-        let host = self.0.get(&place.host);
+        let host = self.by_name.get(&place.host);
         host.is_some_and(|host| host.absences > 0)
     }
 
     fn spots(&self, place: &Service) -> impl Iterator<Item = Spot> {
-        let host = self.0.get(&place.host);
+        let host = self.by_name.get(&place.host);
         let addresses = host.map_or(&[][..], |host| &host.addresses);
         let (port, priority) = (place.port, place.priority);
         let weight = u32::from(place.weight).clamp(1, WEIGHT);
