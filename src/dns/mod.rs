@@ -14,7 +14,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use message::{Kind, Record};
-pub use trail::Trail;
+pub use trail::{EMPTY_ANSWERS, Trail};
 
 /// Asks name servers.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -132,20 +132,22 @@ impl Resolver {
 
     /// What is found under the first of the names that `name` may stand for. A zone that fails does not hide the ones after
     /// it; where none of them has anything, it is why there is no answer. So it is where the one fails to which the trail
-    /// leads: what the ones after it have may be something else.
+    /// leads: what the ones after it have may be something else. For the same reason nothing is found for a while where that
+    /// one has nothing any more, or nothing of the kind that it had.
     async fn first(
         &self,
         name: &str,
         kinds: &[Kind],
         trail: &mut Trail,
     ) -> Result<Answer<Record>, Fault> {
-        let mut refused = None;
+        let (mut refused, mut has_missed) = (None, false);
         for full in self.full_names(name) {
             match self.ask(&full, kinds).await {
-                Ok(answer) if answer.found.is_empty() => {}
-                Ok(answer) => {
-                    trail.found(full);
-                    return Ok(answer);
+                Ok(None) => has_missed |= trail.is_at(&full),
+                Ok(Some((kind, answer))) => {
+                    has_missed |= trail.is_before(&full, kind, kinds);
+                    let taken = trail.turn(full, kind, has_missed).then_some(answer);
+                    return Ok(taken.unwrap_or_else(Answer::nothing));
                 }
                 Err(fault @ Fault::Refused(_)) if !trail.is_at(&full) => {
                     refused = refused.or(Some(fault));
@@ -153,18 +155,26 @@ impl Resolver {
                 Err(fault) => return Err(fault),
             }
         }
-        refused.map_or_else(|| Ok(Answer::nothing()), Err)
+        if let Some(fault) = refused {
+            return Err(fault);
+        }
+        trail.miss();
+        Ok(Answer::nothing())
     }
 
     /// What of the first of these kinds is found of which there is anything.
-    async fn ask(&self, full: &str, kinds: &[Kind]) -> Result<Answer<Record>, Fault> {
-        let mut answer = Answer::nothing();
+    async fn ask(
+        &self,
+        full: &str,
+        kinds: &[Kind],
+    ) -> Result<Option<(Kind, Answer<Record>)>, Fault> {
         for kind in kinds {
-            if answer.found.is_empty() {
-                answer = exchange::ask(&self.servers, full, *kind).await?;
+            let answer = exchange::ask(&self.servers, full, *kind).await?;
+            if !answer.found.is_empty() {
+                return Ok(Some((*kind, answer)));
             }
         }
-        Ok(answer)
+        Ok(None)
     }
 
     /// As resolv.conf(5) says: a dot at the end makes a name full; a short one is tried with the suffixes first,

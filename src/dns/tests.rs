@@ -141,10 +141,41 @@ async fn the_families_of_a_short_name_are_those_of_one_name() {
         assert!(answer.is_ok(), "the next zone is asked: {answer:?}");
     }
     let mut trail = Trail::default();
-    trail.found("chat.broken.test".to_owned());
+    trail.turn("chat.broken.test".to_owned(), Kind::A, false);
     let outcome = resolver.addresses("chat", FAMILIES, &mut trail).await;
     let is_kept = matches!(outcome, Err(Fault::Refused(_)));
     assert!(is_kept, "the next zone is another's: {outcome:?}");
+}
+
+/// What is known is given up when it was not there five times in a row, be it a full name or a family.
+#[tokio::test]
+async fn what_takes_the_place_of_something_known_is_found_after_a_while() {
+    let server = server(|asked, reply| {
+        let is_later = asked.questions[0].qname.to_string() == "chat.two.test";
+        if is_later && !is_v4(asked) {
+            let data = RData::AAAA(AAAA { address: 1 });
+            reply.answers.push(record("chat.two.test", 7, data));
+        }
+    });
+    let resolver = Resolver {
+        servers: vec![server.await],
+        search: vec!["one.test".to_owned(), "two.test".to_owned()],
+        dots: 1,
+    };
+    for (full, kind, families, expected) in [
+        ("chat.one.test", Kind::Aaaa, FAMILIES, [0, 0, 0, 0, 1, 1]),
+        ("chat.two.test", Kind::A, FAMILIES, [0, 0, 0, 0, 1, 1]),
+        // They are not asked for any more, or not before.
+        ("chat.two.test", Kind::A, &[Kind::Aaaa], [1; 6]),
+        ("chat", Kind::A, FAMILIES, [1; 6]),
+    ] {
+        let mut trail = Trail::default();
+        trail.turn(full.to_owned(), kind, false);
+        for count in expected {
+            let answer = resolver.addresses("chat", families, &mut trail).await;
+            assert_eq!(answer.unwrap().found.len(), count, "{full} {kind:?}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -16,14 +16,11 @@ use crate::config::{
     Backend, BackendAddress, BackendHost, Config, Discovery, Family, Name, Question,
 };
 use crate::dns::message::Kind;
-use crate::dns::{Answer, Fault, Resolver};
+use crate::dns::{Answer, EMPTY_ANSWERS, Fault, Resolver};
 use crate::telemetry::{DiscoveryMetrics, DiscoveryResult, Metrics};
 
 /// Between two questions lies at least this much, or `refresh` if that is less, however short the lifetime of an answer is.
 const SHORTEST: Duration = Duration::from_secs(1);
-/// So many times in a row the DNS has to say that nothing is there before a pool is emptied, or a host of a service is given
-/// up: name servers say so of a name that is there when they have just started, or were asked too early.
-pub(super) const EMPTY_ANSWERS: u32 = 5;
 /// The most backends that are taken from one answer.
 const BACKENDS: usize = 1000;
 

@@ -8,9 +8,8 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::discovery::EMPTY_ANSWERS;
 use crate::dns::message::Kind;
-use crate::dns::{Answer, Fault, Resolver, Service, Trail};
+use crate::dns::{Answer, EMPTY_ANSWERS, Fault, Resolver, Service, Trail};
 
 /// How many hosts are looked up at once.
 const LOOKUPS: usize = 16;
@@ -37,6 +36,7 @@ pub(super) struct Hosts {
 #[derive(Default)]
 struct Host {
     addresses: Vec<IpAddr>,
+    trail: Trail,
     /// How often in a row it was nowhere.
     absences: u32,
     is_failing: bool,
@@ -89,21 +89,25 @@ impl Hosts {
         let mut answers = JoinSet::new();
         for name in names {
             let (resolver, places) = (resolver.clone(), Arc::clone(&places));
+            let host = self.by_name.get(&name);
+            let mut trail = host.map(|host| host.trail.clone()).unwrap_or_default();
             answers.spawn(async move {
                 let _place = places.acquire().await;
-                let (full, mut trail) = (format!("{name}."), Trail::default());
+                let full = format!("{name}.");
                 let answer = resolver.addresses(&full, families, &mut trail).await;
-                (name, answer)
+                (name, answer, trail)
             });
         }
         let (mut lifetime, mut last) = (None, None);
-        while let Some(Ok((name, answer))) = answers.join_next().await {
+        while let Some(Ok((name, answer, trail))) = answers.join_next().await {
+            self.by_name.entry(name.clone()).or_default().trail = trail.clone();
             match answer {
                 Ok(answer) if answer.found.is_empty() => self.note_absence(name),
                 Ok(answer) => {
                     lifetime = lifetime.into_iter().chain(answer.lifetime).min();
                     let host = Host {
                         addresses: answer.found,
+                        trail,
                         ..Host::default()
                     };
                     self.by_name.insert(name, host);
