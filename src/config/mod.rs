@@ -7,7 +7,7 @@
 //! text, `reading` fills the types of `schema` from the tree and finds unknown keys and wrong types,
 //! `values` parses single values, `resolve` puts in defaults and checks one part against another.
 //! Each step goes on after a problem, so that all [`Problems`] of a file are told at once. What is sound and may
-//! surprise all the same is in `warnings`.
+//! surprise all the same is in `warnings`, with `rivals`.
 
 mod diff;
 mod environment;
@@ -19,6 +19,7 @@ mod origin;
 mod problems;
 mod reading;
 mod resolve;
+mod rivals;
 mod schema;
 mod tree;
 mod values;

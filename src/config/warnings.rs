@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::host::HostPattern;
 use super::model::{Address, Check, Config, Listener, Name, Pool, Queue, Route, Target};
 use super::origin::Origins;
+use super::rivals::Rivals;
 
 impl Config {
     /// A line for each thing that may surprise, with the path of its key.
@@ -34,19 +34,14 @@ impl Config {
             let cookie = &self.pools.get(name)?.sticky.as_ref()?.cookie;
             Some((name, cookie, &*route.matcher.hosts))
         });
-        let mut told = BTreeMap::new();
-        let mut before = Vec::new();
+        let (mut told, mut rivals) = (BTreeMap::new(), Rivals::default());
         for (name, cookie, hosts) in routes {
-            let is_rival = |(other, its, where_else): &&(&Name, &String, &[HostPattern])| {
-                *other != name && *its == cookie && share_a_host(hosts, where_else)
-            };
-            if let Some((other, ..)) = before.iter().find(is_rival) {
+            if let Some(other) = rivals.add(cookie, name, hosts) {
                 told.insert(name, format!(
                     "pools.{name}.sticky: clients of one host get the cookie `{cookie}` of the pool `{other}` too, and keep \
                      one of the two: name another `cookie`"
                 ));
             }
-            before.push((name, cookie, hosts));
         }
         told.into_values().collect()
     }
@@ -101,19 +96,6 @@ fn lonely_cookies((name, pool): (&Name, &Pool)) -> Option<String> {
              cookies do not survive a restart and are not shared between instances"
         )
     })
-}
-
-/// Whether one host fits both; no pattern stands for any host.
-fn share_a_host(one: &[HostPattern], other: &[HostPattern]) -> bool {
-    let some_host = |pattern: &HostPattern| match pattern {
-        HostPattern::Exact(host) => host.clone(),
-        HostPattern::Wildcard(suffix) => format!("any.{suffix}"),
-    };
-    let meet = |one: &HostPattern| {
-        let mut others = other.iter();
-        others.any(|it| it.matches(&some_host(one)) || one.matches(&some_host(it)))
-    };
-    one.is_empty() || other.is_empty() || one.iter().any(meet)
 }
 
 /// A time for those who wait, where nobody does.

@@ -195,12 +195,22 @@ fn cookies_of_two_pools_that_one_client_would_get_are_warned_of() {
         ["", ""],
         ["a.test", ""],
         ["a.test", "'*.test'"],
+        ["'*.test'", "x.a.test"],
+        ["", "a.test"],
         ["'*.b.test'", "'*.test'"],
+        ["'*.test'", "'*.b.test'"],
+        ["c.test, a.test", "d.test, a.test"],
     ] {
         assert_eq!(told(hosts, "wsgate"), [said], "{hosts:?}");
         assert!(told(hosts, "another").is_empty(), "{hosts:?}");
     }
-    for hosts in [["a.test", "b.test"], ["a.test", "'*.a.test'"]] {
+    for hosts in [
+        ["a.test", "b.test"],
+        ["a.test", "'*.a.test'"],
+        ["'*.a.test'", "a.test"],
+        ["'*.a.test'", "'*.b.test'"],
+        ["a.test", "'*.est'"],
+    ] {
         assert!(told(hosts, "wsgate").is_empty(), "{hosts:?}");
     }
 }
