@@ -291,11 +291,15 @@ impl<G, L> Tunnel<G, L> {
         let may_answer = other == Side::Client && !self.has_closed(other);
         let relay = self.relay_from(source);
         let close = close.filter(|_| relay.follower.held().is_empty());
-        let is_told = close.is_some_and(|close| relay.tell(&close));
-        if !is_told || !may_answer {
+        let is_asked = close.is_some_and(|close| relay.tell(&close)) && may_answer;
+        if !is_asked {
             relay.writer.end_sink();
         }
         self.half_open(ending);
+        if is_asked {
+            let patience = self.terms.close.min(self.terms.half_close);
+            self.alarms.set(Alarm::HalfClose, patience);
+        }
     }
 
     /// A Close that passed is the end of what its side has to say; two are the end of the session.

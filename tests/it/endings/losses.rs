@@ -114,6 +114,23 @@ async fn a_client_answers_a_close_before_it_sees_the_end() {
     }
 }
 
+/// As after any Close of the gateway's own.
+#[tokio::test]
+async fn a_client_that_answers_nothing_is_waited_for_as_long_as_for_any_close() {
+    let times = "defaults: { timeouts: { close: 200ms, half_close: 1h } }\n";
+    let venue = Venue::start_with(Transport::Plain, times).await;
+    let Pair {
+        mut client,
+        mut backend,
+    } = Pair::new(&venue).await;
+    backend.end().await;
+    client
+        .expect_close(Speaker::Backend, 1014, "backend lost")
+        .await;
+    client.gone().await;
+    expect_closure(&venue, "backend", Some(1014), "lost").await;
+}
+
 /// It takes nothing of what the client had under way, and the client's answer is heard all the same.
 #[tokio::test]
 async fn a_client_is_ended_soon_that_still_sends_to_a_backend_that_is_gone() {
