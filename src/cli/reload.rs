@@ -17,14 +17,10 @@ pub async fn reload(
 ) -> io::Result<Exit> {
     let admin = match (gateway.admin, gateway.config) {
         (Some(address), _) => address,
-        (None, Some(file)) => match Admin::load(&file, environment) {
-            Ok(admin) => admin.address,
-            Err(problems) => {
-                // At the usual place the gateway refuses the file as well, and tells that to those who watch it.
-                ask_for_reload(&Admin::default().address).await.ok();
-                return Err(io::Error::other(problems));
-            }
-        },
+        (None, Some(file)) => {
+            let admin = Admin::load(&file, environment).map_err(io::Error::other)?;
+            admin.address
+        }
         (None, None) => Admin::default().address,
     };
     let asked = ask_for_reload(&admin).await;

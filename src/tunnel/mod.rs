@@ -235,6 +235,10 @@ impl<G, L> Tunnel<G, L> {
             Verdict::SinkLost => self.lose(source.other()),
             // Its last words are said; that it breaks then is no loss.
             Verdict::SourceLost if self.has_closed(source) => self.pass_end_on(source),
+            // The other one was lost first, and this one was told.
+            Verdict::SourceLost if self.is_lost(source.other()) => {
+                self.leave(Ending::Lost(source.other()));
+            }
             Verdict::SourceLost => self.leave(Ending::Lost(source)),
             Verdict::Stopped(Finding::MessageTooBig) => self.leave(Ending::MessageTooBig(source)),
             Verdict::Stopped(Finding::TooManyMessages) => self.leave(Ending::TooManyMessages),
@@ -258,7 +262,7 @@ impl<G, L> Tunnel<G, L> {
         match self.phase {
             // It has said all that it had to say, so nothing more comes from either.
             Phase::HalfOpen(ending) if self.has_closed(side) => self.leave(ending),
-            // It had ended, and the other side is told already.
+            // It had ended, and the other side is told or about to be.
             Phase::HalfOpen(ending) if has_ended && self.is_lost(side) => self.leave(ending),
             // What it sent before it broke may still be here: the other direction goes on.
             _ => self.half_open(Ending::Lost(side)),

@@ -57,7 +57,8 @@ struct Lookup {
 }
 
 impl Lookups {
-    /// The addresses of `name`, in the resolver's order; the caller sets the deadline.
+    /// The addresses of `name`, in the resolver's order, or turned round where it was asked for another; the caller sets the
+    /// deadline.
     ///
     /// # Errors
     /// When the name has none, nobody says, or the system gives no thread.
@@ -336,6 +337,7 @@ mod tests {
             tokio::time::advance(SLOW).await;
         }
         tokio::time::advance(SLOW * 4).await;
+        tokio::time::resume();
         lookups.share("name", nothing).await.unwrap();
         lookups.join(&"name".into(), look_up).unwrap();
         assert_eq!(lock(&lookups.names)["name"].under_way, 3);

@@ -72,8 +72,8 @@ pub struct Pool {
     queue: Arc<Queue>,
     queue_limits: config::Queue,
     health: config::Health,
-    /// Held while it is decided on an ejection.
-    ejecting: Mutex<()>,
+    /// When ejections were last reconsidered; held while it is decided on one.
+    ejecting: Mutex<Option<Instant>>,
     rebalance: Rebalance,
     metrics: Arc<PoolMetrics>,
     in_force: Arc<InForce>,

@@ -258,14 +258,14 @@ impl<'a> Candidates<'a> {
     fn choose(&self) -> Choice {
         let mut balancer = self.pool.balancer();
         let field = self.field();
-        if let Some(taken) = self.preferred(&field).and_then(|index| self.take(index)) {
-            return Choice::Taken(taken);
-        }
         // First those that have not failed at all.
         let strict = Field {
             is_forgiving: self.failed.is_empty(),
             ..field
         };
+        if let Some(taken) = self.preferred(&strict).and_then(|index| self.take(index)) {
+            return Choice::Taken(taken);
+        }
         if let Some(taken) = self.pick(&mut balancer, strict) {
             return Choice::Taken(taken);
         }
@@ -301,17 +301,24 @@ impl<'a> Candidates<'a> {
         }
     }
 
-    /// In which order the priorities are looked at. The last attempt is not made at one more of those that have failed so far:
-    /// many may be dead and not ejected, and a spare backend be well.
+    /// In which order the priorities are looked at. The last attempt is not made at one more of those that have failed so far,
+    /// where none of them is known to be well and a spare backend is: many may be dead and not ejected.
     fn priorities(&self) -> Cow<'_, [u16]> {
         let all = &self.pool.priorities;
         match self.worst_failed {
-            Some(worst) if self.left() == 1 && all.last() > Some(&worst) => {
+            Some(worst) if self.left() == 1 && self.has_sound_spare_only(worst) => {
                 let (worse, rest): (Vec<u16>, Vec<u16>) = all.iter().partition(|it| **it > worst);
                 Cow::Owned([worse, rest].concat())
             }
             _ => Cow::Borrowed(all),
         }
+    }
+
+    /// Whether of the ready backends some of a worse priority than this one are sound, and no others.
+    fn has_sound_spare_only(&self, worst: u16) -> bool {
+        let ready = self.pool.members.iter().filter(|it| it.is_ready());
+        let mut sound = ready.filter(|it| !it.backend().is_suspect()).peekable();
+        sound.peek().is_some() && sound.all(|member| member.priority() > worst)
     }
 
     fn pick(&self, balancer: &mut Balancer, field: Field<'_>) -> Option<Taken> {

@@ -79,6 +79,17 @@ impl Attempts {
         Some(now)
     }
 
+    /// It may be tried now, though its ejection is not over.
+    pub(super) fn admit_early_trial(&mut self) {
+        if let Ejection::For { until, length } = self.ejection {
+            self.ejection = Ejection::Trial {
+                taken: None,
+                until,
+                length,
+            };
+        }
+    }
+
     pub(super) fn abandoned(&mut self, trial: Option<Instant>, now: Instant) {
         match self.ejection {
             // Another one may be under way where this one took too long.

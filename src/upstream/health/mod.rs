@@ -169,6 +169,11 @@ impl Health {
         self.attempts.abandoned(trial, now);
     }
 
+    /// An ejected backend may be tried before its time.
+    pub(super) fn admit_early_trial(&mut self) {
+        self.attempts.admit_early_trial();
+    }
+
     /// Ends an ejection that is over by `now`, and a trial that takes too long: from then on the backend may be tried.
     pub(super) fn time_passed(&mut self, now: Instant) {
         self.attempts.expire(now);

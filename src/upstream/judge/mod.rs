@@ -5,7 +5,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
@@ -19,8 +19,8 @@ use crate::config::{self, ActiveHealth, Check, OnUnhealthy, PassiveHealth};
 use crate::drain::Drain;
 use crate::telemetry::{CheckResult, ConnectResult};
 
-/// How long an ejection lasts at least where others fail: or each client that is refused would bring back another dead one.
-const LEAST_EJECTION: Duration = Duration::from_secs(1);
+/// How often clients that are refused have an ejected backend tried before its time: a trial costs the next client an attempt.
+const RECONSIDER_EVERY: Duration = Duration::from_secs(1);
 
 /// What an attempt says of its backend.
 #[derive(Debug)]
@@ -155,8 +155,7 @@ impl Pool {
     }
 
     fn blame(&self, member: &Member, trial: Option<Instant>, fault: &str, passive: &PassiveHealth) {
-        // Two at once must not eject more than may be.
-        let _one_at_a_time = self.ejecting.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self.ejecting();
         let may_eject = self.may_eject(member, passive);
         let change = |health: &mut Health| {
             health.attempt_failed(trial, Instant::now(), passive, may_eject);
@@ -168,27 +167,36 @@ impl Pool {
     }
 
     /// A client was refused after all its attempts. Where one that is ready fails so often and stays only because too many are
-    /// ejected, the one comes back that is ejected longest: it may be well by now, and the other is out at its next failure.
+    /// ejected, one of those may be tried: it may be well by now, and the other is out at its next failure then.
     pub(super) fn reconsider_ejections(&self) {
         let Some(passive) = &self.health.passive else {
             return;
         };
-        let _one_at_a_time = self.ejecting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reconsidered = self.ejecting();
+        if reconsidered.is_some_and(|at| at.elapsed() < RECONSIDER_EVERY) {
+            return;
+        }
+        *reconsidered = Some(Instant::now());
         let stays = |member: &&Member| {
-            let failures = member.backend().standing().failures;
-            member.is_ready() && failures >= passive.failures && !self.may_eject(member, passive)
+            let backend = member.backend();
+            member.is_ready()
+                && backend.is_suspect()
+                && backend.standing().failures >= passive.failures
+                && !self.may_eject(member, passive)
         };
         if !self.members.iter().any(|member| stays(&member)) {
             return;
         }
-        let since = |member: &&Member| member.backend().standing().last.since;
         let resting = self.members.iter().filter(|it| it.backend().is_resting());
-        let longest = resting.min_by_key(since);
-        if let Some(longest) = longest.filter(|it| since(it).elapsed() >= LEAST_EJECTION) {
-            longest.alter(Health::pardon, |_| {
-                "another one fails, and clients with it".into()
-            });
+        let resting: Vec<&Member> = resting.collect();
+        if let Some(one) = fastrand::choice(resting) {
+            one.alter(Health::admit_early_trial, |_| String::new());
         }
+    }
+
+    /// Held while it is decided on an ejection: two at once must not eject more than may be.
+    fn ejecting(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.ejecting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether another one is ready, and not too many are ejected already.

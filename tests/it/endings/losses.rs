@@ -94,7 +94,7 @@ async fn a_loss_is_told(transport: Transport, lost: Speaker, way: Way) {
 /// aiohttp, for one, takes an end under TLS that comes with a Close for a loss, and forgets the Close.
 #[tokio::test]
 async fn a_client_answers_a_close_before_it_sees_the_end() {
-    for way in ["answers", "ends"] {
+    for way in ["answers", "ends", "resets"] {
         let venue = patient(Transport::Tls).await;
         let mut pair = Pair::new(&venue).await;
         pair.backend.end().await;
@@ -106,7 +106,14 @@ async fn a_client_answers_a_close_before_it_sees_the_end() {
         assert!(early.is_err(), "the end came before the answer");
         match way {
             "answers" => client.send(Speaker::Client.close(1014, "")).await,
-            _ => client.end().await,
+            "ends" => client.end().await,
+            _ => {
+                let stream = pair.client.into_stream();
+                reset(&*stream);
+                drop(stream);
+                expect_closure(&venue, "backend", Some(1014), "lost").await;
+                continue;
+            }
         }
         client.expect_end().await;
         client.end().await;
