@@ -10,8 +10,11 @@ use crate::harness::{
 
 const SERVICE: &str = "_ws._tcp.chat.internal";
 
-/// A service with a best place of weight 7 and a spare one; their names in the pool.
-async fn two_places(server: &NameServer, best: &Backend, spare: &Backend) -> [String; 2] {
+/// A name server with a service of two backends, the best with a weight of 7 and a spare one; their names in the pool.
+async fn two_places() -> (NameServer, [Backend; 2], [String; 2]) {
+    let server = NameServer::start().await;
+    let best = backend_at([127, 0, 0, 1], 0, "best").await;
+    let spare = backend_at([127, 0, 0, 1], 0, "spare").await;
     server.set_addresses("best.internal", &["127.0.0.1"]);
     server.set_addresses("spare.internal", &["127.0.0.1"]);
     let places = [
@@ -19,7 +22,8 @@ async fn two_places(server: &NameServer, best: &Backend, spare: &Backend) -> [St
         Place::Service(10, 7, best.address().port(), "best.internal"),
     ];
     server.set(SERVICE, &places);
-    [best.address().to_string(), spare.address().to_string()]
+    let names = [&best, &spare].map(|backend| backend.address().to_string());
+    (server, [best, spare], names)
 }
 
 /// Which backend answers.
@@ -30,10 +34,7 @@ async fn answers(gateway: &Gateway) -> Option<String> {
 
 #[tokio::test]
 async fn a_spare_place_is_for_when_no_better_one_can_be_had() {
-    let server = NameServer::start().await;
-    let best = backend_at([127, 0, 0, 1], 0, "best").await;
-    let spare = backend_at([127, 0, 0, 1], 0, "spare").await;
-    let names = two_places(&server, &best, &spare).await;
+    let (server, _backends, names) = two_places().await;
     let gateway = Gateway::start(&of(&format!("srv: {SERVICE},"), &server)).await;
     has(&gateway, &names).await;
     let status = gateway.status().await;
@@ -60,10 +61,7 @@ async fn a_spare_place_is_for_when_no_better_one_can_be_had() {
 /// It is where it was before, if that is known, and the others do not wait for it.
 #[tokio::test]
 async fn a_host_that_cannot_be_looked_up_does_not_hold_up_the_others() {
-    let server = NameServer::start().await;
-    let best = backend_at([127, 0, 0, 1], 0, "best").await;
-    let spare = backend_at([127, 0, 0, 1], 0, "spare").await;
-    let names = two_places(&server, &best, &spare).await;
+    let (server, _backends, names) = two_places().await;
     server.fail("spare.internal");
     let gateway = Gateway::start(&of(&format!("srv: {SERVICE},"), &server)).await;
     has(&gateway, &names[..1]).await;
@@ -80,10 +78,7 @@ async fn a_host_that_cannot_be_looked_up_does_not_hold_up_the_others() {
 /// Five answers in a row have to say so; each time five questions are asked.
 #[tokio::test]
 async fn a_host_that_is_nowhere_for_long_loses_its_place() {
-    let server = NameServer::start().await;
-    let best = backend_at([127, 0, 0, 1], 0, "best").await;
-    let spare = backend_at([127, 0, 0, 1], 0, "spare").await;
-    let names = two_places(&server, &best, &spare).await;
+    let (server, _backends, names) = two_places().await;
     let gateway = Gateway::start(&of(&format!("srv: {SERVICE},"), &server)).await;
     has(&gateway, &names).await;
     let asked = server.questions();
@@ -96,10 +91,7 @@ async fn a_host_that_is_nowhere_for_long_loses_its_place() {
 /// A reload that asks otherwise forgets nothing of where hosts were.
 #[tokio::test]
 async fn a_host_that_cannot_be_looked_up_stays_over_a_reload() {
-    let server = NameServer::start().await;
-    let best = backend_at([127, 0, 0, 1], 0, "best").await;
-    let spare = backend_at([127, 0, 0, 1], 0, "spare").await;
-    let names = two_places(&server, &best, &spare).await;
+    let (server, _backends, names) = two_places().await;
     let yaml = of(&format!("srv: {SERVICE},"), &server);
     let gateway = Gateway::start(&yaml).await;
     has(&gateway, &names).await;
@@ -115,10 +107,7 @@ async fn a_host_that_cannot_be_looked_up_stays_over_a_reload() {
 /// One attempt finds that the best place is dead, a few eject it; none of the clients hears of it.
 #[tokio::test]
 async fn a_spare_place_takes_over_from_one_that_died() {
-    let server = NameServer::start().await;
-    let best = backend_at([127, 0, 0, 1], 0, "best").await;
-    let spare = backend_at([127, 0, 0, 1], 0, "spare").await;
-    let names = two_places(&server, &best, &spare).await;
+    let (server, [best, _spare], names) = two_places().await;
     let ejecting = "health: { passive: { failures: 2, eject: 10m } }, discovery:";
     let yaml = of(&format!("srv: {SERVICE},"), &server).replace("discovery:", ejecting);
     let gateway = Gateway::start(&yaml).await;
@@ -135,10 +124,7 @@ async fn a_spare_place_takes_over_from_one_that_died() {
 /// A place without room is as good as none.
 #[tokio::test]
 async fn a_spare_place_takes_what_the_best_has_no_room_for() {
-    let server = NameServer::start().await;
-    let best = backend_at([127, 0, 0, 1], 0, "best").await;
-    let spare = backend_at([127, 0, 0, 1], 0, "spare").await;
-    let names = two_places(&server, &best, &spare).await;
+    let (server, [best, _spare], names) = two_places().await;
     let keys = format!("srv: {SERVICE}, max_sessions: 1,");
     let gateway = Gateway::start(&of(&keys, &server)).await;
     has(&gateway, &names).await;
