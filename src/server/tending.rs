@@ -8,20 +8,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{MutexGuard, Semaphore, SemaphorePermit, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::shared::Shared;
 use crate::config::{self, Name, OnUnhealthy};
 use crate::upstream::{Member, Pool};
 
-/// How often is looked for ejections that are over, weights that have grown and sessions to ask. The work is a few atomic
-/// accesses for each backend, and a lock where its pool is to be rebalanced.
+/// How often a pool is tended while an ejection, a slow start or rebalancing is under way in it. At all other times its
+/// task sleeps until a backend changes its state, so that an idle gateway does not wake.
 const TICK: Duration = Duration::from_millis(250);
 /// Checks under way at once in the whole process: enough for 64 backends that time out, few enough not to
 /// take descriptors from sessions.
 const CHECKS_AT_ONCE: usize = 64;
 
-/// A pool as one configuration has it. No check of it begins after this is dropped.
+/// A pool as one configuration has it. When this is dropped its tasks end, each check first if it has begun.
 struct Tended {
     pool: Arc<Pool>,
     _in_force: watch::Sender<()>,
@@ -31,28 +31,36 @@ struct Tended {
 pub(super) async fn tend(shared: Arc<Shared>) {
     let permits = Arc::new(Semaphore::new(CHECKS_AT_ONCE));
     let mut tended: BTreeMap<Name, Tended> = BTreeMap::new();
-    let mut ticks = interval(TICK);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
+        follow(&mut tended, &shared, &permits);
+        shared.replaced.notified().await;
+    }
+}
+
+/// Lets go of pools that are no longer in force, and begins to tend those that are new.
+fn follow(tended: &mut BTreeMap<Name, Tended>, shared: &Arc<Shared>, permits: &Arc<Semaphore>) {
+    let snapshot = shared.current.load();
+    let pools = &snapshot.pools;
+    tended.retain(|name, tended| {
+        let in_force = pools.get(name);
+        in_force.is_some_and(|pool| Arc::ptr_eq(pool, &tended.pool))
+    });
+    for (name, pool) in pools {
+        tended
+            .entry(Arc::clone(name))
+            .or_insert_with(|| Tended::begin(pool, shared, permits));
+    }
+}
+
+/// Does what is due by the clock in `pool`, as long as it is in force.
+async fn keep_time(pool: Arc<Pool>, mut is_in_force: watch::Receiver<()>) {
+    let mut changes = pool.queue().changes();
+    loop {
+        let is_under_way = pool.pass_time(Instant::now());
         tokio::select! {
-            _ = ticks.tick() => {}
-            // Pools that are gone are let go at once, and with them their series.
-            () = shared.replaced.notified() => {}
-        }
-        let snapshot = shared.current.load();
-        let is_same = |name: &Name, pool: &Arc<Pool>| {
-            snapshot
-                .pools
-                .get(name)
-                .is_some_and(|now| Arc::ptr_eq(now, pool))
-        };
-        tended.retain(|name, tended| is_same(name, &tended.pool));
-        for (name, pool) in &snapshot.pools {
-            tended
-                .entry(Arc::clone(name))
-                .or_insert_with(|| Tended::begin(pool, &shared, &permits));
-            pool.pass_time(Instant::now());
-            pool.rebalance(Instant::now());
+            _ = is_in_force.changed() => return,
+            _ = changes.changed() => {}
+            () = sleep(TICK), if is_under_way => {}
         }
     }
 }
@@ -69,6 +77,9 @@ impl Tended {
             };
             shared.runtime.spawn(checks.keep_on(is_in_force.clone()));
         }
+        shared
+            .runtime
+            .spawn(keep_time(Arc::clone(pool), is_in_force));
         Self {
             pool: Arc::clone(pool),
             _in_force: in_force,
@@ -157,6 +168,27 @@ mod tests {
         let config = Config::parse(yaml, "wsgate.yaml", Path::new("/"), &|_| None).unwrap();
         let (tls, metrics) = (Material::default(), Metrics::new());
         Arc::new(Snapshot::build(config, tls, &metrics, previous))
+    }
+
+    /// Each tick parks the runtime at least once, so that an hour of them would do so 14,400 times.
+    #[tokio::test(start_paused = true)]
+    async fn sleeps_while_nothing_is_under_way() {
+        let (commands, _taken) = mpsc::channel(1);
+        let yaml = YAML.replace("health: { active: { type: tcp } }", "slow_start: 1m");
+        let shared = Arc::new(Shared::new(snapshot(&yaml, None), commands));
+        let pool = Arc::clone(&shared.current.load().pools["chat"]);
+        let _tending = spawn(&shared.runtime, tend(Arc::clone(&shared)));
+        let parks_of = async |time| {
+            let parks = || shared.runtime.metrics().worker_park_count(0);
+            let before = parks();
+            tokio::time::sleep(time).await;
+            parks() - before
+        };
+        let hour = Duration::from_secs(3600);
+        assert!(parks_of(hour).await < 10);
+        pool.members()[0].backend().became_ready(Instant::now());
+        assert!(parks_of(TICK * 20).await >= 20, "a slow start is under way");
+        assert!(parks_of(hour).await < 3600, "it is over");
     }
 
     #[tokio::test(start_paused = true)]

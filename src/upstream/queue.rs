@@ -10,12 +10,14 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// The queue of a pool.
 #[derive(Debug, Default)]
 pub struct Queue {
     line: Mutex<Line>,
+    /// Changed by each [`Queue::look_again`].
+    changes: watch::Sender<()>,
 }
 
 #[derive(Debug, Default)]
@@ -46,9 +48,16 @@ impl Queue {
 
     /// To be called when backends are not what they were: there may be places, or nothing to wait for any more.
     pub fn look_again(&self) {
+        self.changes.send_replace(());
         let mut line = self.line();
         line.news = Some(0);
         line.look(0);
+    }
+
+    /// Changes whenever the state of a backend may have changed.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
     }
 
     /// How many wait.

@@ -230,14 +230,19 @@ impl Pool {
         }
     }
 
-    /// Time has passed: ejections that end by `now` are over, and slow starts have gone on.
-    pub fn pass_time(&self, now: Instant) {
+    /// Ends ejections that are over by `now`, shows how far slow starts are, and rebalances. Returns whether any of that is
+    /// still under way; if not, nothing is left to do until a backend changes its state.
+    pub fn pass_time(&self, now: Instant) -> bool {
+        let mut is_under_way = self.rebalance(now);
         for member in &self.members {
             member.show_weight(now);
             if member.backend().is_suspect() {
                 member.alter(|health| health.time_passed(now), |_| String::new());
             }
+            is_under_way |= member.backend().state() == State::Ejected
+                || member.effective_weight(now) < member.full_weight();
         }
+        is_under_way
     }
 
     /// When the next check of `member` is due; at once if there was none. None where there are no checks, or others are

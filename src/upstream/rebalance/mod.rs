@@ -61,11 +61,13 @@ impl Rebalance {
 }
 
 impl Pool {
-    /// Asks the sessions to reconnect that are due by `now`. Does nothing in a pool that is not to be
-    /// rebalanced, or in which nothing has changed.
-    pub fn rebalance(&self, now: Instant) {
+    /// Asks the sessions to reconnect that are due by `now`. Returns whether rebalancing is under way; if not, it begins
+    /// when a backend becomes ready.
+    pub(super) fn rebalance(&self, now: Instant) -> bool {
         let Rebalance { settings, progress } = &self.rebalance;
-        let Some(settings) = settings else { return };
+        let Some(settings) = settings else {
+            return false;
+        };
         let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
         let last = progress.last.replace(now).unwrap_or(now);
         let loads = loads(&self.members, now);
@@ -73,6 +75,10 @@ impl Pool {
         let seconds = now.saturating_duration_since(last).as_secs_f64();
         let asked = progress.rebalancer.step(&loads, settings, seconds);
         let is_at_rest = progress.rebalancer.is_at_rest();
+        if is_at_rest {
+            // The time until it begins anew allows nobody to be asked.
+            progress.last = None;
+        }
         drop(progress);
         for (member, count) in self.members.iter().zip(asked) {
             member.backend().drain().ask(count);
@@ -83,6 +89,7 @@ impl Pool {
             (false, true) => tracing::info!(%pool, "rebalancing is over"),
             (true, true) | (false, false) => {}
         }
+        !is_at_rest
     }
 }
 
