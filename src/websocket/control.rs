@@ -65,7 +65,7 @@ impl ControlFrame {
         let start = usize::from(frame.length);
         frame.push(payload);
         if let Some(key) = key {
-            mask(&mut frame.bytes[start..start + payload.len()], key, 0);
+            mask(&mut frame.bytes[start..start + payload.len()], key);
         }
         frame
     }
@@ -113,7 +113,7 @@ mod tests {
     fn read(frame: &ControlFrame) -> (FrameHeader, Vec<u8>) {
         let header = FrameHeader::parse(frame.as_bytes()).unwrap().unwrap();
         let mut payload = frame.as_bytes()[usize::from(header.header_length)..].to_vec();
-        mask(&mut payload, header.mask.unwrap_or_default(), 0);
+        mask(&mut payload, header.mask.unwrap_or_default());
         assert_eq!(header.payload_length, payload.len() as u64);
         (header, payload)
     }

@@ -34,7 +34,7 @@ pub(super) fn frame(sender: Sender, first: u8, payload: &[u8]) -> Vec<u8> {
     frame.extend(KEY);
     let start = frame.len();
     frame.extend(payload);
-    mask(&mut frame[start..], KEY, 0);
+    mask(&mut frame[start..], KEY);
     frame
 }
 

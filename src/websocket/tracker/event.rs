@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::super::frame::{FrameHeader, MAX_CONTROL_PAYLOAD};
+use super::super::frame::{FrameHeader, MAX_CONTROL_PAYLOAD, mask};
 use super::super::opcode::Opcode;
 use super::super::protocol_error::ProtocolError;
 
@@ -65,7 +65,7 @@ impl ControlPayload {
         let used = &mut payload.bytes[..usize::from(length)];
         used.copy_from_slice(&masked[..usize::from(length)]);
         if let Some(key) = key {
-            super::super::frame::mask(used, key, 0);
+            mask(used, key);
         }
         payload
     }
