@@ -17,7 +17,7 @@ use crate::telemetry::SessionRecord;
 use crate::tunnel::{Account, Agreed, End, Terms, Tunnel, Watches};
 use crate::upstream::{Answer, Answered, Lease, Opened, Opening, Source, Switched};
 use crate::websocket::{
-    BroughtKey, Extensions, Handshake, HandshakeError, asks_for_websocket, into_get,
+    BroughtKey, Extensions, HandshakeError, asks_for_websocket, into_get, read_handshake,
 };
 
 /// The end of a session whose client was gone before the 101 was written.
@@ -64,7 +64,7 @@ pub(super) async fn open(
     if !target.takes_websocket {
         return Err(Rejection::NotImplemented("No WebSocket is taken here."));
     }
-    let handshake = Handshake::read(request).map_err(rejection)?;
+    let key = read_handshake(request).map_err(rejection)?;
     let own = || asked.own_origin();
     admission::origin::check(&request.headers, &target.origins, own)?;
     client.pass_opening().await?;
@@ -72,7 +72,7 @@ pub(super) async fn open(
     let of_route = route.drain().watch();
     let uri = path::towards_backend(request, target)?;
     let head = opening_head(asked, target, &uri);
-    let opening = Opening::new(head, handshake.key, asked.ends());
+    let opening = Opening::new(head, key, asked.ends());
     let hints = asked.hints(Some([client.drain(), route.drain()]));
     let Opened {
         lease,

@@ -44,7 +44,7 @@ mod tests {
     use http::{Request, Version};
 
     use super::*;
-    use crate::websocket::Handshake;
+    use crate::websocket::read_handshake;
 
     fn connect() -> request::Parts {
         let request = Request::connect("https://chat.test/room?x=1")
@@ -62,7 +62,7 @@ mod tests {
             let mut request = connect();
             into_get(&mut request, Some("websocket")).unwrap();
             assert_eq!(request.uri.path_and_query().unwrap(), "/room?x=1");
-            keys.push(Handshake::read(&request).unwrap().key);
+            keys.push(read_handshake(&request).unwrap());
         }
         assert_ne!(keys[0], keys[1]);
     }
@@ -75,10 +75,7 @@ mod tests {
             .headers
             .insert(SEC_WEBSOCKET_KEY, HeaderValue::from_static(KEY));
         into_get(&mut request, Some("websocket")).unwrap();
-        assert_eq!(
-            Handshake::read(&request).unwrap().key.as_bytes(),
-            KEY.as_bytes()
-        );
+        assert_eq!(read_handshake(&request).unwrap().as_bytes(), KEY.as_bytes());
         assert!(request.extensions.get::<BroughtKey>().is_some());
     }
 

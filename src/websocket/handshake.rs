@@ -15,43 +15,32 @@ use super::key::Key;
 /// The only version of the protocol that is spoken (RFC 6455 section 4.1).
 pub const VERSION: &str = "13";
 
-/// A sound opening handshake.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Handshake {
-    /// The key for the backend: the client's, or over HTTP/2 the gateway's own.
-    pub key: Key,
-}
-
-impl Handshake {
-    /// Reads the opening handshake from the head of a request. One over HTTP/2 has been
-    /// [made a GET](super::into_get) before.
-    ///
-    /// The version is looked at before the key, so that a client of an older draft, whose key is
-    /// spelt otherwise, learns which version it should speak (RFC 6455 section 4.4).
-    ///
-    /// # Errors
-    ///
-    /// The first fault found, in the order of [`HandshakeError`].
-    pub fn read(request: &request::Parts) -> Result<Self, HandshakeError> {
-        let headers = &request.headers;
-        if !asks_for_websocket(headers) {
-            return Err(HandshakeError::NoUpgrade);
-        }
-        if request.method != Method::GET {
-            return Err(HandshakeError::Method);
-        }
-        if !matches!(request.version, Version::HTTP_11 | Version::HTTP_2) {
-            return Err(HandshakeError::HttpVersion);
-        }
-        check_host(headers)?;
-        if announces_body(headers) {
-            return Err(HandshakeError::Body);
-        }
-        check_version(headers)?;
-        Ok(Self {
-            key: read_key(headers)?,
-        })
+/// Checks the opening handshake in the head of a request, and returns its key: the client's, or over HTTP/2 the
+/// one that [`into_get`](super::into_get) made.
+///
+/// The version is checked before the key, so that a client of an older draft, whose key has another form, is told
+/// which version to use (RFC 6455 section 4.4).
+///
+/// # Errors
+///
+/// The first fault found, in the order of [`HandshakeError`].
+pub fn read_handshake(request: &request::Parts) -> Result<Key, HandshakeError> {
+    let headers = &request.headers;
+    if !asks_for_websocket(headers) {
+        return Err(HandshakeError::NoUpgrade);
     }
+    if request.method != Method::GET {
+        return Err(HandshakeError::Method);
+    }
+    if !matches!(request.version, Version::HTTP_11 | Version::HTTP_2) {
+        return Err(HandshakeError::HttpVersion);
+    }
+    check_host(headers)?;
+    if announces_body(headers) {
+        return Err(HandshakeError::Body);
+    }
+    check_version(headers)?;
+    read_key(headers)
 }
 
 /// What is wrong with an opening handshake.
@@ -173,13 +162,13 @@ mod tests {
             .header("Sec-WebSocket-Key", KEY)
     }
 
-    fn read(request: Builder) -> Result<Handshake, HandshakeError> {
-        Handshake::read(&request.body(()).unwrap().into_parts().0)
+    fn read(request: Builder) -> Result<Key, HandshakeError> {
+        read_handshake(&request.body(()).unwrap().into_parts().0)
     }
 
     #[test]
     fn keeps_the_key_as_given() {
-        assert_eq!(read(sound()).unwrap().key.as_bytes(), KEY.as_bytes());
+        assert_eq!(read(sound()).unwrap().as_bytes(), KEY.as_bytes());
     }
 
     #[test]
