@@ -3,16 +3,13 @@
 use std::fmt;
 
 use super::close::CloseCode;
-use super::frame::{MAX_CONTROL_PAYLOAD, mask};
+use super::frame::{MAX_CONTROL_FRAME, MAX_CONTROL_PAYLOAD, mask};
 use super::opcode::{Opcode, Sender};
-
-/// Two bytes, and a masking key of four.
-const MAX_HEADER: usize = 6;
 
 /// A whole control frame as it goes on the wire, at most 131 bytes, held without the heap.
 #[derive(Clone, Copy)]
 pub struct ControlFrame {
-    bytes: [u8; MAX_HEADER + MAX_CONTROL_PAYLOAD],
+    bytes: [u8; MAX_CONTROL_FRAME],
     length: u8,
 }
 
@@ -54,7 +51,7 @@ impl ControlFrame {
     fn with_key(key: Option<[u8; 4]>, opcode: Opcode, payload: &[u8]) -> Self {
         let payload = &payload[..payload.len().min(MAX_CONTROL_PAYLOAD)];
         let mut frame = Self {
-            bytes: [0; MAX_HEADER + MAX_CONTROL_PAYLOAD],
+            bytes: [0; MAX_CONTROL_FRAME],
             length: 0,
         };
         frame.push(&[0x80 | opcode.number(), byte_of(payload.len())]);

@@ -9,6 +9,9 @@ use super::protocol_error::ProtocolError;
 /// The most bytes that the payload of a control frame may have (RFC 6455 section 5.5).
 pub const MAX_CONTROL_PAYLOAD: usize = 125;
 
+/// The longest control frame in bytes: a header of two, a masking key of four, the payload.
+pub(super) const MAX_CONTROL_FRAME: usize = 2 + 4 + MAX_CONTROL_PAYLOAD;
+
 /// The header of a frame, sound in itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FrameHeader {
@@ -51,7 +54,7 @@ impl FrameHeader {
         let Some(&second) = prefix.get(1) else {
             return Ok(None);
         };
-        if opcode.is_control() && second & 0x7f > 125 {
+        if opcode.is_control() && usize::from(second & 0x7f) > MAX_CONTROL_PAYLOAD {
             return Err(ProtocolError::ControlTooLong);
         }
         let Some((payload_length, rest)) = read_length(second & 0x7f, &prefix[2..])? else {

@@ -1,11 +1,8 @@
 //! The few bytes that are kept while a header or a control frame is unfinished.
 
-use super::super::frame::{FrameHeader, MAX_CONTROL_PAYLOAD};
+use super::super::frame::{FrameHeader, MAX_CONTROL_FRAME};
 use super::super::opcode::Opcode;
 use super::event::ControlPayload;
-
-/// The longest control frame: two bytes, a masking key, the payload.
-pub(super) const MAX_CONTROL_FRAME: usize = 6 + MAX_CONTROL_PAYLOAD;
 
 /// The beginning of a header.
 #[derive(Default, Debug)]

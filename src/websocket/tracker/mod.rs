@@ -13,10 +13,10 @@ mod tests;
 
 pub use event::{ControlPayload, Event, Step};
 
-use self::held::{HeldControl, HeldHeader, MAX_CONTROL_FRAME};
+use self::held::{HeldControl, HeldHeader};
 use super::close::Close;
 use super::extensions::Extensions;
-use super::frame::FrameHeader;
+use super::frame::{FrameHeader, MAX_CONTROL_FRAME};
 use super::opcode::{Opcode, Sender};
 use super::protocol_error::ProtocolError;
 
