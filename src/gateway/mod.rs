@@ -30,7 +30,7 @@ use crate::session::{Peer, Rejection};
 use crate::snapshot::{Current, Route, Snapshot, Target};
 use crate::telemetry::{self, SessionRecord, Telemetry};
 use crate::upstream::Hints;
-use crate::websocket::{list_has_token, means_websocket};
+use crate::websocket::{list_has_token, looks_like_websocket};
 use forward::Forwarded;
 use request_id::RequestId;
 use session::Ready;
@@ -66,7 +66,7 @@ impl<'a> Asked<'a> {
             peer: provenance::client_of(client, &request.headers),
             id,
             host: host::given(request),
-            is_plain: !means_websocket(&request.headers),
+            is_plain: !looks_like_websocket(&request.headers),
         }
     }
 

@@ -9,7 +9,7 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use tokio::time::timeout;
 
-use crate::websocket::means_websocket;
+use crate::websocket::looks_like_websocket;
 
 /// The largest that is read, in bytes.
 const LARGEST: usize = 64 * 1024;
@@ -31,7 +31,7 @@ pub(super) async fn read_out(body: Option<Incoming>, request: &request::Parts) -
     };
     let is_small = length.is_some_and(|length| length <= LARGEST as u64);
     let headers = &request.headers;
-    if !is_small || headers.contains_key(EXPECT) || means_websocket(headers) {
+    if !is_small || headers.contains_key(EXPECT) || looks_like_websocket(headers) {
         return false;
     }
     timeout(PATIENCE, drop_all(body)).await.unwrap_or(false)

@@ -104,7 +104,7 @@ pub fn asks_for_websocket(headers: &HeaderMap) -> bool {
 /// Whether a request means to become a WebSocket, however badly it asks: such a request is never taken for a
 /// plain one.
 #[must_use]
-pub fn means_websocket(headers: &HeaderMap) -> bool {
+pub fn looks_like_websocket(headers: &HeaderMap) -> bool {
     list_has_token(headers, &UPGRADE, "websocket") || headers.contains_key(SEC_WEBSOCKET_KEY)
 }
 

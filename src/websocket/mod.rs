@@ -23,7 +23,9 @@ pub use connect::{BroughtKey, into_get};
 pub use control::ControlFrame;
 pub use extensions::Extensions;
 pub use frame::{FrameHeader, MAX_CONTROL_PAYLOAD, mask};
-pub use handshake::{HandshakeError, VERSION, asks_for_websocket, means_websocket, read_handshake};
+pub use handshake::{
+    HandshakeError, VERSION, asks_for_websocket, looks_like_websocket, read_handshake,
+};
 pub use headers::{Sole, list_has_token, list_items, write_name};
 pub use key::{Key, accept_key};
 pub use opcode::{Opcode, Sender};
