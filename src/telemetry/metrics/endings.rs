@@ -9,18 +9,18 @@ use crate::websocket::{BUCKETS, bucket};
 /// The `initiator`, `code` and `reason` labels of an ending.
 pub(super) type Ending = [&'static str; 3];
 
-const ENDS: &[Initiator] = &[Initiator::Client, Initiator::Backend];
-const GATEWAY: &[Initiator] = &[Initiator::Gateway];
 /// Those that applications and libraries say, and those that are in no other row.
 const FINISHED: &[&str] = &[
     "none", "1000", "1001", "1003", "1007", "1010", "1011", "3xxx", "4xxx", "other",
 ];
+const HALF_CLOSE: &[&str] = &["none", "1000", "1001"];
 
 /// The endings that are there from the start, whatever the configuration.
 pub(super) fn expected() -> impl Iterator<Item = Ending> {
     Reason::ALL.into_iter().flat_map(|reason| {
-        let (initiators, codes) = usual(reason);
-        combine(initiators, codes, reason)
+        usual(reason)
+            .iter()
+            .flat_map(move |(initiator, codes)| combine(*initiator, codes, reason))
     })
 }
 
@@ -43,41 +43,46 @@ pub(super) fn configured(backend_lost: Option<u16>, drain: u16) -> [Ending; 3] {
 
 /// Every ending that there can ever be.
 pub(super) fn possible() -> impl Iterator<Item = Ending> {
-    Reason::ALL
-        .into_iter()
-        .flat_map(|reason| combine(&Initiator::ALL, &BUCKETS, reason))
+    Reason::ALL.into_iter().flat_map(|reason| {
+        Initiator::ALL
+            .into_iter()
+            .flat_map(move |initiator| combine(initiator, &BUCKETS, reason))
+    })
 }
 
 /// Who usually brings an ending about, and with which codes; `none` where no Close may be seen.
-fn usual(reason: Reason) -> (&'static [Initiator], &'static [&'static str]) {
+fn usual(reason: Reason) -> &'static [(Initiator, &'static [&'static str])] {
+    use Initiator::{Backend, Client, Gateway};
     match reason {
-        Reason::Finished => (ENDS, FINISHED),
-        Reason::Lost => (ENDS, &["none", "1001", "1014"]),
-        Reason::HalfClose => (ENDS, &["none", "1000", "1001"]),
-        Reason::PongOverdue => (ENDS, &["1001", "1014"]),
-        Reason::Idle => (GATEWAY, &["1001"]),
-        Reason::MaxAge => (GATEWAY, &["1012"]),
-        Reason::Drain => (GATEWAY, &["1001", "1012"]),
-        Reason::Rebalance => (GATEWAY, &["1012"]),
-        Reason::MessageTooBig => (GATEWAY, &["1009"]),
-        Reason::TooManyMessages => (GATEWAY, &["1008"]),
-        Reason::ProtocolError => (GATEWAY, &["1002"]),
-        Reason::Stalled => (GATEWAY, &["1001", "1013"]),
-        Reason::Stuck => (GATEWAY, &["1012"]),
-        Reason::Cut => (GATEWAY, &["none"]),
+        Reason::Finished => &[(Client, FINISHED), (Backend, FINISHED)],
+        // The code is what the other side was told (a backend 1001, a client `backend_lost_code`), or had said itself.
+        Reason::Lost => &[
+            (Client, &["none", "1001"]),
+            (Backend, &["none", "1001", "1014"]),
+        ],
+        Reason::PongOverdue => &[(Client, &["1001"]), (Backend, &["1014"])],
+        Reason::HalfClose => &[(Client, HALF_CLOSE), (Backend, HALF_CLOSE)],
+        Reason::Idle => &[(Gateway, &["1001"])],
+        Reason::MaxAge => &[(Gateway, &["1012"])],
+        Reason::Drain => &[(Gateway, &["1001", "1012"])],
+        Reason::Rebalance => &[(Gateway, &["1012"])],
+        Reason::MessageTooBig => &[(Gateway, &["1009"])],
+        Reason::TooManyMessages => &[(Gateway, &["1008"])],
+        Reason::ProtocolError => &[(Gateway, &["1002"])],
+        Reason::Stalled => &[(Gateway, &["1001", "1013"])],
+        Reason::Stuck => &[(Gateway, &["1012"])],
+        Reason::Cut => &[(Gateway, &["none"])],
     }
 }
 
 fn combine(
-    initiators: &'static [Initiator],
+    initiator: Initiator,
     codes: &'static [&'static str],
     reason: Reason,
 ) -> impl Iterator<Item = Ending> {
-    initiators.iter().flat_map(move |initiator| {
-        codes
-            .iter()
-            .map(move |code| [initiator.label(), *code, reason.label()])
-    })
+    codes
+        .iter()
+        .map(move |code| [initiator.label(), *code, reason.label()])
 }
 
 #[cfg(test)]
@@ -93,6 +98,13 @@ mod tests {
         assert!(expected.is_subset(&possible));
         assert_eq!(possible.len(), 672);
         assert!(expected.len() <= 50, "{}", expected.len());
+    }
+
+    #[test]
+    fn only_a_client_is_told_that_the_other_side_is_lost() {
+        let told = expected().filter(|[_, code, _]| *code == "1014");
+        let initiators: BTreeSet<_> = told.map(|[initiator, ..]| initiator).collect();
+        assert_eq!(initiators, ["backend"].into());
     }
 
     #[test]
