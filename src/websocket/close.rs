@@ -4,7 +4,7 @@ use super::protocol_error::ProtocolError;
 
 /// A close code that may go on the wire: 1000 to 1003, 1007 to 1014 and 3000 to 4999.
 ///
-/// 1005, 1006 and 1015 only ever say what was not received, and never are sent (section 7.4.1).
+/// 1005, 1006 and 1015 are for local use only, and never sent (section 7.4.1).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct CloseCode(u16);
 
@@ -24,7 +24,7 @@ impl CloseCode {
     /// The server is overloaded; the client may reconnect later.
     pub const TRY_AGAIN_LATER: Self = Self(1013);
 
-    /// The code of this number; none where it may not go on the wire.
+    /// The code of this number; `None` if it may not go on the wire.
     #[must_use]
     pub const fn new(number: u16) -> Option<Self> {
         match number {
@@ -40,10 +40,10 @@ impl CloseCode {
     }
 }
 
-/// What the payload of a Close frame says.
+/// The payload of a Close frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Close<'a> {
-    /// The code; none where the payload is empty.
+    /// The code; `None` if the payload is empty.
     pub code: Option<CloseCode>,
     /// The reason; often empty.
     pub reason: &'a str,
@@ -54,8 +54,7 @@ impl<'a> Close<'a> {
     ///
     /// # Errors
     ///
-    /// A payload of one byte, a code that may not go on the wire, a reason that is not UTF-8; the
-    /// first of them.
+    /// A payload of one byte, a code that may not go on the wire, or a reason that is not UTF-8: the first fault found.
     pub fn parse(payload: &'a [u8]) -> Result<Self, ProtocolError> {
         if payload.is_empty() {
             return Ok(Self {
@@ -74,16 +73,16 @@ impl<'a> Close<'a> {
     }
 }
 
-/// Every value that [`bucket`] yields, for metrics that start at 0.
-pub const BUCKETS: [&str; 16] = [
+/// Every value of [`code_label`], for metrics that start at 0.
+pub const CODE_LABELS: [&str; 16] = [
     "1000", "1001", "1002", "1003", "1007", "1008", "1009", "1010", "1011", "1012", "1013", "1014",
     "3xxx", "4xxx", "other", "none",
 ];
 
-/// The value of the `code` label for the code of a Close, one of [`BUCKETS`]; `none` where no
-/// Close was seen or it had no code.
+/// The value of the `code` label for the code of a Close, one of [`CODE_LABELS`]; `none` if there was no Close or it
+/// had no code.
 #[must_use]
-pub fn bucket(code: Option<u16>) -> &'static str {
+pub fn code_label(code: Option<u16>) -> &'static str {
     match code {
         None => "none",
         Some(1000) => "1000",
@@ -171,16 +170,20 @@ mod tests {
     }
 
     #[test]
-    fn every_bucket_is_listed_and_reached() {
-        let reached: BTreeSet<_> = (0..=u16::MAX).map(Some).chain([None]).map(bucket).collect();
-        assert_eq!(reached, BUCKETS.into_iter().collect());
+    fn every_label_is_listed_and_reached() {
+        let reached: BTreeSet<_> = (0..=u16::MAX)
+            .map(Some)
+            .chain([None])
+            .map(code_label)
+            .collect();
+        assert_eq!(reached, CODE_LABELS.into_iter().collect());
     }
 
     proptest! {
         #[test]
-        fn counts_every_sound_code_by_name(number in any::<u16>()) {
+        fn every_valid_code_has_a_label_of_its_own(number in any::<u16>()) {
             let sound = CloseCode::new(number).is_some();
-            prop_assert_eq!(sound, bucket(Some(number)) != "other");
+            prop_assert_eq!(sound, code_label(Some(number)) != "other");
         }
     }
 }

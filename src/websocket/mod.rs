@@ -1,8 +1,6 @@
-//! RFC 6455 and RFC 8441 without input and output: opening handshakes, frame headers, control frames, close
-//! codes.
+//! RFC 6455 and RFC 8441 without I/O: opening handshakes, frame headers, control frames, close codes.
 //!
-//! Nothing here reads a socket, waits, or stores a payload, except that of a control frame (at
-//! most 125 bytes).
+//! Nothing here reads a socket, waits, or stores a payload other than that of a control frame (at most 125 bytes).
 
 mod answer;
 mod close;
@@ -18,7 +16,7 @@ mod protocol_error;
 mod tracker;
 
 pub use answer::{AnswerError, verify_answer};
-pub use close::{BUCKETS, Close, CloseCode, bucket};
+pub use close::{CODE_LABELS, Close, CloseCode, code_label};
 pub use connect::{BroughtKey, into_get};
 pub use control::ControlFrame;
 pub use extensions::Extensions;

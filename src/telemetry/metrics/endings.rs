@@ -4,7 +4,7 @@
 //! brings about by design begin with 0; any other appears with its first session.
 
 use crate::session::{Initiator, Reason};
-use crate::websocket::{BUCKETS, bucket};
+use crate::websocket::{CODE_LABELS, code_label};
 
 /// The `initiator`, `code` and `reason` labels of an ending.
 pub(super) type Ending = [&'static str; 3];
@@ -29,13 +29,13 @@ pub(super) fn configured(backend_lost: Option<u16>, drain: u16) -> [Ending; 3] {
     let lost = |reason: Reason| {
         [
             Initiator::Backend.label(),
-            bucket(backend_lost),
+            code_label(backend_lost),
             reason.label(),
         ]
     };
     let drain = [
         Initiator::Gateway.label(),
-        bucket(Some(drain)),
+        code_label(Some(drain)),
         Reason::Drain.label(),
     ];
     [lost(Reason::Lost), lost(Reason::PongOverdue), drain]
@@ -46,7 +46,7 @@ pub(super) fn possible() -> impl Iterator<Item = Ending> {
     Reason::ALL.into_iter().flat_map(|reason| {
         Initiator::ALL
             .into_iter()
-            .flat_map(move |initiator| combine(initiator, &BUCKETS, reason))
+            .flat_map(move |initiator| combine(initiator, &CODE_LABELS, reason))
     })
 }
 
@@ -117,7 +117,7 @@ mod tests {
                 .collect()
         };
         assert_eq!(column(0), Initiator::ALL.map(Initiator::label).into());
-        assert_eq!(column(1), BUCKETS.into());
+        assert_eq!(column(1), CODE_LABELS.into());
         assert_eq!(column(2), Reason::ALL.map(Reason::label).into());
     }
 }

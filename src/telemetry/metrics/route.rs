@@ -16,7 +16,7 @@ use super::live::Series;
 use crate::config::Name;
 use crate::session::Closure;
 use crate::telemetry::Traffic;
-use crate::websocket::{Sender, bucket};
+use crate::websocket::{Sender, code_label};
 
 /// The metrics of a route and the pool behind it.
 pub struct RouteMetrics {
@@ -179,7 +179,7 @@ impl RouteSeries {
             reason,
             ..
         } = closure;
-        let ending = [initiator.label(), bucket(*code), reason.label()];
+        let ending = [initiator.label(), code_label(*code), reason.label()];
         if let Some((_, counter)) = self
             .usual_endings
             .iter()
