@@ -1,7 +1,7 @@
 //! The backend's answer to an opening handshake (RFC 6455 section 4.1, "Once the client's
 //! opening handshake has been sent").
 //!
-//! That its status is 101 is the caller's to see: every other status is relayed as it is.
+//! The caller checks that the status is 101; an answer with any other status is relayed as it is.
 
 use http::HeaderMap;
 use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, UPGRADE};
@@ -10,7 +10,7 @@ use thiserror::Error;
 use super::headers::{Sole, list_has_token, list_items};
 use super::key::{Key, accept_key};
 
-/// Checks that a 101 agrees to the handshake that was sent with `key`.
+/// Checks that a 101 accepts the handshake that was sent with `key`.
 ///
 /// # Errors
 ///
@@ -28,7 +28,7 @@ pub fn verify_answer(headers: &HeaderMap, key: &Key) -> Result<(), AnswerError> 
     }
 }
 
-/// Why a 101 is not an agreement to speak WebSocket.
+/// Why a 101 does not accept the WebSocket handshake.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Error)]
 #[error("{}", self.detail())]
 pub enum AnswerError {
@@ -47,7 +47,7 @@ pub enum AnswerError {
 }
 
 impl AnswerError {
-    /// What the operator is told.
+    /// The text for the access log.
     #[must_use]
     pub fn detail(self) -> &'static str {
         match self {
@@ -61,8 +61,8 @@ impl AnswerError {
     }
 }
 
-/// A 101 lists every layer that it switched to (RFC 9110 section 15.2.2), so a second protocol
-/// beside `websocket` would wrap the frames in something else.
+/// The Upgrade of a 101 lists every protocol that it switches to (RFC 9110 section 15.2.2): a second one beside
+/// `websocket` would wrap the frames in something else.
 fn check_upgrade(headers: &HeaderMap) -> Result<(), AnswerError> {
     let mut protocols = list_items(headers, &UPGRADE).peekable();
     if protocols.peek().is_none() {

@@ -7,17 +7,17 @@ use super::handshake::HandshakeError;
 use super::headers::Sole;
 use super::key::Key;
 
-/// Stands among the extensions of a request that was an extended CONNECT with a key of its own. Over HTTP/2 there is none,
-/// but the client of Node 26 brings one, and wants to have it answered as over HTTP/1.1.
+/// A request extension that marks an extended CONNECT with a Sec-WebSocket-Key. RFC 8441 has no key, but the client of
+/// Node 26 sends one and expects the Sec-WebSocket-Accept that answers it, as over HTTP/1.1.
 #[derive(Clone, Copy, Debug)]
 pub struct BroughtKey;
 
-/// Makes of an extended CONNECT the GET that it stands for (RFC 8441 section 5): the pair of fields that ask
-/// for the upgrade, and a key of the gateway's own, unless it [brought one](BroughtKey). `protocol` is what
-/// `:protocol` says. What follows needs to know nothing of HTTP/2; only the version still tells.
+/// Rewrites an extended CONNECT as the equivalent GET (RFC 8441 section 5), so that later code need not handle HTTP/2:
+/// adds Upgrade and Connection, and a key of the gateway's own unless the client [sent one](BroughtKey). `protocol` is
+/// the value of `:protocol`. The version of the request stays HTTP/2.
 ///
 /// # Errors
-/// [`HandshakeError::Protocol`] where WebSocket is not what is asked for.
+/// [`HandshakeError::Protocol`] if `protocol` is not `websocket`.
 pub fn into_get(
     request: &mut request::Parts,
     protocol: Option<&str>,
@@ -51,12 +51,12 @@ mod tests {
             .version(Version::HTTP_2)
             .header("Host", "chat.test")
             .header("Sec-WebSocket-Version", "13")
-            .header("Sec-WebSocket-Key", "what it says does not count");
+            .header("Sec-WebSocket-Key", "malformed, so ignored");
         request.body(()).unwrap().into_parts().0
     }
 
     #[test]
-    fn stands_for_a_get_with_a_key_of_its_own() {
+    fn becomes_a_get_with_a_fresh_key() {
         let mut keys = Vec::new();
         for _ in 0..2 {
             let mut request = connect();
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn keeps_a_sound_key() {
+    fn keeps_a_valid_key() {
         const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
         let mut request = connect();
         request

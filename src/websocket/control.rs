@@ -1,4 +1,4 @@
-//! Control frames that the gateway itself puts into a stream (RFC 6455 section 5.5).
+//! Control frames that the gateway itself sends (RFC 6455 section 5.5).
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use super::close::CloseCode;
 use super::frame::{MAX_CONTROL_FRAME, MAX_CONTROL_PAYLOAD, mask};
 use super::opcode::{Opcode, Sender};
 
-/// A whole control frame as it goes on the wire, at most 131 bytes, held without the heap.
+/// A complete control frame in wire format, at most 131 bytes, stored inline.
 #[derive(Clone, Copy)]
 pub struct ControlFrame {
     bytes: [u8; MAX_CONTROL_FRAME],
@@ -14,32 +14,31 @@ pub struct ControlFrame {
 }
 
 impl ControlFrame {
-    /// A Close with a code and a reason, spoken as `sender`. The reason is cut to the 123 bytes
-    /// that it may have, between two characters.
+    /// A Close with a code and a reason, sent as `sender`. A reason of more than 123 bytes is truncated, between two
+    /// characters.
     #[must_use]
     pub fn close(sender: Sender, code: CloseCode, reason: &str) -> Self {
         let mut payload = [0; MAX_CONTROL_PAYLOAD];
         let (number, text) = payload.split_at_mut(2);
         number.copy_from_slice(&code.number().to_be_bytes());
-        let reason = beginning(reason, text.len());
+        let reason = truncated(reason, text.len());
         text[..reason.len()].copy_from_slice(reason.as_bytes());
         Self::new(sender, Opcode::Close, &payload[..2 + reason.len()])
     }
 
-    /// A Ping spoken as `sender`; of `payload` the first 125 bytes are sent.
+    /// A Ping, sent as `sender`; only the first 125 bytes of `payload` are used.
     #[must_use]
     pub fn ping(sender: Sender, payload: &[u8]) -> Self {
         Self::new(sender, Opcode::Ping, payload)
     }
 
-    /// The frame as it goes on the wire.
+    /// The frame in wire format.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.length)]
     }
 
-    /// Masked with a fresh key where a client speaks, so that no payload can be foreseen on the
-    /// wire (section 10.3).
+    /// Frames sent as a client are masked with a fresh random key (section 10.3).
     fn new(sender: Sender, opcode: Opcode, payload: &[u8]) -> Self {
         let key = match sender {
             Sender::Client => Some(rand::random()),
@@ -84,8 +83,8 @@ impl fmt::Debug for ControlFrame {
     }
 }
 
-/// As many whole characters from the beginning of `text` as fit into `limit` bytes.
-fn beginning(text: &str, limit: usize) -> &str {
+/// The longest prefix of whole characters that fits into `limit` bytes.
+fn truncated(text: &str, limit: usize) -> &str {
     let mut end = limit.min(text.len());
     while !text.is_char_boundary(end) {
         end -= 1;
@@ -93,7 +92,7 @@ fn beginning(text: &str, limit: usize) -> &str {
     &text[..end]
 }
 
-/// A length that is known to be at most 131.
+/// A length that is at most [`MAX_CONTROL_FRAME`].
 fn byte_of(length: usize) -> u8 {
     u8::try_from(length).expect("a control frame is at most 131 bytes long")
 }

@@ -1,4 +1,4 @@
-//! What the two ends agreed on beside the plain protocol (RFC 6455 section 9).
+//! The extensions that both ends agreed on (RFC 6455 section 9).
 
 use http::HeaderMap;
 use http::header::SEC_WEBSOCKET_EXTENSIONS;
@@ -6,7 +6,7 @@ use http::header::SEC_WEBSOCKET_EXTENSIONS;
 use super::headers::list_items;
 use super::opcode::Opcode;
 
-/// Which extensions a session uses, as far as following its frames has to know.
+/// Which extensions a session uses, as far as that matters to the frame tracker.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Extensions {
     /// None: no reserved bit may be set.
@@ -14,12 +14,12 @@ pub enum Extensions {
     /// permessage-deflate: RSV1 marks the first frame of a compressed message (RFC 7692
     /// section 6).
     PermessageDeflate,
-    /// At least one that is not known here: every reserved bit may mean something.
+    /// At least one that the gateway does not know: any reserved bit may be set.
     Unknown,
 }
 
 impl Extensions {
-    /// Reads what a 101 agreed to from its Sec-WebSocket-Extensions.
+    /// The extensions in the Sec-WebSocket-Extensions of a 101.
     #[must_use]
     pub fn agreed(answer: &HeaderMap) -> Self {
         let mut agreed = Self::None;
@@ -39,7 +39,7 @@ impl Extensions {
         agreed
     }
 
-    /// Whether a frame of this opcode may carry these reserved bits (RSV1 is 4).
+    /// Whether a frame of this opcode may have these reserved bits set (RSV1 is 4).
     #[must_use]
     pub fn allow(self, reserved: u8, opcode: Opcode) -> bool {
         match self {

@@ -1,7 +1,7 @@
 //! The header of a frame (RFC 6455 section 5.2).
 //!
-//! What one header alone can show to be wrong is refused here; what depends on the sender, the
-//! extensions or the frames before is left to whoever follows the stream.
+//! Errors that a single header shows are found here; the [tracker](super::tracker) checks what depends on the sender,
+//! the extensions or earlier frames.
 
 use super::opcode::Opcode;
 use super::protocol_error::ProtocolError;
@@ -12,16 +12,16 @@ pub const MAX_CONTROL_PAYLOAD: usize = 125;
 /// The longest control frame in bytes: a header of two, a masking key of four, the payload.
 pub(super) const MAX_CONTROL_FRAME: usize = 2 + 4 + MAX_CONTROL_PAYLOAD;
 
-/// The header of a frame, sound in itself.
+/// The header of a frame, valid on its own.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FrameHeader {
     /// Whether this is the last fragment of its message.
     pub fin: bool,
     /// The reserved bits: RSV1 is 4, RSV2 is 2, RSV3 is 1.
     pub reserved: u8,
-    /// What the frame is.
+    /// The opcode.
     pub opcode: Opcode,
-    /// The masking key, where the payload is masked.
+    /// The masking key; `None` if the payload is not masked.
     pub mask: Option<[u8; 4]>,
     /// The length of the payload in bytes, below 2⁶³.
     pub payload_length: u64,
@@ -33,14 +33,14 @@ impl FrameHeader {
     /// The longest header in bytes.
     pub const MAX_LENGTH: usize = 14;
 
-    /// Reads the header that `prefix` begins with; none where `prefix` ends inside it.
+    /// Parses the header at the beginning of `prefix`; `None` if more bytes are needed.
     ///
-    /// A longer prefix of the same bytes never changes an answer other than none.
+    /// Once the result is not `None`, more bytes do not change it.
     ///
     /// # Errors
     ///
     /// A reserved opcode, a control frame that is fragmented or too long, a length over 63 bits
-    /// or not in its shortest form; the one whose byte comes first.
+    /// or not in its shortest form: the one whose byte comes first.
     #[inline]
     pub fn parse(prefix: &[u8]) -> Result<Option<Self>, ProtocolError> {
         let Some(&first) = prefix.first() else {
@@ -89,8 +89,8 @@ pub fn mask(payload: &mut [u8], key: [u8; 4]) {
     }
 }
 
-/// Reads the length that `short`, the low seven bits of the second byte, announces, and what
-/// follows it; none where `rest` ends inside it.
+/// The payload length, and what follows it. `short` is the low seven bits of the second byte, `rest` follows that byte;
+/// `None` if more bytes are needed.
 fn read_length(short: u8, rest: &[u8]) -> Result<Option<(u64, &[u8])>, ProtocolError> {
     let (length, minimum, rest) = match short {
         126 => match rest.split_first_chunk() {
@@ -112,7 +112,7 @@ fn read_length(short: u8, rest: &[u8]) -> Result<Option<(u64, &[u8])>, ProtocolE
     Ok(Some((length, rest)))
 }
 
-/// The length of the header whose second byte this is.
+/// The length of a header with this second byte.
 const fn header_length(second: u8) -> u8 {
     let extended = match second & 0x7f {
         126 => 2,

@@ -12,7 +12,7 @@ use thiserror::Error;
 use super::headers::{Sole, list_has_token};
 use super::key::Key;
 
-/// The only version of the protocol that is spoken (RFC 6455 section 4.1).
+/// The only supported version of the protocol (RFC 6455 section 4.1).
 pub const VERSION: &str = "13";
 
 /// Checks the opening handshake in the head of a request, and returns its key: the client's, or over HTTP/2 the
@@ -57,7 +57,7 @@ pub enum HandshakeError {
     HostMissing,
     /// There is more than one Host (RFC 9112 section 3.2).
     HostRepeated,
-    /// A body is announced; its bytes could pass for frames.
+    /// A body is announced; its bytes could be taken for frames.
     Body,
     /// Sec-WebSocket-Version is missing, repeated or not 13; answered with 426.
     UnsupportedVersion,
@@ -72,7 +72,7 @@ pub enum HandshakeError {
 }
 
 impl HandshakeError {
-    /// What the client is told.
+    /// The text of the answer to the client.
     #[must_use]
     pub fn detail(self) -> &'static str {
         match self {
@@ -94,15 +94,14 @@ impl HandshakeError {
 /// Whether a request asks to become a WebSocket: Upgrade names `websocket` and Connection names
 /// `upgrade`, in any case, list or repeated field.
 ///
-/// An upgrade to anything else, `h2c` among them, is never one.
+/// An upgrade to anything else, such as `h2c`, is not.
 #[must_use]
 pub fn asks_for_websocket(headers: &HeaderMap) -> bool {
     list_has_token(headers, &UPGRADE, "websocket")
         && list_has_token(headers, &CONNECTION, "upgrade")
 }
 
-/// Whether a request means to become a WebSocket, however badly it asks: such a request is never taken for a
-/// plain one.
+/// Whether a request is an attempt to open a WebSocket, even a faulty one: it is never treated as a plain request.
 #[must_use]
 pub fn looks_like_websocket(headers: &HeaderMap) -> bool {
     list_has_token(headers, &UPGRADE, "websocket") || headers.contains_key(SEC_WEBSOCKET_KEY)

@@ -1,23 +1,23 @@
-//! Header fields the way the opening handshake reads and spells them.
+//! Reading and writing header fields as the opening handshake needs it.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// The beginning of the names whose spelling is not plain title case (RFC 6455 section 11.3).
+/// The names with this prefix are not in plain title case (RFC 6455 section 11.3).
 const WEBSOCKET_PREFIX: &str = "sec-websocket-";
 
 /// A field that may be given only once.
 #[derive(Clone, Copy, Debug)]
 pub enum Sole<'a> {
-    /// It is not given.
+    /// There is none.
     Missing,
-    /// It is given once.
+    /// There is exactly one.
     Value(&'a HeaderValue),
-    /// It is given more than once.
+    /// There is more than one.
     Repeated,
 }
 
 impl<'a> Sole<'a> {
-    /// What `headers` give of it.
+    /// Looks the field up in `headers`.
     #[must_use]
     pub fn of(headers: &'a HeaderMap, name: &HeaderName) -> Self {
         let mut values = headers.get_all(name).into_iter();
@@ -29,18 +29,18 @@ impl<'a> Sole<'a> {
     }
 }
 
-/// Whether a comma list names `token`, in any case and in any of the repeated fields
+/// Whether a comma-separated list contains `token`, ignoring case, in any of the repeated fields
 /// (RFC 9110 section 5.6.1).
 ///
-/// Parameters are not split off: `websocket;x` is another token than `websocket`.
+/// Parameters are not split off: `websocket;x` does not match `websocket`.
 #[must_use]
 pub fn list_has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
     list_items(headers, name).any(|item| item.eq_ignore_ascii_case(token.as_bytes()))
 }
 
-/// Writes `name` with the capitals of the RFC: `Sec-WebSocket-Key`, `Content-Length`.
+/// Writes `name` with the capitals that the RFCs use: `Sec-WebSocket-Key`, `Content-Length`.
 ///
-/// The `http` crate keeps names in lower case, and some backends compare them with case.
+/// The `http` crate stores names in lower case, and some backends compare them case-sensitively.
 pub fn write_name(name: &HeaderName, head: &mut Vec<u8>) {
     let mut rest = name.as_str();
     if let Some(ending) = rest.strip_prefix(WEBSOCKET_PREFIX) {
@@ -58,7 +58,7 @@ pub fn write_name(name: &HeaderName, head: &mut Vec<u8>) {
     }
 }
 
-/// The items of a comma list over all its fields, trimmed; empty items are none.
+/// The items of a comma-separated list over all fields of this name: trimmed, without empty ones.
 pub fn list_items<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
     headers
         .get_all(name)

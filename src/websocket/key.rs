@@ -1,4 +1,4 @@
-//! The proof that both ends speak WebSocket: Sec-WebSocket-Key and what is made of it.
+//! Sec-WebSocket-Key, and the Sec-WebSocket-Accept that answers it.
 
 use std::fmt;
 
@@ -10,10 +10,10 @@ use sha1::{Digest, Sha1};
 /// Appended to the key before it is hashed (RFC 6455 section 1.3).
 const SUFFIX: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// How many random bytes a key stands for (RFC 6455 section 4.1).
+/// The random bytes that a key encodes (RFC 6455 section 4.1).
 const NONCE_BYTES: usize = 16;
 
-/// A Sec-WebSocket-Key: 16 bytes in base64, kept as the 24 characters that were given.
+/// A Sec-WebSocket-Key: 16 bytes in base64, kept as the 24 characters received.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Key([u8; Self::LENGTH]);
 
@@ -21,7 +21,7 @@ impl Key {
     /// The length of a key in characters.
     pub const LENGTH: usize = 24;
 
-    /// Makes a fresh key, for a handshake that the gateway itself begins.
+    /// A fresh random key, for a handshake that the gateway itself begins.
     #[must_use]
     pub fn random() -> Self {
         let nonce: [u8; NONCE_BYTES] = rand::random();
@@ -31,10 +31,10 @@ impl Key {
         Self(key)
     }
 
-    /// Reads a key; none where it is not the base64 of 16 bytes.
+    /// Parses a key; `None` if it is not the base64 of 16 bytes.
     ///
-    /// The four bits that the last character has to spare may be set: encoders exist that set
-    /// them, and the key is hashed as it is spelt.
+    /// The four unused bits of the last character may be set: some encoders set them, and the hash is of the
+    /// characters, not of the decoded bytes.
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<Self> {
         let key: [u8; Self::LENGTH] = text.try_into().ok()?;
@@ -45,7 +45,7 @@ impl Key {
             .then_some(Self(key))
     }
 
-    /// The key as it was given.
+    /// The characters of the key.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; Self::LENGTH] {
         &self.0
@@ -66,8 +66,7 @@ impl TryFrom<Key> for HeaderValue {
     }
 }
 
-/// The value of Sec-WebSocket-Accept that answers `key` (RFC 6455 section 4.2.2): the base64 of
-/// a SHA-1, always 28 characters.
+/// The Sec-WebSocket-Accept that answers `key` (RFC 6455 section 4.2.2): a SHA-1 in base64, always 28 characters.
 #[must_use]
 pub fn accept_key(key: &Key) -> [u8; 28] {
     let digest = Sha1::new()

@@ -20,11 +20,11 @@ pub enum Opcode {
     Text,
     /// A binary message, or its first fragment.
     Binary,
-    /// The end of what this side sends.
+    /// The last frame that its sender sends.
     Close,
     /// Asks for a Pong.
     Ping,
-    /// Answers a Ping, or comes unasked.
+    /// Answers a Ping, or is unsolicited.
     Pong,
 }
 
@@ -39,7 +39,7 @@ impl Opcode {
         Self::Pong,
     ];
 
-    /// The opcode of this number; none where it is reserved.
+    /// The opcode of this number; `None` if it is reserved.
     #[must_use]
     pub const fn new(number: u8) -> Option<Self> {
         match number {

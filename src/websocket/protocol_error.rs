@@ -2,15 +2,15 @@
 
 use thiserror::Error;
 
-/// What a sender did that RFC 6455 forbids. With `on_protocol_error: close` it is told Close 1002.
+/// A violation of RFC 6455. With `on_protocol_error: close` its sender gets Close 1002.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Error)]
 #[error("{}", self.detail())]
 pub enum ProtocolError {
-    /// A reserved bit is set that no negotiated extension gives a meaning to (section 5.2).
+    /// A reserved bit is set that no negotiated extension uses (section 5.2).
     ReservedBits,
     /// The opcode is 3 to 7 or 11 to 15 (section 5.2).
     ReservedOpcode,
-    /// A control frame is not the only fragment of its message (section 5.5).
+    /// A control frame is fragmented (section 5.5).
     FragmentedControl,
     /// A control frame announces more than 125 bytes (section 5.5).
     ControlTooLong,
@@ -18,9 +18,9 @@ pub enum ProtocolError {
     Unmasked,
     /// A frame from the backend is masked (section 5.1).
     Masked,
-    /// A continuation frame follows no unfinished message (section 5.4).
+    /// A continuation frame comes while no message is unfinished (section 5.4).
     ContinuationWithoutStart,
-    /// A message begins before the one before it has ended (section 5.4).
+    /// A new message begins before the previous one has ended (section 5.4).
     MessageInterrupted,
     /// A length could have been written in fewer bytes (section 5.2).
     LengthNotMinimal,
