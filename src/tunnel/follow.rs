@@ -129,7 +129,7 @@ impl Follower {
     /// Whether the source broke the protocol: where its frames end, and whether it says Close, is not known
     /// any more.
     pub(super) fn is_lost(&self) -> bool {
-        self.tracker.is_lost()
+        self.tracker.is_invalid()
     }
 
     /// Awaits Pongs; what the Pings have to say.

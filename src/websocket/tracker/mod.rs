@@ -50,7 +50,7 @@ enum Place {
     /// Inside a control frame, after its header.
     Control(HeldControl),
     /// After a violation; nothing that follows can be told apart.
-    Lost(ProtocolError),
+    Invalid(ProtocolError),
 }
 
 /// What is left to skip of a data frame, and what its end will say.
@@ -96,7 +96,7 @@ impl FrameTracker {
                 let (consumed, payload) = control.take(&self.header, input);
                 self.step_control(opcode, consumed, payload)
             }
-            Place::Lost(error) => Step {
+            Place::Invalid(error) => Step {
                 consumed: 0,
                 event: Event::Violation(*error),
             },
@@ -121,7 +121,7 @@ impl FrameTracker {
     pub fn remaining(&self) -> u64 {
         match &self.place {
             Place::Data(frame) => frame.remaining,
-            Place::Header | Place::Control(_) | Place::Lost(_) => 0,
+            Place::Header | Place::Control(_) | Place::Invalid(_) => 0,
         }
     }
 
@@ -135,8 +135,8 @@ impl FrameTracker {
 
     /// Whether the stream broke the protocol, so that nobody can tell where its frames end.
     #[must_use]
-    pub fn is_lost(&self) -> bool {
-        matches!(self.place, Place::Lost(_))
+    pub fn is_invalid(&self) -> bool {
+        matches!(self.place, Place::Invalid(_))
     }
 
     /// The last consumed bytes that belong to an unfinished header or control frame, as they
@@ -146,7 +146,7 @@ impl FrameTracker {
         match &self.place {
             Place::Header => self.header.as_bytes(),
             Place::Control(control) => control.as_bytes().unwrap_or(self.header.as_bytes()),
-            Place::Data(_) | Place::Lost(_) => &[],
+            Place::Data(_) | Place::Invalid(_) => &[],
         }
     }
 
@@ -179,7 +179,7 @@ impl FrameTracker {
                     event: Event::NeedMore,
                 }
             }
-            Err(error) => self.lose(error),
+            Err(error) => self.fail(error),
         }
     }
 
@@ -187,7 +187,7 @@ impl FrameTracker {
     #[inline]
     fn begin(&mut self, header: FrameHeader, input: &[u8], held: usize) -> Step {
         if let Err(error) = self.check(&header) {
-            return self.lose(error);
+            return self.fail(error);
         }
         let length = usize::from(header.header_length);
         let consumed = length - held;
@@ -297,7 +297,7 @@ impl FrameTracker {
         if opcode == Opcode::Close
             && let Err(error) = Close::parse(payload.as_bytes())
         {
-            return self.lose(error);
+            return self.fail(error);
         }
         self.place = Place::Header;
         self.header.truncate(0);
@@ -308,8 +308,8 @@ impl FrameTracker {
     }
 
     #[cold]
-    fn lose(&mut self, error: ProtocolError) -> Step {
-        self.place = Place::Lost(error);
+    fn fail(&mut self, error: ProtocolError) -> Step {
+        self.place = Place::Invalid(error);
         Step {
             consumed: 0,
             event: Event::Violation(error),
