@@ -1,4 +1,4 @@
-//! What following a stream tells.
+//! What the frame tracker reports.
 
 use std::fmt;
 
@@ -6,25 +6,25 @@ use super::super::frame::{FrameHeader, MAX_CONTROL_PAYLOAD, mask};
 use super::super::opcode::Opcode;
 use super::super::protocol_error::ProtocolError;
 
-/// One step over a chunk.
+/// The result of one step.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Step {
-    /// How many bytes of the input came before the event.
+    /// How many bytes of the input precede the event.
     pub consumed: usize,
-    /// What happened after them.
+    /// What comes after them.
     pub event: Event,
 }
 
-/// What happened in a stream.
+/// What comes next in a stream.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Event {
-    /// The input is used up; the next chunk goes on where it ended.
+    /// The input is used up; continue with the next chunk.
     NeedMore,
-    /// A header is complete, and nothing of its payload is consumed yet.
+    /// A header is complete; nothing of the payload is consumed yet.
     Header(FrameHeader),
     /// A data frame is complete.
     DataEnd {
-        /// What its message began as: text or binary.
+        /// Whether its message is text or binary.
         opcode: Opcode,
         /// Whether its message is complete, too.
         fin: bool,
@@ -35,10 +35,10 @@ pub enum Event {
     Control {
         /// Close, Ping or Pong.
         opcode: Opcode,
-        /// Its payload, unmasked; that of a Close is sound.
+        /// Its payload, unmasked; that of a Close is valid.
         payload: ControlPayload,
     },
-    /// The sender broke the protocol. Consumes nothing, and every further step says it again.
+    /// The sender broke the protocol. Consumes nothing; every further step returns it again.
     Violation(ProtocolError),
 }
 
@@ -56,7 +56,7 @@ impl ControlPayload {
         &self.bytes[..usize::from(self.length)]
     }
 
-    /// A payload of `length` bytes, copied from the beginning of `masked` and unmasked.
+    /// Copies `length` bytes from the beginning of `masked` and unmasks them.
     pub(super) fn unmask(masked: &[u8], length: u8, key: Option<[u8; 4]>) -> Self {
         let mut payload = Self {
             bytes: [0; MAX_CONTROL_PAYLOAD],

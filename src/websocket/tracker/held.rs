@@ -1,10 +1,10 @@
-//! The few bytes that are kept while a header or a control frame is unfinished.
+//! The few bytes that are kept while a header or a control frame is incomplete.
 
 use super::super::frame::{FrameHeader, MAX_CONTROL_FRAME};
 use super::super::opcode::Opcode;
 use super::event::ControlPayload;
 
-/// The beginning of a header.
+/// The first bytes of a header.
 #[derive(Default, Debug)]
 pub(super) struct HeldHeader {
     bytes: [u8; FrameHeader::MAX_LENGTH],
@@ -20,7 +20,7 @@ impl HeldHeader {
         self.length == 0
     }
 
-    /// Appends as much of `input` as there is room for.
+    /// Appends as much of `input` as fits.
     pub(super) fn fill(&mut self, input: &[u8]) {
         self.length += append(&mut self.bytes, self.length, input);
     }
@@ -32,8 +32,8 @@ impl HeldHeader {
 
 /// A control frame whose header is complete.
 ///
-/// Most arrive in one chunk and are never stored; one that does not is on the heap until it is
-/// complete, so that a session without one does not carry the room for it.
+/// Most arrive in one chunk and are never stored. One that does not is kept on the heap until it is complete, so that
+/// other sessions do not pay for the buffer.
 #[derive(Debug)]
 pub(super) struct HeldControl {
     partial: Option<Box<PartialControl>>,
@@ -63,14 +63,14 @@ impl HeldControl {
         self.opcode
     }
 
-    /// The frame so far; none while no byte of its payload came apart from the rest.
+    /// The bytes of the frame so far; `None` if nothing but the header has come.
     pub(super) fn as_bytes(&self) -> Option<&[u8]> {
         let partial = self.partial.as_deref()?;
         Some(&partial.bytes[..usize::from(partial.length)])
     }
 
-    /// Takes what `input` has of the payload: how many bytes that is, and the payload where it is
-    /// complete. `header` is the frame's own.
+    /// Consumes bytes of the payload from `input`: returns how many, and the payload once it is complete. `header` is
+    /// that of this frame.
     pub(super) fn take(
         &mut self,
         header: &HeldHeader,
@@ -108,8 +108,7 @@ impl PartialControl {
     }
 }
 
-/// Copies as much of `input` as there is room for behind the first `length` bytes of `buffer`,
-/// and says how much that was.
+/// Copies as much of `input` as fits behind the first `length` bytes of `buffer`; returns how many bytes that is.
 fn append(buffer: &mut [u8], length: u8, input: &[u8]) -> u8 {
     let room = &mut buffer[usize::from(length)..];
     let count = room.len().min(input.len());

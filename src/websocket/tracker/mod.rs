@@ -1,10 +1,10 @@
-//! Follows the frames of one direction, whatever pieces the stream arrives in.
+//! Follows the frames of one direction, in whatever pieces the stream arrives.
 //!
-//! Payloads are skipped by count. Only what a relay may have to hold back is kept: the bytes of an
-//! unfinished header and of an unfinished control frame: at most [`FrameTracker::MAX_PENDING`].
+//! Payloads are skipped by count. Only what a relay may have to hold back is stored: an incomplete header or control
+//! frame, at most [`FrameTracker::MAX_PENDING`] bytes.
 //!
-//! The path of a data frame is marked to be inlined into the relay and the rest as cold: together
-//! that halves the cost of a frame (`benches/frame_tracker.rs`).
+//! The functions for data frames are marked `#[inline]`, the others `#[cold]`: together that halves the cost of a
+//! frame (`benches/frame_tracker.rs`).
 
 mod event;
 mod held;
@@ -20,50 +20,49 @@ use super::frame::{FrameHeader, MAX_CONTROL_FRAME};
 use super::opcode::{Opcode, Sender};
 use super::protocol_error::ProtocolError;
 
-/// Knows byte by byte whether a stream stands between two frames.
+/// Knows at every byte where in a frame the stream is.
 ///
 /// # How a relay drives it
 ///
-/// Read a chunk, [`step`](Self::step) over it until [`Event::NeedMore`]. A frame ends at
-/// [`Event::DataEnd`] or [`Event::Control`], and the next one begins there. At the end of a chunk,
-/// hold back the bytes that [`pending`](Self::pending) names and put them in front of the next
-/// chunk when forwarding, without stepping over them again. Then at every event except
-/// `DataEnd` the whole frame so far is in hand, and can be kept from the other side.
+/// Read a chunk and call [`step`](Self::step) until [`Event::NeedMore`]. A frame ends at [`Event::DataEnd`] or
+/// [`Event::Control`], and the next one begins there. At the end of a chunk, hold back the bytes that
+/// [`pending`](Self::pending) returns and forward them in front of the next chunk, without stepping over them again.
+/// Then, at every event except `DataEnd`, nothing of the current frame has been forwarded and it can still be dropped.
 #[derive(Debug)]
 pub struct FrameTracker {
     place: Place,
     header: HeldHeader,
-    /// What the message in progress began as.
+    /// Whether the message in progress is text or binary.
     message: Option<Opcode>,
     message_length: u64,
     sender: Sender,
     extensions: Extensions,
 }
 
-/// Where in a frame the stream stands.
+/// Where in a frame the stream is.
 #[derive(Debug)]
 enum Place {
     /// Between two frames, or inside a header.
     Header,
-    /// Inside a data frame, or at its end before that was told.
+    /// Inside a data frame, or at its end before that was reported.
     Data(DataFrame),
     /// Inside a control frame, after its header.
     Control(HeldControl),
-    /// After a violation; nothing that follows can be told apart.
+    /// After a violation: where the following frames begin is unknown.
     Invalid(ProtocolError),
 }
 
-/// What is left to skip of a data frame, and what its end will say.
+/// What is left to skip of a data frame, and what its [`Event::DataEnd`] will contain.
 #[derive(Clone, Copy, Debug)]
 struct DataFrame {
     remaining: u64,
     fin: bool,
-    /// What its message began as.
+    /// That of its message: text or binary.
     opcode: Opcode,
 }
 
 impl FrameTracker {
-    /// The most bytes of [`pending`](Self::pending): the longest control frame but for its last byte.
+    /// The most bytes that [`pending`](Self::pending) returns: the longest control frame without its last byte.
     pub const MAX_PENDING: usize = MAX_CONTROL_FRAME - 1;
 
     /// Follows a stream from its first frame.
@@ -81,8 +80,8 @@ impl FrameTracker {
 
     /// Follows `input` up to the next event.
     ///
-    /// The caller goes on with what the step did not consume, even if that is nothing, until the
-    /// event is [`Event::NeedMore`] or [`Event::Violation`].
+    /// The caller repeats this with what the step did not consume, even if that is empty, until the event is
+    /// [`Event::NeedMore`] or [`Event::Violation`].
     #[inline]
     pub fn step(&mut self, input: &[u8]) -> Step {
         match &mut self.place {
@@ -103,14 +102,14 @@ impl FrameTracker {
         }
     }
 
-    /// Whether the stream stands between two frames, also inside a fragmented message: where
-    /// another frame may be put in.
+    /// Whether the stream is between two frames, also inside a fragmented message: where another frame may be
+    /// inserted.
     #[must_use]
     pub fn at_boundary(&self) -> bool {
         matches!(self.place, Place::Header) && self.header.is_empty()
     }
 
-    /// Whether the stream stands inside a data frame, behind its header.
+    /// Whether the stream is inside a data frame, behind its header.
     #[must_use]
     pub fn is_in_data(&self) -> bool {
         matches!(self.place, Place::Data(_))
@@ -125,22 +124,22 @@ impl FrameTracker {
         }
     }
 
-    /// Follows the next `count` bytes unseen, of those that [`remaining`](Self::remaining) names. A step has to
-    /// follow, if only over nothing: the frame may have ended.
+    /// Skips `count` bytes of the [`remaining`](Self::remaining) payload. The caller must then call
+    /// [`step`](Self::step), if only with no input: the frame may have ended.
     pub fn skip(&mut self, count: u64) {
         if let Place::Data(frame) = &mut self.place {
             frame.remaining = frame.remaining.saturating_sub(count);
         }
     }
 
-    /// Whether the stream broke the protocol, so that nobody can tell where its frames end.
+    /// Whether the stream broke the protocol: where its frames end is unknown from there on.
     #[must_use]
     pub fn is_invalid(&self) -> bool {
         matches!(self.place, Place::Invalid(_))
     }
 
-    /// The last consumed bytes that belong to an unfinished header or control frame, as they
-    /// came; at most [`MAX_PENDING`](Self::MAX_PENDING). Empty at a boundary, inside a data payload, and after a violation.
+    /// The consumed bytes of an incomplete header or control frame, as they came; at most
+    /// [`MAX_PENDING`](Self::MAX_PENDING). Empty at a boundary, inside a data payload, and after a violation.
     #[must_use]
     pub fn pending(&self) -> &[u8] {
         match &self.place {
@@ -150,10 +149,10 @@ impl FrameTracker {
         }
     }
 
-    /// The payload bytes on the wire of the message in progress, as far as the headers seen
-    /// announce them; 0 between two messages.
+    /// The payload bytes on the wire of the message in progress, as announced by the headers seen so far; 0 between
+    /// two messages.
     ///
-    /// At [`Event::Header`] the new frame is counted in, before any of its payload is consumed.
+    /// At [`Event::Header`] the payload of that frame is included already.
     #[must_use]
     pub fn message_length(&self) -> u64 {
         self.message_length
@@ -183,7 +182,7 @@ impl FrameTracker {
         }
     }
 
-    /// Begins the frame of `header`, of which `held` bytes came before `input`.
+    /// Begins the frame of `header`, whose first `held` bytes came before `input`.
     #[inline]
     fn begin(&mut self, header: FrameHeader, input: &[u8], held: usize) -> Step {
         if let Err(error) = self.check(&header) {
@@ -218,7 +217,7 @@ impl FrameTracker {
         }
     }
 
-    /// Checks what depends on the sender, the extensions and the frames before.
+    /// Checks what depends on the sender, the extensions and earlier frames.
     #[inline]
     fn check(&self, header: &FrameHeader) -> Result<(), ProtocolError> {
         if !self.extensions.allow(header.reserved, header.opcode) {
@@ -280,7 +279,7 @@ impl FrameTracker {
         }
     }
 
-    /// Goes on in a control frame after `consumed` bytes; `payload` is there once it is complete.
+    /// Ends a control frame if its `payload` is complete.
     #[cold]
     fn step_control(
         &mut self,

@@ -67,7 +67,7 @@ impl<'a> Follower<'a> {
         self.check();
     }
 
-    /// Goes on to `end` without looking, as far as the tracker says that it may.
+    /// Skips to `end` without reading, as far as the tracker allows.
     fn skip(&mut self, end: usize) {
         let most = usize::try_from(self.tracker.remaining()).unwrap_or(usize::MAX);
         let count = most.min(end - self.position);
@@ -119,7 +119,7 @@ impl<'a> Follower<'a> {
         self.frame_start = self.position;
     }
 
-    /// Nothing comes after a violation, however often it is asked for.
+    /// Nothing comes after a violation, however often the tracker steps.
     fn lose(&mut self, error: String) {
         assert!(self.tracker.pending().is_empty() && !self.tracker.at_boundary());
         let violation = Seen::Violation {

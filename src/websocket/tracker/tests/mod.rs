@@ -1,4 +1,4 @@
-//! What the tracker sees, one scenario for each rule.
+//! What the tracker reports, one scenario for each rule.
 
 mod follow;
 mod properties;

@@ -43,7 +43,7 @@ fn sketch() -> impl Strategy<Value = Sketch> {
     )
 }
 
-/// Mostly sound streams: the wrong side's masks and the wrong order are the exception.
+/// Mostly valid streams; wrong masking and wrong order are the exception.
 fn any_stream(rules: Rules) -> impl Strategy<Value = Vec<u8>> {
     (vec(sketch(), 0..12), prop::bool::weighted(0.8)).prop_map(move |(mut sketches, repaired)| {
         if repaired {

@@ -1,6 +1,6 @@
-//! Frames as they could stand in a stream, sound or not.
+//! Frames to build streams from, valid or not.
 
-/// A frame as it could stand in a stream, sound or not.
+/// A frame, valid or not.
 #[derive(Clone, Debug)]
 pub(super) struct Sketch {
     pub(super) first: u8,
