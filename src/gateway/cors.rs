@@ -9,14 +9,13 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, request};
 
+use super::Asked;
 use super::headers::settle_answer;
-use super::{Asked, Outcome};
 use crate::admission::origin;
 use crate::config::{Cors, FieldRules, Origins};
-use crate::listener::text;
+use crate::listener::{Body, text};
 use crate::session::Rejection;
 use crate::snapshot::{PoolTarget, Target};
-use crate::telemetry::SessionRecord;
 
 const ANY: HeaderValue = HeaderValue::from_static("*");
 const TRUE: HeaderValue = HeaderValue::from_static("true");
@@ -76,8 +75,7 @@ pub(super) fn preflight(
     cors: &Cors,
     target: &PoolTarget,
     rules: Option<&FieldRules>,
-    record: &mut SessionRecord,
-) -> Result<Outcome, Rejection> {
+) -> Result<Response<Body>, Rejection> {
     allowed(asked, target)?;
     let mut answer = Response::new(text(""));
     *answer.status_mut() = StatusCode::NO_CONTENT;
@@ -93,8 +91,7 @@ pub(super) fn preflight(
     let fields = list(cors.headers.iter().map(HeaderName::as_str));
     headers.extend(fields.map(|fields| (ACCESS_CONTROL_ALLOW_HEADERS, fields)));
     headers.insert(ACCESS_CONTROL_MAX_AGE, cors.max_age.as_secs().into());
-    record.answer(StatusCode::NO_CONTENT);
-    Ok(Outcome::Answer(answer))
+    Ok(answer)
 }
 
 /// Lets the page that a refused request comes from read the refusal, as it may read answers.

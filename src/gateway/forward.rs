@@ -44,7 +44,7 @@ pub(super) async fn open(
         && cors::is_preflight(asked.request)
     {
         let rules = route.answer.as_deref();
-        return cors::preflight(asked, cors, target, rules, record);
+        return cors::preflight(asked, cors, target, rules).map(Outcome::Answer);
     }
     let uri = path::towards_backend(asked.request, target)?;
     let watch = route.drain().watch();

@@ -17,7 +17,6 @@ mod unread;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http::header::CONNECTION;
 use http::{Extensions, HeaderMap, Method, Request, Response, Version, request};
 use hyper::body::{Body as _, Incoming};
 
@@ -30,7 +29,7 @@ use crate::session::{Peer, Rejection};
 use crate::snapshot::{Current, Route, Snapshot, Target};
 use crate::telemetry::{self, SessionRecord, Telemetry};
 use crate::upstream::Hints;
-use crate::websocket::{list_has_token, looks_like_websocket};
+use crate::websocket::looks_like_websocket;
 use forward::Forwarded;
 use request_id::RequestId;
 use session::Ready;
@@ -113,35 +112,17 @@ enum Outcome {
     Answer(Response<Body>),
 }
 
-impl Gateway {
-    /// A gateway that answers by what is current, and holds at most `max_sessions` sessions.
-    pub async fn new(
-        current: Arc<Current>,
-        telemetry: Arc<Telemetry>,
-        max_sessions: usize,
-    ) -> Self {
-        let admission = Admission::new(max_sessions);
-        Self {
-            current,
-            telemetry,
-            admission,
-            spelling: spelling::of_the_rfc().await,
-        }
-    }
-
-    /// The whole way of a request.
-    async fn answer(
-        &self,
-        mut request: Request<Incoming>,
-        client: Arc<Client>,
-        id: &RequestId,
-    ) -> Response<Body> {
+impl Handler for Gateway {
+    /// The whole path of a request.
+    async fn handle(&self, mut request: Request<Incoming>, client: Arc<Client>) -> Response<Body> {
+        let id = RequestId::of(request.headers());
         let upgrade = Upgrade::of(&mut request);
         let (mut request, body) = request.into_parts();
         let has_body = !body.is_end_stream();
         let mut body = Some(body);
         let settled = session::settle(&mut request);
-        let asked = Asked::new(&request, &client, id);
+
+        let asked = Asked::new(&request, &client, &id);
         let mut record = self.record(asked);
         let snapshot = self.current.load();
         let found = settled.and_then(|()| find(&snapshot, asked));
@@ -149,33 +130,55 @@ impl Gateway {
             Ok(route) => self.open(asked, &mut body, route, &mut record).await,
             Err(rejection) => Err(rejection),
         };
+
         let mut answer = match outcome {
             Ok(Outcome::Session(ready)) => {
                 return ready.start(upgrade, &client, record, &self.spelling);
             }
             Ok(Outcome::Forwarded(forwarded)) => return forwarded.start(record),
-            Ok(Outcome::Answer(answer)) => answer,
+            Ok(Outcome::Answer(answer)) => {
+                record.answer(answer.status());
+                answer
+            }
             Err(rejection) => {
                 record.refuse(rejection);
-                let mut refusal = respond::refusal(rejection, &request.headers, &self.spelling);
-                if let Ok(route) = found {
-                    let rules = route.answer.as_deref();
-                    headers::add_to_refusal(rules, refusal.headers_mut());
-                    cors::permit(asked, &route.target, refusal.headers_mut());
-                }
-                refusal
+                self.refusal(rejection, asked, found.ok())
             }
         };
-        let ends_anyway = list_has_token(answer.headers(), &CONNECTION, "close");
-        let is_left = has_body && !ends_anyway && !unread::read_out(body, &request).await;
-        // Over HTTP/2 a body that nobody reads ends its stream alone.
-        if is_left && request.version <= Version::HTTP_11 {
-            respond::end_connection(answer.headers_mut());
+        if has_body {
+            unread::settle(body, &request, answer.headers_mut()).await;
         }
         answer
     }
 
-    /// Admit, open the backend: the straight line, with a rejection at every step.
+    fn refuse(&self, rejection: Rejection, request: Option<&request::Parts>, client: &Client) {
+        let mut record = match request {
+            None => self.record_unread(client),
+            Some(request) => {
+                let id = RequestId::of(&request.headers);
+                self.record(Asked::new(request, client, &id))
+            }
+        };
+        record.refuse(rejection);
+    }
+}
+
+impl Gateway {
+    /// A gateway that answers by what is current, and holds at most `max_sessions` sessions.
+    pub async fn new(
+        current: Arc<Current>,
+        telemetry: Arc<Telemetry>,
+        max_sessions: usize,
+    ) -> Self {
+        Self {
+            current,
+            telemetry,
+            admission: Admission::new(max_sessions),
+            spelling: spelling::of_the_rfc().await,
+        }
+    }
+
+    /// From the route to what it leads to: the straight line, with a rejection at every step.
     async fn open(
         &self,
         asked: Asked<'_>,
@@ -195,54 +198,55 @@ impl Gateway {
         if route.is_draining() || !is_plain && asked.client.is_draining() {
             return Err(Rejection::Draining);
         }
-        let rules = route.answer.as_deref();
-        match &route.target {
+        let mut answer = match &route.target {
+            Target::Pool(target) if is_plain => {
+                return forward::open(asked, body, route, target, record).await;
+            }
+            Target::Pool(target) => {
+                return session::open(asked, route, target, &self.admission, record).await;
+            }
             Target::Respond(_) if session::is_over_http2(asked.request) => {
-                Err(Rejection::NotImplemented("No WebSocket is taken here."))
+                return Err(Rejection::NotImplemented("No WebSocket is taken here."));
             }
             Target::Respond(answer) => {
                 if asked.request.method != Method::HEAD {
                     record.note_bodies(0, answer.body.len() as u64);
                 }
-                record.answer(answer.status);
-                let mut answer = respond::fixed(answer);
-                headers::settle_answer(rules, answer.headers_mut());
-                Ok(Outcome::Answer(answer))
+                respond::fixed(answer)
             }
-            Target::Redirect(redirect) => {
-                let mut answer = respond::redirect(redirect, asked.request)?;
-                headers::settle_answer(rules, answer.headers_mut());
-                record.answer(redirect.status);
-                Ok(Outcome::Answer(answer))
-            }
-            Target::Pool(target) if is_plain => {
-                forward::open(asked, body, route, target, record).await
-            }
-            Target::Pool(target) => {
-                session::open(asked, route, target, &self.admission, record).await
-            }
+            Target::Redirect(redirect) => respond::redirect(redirect, asked.request)?,
+        };
+        headers::settle_answer(route.answer.as_deref(), answer.headers_mut());
+        Ok(Outcome::Answer(answer))
+    }
+
+    /// What a refused client is told; `route` is the one that refuses, once it is known.
+    fn refusal(
+        &self,
+        rejection: Rejection,
+        asked: Asked<'_>,
+        route: Option<&Route>,
+    ) -> Response<Body> {
+        let mut refusal = respond::refusal(rejection, &asked.request.headers, &self.spelling);
+        if let Some(route) = route {
+            headers::add_to_refusal(route.answer.as_deref(), refusal.headers_mut());
+            cors::permit(asked, &route.target, refusal.headers_mut());
         }
+        refusal
     }
 
     fn record(&self, asked: Asked<'_>) -> SessionRecord {
-        let Asked {
-            request,
-            client,
-            peer,
-            id,
-            host,
-            ..
-        } = asked;
+        let request = asked.request;
         let facts = telemetry::Request {
-            id: id.as_str(),
-            client: peer,
+            id: asked.id.as_str(),
+            client: asked.peer,
             method: &request.method,
-            host,
+            host: asked.host,
             target: request.uri.path_and_query(),
             version: request.version,
             headers: &request.headers,
         };
-        SessionRecord::begin(&self.telemetry, &client.connection, facts)
+        SessionRecord::begin(&self.telemetry, &asked.client.connection, facts)
     }
 
     /// The record of a request of which nothing is known but its client.
@@ -258,24 +262,6 @@ impl Gateway {
             headers: &HeaderMap::new(),
         };
         SessionRecord::begin(&self.telemetry, &client.connection, facts)
-    }
-}
-
-impl Handler for Gateway {
-    async fn handle(&self, request: Request<Incoming>, client: Arc<Client>) -> Response<Body> {
-        let id = RequestId::of(request.headers());
-        self.answer(request, client, &id).await
-    }
-
-    fn refuse(&self, rejection: Rejection, request: Option<&request::Parts>, client: &Client) {
-        let mut record = match request {
-            None => self.record_unread(client),
-            Some(request) => {
-                let id = RequestId::of(&request.headers);
-                self.record(Asked::new(request, client, &id))
-            }
-        };
-        record.refuse(rejection);
     }
 }
 

@@ -3,25 +3,41 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::EXPECT;
-use http::{Version, request};
+use http::header::{CONNECTION, EXPECT};
+use http::{HeaderMap, Version, request};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use tokio::time::timeout;
 
-use crate::websocket::looks_like_websocket;
+use super::respond::end_connection;
+use crate::websocket::{list_has_token, looks_like_websocket};
 
 /// The largest that is read, in bytes.
 const LARGEST: usize = 64 * 1024;
 /// How long that may take: what is so small is on its way already.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Reads a small body to its end, so that the connection can go on; hyper would close it. Over HTTP/2 it would reset the
-/// stream, and some clients take that for a failure (curl 7.88). Whether it came to its end.
+/// Reads a small body to its end, so that the connection can go on, or says in the answer that it ends. hyper would close it
+/// without a word.
+pub(super) async fn settle(
+    body: Option<Incoming>,
+    request: &request::Parts,
+    answer: &mut HeaderMap,
+) {
+    let ends_anyway = list_has_token(answer, &CONNECTION, "close");
+    let is_left = !ends_anyway && !read_out(body, request).await;
+    // Over HTTP/2 a body that nobody reads ends its stream alone.
+    if is_left && request.version <= Version::HTTP_11 {
+        end_connection(answer);
+    }
+}
+
+/// Reads a small body; tells whether it came to its end. Over HTTP/2 hyper would reset the stream, and some clients take that
+/// for a failure (curl 7.88).
 ///
 /// A client that waits to be told to send it is not told. What follows an opening handshake is no body to some. Nor may one
 /// come for long on a stream of HTTP/2 that announces none.
-pub(super) async fn read_out(body: Option<Incoming>, request: &request::Parts) -> bool {
+async fn read_out(body: Option<Incoming>, request: &request::Parts) -> bool {
     let Some(body) = body else { return false };
     let hint = body.size_hint();
     let length = if request.version == Version::HTTP_2 {
