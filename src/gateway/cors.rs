@@ -9,7 +9,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, request};
 
-use super::Asked;
+use super::RequestContext;
 use super::headers::settle_answer;
 use crate::admission::origin;
 use crate::config::{Cors, FieldRules, Origins};
@@ -30,14 +30,14 @@ pub(super) struct Grant {
 
 impl Grant {
     /// What is granted to the page that a request comes from, where the route speaks of that.
-    pub(super) fn of(asked: Asked<'_>, target: &PoolTarget) -> Option<Self> {
+    pub(super) fn of(context: RequestContext<'_>, target: &PoolTarget) -> Option<Self> {
         let cors = target.http.as_ref()?.cors.as_ref()?;
-        Some(Self::by(asked, cors, target))
+        Some(Self::by(context, cors, target))
     }
 
-    fn by(asked: Asked<'_>, cors: &Cors, target: &PoolTarget) -> Self {
+    fn by(context: RequestContext<'_>, cors: &Cors, target: &PoolTarget) -> Self {
         Self {
-            origin: allowed(asked, target).ok(),
+            origin: allowed(context, target).ok(),
             credentials: cors.credentials,
             expose: list(cors.expose.iter().map(HeaderName::as_str)),
         }
@@ -69,21 +69,21 @@ pub(super) fn is_preflight(request: &request::Parts) -> bool {
         && request.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-/// Answers a browser that asks what it may. No backend is asked.
+/// Answers a browser that asks what it may. No backend is context.
 pub(super) fn preflight(
-    asked: Asked<'_>,
+    context: RequestContext<'_>,
     cors: &Cors,
     target: &PoolTarget,
     rules: Option<&FieldRules>,
 ) -> Result<Response<Body>, Rejection> {
-    allowed(asked, target)?;
+    allowed(context, target)?;
     let mut answer = Response::new(text(""));
     *answer.status_mut() = StatusCode::NO_CONTENT;
     let headers = answer.headers_mut();
     settle_answer(rules, headers);
     let grant = Grant {
         expose: None,
-        ..Grant::by(asked, cors, target)
+        ..Grant::by(context, cors, target)
     };
     grant.write(headers);
     let methods = list(cors.methods.iter().map(Method::as_str));
@@ -95,18 +95,18 @@ pub(super) fn preflight(
 }
 
 /// Lets the page that a refused request comes from read the refusal, as it may read answers.
-pub(super) fn permit(asked: Asked<'_>, target: &Target, refusal: &mut HeaderMap) {
+pub(super) fn permit(context: RequestContext<'_>, target: &Target, refusal: &mut HeaderMap) {
     if let Target::Pool(target) = target
-        && let Some(grant) = Grant::of(asked, target)
+        && let Some(grant) = Grant::of(context, target)
     {
         grant.write(refusal);
     }
 }
 
 /// The origin that is named in answers to a page, if it is allowed.
-fn allowed(asked: Asked<'_>, target: &PoolTarget) -> Result<HeaderValue, Rejection> {
-    let headers = &asked.request.headers;
-    origin::check(headers, &target.origins, || asked.own_origin())?;
+fn allowed(context: RequestContext<'_>, target: &PoolTarget) -> Result<HeaderValue, Rejection> {
+    let headers = &context.request.headers;
+    origin::check(headers, &target.origins, || context.own_origin())?;
     match (&target.origins, headers.get(ORIGIN)) {
         (Origins::Any, _) => Ok(ANY),
         (Origins::List(_), Some(origin)) => Ok(origin.clone()),

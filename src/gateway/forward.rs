@@ -10,7 +10,7 @@ use hyper::body::{Body as _, Incoming};
 
 use super::cors::Grant;
 use super::download::{Download, Leaving, Parts};
-use super::{Asked, Outcome, cors, headers, path, respond};
+use super::{Outcome, RequestContext, cors, headers, path, respond};
 use crate::config::{FieldRules, Http};
 use crate::drain::{Drain, DrainWatch, Stage};
 use crate::listener::Body;
@@ -32,7 +32,7 @@ pub(super) struct Forwarded {
 
 /// Sends the request to the pool and waits for the head of the answer.
 pub(super) async fn open(
-    asked: Asked<'_>,
+    context: RequestContext<'_>,
     body: &mut Option<Incoming>,
     route: &Route,
     target: &PoolTarget,
@@ -41,25 +41,25 @@ pub(super) async fn open(
     let http = target.http.as_ref().ok_or(Rejection::UpgradeRequired)?;
     check_size(body.as_ref(), http)?;
     if let Some(cors) = &http.cors
-        && cors::is_preflight(asked.request)
+        && cors::is_preflight(context.request)
     {
         let rules = route.answer.as_deref();
-        return cors::preflight(asked, cors, target, rules).map(Outcome::Answer);
+        return cors::preflight(context, cors, target, rules).map(Outcome::Answer);
     }
-    let uri = path::towards_backend(asked.request, target)?;
+    let uri = path::towards_backend(context.request, target)?;
     let watch = route.drain().watch();
-    let fields = || headers::plain_fields(asked, target);
-    let method = asked.request.method.clone();
+    let fields = || headers::plain_fields(context, target);
+    let method = context.request.method.clone();
     let mut errand = Errand::new(method, uri, &fields, body.take())
         .with_max_body(http.max_body)
-        .on_behalf_of(asked.ends());
+        .on_behalf_of(context.ends());
     let timeouts = ErrandTimeouts {
         connect: target.timeouts.connect,
         answer: http.request_timeout,
         least: http.least_upload(),
     };
     // Plain requests wait for no place, so no drain has to send them away.
-    let hints = asked.hints(None);
+    let hints = context.hints(None);
     let answered = watch
         .within(
             Stage::Draining,
@@ -68,8 +68,8 @@ pub(super) async fn open(
         .await
         .ok_or(Rejection::Draining)??;
     record.backend(&answered.metrics);
-    let leaving = is_event_source(asked, &answered.answer).then(|| {
-        let [listener, route] = [asked.client.drain(), route.drain()].map(Arc::clone);
+    let leaving = is_event_source(context, &answered.answer).then(|| {
+        let [listener, route] = [context.client.drain(), route.drain()].map(Arc::clone);
         leaving(listener, route, answered.source.drain())
     });
     Ok(Outcome::Forwarded(Box::new(Forwarded {
@@ -77,23 +77,23 @@ pub(super) async fn open(
         route: watch,
         upload: errand.progress(),
         rules: route.answer.clone(),
-        grant: Grant::of(asked, target),
+        grant: Grant::of(context, target),
         leaving,
     })))
 }
 
 /// Whether these are server-sent events as an EventSource asks for them: they have no end of their own, and it asks again when
 /// one comes. Others send events as the answer to a POST, and take an end for the whole answer.
-fn is_event_source(asked: Asked<'_>, answer: &Response<Incoming>) -> bool {
+fn is_event_source(context: RequestContext<'_>, answer: &Response<Incoming>) -> bool {
     let names = |headers: &HeaderMap, field: &HeaderName| {
         list_items(headers, field).any(|item| {
             let kind = item.split(|byte| *byte == b';').next().unwrap_or(item);
             kind.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
         })
     };
-    asked.request.method == Method::GET
+    context.request.method == Method::GET
         && names(answer.headers(), &CONTENT_TYPE)
-        && names(&asked.request.headers, &ACCEPT)
+        && names(&context.request.headers, &ACCEPT)
 }
 
 /// The moment at which it is asked to end, as a session is.

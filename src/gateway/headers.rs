@@ -6,9 +6,8 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version};
 
-use super::host::host_value;
 use super::request_id::X_REQUEST_ID;
-use super::{Asked, provenance};
+use super::{RequestContext, provenance};
 use crate::config::{FieldRules, HeaderRules};
 use crate::snapshot::PoolTarget;
 use crate::upstream::{RequestHead, without_cookie};
@@ -57,8 +56,12 @@ const TRAILERS: usize = 100;
 ///
 /// The upgrade pair is written afresh; names of Sec-WebSocket-* are spelt as in the RFC, since some backends
 /// compare them to the letter. It has no body, so nothing is left of what speaks of one: neither Trailer nor Expect.
-pub(super) fn opening_head(asked: Asked<'_>, target: &PoolTarget, uri: &Uri) -> RequestHead {
-    let fields = fields(asked, target);
+pub(super) fn opening_head(
+    context: RequestContext<'_>,
+    target: &PoolTarget,
+    uri: &Uri,
+) -> RequestHead {
+    let fields = fields(context, target);
     let mut head = Vec::with_capacity(1024);
     head.extend_from_slice(b"GET ");
     // In absolute form a path may be missing before a query; then it is a slash, which this knows.
@@ -91,13 +94,13 @@ pub(super) fn opening_head(asked: Asked<'_>, target: &PoolTarget, uri: &Uri) -> 
 /// Of TE only `trailers` is passed on: that is what the client understands, and nothing here stands in its way. Expect
 /// ends here for a client of HTTP/2, which hyper cannot tell to go on, and for one of HTTP/1.0, which cannot be told (RFC
 /// 9110 section 10.1.1): its body comes without.
-pub(super) fn plain_fields(asked: Asked<'_>, target: &PoolTarget) -> HeaderMap {
-    let mut fields = fields(asked, target);
-    if list_has_token(&asked.request.headers, &TE, "trailers") {
+pub(super) fn plain_fields(context: RequestContext<'_>, target: &PoolTarget) -> HeaderMap {
+    let mut fields = fields(context, target);
+    if list_has_token(&context.request.headers, &TE, "trailers") {
         fields.insert(TE, HeaderValue::from_static("trailers"));
         fields.insert(CONNECTION, HeaderValue::from_static("TE"));
     }
-    if asked.request.version != Version::HTTP_11 {
+    if context.request.version != Version::HTTP_11 {
         fields.remove(EXPECT);
     }
     fields
@@ -106,11 +109,11 @@ pub(super) fn plain_fields(asked: Asked<'_>, target: &PoolTarget) -> HeaderMap {
 /// What any request says to a backend, without what bounds its body: the client's fields, then what the
 /// gateway says of the client, which no Connection field can take away, then the rules of the route. No Host
 /// where it is to be the backend's address.
-fn fields(asked: Asked<'_>, target: &PoolTarget) -> HeaderMap {
-    let Asked { request, id, .. } = asked;
+fn fields(context: RequestContext<'_>, target: &PoolTarget) -> HeaderMap {
+    let RequestContext { request, id, .. } = context;
     let (given, rules) = (&request.headers, &target.headers);
     let mut fields = HeaderMap::with_capacity(given.keys_len() + 8);
-    if let (true, Some(host)) = (rules.preserve_host, host_value(request)) {
+    if let (true, Some(host)) = (rules.preserve_host, context.host_value()) {
         fields.append(HOST, host);
     }
     for (name, value) in given {
@@ -124,7 +127,7 @@ fn fields(asked: Asked<'_>, target: &PoolTarget) -> HeaderMap {
     remove_named(&mut fields, given.get_all(CONNECTION));
     join_cookies(&mut fields);
     settle_trailer(&mut fields, given, rules);
-    provenance::write(asked, rules, &mut fields);
+    provenance::write(context, rules, &mut fields);
     if let (Some(prefix), true) = (&target.prefix, rules.forwarded.says_x_forwarded()) {
         fields.extend(HeaderValue::from_str(prefix).map(|prefix| (X_FORWARDED_PREFIX, prefix)));
     }

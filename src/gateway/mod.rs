@@ -1,11 +1,11 @@
 //! One request to one answer, and for an accepted handshake one tunnel.
 
+mod context;
 mod cors;
 mod download;
 mod forward;
 mod framing;
 mod headers;
-mod host;
 mod path;
 mod provenance;
 mod request_id;
@@ -14,22 +14,17 @@ mod session;
 mod spelling;
 mod unread;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::{Extensions, HeaderMap, Method, Request, Response, Version, request};
 use hyper::body::{Body as _, Incoming};
 
 use crate::admission::Admission;
-use crate::config::Origin;
-use crate::drain::Drain;
 use crate::listener::{Body, Client, Handler, Upgrade};
-use crate::proxy_protocol::Ends;
-use crate::session::{Peer, Rejection};
+use crate::session::Rejection;
 use crate::snapshot::{Current, Route, Snapshot, Target};
 use crate::telemetry::{self, SessionRecord, Telemetry};
-use crate::upstream::Hints;
-use crate::websocket::looks_like_websocket;
+use context::RequestContext;
 use forward::Forwarded;
 use request_id::RequestId;
 use session::Ready;
@@ -41,65 +36,6 @@ pub struct Gateway {
     admission: Admission,
     /// Makes hyper spell the fields of a 101 as the RFC does.
     spelling: Extensions,
-}
-
-/// A request, who sent it, and its name in logs.
-#[derive(Clone, Copy)]
-struct Asked<'a> {
-    request: &'a request::Parts,
-    client: &'a Client,
-    /// Who that is, as far as those are believed who speak for others.
-    peer: Peer,
-    id: &'a RequestId,
-    /// The host that is asked for, as it is given.
-    host: &'a [u8],
-    /// Whether it does not mean to become a WebSocket.
-    is_plain: bool,
-}
-
-impl<'a> Asked<'a> {
-    fn new(request: &'a request::Parts, client: &'a Client, id: &'a RequestId) -> Self {
-        Self {
-            request,
-            client,
-            peer: provenance::client_of(client, &request.headers),
-            id,
-            host: host::given(request),
-            is_plain: !looks_like_websocket(&request.headers),
-        }
-    }
-
-    /// The ends that a PROXY header names: of a client behind a trusted proxy the port is not known.
-    fn ends(self) -> Option<Ends> {
-        match (self.peer, self.client.local) {
-            (Peer::Behind(address), Some(local)) => {
-                Some(Ends::new(SocketAddr::new(address, 0), local))
-            }
-            (Peer::Tcp(_) | Peer::Unix | Peer::Behind(_), _) => self.client.ends(),
-        }
-    }
-
-    /// The origin of pages at the address that is asked for, as a browser writes it into Host; what X-Forwarded-Host says
-    /// is not looked at, even that of a trusted proxy.
-    fn own_origin(self) -> Option<Origin> {
-        let scheme = match provenance::is_secure(self) {
-            true => "https",
-            false => "http",
-        };
-        Origin::parse(&format!("{scheme}://{}", host::host(self.request))).ok()
-    }
-
-    /// What the choice of a backend may depend on, and what sends away those who wait for one.
-    fn hints(self, drains: Option<[&'a Drain; 2]>) -> Hints<'a> {
-        Hints {
-            client: self.peer.ip(),
-            is_secure: provenance::is_secure(self),
-            headers: &self.request.headers,
-            uri: &self.request.uri,
-            request_id: self.id.as_str(),
-            drains,
-        }
-    }
 }
 
 /// What a request leads to.
@@ -122,12 +58,12 @@ impl Handler for Gateway {
         let mut body = Some(body);
         let settled = session::settle(&mut request);
 
-        let asked = Asked::new(&request, &client, &id);
-        let mut record = self.record(asked);
+        let context = RequestContext::new(&request, &client, &id);
+        let mut record = self.record(context);
         let snapshot = self.current.load();
-        let found = settled.and_then(|()| find(&snapshot, asked));
+        let found = settled.and_then(|()| find(&snapshot, context));
         let outcome = match found {
-            Ok(route) => self.open(asked, &mut body, route, &mut record).await,
+            Ok(route) => self.open(context, &mut body, route, &mut record).await,
             Err(rejection) => Err(rejection),
         };
 
@@ -142,7 +78,7 @@ impl Handler for Gateway {
             }
             Err(rejection) => {
                 record.refuse(rejection);
-                self.refusal(rejection, asked, found.ok())
+                self.refusal(rejection, context, found.ok())
             }
         };
         if has_body {
@@ -156,7 +92,7 @@ impl Handler for Gateway {
             None => self.record_unread(client),
             Some(request) => {
                 let id = RequestId::of(&request.headers);
-                self.record(Asked::new(request, client, &id))
+                self.record(RequestContext::new(request, client, &id))
             }
         };
         record.refuse(rejection);
@@ -181,40 +117,40 @@ impl Gateway {
     /// From the route to what it leads to: the straight line, with a rejection at every step.
     async fn open(
         &self,
-        asked: Asked<'_>,
+        context: RequestContext<'_>,
         body: &mut Option<Incoming>,
         route: &Route,
         record: &mut SessionRecord,
     ) -> Result<Outcome, Rejection> {
         record.route(&route.metrics);
-        let is_plain = asked.is_plain;
+        let is_plain = context.is_plain;
         if is_plain {
             if route.target.takes_http() {
                 record.plain();
             }
-            framing::check(asked.request)?;
+            framing::check(context.request)?;
         }
         // A plain request is served on a connection that is still open: with its answer that ends.
-        if route.is_draining() || !is_plain && asked.client.is_draining() {
+        if route.is_draining() || !is_plain && context.client.is_draining() {
             return Err(Rejection::Draining);
         }
         let mut answer = match &route.target {
             Target::Pool(target) if is_plain => {
-                return forward::open(asked, body, route, target, record).await;
+                return forward::open(context, body, route, target, record).await;
             }
             Target::Pool(target) => {
-                return session::open(asked, route, target, &self.admission, record).await;
+                return session::open(context, route, target, &self.admission, record).await;
             }
-            Target::Respond(_) if session::is_over_http2(asked.request) => {
+            Target::Respond(_) if session::is_over_http2(context.request) => {
                 return Err(Rejection::NotImplemented("No WebSocket is taken here."));
             }
             Target::Respond(answer) => {
-                if asked.request.method != Method::HEAD {
+                if context.request.method != Method::HEAD {
                     record.note_bodies(0, answer.body.len() as u64);
                 }
                 respond::fixed(answer)
             }
-            Target::Redirect(redirect) => respond::redirect(redirect, asked.request)?,
+            Target::Redirect(redirect) => respond::redirect(redirect, context)?,
         };
         headers::settle_answer(route.answer.as_deref(), answer.headers_mut());
         Ok(Outcome::Answer(answer))
@@ -224,29 +160,29 @@ impl Gateway {
     fn refusal(
         &self,
         rejection: Rejection,
-        asked: Asked<'_>,
+        context: RequestContext<'_>,
         route: Option<&Route>,
     ) -> Response<Body> {
-        let mut refusal = respond::refusal(rejection, &asked.request.headers, &self.spelling);
+        let mut refusal = respond::refusal(rejection, &context.request.headers, &self.spelling);
         if let Some(route) = route {
             headers::add_to_refusal(route.answer.as_deref(), refusal.headers_mut());
-            cors::permit(asked, &route.target, refusal.headers_mut());
+            cors::permit(context, &route.target, refusal.headers_mut());
         }
         refusal
     }
 
-    fn record(&self, asked: Asked<'_>) -> SessionRecord {
-        let request = asked.request;
+    fn record(&self, context: RequestContext<'_>) -> SessionRecord {
+        let request = context.request;
         let facts = telemetry::Request {
-            id: asked.id.as_str(),
-            client: asked.peer,
+            id: context.id.as_str(),
+            client: context.peer,
             method: &request.method,
-            host: asked.host,
+            host: context.raw_host,
             target: request.uri.path_and_query(),
             version: request.version,
             headers: &request.headers,
         };
-        SessionRecord::begin(&self.telemetry, &asked.client.connection, facts)
+        SessionRecord::begin(&self.telemetry, &context.client.connection, facts)
     }
 
     /// The record of a request of which nothing is known but its client.
@@ -266,14 +202,14 @@ impl Gateway {
 }
 
 /// The route of a request, where there is room for it and it says in one way which.
-fn find<'a>(snapshot: &'a Snapshot, asked: Asked<'_>) -> Result<&'a Route, Rejection> {
-    if let Some(rejection) = asked.client.surplus {
+fn find<'a>(snapshot: &'a Snapshot, context: RequestContext<'_>) -> Result<&'a Route, Rejection> {
+    if let Some(rejection) = context.client.surplus {
         return Err(rejection);
     }
-    framing::check_host(asked.request)?;
+    framing::check_host(context.request)?;
     // The routes of a listener that was removed may be gone with it.
-    path::find(snapshot, asked).map_err(|rejection| match rejection {
-        Rejection::NoRoute if asked.client.is_draining() => Rejection::Draining,
+    path::find(snapshot, context).map_err(|rejection| match rejection {
+        Rejection::NoRoute if context.client.is_draining() => Rejection::Draining,
         other => other,
     })
 }

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use http::uri::PathAndQuery;
 use http::{Uri, request};
 
-use super::Asked;
-use super::host::sound_host;
+use super::RequestContext;
 use crate::route::{climbs, has_zero_byte, is_soundly_encoded, readings};
 use crate::session::Rejection;
 use crate::snapshot::{PoolTarget, Route, Snapshot};
@@ -15,8 +14,11 @@ use crate::snapshot::{PoolTarget, Route, Snapshot};
 ///
 /// Paths go to backends as they came, and backends read them each in its own way. A path that leads to one route as it is
 /// written and to another one as some read it is refused: its backend could see what another route is to guard.
-pub(super) fn find<'a>(snapshot: &'a Snapshot, asked: Asked<'_>) -> Result<&'a Route, Rejection> {
-    let path = asked.request.uri.path();
+pub(super) fn find<'a>(
+    snapshot: &'a Snapshot,
+    context: RequestContext<'_>,
+) -> Result<&'a Route, Rejection> {
+    let path = context.request.uri.path();
     if !path.starts_with('/') {
         return Err(Rejection::BadRequest("The target is no path."));
     }
@@ -31,11 +33,11 @@ pub(super) fn find<'a>(snapshot: &'a Snapshot, asked: Asked<'_>) -> Result<&'a R
             "The path contains a `%` that encodes nothing.",
         ));
     }
-    let Some(host) = sound_host(asked.host) else {
+    let Some(host) = context.valid_host() else {
         return Err(Rejection::BadRequest("The host is not sound."));
     };
-    let listener = asked.client.connection.listener.name();
-    let suits = |route: &Arc<Route>| route.target.takes(asked.is_plain);
+    let listener = context.client.connection.listener.name();
+    let suits = |route: &Arc<Route>| route.target.takes(context.is_plain);
     let find = |path: &str| snapshot.table.find(host, path, listener, suits);
     let written = find(path).ok_or(Rejection::NoRoute)?;
     let is_same = |read: String| find(&read).is_some_and(|read| Arc::ptr_eq(written, read));

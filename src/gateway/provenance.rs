@@ -8,11 +8,10 @@ use std::net::{IpAddr, SocketAddr};
 use http::header::FORWARDED;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::Asked;
+use super::RequestContext;
 use super::headers::{
     X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PORT, X_FORWARDED_PROTO, X_REAL_IP,
 };
-use super::host::{host, host_value};
 use crate::config::HeaderRules;
 use crate::listener::Client;
 use crate::route::without_port;
@@ -61,39 +60,39 @@ fn read_hop(text: &[u8]) -> Option<IpAddr> {
 }
 
 /// Whether the client speaks TLS, to the gateway or to a trusted proxy in front of it.
-pub(super) fn is_secure(asked: Asked<'_>) -> bool {
-    let Asked {
+pub(super) fn is_secure(context: RequestContext<'_>) -> bool {
+    let RequestContext {
         request, client, ..
-    } = asked;
+    } = context;
     let is_told = || request.headers.get(X_FORWARDED_PROTO).is_some_and(is_tls);
     client.connection.tls_version.is_some() || client.speaks_for_many && is_told()
 }
 
 /// Adds the fields in which the gateway speaks for the client. What a peer that is not trusted says there of
 /// itself is replaced.
-pub(super) fn write(asked: Asked<'_>, rules: &HeaderRules, fields: &mut HeaderMap) {
-    let Asked {
+pub(super) fn write(context: RequestContext<'_>, rules: &HeaderRules, fields: &mut HeaderMap) {
+    let RequestContext {
         request, client, ..
-    } = asked;
+    } = context;
     let heard = client.speaks_for_many.then_some(&request.headers);
     let style = rules.forwarded;
     if style.says_x_forwarded() {
-        x_forwarded(asked, heard, rules, fields);
+        x_forwarded(context, heard, rules, fields);
     }
     if style.says_forwarded() {
         let before = heard.map_or_else(Vec::new, forwarded);
-        let element = [before, element(asked).into_bytes()].concat();
+        let element = [before, element(context).into_bytes()].concat();
         fields.extend(HeaderValue::try_from(element).map(|value| (FORWARDED, value)));
     }
 }
 
 fn x_forwarded(
-    asked: Asked<'_>,
+    context: RequestContext<'_>,
     heard: Option<&HeaderMap>,
     rules: &HeaderRules,
     fields: &mut HeaderMap,
 ) {
-    let client = asked.client;
+    let client = context.client;
     let mut say = |name: HeaderName, value: Option<HeaderValue>| {
         if let Some(value) = value {
             fields.append(name, value);
@@ -107,7 +106,7 @@ fn x_forwarded(
     };
     let own = || HeaderValue::from_static(protocol(client));
     let protocol = kept(&X_FORWARDED_PROTO).unwrap_or_else(own);
-    let host = kept(&X_FORWARDED_HOST).or_else(|| host_value(asked.request));
+    let host = kept(&X_FORWARDED_HOST).or_else(|| context.host_value());
     let own = || port(host.as_ref(), &protocol);
     say(
         X_FORWARDED_PORT,
@@ -117,9 +116,9 @@ fn x_forwarded(
     say(X_FORWARDED_HOST, host);
     let hop = client.address.clone();
     // Mostly the two are one. Then a trusted peer may have named its client here alone.
-    let real = match asked.peer == client.connection.client {
+    let real = match context.peer == client.connection.client {
         true => heard.and_then(real_ip).or_else(|| hop.clone()),
-        false => asked.peer.ip_value(),
+        false => context.peer.ip_value(),
     };
     let before = heard.map_or_else(Vec::new, |headers| chain(headers.get_all(X_FORWARDED_FOR)));
     let hops = match (hop, &*before) {
@@ -189,13 +188,13 @@ fn is_closed(field: &HeaderValue) -> bool {
 }
 
 /// What RFC 7239 section 4 lets a proxy say of its client.
-fn element(asked: Asked<'_>) -> String {
-    let node = node(asked.client.connection.client.ip());
-    let host = match host(asked.request) {
+fn element(context: RequestContext<'_>) -> String {
+    let node = node(context.client.connection.client.ip());
+    let host = match context.host() {
         "" => String::new(),
         host => format!("host={};", value(host)),
     };
-    format!("for={node};{host}proto={}", protocol(asked.client))
+    format!("for={node};{host}proto={}", protocol(context.client))
 }
 
 /// What was heard as X-Forwarded-* in the words of Forwarded (RFC 7239 section 7.4), up to the comma behind it. Host and

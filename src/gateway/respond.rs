@@ -4,11 +4,11 @@ use http::header::{
     ACCEPT, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER,
     SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_VERSION, SET_COOKIE, TRANSFER_ENCODING, UPGRADE,
 };
-use http::{Extensions, HeaderMap, HeaderValue, Response, StatusCode, Version, request, response};
+use http::{Extensions, HeaderMap, HeaderValue, Response, StatusCode, Version, response};
 use hyper::ext::ReasonPhrase;
 
+use super::RequestContext;
 use super::headers::remove_hop_by_hop;
-use super::host::host;
 use crate::config::{FixedAnswer, Piece, Redirect};
 use crate::listener::{Body, text};
 use crate::route::without_port;
@@ -97,17 +97,17 @@ fn in_json(rejection: Rejection) -> String {
 /// Where that is to contain the host and none is asked for: HTTP/1.0 may do without.
 pub(super) fn redirect(
     redirect: &Redirect,
-    request: &request::Parts,
+    context: RequestContext<'_>,
 ) -> Result<Response<Body>, Rejection> {
-    let host = without_port(host(request)).unwrap_or_default();
+    let host = without_port(context.host()).unwrap_or_default();
     if host.is_empty() && redirect.to.contains(&Piece::Host) {
         return Err(Rejection::BadRequest("Host is missing."));
     }
     let pieces = redirect.to.iter().map(|piece| match piece {
         Piece::Text(text) => text.clone(),
         Piece::Host => host.to_owned(),
-        Piece::Path => request.uri.path().to_owned(),
-        Piece::Query => match request.uri.query() {
+        Piece::Path => context.request.uri.path().to_owned(),
+        Piece::Query => match context.request.uri.query() {
             Some(query) => format!("?{query}"),
             None => String::new(),
         },

@@ -7,7 +7,7 @@ use hyper::ext::Protocol;
 
 use super::forward::Forwarded;
 use super::headers::{opening_head, settle_answer};
-use super::{Asked, Outcome, path, respond};
+use super::{Outcome, RequestContext, path, respond};
 use crate::admission::{self, Admission, Permit};
 use crate::config::FieldRules;
 use crate::listener::{Body, Client, Presence, Upgrade};
@@ -52,28 +52,28 @@ struct Guards {
 /// session, so a drain that begins meanwhile finds it; those of the listener, which counts the connection until then, and of
 /// the backend when that has agreed, and they tell of a drain that had begun by then at once.
 pub(super) async fn open(
-    asked: Asked<'_>,
+    context: RequestContext<'_>,
     route: &Route,
     target: &PoolTarget,
     admission: &Admission,
     record: &mut SessionRecord,
 ) -> Result<Outcome, Rejection> {
-    let Asked {
+    let RequestContext {
         request, client, ..
-    } = asked;
+    } = context;
     if !target.takes_websocket {
         return Err(Rejection::NotImplemented("No WebSocket is taken here."));
     }
     let key = read_handshake(request).map_err(rejection)?;
-    let own = || asked.own_origin();
+    let own = || context.own_origin();
     admission::origin::check(&request.headers, &target.origins, own)?;
     client.pass_opening().await?;
     let permit = admission.enter()?;
     let of_route = route.drain().watch();
     let uri = path::towards_backend(request, target)?;
-    let head = opening_head(asked, target, &uri);
-    let opening = Opening::new(head, key, asked.ends());
-    let hints = asked.hints(Some([client.drain(), route.drain()]));
+    let head = opening_head(context, target, &uri);
+    let opening = Opening::new(head, key, context.ends());
+    let hints = context.hints(Some([client.drain(), route.drain()]));
     let Opened {
         lease,
         answer,
