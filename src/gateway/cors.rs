@@ -10,7 +10,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, request};
 
 use super::RequestContext;
-use super::headers::settle_answer;
+use super::headers::apply_rules;
 use crate::admission::origin;
 use crate::config::{Cors, FieldRules, Origins};
 use crate::listener::{Body, text};
@@ -32,10 +32,10 @@ impl Grant {
     /// What is granted to the page that a request comes from, where the route speaks of that.
     pub(super) fn of(context: RequestContext<'_>, target: &PoolTarget) -> Option<Self> {
         let cors = target.http.as_ref()?.cors.as_ref()?;
-        Some(Self::by(context, cors, target))
+        Some(Self::new(context, cors, target))
     }
 
-    fn by(context: RequestContext<'_>, cors: &Cors, target: &PoolTarget) -> Self {
+    fn new(context: RequestContext<'_>, cors: &Cors, target: &PoolTarget) -> Self {
         Self {
             origin: allowed(context, target).ok(),
             credentials: cors.credentials,
@@ -80,10 +80,10 @@ pub(super) fn preflight(
     let mut answer = Response::new(text(""));
     *answer.status_mut() = StatusCode::NO_CONTENT;
     let headers = answer.headers_mut();
-    settle_answer(rules, headers);
+    apply_rules(rules, headers);
     let grant = Grant {
         expose: None,
-        ..Grant::by(context, cors, target)
+        ..Grant::new(context, cors, target)
     };
     grant.write(headers);
     let methods = list(cors.methods.iter().map(Method::as_str));
@@ -95,7 +95,7 @@ pub(super) fn preflight(
 }
 
 /// Lets the page that a refused request comes from read the refusal, as it may read answers.
-pub(super) fn permit(context: RequestContext<'_>, target: &Target, refusal: &mut HeaderMap) {
+pub(super) fn allow_reading(context: RequestContext<'_>, target: &Target, refusal: &mut HeaderMap) {
     if let Target::Pool(target) = target
         && let Some(grant) = Grant::of(context, target)
     {

@@ -1,4 +1,4 @@
-//! The body of a backend's answer on its way to the client, and what is held until it has ended.
+//! The body of a backend's answer on its way to the client, and what is shared until it has ended.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
-use super::headers::settle_trailers;
+use super::headers::filter_trailers;
 use crate::config::FieldRules;
 use crate::drain::{DrainWatch, Stage};
 use crate::listener::BodyError;
@@ -19,27 +19,27 @@ use crate::upstream::{BodyProgress, Source};
 /// waits any more.
 pub(super) struct Download {
     body: Incoming,
-    held: Arc<Held>,
+    shared: Arc<Shared>,
     /// What the route says of fields.
     rules: Option<Arc<FieldRules>>,
-    hears_drains: bool,
+    watches_drains: bool,
     /// When it is to end though it has no end of its own; none where it has one.
-    leaving: Option<Leaving>,
+    drain_moment: Option<DrainMoment>,
 }
 
 /// When an answer is to end that has no end of its own.
-pub(super) type Leaving = Pin<Box<dyn Future<Output = ()> + Send>>;
+pub(super) type DrainMoment = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// What is held until the answer has ended, or a drain has come to its deadline. A drain ends it from outside: while the
+/// What is shared until the answer has ended, or a drain has come to its deadline. A drain ends it from outside: while the
 /// client takes nothing, nobody asks for more of the body.
-struct Held {
-    parts: Mutex<Option<Parts>>,
+struct Shared {
+    exchange: Mutex<Option<Exchange>>,
     upload: Arc<BodyProgress>,
     bytes: AtomicU64,
 }
 
 /// Where an answer comes from, and who hears how it ended.
-pub(super) struct Parts {
+pub(super) struct Exchange {
     source: Source,
     /// Hears when the route is drained or removed.
     route: DrainWatch,
@@ -48,8 +48,8 @@ pub(super) struct Parts {
     is_counted: bool,
 }
 
-impl Parts {
-    /// What is held for an answer of `source`.
+impl Exchange {
+    /// What is shared for an answer of `source`.
     pub(super) fn new(source: Source, route: DrainWatch, record: SessionRecord) -> Self {
         Self {
             source,
@@ -74,84 +74,86 @@ impl Parts {
 }
 
 impl Download {
-    /// The body, what is held for it, how far that of the request has come, and what the route says of fields.
+    /// The body, what is shared for it, how far that of the request has come, and what the route says of fields.
     pub(super) fn new(
         body: Incoming,
-        parts: Parts,
+        exchange: Exchange,
         upload: Arc<BodyProgress>,
         rules: Option<Arc<FieldRules>>,
     ) -> Self {
-        let held = Arc::new(Held {
-            parts: Mutex::new(Some(parts)),
+        let shared = Arc::new(Shared {
+            exchange: Mutex::new(Some(exchange)),
             upload,
             bytes: AtomicU64::new(0),
         });
         // An answer without a body is never asked for one.
         if body.is_end_stream() {
-            held.end(AnswerEnd::Whole);
+            shared.end(AnswerEnd::Whole);
         }
         Self {
             body,
-            held,
+            shared,
             rules,
-            hears_drains: false,
-            leaving: None,
+            watches_drains: false,
+            drain_moment: None,
         }
     }
 
-    /// Ends in order when `leaving` is ready.
-    pub(super) fn until(mut self, leaving: Option<Leaving>) -> Self {
+    /// Ends in order when `drain_moment` is ready.
+    pub(super) fn until(mut self, drain_moment: Option<DrainMoment>) -> Self {
         // Where a length was announced, an end before it is none in order.
-        self.leaving = leaving.filter(|_| self.body.size_hint().exact().is_none());
+        self.drain_moment = drain_moment.filter(|_| self.body.size_hint().exact().is_none());
         self
     }
 
     /// From now on drains are heard: most answers have ended before that is due.
-    fn hear_drains(&mut self) {
-        if !std::mem::replace(&mut self.hears_drains, true) {
-            self.held.hear_drains();
+    fn watch_drains(&mut self) {
+        if !std::mem::replace(&mut self.watches_drains, true) {
+            self.shared.watch_drains();
         }
     }
 }
 
-impl Held {
+impl Shared {
     /// The answer has ended. The first end stands; where that is a drain's, the body ends by an error, as its connection
     /// is given up.
     fn end(&self, end: AnswerEnd) {
-        let Some(mut parts) = self.take() else { return };
-        parts.record.end(end);
+        let Some(mut exchange) = self.take() else {
+            return;
+        };
+        exchange.record.end(end);
         if end == AnswerEnd::Whole {
-            parts.source.rest();
+            exchange.source.rest();
         }
     }
 
-    fn take(&self) -> Option<Parts> {
-        let mut parts = self.parts().take()?;
+    fn take(&self) -> Option<Exchange> {
+        let mut exchange = self.exchange().take()?;
         let bytes = self.bytes.load(Ordering::Relaxed);
-        parts.record.note_bodies(self.upload.bytes(), bytes);
-        Some(parts)
+        exchange.record.note_bodies(self.upload.bytes(), bytes);
+        Some(exchange)
     }
 
     /// Ends the answer if a drain has come to its deadline; otherwise waits to be woken by one.
-    fn hear_drains(self: &Arc<Self>) {
+    fn watch_drains(self: &Arc<Self>) {
         let waker = Waker::from(Arc::clone(self));
         let mut context = Context::from_waker(&waker);
-        let mut parts = self.parts();
-        let is_cut = parts.as_mut().is_some_and(|it| it.is_cut(&mut context));
-        drop(parts);
+        let mut exchange = self.exchange();
+        let is_cut = exchange.as_mut().is_some_and(|it| it.is_cut(&mut context));
+        drop(exchange);
         if is_cut {
             self.end(AnswerEnd::Drained);
         }
     }
 
-    fn parts(&self) -> MutexGuard<'_, Option<Parts>> {
-        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+    fn exchange(&self) -> MutexGuard<'_, Option<Exchange>> {
+        self.exchange.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Wake for Held {
+impl Wake for Shared {
     fn wake(self: Arc<Self>) {
-        self.hear_drains();
+        self.watch_drains();
     }
 }
 
@@ -164,10 +166,10 @@ impl Body for Download {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let Poll::Ready(mut polled) = Pin::new(&mut self.body).poll_frame(context) else {
-            self.hear_drains();
-            return match &mut self.leaving {
-                Some(leaving) => leaving.as_mut().poll(context).map(|()| {
-                    self.held.end(AnswerEnd::Drained);
+            self.watch_drains();
+            return match &mut self.drain_moment {
+                Some(drain_moment) => drain_moment.as_mut().poll(context).map(|()| {
+                    self.shared.end(AnswerEnd::Drained);
                     None
                 }),
                 None => Poll::Pending,
@@ -176,18 +178,18 @@ impl Body for Download {
         match &mut polled {
             Some(Ok(frame)) => {
                 if let Some(trailers) = frame.trailers_mut() {
-                    settle_trailers(self.rules.as_deref(), trailers);
+                    filter_trailers(self.rules.as_deref(), trailers);
                 }
                 let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
-                self.held.bytes.fetch_add(bytes, Ordering::Relaxed);
+                self.shared.bytes.fetch_add(bytes, Ordering::Relaxed);
                 if self.body.is_end_stream() {
-                    self.held.end(AnswerEnd::Whole);
+                    self.shared.end(AnswerEnd::Whole);
                 } else {
-                    self.hear_drains();
+                    self.watch_drains();
                 }
             }
-            Some(Err(_)) => self.held.end(AnswerEnd::Broken),
-            None => self.held.end(AnswerEnd::Whole),
+            Some(Err(_)) => self.shared.end(AnswerEnd::Broken),
+            None => self.shared.end(AnswerEnd::Whole),
         }
         Poll::Ready(polled.map(|frame| frame.map_err(Into::into)))
     }
@@ -204,6 +206,6 @@ impl Body for Download {
 impl Drop for Download {
     fn drop(&mut self) {
         // The drains know it by their wakers; it is not to know itself.
-        drop(self.held.take());
+        drop(self.shared.take());
     }
 }

@@ -9,7 +9,7 @@ use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 
 use super::cors::Grant;
-use super::download::{Download, Leaving, Parts};
+use super::download::{Download, DrainMoment, Exchange};
 use super::{Outcome, RequestContext, cors, headers, path, respond};
 use crate::config::{FieldRules, Http};
 use crate::drain::{Drain, DrainWatch, Stage};
@@ -27,7 +27,7 @@ pub(super) struct Forwarded {
     upload: Arc<BodyProgress>,
     rules: Option<Arc<FieldRules>>,
     grant: Option<Grant>,
-    leaving: Option<Leaving>,
+    drain_moment: Option<DrainMoment>,
 }
 
 /// Sends the request to the pool and waits for the head of the answer.
@@ -68,9 +68,9 @@ pub(super) async fn open(
         .await
         .ok_or(Rejection::Draining)??;
     record.backend(&answered.metrics);
-    let leaving = is_event_source(context, &answered.answer).then(|| {
+    let drain_moment = is_event_source(context, &answered.answer).then(|| {
         let [listener, route] = [context.client.drain(), route.drain()].map(Arc::clone);
-        leaving(listener, route, answered.source.drain())
+        drain_moment(listener, route, answered.source.drain())
     });
     Ok(Outcome::Forwarded(Box::new(Forwarded {
         answered,
@@ -78,7 +78,7 @@ pub(super) async fn open(
         upload: errand.progress(),
         rules: route.answer.clone(),
         grant: Grant::of(context, target),
-        leaving,
+        drain_moment,
     })))
 }
 
@@ -97,7 +97,7 @@ fn is_event_source(context: RequestContext<'_>, answer: &Response<Incoming>) -> 
 }
 
 /// The moment at which it is asked to end, as a session is.
-fn leaving(listener: Arc<Drain>, route: Arc<Drain>, backend: Arc<Drain>) -> Leaving {
+fn drain_moment(listener: Arc<Drain>, route: Arc<Drain>, backend: Arc<Drain>) -> DrainMoment {
     Box::pin(async move {
         tokio::select! {
             () = listener.moment() => {}
@@ -116,7 +116,7 @@ impl Forwarded {
             rules: route.answer.clone(),
             upload: BodyProgress::of_none(),
             grant: None,
-            leaving: None,
+            drain_moment: None,
         }
     }
 
@@ -131,16 +131,17 @@ impl Forwarded {
         let (head, body) = answer.into_parts();
         record.pass(head.status);
         let has_read = self.upload.is_whole();
-        let parts = Parts::new(source, self.route, record);
+        let exchange = Exchange::new(source, self.route, record);
         let mut head = respond::relayed_head(head);
-        headers::settle_answer(self.rules.as_deref(), &mut head.headers);
-        let download = Download::new(body, parts, self.upload, self.rules).until(self.leaving);
+        headers::apply_rules(self.rules.as_deref(), &mut head.headers);
+        let download =
+            Download::new(body, exchange, self.upload, self.rules).until(self.drain_moment);
         if let Some(grant) = self.grant {
             grant.write(&mut head.headers);
         }
         respond::set_cookie(&mut head.headers, cookie);
         if !has_read {
-            respond::end_connection(&mut head.headers);
+            respond::announce_close(&mut head.headers);
         }
         Response::from_parts(head, download.boxed_unsync())
     }

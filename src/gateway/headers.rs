@@ -21,7 +21,7 @@ const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-pref
 pub(super) const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// Fields in which the gateway speaks for the client. What a client says there of itself is not believed.
-static SPOKEN_BY_THE_GATEWAY: [HeaderName; 8] = [
+static SET_BY_GATEWAY: [HeaderName; 8] = [
     FORWARDED,
     X_FORWARDED_FOR,
     X_FORWARDED_PROTO,
@@ -33,11 +33,11 @@ static SPOKEN_BY_THE_GATEWAY: [HeaderName; 8] = [
 ];
 
 /// Fields that are not among the rest of an opening handshake: Host comes first, the others speak of a body.
-static APART: [HeaderName; 3] = [HOST, TRAILER, EXPECT];
+static NOT_COPIED: [HeaderName; 3] = [HOST, TRAILER, EXPECT];
 
-/// Fields that a server has to know before it acts, so that they are never passed on behind a body (RFC 9110 section
+/// Fields that a server has to know before it acts, so that they are never without_own_cookie on behind a body (RFC 9110 section
 /// 6.5.1); beside those that hyper leaves out, such as Authorization.
-static OF_THE_HEAD: [HeaderName; 9] = [
+static HEAD_ONLY: [HeaderName; 9] = [
     COOKIE,
     EXPECT,
     IF_MATCH,
@@ -49,8 +49,8 @@ static OF_THE_HEAD: [HeaderName; 9] = [
     RANGE,
 ];
 
-/// The most trailers of a request that are passed on: as many as hyper takes of a client of HTTP/1.1.
-const TRAILERS: usize = 100;
+/// The most trailers of a request that are without_own_cookie on: as many as hyper takes of a client of HTTP/1.1.
+const MAX_TRAILERS: usize = 100;
 
 /// Writes the head of an opening handshake as it goes to a backend.
 ///
@@ -78,7 +78,7 @@ pub(super) fn opening_head(
     }
     write_field(&mut head, &UPGRADE, b"websocket");
     write_field(&mut head, &CONNECTION, b"Upgrade");
-    let rest = fields.iter().filter(|(name, _)| !APART.contains(name));
+    let rest = fields.iter().filter(|(name, _)| !NOT_COPIED.contains(name));
     for (name, value) in rest {
         write_field(&mut head, name, value.as_bytes());
     }
@@ -91,7 +91,7 @@ pub(super) fn opening_head(
 
 /// The fields of a plain request as they go to a backend.
 ///
-/// Of TE only `trailers` is passed on: that is what the client understands, and nothing here stands in its way. Expect
+/// Of TE only `trailers` is without_own_cookie on: that is what the client understands, and nothing here stands in its way. Expect
 /// ends here for a client of HTTP/2, which hyper cannot tell to go on, and for one of HTTP/1.0, which cannot be told (RFC
 /// 9110 section 10.1.1): its body comes without.
 pub(super) fn plain_fields(context: RequestContext<'_>, target: &PoolTarget) -> HeaderMap {
@@ -117,48 +117,42 @@ fn fields(context: RequestContext<'_>, target: &PoolTarget) -> HeaderMap {
         fields.append(HOST, host);
     }
     for (name, value) in given {
-        if ends_here(name, rules) {
+        if is_dropped(name, rules) {
             continue;
         }
-        if let Some(value) = passed(name, value, target.pool.sticky_cookie()) {
+        if let Some(value) = without_own_cookie(name, value, target.pool.sticky_cookie()) {
             fields.append(name, value);
         }
     }
-    remove_named(&mut fields, given.get_all(CONNECTION));
+    remove_listed(&mut fields, given.get_all(CONNECTION));
     join_cookies(&mut fields);
-    settle_trailer(&mut fields, given, rules);
+    filter_trailer_field(&mut fields, given, rules);
     provenance::write(context, rules, &mut fields);
     if let (Some(prefix), true) = (&target.prefix, rules.forwarded.says_x_forwarded()) {
         fields.extend(HeaderValue::from_str(prefix).map(|prefix| (X_FORWARDED_PREFIX, prefix)));
     }
     fields.insert(X_REQUEST_ID, id.value());
-    apply(&rules.fields, &mut fields);
+    apply_rules(Some(&rules.fields), &mut fields);
     fields
 }
 
 /// Writes into the head of an answer what the route says of it. That comes after what ends here, which `Connection` may
 /// name, and before what the gateway says itself of cookies and scripts.
-pub(super) fn settle_answer(rules: Option<&FieldRules>, headers: &mut HeaderMap) {
-    if let Some(rules) = rules {
-        apply(rules, headers);
+pub(super) fn apply_rules(rules: Option<&FieldRules>, headers: &mut HeaderMap) {
+    let Some(rules) = rules else { return };
+    for name in &rules.remove {
+        headers.remove(name);
+    }
+    for (name, value) in &rules.set {
+        headers.insert(name, value.clone());
     }
 }
 
 /// Adds what a route sets in its answers to a refusal. What that says itself stays: it is true of this moment, and of its
 /// own body.
-pub(super) fn add_to_refusal(rules: Option<&FieldRules>, headers: &mut HeaderMap) {
+pub(super) fn apply_rules_to_refusal(rules: Option<&FieldRules>, headers: &mut HeaderMap) {
     for (name, value) in rules.into_iter().flat_map(|rules| &rules.set) {
         headers.entry(name).or_insert_with(|| value.clone());
-    }
-}
-
-/// Takes out and sets what a route says.
-fn apply(rules: &FieldRules, fields: &mut HeaderMap) {
-    for name in &rules.remove {
-        fields.remove(name);
-    }
-    for (name, value) in &rules.set {
-        fields.insert(name, value.clone());
     }
 }
 
@@ -177,15 +171,15 @@ fn join_cookies(fields: &mut HeaderMap) {
 }
 
 /// hyper passes those trailers on that Trailer names, so it names none that would end here in the head, or belong there.
-fn settle_trailer(fields: &mut HeaderMap, given: &HeaderMap, rules: &HeaderRules) {
+fn filter_trailer_field(fields: &mut HeaderMap, given: &HeaderMap, rules: &HeaderRules) {
     if !fields.contains_key(TRAILER) {
         return;
     }
-    let names = list_items(fields, &TRAILER).take(TRAILERS);
+    let names = list_items(fields, &TRAILER).take(MAX_TRAILERS);
     let named = names.filter_map(|name| Some((HeaderName::from_bytes(name).ok()?, name)));
-    let is_refused = |name: &HeaderName| OF_THE_HEAD.contains(name) || ends_here(name, rules);
+    let is_refused = |name: &HeaderName| HEAD_ONLY.contains(name) || is_dropped(name, rules);
     let mut passing: HeaderMap<&[u8]> = named.filter(|(name, _)| !is_refused(name)).collect();
-    remove_named(&mut passing, given.get_all(CONNECTION));
+    remove_listed(&mut passing, given.get_all(CONNECTION));
     let passing: Vec<_> = passing.values().copied().collect();
     match HeaderValue::from_bytes(&passing.join(&b", "[..])) {
         Ok(names) if !names.is_empty() => fields.insert(TRAILER, names),
@@ -194,7 +188,11 @@ fn settle_trailer(fields: &mut HeaderMap, given: &HeaderMap, rules: &HeaderRules
 }
 
 /// A field's value as a backend gets it; none where it was the gateway's cookie alone.
-fn passed(name: &HeaderName, value: &HeaderValue, own_cookie: Option<&str>) -> Option<HeaderValue> {
+fn without_own_cookie(
+    name: &HeaderName,
+    value: &HeaderValue,
+    own_cookie: Option<&str>,
+) -> Option<HeaderValue> {
     match own_cookie {
         Some(own) if *name == COOKIE => without_cookie(value, own),
         Some(_) | None => Some(value.clone()),
@@ -218,12 +216,12 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     for name in ending.cloned().collect::<Vec<_>>() {
         headers.remove(name);
     }
-    remove_named(headers, connection.iter().chain(&repeated));
+    remove_listed(headers, connection.iter().chain(&repeated));
 }
 
 /// Takes out of the trailers of an answer what concerns only the connection to the backend, or would bound a body
 /// (RFC 9110 section 6.5.1): for HTTP/2 it breaks the stream. So goes what the route speaks of.
-pub(super) fn settle_trailers(rules: Option<&FieldRules>, trailers: &mut HeaderMap) {
+pub(super) fn filter_trailers(rules: Option<&FieldRules>, trailers: &mut HeaderMap) {
     remove_hop_by_hop(trailers);
     trailers.remove(CONTENT_LENGTH);
     for name in rules.into_iter().flat_map(FieldRules::names) {
@@ -232,7 +230,7 @@ pub(super) fn settle_trailers(rules: Option<&FieldRules>, trailers: &mut HeaderM
 }
 
 /// Takes out what Connection names. Each name is looked up, as either side may be as long as a head.
-fn remove_named<'a, T>(
+fn remove_listed<'a, T>(
     fields: &mut HeaderMap<T>,
     connection: impl IntoIterator<Item = &'a HeaderValue>,
 ) {
@@ -272,20 +270,20 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
 }
 
 /// Whether a field of a client ends here, whatever Connection names.
-fn ends_here(name: &HeaderName, rules: &HeaderRules) -> bool {
-    is_hop_by_hop(name) || *name == CONTENT_LENGTH || is_ours(name, rules)
+fn is_dropped(name: &HeaderName, rules: &HeaderRules) -> bool {
+    is_hop_by_hop(name) || *name == CONTENT_LENGTH || is_overridden(name, rules)
 }
 
 /// Whether a client's field is left out because the gateway or the route speaks there, under this name or under one that
 /// an application takes for the same.
-fn is_ours(name: &HeaderName, rules: &HeaderRules) -> bool {
-    let mut ours = SPOKEN_BY_THE_GATEWAY.iter().chain(rules.fields.names());
-    *name == HOST || ours.any(|ours| are_one_variable(name.as_str(), ours.as_str()))
+fn is_overridden(name: &HeaderName, rules: &HeaderRules) -> bool {
+    let mut ours = SET_BY_GATEWAY.iter().chain(rules.fields.names());
+    *name == HOST || ours.any(|ours| are_same_variable(name.as_str(), ours.as_str()))
 }
 
 /// Whether an application that takes fields for variables, as CGI does, could read both as one: for such a one
 /// `X_Forwarded_For` is X-Forwarded-For, for PHP `X.Forwarded.For`, and for some servers any sign that is no letter or digit.
-fn are_one_variable(one: &str, other: &str) -> bool {
+fn are_same_variable(one: &str, other: &str) -> bool {
     let is_alike = |(one, other): (u8, u8)| {
         one == other || !one.is_ascii_alphanumeric() && !other.is_ascii_alphanumeric()
     };

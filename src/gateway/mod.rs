@@ -56,13 +56,13 @@ impl Handler for Gateway {
         let (mut request, body) = request.into_parts();
         let has_body = !body.is_end_stream();
         let mut body = Some(body);
-        let settled = session::settle(&mut request);
+        let converted = session::connect_to_get(&mut request);
 
         let context = RequestContext::new(&request, &client, &id);
         let mut record = self.record(context);
         let snapshot = self.current.load();
-        let found = settled.and_then(|()| find(&snapshot, context));
-        let outcome = match found {
+        let route = converted.and_then(|()| find_route(&snapshot, context));
+        let outcome = match route {
             Ok(route) => self.open(context, &mut body, route, &mut record).await,
             Err(rejection) => Err(rejection),
         };
@@ -78,11 +78,11 @@ impl Handler for Gateway {
             }
             Err(rejection) => {
                 record.refuse(rejection);
-                self.refusal(rejection, context, found.ok())
+                self.refusal(rejection, context, route.ok())
             }
         };
         if has_body {
-            unread::settle(body, &request, answer.headers_mut()).await;
+            unread::discard_or_close(body, &request, answer.headers_mut()).await;
         }
         answer
     }
@@ -152,7 +152,7 @@ impl Gateway {
             }
             Target::Redirect(redirect) => respond::redirect(redirect, context)?,
         };
-        headers::settle_answer(route.answer.as_deref(), answer.headers_mut());
+        headers::apply_rules(route.answer.as_deref(), answer.headers_mut());
         Ok(Outcome::Answer(answer))
     }
 
@@ -165,8 +165,8 @@ impl Gateway {
     ) -> Response<Body> {
         let mut refusal = respond::refusal(rejection, &context.request.headers, &self.spelling);
         if let Some(route) = route {
-            headers::add_to_refusal(route.answer.as_deref(), refusal.headers_mut());
-            cors::permit(context, &route.target, refusal.headers_mut());
+            headers::apply_rules_to_refusal(route.answer.as_deref(), refusal.headers_mut());
+            cors::allow_reading(context, &route.target, refusal.headers_mut());
         }
         refusal
     }
@@ -202,7 +202,10 @@ impl Gateway {
 }
 
 /// The route of a request, where there is room for it and it says in one way which.
-fn find<'a>(snapshot: &'a Snapshot, context: RequestContext<'_>) -> Result<&'a Route, Rejection> {
+fn find_route<'a>(
+    snapshot: &'a Snapshot,
+    context: RequestContext<'_>,
+) -> Result<&'a Route, Rejection> {
     if let Some(rejection) = context.client.surplus {
         return Err(rejection);
     }

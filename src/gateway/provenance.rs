@@ -1,7 +1,7 @@
-//! Who the client is, and what a backend is told of that.
+//! Who the client is, and what backends are told about it.
 //!
-//! Anybody can write X-Forwarded-For. It is believed as far as proxies wrote it that the listener trusts:
-//! read from its end, each hop vouches for the one before.
+//! Anybody can send X-Forwarded-For. It is believed only as far as trusted proxies wrote it: read from its end, each
+//! trusted hop vouches for the one before it.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -19,24 +19,24 @@ use crate::session::Peer;
 use crate::websocket::Sole;
 
 /// Between two hops.
-const BETWEEN: &[u8] = b", ";
+const SEPARATOR: &[u8] = b", ";
 
-/// The client of a request: the last hop that no trusted proxy is, otherwise the first one that is named.
+/// The client of a request: the last hop that is not a trusted proxy, or the first hop if all are trusted.
 pub(super) fn client_of(client: &Client, headers: &HeaderMap) -> Peer {
     let peer = client.connection.client;
     if !client.speaks_for_many {
         return peer;
     }
-    furthest(headers, |hop| client.trusts(hop)).map_or(peer, Peer::Behind)
+    last_untrusted_hop(headers, |hop| client.trusts(hop)).map_or(peer, Peer::Behind)
 }
 
-/// Walks back from a peer that is vouched for; none where it names nobody.
-fn furthest(headers: &HeaderMap, vouched: impl Fn(IpAddr) -> bool) -> Option<IpAddr> {
+/// Walks X-Forwarded-For backwards until a hop that is not trusted, or that is not an address. `None` if there is no hop.
+fn last_untrusted_hop(headers: &HeaderMap, is_trusted: impl Fn(IpAddr) -> bool) -> Option<IpAddr> {
     let fields = headers.get_all(X_FORWARDED_FOR).iter().rev();
-    let named = fields.flat_map(|field| field.as_bytes().rsplit(|byte| *byte == b','));
+    let hops = fields.flat_map(|field| field.as_bytes().rsplit(|byte| *byte == b','));
     let mut found = None;
-    for name in named {
-        let Some(address) = read_hop(name).filter(|_| found.is_none_or(&vouched)) else {
+    for hop in hops {
+        let Some(address) = parse_hop(hop).filter(|_| found.is_none_or(&is_trusted)) else {
             break;
         };
         found = Some(address);
@@ -44,8 +44,8 @@ fn furthest(headers: &HeaderMap, vouched: impl Fn(IpAddr) -> bool) -> Option<IpA
     found
 }
 
-/// A hop as proxies write it: an address, some with a port, IPv6 in brackets or without.
-fn read_hop(text: &[u8]) -> Option<IpAddr> {
+/// A hop as proxies write it: an address, with or without a port; IPv6 with or without brackets.
+fn parse_hop(text: &[u8]) -> Option<IpAddr> {
     let text = str::from_utf8(text).ok()?.trim();
     let address = match text.parse::<SocketAddr>() {
         Ok(address) => address.ip(),
@@ -64,78 +64,76 @@ pub(super) fn is_secure(context: RequestContext<'_>) -> bool {
     let RequestContext {
         request, client, ..
     } = context;
-    let is_told = || request.headers.get(X_FORWARDED_PROTO).is_some_and(is_tls);
-    client.connection.tls_version.is_some() || client.speaks_for_many && is_told()
+    let proxy_says_so = || request.headers.get(X_FORWARDED_PROTO).is_some_and(is_tls);
+    client.connection.tls_version.is_some() || client.speaks_for_many && proxy_says_so()
 }
 
-/// Adds the fields in which the gateway speaks for the client. What a peer that is not trusted says there of
-/// itself is replaced.
+/// Adds X-Forwarded-*, X-Real-IP and Forwarded, as `rules` say. What a trusted proxy sent is continued; what any other peer
+/// sent is replaced.
 pub(super) fn write(context: RequestContext<'_>, rules: &HeaderRules, fields: &mut HeaderMap) {
     let RequestContext {
         request, client, ..
     } = context;
-    let heard = client.speaks_for_many.then_some(&request.headers);
+    let trusted = client.speaks_for_many.then_some(&request.headers);
     let style = rules.forwarded;
     if style.says_x_forwarded() {
-        x_forwarded(context, heard, rules, fields);
+        write_x_forwarded(context, trusted, rules, fields);
     }
     if style.says_forwarded() {
-        let before = heard.map_or_else(Vec::new, forwarded);
-        let element = [before, element(context).into_bytes()].concat();
-        fields.extend(HeaderValue::try_from(element).map(|value| (FORWARDED, value)));
+        let earlier = trusted.map_or_else(Vec::new, earlier_elements);
+        let elements = [earlier, own_element(context).into_bytes()].concat();
+        fields.extend(HeaderValue::try_from(elements).map(|value| (FORWARDED, value)));
     }
 }
 
-fn x_forwarded(
+fn write_x_forwarded(
     context: RequestContext<'_>,
-    heard: Option<&HeaderMap>,
+    trusted: Option<&HeaderMap>,
     rules: &HeaderRules,
     fields: &mut HeaderMap,
 ) {
     let client = context.client;
-    let mut say = |name: HeaderName, value: Option<HeaderValue>| {
+    let mut append = |name: HeaderName, value: Option<HeaderValue>| {
         if let Some(value) = value {
             fields.append(name, value);
         }
     };
-    // The port that nobody says goes with the protocol and the host that the backend gets.
-    let set = |name: &HeaderName| rules.fields.set.iter().find(|(set, _)| set == name);
-    let kept = |name: &HeaderName| match set(name) {
+    // A route may set the protocol or the host itself; a port that nobody names is derived from what the backend gets.
+    let set_by_route = |name: &HeaderName| rules.fields.set.iter().find(|(set, _)| set == name);
+    let kept = |name: &HeaderName| match set_by_route(name) {
         Some((_, value)) => Some(value.clone()),
-        None => heard?.get(name).cloned(),
+        None => trusted?.get(name).cloned(),
     };
     let own = || HeaderValue::from_static(protocol(client));
     let protocol = kept(&X_FORWARDED_PROTO).unwrap_or_else(own);
     let host = kept(&X_FORWARDED_HOST).or_else(|| context.host_value());
     let own = || port(host.as_ref(), &protocol);
-    say(
-        X_FORWARDED_PORT,
-        Some(kept(&X_FORWARDED_PORT).unwrap_or_else(own)),
-    );
-    say(X_FORWARDED_PROTO, Some(protocol));
-    say(X_FORWARDED_HOST, host);
+    let port = kept(&X_FORWARDED_PORT).unwrap_or_else(own);
+    append(X_FORWARDED_PORT, Some(port));
+    append(X_FORWARDED_PROTO, Some(protocol));
+    append(X_FORWARDED_HOST, host);
     let hop = client.address.clone();
-    // Mostly the two are one. Then a trusted peer may have named its client here alone.
+    // If X-Forwarded-For named nobody, a trusted peer may still have named its client in X-Real-IP.
     let real = match context.peer == client.connection.client {
-        true => heard.and_then(real_ip).or_else(|| hop.clone()),
+        true => trusted.and_then(real_ip).or_else(|| hop.clone()),
         false => context.peer.ip_value(),
     };
-    let before = heard.map_or_else(Vec::new, |headers| chain(headers.get_all(X_FORWARDED_FOR)));
-    let hops = match (hop, &*before) {
+    let earlier = trusted.map_or_else(Vec::new, |headers| joined(headers.get_all(X_FORWARDED_FOR)));
+    let hops = match (hop, &*earlier) {
         (hop, []) => hop,
-        (Some(hop), before) => HeaderValue::try_from([before, hop.as_bytes()].concat()).ok(),
-        // A peer on a unix socket has no address to be added.
-        (None, before) => {
-            HeaderValue::from_bytes(before.strip_suffix(BETWEEN).unwrap_or(before)).ok()
+        (Some(hop), earlier) => HeaderValue::try_from([earlier, hop.as_bytes()].concat()).ok(),
+        // A peer on a unix socket has no address to append.
+        (None, earlier) => {
+            HeaderValue::from_bytes(earlier.strip_suffix(SEPARATOR).unwrap_or(earlier)).ok()
         }
     };
-    say(X_FORWARDED_FOR, hops);
-    say(X_REAL_IP, real);
+    append(X_FORWARDED_FOR, hops);
+    append(X_REAL_IP, real);
 }
 
-/// X-Real-IP, where it is one address.
-fn real_ip(heard: &HeaderMap) -> Option<HeaderValue> {
-    match Sole::of(heard, &X_REAL_IP) {
+/// X-Real-IP, if it is a single address.
+fn real_ip(trusted: &HeaderMap) -> Option<HeaderValue> {
+    match Sole::of(trusted, &X_REAL_IP) {
         Sole::Value(value) => {
             let text = value.to_str().ok()?;
             text.parse::<IpAddr>().ok().map(|_| value.clone())
@@ -144,7 +142,8 @@ fn real_ip(heard: &HeaderMap) -> Option<HeaderValue> {
     }
 }
 
-/// The port at which the client asks for `host`. Where it came in says nothing of that: between the two, ports are mapped.
+/// The port of `host`, or else the default of the protocol. The gateway's own port may differ from the one that the client
+/// used, as ports can be mapped in between.
 fn port(host: Option<&HeaderValue>, protocol: &HeaderValue) -> HeaderValue {
     let given = host.and_then(|host| {
         let host = host.to_str().ok()?;
@@ -158,23 +157,23 @@ fn port(host: Option<&HeaderValue>, protocol: &HeaderValue) -> HeaderValue {
     }
 }
 
-/// What was heard of the hops before in the words of Forwarded, up to the comma behind it. A proxy that names its client
-/// otherwise mostly leaves a client's own Forwarded as it is.
-fn forwarded(heard: &HeaderMap) -> Vec<u8> {
-    let names_client = heard.contains_key(X_FORWARDED_FOR) || real_ip(heard).is_some();
-    match names_client || !heard.contains_key(FORWARDED) {
-        true => translated(heard).into_bytes(),
-        false => chain(
-            heard
+/// The elements of Forwarded for the earlier hops, with a trailing comma. They come from X-Forwarded-* if that names the client:
+/// a proxy that writes X-Forwarded-* mostly passes on a Forwarded that the client may have forged.
+fn earlier_elements(trusted: &HeaderMap) -> Vec<u8> {
+    let names_client = trusted.contains_key(X_FORWARDED_FOR) || real_ip(trusted).is_some();
+    match names_client || !trusted.contains_key(FORWARDED) {
+        true => elements_from_x_forwarded(trusted).into_bytes(),
+        false => joined(
+            trusted
                 .get_all(FORWARDED)
                 .iter()
-                .filter(|field| is_closed(field)),
+                .filter(|field| has_closed_quotes(field)),
         ),
     }
 }
 
-/// Whether no quotes are open at its end, which would swallow what follows.
-fn is_closed(field: &HeaderValue) -> bool {
+/// Whether all quotes are closed. An open one would swallow what is appended.
+fn has_closed_quotes(field: &HeaderValue) -> bool {
     let mut bytes = field.as_bytes().iter();
     let mut is_quoted = false;
     while let Some(byte) = bytes.next() {
@@ -187,34 +186,36 @@ fn is_closed(field: &HeaderValue) -> bool {
     !is_quoted
 }
 
-/// What RFC 7239 section 4 lets a proxy say of its client.
-fn element(context: RequestContext<'_>) -> String {
+/// The gateway's own element of Forwarded (RFC 7239 section 4).
+fn own_element(context: RequestContext<'_>) -> String {
     let node = node(context.client.connection.client.ip());
     let host = match context.host() {
         "" => String::new(),
-        host => format!("host={};", value(host)),
+        host => format!("host={};", quoted(host)),
     };
     format!("for={node};{host}proto={}", protocol(context.client))
 }
 
-/// What was heard as X-Forwarded-* in the words of Forwarded (RFC 7239 section 7.4), up to the comma behind it. Host and
-/// protocol are what the first of the hops asked for.
-fn translated(heard: &HeaderMap) -> String {
-    let fields = heard.get_all(X_FORWARDED_FOR).iter();
+/// Translates X-Forwarded-* into elements of Forwarded (RFC 7239 section 7.4), with a trailing comma. Host and protocol go
+/// into the first element, as they are what the first hop was asked for.
+fn elements_from_x_forwarded(trusted: &HeaderMap) -> String {
+    let fields = trusted.get_all(X_FORWARDED_FOR).iter();
     let named = fields.flat_map(|field| field.as_bytes().split(|byte| *byte == b','));
-    let real = real_ip(heard).filter(|_| !heard.contains_key(X_FORWARDED_FOR));
+    let real = real_ip(trusted).filter(|_| !trusted.contains_key(X_FORWARDED_FOR));
     let hops = named.chain(real.as_ref().map(HeaderValue::as_bytes));
     let mut elements: Vec<String> = hops
         .filter(|hop| !hop.trim_ascii().is_empty())
-        .map(|hop| format!("for={}", node(read_hop(hop))))
+        .map(|hop| format!("for={}", node(parse_hop(hop))))
         .collect();
     for (key, name) in [("host", X_FORWARDED_HOST), ("proto", X_FORWARDED_PROTO)] {
-        let told = heard.get(name).and_then(|told| told.to_str().ok());
-        let first = told.and_then(|told| told.split(',').next()).map(str::trim);
+        let value = trusted.get(name).and_then(|value| value.to_str().ok());
+        let first = value
+            .and_then(|value| value.split(',').next())
+            .map(str::trim);
         let Some(first) = first.filter(|first| !first.is_empty()) else {
             continue;
         };
-        let pair = format!("{key}={}", value(first));
+        let pair = format!("{key}={}", quoted(first));
         match elements.first_mut() {
             Some(element) => element.extend([";", &pair]),
             None => elements.push(pair),
@@ -226,7 +227,7 @@ fn translated(heard: &HeaderMap) -> String {
         .collect()
 }
 
-/// How Forwarded names a hop (RFC 7239 section 6).
+/// A hop as Forwarded writes it (RFC 7239 section 6).
 fn node(address: Option<IpAddr>) -> String {
     match address {
         Some(IpAddr::V4(address)) => address.to_string(),
@@ -235,8 +236,8 @@ fn node(address: Option<IpAddr>) -> String {
     }
 }
 
-/// A value of Forwarded: in quotes where it is no token.
-fn value(text: &str) -> String {
+/// A value of Forwarded: in quotes unless it is a token.
+fn quoted(text: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-.".contains(&byte);
     match text.bytes().all(is_plain) {
         true => text.to_owned(),
@@ -244,14 +245,14 @@ fn value(text: &str) -> String {
     }
 }
 
-/// What these fields say of the hops before, up to the comma behind them.
-fn chain<'a>(fields: impl IntoIterator<Item = &'a HeaderValue>) -> Vec<u8> {
-    let mut chain = Vec::new();
+/// All values as one list, with a trailing comma.
+fn joined<'a>(fields: impl IntoIterator<Item = &'a HeaderValue>) -> Vec<u8> {
+    let mut list = Vec::new();
     for field in fields {
-        chain.extend_from_slice(field.as_bytes());
-        chain.extend_from_slice(BETWEEN);
+        list.extend_from_slice(field.as_bytes());
+        list.extend_from_slice(SEPARATOR);
     }
-    chain
+    list
 }
 
 fn protocol(client: &Client) -> &'static str {
@@ -261,11 +262,11 @@ fn protocol(client: &Client) -> &'static str {
     }
 }
 
-/// Whether it names a protocol over TLS, in whatever case (RFC 3986 section 3.1). Of several proxies in a row the first has spoken to the client.
+/// Whether it names a protocol over TLS; case does not matter (RFC 3986 section 3.1). In a list, the first entry is from the
+/// proxy that the client spoke to.
 fn is_tls(protocol: &HeaderValue) -> bool {
-    let mut told = protocol.as_bytes().split(|byte| *byte == b',');
-    let first = told.next().unwrap_or_default();
-    let first = first.trim_ascii();
+    let mut list = protocol.as_bytes().split(|byte| *byte == b',');
+    let first = list.next().unwrap_or_default().trim_ascii();
     first.eq_ignore_ascii_case(b"https") || first.eq_ignore_ascii_case(b"wss")
 }
 
@@ -281,8 +282,8 @@ mod tests {
                 HeaderValue::from_str(field).expect("a value"),
             );
         }
-        let vouched = |hop: IpAddr| hop.to_string().starts_with("10.");
-        furthest(&headers, vouched).map(|address| address.to_string())
+        let is_trusted = |hop: IpAddr| hop.to_string().starts_with("10.");
+        last_untrusted_hop(&headers, is_trusted).map(|address| address.to_string())
     }
 
     #[test]
@@ -309,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_in_the_words_of_forwarded() {
+    fn translates_x_forwarded_into_forwarded() {
         for (fields, expected) in [
             (&[][..], ""),
             (&[(X_FORWARDED_FOR, "192.0.2.1")], "for=192.0.2.1, "),
@@ -334,13 +335,13 @@ mod tests {
             ),
         ] {
             let fields = fields.iter().cloned();
-            let heard = fields.map(|(name, text)| (name, HeaderValue::from_static(text)));
-            assert_eq!(translated(&heard.collect()), expected);
+            let headers = fields.map(|(name, text)| (name, HeaderValue::from_static(text)));
+            assert_eq!(elements_from_x_forwarded(&headers.collect()), expected);
         }
     }
 
     #[test]
-    fn believes_as_far_as_trust_reaches() {
+    fn believes_hops_as_far_as_proxies_are_trusted() {
         let cases: [(&[&str], Option<&str>); 10] = [
             (&[], None),
             (&["192.0.2.1"], Some("192.0.2.1")),

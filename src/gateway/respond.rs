@@ -25,10 +25,10 @@ const UPGRADE_TOKEN: HeaderValue = HeaderValue::from_static("Upgrade");
 /// A refusal: its status, the fields that belong to it, a sentence for the client.
 pub(super) fn refusal(
     rejection: Rejection,
-    asked: &HeaderMap,
+    request_headers: &HeaderMap,
     spelling: &Extensions,
 ) -> Response<Body> {
-    let (kind, words) = match wants_json(asked) {
+    let (kind, words) = match wants_json(request_headers) {
         true => (JSON, in_json(rejection)),
         false => (PLAIN_TEXT, format!("{}\n", rejection.message())),
     };
@@ -49,15 +49,15 @@ pub(super) fn refusal(
         headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static(VERSION));
         *response.extensions_mut() = spelling.clone();
     }
-    if ends_connection(rejection) {
-        end_connection(response.headers_mut());
+    if closes_connection(rejection) {
+        announce_close(response.headers_mut());
     }
     response
 }
 
 /// Whether nothing more is read of the connection: what follows a request that can be read in two ways can be read in two
 /// ways itself; and a connection that was one too many stays so.
-fn ends_connection(rejection: Rejection) -> bool {
+fn closes_connection(rejection: Rejection) -> bool {
     matches!(
         rejection,
         Rejection::BadRequest(_)
@@ -69,7 +69,7 @@ fn ends_connection(rejection: Rejection) -> bool {
 
 /// Says that the connection ends with this answer: that is what becomes of one of HTTP/1.1 whose body has not been read to
 /// its end, and a client that is not told sends its next request there (RFC 9110 section 10.1.1).
-pub(super) fn end_connection(headers: &mut HeaderMap) {
+pub(super) fn announce_close(headers: &mut HeaderMap) {
     headers.append(CONNECTION, HeaderValue::from_static("close"));
 }
 
@@ -141,7 +141,7 @@ pub(super) fn relayed_head(mut head: response::Parts) -> response::Parts {
         StatusCode::UPGRADE_REQUIRED => head.headers.remove(UPGRADE),
         _ => None,
     };
-    settle_length(&mut head);
+    normalize_length(&mut head);
     remove_hop_by_hop(&mut head.headers);
     if let Some(upgrade) = upgrade {
         head.headers.insert(UPGRADE, upgrade);
@@ -158,7 +158,7 @@ pub(super) fn relayed_head(mut head: response::Parts) -> response::Parts {
 
 /// Content-Length is written afresh, once, where it bounds the body or says how long it would be: beside
 /// Transfer-Encoding it does neither (RFC 9112 section 6.3), and a 204 has none (RFC 9110 section 8.6).
-fn settle_length(head: &mut response::Parts) {
+fn normalize_length(head: &mut response::Parts) {
     let is_void =
         head.status == StatusCode::NO_CONTENT || head.headers.contains_key(TRANSFER_ENCODING);
     if !is_void && is_written_once(&head.headers) {
@@ -205,13 +205,13 @@ pub(super) fn connected(mut headers: HeaderMap, has_brought_key: bool) -> Respon
 /// Sets the sticky cookie beside those of the backend. Not where caches may give the answer to everybody, or all of them
 /// would go where the first one went.
 pub(super) fn set_cookie(headers: &mut HeaderMap, cookie: Option<HeaderValue>) {
-    if let Some(cookie) = cookie.filter(|_| !is_for_everybody(headers)) {
+    if let Some(cookie) = cookie.filter(|_| !is_for_shared_caches(headers)) {
         headers.append(SET_COOKIE, cookie);
     }
 }
 
 /// Whether an answer says that caches which serve many may keep it (RFC 9111 section 3).
-fn is_for_everybody(headers: &HeaderMap) -> bool {
+fn is_for_shared_caches(headers: &HeaderMap) -> bool {
     let says = |wanted: &[&str]| {
         list_items(headers, &CACHE_CONTROL).any(|item| {
             let name = item.split(|byte| *byte == b'=').next().unwrap_or(item);

@@ -6,7 +6,7 @@ use http::{HeaderValue, Method, Response, Version, request};
 use hyper::ext::Protocol;
 
 use super::forward::Forwarded;
-use super::headers::{opening_head, settle_answer};
+use super::headers::{apply_rules, opening_head};
 use super::{Outcome, RequestContext, path, respond};
 use crate::admission::{self, Admission, Permit};
 use crate::config::FieldRules;
@@ -21,7 +21,7 @@ use crate::websocket::{
 };
 
 /// The end of a session whose client was gone before the 101 was written.
-const LEFT_EARLY: Closure = Closure {
+const CLIENT_GONE: Closure = Closure {
     initiator: Initiator::Client,
     code: None,
     reason: Reason::Lost,
@@ -145,7 +145,7 @@ impl Ready {
         record.open();
         tokio::spawn(async move {
             let Some((client_stream, client_early)) = upgrade.into_stream().await else {
-                return record.close(LEFT_EARLY);
+                return record.close(CLIENT_GONE);
             };
             let ends = [
                 End {
@@ -172,7 +172,7 @@ impl Ready {
             true => respond::connected(headers, has_brought_key),
             false => respond::switching(headers, spelling),
         };
-        settle_answer(rules.as_deref(), answer.headers_mut());
+        apply_rules(rules.as_deref(), answer.headers_mut());
         respond::set_cookie(answer.headers_mut(), cookie);
         answer
     }
@@ -182,7 +182,7 @@ impl Ready {
 ///
 /// # Errors
 /// Where it stands for none.
-pub(super) fn settle(request: &mut request::Parts) -> Result<(), Rejection> {
+pub(super) fn connect_to_get(request: &mut request::Parts) -> Result<(), Rejection> {
     if request.method != Method::CONNECT {
         return Ok(());
     }

@@ -9,7 +9,7 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use tokio::time::timeout;
 
-use super::respond::end_connection;
+use super::respond::announce_close;
 use crate::websocket::{list_has_token, looks_like_websocket};
 
 /// The largest that is read, in bytes.
@@ -19,16 +19,16 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Reads a small body to its end, so that the connection can go on, or says in the answer that it ends. hyper would close it
 /// without a word.
-pub(super) async fn settle(
+pub(super) async fn discard_or_close(
     body: Option<Incoming>,
     request: &request::Parts,
     answer: &mut HeaderMap,
 ) {
     let ends_anyway = list_has_token(answer, &CONNECTION, "close");
-    let is_left = !ends_anyway && !read_out(body, request).await;
+    let is_left = !ends_anyway && !discard(body, request).await;
     // Over HTTP/2 a body that nobody reads ends its stream alone.
     if is_left && request.version <= Version::HTTP_11 {
-        end_connection(answer);
+        announce_close(answer);
     }
 }
 
@@ -37,7 +37,7 @@ pub(super) async fn settle(
 ///
 /// A client that waits to be told to send it is not told. What follows an opening handshake is no body to some. Nor may one
 /// come for long on a stream of HTTP/2 that announces none.
-async fn read_out(body: Option<Incoming>, request: &request::Parts) -> bool {
+async fn discard(body: Option<Incoming>, request: &request::Parts) -> bool {
     let Some(body) = body else { return false };
     let hint = body.size_hint();
     let length = if request.version == Version::HTTP_2 {
@@ -50,10 +50,10 @@ async fn read_out(body: Option<Incoming>, request: &request::Parts) -> bool {
     if !is_small || headers.contains_key(EXPECT) || looks_like_websocket(headers) {
         return false;
     }
-    timeout(PATIENCE, drop_all(body)).await.unwrap_or(false)
+    timeout(PATIENCE, discard_all(body)).await.unwrap_or(false)
 }
 
-async fn drop_all(mut body: Incoming) -> bool {
+async fn discard_all(mut body: Incoming) -> bool {
     let mut read = 0;
     while read <= LARGEST {
         match body.frame().await {
