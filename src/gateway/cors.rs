@@ -1,6 +1,6 @@
-//! Cross-origin requests (CORS; the Fetch standard, section 3.2), answered for backends that do not know their pages.
+//! CORS (the Fetch standard, section 3.2) on behalf of backends that do not do it themselves.
 //!
-//! The origins of the route are those that are allowed. What a backend says of it is replaced.
+//! The route's `origins` are allowed. CORS fields of the backend are replaced.
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
@@ -22,14 +22,14 @@ const TRUE: HeaderValue = HeaderValue::from_static("true");
 
 /// What the scripts of a page may do with an answer.
 pub(super) struct Grant {
-    /// The page's origin, or any; none where it is not allowed.
+    /// The page's origin, or `*`; `None` if it is not allowed.
     origin: Option<HeaderValue>,
     credentials: bool,
     expose: Option<HeaderValue>,
 }
 
 impl Grant {
-    /// What is granted to the page that a request comes from, where the route speaks of that.
+    /// The grant for the page that sent a request; `None` if the route does not do CORS.
     pub(super) fn of(context: RequestContext<'_>, target: &PoolTarget) -> Option<Self> {
         let cors = target.http.as_ref()?.cors.as_ref()?;
         Some(Self::new(context, cors, target))
@@ -43,7 +43,7 @@ impl Grant {
         }
     }
 
-    /// Writes it into an answer, in place of what the backend says.
+    /// Writes it into an answer, replacing the backend's CORS fields.
     pub(super) fn write(self, headers: &mut HeaderMap) {
         let said = |name: &&HeaderName| name.as_str().starts_with("access-control-");
         let said: Vec<_> = headers.keys().filter(said).cloned().collect();
@@ -62,14 +62,14 @@ impl Grant {
     }
 }
 
-/// Whether a browser asks what it may, before it does it.
+/// Whether this is a preflight request of a browser.
 pub(super) fn is_preflight(request: &request::Parts) -> bool {
     request.method == Method::OPTIONS
         && request.headers.contains_key(ORIGIN)
         && request.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-/// Answers a browser that asks what it may. No backend is context.
+/// Answers a preflight request. No backend is asked.
 pub(super) fn preflight(
     context: RequestContext<'_>,
     cors: &Cors,
@@ -94,7 +94,7 @@ pub(super) fn preflight(
     Ok(answer)
 }
 
-/// Lets the page that a refused request comes from read the refusal, as it may read answers.
+/// Lets a page read the refusal of its request, as it may read answers.
 pub(super) fn allow_reading(context: RequestContext<'_>, target: &Target, refusal: &mut HeaderMap) {
     if let Target::Pool(target) = target
         && let Some(grant) = Grant::of(context, target)
@@ -103,7 +103,7 @@ pub(super) fn allow_reading(context: RequestContext<'_>, target: &Target, refusa
     }
 }
 
-/// The origin that is named in answers to a page, if it is allowed.
+/// The value of Access-Control-Allow-Origin, if the page's origin is allowed.
 fn allowed(context: RequestContext<'_>, target: &PoolTarget) -> Result<HeaderValue, Rejection> {
     let headers = &context.request.headers;
     origin::check(headers, &target.origins, || context.own_origin())?;
@@ -114,7 +114,7 @@ fn allowed(context: RequestContext<'_>, target: &PoolTarget) -> Result<HeaderVal
     }
 }
 
-/// A comma list; none where there is nothing to list.
+/// A comma-separated list; `None` if it is empty.
 fn list<'a>(items: impl Iterator<Item = &'a str>) -> Option<HeaderValue> {
     let items: Vec<_> = items.collect();
     let is_any = !items.is_empty();

@@ -1,4 +1,4 @@
-//! The body of a backend's answer on its way to the client, and what is shared until it has ended.
+//! The body of a backend's answer on its way to the client, and what is held until it ends.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,41 +15,41 @@ use crate::listener::BodyError;
 use crate::telemetry::{AnswerEnd, SessionRecord};
 use crate::upstream::{BodyProgress, Source};
 
-/// The body of an answer. Dropped before its end it tells the backend, by closing the connection, that nobody
-/// waits any more.
+/// The body of an answer. If it is dropped before its end, the connection to the backend is closed, which tells the backend
+/// to stop.
 pub(super) struct Download {
     body: Incoming,
     shared: Arc<Shared>,
-    /// What the route says of fields.
+    /// The header rules of the route.
     rules: Option<Arc<FieldRules>>,
     watches_drains: bool,
-    /// When it is to end though it has no end of its own; none where it has one.
+    /// When a drain ends an endless answer in order; `None` for other answers.
     drain_moment: Option<DrainMoment>,
 }
 
-/// When an answer is to end that has no end of its own.
+/// Ready when a drain ends an endless answer.
 pub(super) type DrainMoment = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// What is shared until the answer has ended, or a drain has come to its deadline. A drain ends it from outside: while the
-/// client takes nothing, nobody asks for more of the body.
+/// What the body and the drains share. A drain at its deadline has to end the answer from outside: while the client reads
+/// nothing, hyper does not poll the body.
 struct Shared {
     exchange: Mutex<Option<Exchange>>,
     upload: Arc<BodyProgress>,
     bytes: AtomicU64,
 }
 
-/// Where an answer comes from, and who hears how it ended.
+/// The source and the record of an answer, held until it ends or a drain has come to its deadline.
 pub(super) struct Exchange {
     source: Source,
-    /// Hears when the route is drained or removed.
+    /// Tells when the route is drained or removed.
     route: DrainWatch,
     record: SessionRecord,
-    /// Whether a drain counts it among what is to end.
+    /// Whether a drain counts it among what it waits for.
     is_counted: bool,
 }
 
 impl Exchange {
-    /// What is shared for an answer of `source`.
+    /// What is held for an answer of `source`.
     pub(super) fn new(source: Source, route: DrainWatch, record: SessionRecord) -> Self {
         Self {
             source,
@@ -59,10 +59,10 @@ impl Exchange {
         }
     }
 
-    /// Whether a drain has come to its deadline; otherwise the task is woken by the next one that goes on.
+    /// Whether a drain has come to its deadline; otherwise registers to be woken when a drain advances.
     fn is_cut(&mut self, context: &mut Context<'_>) -> bool {
         let watches = [&self.source.watch, &self.route];
-        // The first that asks counts it, and both wait for it.
+        // Both drains wait for it, but only the first one that begins counts it.
         let asking = watches.iter().position(|it| it.stage() != Stage::Open);
         if let Some(place) = asking.filter(|_| !self.is_counted) {
             watches[1 - place].count_elsewhere();
@@ -74,7 +74,7 @@ impl Exchange {
 }
 
 impl Download {
-    /// The body, what is shared for it, how far that of the request has come, and what the route says of fields.
+    /// Wraps `body`; `upload` is the progress of the request's body.
     pub(super) fn new(
         body: Incoming,
         exchange: Exchange,
@@ -86,7 +86,7 @@ impl Download {
             upload,
             bytes: AtomicU64::new(0),
         });
-        // An answer without a body is never asked for one.
+        // hyper never polls an empty body.
         if body.is_end_stream() {
             shared.end(AnswerEnd::Whole);
         }
@@ -99,14 +99,14 @@ impl Download {
         }
     }
 
-    /// Ends in order when `drain_moment` is ready.
+    /// Ends the body in order when `drain_moment` is ready.
     pub(super) fn until(mut self, drain_moment: Option<DrainMoment>) -> Self {
-        // Where a length was announced, an end before it is none in order.
+        // With a length announced, an early end would be an error.
         self.drain_moment = drain_moment.filter(|_| self.body.size_hint().exact().is_none());
         self
     }
 
-    /// From now on drains are heard: most answers have ended before that is due.
+    /// Starts watching the drains; not sooner than needed, as most answers have ended by then.
     fn watch_drains(&mut self) {
         if !std::mem::replace(&mut self.watches_drains, true) {
             self.shared.watch_drains();
@@ -115,8 +115,8 @@ impl Download {
 }
 
 impl Shared {
-    /// The answer has ended. The first end stands; where that is a drain's, the body ends by an error, as its connection
-    /// is given up.
+    /// Notes how the answer ended. Only the first call counts. After `Drained` the body ends with an error, as the connection
+    /// to the backend is dropped here.
     fn end(&self, end: AnswerEnd) {
         let Some(mut exchange) = self.take() else {
             return;
@@ -134,7 +134,7 @@ impl Shared {
         Some(exchange)
     }
 
-    /// Ends the answer if a drain has come to its deadline; otherwise waits to be woken by one.
+    /// Ends the answer if a drain has come to its deadline; otherwise registers to be woken by the drains.
     fn watch_drains(self: &Arc<Self>) {
         let waker = Waker::from(Arc::clone(self));
         let mut context = Context::from_waker(&waker);
@@ -205,7 +205,7 @@ impl Body for Download {
 
 impl Drop for Download {
     fn drop(&mut self) {
-        // The drains know it by their wakers; it is not to know itself.
+        // The drains hold it by their wakers, and it holds watches of them: taking those out breaks the cycle.
         drop(self.shared.take());
     }
 }

@@ -1,4 +1,4 @@
-//! A plain request: checked, sent to the pool, its answer passed on as it comes.
+//! A plain request: checked, sent to the pool, and its answer streamed back.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::telemetry::SessionRecord;
 use crate::upstream::{Answered, BodyProgress, Errand, ErrandTimeouts};
 use crate::websocket::list_items;
 
-/// An answer whose head is there, before the client has been told.
+/// An answer whose head has arrived, before it is passed to the client.
 pub(super) struct Forwarded {
     answered: Answered,
     route: DrainWatch,
@@ -58,7 +58,7 @@ pub(super) async fn open(
         answer: http.request_timeout,
         least: http.least_upload(),
     };
-    // Plain requests wait for no place, so no drain has to send them away.
+    // Plain requests never wait for a free backend, so no drain has to end a wait.
     let hints = context.hints(None);
     let answered = watch
         .within(
@@ -82,8 +82,8 @@ pub(super) async fn open(
     })))
 }
 
-/// Whether these are server-sent events as an EventSource asks for them: they have no end of their own, and it asks again when
-/// one comes. Others send events as the answer to a POST, and take an end for the whole answer.
+/// Whether the answer is a stream for an EventSource. Such a stream has no end, and the browser reconnects when it is closed.
+/// Other clients that get events (as the answer to a POST, for example) would take an early end for the whole answer.
 fn is_event_source(context: RequestContext<'_>, answer: &Response<Incoming>) -> bool {
     let names = |headers: &HeaderMap, field: &HeaderName| {
         list_items(headers, field).any(|item| {
@@ -96,7 +96,7 @@ fn is_event_source(context: RequestContext<'_>, answer: &Response<Incoming>) -> 
         && names(&context.request.headers, &ACCEPT)
 }
 
-/// The moment at which it is asked to end, as a session is.
+/// Ends at a random moment within the window of the first drain that begins, as sessions do.
 fn drain_moment(listener: Arc<Drain>, route: Arc<Drain>, backend: Arc<Drain>) -> DrainMoment {
     Box::pin(async move {
         tokio::select! {
@@ -147,7 +147,7 @@ impl Forwarded {
     }
 }
 
-/// Refuses at once what says itself that it is too large.
+/// Refuses a body at once whose Content-Length is over the limit.
 fn check_size(body: Option<&Incoming>, http: &Http) -> Result<(), Rejection> {
     let least = body.map_or(0, |body| body.size_hint().lower());
     match http.max_body {

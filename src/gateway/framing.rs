@@ -1,4 +1,4 @@
-//! Requests that could be read in two ways are not taken: what bounds a body, and whom it is for. Nor is TRACE.
+//! Refuses requests whose host or body length is ambiguous (request smuggling), and TRACE.
 
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{Method, Version, request};
@@ -6,8 +6,8 @@ use http::{Method, Version, request};
 use crate::session::Rejection;
 use crate::websocket::Sole;
 
-/// One Host, as RFC 9112 section 3.2 wants of every request; HTTP/1.0 and HTTP/2 may do without. Checked before it chooses
-/// the route, so of opening handshakes, too.
+/// Requires exactly one Host (RFC 9112 section 3.2); HTTP/1.0 and HTTP/2 may omit it. Checked before routing, as the host
+/// chooses the route, so it also covers opening handshakes.
 pub(super) fn check_host(request: &request::Parts) -> Result<(), Rejection> {
     match Sole::of(&request.headers, &HOST) {
         Sole::Missing if request.version == Version::HTTP_11 => {
@@ -20,13 +20,12 @@ pub(super) fn check_host(request: &request::Parts) -> Result<(), Rejection> {
 
 /// Checks a plain request before anything answers it.
 ///
-/// hyper has refused what is no sound HTTP. What it lets through, and undoes a part of, is refused here: a
-/// second coding below the chunks would be lost with its name, and a backend could read two lengths
-/// otherwise than hyper does (RFC 9112 section 6.3). Of a length beside chunks hyper leaves the chunks alone; should it
-/// ever leave both, that is refused as well.
+/// hyper has refused invalid HTTP already. What it accepts but normalizes is refused here: it drops a second transfer coding
+/// with its name, and a backend could read two lengths differently (RFC 9112 section 6.3). If both a length and chunks are
+/// given, hyper drops the length; should it ever keep both, that is refused, too.
 pub(super) fn check(request: &request::Parts) -> Result<(), Rejection> {
     let headers = &request.headers;
-    // The answer would show a page what the browser keeps from it, cookies and what the gateway says of the client.
+    // The answer would echo what browsers hide from pages: cookies, and the fields that the gateway adds.
     if request.method == Method::TRACE {
         return Err(Rejection::MethodNotAllowed);
     }

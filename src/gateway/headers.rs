@@ -1,4 +1,4 @@
-//! What goes to the backend and what comes back: hop-by-hop fields end here, the rest passes untouched.
+//! Header fields towards backends and back: hop-by-hop fields are removed, most others pass unchanged.
 
 use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, IF_MATCH, IF_MODIFIED_SINCE,
@@ -20,7 +20,7 @@ pub(super) const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwa
 const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 pub(super) const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
-/// Fields in which the gateway speaks for the client. What a client says there of itself is not believed.
+/// Fields that the gateway sets for the client. What the client itself sent there is dropped.
 static SET_BY_GATEWAY: [HeaderName; 8] = [
     FORWARDED,
     X_FORWARDED_FOR,
@@ -32,11 +32,11 @@ static SET_BY_GATEWAY: [HeaderName; 8] = [
     X_REQUEST_ID,
 ];
 
-/// Fields that are not among the rest of an opening handshake: Host comes first, the others speak of a body.
+/// Fields that are not copied into an opening handshake: Host is written first, the others are about a body.
 static NOT_COPIED: [HeaderName; 3] = [HOST, TRAILER, EXPECT];
 
-/// Fields that a server has to know before it acts, so that they are never without_own_cookie on behind a body (RFC 9110 section
-/// 6.5.1); beside those that hyper leaves out, such as Authorization.
+/// Fields that are not allowed as trailers, as a server needs them before the body (RFC 9110 section 6.5.1). hyper drops
+/// others, such as Authorization, by itself.
 static HEAD_ONLY: [HeaderName; 9] = [
     COOKIE,
     EXPECT,
@@ -49,13 +49,13 @@ static HEAD_ONLY: [HeaderName; 9] = [
     RANGE,
 ];
 
-/// The most trailers of a request that are without_own_cookie on: as many as hyper takes of a client of HTTP/1.1.
+/// The most trailers of a request that are passed on: hyper's own limit for HTTP/1.1 clients.
 const MAX_TRAILERS: usize = 100;
 
 /// Writes the head of an opening handshake as it goes to a backend.
 ///
-/// The upgrade pair is written afresh; names of Sec-WebSocket-* are spelt as in the RFC, since some backends
-/// compare them to the letter. It has no body, so nothing is left of what speaks of one: neither Trailer nor Expect.
+/// Upgrade and Connection are written anew. Sec-WebSocket-* is spelt as in RFC 6455, since some backends compare names
+/// case-sensitively. There is no body, so fields about a body (Trailer, Expect) are dropped.
 pub(super) fn opening_head(
     context: RequestContext<'_>,
     target: &PoolTarget,
@@ -64,7 +64,7 @@ pub(super) fn opening_head(
     let fields = fields(context, target);
     let mut head = Vec::with_capacity(1024);
     head.extend_from_slice(b"GET ");
-    // In absolute form a path may be missing before a query; then it is a slash, which this knows.
+    // In absolute form the path may be missing before a query; `path()` gives a slash then.
     head.extend_from_slice(uri.path().as_bytes());
     if let Some(query) = uri.query() {
         head.push(b'?');
@@ -91,9 +91,9 @@ pub(super) fn opening_head(
 
 /// The fields of a plain request as they go to a backend.
 ///
-/// Of TE only `trailers` is without_own_cookie on: that is what the client understands, and nothing here stands in its way. Expect
-/// ends here for a client of HTTP/2, which hyper cannot tell to go on, and for one of HTTP/1.0, which cannot be told (RFC
-/// 9110 section 10.1.1): its body comes without.
+/// Of TE only `trailers` is passed on, as the gateway forwards trailers. Expect is dropped for HTTP/2 clients, whom hyper
+/// cannot send a 100, and for HTTP/1.0 clients, who do not know it (RFC 9110 section 10.1.1): they send their bodies without
+/// being asked.
 pub(super) fn plain_fields(context: RequestContext<'_>, target: &PoolTarget) -> HeaderMap {
     let mut fields = fields(context, target);
     if list_has_token(&context.request.headers, &TE, "trailers") {
@@ -106,9 +106,9 @@ pub(super) fn plain_fields(context: RequestContext<'_>, target: &PoolTarget) -> 
     fields
 }
 
-/// What any request says to a backend, without what bounds its body: the client's fields, then what the
-/// gateway says of the client, which no Connection field can take away, then the rules of the route. No Host
-/// where it is to be the backend's address.
+/// The fields of any request, except those that frame its body: first the client's fields without those that Connection
+/// lists, then what the gateway says about the client, then the rules of the route. Host is left out if the backend's address
+/// takes its place.
 fn fields(context: RequestContext<'_>, target: &PoolTarget) -> HeaderMap {
     let RequestContext { request, id, .. } = context;
     let (given, rules) = (&request.headers, &target.headers);
@@ -136,8 +136,8 @@ fn fields(context: RequestContext<'_>, target: &PoolTarget) -> HeaderMap {
     fields
 }
 
-/// Writes into the head of an answer what the route says of it. That comes after what ends here, which `Connection` may
-/// name, and before what the gateway says itself of cookies and scripts.
+/// Applies a route's rules to header fields. In answers this comes after hop-by-hop fields are removed, and before the
+/// gateway adds its cookie and CORS fields.
 pub(super) fn apply_rules(rules: Option<&FieldRules>, headers: &mut HeaderMap) {
     let Some(rules) = rules else { return };
     for name in &rules.remove {
@@ -148,15 +148,15 @@ pub(super) fn apply_rules(rules: Option<&FieldRules>, headers: &mut HeaderMap) {
     }
 }
 
-/// Adds what a route sets in its answers to a refusal. What that says itself stays: it is true of this moment, and of its
-/// own body.
+/// Adds to a refusal the fields that a route sets in its answers. Fields of the refusal itself stay, as they describe its
+/// body.
 pub(super) fn apply_rules_to_refusal(rules: Option<&FieldRules>, headers: &mut HeaderMap) {
     for (name, value) in rules.into_iter().flat_map(|rules| &rules.set) {
         headers.entry(name).or_insert_with(|| value.clone());
     }
 }
 
-/// HTTP/2 may split Cookie, HTTP/1.1 may not (RFC 9113 section 8.2.3).
+/// Joins the parts of Cookie into one field: HTTP/2 may split it, HTTP/1.1 may not (RFC 9113 section 8.2.3).
 fn join_cookies(fields: &mut HeaderMap) {
     let crumbs: Vec<_> = fields
         .get_all(COOKIE)
@@ -170,7 +170,7 @@ fn join_cookies(fields: &mut HeaderMap) {
     }
 }
 
-/// hyper passes those trailers on that Trailer names, so it names none that would end here in the head, or belong there.
+/// Removes from Trailer the names of fields that are dropped. hyper forwards exactly the trailers that Trailer names.
 fn filter_trailer_field(fields: &mut HeaderMap, given: &HeaderMap, rules: &HeaderRules) {
     if !fields.contains_key(TRAILER) {
         return;
@@ -187,7 +187,7 @@ fn filter_trailer_field(fields: &mut HeaderMap, given: &HeaderMap, rules: &Heade
     };
 }
 
-/// A field's value as a backend gets it; none where it was the gateway's cookie alone.
+/// A field's value without the gateway's own cookie; `None` if nothing else is left.
 fn without_own_cookie(
     name: &HeaderName,
     value: &HeaderValue,
@@ -206,9 +206,10 @@ fn write_field(head: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
     head.extend_from_slice(b"\r\n");
 }
 
-/// Takes out of an answer what concerns only the connection to the backend.
+/// Removes the hop-by-hop fields of an answer.
 pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    // Most answers have one Connection at most, and none of the others: comparing their names takes less than hashing these.
+    // Most answers have at most one Connection and no other hop-by-hop field, so comparing names is cheaper than nine hash
+    // look-ups.
     let repeated = headers.get_all(CONNECTION).iter().skip(1);
     let repeated: Vec<_> = repeated.cloned().collect();
     let connection = headers.remove(CONNECTION);
@@ -219,8 +220,8 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     remove_listed(headers, connection.iter().chain(&repeated));
 }
 
-/// Takes out of the trailers of an answer what concerns only the connection to the backend, or would bound a body
-/// (RFC 9110 section 6.5.1): for HTTP/2 it breaks the stream. So goes what the route speaks of.
+/// Removes from an answer's trailers hop-by-hop fields, Content-Length (RFC 9110 section 6.5.1; it would break an HTTP/2
+/// stream), and fields for which the route has rules.
 pub(super) fn filter_trailers(rules: Option<&FieldRules>, trailers: &mut HeaderMap) {
     remove_hop_by_hop(trailers);
     trailers.remove(CONTENT_LENGTH);
@@ -229,7 +230,7 @@ pub(super) fn filter_trailers(rules: Option<&FieldRules>, trailers: &mut HeaderM
     }
 }
 
-/// Takes out what Connection names. Each name is looked up, as either side may be as long as a head.
+/// Removes the fields that Connection lists. Each name is looked up, as both lists may be as long as a head.
 fn remove_listed<'a, T>(
     fields: &mut HeaderMap<T>,
     connection: impl IntoIterator<Item = &'a HeaderValue>,
@@ -243,7 +244,7 @@ fn remove_listed<'a, T>(
     }
 }
 
-/// Whether Connection cannot name it, as both ends of a WebSocket must see it.
+/// Whether Connection cannot remove it, as both ends of a WebSocket need it.
 fn is_end_to_end(name: &str) -> bool {
     let begins = |start: &str| {
         let beginning = name.get(..start.len());
@@ -252,8 +253,8 @@ fn is_end_to_end(name: &str) -> bool {
     name.eq_ignore_ascii_case(HOST.as_str()) || begins("sec-websocket-")
 }
 
-/// Whether a field concerns one connection only (RFC 9110 section 7.6.1). It is asked of each, so by text: by its length that
-/// is told from nearly all others at once.
+/// Whether a field is hop-by-hop (RFC 9110 section 7.6.1). This runs for each field; matching the text rejects most names by
+/// their length alone.
 fn is_hop_by_hop(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),
@@ -269,20 +270,20 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
     )
 }
 
-/// Whether a field of a client ends here, whatever Connection names.
+/// Whether a client's field is dropped, whatever Connection says.
 fn is_dropped(name: &HeaderName, rules: &HeaderRules) -> bool {
     is_hop_by_hop(name) || *name == CONTENT_LENGTH || is_overridden(name, rules)
 }
 
-/// Whether a client's field is left out because the gateway or the route speaks there, under this name or under one that
-/// an application takes for the same.
+/// Whether the gateway or the route sets this field itself, under this name or one that an application may take for the same.
 fn is_overridden(name: &HeaderName, rules: &HeaderRules) -> bool {
     let mut ours = SET_BY_GATEWAY.iter().chain(rules.fields.names());
     *name == HOST || ours.any(|ours| are_same_variable(name.as_str(), ours.as_str()))
 }
 
-/// Whether an application that takes fields for variables, as CGI does, could read both as one: for such a one
-/// `X_Forwarded_For` is X-Forwarded-For, for PHP `X.Forwarded.For`, and for some servers any sign that is no letter or digit.
+/// Whether applications that map fields to variables, as CGI does, could mistake one name for the other: `X_Forwarded_For` is
+/// the same variable as X-Forwarded-For, `X.Forwarded.For` as well in PHP, and some servers replace any character but letters
+/// and digits.
 fn are_same_variable(one: &str, other: &str) -> bool {
     let is_alike = |(one, other): (u8, u8)| {
         one == other || !one.is_ascii_alphanumeric() && !other.is_ascii_alphanumeric()

@@ -1,4 +1,4 @@
-//! One request to one answer, and for an accepted handshake one tunnel.
+//! From one request to one answer. An opening handshake that is accepted also starts a tunnel.
 
 mod context;
 mod cors;
@@ -34,22 +34,22 @@ pub struct Gateway {
     current: Arc<Current>,
     telemetry: Arc<Telemetry>,
     admission: Admission,
-    /// Makes hyper spell the fields of a 101 as the RFC does.
+    /// Makes hyper write the header names of a 101 as RFC 6455 spells them.
     spelling: Extensions,
 }
 
 /// What a request leads to.
 enum Outcome {
-    /// Both sides agreed.
+    /// A session: the backend accepted the opening handshake.
     Session(Box<Ready>),
-    /// A backend answers a plain request, or an opening handshake otherwise than by 101.
+    /// A backend's answer to a plain request, or its refusal of an opening handshake.
     Forwarded(Box<Forwarded>),
-    /// An answer that opens nothing.
+    /// The gateway answers by itself.
     Answer(Response<Body>),
 }
 
 impl Handler for Gateway {
-    /// The whole path of a request.
+    /// The whole path of a request, from its head to the answer.
     async fn handle(&self, mut request: Request<Incoming>, client: Arc<Client>) -> Response<Body> {
         let id = RequestId::of(request.headers());
         let upgrade = Upgrade::of(&mut request);
@@ -100,7 +100,7 @@ impl Handler for Gateway {
 }
 
 impl Gateway {
-    /// A gateway that answers by what is current, and holds at most `max_sessions` sessions.
+    /// A gateway that answers by the snapshot in force and allows at most `max_sessions` sessions.
     pub async fn new(
         current: Arc<Current>,
         telemetry: Arc<Telemetry>,
@@ -114,7 +114,7 @@ impl Gateway {
         }
     }
 
-    /// From the route to what it leads to: the straight line, with a rejection at every step.
+    /// Follows the route to its target. Each step may reject the request.
     async fn open(
         &self,
         context: RequestContext<'_>,
@@ -130,7 +130,7 @@ impl Gateway {
             }
             framing::check(context.request)?;
         }
-        // A plain request is served on a connection that is still open: with its answer that ends.
+        // A plain request on a connection that is draining is still served; the connection ends with its answer.
         if route.is_draining() || !is_plain && context.client.is_draining() {
             return Err(Rejection::Draining);
         }
@@ -156,7 +156,7 @@ impl Gateway {
         Ok(Outcome::Answer(answer))
     }
 
-    /// What a refused client is told; `route` is the one that refuses, once it is known.
+    /// The answer to a refused request, with the header rules of the route that refused it, if one was found.
     fn refusal(
         &self,
         rejection: Rejection,
@@ -185,7 +185,7 @@ impl Gateway {
         SessionRecord::begin(&self.telemetry, &context.client.connection, facts)
     }
 
-    /// The record of a request of which nothing is known but its client.
+    /// The record of a request whose head could not be read.
     fn record_unread(&self, client: &Client) -> SessionRecord {
         let id = RequestId::random();
         let facts = telemetry::Request {
@@ -201,7 +201,7 @@ impl Gateway {
     }
 }
 
-/// The route of a request, where there is room for it and it says in one way which.
+/// The route of a request. Refuses connections over a limit, and requests with more than one Host, before looking for it.
 fn find_route<'a>(
     snapshot: &'a Snapshot,
     context: RequestContext<'_>,
@@ -210,7 +210,7 @@ fn find_route<'a>(
         return Err(rejection);
     }
     framing::check_host(context.request)?;
-    // The routes of a listener that was removed may be gone with it.
+    // The routes of a removed listener may be gone with it, while its last connections are still open.
     path::find(snapshot, context).map_err(|rejection| match rejection {
         Rejection::NoRoute if context.client.is_draining() => Rejection::Draining,
         other => other,

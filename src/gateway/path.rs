@@ -1,4 +1,4 @@
-//! Which route a path leads to, and what of it a backend gets.
+//! Which route a path leads to, and which path the backend gets.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use crate::snapshot::{PoolTarget, Route, Snapshot};
 
 /// The route of a request.
 ///
-/// Paths go to backends as they came, and backends read them each in its own way. A path that leads to one route as it is
-/// written and to another one as some read it is refused: its backend could see what another route is to guard.
+/// Paths are forwarded as they came, and backends normalize them in different ways. A path that leads to one route as written
+/// and to another one when normalized is refused: otherwise a client could get around the rules of the other route.
 pub(super) fn find<'a>(
     snapshot: &'a Snapshot,
     context: RequestContext<'_>,
@@ -47,8 +47,8 @@ pub(super) fn find<'a>(
     Ok(written)
 }
 
-/// The target as a backend gets it (RFC 9112 section 3.2.1), without the prefix of the route where that is
-/// stripped, and behind the one that is added.
+/// The target that a backend gets (RFC 9112 section 3.2.1): without the prefix that the route strips, behind the one that it
+/// adds.
 pub(super) fn towards_backend(
     request: &request::Parts,
     target: &PoolTarget,
@@ -61,13 +61,13 @@ pub(super) fn towards_backend(
         .as_ref()
         .and_then(|prefix| given.as_str().strip_prefix(prefix.as_str()));
     let target = match (&target.added_prefix, stripped) {
-        // A given one may be empty, behind a host and before a fragment, and would be written so.
+        // A target without a path (`http://host` or before a fragment) looks like `/` here, but would be written empty.
         (None, None) if given.as_str() == "/" => return Ok(Uri::default()),
         (None, None) => return Ok(Uri::from(given.clone())),
-        // A target that begins with two slashes names a host to some.
+        // Some backends take what follows two slashes for a host.
         (None, Some(rest)) => format!("/{}", rest.trim_start_matches('/')),
         (Some(added), Some(rest)) => format!("{added}{rest}"),
-        // The path may be missing before a query, and is a slash then.
+        // Before a query the path may be missing; `path()` gives a slash then.
         (Some(added), None) => match given.query() {
             Some(query) => format!("{added}{}?{query}", given.path()),
             None => format!("{added}{}", given.path()),

@@ -1,19 +1,19 @@
-//! The name of a request.
+//! The ID of a request.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::session::SessionId;
 
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// The longest X-Request-ID that is taken over, in bytes.
+/// The longest X-Request-ID that is accepted, in bytes.
 const REQUEST_ID_LIMIT: usize = 128;
 
-/// The name of a request in logs and towards the backend: the client's X-Request-ID, or a new one.
+/// The ID of a request in logs and towards the backend: the client's X-Request-ID, or a random one.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct RequestId(HeaderValue);
 
 impl RequestId {
-    /// Takes over what the client sent, unless it is too long or more than printable ASCII.
+    /// The client's X-Request-ID, unless it is too long or not printable ASCII.
     pub(super) fn of(headers: &HeaderMap) -> Self {
         match headers.get(&X_REQUEST_ID) {
             Some(id) if is_sound_id(id) => Self(id.clone()),
@@ -21,13 +21,13 @@ impl RequestId {
         }
     }
 
-    /// Makes a new one.
+    /// A random ID.
     pub(super) fn random() -> Self {
         let id = HeaderValue::from_bytes(&SessionId::random().digits());
         Self(id.expect("hexadecimal digits are a field value"))
     }
 
-    /// As the value of a field.
+    /// As a header value.
     pub(super) fn value(&self) -> HeaderValue {
         self.0.clone()
     }

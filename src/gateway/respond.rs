@@ -1,4 +1,4 @@
-//! Answers: refusals in words, fixed answers, what a backend answered, and the 101.
+//! Answers: refusals, fixed answers, redirects, heads of backends' answers, and the 101.
 
 use http::header::{
     ACCEPT, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER,
@@ -18,11 +18,11 @@ use crate::websocket::{Sole, VERSION, list_items};
 const PLAIN_TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
-/// The methods that RFC 9110 and RFC 5789 know, without CONNECT and TRACE; others pass as well.
+/// The methods of RFC 9110 and RFC 5789 without CONNECT and TRACE. Other methods are forwarded as well.
 const ALLOWED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 const UPGRADE_TOKEN: HeaderValue = HeaderValue::from_static("Upgrade");
 
-/// A refusal: its status, the fields that belong to it, a sentence for the client.
+/// A refusal: its status, the fields that go with it, and a sentence for the client, as text or JSON.
 pub(super) fn refusal(
     rejection: Rejection,
     request_headers: &HeaderMap,
@@ -55,8 +55,8 @@ pub(super) fn refusal(
     response
 }
 
-/// Whether nothing more is read of the connection: what follows a request that can be read in two ways can be read in two
-/// ways itself; and a connection that was one too many stays so.
+/// Whether the connection is closed after the refusal: what follows an ambiguous request would be ambiguous, too; and a
+/// connection over a limit stays over it.
 fn closes_connection(rejection: Rejection) -> bool {
     matches!(
         rejection,
@@ -67,13 +67,13 @@ fn closes_connection(rejection: Rejection) -> bool {
     )
 }
 
-/// Says that the connection ends with this answer: that is what becomes of one of HTTP/1.1 whose body has not been read to
-/// its end, and a client that is not told sends its next request there (RFC 9110 section 10.1.1).
+/// Adds `Connection: close`. An HTTP/1.1 connection whose request body was not read to its end is closed, and a client that
+/// is not told may send its next request on it (RFC 9110 section 10.1.1).
 pub(super) fn announce_close(headers: &mut HeaderMap) {
     headers.append(CONNECTION, HeaderValue::from_static("close"));
 }
 
-/// Whether Accept names JSON and no plain text or page before it.
+/// Whether Accept names JSON before any text type.
 fn wants_json(headers: &HeaderMap) -> bool {
     let mut kinds = list_items(headers, &ACCEPT)
         .map(|kind| kind.split(|byte| *byte == b';').next().unwrap_or_default())
@@ -91,10 +91,10 @@ fn in_json(rejection: Rejection) -> String {
     format!("{words}\n")
 }
 
-/// The name of another place.
+/// A redirect.
 ///
 /// # Errors
-/// Where that is to contain the host and none is asked for: HTTP/1.0 may do without.
+/// If the location needs the host and the request has none, as HTTP/1.0 allows.
 pub(super) fn redirect(
     redirect: &Redirect,
     context: RequestContext<'_>,
@@ -121,7 +121,7 @@ pub(super) fn redirect(
     Ok(response)
 }
 
-/// The answer of a route that answers by itself.
+/// The fixed answer of a route.
 pub(super) fn fixed(answer: &FixedAnswer) -> Response<Body> {
     let mut response = Response::new(text(answer.body.clone()));
     *response.status_mut() = answer.status;
@@ -156,8 +156,8 @@ pub(super) fn relayed_head(mut head: response::Parts) -> response::Parts {
     head
 }
 
-/// Content-Length is written afresh, once, where it bounds the body or says how long it would be: beside
-/// Transfer-Encoding it does neither (RFC 9112 section 6.3), and a 204 has none (RFC 9110 section 8.6).
+/// Makes sure that a valid Content-Length stands there once. It is removed beside Transfer-Encoding (RFC 9112 section 6.3)
+/// and from a 204 (RFC 9110 section 8.6).
 fn normalize_length(head: &mut response::Parts) {
     let is_void =
         head.status == StatusCode::NO_CONTENT || head.headers.contains_key(TRANSFER_ENCODING);
@@ -170,16 +170,16 @@ fn normalize_length(head: &mut response::Parts) {
     };
 }
 
-/// Whether Content-Length stands there as it would be written.
+/// Whether Content-Length already has the form in which it would be written.
 fn is_written_once(headers: &HeaderMap) -> bool {
     let Sole::Value(length) = Sole::of(headers, &CONTENT_LENGTH) else {
         return false;
     };
-    // A number of up to 19 digits fits into what lengths are counted in.
+    // Up to 19 digits always fit into 64 bits.
     matches!(length.as_bytes(), [b'1'..=b'9', rest @ ..] if rest.len() < 19 && rest.iter().all(u8::is_ascii_digit))
 }
 
-/// The one length that Content-Length gives, however often.
+/// The length, if all values of Content-Length agree.
 fn length(headers: &HeaderMap) -> Option<u64> {
     let mut lengths = list_items(headers, &CONTENT_LENGTH).map(|length| {
         let length = str::from_utf8(length).ok()?;
@@ -189,8 +189,7 @@ fn length(headers: &HeaderMap) -> Option<u64> {
     first.filter(|first| lengths.all(|other| other == Some(*first)))
 }
 
-/// The 200 that stands for a 101 over HTTP/2 (RFC 8441 section 5). The backend's Sec-WebSocket-Accept answers the client only
-/// where the key was the client's.
+/// The 200 that is the 101 of HTTP/2 (RFC 8441 section 5). Sec-WebSocket-Accept is passed on only if the client sent the key.
 pub(super) fn connected(mut headers: HeaderMap, has_brought_key: bool) -> Response<Body> {
     remove_hop_by_hop(&mut headers);
     headers.remove(CONTENT_LENGTH);
@@ -202,15 +201,15 @@ pub(super) fn connected(mut headers: HeaderMap, has_brought_key: bool) -> Respon
     response
 }
 
-/// Sets the sticky cookie beside those of the backend. Not where caches may give the answer to everybody, or all of them
-/// would go where the first one went.
+/// Adds the sticky cookie. Not to answers that shared caches may store, or everybody served by the cache would be sent to the
+/// same backend.
 pub(super) fn set_cookie(headers: &mut HeaderMap, cookie: Option<HeaderValue>) {
     if let Some(cookie) = cookie.filter(|_| !is_for_shared_caches(headers)) {
         headers.append(SET_COOKIE, cookie);
     }
 }
 
-/// Whether an answer says that caches which serve many may keep it (RFC 9111 section 3).
+/// Whether an answer says that shared caches may store it (RFC 9111 section 3).
 fn is_for_shared_caches(headers: &HeaderMap) -> bool {
     let says = |wanted: &[&str]| {
         list_items(headers, &CACHE_CONTROL).any(|item| {
@@ -222,7 +221,7 @@ fn is_for_shared_caches(headers: &HeaderMap) -> bool {
     says(&["public", "s-maxage", "max-age"]) && !says(&["private", "no-store", "no-cache"])
 }
 
-/// The 101: the backend's fields, the upgrade pair written afresh.
+/// The 101: the backend's fields, with Upgrade and Connection written anew.
 pub(super) fn switching(mut headers: HeaderMap, spelling: &Extensions) -> Response<Body> {
     remove_hop_by_hop(&mut headers);
     headers.remove(CONTENT_LENGTH);

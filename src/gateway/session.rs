@@ -20,7 +20,7 @@ use crate::websocket::{
     BroughtKey, Extensions, HandshakeError, asks_for_websocket, into_get, read_handshake,
 };
 
-/// The end of a session whose client was gone before the 101 was written.
+/// How a session ends whose client left before the 101 was written.
 const CLIENT_GONE: Closure = Closure {
     initiator: Initiator::Client,
     code: None,
@@ -28,7 +28,7 @@ const CLIENT_GONE: Closure = Closure {
     detail: "",
 };
 
-/// A session that both sides agreed to, before the client has been told.
+/// A session that the backend accepted, before the client has its answer.
 pub(super) struct Ready {
     backend: Switched,
     terms: Arc<Terms>,
@@ -36,7 +36,7 @@ pub(super) struct Ready {
     permit: Permit,
     lease: Lease,
     rules: Option<Arc<FieldRules>>,
-    /// The sticky one.
+    /// The sticky cookie to set.
     cookie: Option<HeaderValue>,
     is_over_http2: bool,
     has_brought_key: bool,
@@ -48,9 +48,11 @@ struct Guards {
     _permit: Permit,
 }
 
-/// Reads the handshake, checks the origin, opens a backend. The watch of the route is taken before anybody can see the
-/// session, so a drain that begins meanwhile finds it; those of the listener, which counts the connection until then, and of
-/// the backend when that has agreed, and they tell of a drain that had begun by then at once.
+/// Reads the handshake, checks the origin, opens a backend.
+///
+/// The watch of the route is taken before anybody can see the session, so that no drain misses it. Those of the listener
+/// (which counts the connection until then) and of the backend are taken after the backend accepted; a watch that joins late
+/// hears at once of a drain that has begun.
 pub(super) async fn open(
     context: RequestContext<'_>,
     route: &Route,
@@ -81,7 +83,7 @@ pub(super) async fn open(
     } = target.pool.open(&opening, hints, &target.timeouts).await?;
     record.backend(lease.metrics());
     match answer {
-        // Over HTTP/2 it would say that the session is open (RFC 8441 section 5).
+        // Over HTTP/2 a 2xx would tell the client that the session is open (RFC 8441 section 5).
         Answer::Other(answer, _) if is_over_http2(request) && answer.status().is_success() => {
             Err(Rejection::BackendFailed("answered without switching"))
         }
@@ -111,8 +113,8 @@ pub(super) async fn open(
 }
 
 impl Ready {
-    /// Answers the 101. The tunnel starts when the answer has been written, as a task of its own, so that
-    /// what the handshake needed is freed.
+    /// Answers the 101. The tunnel starts once that is written, in a task of its own, so that the memory of the handshake is
+    /// freed.
     pub(super) fn start(
         self,
         upgrade: Upgrade,
@@ -141,7 +143,7 @@ impl Ready {
             extensions: Extensions::agreed(&headers),
         };
         let presence = Arc::clone(&client.presence);
-        // Before the client can know of it, so that whoever has the 101 finds the session counted.
+        // Before the client can see the 101, so that whoever has it finds the session counted.
         record.open();
         tokio::spawn(async move {
             let Some((client_stream, client_early)) = upgrade.into_stream().await else {
@@ -178,10 +180,10 @@ impl Ready {
     }
 }
 
-/// Makes of CONNECT the handshake that it stands for; leaves every other request as it is.
+/// Turns an extended CONNECT (RFC 8441) into the GET that it stands for; leaves every other request as it is.
 ///
 /// # Errors
-/// Where it stands for none.
+/// If it is no opening handshake.
 pub(super) fn connect_to_get(request: &mut request::Parts) -> Result<(), Rejection> {
     if request.method != Method::CONNECT {
         return Ok(());

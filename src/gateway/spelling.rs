@@ -1,15 +1,15 @@
-//! Sec-WebSocket-* towards clients as the RFC spells them.
+//! The spelling of Sec-WebSocket-* towards clients, as in RFC 6455.
 //!
-//! hyper writes field names in title case, `Sec-Websocket-Accept`, unless an answer carries the spelling of
-//! a message that hyper itself has read; there is no other way to give it one. So it is given a message to
-//! read, once.
+//! hyper writes header names in title case (`Sec-Websocket-Accept`), unless the answer carries the original spelling of a
+//! message that hyper itself has read. There is no public way to make such a spelling, so hyper is given a template to read,
+//! once.
 
 use http::Extensions;
 use http_body_util::Empty;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
-/// The names that a backend may say twice stand here twice: hyper spells a repeated field by its place.
+/// Fields that may be repeated stand here twice, as hyper keeps a spelling for each occurrence.
 const TEMPLATE: &[u8] = b"HTTP/1.1 200 OK\r\n\
     Sec-WebSocket-Accept: x\r\n\
     Sec-WebSocket-Extensions: x\r\n\
@@ -20,8 +20,8 @@ const TEMPLATE: &[u8] = b"HTTP/1.1 200 OK\r\n\
     Sec-WebSocket-Version: x\r\n\
     Content-Length: 0\r\n\r\n";
 
-/// What an answer carries so that hyper spells its fields as RFC 6455 does. Empty, and the spelling title
-/// case, should hyper ever no longer keep spellings.
+/// The extensions that make hyper spell the fields of an answer as RFC 6455 does. Empty (title case) if hyper ever stops
+/// keeping spellings.
 pub(super) async fn of_the_rfc() -> Extensions {
     read_template().await.unwrap_or_default()
 }
@@ -43,11 +43,11 @@ async fn read_template() -> Option<Extensions> {
     Some(answer.ok()?.extensions().clone())
 }
 
-/// hyper takes an answer only once it has sent the request.
+/// hyper accepts an answer only after it has sent the request.
 async fn answer_with_template(peer: &mut DuplexStream) {
     let mut request = [0; 64];
     if peer.read(&mut request).await.is_ok() {
-        // An error leaves hyper without an answer, which is noticed there.
+        // On an error hyper gets no answer and reports that itself.
         let _ = peer.write_all(TEMPLATE).await;
     }
 }

@@ -1,4 +1,4 @@
-//! Bodies of requests that were answered without them.
+//! Request bodies that are left over when the answer is ready.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ use tokio::time::timeout;
 use super::respond::announce_close;
 use crate::websocket::{list_has_token, looks_like_websocket};
 
-/// The largest that is read, in bytes.
+/// The largest body that is read, in bytes.
 const LARGEST: usize = 64 * 1024;
-/// How long that may take: what is so small is on its way already.
+/// How long that may take; such a small body should be on its way already.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Reads a small body to its end, so that the connection can go on, or says in the answer that it ends. hyper would close it
-/// without a word.
+/// Reads and drops a small body, so that the connection can be used again; otherwise adds `Connection: close`, as hyper would
+/// close the connection without telling the client.
 pub(super) async fn discard_or_close(
     body: Option<Incoming>,
     request: &request::Parts,
@@ -26,17 +26,17 @@ pub(super) async fn discard_or_close(
 ) {
     let ends_anyway = list_has_token(answer, &CONNECTION, "close");
     let is_left = !ends_anyway && !discard(body, request).await;
-    // Over HTTP/2 a body that nobody reads ends its stream alone.
+    // Over HTTP/2 an unread body ends only its own stream.
     if is_left && request.version <= Version::HTTP_11 {
         announce_close(answer);
     }
 }
 
-/// Reads a small body; tells whether it came to its end. Over HTTP/2 hyper would reset the stream, and some clients take that
-/// for a failure (curl 7.88).
+/// Reads and drops a small body; returns whether it came to its end. For HTTP/2 this keeps hyper from resetting the stream,
+/// which some clients (curl 7.88) report as a failure.
 ///
-/// A client that waits to be told to send it is not told. What follows an opening handshake is no body to some. Nor may one
-/// come for long on a stream of HTTP/2 that announces none.
+/// Not read: a body that the client sends only after a 100 (Expect), what follows an opening handshake (it may be frames),
+/// and a body of unknown length over HTTP/2.
 async fn discard(body: Option<Incoming>, request: &request::Parts) -> bool {
     let Some(body) = body else { return false };
     let hint = body.size_hint();
