@@ -64,13 +64,13 @@ impl Backend {
     /// Notes that it can be given sessions from now on, and could not before: a slow start begins.
     pub fn became_ready(&self, now: Instant) {
         self.rise.begin(now);
-        self.queue.look_again();
+        self.queue.call_all();
     }
 
     /// Notes that it was found well after it had not been: whom it failed before may try it again.
     pub(super) fn recovered(&self) {
         self.recoveries.fetch_add(1, Ordering::Relaxed);
-        self.queue.offer();
+        self.queue.call_first();
     }
 
     /// Whether the configuration no longer has it.
@@ -173,8 +173,8 @@ impl Backend {
         match &change {
             Some(change) if change.to == State::Ready => self.became_ready(change.since),
             // Who waits for it may wait in vain, or may try it now.
-            Some(_) => self.queue.look_again(),
-            None if admits_again => self.queue.look_again(),
+            Some(_) => self.queue.call_all(),
+            None if admits_again => self.queue.call_all(),
             None => {}
         }
         change
@@ -409,6 +409,6 @@ impl Drop for Lease {
             return;
         }
         self.backend.sessions.fetch_sub(1, Ordering::AcqRel);
-        self.backend.queue.offer();
+        self.backend.queue.call_first();
     }
 }

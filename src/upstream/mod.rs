@@ -133,7 +133,7 @@ impl Pool {
             // First, so that what it pardons next stays so.
             self.in_force.set(successor);
             successor.inherit_health(&self.health);
-            self.queue.look_again();
+            self.queue.call_all();
         }
     }
 

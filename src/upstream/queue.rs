@@ -1,11 +1,18 @@
-//! Who waits for a place on a backend of a pool, in the order of coming.
+//! Sessions that wait for a place on a backend of a pool, first come, first served.
 //!
-//! The queue is the pool's own, not a configuration's: those who wait keep their place over a reload. Nobody is given
-//! anything here: one after the other looks, from the first on, whenever there may be a place. There may be one that it cannot use, as
-//! that backend has failed it: then the next one looks, and so a place finds the first who can use it. Where there is none for
-//! anybody that ends, or each place that is taken would cost a look of all who wait. Who leaves while the others wait for its
-//! look passes it on; and what happened to backends is looked at by all, as nobody may be left to wait for. As long as a look
-//! is awaited, newcomers come behind; when none is, they may look for themselves.
+//! The queue hands no place over. It calls one waiter at a time, in the order of arrival, and the called waiter tries to
+//! claim a place itself:
+//!
+//! - A freed place calls the first waiter.
+//! - If the called waiter takes a place or leaves, the next one is called: more places may be free.
+//! - If it finds none, it passes. The next one is called only if there is a place that this one cannot use, because that
+//!   backend has failed it before. Otherwise the calls stop, or every freed place would cost one try of every waiter.
+//! - A change of the backends' states calls every waiter once, whatever the others find: there may be nothing left to wait for.
+//!
+//! No call is lost: a called waiter that leaves passes the call on, and a call that arrives during a try makes the waiter try
+//! again. While somebody is called newcomers queue up behind; otherwise they may try at once.
+//!
+//! The queue belongs to the pool, not to one configuration of it, so waiters keep their place over a reload.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,45 +23,62 @@ use tokio::sync::{Notify, watch};
 #[derive(Debug, Default)]
 pub struct Queue {
     line: Mutex<Line>,
-    /// Changed by each [`Queue::look_again`].
+    /// Changed by each [`Queue::call_all`].
     changes: watch::Sender<()>,
 }
 
 #[derive(Debug, Default)]
 struct Line {
-    /// In the order of their tickets.
-    waiting: VecDeque<Waiter>,
-    /// How many have come.
-    tickets: u64,
-    /// Whose look is awaited.
-    looking: Option<u64>,
-    /// How many were asked to look; tells one look from the next.
-    looks: u64,
-    /// From this ticket on all have to look, whatever those before them saw.
-    news: Option<u64>,
+    /// Ordered by ticket.
+    entries: VecDeque<Entry>,
+    last_ticket: u64,
+    call: Call,
+    /// Waiters from this ticket on have not been called since the backends' states changed.
+    uncalled: Option<u64>,
 }
 
 #[derive(Debug)]
-struct Waiter {
+struct Entry {
     ticket: u64,
     woken: Arc<Notify>,
 }
 
+/// Who is to try for a place.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+enum Call {
+    /// Nobody.
+    #[default]
+    None,
+    /// The waiter with this ticket, which has not begun.
+    Made(u64),
+    /// The waiter with this ticket, which is at it.
+    Heard(u64),
+}
+
+impl Call {
+    fn ticket(self) -> Option<u64> {
+        match self {
+            Self::None => None,
+            Self::Made(ticket) | Self::Heard(ticket) => Some(ticket),
+        }
+    }
+}
+
 impl Queue {
     /// To be called when a place has become free.
-    pub(super) fn offer(&self) {
-        self.line().look(0);
+    pub(super) fn call_first(&self) {
+        self.line().call_at(0);
     }
 
-    /// To be called when backends are not what they were: there may be places, or nothing to wait for any more.
-    pub fn look_again(&self) {
+    /// To be called when backends' states have changed: there may be places, or nothing to wait for any more.
+    pub fn call_all(&self) {
         self.changes.send_replace(());
         let mut line = self.line();
-        line.news = Some(0);
-        line.look(0);
+        line.uncalled = Some(0);
+        line.call_at(0);
     }
 
-    /// Changes whenever the state of a backend may have changed.
+    /// Changes whenever a backend may have changed its state.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<()> {
         self.changes.subscribe()
@@ -63,53 +87,53 @@ impl Queue {
     /// How many wait.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.line().waiting.len()
+        self.line().entries.len()
     }
 
     /// Whether nobody waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.line().waiting.is_empty()
+        self.line().entries.is_empty()
     }
 
-    /// Whether all who wait have looked in vain since there last may have been a place.
-    pub(super) fn is_settled(&self) -> bool {
-        self.line().looking.is_none()
+    /// Whether a waiter is called and has not finished its try. If not, none of them could use a place that is free now.
+    pub(super) fn is_calling(&self) -> bool {
+        self.line().call != Call::None
     }
 
-    /// The last place in the queue; none where `most` wait already.
-    pub(super) fn join(self: &Arc<Self>, most: usize) -> Option<Turn> {
+    /// Joins at the end; none where `most` wait already.
+    pub(super) fn join(self: &Arc<Self>, most: usize) -> Option<Waiter> {
         let mut line = self.line();
-        if line.waiting.len() >= most {
+        if line.entries.len() >= most {
             return None;
         }
-        line.tickets += 1;
-        let ticket = line.tickets;
+        line.last_ticket += 1;
+        let ticket = line.last_ticket;
         Some(self.enter(&mut line, ticket))
     }
 
-    /// The place that `ticket` had, for one who was served there and got nothing of it. However many wait: it came before them.
-    pub(super) fn rejoin(self: &Arc<Self>, ticket: u64) -> Turn {
+    /// Takes the place of `ticket` again, for a session that was served and then failed by its backend. There is no bound, as
+    /// it came before those behind that place.
+    pub(super) fn rejoin(self: &Arc<Self>, ticket: u64) -> Waiter {
         self.enter(&mut self.line(), ticket)
     }
 
-    fn enter(self: &Arc<Self>, line: &mut Line, ticket: u64) -> Turn {
+    fn enter(self: &Arc<Self>, line: &mut Line, ticket: u64) -> Waiter {
         let woken = Arc::new(Notify::new());
-        let own = line.first_from(ticket);
-        let waiter = Waiter {
+        let own = line.index_from(ticket);
+        let entry = Entry {
             ticket,
             woken: Arc::clone(&woken),
         };
-        line.waiting.insert(own, waiter);
-        // What became free since this one looked was seen by nobody, or by nobody who wanted it.
-        if line.looking.is_none_or(|looking| looking > ticket) {
-            line.look(own);
+        line.entries.insert(own, entry);
+        // A place may have become free since it last tried, while nobody waited or nobody could use it.
+        if line.call.ticket().is_none_or(|called| called > ticket) {
+            line.call_at(own);
         }
-        Turn {
+        Waiter {
             queue: Arc::clone(self),
             ticket,
             woken,
-            look: 0,
         }
     }
 
@@ -119,91 +143,87 @@ impl Queue {
 }
 
 impl Line {
-    /// The one at `index` is to look; nobody if there is none.
-    fn look(&mut self, index: usize) {
-        let Some(waiter) = self.waiting.get(index) else {
-            self.looking = None;
-            self.news = None;
+    /// Calls the waiter at `index`; nobody if there is none.
+    fn call_at(&mut self, index: usize) {
+        let Some(entry) = self.entries.get(index) else {
+            self.call = Call::None;
+            self.uncalled = None;
             return;
         };
-        self.looks += 1;
-        self.looking = Some(waiter.ticket);
-        waiter.woken.notify_one();
+        self.call = Call::Made(entry.ticket);
+        entry.woken.notify_one();
     }
 
-    /// The one with `ticket` has looked, or left.
-    fn looked(&mut self, ticket: u64, is_place_left: bool) {
-        if self.news.is_some_and(|news| news <= ticket) {
-            self.news = Some(ticket + 1);
+    /// The waiter with `ticket` has tried, or left. Calls the next one if `is_place_left`, or if that one is uncalled.
+    fn call_after(&mut self, ticket: u64, is_place_left: bool) {
+        if self.uncalled.is_some_and(|uncalled| uncalled <= ticket) {
+            self.uncalled = Some(ticket + 1);
         }
         let next = if is_place_left {
             Some(ticket + 1)
         } else {
-            self.news
+            self.uncalled
         };
         match next {
-            Some(ticket) => self.look(self.first_from(ticket)),
-            None => self.looking = None,
+            Some(ticket) => self.call_at(self.index_from(ticket)),
+            None => self.call = Call::None,
         }
     }
 
-    fn first_from(&self, ticket: u64) -> usize {
-        let is_before = |waiter: &Waiter| waiter.ticket < ticket;
-        self.waiting.partition_point(is_before)
+    /// The index of the first entry with this ticket or a later one.
+    fn index_from(&self, ticket: u64) -> usize {
+        self.entries.partition_point(|entry| entry.ticket < ticket)
     }
 }
 
 /// A place in the queue; given up on Drop.
 #[derive(Debug)]
-pub(super) struct Turn {
+pub(super) struct Waiter {
     queue: Arc<Queue>,
     ticket: u64,
     woken: Arc<Notify>,
-    /// The look for which it came last.
-    look: u64,
 }
 
-impl Turn {
-    /// By what its place is known.
+impl Waiter {
+    /// Identifies its place in the queue.
     pub(super) fn ticket(&self) -> u64 {
         self.ticket
     }
 
-    /// Waits until this one is to look.
-    pub(super) async fn come(&mut self) {
-        while !self.is_called() {
+    /// Waits until it is called. It has to try for a place then, and to [pass](Self::pass) or be dropped.
+    pub(super) async fn called(&mut self) {
+        while !self.hears() {
             self.woken.notified().await;
         }
     }
 
-    /// Once for each look.
-    fn is_called(&mut self) -> bool {
-        let line = self.queue.line();
-        let is_called = line.looking == Some(self.ticket) && line.looks != self.look;
+    /// Whether it is called; each call is heard once.
+    fn hears(&mut self) -> bool {
+        let mut line = self.queue.line();
+        let is_called = line.call == Call::Made(self.ticket);
         if is_called {
-            self.look = line.looks;
+            line.call = Call::Heard(self.ticket);
         }
         is_called
     }
 
-    /// There was nothing for this one. The next one looks, if there is a place for somebody else, or if that one has not
-    /// looked since all are to look.
+    /// It found no place; whether there is one that another waiter may be able to use.
     pub(super) fn pass(&self, is_place_left: bool) {
         let mut line = self.queue.line();
-        // If not, something has happened since, and it will be asked again.
-        if line.looking == Some(self.ticket) && line.looks == self.look {
-            line.looked(self.ticket, is_place_left);
+        // Otherwise there was another call during the try, and that one counts.
+        if line.call == Call::Heard(self.ticket) {
+            line.call_after(self.ticket, is_place_left);
         }
     }
 }
 
-impl Drop for Turn {
+impl Drop for Waiter {
     fn drop(&mut self) {
         let mut line = self.queue.line();
-        let own = line.first_from(self.ticket);
-        line.waiting.remove(own);
-        if line.looking == Some(self.ticket) {
-            line.looked(self.ticket, true);
+        let own = line.index_from(self.ticket);
+        line.entries.remove(own);
+        if line.call.ticket() == Some(self.ticket) {
+            line.call_after(self.ticket, true);
         }
     }
 }
@@ -214,107 +234,105 @@ mod tests {
 
     use super::*;
 
-    fn is_woken(turn: &mut Turn) -> bool {
-        let mut coming = std::pin::pin!(turn.come());
+    fn is_woken(waiter: &mut Waiter) -> bool {
+        let mut called = std::pin::pin!(waiter.called());
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-        coming.as_mut().poll(&mut context) == Poll::Ready(())
+        called.as_mut().poll(&mut context) == Poll::Ready(())
     }
 
     #[test]
-    fn wakes_in_the_order_of_coming() {
+    fn calls_in_the_order_of_arrival() {
         let queue = Arc::new(Queue::default());
         let [mut first, mut second, mut third] = [(); 3].map(|()| queue.join(3).unwrap());
         assert!(queue.join(3).is_none());
-        assert!(is_woken(&mut first), "whoever comes first looks at once");
+        assert!(is_woken(&mut first), "the first one is called at once");
         assert!(!is_woken(&mut second));
-        queue.look_again();
+        queue.call_all();
         assert!(is_woken(&mut first) && !is_woken(&mut second));
         first.pass(true);
         assert!(is_woken(&mut second) && !is_woken(&mut third));
         drop(first);
-        assert!(!is_woken(&mut third), "the second still looks");
+        assert!(!is_woken(&mut third), "the second is still trying");
         drop(second);
         assert!(is_woken(&mut third));
         drop(third);
         assert_eq!(queue.len(), 0);
     }
 
-    /// A wake-up that came to one who leaves goes to the next.
     #[test]
-    fn loses_no_wake_up() {
+    fn a_waiter_that_leaves_passes_its_call_on() {
         let queue = Arc::new(Queue::default());
         let [mut first, mut second] = [(); 2].map(|()| queue.join(9).unwrap());
         assert!(is_woken(&mut first));
-        queue.look_again();
+        queue.call_all();
         drop(first);
         assert!(is_woken(&mut second));
     }
 
-    /// Else each place would cost a look of all.
     #[test]
-    fn all_look_at_news_but_not_behind_one_who_saw_that_there_is_nothing() {
+    fn a_change_calls_all_and_a_place_only_until_one_finds_none() {
         let queue = Arc::new(Queue::default());
         let [mut first, mut second, mut third] = [(); 3].map(|()| queue.join(9).unwrap());
-        queue.look_again();
-        for turn in [&mut first, &mut second, &mut third] {
-            assert!(is_woken(turn));
-            turn.pass(false);
+        queue.call_all();
+        for waiter in [&mut first, &mut second, &mut third] {
+            assert!(is_woken(waiter));
+            waiter.pass(false);
         }
-        queue.offer();
+        queue.call_first();
         assert!(is_woken(&mut first));
         first.pass(false);
-        assert!(!is_woken(&mut second) && queue.is_settled());
-        queue.offer();
-        assert!(is_woken(&mut first) && !queue.is_settled());
+        assert!(!is_woken(&mut second) && !queue.is_calling());
+        queue.call_first();
+        assert!(is_woken(&mut first) && queue.is_calling());
         drop(first);
         assert!(is_woken(&mut second), "there may be more places");
         second.pass(false);
-        assert!(!is_woken(&mut third) && queue.is_settled());
+        assert!(!is_woken(&mut third) && !queue.is_calling());
     }
 
-    /// Whoever waits for one backend keeps nobody from the places of another.
+    /// Waiters for one backend keep nobody from the places of another.
     #[test]
-    fn a_newcomer_looks_once_all_before_it_have_looked_in_vain() {
+    fn a_newcomer_is_called_once_all_before_it_have_tried_in_vain() {
         let queue = Arc::new(Queue::default());
-        assert!(queue.is_settled(), "nobody waits");
+        assert!(!queue.is_calling(), "nobody waits");
         let mut first = queue.join(9).unwrap();
-        assert!(!queue.is_settled(), "it has not looked yet");
+        assert!(queue.is_calling(), "it has not tried yet");
         assert!(is_woken(&mut first));
         first.pass(true);
-        assert!(queue.is_settled());
+        assert!(!queue.is_calling());
         let mut second = queue.join(9).unwrap();
         assert!(is_woken(&mut second));
         second.pass(true);
-        queue.look_again();
-        assert!(!queue.is_settled(), "a wake-up is under way");
+        queue.call_all();
+        assert!(queue.is_calling(), "the first one is called");
         let mut third = queue.join(9).unwrap();
-        for turn in [&mut first, &mut second] {
-            assert!(!is_woken(&mut third), "the others are before it");
-            assert!(is_woken(turn));
-            turn.pass(true);
+        for waiter in [&mut first, &mut second] {
+            assert!(!is_woken(&mut third), "the others come before it");
+            assert!(is_woken(waiter));
+            waiter.pass(true);
         }
         assert!(is_woken(&mut third));
         third.pass(true);
-        assert!(queue.is_settled());
+        assert!(!queue.is_calling());
     }
 
-    /// Else newcomers would wait behind one who cannot use what there is.
+    /// Otherwise newcomers would wait behind one that cannot use the free places.
     #[test]
-    fn is_settled_where_all_behind_the_first_were_served() {
+    fn calls_nobody_once_all_behind_the_first_were_served() {
         let queue = Arc::new(Queue::default());
         let [mut first, mut second, mut third] = [(); 3].map(|()| queue.join(9).unwrap());
-        queue.look_again();
+        queue.call_all();
         assert!(is_woken(&mut first));
         first.pass(true);
         assert!(is_woken(&mut second));
         drop(second);
         assert!(is_woken(&mut third));
         drop(third);
-        assert!(queue.is_settled());
+        assert!(!queue.is_calling());
     }
 
     #[test]
-    fn who_comes_back_has_the_place_from_before() {
+    fn a_waiter_that_rejoins_has_its_place_back() {
         let queue = Arc::new(Queue::default());
         let [first, mut second] = [(); 2].map(|()| queue.join(2).unwrap());
         let ticket = first.ticket();
@@ -325,9 +343,9 @@ mod tests {
         assert!(is_woken(&mut first) && !is_woken(&mut second));
         first.pass(true);
         assert!(is_woken(&mut second) && !is_woken(&mut third));
-        queue.offer();
+        queue.call_first();
         assert!(is_woken(&mut first));
-        // It looked before the offer.
+        // It had tried before that call.
         second.pass(true);
         assert!(!is_woken(&mut third));
     }

@@ -36,7 +36,7 @@ impl Candidates<'_> {
     /// As [`Candidates::choose`], but nobody takes a place before those who wait and have not seen it yet.
     pub(super) fn choose_at_once(&self) -> Choice {
         let has_queue = self.purpose == Purpose::Session && self.pool.queue_limits.max > 0;
-        if has_queue && !self.pool.queue.is_settled() && self.field().is_worth_waiting() {
+        if has_queue && self.pool.queue.is_calling() && self.field().is_worth_waiting() {
             return Choice::Full;
         }
         self.choose()

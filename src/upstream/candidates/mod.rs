@@ -15,7 +15,7 @@ use super::Pool;
 use super::backend::{Backend, Failed, Lease, Member};
 use super::balancer::Purpose;
 use super::judge::Witness;
-use super::queue::Turn;
+use super::queue::Waiter;
 use super::sticky::Claimed;
 use crate::drain::Drain;
 use crate::session::Rejection;
@@ -232,20 +232,20 @@ impl<'a> Candidates<'a> {
         }
         let queue = &self.pool.queue;
         // One who waited before came before all who wait behind that place.
-        let turn = match self.place {
+        let waiter = match self.place {
             Some((ticket, _)) => Some(queue.rejoin(ticket)),
             None => queue.join(limits.max),
         };
-        let Some(mut turn) = turn else {
+        let Some(mut waiter) = waiter else {
             self.pool.metrics.queue_overflowed();
             return Err(Rejection::PoolFull);
         };
         let mut waiting = self.pool.metrics.waiting();
         let deadline = self.deadline.min(Instant::now() + limits.timeout);
-        let (_, deadline) = *self.place.get_or_insert((turn.ticket(), deadline));
+        let (_, deadline) = *self.place.get_or_insert((waiter.ticket(), deadline));
         let drains = self.hints.drains;
         let outcome = tokio::select! {
-            outcome = timeout_at(deadline, self.take_turn(&mut turn)) => outcome,
+            outcome = timeout_at(deadline, self.take_turn(&mut waiter)) => outcome,
             () = begun(drains) => {
                 waiting.ends(QueueResult::Dismissed);
                 return Err(Rejection::Draining);
@@ -267,14 +267,14 @@ impl<'a> Candidates<'a> {
         }
     }
 
-    /// Looks whenever there may be something, in the pool that is in force then; none where nobody is ready any more.
-    async fn take_turn(&mut self, turn: &mut Turn) -> Option<Taken> {
+    /// Tries whenever it is called, in the pool that is in force then; none where no backend is ready any more.
+    async fn take_turn(&mut self, waiter: &mut Waiter) -> Option<Taken> {
         loop {
-            turn.come().await;
+            waiter.called().await;
             self.go_by_the_latest();
             match self.choose() {
                 Choice::Taken(taken) => return Some(taken),
-                Choice::Full => turn.pass(self.field().has_place_for_another()),
+                Choice::Full => waiter.pass(self.field().has_place_for_another()),
                 Choice::Nobody => return None,
             }
         }

@@ -294,20 +294,20 @@ async fn who_waits_hears_when_an_ejected_backend_may_be_tried() {
     let pool = pool(2, health(0.5), None);
     let member = &pool.members()[0];
     let queue = member.backend().queue();
-    let mut turn = queue.join(1).expect("nobody else waits");
-    turn.come().await;
+    let mut waiter = queue.join(1).expect("nobody else waits");
+    waiter.called().await;
     attempt(&pool, 0, false);
     attempt(&pool, 0, false);
     assert_eq!(states(&pool)[0], State::Ejected);
-    turn.come().await;
+    waiter.called().await;
     tokio::time::advance(40 * SECOND).await;
     pool.pass_time(Instant::now());
     assert!(member.is_ready());
-    let hears = tokio::time::timeout(SECOND, turn.come()).await;
+    let hears = tokio::time::timeout(SECOND, waiter.called()).await;
     assert!(hears.is_ok(), "the ejection is over");
     let trial = member.begin_attempt();
     pool.attempt_ended(member, trial, &Evidence::None);
-    let hears = tokio::time::timeout(SECOND, turn.come()).await;
+    let hears = tokio::time::timeout(SECOND, waiter.called()).await;
     assert!(hears.is_ok(), "the trial said nothing");
 }
 
