@@ -181,27 +181,32 @@ impl Backend {
     }
 }
 
-/// A backend that came to nothing for a session or a request.
+/// A backend that failed a session or a request.
 pub(super) struct Failed {
     backend: Arc<Backend>,
+    /// Its priority then.
+    pub(super) priority: u16,
+    /// Its count then.
     recoveries: u64,
 }
 
 impl Failed {
     /// It failed just now.
-    pub(super) fn now(backend: &Arc<Backend>) -> Self {
+    pub(super) fn now(member: &Member) -> Self {
+        let backend = Arc::clone(&member.backend);
         Self {
-            backend: Arc::clone(backend),
             recoveries: backend.recoveries.load(Ordering::Relaxed),
+            priority: member.priority,
+            backend,
         }
     }
 
-    /// Whether that is this one, by identity: it may be a member of another configuration by now.
+    /// Whether it is this backend. A reload may have made it a member of another configuration.
     pub(super) fn is(&self, backend: &Arc<Backend>) -> bool {
         Arc::ptr_eq(&self.backend, backend)
     }
 
-    /// Whether it has been found well since.
+    /// Whether it has [recovered](Backend::recovered) since.
     pub(super) fn has_recovered(&self) -> bool {
         self.backend.recoveries.load(Ordering::Relaxed) != self.recoveries
     }

@@ -14,22 +14,31 @@ pub enum Purpose {
     Request,
 }
 
+/// Which backends may be chosen beside those that are ready and have not failed this session or request. Each level includes
+/// the ones before it.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(in crate::upstream) enum Reach {
+    /// No others.
+    Untried,
+    /// Those that failed it and have been found well since.
+    Recovered,
+    /// Those that are ejected.
+    Ejected,
+}
+
 /// The backends among which one is chosen.
 #[derive(Clone, Copy)]
 pub(in crate::upstream) struct Field<'a> {
     pub(in crate::upstream) members: &'a [Member],
-    /// Those that were tried before, and are not chosen again.
+    /// Those that this session or request has tried in vain.
     pub(in crate::upstream) failed: &'a [Failed],
-    /// Whether those of them may be that have recovered since.
-    pub(in crate::upstream) is_forgiving: bool,
+    pub(in crate::upstream) reach: Reach,
     pub(in crate::upstream) purpose: Purpose,
     /// What the request is hashed to; only the strategy `hash` looks at it.
     pub(in crate::upstream) key: u64,
     pub(in crate::upstream) now: Instant,
-    /// Only backends of this one may be chosen; of any where there is none.
+    /// If set, only backends of this priority may be chosen.
     pub(in crate::upstream) priority: Option<u16>,
-    /// Whether those may be chosen too whose ejection is not over.
-    pub(in crate::upstream) is_last_resort: bool,
 }
 
 impl Field<'_> {
@@ -41,7 +50,7 @@ impl Field<'_> {
         priorities
     }
 
-    /// The same for the best of these priorities of which a backend may be chosen.
+    /// The field restricted to the first of these priorities that has a backend to choose.
     pub(in crate::upstream) fn narrowed(self, priorities: &[u16]) -> Self {
         if priorities.len() < 2 {
             return self;
@@ -74,7 +83,7 @@ impl Field<'_> {
         member.effective_weight(self.now)
     }
 
-    /// What its weight is where no slow start holds it back.
+    /// Its weight without a slow start.
     pub(super) fn full_weight(&self, index: usize) -> u32 {
         self.members[index].full_weight()
     }
@@ -84,26 +93,26 @@ impl Field<'_> {
         self.members[index].backend().load() as u64
     }
 
-    /// Whether the backend at `one` would be the less loaded one for its weight, were it chosen. By products, so that
-    /// nothing is rounded.
+    /// Whether one more session would leave the backend at `one` less loaded for its weight than that at `other`. The
+    /// quotients are compared as products, so that nothing is rounded.
     pub(super) fn is_lighter(&self, one: usize, other: usize) -> bool {
         let cost = |index, against| (self.load(index) + 1) * u64::from(self.weight(against));
         cost(one, other) < cost(other, one)
     }
 
-    /// Whether a backend might be chosen, but for its being full.
-    pub(in crate::upstream) fn is_only_full(&self) -> bool {
+    /// Whether some backend could be chosen if it were not full.
+    pub(in crate::upstream) fn has_full(&self) -> bool {
         self.members
             .iter()
             .any(|member| member.is_full() && !self.is_out(member))
     }
 
-    /// Whether there is a backend that might be chosen, now or once it has a place.
+    /// Whether some backend may be chosen, now or once it has a free place.
     pub(in crate::upstream) fn is_worth_waiting(&self) -> bool {
         self.members.iter().any(|member| !self.is_out(member))
     }
 
-    /// Whether a backend may be chosen by one who has tried none yet.
+    /// Whether a session that has tried no backend yet could have one now.
     pub(in crate::upstream) fn has_place_for_another(&self) -> bool {
         let another = Self {
             failed: &[],
@@ -114,11 +123,12 @@ impl Field<'_> {
 
     fn is_out(&self, member: &Member) -> bool {
         let has_failed = |failed: &Failed| {
-            failed.is(member.backend()) && !(self.is_forgiving && failed.has_recovered())
+            failed.is(member.backend())
+                && (self.reach == Reach::Untried || !failed.has_recovered())
         };
         let is_other = |priority: u16| priority != member.priority();
         let is_ejected = || member.backend().state() == State::Ejected;
-        let is_fit = member.is_ready() || self.is_last_resort && is_ejected();
+        let is_fit = member.is_ready() || self.reach == Reach::Ejected && is_ejected();
         self.priority.is_some_and(is_other) || self.failed.iter().any(has_failed) || !is_fit
     }
 }

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use super::backend::Member;
 use crate::config::Strategy;
-pub(super) use field::Field;
+pub(super) use field::{Field, Reach};
 pub use field::Purpose;
 use hash::Maglev;
 pub(super) use key::key_of;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Balancer, Field, Purpose};
+use super::{Balancer, Field, Purpose, Reach};
 use crate::config::{self, BackendAddress, BackendHost, Name};
 use crate::telemetry::Metrics;
 use crate::upstream::backend::Failed;
@@ -83,17 +83,16 @@ impl Chooser {
 
     /// The next for one who has tried these.
     pub(super) fn pick(&mut self, tried: &[usize]) -> Option<usize> {
-        let failed = |index: &usize| Failed::now(self.members[*index].backend());
+        let failed = |index: &usize| Failed::now(&self.members[*index]);
         let failed: Vec<Failed> = tried.iter().map(failed).collect();
         let field = Field {
             members: &self.members,
             failed: &failed,
-            is_forgiving: false,
+            reach: Reach::Untried,
             purpose: self.purpose,
             key: self.key,
             now: Instant::now(),
             priority: None,
-            is_last_resort: false,
         };
         let priorities = Field::priorities(&self.members);
         self.balancer.pick(&field.narrowed(&priorities))

@@ -1,4 +1,4 @@
-//! Which backend a candidate is: the choice among those that may be had now, and the claim on its place.
+//! Which backend is the next candidate: the choice among those that may be had now, and the claim on a place.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -8,23 +8,23 @@ use tokio::time::Instant;
 
 use super::{Candidate, Candidates, Preference};
 use crate::upstream::backend::{Lease, Member};
-use crate::upstream::balancer::{Balancer, Field, Purpose};
+use crate::upstream::balancer::{Balancer, Field, Purpose, Reach};
 use crate::upstream::judge::Witness;
 
-/// How long an ejected backend that is tried before its time has for its answer. Its client may be waiting in vain.
+/// How long an ejected backend has for its answer if it is tried before its ejection ends. The client may wait in vain.
 const EARLY_TRIAL: Duration = Duration::from_secs(1);
 
-/// What a choice came to.
+/// The outcome of a choice.
 pub(super) enum Choice {
-    /// This one.
+    /// A backend was chosen, and a place on it is claimed.
     Taken(Taken),
-    /// None, but there are some that are only full.
+    /// No backend has a free place; at least one could be chosen once it has.
     Full,
-    /// None.
+    /// No backend may be chosen, nor is there one to wait for.
     Nobody,
 }
 
-/// A choice of which nobody else has the place.
+/// A chosen backend with a claimed place.
 pub(super) struct Taken {
     /// Of the member.
     pub(super) index: usize,
@@ -33,7 +33,7 @@ pub(super) struct Taken {
 }
 
 impl Candidates<'_> {
-    /// As [`Candidates::choose`], but nobody takes a place before those who wait and have not seen it yet.
+    /// As [`Candidates::choose`], but takes no place ahead of waiters that have been called and have not tried yet.
     pub(super) fn choose_at_once(&self) -> Choice {
         let has_queue = self.purpose == Purpose::Session && self.pool.queue_limits.max > 0;
         if has_queue && self.pool.queue.is_calling() && self.field().is_worth_waiting() {
@@ -42,58 +42,63 @@ impl Candidates<'_> {
         self.choose()
     }
 
-    /// Chooses and claims in one step, so that of two who choose at once the second sees the session of the first.
+    /// Chooses and claims in one step, under the lock of the balancer: of two concurrent choices the second sees the session
+    /// of the first.
+    ///
+    /// The order of preference: the backend of the sticky cookie; backends that have not failed this session; those that
+    /// failed it and have recovered since; waiting for one that is full; ejected ones, if others have failed it.
     pub(super) fn choose(&self) -> Choice {
         let mut balancer = self.pool.balancer();
         let field = self.field();
-        // First those that have not failed at all.
-        let strict = Field {
-            is_forgiving: self.failed.is_empty(),
+        let untried = Field {
+            reach: Reach::Untried,
             ..field
         };
-        if let Some(taken) = self.preferred(&strict).and_then(|index| self.take(index)) {
+        if let Some(taken) = self.preferred(&untried).and_then(|index| self.take(index)) {
             return Choice::Taken(taken);
         }
-        if let Some(taken) = self.pick(&mut balancer, strict) {
+        if let Some(taken) = self.pick(&mut balancer, untried) {
             return Choice::Taken(taken);
         }
         let has_failed = !self.failed.is_empty();
         if has_failed && let Some(taken) = self.pick(&mut balancer, field) {
             return Choice::Taken(taken);
         }
-        if self.purpose == Purpose::Session && field.is_only_full() {
+        if self.purpose == Purpose::Session && field.has_full() {
             return Choice::Full;
         }
-        // Those that are ready have failed. One that was ejected may be well again by now.
-        let last_resort = Field {
-            is_last_resort: has_failed,
+        if !has_failed {
+            return Choice::Nobody;
+        }
+        // All that are ready have failed. One that was ejected may be well again by now.
+        let ejected = Field {
+            reach: Reach::Ejected,
             ..field
         };
-        match self.pick(&mut balancer, last_resort) {
+        match self.pick(&mut balancer, ejected) {
             Some(taken) => Choice::Taken(taken),
             None => Choice::Nobody,
         }
     }
 
-    /// What may be chosen now.
+    /// The backends that this session or request may have now.
     pub(super) fn field(&self) -> Field<'_> {
         Field {
             members: &self.pool.members,
             failed: &self.failed,
-            is_forgiving: true,
+            reach: Reach::Recovered,
             purpose: self.purpose,
             key: self.key,
             now: Instant::now(),
             priority: None,
-            is_last_resort: false,
         }
     }
 
-    /// In which order the priorities are looked at. The last attempt is not made at one more of those that have failed so far,
-    /// where none of them is known to be well and a spare backend is: many may be dead and not ejected.
+    /// In which order the priorities are tried: the best first. But the last attempt goes to a worse priority than those that
+    /// have failed so far, if only there a ready backend has no recent failures: the better ones may be dead and not ejected yet.
     fn priorities(&self) -> Cow<'_, [u16]> {
         let all = &self.pool.priorities;
-        match self.worst_failed {
+        match self.failed.iter().map(|failed| failed.priority).max() {
             Some(worst) if self.left() == 1 && self.has_sound_spare_only(worst) => {
                 let (worse, rest): (Vec<u16>, Vec<u16>) = all.iter().partition(|it| **it > worst);
                 Cow::Owned([worse, rest].concat())
@@ -102,7 +107,7 @@ impl Candidates<'_> {
         }
     }
 
-    /// Whether of the ready backends some of a worse priority than this one are sound, and no others.
+    /// Whether some ready backends have no recent failures, and all of those are of a worse priority than this one.
     fn has_sound_spare_only(&self, worst: u16) -> bool {
         let ready = self.pool.members.iter().filter(|it| it.is_ready());
         let mut sound = ready.filter(|it| !it.backend().is_suspect()).peekable();
@@ -112,15 +117,15 @@ impl Candidates<'_> {
     fn pick(&self, balancer: &mut Balancer, field: Field<'_>) -> Option<Taken> {
         loop {
             let index = balancer.pick(&field.narrowed(&self.priorities()))?;
-            // A pool of an older configuration may have taken the last place just now.
+            // A session of an older configuration's pool, which has a lock of its own, may have taken the last place just now.
             if let Some(taken) = self.take(index) {
                 return Some(taken);
             }
         }
     }
 
-    /// One that was ejected and that nobody tries: the others are full, and it may be well again by now. It has a moment to
-    /// show that. Once, and not for those who wait: who fails there comes after them.
+    /// Where all others are full: an ejected backend that nobody is trying, as it may be well again by now. Once per session,
+    /// and not while it waits in the queue; if it fails there it waits behind those that came before.
     pub(super) fn take_early(&mut self) -> Option<Candidate> {
         if self.has_tried_early {
             return None;
@@ -133,20 +138,20 @@ impl Candidates<'_> {
     }
 
     fn choose_early(&self) -> Option<Taken> {
-        // One at a time.
+        // Held so that two sessions do not try the same backend.
         let _choosing = self.pool.balancer();
-        let last_resort = Field {
-            is_last_resort: true,
+        let field = Field {
+            reach: Reach::Ejected,
             ..self.field()
         };
         let members = self.pool.members.iter().enumerate();
         let resting = members.filter(|(_, member)| member.backend().is_resting());
-        let fitting = resting.filter(|(index, _)| last_resort.may_be_chosen(*index));
+        let fitting = resting.filter(|(index, _)| field.may_be_chosen(*index));
         let (index, _) = fitting.min_by_key(|(_, member)| member.priority())?;
         self.take(index)
     }
 
-    /// Claims a place. Who chooses next sees that it is taken, and that the backend is tried.
+    /// Claims a place. From then on other choices see that it is taken, and that the backend is being tried.
     fn take(&self, index: usize) -> Option<Taken> {
         let member = &self.pool.members[index];
         Some(Taken {
@@ -156,7 +161,7 @@ impl Candidates<'_> {
         })
     }
 
-    /// The backend of the sticky cookie, if it may be chosen; of whatever priority, as it knows the client.
+    /// The backend of the sticky cookie, if it may be chosen. Its priority does not matter, as it knows the client.
     fn preferred(&self, field: &Field<'_>) -> Option<usize> {
         let Preference::Backend(backend) = &self.sticky else {
             return None;

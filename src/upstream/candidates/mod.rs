@@ -65,8 +65,6 @@ pub struct Candidates<'a> {
     key: u64,
     sticky: Preference,
     failed: Vec<Failed>,
-    /// The worst priority of those.
-    worst_failed: Option<u16>,
     /// Whether one of those had been ejected and was tried before its time.
     has_tried_early: bool,
     /// What the last candidate earned.
@@ -133,7 +131,6 @@ impl<'a> Candidates<'a> {
             key: pool.key_of(&hints),
             sticky: Preference::of(pool, &hints),
             failed: Vec::new(),
-            worst_failed: None,
             has_tried_early: false,
             last: None,
             place: None,
@@ -209,8 +206,7 @@ impl<'a> Candidates<'a> {
         let request_id = self.hints.request_id;
         let (pool, backend) = (self.pool.name(), member.name());
         tracing::warn!(request_id, %pool, %backend, "backend failed: {failure}");
-        self.failed.push(Failed::now(member.backend()));
-        self.worst_failed = self.worst_failed.max(Some(member.priority()));
+        self.failed.push(Failed::now(member));
         self.last = Some(rejection);
     }
 
