@@ -50,7 +50,7 @@ use in_force::InForce;
 pub use open::Opened;
 pub use queue::Queue;
 use rebalance::Rebalance;
-use sticky::Sticky;
+use sticky::{Claimed, Sticky};
 pub use transport::Transport;
 pub use upload::BodyProgress;
 
@@ -175,6 +175,11 @@ impl Pool {
 
     fn balancer(&self) -> MutexGuard<'_, Balancer> {
         self.balancer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn claimed(&self, hints: &Hints<'_>) -> Claimed {
+        let sticky = self.sticky.as_ref();
+        sticky.map_or(Claimed::Nothing, |sticky| sticky.read(hints.headers))
     }
 
     fn key_of(&self, hints: &Hints<'_>) -> u64 {

@@ -123,8 +123,7 @@ impl Field<'_> {
 
     fn is_out(&self, member: &Member) -> bool {
         let has_failed = |failed: &Failed| {
-            failed.is(member.backend())
-                && (self.reach == Reach::Untried || !failed.has_recovered())
+            failed.is(member.backend()) && (self.reach == Reach::Untried || !failed.has_recovered())
         };
         let is_other = |priority: u16| priority != member.priority();
         let is_ejected = || member.backend().state() == State::Ejected;

@@ -18,8 +18,8 @@ use std::sync::Arc;
 
 use super::backend::Member;
 use crate::config::Strategy;
-pub(super) use field::{Field, Reach};
 pub use field::Purpose;
+pub(super) use field::{Field, Reach};
 use hash::Maglev;
 pub(super) use key::key_of;
 use least_sessions::LeastSessions;

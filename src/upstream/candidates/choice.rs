@@ -1,15 +1,15 @@
 //! Which backend is the next candidate: the choice among those that may be had now, and the claim on a place.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Candidate, Candidates, Preference};
-use crate::upstream::backend::{Lease, Member};
+use super::{Candidate, Candidates};
+use crate::upstream::backend::Lease;
 use crate::upstream::balancer::{Balancer, Field, Purpose, Reach};
 use crate::upstream::judge::Witness;
+use crate::upstream::sticky::Claimed;
 
 /// How long an ejected backend has for its answer if it is tried before its ejection ends. The client may wait in vain.
 const EARLY_TRIAL: Duration = Duration::from_secs(1);
@@ -163,11 +163,9 @@ impl Candidates<'_> {
 
     /// The backend of the sticky cookie, if it may be chosen. Its priority does not matter, as it knows the client.
     fn preferred(&self, field: &Field<'_>) -> Option<usize> {
-        let Preference::Backend(backend) = &self.sticky else {
-            return None;
-        };
-        let is_it = |member: &Member| Arc::ptr_eq(member.backend(), backend);
-        let index = self.pool.members.iter().position(is_it)?;
-        field.may_be_chosen(index).then_some(index)
+        match self.claimed {
+            Claimed::Member(index) if field.may_be_chosen(index) => Some(index),
+            Claimed::Member(_) | Claimed::Unknown | Claimed::Nothing => None,
+        }
     }
 }

@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderValue, Uri};
 use tokio::time::{Instant, timeout_at};
 
 use super::Pool;
-use super::backend::{Backend, Failed, Lease, Member};
+use super::backend::{Failed, Lease, Member};
 use super::balancer::Purpose;
 use super::judge::Witness;
 use super::queue::Waiter;
@@ -63,7 +63,8 @@ pub struct Candidates<'a> {
     hints: Hints<'a>,
     deadline: Instant,
     key: u64,
-    sticky: Preference,
+    /// What the sticky cookie says, in terms of `pool`.
+    claimed: Claimed,
     failed: Vec<Failed>,
     /// Whether one of those had been ejected and was tried before its time.
     has_tried_early: bool,
@@ -71,28 +72,6 @@ pub struct Candidates<'a> {
     last: Option<Rejection>,
     /// The place in the queue, and until when it may be waited there.
     place: Option<(u64, Instant)>,
-}
-
-/// What the sticky cookie says.
-enum Preference {
-    None,
-    /// There is a cookie, but nothing follows from it.
-    Unknown,
-    Backend(Arc<Backend>),
-}
-
-impl Preference {
-    fn of(pool: &Pool, hints: &Hints<'_>) -> Self {
-        let claimed = match &pool.sticky {
-            Some(sticky) => sticky.read(hints.headers),
-            None => Claimed::Nothing,
-        };
-        match claimed {
-            Claimed::Nothing => Self::None,
-            Claimed::Unknown => Self::Unknown,
-            Claimed::Member(index) => Self::Backend(Arc::clone(pool.members[index].backend())),
-        }
-    }
 }
 
 /// A backend to try, and the claim on it.
@@ -129,7 +108,7 @@ impl<'a> Candidates<'a> {
             hints,
             deadline,
             key: pool.key_of(&hints),
-            sticky: Preference::of(pool, &hints),
+            claimed: pool.claimed(&hints),
             failed: Vec::new(),
             has_tried_early: false,
             last: None,
@@ -171,7 +150,7 @@ impl<'a> Candidates<'a> {
         let latest = self.pool.latest();
         if !Arc::ptr_eq(&latest, &self.pool) {
             self.key = latest.key_of(&self.hints);
-            self.sticky = Preference::of(&latest, &self.hints);
+            self.claimed = latest.claimed(&self.hints);
             self.pool = latest;
         }
     }
@@ -279,12 +258,11 @@ impl<'a> Candidates<'a> {
     /// Set-Cookie, where the client has none for this backend, or one whose time is to be counted anew.
     fn cookie(&self, index: usize) -> Option<HeaderValue> {
         let sticky = self.pool.sticky.as_ref()?;
-        let backend = self.pool.members[index].backend();
-        let result = match &self.sticky {
-            Preference::None => StickyResult::New,
-            Preference::Unknown => StickyResult::Unknown,
-            Preference::Backend(kept) if Arc::ptr_eq(kept, backend) => StickyResult::Kept,
-            Preference::Backend(_) => StickyResult::Moved,
+        let result = match self.claimed {
+            Claimed::Nothing => StickyResult::New,
+            Claimed::Unknown => StickyResult::Unknown,
+            Claimed::Member(claimed) if claimed == index => StickyResult::Kept,
+            Claimed::Member(_) => StickyResult::Moved,
         };
         if self.failed.is_empty() {
             self.pool.metrics.sticky_read(result);
