@@ -1,4 +1,4 @@
-//! The backends as a strategy sees them in one choice.
+//! The backends as a strategy sees them in one choice: which may be chosen, with which weight and load.
 
 use tokio::time::Instant;
 
@@ -8,9 +8,9 @@ use crate::upstream::health::State;
 /// What a backend is wanted for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Purpose {
-    /// A session: it takes one of the places of `max_sessions`, or waits for one.
+    /// A session: it takes one of the `max_sessions` places, or waits for one.
     Session,
-    /// A plain HTTP request: it is load like a session, but short, and no place is counted for it.
+    /// A plain HTTP request: it counts as load like a session, but takes no place.
     Request,
 }
 
@@ -34,7 +34,7 @@ pub(in crate::upstream) struct Field<'a> {
     pub(in crate::upstream) failed: &'a [Failed],
     pub(in crate::upstream) reach: Reach,
     pub(in crate::upstream) purpose: Purpose,
-    /// What the request is hashed to; only the strategy `hash` looks at it.
+    /// The hash of the request's key, for the strategy `hash`.
     pub(in crate::upstream) key: u64,
     pub(in crate::upstream) now: Instant,
     /// If set, only backends of this priority may be chosen.

@@ -1,4 +1,7 @@
-//! The backends that one session or request tries, in order, with a claim on each.
+//! The backends that one session or request tries, one after the other, with a claim on each.
+//!
+//! The caller loops: [`Candidates::next`] chooses a backend (`choice`) and claims a place on it, or waits in the pool's queue
+//! for one; [`Candidates::failed`] notes that it came to nothing. A reload meanwhile counts from the next choice on.
 
 mod choice;
 #[cfg(test)]
@@ -31,16 +34,16 @@ pub struct Hints<'a> {
     pub is_secure: bool,
     /// The fields of the request.
     pub headers: &'a HeaderMap,
-    /// Its target.
+    /// The target of the request.
     pub uri: &'a Uri,
-    /// Its name in logs.
+    /// Identifies the request in logs.
     pub request_id: &'a str,
-    /// Who waits for a place is sent away when one of these begins: that of the listener, that of the route.
+    /// The drains of the listener and of the route. When one begins, a session that waits for a place is refused.
     pub drains: Option<[&'a Drain; 2]>,
 }
 
 impl<'a> Hints<'a> {
-    /// Those of a request without a name, over a plain connection that nothing drains.
+    /// Hints of a request without an ID, over a plain connection that nothing drains.
     #[must_use]
     pub fn new(client: Option<IpAddr>, headers: &'a HeaderMap, uri: &'a Uri) -> Self {
         Self {
@@ -54,10 +57,10 @@ impl<'a> Hints<'a> {
     }
 }
 
-/// The candidates for one session or request: each backend once, unless it has come back meanwhile; at most `attempts` of
-/// them.
+/// The candidates for one session or request: at most `attempts` backends, each of them once unless it has recovered since
+/// it failed.
 pub struct Candidates<'a> {
-    /// The pool in force: another one than at the beginning when there was a reload meanwhile.
+    /// The pool in force; replaced by its successor after a reload.
     pool: Arc<Pool>,
     purpose: Purpose,
     hints: Hints<'a>,
@@ -66,29 +69,29 @@ pub struct Candidates<'a> {
     /// What the sticky cookie says, in terms of `pool`.
     claimed: Claimed,
     failed: Vec<Failed>,
-    /// Whether one of those had been ejected and was tried before its time.
+    /// Whether one of those was an ejected backend, tried before its ejection ended. It does not count as one of `attempts`.
     has_tried_early: bool,
-    /// What the last candidate earned.
+    /// What the client is told if no other candidate does better; set by the last failure.
     last: Option<Rejection>,
-    /// The place in the queue, and until when it may be waited there.
+    /// The ticket of its place in the queue, and until when it may wait there, once it has waited.
     place: Option<(u64, Instant)>,
 }
 
 /// A backend to try, and the claim on it.
 pub struct Candidate {
-    // Before the lease: who hears of the place knows what trying it showed.
+    // Declared, and so dropped, before the lease: a waiter that is called for the freed place sees the result of this attempt.
     pub(super) witness: Witness,
-    /// Given back when it is dropped.
+    /// The claim on the place.
     pub lease: Lease,
-    /// When the answer to an opening handshake has to be there: each candidate may use an equal part of the time that is left, so that
-    /// a backend that takes connections but never answers does not use up the time of those after it.
+    /// When the answer to an opening handshake has to be there. Each candidate may use an equal part of the time that is left, so
+    /// that a backend that accepts connections but never answers does not use up the time of those after it.
     pub deadline: Instant,
-    /// Set-Cookie for the client, should this one answer.
+    /// Set-Cookie for the client, if this one answers.
     pub cookie: Option<HeaderValue>,
 }
 
 impl Candidate {
-    /// Which backend.
+    /// The backend.
     #[must_use]
     pub fn member(&self) -> &Member {
         self.witness.member()
@@ -116,13 +119,13 @@ impl<'a> Candidates<'a> {
         }
     }
 
-    /// The next candidate. Where every backend is full, a session waits here for its turn.
+    /// The next candidate. If every backend is full, a session waits in the queue for a place.
     ///
     /// # Errors
-    /// Where none is left, or no time: the rejection that the last one earned, or [`Rejection::NoReadyBackend`]. Where all
-    /// are full, and wait is no use: [`Rejection::PoolFull`].
+    /// If no candidate or no time is left: the rejection of the last failure, or [`Rejection::NoReadyBackend`]. If all are full
+    /// and the queue is off, full or timed out: [`Rejection::PoolFull`]. If a drain began: [`Rejection::Draining`].
     pub async fn next(&mut self) -> Result<Candidate, Rejection> {
-        // A plain request has its own deadline.
+        // The time of a plain request is bounded by whoever sends it.
         let is_timed = self.purpose == Purpose::Session && self.last.is_some();
         let is_late = is_timed && Instant::now() >= self.deadline;
         if self.last.is_some() {
@@ -145,7 +148,7 @@ impl<'a> Candidates<'a> {
         }
     }
 
-    /// Goes on by the pool that is in force now.
+    /// Switches to the pool that is in force now.
     fn go_by_the_latest(&mut self) {
         let latest = self.pool.latest();
         if !Arc::ptr_eq(&latest, &self.pool) {
@@ -175,7 +178,7 @@ impl<'a> Candidates<'a> {
         }
     }
 
-    /// Notes that a candidate came to nothing, and what the client is told should no other do better.
+    /// Notes that a candidate failed, and what the client is told if no other does better.
     pub fn failed(
         &mut self,
         member: &Member,
@@ -189,7 +192,7 @@ impl<'a> Candidates<'a> {
         self.last = Some(rejection);
     }
 
-    /// How many may still follow. One that was tried before its time is beside those.
+    /// How many more candidates there may be. An early trial is not counted.
     fn left(&self) -> usize {
         let most = self.pool.attempts.min(self.pool.members.len());
         (most + usize::from(self.has_tried_early)).saturating_sub(self.failed.len())
@@ -199,14 +202,14 @@ impl<'a> Candidates<'a> {
         self.last.unwrap_or(Rejection::NoReadyBackend)
     }
 
-    /// Waits for a place, for `queue.timeout` at most.
+    /// Waits in the queue for a place, for `queue.timeout` at most in all.
     async fn wait(&mut self) -> Result<Taken, Rejection> {
         let limits = self.pool.queue_limits;
         if limits.max == 0 {
             return Err(Rejection::PoolFull);
         }
         let queue = &self.pool.queue;
-        // One who waited before came before all who wait behind that place.
+        // A session that was served from the queue and then failed keeps its place.
         let waiter = match self.place {
             Some((ticket, _)) => Some(queue.rejoin(ticket)),
             None => queue.join(limits.max),
@@ -242,7 +245,7 @@ impl<'a> Candidates<'a> {
         }
     }
 
-    /// Tries whenever it is called, in the pool that is in force then; none where no backend is ready any more.
+    /// Tries whenever it is called, in the pool that is in force then. None where there is no backend left to wait for.
     async fn take_turn(&mut self, waiter: &mut Waiter) -> Option<Taken> {
         loop {
             waiter.called().await;
@@ -255,7 +258,7 @@ impl<'a> Candidates<'a> {
         }
     }
 
-    /// Set-Cookie, where the client has none for this backend, or one whose time is to be counted anew.
+    /// Set-Cookie, where the client has no cookie for this backend, or where its lifetime is renewed by every answer.
     fn cookie(&self, index: usize) -> Option<HeaderValue> {
         let sticky = self.pool.sticky.as_ref()?;
         let result = match self.claimed {
@@ -272,8 +275,7 @@ impl<'a> Candidates<'a> {
     }
 }
 
-/// When an attempt has to be over: it may use an equal part of what is left, so that a backend that takes
-/// connections but never answers does not use up the time of those after it.
+/// The end of an equal part of the time that is left until `deadline`.
 fn share_of(deadline: Instant, attempts_left: usize) -> Instant {
     let now = Instant::now();
     let parts = u32::try_from(attempts_left).unwrap_or(u32::MAX);
