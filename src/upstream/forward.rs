@@ -274,7 +274,7 @@ impl Pool {
             }
             candidates.failed(witness.member(), &fault, fault.rejection());
             if !fault.may_try_another(errand) {
-                return Err(fault.rejection());
+                return Err(candidates.refuse());
             }
         }
     }

@@ -132,8 +132,7 @@ impl<'a> Candidates<'a> {
             self.go_by_the_latest();
         }
         if is_late || self.left() == 0 {
-            self.pool.reconsider_ejections();
-            return Err(self.none());
+            return Err(self.refuse());
         }
         match self.choose_at_once() {
             Choice::Taken(taken) => Ok(self.candidate(taken)),
@@ -158,7 +157,7 @@ impl<'a> Candidates<'a> {
         }
     }
 
-    fn candidate(&mut self, taken: Taken) -> Candidate {
+    fn candidate(&self, taken: Taken) -> Candidate {
         let Taken {
             index,
             lease,
@@ -196,6 +195,12 @@ impl<'a> Candidates<'a> {
     fn left(&self) -> usize {
         let most = self.pool.attempts.min(self.pool.members.len());
         (most + usize::from(self.has_tried_early)).saturating_sub(self.failed.len())
+    }
+
+    /// To be called when the client is refused because a candidate failed; what it is told.
+    pub(super) fn refuse(&self) -> Rejection {
+        self.pool.reconsider_ejections();
+        self.none()
     }
 
     fn none(&self) -> Rejection {

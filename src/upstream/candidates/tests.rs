@@ -1,6 +1,7 @@
 //! Who waits for a place, and who goes on after a failure.
 
 use std::future::{pending, poll_fn};
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::pin::pin;
 use std::sync::Arc;
@@ -8,7 +9,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
-use http::{HeaderMap, Uri};
+use http::{HeaderMap, Method, Uri};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
 use tokio::task::yield_now;
 use tokio::time::{Instant, advance};
 
@@ -16,7 +19,7 @@ use super::*;
 use crate::config::{self, HashKey, Strategy};
 use crate::telemetry::Metrics;
 use crate::upstream::simulation::{self, answer, backend, build, number, refuse};
-use crate::upstream::{Failure, State};
+use crate::upstream::{Errand, ErrandTimeouts, Failure, State};
 
 /// No test lasts longer.
 const CALM: Duration = Duration::from_secs(1000);
@@ -258,34 +261,78 @@ async fn the_last_attempt_is_made_at_a_spare_backend_where_no_better_one_is_soun
     }
 }
 
-/// Half of the pool is out and well again when the other half dies, of which no more may be ejected.
-#[tokio::test(start_paused = true)]
-async fn who_is_refused_has_one_that_is_ejected_tried() {
+/// Six backends, the first three of which are ejected; the others fail too, but no more may be ejected.
+fn failing(port: u16) -> Arc<Pool> {
     let mut config = config();
     config.backends = [0, 1, 2, 3, 4, 5].map(backend).to_vec();
+    for (number, backend) in (1..).zip(&mut config.backends) {
+        backend.address = SocketAddr::from(([127, 0, 0, number], port)).into();
+    }
     let pool = Arc::new(build(&config, &Metrics::new(), None));
-    for dead in [0, 0, 1, 1, 2, 2, 3, 3, 4, 4] {
+    for dead in [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5] {
         refuse(&mut Witness::of(&pool, &pool.members()[dead]));
     }
-    let admitted = || {
-        pool.members()[..3]
-            .iter()
-            .filter(|it| it.is_ready())
-            .count()
-    };
-    assert_eq!(admitted(), 0);
+    assert_eq!(admitted(&pool), 0);
+    pool
+}
+
+/// How many of the ejected ones may be tried.
+fn admitted(pool: &Pool) -> usize {
+    let ejected = pool.members()[..3].iter();
+    ejected.filter(|it| it.is_ready()).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_client_has_an_ejected_backend_tried() {
+    let pool = failing(9);
     let (headers, uri) = (HeaderMap::new(), Uri::default());
     let mut asking = candidates(&pool, &headers, &uri);
     while let Ok(candidate) = asking.next().await {
         let member = candidate.member().clone();
         asking.failed(&member, &Failure::Refused, Failure::Refused.rejection());
     }
-    assert_eq!(admitted(), 1, "and only one");
+    assert_eq!(admitted(&pool), 1, "and only one");
     pool.reconsider_ejections();
-    assert_eq!(admitted(), 1, "a second has to pass");
+    assert_eq!(admitted(&pool), 1, "a second has to pass");
     advance(Duration::from_secs(1)).await;
     pool.reconsider_ejections();
-    assert_eq!(admitted(), 2);
+    assert_eq!(admitted(&pool), 2);
+}
+
+/// It would have been refused by those that are left, too.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_leaves_during_an_attempt_has_an_ejected_backend_tried() {
+    let pool = failing(9);
+    let (headers, uri) = (HeaderMap::new(), Uri::default());
+    let candidate = candidates(&pool, &headers, &uri).next().await;
+    drop(candidate.expect("one that is ready"));
+    assert_eq!(admitted(&pool), 1);
+}
+
+#[tokio::test]
+async fn a_request_that_may_not_be_repeated_has_an_ejected_backend_tried() {
+    let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
+    let pool = failing(listener.local_addr().unwrap().port());
+    let accepting = tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            // So that it is closed behind the request, and not reset before it.
+            let _ = stream.read(&mut [0; 1024]).await;
+        }
+    });
+    let headers = HeaderMap::new();
+    let uri: Uri = "/".parse().unwrap();
+    let timeouts = ErrandTimeouts {
+        connect: CALM,
+        answer: CALM,
+        least: 0,
+    };
+    let mut errand = Errand::new(Method::POST, uri.clone(), &HeaderMap::new, None);
+    let hints = Hints::new(None, &headers, &uri);
+    let refused = pool.forward(&mut errand, hints, timeouts).await.err();
+    assert_eq!(refused, Some(Rejection::BackendFailed("answer_failed")));
+    assert_eq!(admitted(&pool), 1);
+    accepting.abort();
 }
 
 /// Who tries an ejected backend out of the queue came before those behind it all the same.

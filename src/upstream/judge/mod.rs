@@ -19,7 +19,7 @@ use crate::config::{self, ActiveHealth, Check, OnUnhealthy, PassiveHealth};
 use crate::drain::Drain;
 use crate::telemetry::{CheckResult, ConnectResult};
 
-/// How often clients that are refused have an ejected backend tried before its time: a trial costs the next client an attempt.
+/// How often [`Pool::reconsider_ejections`] may admit a trial, which costs the next client an attempt.
 const RECONSIDER_EVERY: Duration = Duration::from_secs(1);
 
 /// What an attempt says of its backend.
@@ -84,6 +84,9 @@ impl Drop for Witness {
         metrics.connect_finished(self.result, self.begun.elapsed());
         let judge = self.pool.latest();
         judge.attempt_ended(&self.member, self.trial, &self.evidence);
+        if self.result == ConnectResult::Abandoned {
+            judge.reconsider_ejections();
+        }
     }
 }
 
@@ -166,8 +169,9 @@ impl Pool {
         self.pardon_if_none_is_ready();
     }
 
-    /// A client was refused after all its attempts. Where one that is ready fails so often and stays only because too many are
-    /// ejected, one of those may be tried: it may be well by now, and the other is out at its next failure then.
+    /// A client was refused, or left during an attempt. If a ready backend fails often enough to be ejected and is not, only
+    /// because too many others are, one of those may be tried before its time: if it is well, its ejection ends, and the failing
+    /// backend is ejected at its next failure.
     pub(super) fn reconsider_ejections(&self) {
         let Some(passive) = &self.health.passive else {
             return;
