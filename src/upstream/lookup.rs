@@ -1,8 +1,7 @@
-//! Looking up names. The system does it on a thread that waits, and cannot be told to stop.
+//! Looking up the names of backends with the system's resolver, which blocks a thread and cannot be cancelled.
 //!
-//! Who comes while a name is being looked up takes the answer to that. It was asked for a little earlier, but the answers of
-//! resolvers are older than that anyway, and the next one would be there later. No answer is kept. Name servers turn the addresses
-//! round from answer to answer, so that not all go to the first: those who share one turn it for themselves.
+//! A caller that comes while its name is being looked up shares that answer; no answer is cached. Name servers rotate the
+//! addresses from answer to answer, so that not all clients go to the first: callers that share an answer rotate it themselves.
 
 use std::collections::{HashMap, VecDeque};
 use std::fs::File;
@@ -17,27 +16,27 @@ use tokio::time::{Instant, timeout};
 
 use super::handshake::Failure;
 
-/// When a look-up is slow, so that another one begins beside it: where a datagram was lost the system asks again after five
-/// seconds, and all who came meanwhile would wait for that. The first of their answers counts. Each has twice as long as the
-/// one before, so that they do not all fall into the second in which a name server restarts.
+/// After this time a look-up is slow, and a second one begins beside it; the first answer counts. If a datagram is lost, the
+/// system asks again only after five seconds. Each further look-up waits twice as long, so that not all of them fall into the
+/// second in which a name server restarts.
 const SLOW: Duration = Duration::from_millis(250);
-/// The most look-ups of a name at once: the last begins 3.75 seconds after the first.
+/// The most concurrent look-ups of a name: the last begins 3.75 seconds after the first.
 const OF_A_NAME: usize = 5;
-/// The most of a pool, each of which holds a thread and a descriptor: there may be many names, and the resolver hang.
+/// The most concurrent look-ups of a pool. Each holds a thread and a descriptor, and a resolver may hang for many names.
 const LOOKUPS: usize = 25 * OF_A_NAME;
-/// How long a thread waits for another look-up before it ends: to start one takes longer than most of them.
+/// How long an idle thread waits for another look-up before it ends. Starting a thread takes longer than most look-ups.
 const REST: Duration = Duration::from_secs(10);
 
-/// A look-up as a thread makes it.
+/// A look-up as a thread runs it.
 type Call = Box<dyn FnOnce() + Send>;
 
-/// What looking up came to, for all who wait for it.
+/// The result of a look-up, for all who wait for it.
 type Found = Result<Vec<SocketAddr>, Arc<io::Error>>;
 
 /// The look-ups of a pool.
 #[derive(Debug, Default)]
 pub(super) struct Lookups {
-    /// As many as the pool's backends have had.
+    /// Never removed: there are no more than the names that the pool's backends have had.
     names: Arc<Mutex<Names>>,
     threads: Arc<Threads>,
 }
@@ -48,20 +47,52 @@ type Names = HashMap<Arc<str>, Lookup>;
 #[derive(Debug)]
 struct Lookup {
     under_way: usize,
-    /// How many of them began since there was an answer: those before hang, and answer nobody.
+    /// How many of those began after the last answer. The others hang, and nobody waits for them.
     unanswered: usize,
+    answers: u64,
     /// When the last one began.
     begun: Instant,
-    /// What they come to; what it was before they began nobody hears.
+    /// Sends each answer to those who have subscribed before it.
     found: watch::Sender<Found>,
 }
 
+impl Lookup {
+    fn new() -> Self {
+        Self {
+            under_way: 0,
+            unanswered: 0,
+            answers: 0,
+            begun: Instant::now(),
+            found: watch::Sender::new(Ok(Vec::new())),
+        }
+    }
+
+    /// Whether none is awaited, or all are slow.
+    fn needs_another(&self) -> bool {
+        let is_slow = |others: usize| self.begun.elapsed() >= SLOW * (1 << others);
+        self.unanswered.checked_sub(1).is_none_or(is_slow)
+    }
+
+    /// One has ended that had begun after so many `answers`. If it fails late, those who wait hear of newer ones instead.
+    fn end(&mut self, answers: u64, found: Found) {
+        self.under_way -= 1;
+        let is_late = answers != self.answers;
+        if is_late && found.is_err() && self.unanswered > 0 {
+            return;
+        }
+        self.answers += 1;
+        self.unanswered = 0;
+        // Nobody may be waiting any more.
+        let _ = self.found.send(found);
+    }
+}
+
 impl Lookups {
-    /// The addresses of `name`, in the resolver's order, or turned round where it was asked for another; the caller sets the
-    /// deadline.
+    /// The addresses of `name` in the resolver's order, or rotated where another caller began the look-up. The caller sets
+    /// the deadline.
     ///
     /// # Errors
-    /// When the name has none, nobody says, or the system gives no thread.
+    /// If the look-up fails, or no thread can be started for it.
     pub(super) async fn find(&self, name: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
         let mut found = self.share(name, look_up).await?;
         for address in &mut found {
@@ -85,13 +116,13 @@ impl Lookups {
             };
             let mut found = found.borrow().clone().map_err(failure)?;
             if is_shared {
-                turn_round(&mut found, fastrand::usize(..));
+                rotate(&mut found, fastrand::usize(..));
             }
             return Ok(found);
         }
     }
 
-    /// What the next look-up to end comes to. One begins where none is awaited or all are slow, and one more may be; whether it has.
+    /// Subscribes to the next answer. Begins a look-up if one is needed and the limits allow it; whether it has.
     fn join(
         &self,
         name: &Arc<str>,
@@ -99,27 +130,17 @@ impl Lookups {
     ) -> Result<(watch::Receiver<Found>, bool), Failure> {
         let mut names = lock(&self.names);
         let all: usize = names.values().map(|lookup| lookup.under_way).sum();
-        let new = || Lookup {
-            under_way: 0,
-            unanswered: 0,
-            begun: Instant::now(),
-            found: watch::Sender::new(Ok(Vec::new())),
-        };
-        let lookup = names.entry(Arc::clone(name)).or_insert_with(new);
+        let lookup = names.entry(Arc::clone(name)).or_insert_with(Lookup::new);
         let found = lookup.found.subscribe();
-        let is_slow = |others: usize| lookup.begun.elapsed() >= SLOW * (1 << others);
-        let is_wanted = lookup.unanswered.checked_sub(1).is_none_or(is_slow);
-        if !is_wanted || lookup.under_way >= OF_A_NAME || all >= LOOKUPS {
+        if !lookup.needs_another() || lookup.under_way >= OF_A_NAME || all >= LOOKUPS {
             return Ok((found, false));
         }
         let (names, name) = (Arc::clone(&self.names), Arc::clone(name));
+        let answers = lookup.answers;
         let call = move || {
             let found = look_up(&name).map_err(Arc::new);
             if let Some(lookup) = lock(&names).get_mut(&name) {
-                lookup.under_way -= 1;
-                lookup.unanswered = 0;
-                // Who waited may have given up.
-                let _ = lookup.found.send(found);
+                lookup.end(answers, found);
             }
         };
         match self.threads.begin(Box::new(call)) {
@@ -142,16 +163,17 @@ fn failure(error: Arc<io::Error>) -> Failure {
     }
 }
 
-/// Turns the addresses of each family round, by so many places; where which family stands is the system's preference.
-fn turn_round(found: &mut [SocketAddr], by: usize) {
+/// Rotates the addresses of each family by so many places. Which places belong to which family stays as it is: that order is
+/// the system's preference.
+fn rotate(found: &mut [SocketAddr], by: usize) {
     for is_ipv4 in [true, false] {
         let of_family = found.iter().filter(|it| it.is_ipv4() == is_ipv4);
-        let mut turned: Vec<SocketAddr> = of_family.copied().collect();
-        let count = turned.len().max(1);
-        turned.rotate_left(by % count);
+        let mut rotated: Vec<SocketAddr> = of_family.copied().collect();
+        let count = rotated.len().max(1);
+        rotated.rotate_left(by % count);
         let places = found.iter_mut().filter(|it| it.is_ipv4() == is_ipv4);
         places
-            .zip(turned)
+            .zip(rotated)
             .for_each(|(place, address)| *place = address);
     }
 }
@@ -160,8 +182,8 @@ fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Looking takes descriptors: where there are none the system says so, or that nobody knows the name, as it could not open the
-/// file of names.
+/// Asks the system. If no descriptor is left it cannot read /etc/hosts and may say that the name is unknown; opening a file
+/// tells the two apart.
 fn look_up(name: &str) -> io::Result<Vec<SocketAddr>> {
     let found = (name, 0).to_socket_addrs();
     found.map(Iterator::collect).map_err(|error| {
@@ -171,8 +193,8 @@ fn look_up(name: &str) -> io::Result<Vec<SocketAddr>> {
     })
 }
 
-/// The threads of a pool that look up names, or rest. Not those of `spawn_blocking`: where no thread can be started that
-/// panics, and keeps the call.
+/// The threads of a pool that look up names, or are idle. `spawn_blocking` is not used because it panics where no thread can
+/// be started.
 #[derive(Debug, Default)]
 struct Threads {
     work: Mutex<Work>,
@@ -181,27 +203,22 @@ struct Threads {
 
 #[derive(Default)]
 struct Work {
-    /// No more than there are threads that rest.
+    /// Never more than there are idle threads.
     calls: VecDeque<Call>,
-    resting: usize,
+    idle: usize,
 }
 
 impl fmt::Debug for Work {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "{} calls, {} resting",
-            self.calls.len(),
-            self.resting
-        )
+        write!(formatter, "{} calls, {} idle", self.calls.len(), self.idle)
     }
 }
 
 impl Threads {
-    /// Has a thread make `call`: one that rests, or a new one.
+    /// Has an idle thread run `call`, or a new one.
     fn begin(self: &Arc<Self>, call: Call) -> io::Result<()> {
         let mut work = lock(&self.work);
-        if work.calls.len() < work.resting {
+        if work.calls.len() < work.idle {
             work.calls.push_back(call);
             self.has_come.notify_one();
             return Ok(());
@@ -211,17 +228,17 @@ impl Threads {
         thread.spawn(move || threads.serve(call)).map(drop)
     }
 
-    /// Makes `call`, and those that come while this thread rests.
+    /// Runs `call`, and those that come while this thread is idle.
     fn serve(&self, call: Call) {
         let mut next = Some(call);
         while let Some(call) = next {
             call();
             let mut work = lock(&self.work);
-            work.resting += 1;
-            let is_idle = |work: &mut Work| work.calls.is_empty();
-            let rested = self.has_come.wait_timeout_while(work, REST, is_idle);
-            (work, _) = rested.unwrap_or_else(PoisonError::into_inner);
-            work.resting -= 1;
+            work.idle += 1;
+            let is_empty = |work: &mut Work| work.calls.is_empty();
+            let waited = self.has_come.wait_timeout_while(work, REST, is_empty);
+            (work, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            work.idle -= 1;
             next = work.calls.pop_front();
         }
     }
@@ -244,17 +261,17 @@ mod tests {
         assert!(found.iter().all(|address| address.ip().is_loopback()));
     }
 
-    /// Else a herd would go to one address.
+    /// Otherwise a herd would go to one address.
     #[test]
-    fn turns_the_addresses_of_each_family_round() {
+    fn rotates_the_addresses_of_each_family() {
         let addresses = |texts: [&str; 5]| texts.map(|text| text.parse().unwrap());
         let six = ["[::1]:1", "[::2]:1", "[::3]:1"];
         let mut found: [SocketAddr; 5] =
             addresses([six[0], "10.0.0.1:1", six[1], six[2], "10.0.0.2:1"]);
-        turn_round(&mut found, 4);
-        let turned = addresses([six[1], "10.0.0.1:1", six[2], six[0], "10.0.0.2:1"]);
-        assert_eq!(found, turned);
-        turn_round(&mut [], 3);
+        rotate(&mut found, 4);
+        let rotated = addresses([six[1], "10.0.0.1:1", six[2], six[0], "10.0.0.2:1"]);
+        assert_eq!(found, rotated);
+        rotate(&mut [], 3);
     }
 
     type Answer = io::Result<Vec<SocketAddr>>;
@@ -277,7 +294,7 @@ mod tests {
         (sender, look_up)
     }
 
-    /// As many look-ups of this name as may be, which end when what this gives is dropped.
+    /// As many look-ups of this name as the limit allows; they end when the sender is dropped.
     async fn hang(lookups: &Lookups, name: &str) -> Sender<Answer> {
         let (sender, look_up) = hanging();
         for _ in 0..=OF_A_NAME {
@@ -297,7 +314,7 @@ mod tests {
         for asked in &mut asking {
             assert!(timeout(Duration::ZERO, asked).await.is_err());
         }
-        // One who leaves takes nothing along.
+        // One that leaves does not stop it.
         drop(asking.remove(0));
         sender.send(Err(io::ErrorKind::NotFound.into())).unwrap();
         for asked in asking {
@@ -343,6 +360,25 @@ mod tests {
         assert_eq!(lock(&lookups.names)["name"].under_way, 3);
     }
 
+    /// The name server may have come back meanwhile and answer the new one.
+    #[tokio::test]
+    async fn a_late_failure_is_not_told_to_those_who_wait_for_a_new_look_up() {
+        let lookups = Lookups::default();
+        let (old, hangs) = hanging();
+        lookups.join(&"name".into(), hangs).unwrap();
+        tokio::time::sleep(SLOW).await;
+        lookups.share("name", nothing).await.unwrap();
+        let (new, look_up) = hanging();
+        let mut asking = Box::pin(lookups.share("name", look_up));
+        assert!(timeout(Duration::ZERO, &mut asking).await.is_err());
+        old.send(Err(io::ErrorKind::TimedOut.into())).unwrap();
+        while lock(&lookups.names)["name"].under_way > 1 {
+            tokio::task::yield_now().await;
+        }
+        new.send(Ok(Vec::new())).unwrap();
+        asking.await.expect("the answer to the new one");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_name_that_hangs_holds_up_no_other() {
         let lookups = Lookups::default();
@@ -372,8 +408,8 @@ mod tests {
             nothing(name)
         };
         lookups.share("one", note.clone()).await.unwrap();
-        // It waits a moment after it has answered.
-        while lock(&lookups.threads.work).resting == 0 {
+        // The thread is idle only a moment after it has answered.
+        while lock(&lookups.threads.work).idle == 0 {
             tokio::task::yield_now().await;
         }
         lookups.share("another", note).await.unwrap();
