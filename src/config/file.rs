@@ -95,7 +95,10 @@ impl Admin {
         let root = root(text, &name)?;
         let mut reader = Reader::new(environment);
         let keys = Keys::open(&At::root(&root), &mut reader);
-        let admin = keys.map(|mut keys| keys.take("admin", &mut reader).or_default());
+        let admin = keys.map(|mut keys| {
+            keys.take::<schema::Admin>("admin", &mut reader)
+                .or_default()
+        });
         let context = Context {
             directory: &directory,
             findings: reader.findings,

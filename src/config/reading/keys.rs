@@ -26,7 +26,7 @@ impl<'n> Keys<'n> {
         &mut self,
         key: &'static str,
         reader: &mut Reader<'_>,
-    ) -> Setting<T> {
+    ) -> Setting<T::Value> {
         // Rust's keyword `match` is written `r#match` as a field.
         let key = key.trim_start_matches("r#");
         self.known.push(key);
@@ -73,16 +73,20 @@ macro_rules! keys {
         #[doc = $about]
         #[derive(Default, Debug)]
         pub(in crate::config) struct $name {
-            $(#[doc = $key_about] pub(in crate::config) $key: $crate::config::reading::Setting<$kind>,)*
+            $(#[doc = $key_about] pub(in crate::config) $key: $crate::config::reading::Setting<
+                <$kind as $crate::config::reading::FromNode>::Value,
+            >,)*
         }
 
         impl $crate::config::reading::FromNode for $name {
+            type Value = Self;
+
             fn read(
                 at: &$crate::config::reading::At<'_>,
                 reader: &mut $crate::config::reading::Reader<'_>,
             ) -> Option<Self> {
                 let mut keys = $crate::config::reading::Keys::open(at, reader)?;
-                let read = Self { $($key: keys.take(stringify!($key), reader),)* };
+                let read = Self { $($key: keys.take::<$kind>(stringify!($key), reader),)* };
                 keys.close(reader);
                 Some(read)
             }
@@ -93,7 +97,7 @@ macro_rules! keys {
                 let keys = vec![$((
                     stringify!($key).trim_start_matches("r#"),
                     $key_about.trim(),
-                    <$kind>::forms(definitions),
+                    <$kind as $crate::config::reading::FromNode>::forms(definitions),
                 )),*];
                 definitions.add(stringify!($name), $about.trim(), keys, &[$($(&[$($either),*]),*)?]);
                 vec![serde_json::json!({ "$ref": concat!("#/$defs/", stringify!($name)) })]

@@ -10,6 +10,7 @@ mod setting;
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::marker::PhantomData;
 
 use serde_json::{Value, json};
 
@@ -38,19 +39,27 @@ impl<'n> At<'n> {
     }
 }
 
-/// What can be read from a node; `None` when the problem has been noted.
-pub(in crate::config) trait FromNode: Sized {
+/// A kind of value, by how it is written. Many kinds are only words for the schema, and what is read is a plain type:
+/// a `Timeout` is written `5s` and read as a `Duration`.
+pub(in crate::config) trait FromNode {
+    /// What is read.
+    type Value;
+
     /// Whether null is a value of its own; elsewhere it is the same as nothing.
     const TAKES_NULL: bool = false;
 
-    fn read(at: &At<'_>, reader: &mut Reader<'_>) -> Option<Self>;
+    /// Reads a node; `None` when the problem has been noted.
+    fn read(at: &At<'_>, reader: &mut Reader<'_>) -> Option<Self::Value>;
 
     /// What may be written, as JSON Schemas of which one fits; maps with known keys are added to `definitions`.
     fn forms(definitions: &mut Definitions) -> Vec<Value>;
 }
 
-/// What can be read from a single value.
-pub(in crate::config) trait FromScalar: Sized {
+/// A kind that is written as a single value.
+pub(in crate::config) trait FromScalar {
+    /// What is read.
+    type Value;
+
     /// What a value must be, in words that follow "must be".
     const WANTED: &'static str;
 
@@ -63,34 +72,41 @@ pub(in crate::config) trait FromScalar: Sized {
     fn written() -> Vec<Value>;
 
     /// `None` where the scalar is of the wrong kind, an error where it is of the right kind but wrong.
-    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>>;
+    fn from_scalar(scalar: &Scalar) -> Option<Result<Self::Value, Complaint>>;
 }
 
-/// What is written as text.
-pub(in crate::config) trait FromText: Sized {
+/// A kind that is written as text.
+pub(in crate::config) trait FromText {
+    /// What is read.
+    type Value;
+
     /// As [`FromScalar::WANTED`].
     const WANTED: &'static str;
     /// The rule as a regular expression, as far as one can tell it.
     const PATTERN: &'static str = "";
 
     /// Reads it.
-    fn from_text(text: &str) -> Result<Self, Complaint>;
+    fn from_text(text: &str) -> Result<Self::Value, Complaint>;
 }
 
 impl<T: FromText> FromScalar for T {
+    type Value = <T as FromText>::Value;
+
     const WANTED: &'static str = <T as FromText>::WANTED;
 
     fn written() -> Vec<Value> {
         vec![text(T::WANTED, T::PATTERN)]
     }
 
-    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
+    fn from_scalar(scalar: &Scalar) -> Option<Result<Self::Value, Complaint>> {
         scalar.as_text().map(T::from_text)
     }
 }
 
 impl<T: FromScalar> FromNode for T {
-    fn read(at: &At<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+    type Value = <T as FromScalar>::Value;
+
+    fn read(at: &At<'_>, reader: &mut Reader<'_>) -> Option<Self::Value> {
         let tree::Value::Scalar(written) = &at.node.value else {
             return reader.refuse_kind(at, &T::wanted());
         };
@@ -115,7 +131,9 @@ impl<T: FromScalar> FromNode for T {
 }
 
 impl<T: FromNode> FromNode for Vec<Placed<T>> {
-    fn read(at: &At<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+    type Value = Vec<Placed<T::Value>>;
+
+    fn read(at: &At<'_>, reader: &mut Reader<'_>) -> Option<Self::Value> {
         let tree::Value::List(items) = &at.node.value else {
             return reader.refuse_kind(at, "a list");
         };
@@ -140,18 +158,19 @@ impl<T: FromNode> FromNode for Vec<Placed<T>> {
     }
 }
 
-/// A value, or null where that is not the same as nothing: a default that can be turned off.
-#[derive(Clone, Debug)]
-pub(in crate::config) struct OrNull<T>(pub(in crate::config) Option<T>);
+/// A default that null turns off.
+pub(in crate::config) struct OrNull<T>(PhantomData<T>);
 
 impl<T: FromNode> FromNode for OrNull<T> {
+    type Value = Option<T::Value>;
+
     const TAKES_NULL: bool = true;
 
-    fn read(at: &At<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+    fn read(at: &At<'_>, reader: &mut Reader<'_>) -> Option<Self::Value> {
         if at.node.is_null() {
-            return Some(Self(None));
+            return Some(None);
         }
-        T::read(at, reader).map(|value| Self(Some(value)))
+        T::read(at, reader).map(Some)
     }
 
     fn forms(definitions: &mut Definitions) -> Vec<Value> {

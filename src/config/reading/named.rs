@@ -27,7 +27,9 @@ impl<T> Default for Named<T> {
 }
 
 impl<T: FromNode> FromNode for Named<T> {
-    fn read(at: &At<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+    type Value = Named<T::Value>;
+
+    fn read(at: &At<'_>, reader: &mut Reader<'_>) -> Option<Self::Value> {
         let mut named = Vec::new();
         for pair in reader.pairs(at)? {
             let name = Name::from(&*pair.key);
@@ -51,7 +53,7 @@ impl<T: FromNode> FromNode for Named<T> {
                 place: at.place,
             });
         }
-        Some(Self(named))
+        Some(Named(named))
     }
 
     fn forms(definitions: &mut Definitions) -> Vec<Value> {

@@ -1,5 +1,7 @@
 //! What a file says for a key: nothing, something wrong, or a value and its place.
 
+use std::time::Duration;
+
 use crate::config::problems::{Findings, Place};
 
 /// A value and its place.
@@ -92,6 +94,13 @@ impl<T> Setting<T> {
             findings.add(holder, format!("the key `{key}` is missing"));
         }
         self.value()
+    }
+}
+
+impl Setting<Duration> {
+    /// The duration, or so many seconds where the file says nothing.
+    pub(in crate::config) fn or_seconds(self, default: u64) -> Duration {
+        self.or(Duration::from_secs(default))
     }
 }
 

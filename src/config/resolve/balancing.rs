@@ -1,14 +1,12 @@
 //! How the sessions of a pool are spread, and who waits.
 
-use std::num::NonZeroUsize;
-use std::time;
+use std::time::Duration;
 
-use crate::config::model::{HashKey, Queue, Secret, Sticky, Strategy};
+use crate::config::model::{HashKey, Queue, Sticky, Strategy};
 use crate::config::problems::Findings;
 use crate::config::reading::{Placed, Setting};
 use crate::config::schema;
 use crate::config::values::choice::StrategyWord;
-use crate::config::values::{CookieName, Duration, Timeout, Whole};
 
 /// The name of the sticky cookie by default.
 const COOKIE: &str = "wsgate";
@@ -52,10 +50,10 @@ fn hash_key(placed: Placed<schema::HashKey>, findings: &mut Findings) -> Option<
             Some(HashKey::Header(header.value))
         }
         (Setting::Absent, Setting::Given(cookie), Setting::Absent) => {
-            Some(HashKey::Cookie(cookie.value.0))
+            Some(HashKey::Cookie(cookie.value))
         }
         (Setting::Absent, Setting::Absent, Setting::Given(query)) => {
-            Some(HashKey::Query(query.value.0))
+            Some(HashKey::Query(query.value))
         }
         // What is wrong with it has been noted.
         (Setting::Invalid, _, _) | (_, Setting::Invalid, _) | (_, _, Setting::Invalid) => None,
@@ -71,9 +69,9 @@ fn hash_key(placed: Placed<schema::HashKey>, findings: &mut Findings) -> Option<
 
 pub(super) fn sticky(raw: schema::Sticky) -> Sticky {
     Sticky {
-        cookie: raw.cookie.or(CookieName(COOKIE.to_owned())).0,
-        ttl: raw.ttl.or(Duration(time::Duration::ZERO)).0,
-        secret: raw.secret.value().map(|secret| Secret(secret.0)),
+        cookie: raw.cookie.value().unwrap_or_else(|| COOKIE.to_owned()),
+        ttl: raw.ttl.or(Duration::ZERO),
+        secret: raw.secret.value(),
     }
 }
 
@@ -85,8 +83,8 @@ pub(super) fn queue(
     let raw = raw.or_default();
     let place = raw.max.place().cloned();
     let queue = Queue {
-        max: raw.max.value().map_or(0, |max| max.count()),
-        timeout: raw.timeout.or(Timeout(Queue::TIMEOUT)).0,
+        max: raw.max.or(0),
+        timeout: raw.timeout.or(Queue::TIMEOUT),
     };
     if let Some(place) = place
         && queue.max > 0
@@ -98,9 +96,4 @@ pub(super) fn queue(
         );
     }
     queue
-}
-
-/// The bound on the sessions of a backend; none where the file has none, or 0.
-pub(super) fn max_sessions(raw: Setting<Whole<0, 10_000_000>>) -> Option<NonZeroUsize> {
-    raw.value().and_then(|most| NonZeroUsize::new(most.count()))
 }

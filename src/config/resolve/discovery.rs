@@ -1,13 +1,11 @@
 //! Where the backends of a pool are found, if the file does not name them.
 
-use std::time::Duration;
-
-use super::{Context, balancing};
+use super::Context;
 use crate::config::model::{Discovery, Question};
 use crate::config::problems::Place;
 use crate::config::reading::{Placed, Setting};
 use crate::config::schema;
-use crate::config::values::{DnsName, Scheme, Timeout};
+use crate::config::values::Scheme;
 
 pub(super) fn resolve(
     raw: schema::Discovery,
@@ -15,21 +13,20 @@ pub(super) fn resolve(
     context: &mut Context<'_>,
 ) -> Option<Discovery> {
     let question = question(raw.dns, raw.srv, raw.port, place, context);
-    let nameservers = raw.nameservers.or_default().into_iter();
     Some(Discovery {
         question: question?,
         family: raw.family.value(),
         tls: raw.scheme.or(Scheme::Ws) == Scheme::Wss,
-        max_sessions: balancing::max_sessions(raw.max_sessions),
-        refresh: raw.refresh.or(Timeout(Duration::from_secs(10))).0,
-        nameservers: nameservers.map(|server| server.value.0).collect(),
+        max_sessions: raw.max_sessions.or(None),
+        refresh: raw.refresh.or_seconds(10),
+        nameservers: Placed::values(raw.nameservers.or_default()),
     })
 }
 
 fn question(
-    dns: Setting<DnsName>,
-    srv: Setting<DnsName>,
-    port: Setting<crate::config::values::Whole<1, 65535>>,
+    dns: Setting<String>,
+    srv: Setting<String>,
+    port: Setting<u16>,
     place: &Place,
     context: &mut Context<'_>,
 ) -> Option<Question> {
@@ -47,13 +44,14 @@ fn question(
                     .add(place, "takes no effect beside `srv`, which tells ports");
             }
             check_service(srv.given(), context);
-            srv.value().map(|DnsName(name)| Question::Services(name))
+            srv.value().map(Question::Services)
         }
         (dns, Setting::Absent) => {
             let port = port.require("port", place, &mut context.findings);
-            let DnsName(name) = dns.value()?;
-            let port = u16::try_from(port?.number()).ok()?;
-            Some(Question::Addresses { name, port })
+            Some(Question::Addresses {
+                name: dns.value()?,
+                port: port?,
+            })
         }
         (_, srv) => {
             let place = srv.place().unwrap_or(place);
@@ -65,11 +63,11 @@ fn question(
     }
 }
 
-fn check_service(name: Option<&Placed<DnsName>>, context: &mut Context<'_>) {
+fn check_service(name: Option<&Placed<String>>, context: &mut Context<'_>) {
     let Some(Placed { value, place }) = name else {
         return;
     };
-    let labels: Vec<&str> = value.0.split('.').collect();
+    let labels: Vec<&str> = value.split('.').collect();
     let is_service = matches!(labels[..], [service, protocol, _, ..] if service.starts_with('_') && protocol.starts_with('_'));
     if !is_service {
         let message = "is no service: write `_service._tcp.name`, such as `_ws._tcp.chat.internal`";

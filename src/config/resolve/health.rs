@@ -1,14 +1,12 @@
 //! The health of a pool's backends.
 
 use std::ops::RangeInclusive;
-use std::time::Duration;
 
 use crate::config::model::{ActiveHealth, Check, CheckRequest, Health, OnUnhealthy, PassiveHealth};
 use crate::config::problems::{Findings, Place};
-use crate::config::reading::{OrNull, Placed, Setting};
+use crate::config::reading::{Placed, Setting};
 use crate::config::schema;
 use crate::config::values::choice::CheckKind;
-use crate::config::values::{Statuses, Timeout};
 
 /// What a check asks for by default.
 const PATH: &str = "/";
@@ -33,10 +31,7 @@ pub(super) fn resolve(raw: schema::Health, findings: &mut Findings) -> Option<He
     let passive = match raw.passive {
         Setting::Invalid => return None,
         Setting::Absent => Some(passive(schema::PassiveHealth::default())),
-        Setting::Given(Placed {
-            value: OrNull(keys),
-            ..
-        }) => keys.map(passive),
+        Setting::Given(keys) => keys.value.map(passive),
     };
     Some(Health {
         active,
@@ -53,7 +48,7 @@ fn active(raw: schema::ActiveHealth, findings: &mut Findings) -> Option<ActiveHe
         CheckKind::WebSocket => [true, false],
     };
     // The default may be written out.
-    let path = raw.path.given().filter(|path| path.value.0 != PATH);
+    let path = raw.path.given().filter(|path| path.value != PATH);
     let keys = [
         (path.map(|path| &path.place), asks[0]),
         (raw.host.place(), asks[0]),
@@ -68,11 +63,8 @@ fn active(raw: schema::ActiveHealth, findings: &mut Findings) -> Option<ActiveHe
         findings.add(&place, "has no effect on checks of this `type`");
     }
     let request = CheckRequest {
-        path: raw
-            .path
-            .value()
-            .map_or_else(|| PATH.to_owned(), |path| path.0),
-        host: raw.host.value().map(|host| host.0),
+        path: raw.path.value().unwrap_or_else(|| PATH.to_owned()),
+        host: raw.host.value(),
     };
     let statuses = statuses(raw.statuses, findings)?;
     Some(ActiveHealth {
@@ -81,44 +73,33 @@ fn active(raw: schema::ActiveHealth, findings: &mut Findings) -> Option<ActiveHe
             CheckKind::Http => Check::Http(request, statuses),
             CheckKind::WebSocket => Check::WebSocket(request),
         },
-        interval: span(raw.interval, 5),
-        timeout: span(raw.timeout, 2),
-        healthy_threshold: raw
-            .healthy_threshold
-            .value()
-            .map_or(2, |count| count.number()),
-        unhealthy_threshold: raw
-            .unhealthy_threshold
-            .value()
-            .map_or(3, |count| count.number()),
+        interval: raw.interval.or_seconds(5),
+        timeout: raw.timeout.or_seconds(2),
+        healthy_threshold: raw.healthy_threshold.or(2),
+        unhealthy_threshold: raw.unhealthy_threshold.or(3),
     })
 }
 
 fn statuses(
-    setting: Setting<Vec<Placed<Statuses>>>,
+    setting: Setting<Vec<Placed<RangeInclusive<u16>>>>,
     findings: &mut Findings,
 ) -> Option<Vec<RangeInclusive<u16>>> {
-    let place = setting.place().cloned();
-    let Some(place) = place else {
-        return setting.sound(Vec::new).map(|_| vec![200..=399]);
+    let Placed { value, place } = match setting {
+        Setting::Absent => return Some(vec![200..=399]),
+        Setting::Invalid => return None,
+        Setting::Given(placed) => placed,
     };
-    let statuses: Vec<_> = setting.or_default();
-    if statuses.is_empty() {
+    if value.is_empty() {
         findings.add(&place, "must name at least one, or no check passes");
     }
-    Some(statuses.into_iter().map(|placed| placed.value.0).collect())
-}
-
-fn span(setting: Setting<Timeout>, default: u64) -> Duration {
-    setting.or(Timeout(Duration::from_secs(default))).0
+    Some(Placed::values(value))
 }
 
 fn passive(raw: schema::PassiveHealth) -> PassiveHealth {
-    let share = raw.max_ejected.value();
     PassiveHealth {
-        failures: raw.failures.value().map_or(5, |count| count.count()),
-        window: span(raw.window, 30),
-        eject: span(raw.eject, 30),
-        max_ejected: share.map_or(0.5, |share| share.fraction()),
+        failures: raw.failures.or(5),
+        window: raw.window.or_seconds(30),
+        eject: raw.eject.or_seconds(30),
+        max_ejected: raw.max_ejected.or(0.5),
     }
 }

@@ -1,7 +1,5 @@
 //! What holds for plain HTTP requests, which protocols a route takes, and redirects.
 
-use std::time::Duration;
-
 use http::{HeaderName, Method, StatusCode};
 
 use crate::config::model::{Cors, Http, Redirect, Target};
@@ -10,10 +8,6 @@ use crate::config::problems::{Findings, Place};
 use crate::config::reading::{Placed, Setting};
 use crate::config::schema;
 use crate::config::values::choice::Protocol;
-use crate::config::values::{self, OrNone, Size, Timeout};
-
-/// How long a browser remembers a permission by default.
-const MAX_AGE: Duration = Duration::from_secs(600);
 
 /// Which protocols a route takes; at least one.
 #[derive(Clone, Copy)]
@@ -74,9 +68,6 @@ pub(super) fn resolve(
     origins: &Setting<Origins>,
     findings: &mut Findings,
 ) -> Http {
-    let timeout = own.request_timeout.or(Timeout(Duration::from_secs(60)));
-    let max_body = own.max_body.or(OrNone(None)).0;
-    let min_upload_rate = own.min_upload_rate.or(OrNone(None)).0;
     let is_for_any = origins.given().is_some_and(|placed| match &placed.value {
         Origins::Any => true,
         // Every page can make itself one, in a frame.
@@ -84,9 +75,9 @@ pub(super) fn resolve(
     });
     let cors = own.cors.value();
     Http {
-        request_timeout: timeout.0,
-        max_body: max_body.map(|Size(bytes)| bytes as u64),
-        min_upload_rate: min_upload_rate.map_or(0, |Size(bytes)| bytes as u64),
+        request_timeout: own.request_timeout.or_seconds(60),
+        max_body: own.max_body.or(None).map(|bytes| bytes as u64),
+        min_upload_rate: own.min_upload_rate.or(None).unwrap_or(0) as u64,
         cors: cors.map(|raw| cors_of(raw, is_for_any, findings)),
     }
 }
@@ -106,7 +97,7 @@ fn cors_of(raw: schema::Cors, is_for_any: bool, findings: &mut Findings) -> Cors
         headers: Placed::values(raw.headers.or_default()),
         expose: Placed::values(raw.expose.or_default()),
         credentials: raw.credentials.or(false),
-        max_age: raw.max_age.or(values::Duration(MAX_AGE)).0,
+        max_age: raw.max_age.or_seconds(600),
     }
 }
 
@@ -127,16 +118,12 @@ pub(super) fn redirect(
     findings: &mut Findings,
 ) -> Option<Redirect> {
     let destination = raw.to.require("to", place, findings);
-    let status = raw
-        .status
-        .given()
-        .map_or(308, |placed| placed.value.number());
+    let status = raw.status.given().map_or(308, |status| status.value);
     if let (304..=306, Some(place)) = (status, raw.status.place()) {
         findings.add(place, "must be 301, 302, 303, 307 or 308");
     }
-    let status = u16::try_from(status).ok()?;
     Some(Redirect {
-        to: destination?.0,
+        to: destination?,
         status: StatusCode::from_u16(status).ok()?,
     })
 }

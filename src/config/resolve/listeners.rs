@@ -1,8 +1,5 @@
 //! Listeners: addresses, TLS, deadlines, bounds.
 
-use std::num::{NonZeroU32, NonZeroUsize};
-use std::time::Duration;
-
 use ipnet::IpNet;
 
 use super::{Context, addresses};
@@ -15,10 +12,7 @@ use crate::config::problems::Place;
 use crate::config::reading::{Placed, Setting};
 use crate::config::schema;
 use crate::config::values::choice::ClientAuthMode;
-use crate::config::values::{FilePath, ListenAddress, Size, Timeout, TrustedProxy};
-
-/// Streams open at once on an HTTP/2 connection, unless the file says otherwise.
-const HTTP2_STREAMS: u32 = 128;
+use crate::config::values::{ListenAddress, TrustedProxy};
 
 pub(super) fn one(
     place: &Place,
@@ -143,13 +137,9 @@ fn networks(setting: Setting<Vec<Placed<IpNet>>>) -> Option<Networks> {
 
 fn timeouts(raw: schema::ListenerTimeouts) -> ListenerTimeouts {
     ListenerTimeouts {
-        request_header: seconds(raw.request_header, 10),
-        keep_alive: seconds(raw.keep_alive, 75),
+        request_header: raw.request_header.or_seconds(10),
+        keep_alive: raw.keep_alive.or_seconds(75),
     }
-}
-
-fn seconds(setting: Setting<Timeout>, default: u64) -> Duration {
-    setting.or(Timeout(Duration::from_secs(default))).0
 }
 
 fn limits(
@@ -163,27 +153,12 @@ fn limits(
             .add(place, "has no effect on a listener without `tls`");
     }
     ListenerLimits {
-        max_connections: raw
-            .max_connections
-            .value()
-            .map_or(100_000, |limit| limit.count()),
-        max_connections_per_client: raw
-            .max_connections_per_client
-            .value()
-            .and_then(|limit| NonZeroUsize::new(limit.count())),
-        concurrent_tls_handshakes: raw
-            .concurrent_tls_handshakes
-            .value()
-            .and_then(|limit| NonZeroUsize::new(limit.count())),
-        handshakes_per_second: raw
-            .handshakes_per_second
-            .value()
-            .and_then(|limit| NonZeroU32::new(limit.number())),
+        max_connections: raw.max_connections.or(100_000),
+        max_connections_per_client: raw.max_connections_per_client.or(None),
+        concurrent_tls_handshakes: raw.concurrent_tls_handshakes.or(None),
+        handshakes_per_second: raw.handshakes_per_second.or(None),
         request_head: request_head(&raw.request_head, context),
-        http2_streams: raw
-            .http2_streams
-            .value()
-            .map_or(HTTP2_STREAMS, |limit| limit.number()),
+        http2_streams: raw.http2_streams.or(128),
     }
 }
 
@@ -200,20 +175,19 @@ fn h2c(setting: &Setting<bool>, is_plain: bool, context: &mut Context<'_>) -> bo
     placed.value
 }
 
-fn request_head(setting: &Setting<Size>, context: &mut Context<'_>) -> usize {
+fn request_head(setting: &Setting<usize>, context: &mut Context<'_>) -> usize {
     /// Less has no room for what browsers send of their own.
     const LEAST: usize = 1 << 10;
     const MOST: usize = 1 << 20;
     let Some(placed) = setting.given() else {
         return 32 << 10;
     };
-    let Size(bytes) = placed.value;
-    if !(LEAST..=MOST).contains(&bytes) {
+    if !(LEAST..=MOST).contains(&placed.value) {
         context
             .findings
             .add(&placed.place, "must be from `1KiB` to `1MiB`");
     }
-    bytes
+    placed.value
 }
 
 fn tls(
@@ -226,7 +200,7 @@ fn tls(
     Some(Tls {
         certificates: certificates?,
         min_version: raw.min_version.or(TlsVersion::Tls12),
-        handshake_timeout: seconds(raw.handshake_timeout, 10),
+        handshake_timeout: raw.handshake_timeout.or_seconds(10),
         client_auth: client_auth?,
         http2,
     })
@@ -277,7 +251,7 @@ fn client_auth(
 }
 
 /// Notes authorities that nobody is judged by: whoever names them means to let in nobody else.
-fn refuse_unasked(authorities: &Setting<FilePath>, context: &mut Context<'_>) {
+fn refuse_unasked(authorities: &Setting<String>, context: &mut Context<'_>) {
     if let Some(place) = authorities.place() {
         let message = "has no effect without `mode: request` or `mode: require`";
         context.findings.add(place, message);

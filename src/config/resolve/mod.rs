@@ -23,7 +23,6 @@ use super::model::{Config, Name, NamedFile};
 use super::problems::{Findings, Place};
 use super::reading::{Entry, Named, Placed, Setting};
 use super::schema;
-use super::values::FilePath;
 
 pub(super) use process::admin;
 
@@ -40,15 +39,14 @@ impl Context<'_> {
     }
 
     /// The path of a file that must be given.
-    fn file(&mut self, path: Setting<FilePath>, key: &str, holder: &Place) -> Option<NamedFile> {
+    fn file(&mut self, path: Setting<String>, key: &str, holder: &Place) -> Option<NamedFile> {
         let place = path.place().cloned().unwrap_or_default();
         let value = path.require(key, holder, &mut self.findings)?;
         Some(self.named(Placed { value, place }))
     }
 
-    fn named(&self, path: Placed<FilePath>) -> NamedFile {
-        let FilePath(text) = path.value;
-        NamedFile::new(self.absolute(&text), path.place)
+    fn named(&self, path: Placed<String>) -> NamedFile {
+        NamedFile::new(self.absolute(&path.value), path.place)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Pools and their backends.
 
 use std::collections::HashMap;
-use std::time;
+use std::time::Duration;
 
 use super::{Context, addresses, balancing, discovery, health, transport};
 use crate::config::model::{Backend, BackendAddress, Discovery, Name, Pool, Rebalance};
@@ -9,7 +9,7 @@ use crate::config::problems::{Findings, Place};
 use crate::config::reading::{Placed, Setting};
 use crate::config::schema;
 use crate::config::tree::quote;
-use crate::config::values::{BackendPlace, BackendUrl, Duration, Text, Whole, name};
+use crate::config::values::{BackendPlace, BackendUrl, name};
 
 pub(super) fn one(place: &Place, raw: schema::Pool, context: &mut Context<'_>) -> Option<Pool> {
     let members = members(place, raw.backends, raw.discovery, context);
@@ -33,9 +33,9 @@ pub(super) fn one(place: &Place, raw: schema::Pool, context: &mut Context<'_>) -
     Some(Pool {
         strategy: strategy?,
         sticky: raw.sticky.value().map(balancing::sticky),
-        slow_start: raw.slow_start.or(Duration(time::Duration::ZERO)).0,
+        slow_start: raw.slow_start.or(Duration::ZERO),
         queue,
-        attempts: raw.attempts.value().map_or(3, |attempts| attempts.count()),
+        attempts: raw.attempts.or(3),
         backends: named,
         transport: transport?.for_discovery(discovery.as_ref()),
         discovery,
@@ -46,8 +46,8 @@ pub(super) fn one(place: &Place, raw: schema::Pool, context: &mut Context<'_>) -
 
 fn rebalance(raw: schema::Rebalance) -> Rebalance {
     Rebalance {
-        threshold: raw.threshold.value().map_or(1.2, |share| share.fraction()),
-        rate: raw.rate.value().map_or(0.01, |rate| rate.fraction()),
+        threshold: raw.threshold.or(1.2),
+        rate: raw.rate.or(0.01),
     }
 }
 
@@ -130,16 +130,11 @@ fn backend(place: &Place, raw: schema::Backend, context: &mut Context<'_>) -> Op
     let backend = named_by_address(url, &url_place, context);
     Some(Backend {
         name: name.unwrap_or(backend.name),
-        weight: raw.weight.value().map_or(1, |weight| weight.number()),
-        max_sessions: balancing::max_sessions(raw.max_sessions),
-        priority: priority(raw.priority),
+        weight: raw.weight.or(1),
+        max_sessions: raw.max_sessions.or(None),
+        priority: raw.priority.or(0),
         ..backend
     })
-}
-
-fn priority(setting: Setting<Whole<0, 65535>>) -> u16 {
-    let number = setting.value().map_or(0, |priority| priority.number());
-    u16::try_from(number).unwrap_or(u16::MAX)
 }
 
 fn named_by_address(url: BackendUrl, place: &Place, context: &mut Context<'_>) -> Backend {
@@ -160,12 +155,11 @@ fn named_by_address(url: BackendUrl, place: &Place, context: &mut Context<'_>) -
     }
 }
 
-fn checked_name(placed: Placed<Text>, findings: &mut Findings) -> Name {
-    let Text(text) = placed.value;
-    if let Err(complaint) = name::check(&text) {
+fn checked_name(placed: Placed<String>, findings: &mut Findings) -> Name {
+    if let Err(complaint) = name::check(&placed.value) {
         findings.add(&placed.place, complaint);
     }
-    text.into()
+    placed.value.into()
 }
 
 /// Names and addresses of a pool's backends so far, with the path of their owner.

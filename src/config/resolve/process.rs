@@ -1,15 +1,15 @@
 //! Settings of the process as a whole.
 
-use std::time;
+use std::time::Duration;
 
 use tracing::Level;
 
 use super::{Context, addresses};
 use crate::config::model::{AccessLog, Admin, Drain, Log, LogFormat, Runtime};
 use crate::config::problems::Findings;
-use crate::config::reading::Setting;
+use crate::config::reading::{Placed, Setting};
 use crate::config::schema;
-use crate::config::values::{CloseCode, Duration, Text};
+use crate::config::values::duration::spell;
 
 /// Seconds of a drain by default.
 const GRACE: u64 = 0;
@@ -40,7 +40,7 @@ pub(super) fn log(raw: schema::Log) -> Log {
 
 pub(super) fn runtime(raw: schema::Runtime) -> Runtime {
     Runtime {
-        workers: raw.workers.or_default().0,
+        workers: raw.workers.or(None),
         io_uring: raw.io_uring.or(true),
     }
 }
@@ -50,11 +50,11 @@ pub(super) fn drain(raw: schema::Drain, context: &mut Context<'_>) -> Drain {
     let grace = seconds(&raw.grace, GRACE);
     let deadline = seconds(&raw.deadline, DEADLINE);
     let window = match raw.window.given() {
-        Some(placed) => placed.value.0,
-        None => time::Duration::from_secs(WINDOW).min(deadline.saturating_sub(grace)),
+        Some(placed) => placed.value,
+        None => Duration::from_secs(WINDOW).min(deadline.saturating_sub(grace)),
     };
     let drain = Drain {
-        close_code: raw.close_code.or(CloseCode(1012)).0,
+        close_code: raw.close_code.or(1012),
         reason: reason(raw.reason, findings),
         grace,
         window,
@@ -74,7 +74,7 @@ fn check_times(settings: [&Setting<Duration>; 3], drain: &Drain, findings: &mut 
         .any(|setting| matches!(setting, Setting::Invalid));
     let (grace, window, deadline) = (drain.grace, drain.window, drain.deadline);
     if !is_wrong && grace + window > deadline {
-        let [grace, window, deadline] = [grace, window, deadline].map(Duration);
+        let [grace, window, deadline] = [grace, window, deadline].map(spell);
         let message = format!(
             "`grace` ({grace}) and `window` ({window}) together are longer than `deadline` \
              ({deadline}), when whatever is left is cut"
@@ -83,25 +83,21 @@ fn check_times(settings: [&Setting<Duration>; 3], drain: &Drain, findings: &mut 
     }
 }
 
-fn seconds(setting: &Setting<Duration>, default: u64) -> time::Duration {
-    setting
-        .given()
-        .map_or(time::Duration::from_secs(default), |placed| placed.value.0)
+fn seconds(setting: &Setting<Duration>, default: u64) -> Duration {
+    let given = setting.given().map(|placed| placed.value);
+    given.unwrap_or(Duration::from_secs(default))
 }
 
-fn reason(setting: Setting<Text>, findings: &mut Findings) -> String {
+fn reason(setting: Setting<String>, findings: &mut Findings) -> String {
     /// RFC 6455 section 5.5: 125 bytes of a control frame, two of them the code.
     const LONGEST: usize = 123;
-    let Setting::Given(placed) = setting else {
+    let Some(Placed { value, place }) = setting.placed() else {
         return "service restart".to_owned();
     };
-    let Text(reason) = placed.value;
-    if reason.len() > LONGEST {
-        let message = format!(
-            "has {} bytes; a Close frame has room for {LONGEST}",
-            reason.len()
-        );
-        findings.add(&placed.place, message);
+    if value.len() > LONGEST {
+        let bytes = value.len();
+        let message = format!("has {bytes} bytes; a Close frame has room for {LONGEST}");
+        findings.add(&place, message);
     }
-    reason
+    value
 }

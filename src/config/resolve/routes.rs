@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
-use std::time::Duration;
 
 use ::http::StatusCode;
 
@@ -16,7 +15,6 @@ use crate::config::problems::{Complaint, Findings, Place};
 use crate::config::reading::{Entry, Named, Placed, Setting};
 use crate::config::schema;
 use crate::config::tree::quote;
-use crate::config::values::{PathText, Text, Timeout, Whole};
 
 /// Statuses whose answers have no body (RFC 9110 section 6.4.1; 205 by section 15.3.6).
 const BODILESS: [StatusCode; 3] = [
@@ -87,34 +85,28 @@ fn matcher(
     })
 }
 
-fn path(setting: Setting<PathText>, exact: bool, findings: &mut Findings) -> Option<String> {
-    let Some(Placed {
-        value: PathText(path),
-        place,
-    }) = setting.given().cloned()
-    else {
-        return setting
-            .sound(|| PathText("/".to_owned()))
-            .map(|path| path.0);
-    };
-    if !exact && path.len() > 1 && path.ends_with('/') {
-        let shorter = path.trim_end_matches('/');
-        findings.add(
-            &place,
-            format!(
-                "a prefix ends before the slash, as it reaches to the next segment anyway: \
-                 write {}, or `exact: true` for this path alone",
-                quote(shorter)
-            ),
+fn path(setting: Setting<String>, exact: bool, findings: &mut Findings) -> Option<String> {
+    if let Some(Placed { value: path, place }) = setting.given()
+        && !exact
+        && path.len() > 1
+        && path.ends_with('/')
+    {
+        let shorter = quote(path.trim_end_matches('/'));
+        let message = format!(
+            "a prefix ends before the slash, as it reaches to the next segment anyway: \
+             write {shorter}, or `exact: true` for this path alone"
         );
+        findings.add(place, message);
     }
-    Some(path)
+    setting.sound(|| "/".to_owned())
 }
 
 /// What is put before paths. They begin with a slash themselves.
-fn added_prefix(setting: Setting<PathText>, findings: &mut Findings) -> Option<String> {
-    let Placed { value, place } = setting.placed()?;
-    let PathText(prefix) = value;
+fn added_prefix(setting: Setting<String>, findings: &mut Findings) -> Option<String> {
+    let Placed {
+        value: prefix,
+        place,
+    } = setting.placed()?;
     match prefix.trim_end_matches('/') {
         "" => findings.add(&place, "adds nothing: leave it out"),
         shorter if shorter.len() < prefix.len() => {
@@ -128,7 +120,7 @@ fn added_prefix(setting: Setting<PathText>, findings: &mut Findings) -> Option<S
 }
 
 fn listeners(
-    setting: Setting<Vec<Placed<Text>>>,
+    setting: Setting<Vec<Placed<String>>>,
     scope: &Scope,
     findings: &mut Findings,
 ) -> Option<Vec<Name>> {
@@ -145,11 +137,11 @@ fn listeners(
 /// The name that a text mentions, noting a problem where nothing has it.
 fn known(
     what: &str,
-    mentioned: &Placed<Text>,
+    mentioned: &Placed<String>,
     names: &Option<BTreeSet<Name>>,
     findings: &mut Findings,
 ) -> Option<Name> {
-    let (Text(text), names) = (&mentioned.value, names.as_ref()?);
+    let (text, names) = (&mentioned.value, names.as_ref()?);
     let found = names.get(text.as_str()).cloned();
     if found.is_none() {
         findings.add_with(&mentioned.place, || {
@@ -226,10 +218,10 @@ fn fixed_answer(
     raw: schema::FixedAnswer,
     findings: &mut Findings,
 ) -> Option<FixedAnswer> {
-    let status: Whole<200, 599> = raw.status.require("status", place, findings)?;
-    let status = StatusCode::from_u16(u16::try_from(status.number()).ok()?).ok()?;
+    let status = raw.status.require("status", place, findings)?;
+    let status = StatusCode::from_u16(status).ok()?;
     let body = raw.body.placed();
-    if let Some(body) = body.as_ref().filter(|body| !body.value.0.is_empty())
+    if let Some(body) = body.as_ref().filter(|body| !body.value.is_empty())
         && BODILESS.contains(&status)
     {
         let message = format!("an answer with status {} has no body", status.as_u16());
@@ -237,7 +229,7 @@ fn fixed_answer(
     }
     Some(FixedAnswer {
         status,
-        body: body.map(|body| body.value.0).unwrap_or_default(),
+        body: body.map(|body| body.value).unwrap_or_default(),
     })
 }
 
@@ -307,20 +299,15 @@ fn of_sessions(timeouts: &Setting<schema::SessionTimeouts>) -> impl Iterator<Ite
 
 fn timeouts(own: schema::SessionTimeouts, inherited: &schema::SessionTimeouts) -> SessionTimeouts {
     SessionTimeouts {
-        connect: seconds(own.connect, &inherited.connect, 3),
-        handshake: seconds(own.handshake, &inherited.handshake, 10),
-        close: seconds(own.close, &inherited.close, 5),
-        half_close: seconds(own.half_close, &inherited.half_close, 10),
+        connect: own.connect.or_inherit(&inherited.connect).or_seconds(3),
+        handshake: own
+            .handshake
+            .or_inherit(&inherited.handshake)
+            .or_seconds(10),
+        close: own.close.or_inherit(&inherited.close).or_seconds(5),
+        half_close: own
+            .half_close
+            .or_inherit(&inherited.half_close)
+            .or_seconds(10),
     }
-}
-
-/// A deadline of the route's own, else the inherited one, else so many seconds.
-pub(super) fn seconds(
-    own: Setting<Timeout>,
-    inherited: &Setting<Timeout>,
-    default: u64,
-) -> Duration {
-    own.or_inherit(inherited)
-        .or(Timeout(Duration::from_secs(default)))
-        .0
 }

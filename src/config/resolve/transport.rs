@@ -7,12 +7,11 @@ use super::Context;
 use crate::config::model::{BackendTls, CertificateFiles, ProxyProtocol, Transport};
 use crate::config::reading::{Placed, Setting};
 use crate::config::schema;
-use crate::config::values::LocalAddress;
 
 /// What a pool says of the way to its backends.
 pub(super) struct Ways {
     pub(super) proxy_protocol: Setting<ProxyProtocol>,
-    pub(super) source_addresses: Setting<Vec<Placed<LocalAddress>>>,
+    pub(super) source_addresses: Setting<Vec<Placed<IpAddr>>>,
     pub(super) tls: Setting<schema::BackendTls>,
 }
 
@@ -26,14 +25,14 @@ pub(super) fn resolve(ways: Ways, is_secure: bool, context: &mut Context<'_>) ->
     })
 }
 
-fn sources(list: Vec<Placed<LocalAddress>>, context: &mut Context<'_>) -> Vec<IpAddr> {
+fn sources(list: Vec<Placed<IpAddr>>, context: &mut Context<'_>) -> Vec<IpAddr> {
     let mut seen = BTreeSet::new();
     for Placed { value, place } in &list {
-        if !seen.insert(value.0) {
+        if !seen.insert(*value) {
             context.findings.add(place, "stands in the list already");
         }
     }
-    list.into_iter().map(|address| address.value.0).collect()
+    Placed::values(list)
 }
 
 /// `None` where something is wrong, `Some(None)` where no backend wants TLS.

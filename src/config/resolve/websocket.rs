@@ -1,26 +1,23 @@
 //! What holds for open sessions: each key from the route, else from `defaults`, else its own default.
 
-use std::num::NonZeroU32;
-use std::time;
+use std::time::Duration;
 
-use super::routes::seconds;
 use crate::config::model::{OnProtocolError, Ping, WebSocket};
 use crate::config::reading::Setting;
 use crate::config::schema;
 use crate::config::values::choice::PingTarget;
-use crate::config::values::{CloseCode, Duration, OrNone, Size};
 
 /// Bytes of a message by default.
 const MAX_MESSAGE_SIZE: usize = 16 << 20;
 /// How long an end may take no byte by default.
-const STALL: Duration = Duration(time::Duration::from_secs(30));
+const STALL: Duration = Duration::from_secs(30);
 
 pub(super) fn resolve(own: schema::WebSocket, inherited: &schema::WebSocket) -> WebSocket {
-    let rate = own
+    let max_message_size = own.max_message_size.or_inherit(&inherited.max_message_size);
+    let messages = own
         .max_messages_per_second
         .or_inherit(&inherited.max_messages_per_second);
-    let jitter = own.max_age_jitter.or_inherit(&inherited.max_age_jitter);
-    let size = own.max_message_size.or_inherit(&inherited.max_message_size);
+    let max_age_jitter = own.max_age_jitter.or_inherit(&inherited.max_age_jitter);
     let on_protocol_error = own
         .on_protocol_error
         .or_inherit(&inherited.on_protocol_error);
@@ -28,21 +25,17 @@ pub(super) fn resolve(own: schema::WebSocket, inherited: &schema::WebSocket) -> 
         .backend_lost_code
         .or_inherit(&inherited.backend_lost_code);
     WebSocket {
-        idle: span(own.idle, &inherited.idle, None),
+        idle: own.idle.or_inherit(&inherited.idle).or(None),
         ping: ping(own.ping, &inherited.ping),
-        max_message_size: size
-            .or(OrNone(Some(Size(MAX_MESSAGE_SIZE))))
-            .0
-            .map(|Size(bytes)| bytes as u64),
-        max_messages_per_second: rate.value().and_then(|rate| NonZeroU32::new(rate.number())),
-        max_age: span(own.max_age, &inherited.max_age, None),
-        max_age_jitter: jitter.value().map_or(0.1, |share| share.fraction()),
+        max_message_size: max_message_size
+            .or(Some(MAX_MESSAGE_SIZE))
+            .map(|bytes| bytes as u64),
+        max_messages_per_second: messages.or(None),
+        max_age: own.max_age.or_inherit(&inherited.max_age).or(None),
+        max_age_jitter: max_age_jitter.or(0.1),
         stall: stall(own.slow_consumer, &inherited.slow_consumer),
         on_protocol_error: on_protocol_error.or(OnProtocolError::Pass),
-        backend_lost_code: backend_lost_code
-            .or(OrNone(Some(CloseCode(1014))))
-            .0
-            .map(|CloseCode(code)| code),
+        backend_lost_code: backend_lost_code.or(Some(1014)),
     }
 }
 
@@ -58,8 +51,8 @@ fn ping(own: Setting<schema::Ping>, inherited: &Setting<schema::Ping>) -> Option
         PingTarget::None => return None,
     };
     Some(Ping {
-        interval: seconds(own.interval, &inherited.interval, 30),
-        timeout: seconds(own.timeout, &inherited.timeout, 20),
+        interval: own.interval.or_inherit(&inherited.interval).or_seconds(30),
+        timeout: own.timeout.or_inherit(&inherited.timeout).or_seconds(20),
         client,
         backend,
     })
@@ -68,17 +61,9 @@ fn ping(own: Setting<schema::Ping>, inherited: &Setting<schema::Ping>) -> Option
 fn stall(
     own: Setting<schema::SlowConsumer>,
     inherited: &Setting<schema::SlowConsumer>,
-) -> Option<time::Duration> {
+) -> Option<Duration> {
     let absent = schema::SlowConsumer::default();
     let inherited = inherited.given().map_or(&absent, |placed| &placed.value);
-    span(own.or_default().stall, &inherited.stall, Some(STALL))
-}
-
-fn span(
-    own: Setting<OrNone<Duration>>,
-    inherited: &Setting<OrNone<Duration>>,
-    default: Option<Duration>,
-) -> Option<time::Duration> {
-    let OrNone(limit) = own.or_inherit(inherited).or(OrNone(default));
-    limit.map(|Duration(span)| span)
+    let stall = own.or_default().stall.or_inherit(&inherited.stall);
+    stall.or(Some(STALL))
 }

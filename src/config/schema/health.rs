@@ -31,15 +31,15 @@ keys! {
         /// For a whole check; 2s by default.
         timeout: Timeout,
         /// Checks in a row that must pass until a backend counts as up; 2 by default.
-        healthy_threshold: Whole<1, 100>,
+        healthy_threshold: Whole<u32, 1, 100>,
         /// Checks in a row that must fail until a backend counts as down; 3 by default.
-        unhealthy_threshold: Whole<1, 100>,
+        unhealthy_threshold: Whole<u32, 1, 100>,
     }
 
     /// What follows from attempts that fail in a row.
     PassiveHealth {
         /// So many eject a backend; 5 by default.
-        failures: Whole<1, 1000>,
+        failures: Whole<usize, 1, 1000>,
         /// The time in which they must fall; 30s by default.
         window: Timeout,
         /// So long it gets no sessions, doubled with each relapse; 30s by default.

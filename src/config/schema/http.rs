@@ -1,10 +1,12 @@
 //! Keys of plain HTTP requests, of header fields, and of redirects.
 
+use std::time::Duration;
+
 use http::{HeaderName, HeaderValue, Method};
 
 use crate::config::model::Forwarded;
 use crate::config::reading::{Named, Placed, keys};
-use crate::config::values::{Destination, Duration, OrNone, Size, Timeout, Whole};
+use crate::config::values::{Destination, OrNone, Size, Timeout, Whole};
 
 keys! {
     /// What holds for plain HTTP requests.
@@ -60,6 +62,6 @@ keys! {
         /// Required. A URL or a path; {host}, {path} and {query} stand for those of the request.
         to: Destination,
         /// 301, 302, 303, 307, or 308, the default.
-        status: Whole<301, 308>,
+        status: Whole<u16, 301, 308>,
     }
 }

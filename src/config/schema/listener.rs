@@ -1,5 +1,7 @@
 //! Keys of a listener.
 
+use std::num::{NonZeroU32, NonZeroUsize};
+
 use ipnet::IpNet;
 
 use crate::config::model::{ProxyHeader, TlsVersion};
@@ -71,16 +73,16 @@ keys! {
     /// Bounds on a listener.
     ListenerLimits {
         /// Connections open at once; 100000 by default.
-        max_connections: Whole<1, 10_000_000>,
+        max_connections: Whole<usize, 1, 10_000_000>,
         /// Connections open at once of one address, or one /64 of IPv6; 0, the default, for none.
-        max_connections_per_client: Whole<0, 10_000_000>,
+        max_connections_per_client: Whole<Option<NonZeroUsize>, 0, 10_000_000>,
         /// TLS handshakes under way at once; as many wait for up to a second. 0, the default, for none.
-        concurrent_tls_handshakes: Whole<0, 10_000_000>,
+        concurrent_tls_handshakes: Whole<Option<NonZeroUsize>, 0, 10_000_000>,
         /// Opening handshakes per second; those of one more second wait. 0, the default, for none.
-        handshakes_per_second: Whole<0, 1_000_000>,
+        handshakes_per_second: Whole<Option<NonZeroU32>, 0, 1_000_000>,
         /// Bytes of a request head, 1KiB to 1MiB; 32KiB by default.
         request_head: Size,
         /// Streams open at once on an HTTP/2 connection; 128 by default.
-        http2_streams: Whole<1, 10_000>,
+        http2_streams: Whole<u32, 1, 10_000>,
     }
 }

@@ -1,16 +1,19 @@
 //! Keys of a pool and its backends.
 
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
 use http::HeaderName;
 use rustls_pki_types::ServerName;
 
 use super::Health;
-use crate::config::model::{Family, ProxyProtocol};
+use crate::config::model::{Family, ProxyProtocol, Secret};
 use crate::config::reading::{At, Definitions, FromNode, Placed, Reader, keys};
 use crate::config::tree::Value;
 use crate::config::values::choice::{HashWord, StrategyWord};
 use crate::config::values::{
-    BackendUrl, CookieName, DnsName, Duration, FilePath, LocalAddress, NameServer, QueryName, Rate,
-    Scheme, SecretText, Surplus, Text, Timeout, Whole,
+    BackendUrl, CookieName, DnsName, FilePath, LocalAddress, NameServer, QueryName, Rate, Scheme,
+    Surplus, Timeout, Whole,
 };
 
 keys! {
@@ -25,7 +28,7 @@ keys! {
         /// A backend that joins or returns gets its share bit by bit over that time; 0s = at once, the default.
         slow_start: Duration,
         /// Backends tried before the client is refused; 3 by default.
-        attempts: Whole<1, 100>,
+        attempts: Whole<usize, 1, 100>,
         /// Required, or discovery. Addresses such as ws://127.0.0.1:9001, or maps; [] where there are none for now.
         backends: Vec<Placed<Backend>>,
         /// Backends that are found in the DNS.
@@ -67,13 +70,13 @@ keys! {
         /// How long a browser keeps it after the last answer; 0s = until it is closed, the default.
         ttl: Duration,
         /// Signs it, the same in all gateways in front of these backends; at random by default.
-        secret: SecretText,
+        secret: Secret,
     }
 
     /// Where handshakes wait while every backend is full.
     Queue {
         /// How many may wait; 0 = none, the default.
-        max: Whole<0, 100_000>,
+        max: Whole<usize, 0, 100_000>,
         /// How long; 1s by default.
         timeout: Timeout,
     }
@@ -91,7 +94,7 @@ keys! {
         /// Required, or srv. A name; each of its addresses is a backend.
         dns: DnsName,
         /// Required beside dns.
-        port: Whole<1, 65535>,
+        port: Whole<u16, 1, 65535>,
         /// Required, or dns. A service, such as _ws._tcp.chat.internal; its places are the backends.
         srv: DnsName,
         /// ipv4 or ipv6: the addresses that are asked for; ipv4, and ipv6 where there are none, by default.
@@ -99,7 +102,7 @@ keys! {
         /// How they are spoken to; ws by default.
         scheme: Scheme,
         /// The most sessions that each of them takes; 0 = any number, the default.
-        max_sessions: Whole<0, 10_000_000>,
+        max_sessions: Whole<Option<NonZeroUsize>, 0, 10_000_000>,
         /// The longest time between two questions; 10s by default.
         refresh: Timeout,
         /// Who is asked; those of /etc/resolv.conf by default.
@@ -121,15 +124,15 @@ keys! {
     /// One backend of a pool.
     BackendKeys {
         /// Its name, a metric label; the address by default.
-        name: Text,
+        name: String,
         /// Required. ws://host:port, wss://host:port or unix:/path
         url: BackendUrl,
         /// Its share of the sessions; 1 by default.
-        weight: Whole<1, 1000>,
+        weight: Whole<u32, 1, 1000>,
         /// The most sessions that it takes; 0 = any number, the default.
-        max_sessions: Whole<0, 10_000_000>,
+        max_sessions: Whole<Option<NonZeroUsize>, 0, 10_000_000>,
         /// It is spare where others have a lower one: chosen only where none of those can be; 0 by default.
-        priority: Whole<0, 65535>,
+        priority: Whole<u16, 0, 65535>,
     }
 }
 
@@ -141,10 +144,12 @@ pub(in crate::config) enum Backend {
 }
 
 impl FromNode for Backend {
+    type Value = Self;
+
     fn read(at: &At<'_>, reader: &mut Reader<'_>) -> Option<Self> {
         match &at.node.value {
-            Value::Map(_) => FromNode::read(at, reader).map(|keys| Self::Keys(Box::new(keys))),
-            Value::Scalar(_) | Value::List(_) => FromNode::read(at, reader).map(Self::Url),
+            Value::Map(_) => BackendKeys::read(at, reader).map(|keys| Self::Keys(Box::new(keys))),
+            Value::Scalar(_) | Value::List(_) => BackendUrl::read(at, reader).map(Self::Url),
         }
     }
 
@@ -165,10 +170,12 @@ pub(in crate::config) enum HashKey {
 }
 
 impl FromNode for HashKey {
+    type Value = Self;
+
     fn read(at: &At<'_>, reader: &mut Reader<'_>) -> Option<Self> {
         match &at.node.value {
-            Value::Map(_) => FromNode::read(at, reader).map(Self::Part),
-            Value::Scalar(_) | Value::List(_) => FromNode::read(at, reader).map(Self::Word),
+            Value::Map(_) => HashKeyPart::read(at, reader).map(Self::Part),
+            Value::Scalar(_) | Value::List(_) => HashWord::read(at, reader).map(Self::Word),
         }
     }
 

@@ -1,8 +1,10 @@
 //! Keys of the process as a whole.
 
+use std::time::Duration;
+
 use crate::config::model::LogFormat;
 use crate::config::reading::keys;
-use crate::config::values::{CloseCode, Duration, ListenAddress, Text, Workers};
+use crate::config::values::{CloseCode, ListenAddress, Workers};
 
 keys! {
     /// The admin side: metrics, health, status, reload.
@@ -50,7 +52,7 @@ keys! {
         /// The code of the Close frame; 1012 by default.
         close_code: CloseCode,
         /// The reason in the Close frame, at most 123 bytes; "service restart" by default.
-        reason: Text,
+        reason: String,
         /// When whatever is left is cut; 60s by default.
         deadline: Duration,
     }

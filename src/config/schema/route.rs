@@ -7,7 +7,7 @@ use crate::config::problems::Complaint;
 use crate::config::reading::{At, Definitions, FromNode, FromScalar, Placed, Reader, keys};
 use crate::config::tree::{Scalar, Value};
 use crate::config::values::choice::{Protocol, Verdict};
-use crate::config::values::{NotYet, PathText, Text, Timeout, Whole};
+use crate::config::values::{NotYet, PathText, Timeout, Whole};
 
 keys! {
     /// Inherited by every route; a route overrides single keys.
@@ -45,7 +45,7 @@ keys! {
         /// What is put before the path then; nothing by default.
         add_prefix: PathText,
         /// The pool that sessions and requests go to; required, or respond, or redirect.
-        pool: Text,
+        pool: String,
         /// A fixed answer.
         respond: FixedAnswer,
         /// The name of another place.
@@ -61,7 +61,7 @@ keys! {
         /// Whether the path must be equal; false by default.
         exact: bool,
         /// Names of listeners; all by default.
-        listeners: Vec<Placed<Text>>,
+        listeners: Vec<Placed<String>>,
     }
 
     /// Deadlines of a session.
@@ -79,9 +79,9 @@ keys! {
     /// A fixed answer.
     FixedAnswer {
         /// Required. 200 to 599.
-        status: Whole<200, 599>,
+        status: Whole<u16, 200, 599>,
         /// The body, as plain text; empty by default. With status 204, 205 or 304 there is none.
-        body: Text,
+        body: String,
     }
 
     /// Which origins may open sessions.
@@ -107,14 +107,16 @@ pub(in crate::config) enum Origins {
 }
 
 impl FromNode for Origins {
+    type Value = Self;
+
     fn read(at: &At<'_>, reader: &mut Reader<'_>) -> Option<Self> {
         match &at.node.value {
             Value::Scalar(_) => OriginWord::read(at, reader).map(|word| match word {
                 OriginWord::Any => Self::Any,
                 OriginWord::Same => Self::Same,
             }),
-            Value::List(_) => FromNode::read(at, reader).map(Self::List),
-            Value::Map(_) => FromNode::read(at, reader).map(Self::Rules),
+            Value::List(_) => Vec::<Placed<OriginPattern>>::read(at, reader).map(Self::List),
+            Value::Map(_) => OriginRules::read(at, reader).map(Self::Rules),
         }
     }
 
@@ -131,6 +133,8 @@ enum OriginWord {
 }
 
 impl FromScalar for OriginWord {
+    type Value = Self;
+
     const WANTED: &'static str = "`any`, `same`, a list of origins, or a map with `allow`";
 
     fn written() -> Vec<serde_json::Value> {

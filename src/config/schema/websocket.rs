@@ -1,9 +1,12 @@
 //! Keys of open sessions: keepalive, limits, ages.
 
+use std::num::NonZeroU32;
+use std::time::Duration;
+
 use crate::config::model::OnProtocolError;
 use crate::config::reading::keys;
 use crate::config::values::choice::PingTarget;
-use crate::config::values::{CloseCode, Duration, OrNone, Percent, Size, Timeout, Whole};
+use crate::config::values::{CloseCode, OrNone, Percent, Size, Timeout, Whole};
 
 keys! {
     /// What holds for sessions once they are open.
@@ -15,7 +18,7 @@ keys! {
         /// Bytes of a message as they pass; 16MiB by default, 0 for none.
         max_message_size: OrNone<Size>,
         /// Messages from one client in a second; 0 for none, the default.
-        max_messages_per_second: Whole<0, 1_000_000>,
+        max_messages_per_second: Whole<Option<NonZeroU32>, 0, 1_000_000>,
         /// A session ends at this age; 0 for none, the default.
         max_age: OrNone<Duration>,
         /// The share of max_age by which ends are spread; 10% by default.

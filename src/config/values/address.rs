@@ -17,6 +17,8 @@ pub(in crate::config) enum ListenAddress {
 }
 
 impl FromText for ListenAddress {
+    type Value = Self;
+
     const WANTED: &'static str = "an address such as `127.0.0.1:8080`";
 
     fn from_text(text: &str) -> Result<Self, Complaint> {

@@ -29,6 +29,8 @@ pub(in crate::config) enum BackendPlace {
 const UNIX: &str = "unix:";
 
 impl FromText for BackendUrl {
+    type Value = Self;
+
     const WANTED: &'static str = "an address such as `ws://127.0.0.1:9001`";
     const PATTERN: &'static str = "^([wW][sS]|[hH][tT][tT][pP])[sS]?://[^/?#@]+$|^unix:.";
 

@@ -9,14 +9,15 @@ use crate::config::reading::{FromScalar, FromText, text};
 use crate::config::tree::{Scalar, quote};
 
 /// Path and query of a check's request.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(in crate::config) struct CheckPath(pub(in crate::config) String);
+pub(in crate::config) enum CheckPath {}
 
 impl FromText for CheckPath {
+    type Value = String;
+
     const WANTED: &'static str = "a path such as `/health`";
     const PATTERN: &'static str = "^/[^#]*$";
 
-    fn from_text(text: &str) -> Result<Self, Complaint> {
+    fn from_text(text: &str) -> Result<String, Complaint> {
         let is_sound = text.starts_with('/')
             && text.bytes().all(|byte| byte.is_ascii_graphic())
             && !text.contains('#');
@@ -25,35 +26,37 @@ impl FromText for CheckPath {
             format!("{written} is no path: visible ASCII, beginning with a slash, without `#`")
         };
         match is_sound {
-            true => Ok(Self(text.to_owned())),
+            true => Ok(text.to_owned()),
             false => Err(complaint().into()),
         }
     }
 }
 
 /// The field Host of a check's request.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(in crate::config) struct HostField(pub(in crate::config) String);
+pub(in crate::config) enum HostField {}
 
 impl FromText for HostField {
+    type Value = String;
+
     const WANTED: &'static str = "a host such as `chat.example.com`";
     const PATTERN: &'static str = "^[!-.0-~]+$";
 
-    fn from_text(text: &str) -> Result<Self, Complaint> {
+    fn from_text(text: &str) -> Result<String, Complaint> {
         let is_in_a_host = |byte: u8| byte.is_ascii_graphic() && byte != b'/';
         let is_sound = !text.is_empty() && text.bytes().all(is_in_a_host);
         match is_sound {
-            true => Ok(Self(text.to_owned())),
+            true => Ok(text.to_owned()),
             false => Err(format!("{} is no host", quote(text)).into()),
         }
     }
 }
 
 /// Statuses of an answer: `204`, `200-399`.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(in crate::config) struct Statuses(pub(in crate::config) RangeInclusive<u16>);
+pub(in crate::config) enum Statuses {}
 
 impl FromScalar for Statuses {
+    type Value = RangeInclusive<u16>;
+
     const WANTED: &'static str = "a status such as `200` or a range such as `200-399`";
 
     fn written() -> Vec<Value> {
@@ -62,10 +65,10 @@ impl FromScalar for Statuses {
         vec![number, text(Self::WANTED, range)]
     }
 
-    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
+    fn from_scalar(scalar: &Scalar) -> Option<Result<Self::Value, Complaint>> {
         let text = scalar.as_number().or_else(|| scalar.as_text())?;
         let complaint = || format!("must be {}, of 100 to 599", Self::WANTED).into();
-        Some(parse_statuses(text).map(Self).ok_or_else(complaint))
+        Some(parse_statuses(text).ok_or_else(complaint))
     }
 }
 

@@ -17,6 +17,8 @@ use crate::config::tree::{Kind, Scalar};
 macro_rules! choices {
     ($($kind:ident { $($word:literal => $choice:ident),* } $(or $else:literal)?;)*) => {$(
         impl FromScalar for $kind {
+            type Value = Self;
+
             const WANTED: &'static str = "a word";
 
             fn wanted() -> Cow<'static, str> {

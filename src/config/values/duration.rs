@@ -1,7 +1,6 @@
 //! Durations: `500ms`, `5s`, `10m`, `2h`.
 
-use std::fmt;
-use std::time;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -10,25 +9,14 @@ use crate::config::reading::{FromScalar, text};
 use crate::config::tree::{Scalar, quote};
 
 /// A year; longer spans are mistakes, and deadlines that far away could not be counted.
-const LONGEST: time::Duration = time::Duration::from_secs(365 * 24 * 3600);
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 /// The rule as a regular expression.
 const PATTERN: &str = "^[0-9]+(ms|s|m|h)$";
 
-/// A span of time, 0 included.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(in crate::config) struct Duration(pub(in crate::config) time::Duration);
-
-/// As it may be written.
-impl fmt::Display for Duration {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.subsec_millis() {
-            0 => write!(formatter, "{}s", self.0.as_secs()),
-            _ => write!(formatter, "{}ms", self.0.as_millis()),
-        }
-    }
-}
-
+/// A duration, 0 included.
 impl FromScalar for Duration {
+    type Value = Self;
+
     const WANTED: &'static str = "a duration such as `5s`";
 
     /// No time at all needs no unit.
@@ -38,7 +26,7 @@ impl FromScalar for Duration {
 
     fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
         if scalar.as_number() == Some("0") {
-            return Some(Ok(Self(time::Duration::ZERO)));
+            return Some(Ok(Self::ZERO));
         }
         if let Some(number) = scalar.as_bare_number() {
             let message = format!(
@@ -48,37 +36,39 @@ impl FromScalar for Duration {
         }
         scalar
             .as_text()
-            .map(|text| parse(text).map(Self).map_err(Complaint::from))
+            .map(|text| parse(text).map_err(Complaint::from))
     }
 }
 
-/// A span of time after which something is given up; never 0.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(in crate::config) struct Timeout(pub(in crate::config) time::Duration);
+/// A duration that is never 0.
+pub(in crate::config) enum Timeout {}
 
 impl FromScalar for Timeout {
+    type Value = Duration;
+
     const WANTED: &'static str = Duration::WANTED;
 
     fn written() -> Vec<Value> {
         vec![text(Self::WANTED, PATTERN)]
     }
 
-    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
-        if scalar.as_bare_number() == Some("0") {
-            return Some(Err("must be more than 0".into()));
-        }
-        let read = Duration::from_scalar(scalar)?;
-        Some(read.and_then(|Duration(span)| {
-            if span.is_zero() {
-                return Err("must be more than 0".into());
-            }
-            Ok(Self(span))
-        }))
+    fn from_scalar(scalar: &Scalar) -> Option<Result<Duration, Complaint>> {
+        Some(match Duration::from_scalar(scalar)? {
+            Ok(Duration::ZERO) => Err("must be more than 0".into()),
+            read => read,
+        })
     }
 }
 
-/// Reads a duration.
-fn parse(text: &str) -> Result<time::Duration, String> {
+/// A duration as it may be written.
+pub(in crate::config) fn spell(duration: Duration) -> String {
+    match duration.subsec_millis() {
+        0 => format!("{}s", duration.as_secs()),
+        _ => format!("{}ms", duration.as_millis()),
+    }
+}
+
+fn parse(text: &str) -> Result<Duration, String> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     let milliseconds = match unit {
@@ -97,7 +87,7 @@ fn parse(text: &str) -> Result<time::Duration, String> {
     let number: Option<u64> = number.parse().ok();
     number
         .and_then(|number| number.checked_mul(milliseconds))
-        .map(time::Duration::from_millis)
+        .map(Duration::from_millis)
         .filter(|span| *span <= LONGEST)
         .ok_or_else(|| "a duration is at most a year, `8760h`".to_owned())
 }
@@ -120,7 +110,7 @@ mod tests {
         for (text, milliseconds) in cases {
             assert_eq!(
                 parse(text),
-                Ok(time::Duration::from_millis(milliseconds)),
+                Ok(Duration::from_millis(milliseconds)),
                 "{text}"
             );
         }
@@ -140,9 +130,9 @@ mod tests {
         #[test]
         fn what_is_written_is_read_back(milliseconds in 0..31_536_000_000_u64) {
             let read = parse(&format!("{milliseconds}ms"));
-            let span = time::Duration::from_millis(milliseconds);
+            let span = Duration::from_millis(milliseconds);
             prop_assert_eq!(read, Ok(span));
-            prop_assert_eq!(parse(&Duration(span).to_string()), Ok(span));
+            prop_assert_eq!(parse(&spell(span)), Ok(span));
         }
 
         #[test]

@@ -8,6 +8,8 @@ use crate::config::reading::FromText;
 use crate::config::tree::quote;
 
 impl FromText for HeaderName {
+    type Value = Self;
+
     const WANTED: &'static str = "the name of a header field";
 
     fn from_text(text: &str) -> Result<Self, Complaint> {
@@ -21,6 +23,8 @@ pub(in crate::config) fn no_field_name(text: &str) -> String {
 }
 
 impl FromText for HeaderValue {
+    type Value = Self;
+
     const WANTED: &'static str = "text";
 
     fn from_text(text: &str) -> Result<Self, Complaint> {
@@ -30,6 +34,8 @@ impl FromText for HeaderValue {
 }
 
 impl FromText for Method {
+    type Value = Self;
+
     const WANTED: &'static str = "a method such as `PUT`";
 
     fn from_text(text: &str) -> Result<Self, Complaint> {
@@ -43,18 +49,19 @@ impl FromText for Method {
 }
 
 /// Where a redirect leads.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(in crate::config) struct Destination(pub(in crate::config) Vec<Piece>);
+pub(in crate::config) enum Destination {}
 
 impl FromText for Destination {
+    type Value = Vec<Piece>;
+
     const WANTED: &'static str = "a URL such as `https://{host}{path}{query}`";
 
-    fn from_text(text: &str) -> Result<Self, Complaint> {
+    fn from_text(text: &str) -> Result<Vec<Piece>, Complaint> {
         parse_destination(text).map_err(Complaint::from)
     }
 }
 
-fn parse_destination(text: &str) -> Result<Destination, String> {
+fn parse_destination(text: &str) -> Result<Vec<Piece>, String> {
     let is_url = text.starts_with("https://") || text.starts_with("http://");
     // A path of the request behind nothing, or behind a slash, could name another host.
     let is_path = text.starts_with('/') && !text.starts_with("//") && !text.starts_with("/{");
@@ -89,7 +96,7 @@ fn parse_destination(text: &str) -> Result<Destination, String> {
         rest = after;
     }
     pieces.push(Piece::Text(rest.to_owned()));
-    Ok(Destination(pieces))
+    Ok(pieces)
 }
 
 #[cfg(test)]
@@ -99,7 +106,7 @@ mod tests {
     #[test]
     fn destinations_and_their_pieces() {
         let text = |text: &str| Piece::Text(text.to_owned());
-        let Destination(pieces) = parse_destination("https://{host}{path}{query}").expect("a URL");
+        let pieces = parse_destination("https://{host}{path}{query}").expect("a URL");
         let empty = || text("");
         assert_eq!(
             pieces,

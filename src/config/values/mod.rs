@@ -1,4 +1,4 @@
-//! Single values as the file writes them, each parsed once into a type that cannot be wrong.
+//! Kinds of single values: how each is written, and what it is read as.
 
 pub(super) mod address;
 pub(super) mod backend;
@@ -24,7 +24,7 @@ pub(super) use backend::{BackendPlace, BackendUrl};
 pub(super) use check::{CheckPath, HostField, Statuses};
 pub(super) use choice::Scheme;
 pub(super) use close_code::CloseCode;
-pub(super) use duration::{Duration, Timeout};
+pub(super) use duration::Timeout;
 pub(super) use field::Destination;
 pub(super) use network::TrustedProxy;
 pub(super) use not_yet::NotYet;
@@ -33,6 +33,6 @@ pub(super) use or_none::OrNone;
 pub(super) use pattern::PathText;
 pub(super) use percent::{Percent, Rate, Surplus};
 pub(super) use size::Size;
-pub(super) use text::{FilePath, Text};
-pub(super) use token::{CookieName, QueryName, SecretText};
+pub(super) use text::FilePath;
+pub(super) use token::{CookieName, QueryName};
 pub(super) use transport::{DnsName, LocalAddress, NameServer};

@@ -9,6 +9,8 @@ use crate::config::reading::FromText;
 use crate::config::tree::quote;
 
 impl FromText for IpNet {
+    type Value = Self;
+
     const WANTED: &'static str = "a network such as `10.0.0.0/8`";
 
     fn from_text(text: &str) -> Result<Self, Complaint> {
@@ -24,6 +26,8 @@ pub(in crate::config) enum TrustedProxy {
 }
 
 impl FromText for TrustedProxy {
+    type Value = Self;
+
     const WANTED: &'static str = "a network such as `10.0.0.0/8`, or `unix`";
 
     fn from_text(text: &str) -> Result<Self, Complaint> {

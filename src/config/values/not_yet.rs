@@ -5,12 +5,13 @@ use serde_json::Value;
 use crate::config::reading::{At, Definitions, FromNode, Reader};
 
 /// Whatever stands behind such a key; null alone is none.
-#[derive(Debug)]
-pub(in crate::config) struct NotYet;
+pub(in crate::config) enum NotYet {}
 
 impl FromNode for NotYet {
-    fn read(_: &At<'_>, _: &mut Reader<'_>) -> Option<Self> {
-        Some(Self)
+    type Value = ();
+
+    fn read(_: &At<'_>, _: &mut Reader<'_>) -> Option<()> {
+        Some(())
     }
 
     fn forms(_: &mut Definitions) -> Vec<Value> {

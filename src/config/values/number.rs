@@ -1,7 +1,8 @@
 //! Whole numbers within bounds.
 
 use std::borrow::Cow;
-use std::num::NonZeroUsize;
+use std::marker::PhantomData;
+use std::num::{NonZeroU32, NonZeroUsize};
 
 use serde_json::{Value, json};
 
@@ -9,23 +10,36 @@ use crate::config::problems::Complaint;
 use crate::config::reading::FromScalar;
 use crate::config::tree::Scalar;
 
-/// A whole number from `LEAST` to `MOST`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(in crate::config) struct Whole<const LEAST: u32, const MOST: u32>(u32);
+/// A whole number from `LEAST` to `MOST`, which a `T` can hold.
+pub(in crate::config) struct Whole<T, const LEAST: u32, const MOST: u32>(PhantomData<T>);
 
-impl<const LEAST: u32, const MOST: u32> Whole<LEAST, MOST> {
-    /// The number.
-    pub(in crate::config) fn number(self) -> u32 {
-        self.0
-    }
-
-    /// The number as a count of things in memory.
-    pub(in crate::config) fn count(self) -> usize {
-        self.0 as usize
-    }
+/// What a whole number is read as; an `Option` is `None` for 0.
+pub(in crate::config) trait Number: Sized {
+    /// `None` where the type cannot hold the number.
+    fn of(number: u32) -> Option<Self>;
 }
 
-impl<const LEAST: u32, const MOST: u32> FromScalar for Whole<LEAST, MOST> {
+macro_rules! numbers {
+    ($($type:ty: |$number:ident| $of:expr;)*) => {$(
+        impl Number for $type {
+            fn of($number: u32) -> Option<Self> {
+                $of
+            }
+        }
+    )*};
+}
+
+numbers! {
+    u16: |number| u16::try_from(number).ok();
+    u32: |number| Some(number);
+    usize: |number| usize::try_from(number).ok();
+    Option<NonZeroU32>: |number| Some(NonZeroU32::new(number));
+    Option<NonZeroUsize>: |number| usize::try_from(number).ok().map(NonZeroUsize::new);
+}
+
+impl<T: Number, const LEAST: u32, const MOST: u32> FromScalar for Whole<T, LEAST, MOST> {
+    type Value = T;
+
     const WANTED: &'static str = "a whole number";
 
     fn wanted() -> Cow<'static, str> {
@@ -36,26 +50,24 @@ impl<const LEAST: u32, const MOST: u32> FromScalar for Whole<LEAST, MOST> {
         vec![json!({ "type": "integer", "minimum": LEAST, "maximum": MOST })]
     }
 
-    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
-        let digits = scalar.as_number()?;
-        let number = digits
-            .parse()
-            .ok()
-            .filter(|number| (LEAST..=MOST).contains(number));
+    fn from_scalar(scalar: &Scalar) -> Option<Result<T, Complaint>> {
+        let number = scalar.as_number()?.parse().ok();
+        let number = number.filter(|number| (LEAST..=MOST).contains(number));
         let complaint = || format!("must be {}", Self::wanted()).into();
-        Some(number.map(Self).ok_or_else(complaint))
+        Some(number.and_then(T::of).ok_or_else(complaint))
     }
 }
 
-/// A number of workers; `None` stands for `auto`.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub(in crate::config) struct Workers(pub(in crate::config) Option<NonZeroUsize>);
+/// A number of workers; `auto` is read as `None`.
+pub(in crate::config) enum Workers {}
 
 impl Workers {
     const MOST: usize = 1024;
 }
 
 impl FromScalar for Workers {
+    type Value = Option<NonZeroUsize>;
+
     const WANTED: &'static str = "`auto` or a number of workers";
 
     fn written() -> Vec<Value> {
@@ -63,19 +75,15 @@ impl FromScalar for Workers {
         vec![json!({ "const": "auto" }), number]
     }
 
-    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
+    fn from_scalar(scalar: &Scalar) -> Option<Result<Self::Value, Complaint>> {
         if scalar.text == "auto" {
-            return Some(Ok(Self(None)));
+            return Some(Ok(None));
         }
         let number: Option<usize> = scalar.as_number()?.parse().ok();
         let number = number
             .filter(|number| *number <= Self::MOST)
             .and_then(NonZeroUsize::new);
         let complaint = || format!("must be `auto` or a number from 1 to {}", Self::MOST).into();
-        Some(
-            number
-                .map(|number| Self(Some(number)))
-                .ok_or_else(complaint),
-        )
+        Some(number.map(Some).ok_or_else(complaint))
     }
 }

@@ -1,53 +1,35 @@
 //! Limits that may be none: a bare `0`, or a value such as any other of its kind.
 
+use std::borrow::Cow;
+use std::marker::PhantomData;
+
 use serde_json::{Value, json};
 
-use super::{Duration, Size};
 use crate::config::problems::Complaint;
 use crate::config::reading::FromScalar;
 use crate::config::tree::Scalar;
 
-/// What limits something, unless it is 0.
-pub(in crate::config) trait Limit: FromScalar {
-    /// What may be written, in words that follow "must be".
-    const WANTED_OR_NONE: &'static str;
+/// A limit, or `None` where the file says 0, with or without a unit.
+pub(in crate::config) struct OrNone<T>(PhantomData<T>);
 
-    /// Whether it limits nothing.
-    fn is_zero(&self) -> bool;
-}
+impl<T: FromScalar<Value: Default + PartialEq>> FromScalar for OrNone<T> {
+    type Value = Option<T::Value>;
 
-/// A limit, or none where the file says 0, with or without a unit.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(in crate::config) struct OrNone<T>(pub(in crate::config) Option<T>);
+    const WANTED: &'static str = "a limit, or 0 for none";
 
-impl<T: Limit> FromScalar for OrNone<T> {
-    const WANTED: &'static str = T::WANTED_OR_NONE;
+    fn wanted() -> Cow<'static, str> {
+        format!("{}, or 0 for none", T::wanted()).into()
+    }
 
     fn written() -> Vec<Value> {
         [vec![json!({ "const": 0 })], T::written()].concat()
     }
 
-    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
+    fn from_scalar(scalar: &Scalar) -> Option<Result<Self::Value, Complaint>> {
         if scalar.as_number() == Some("0") {
-            return Some(Ok(Self(None)));
+            return Some(Ok(None));
         }
         let limit = T::from_scalar(scalar)?;
-        Some(limit.map(|limit| Self((!limit.is_zero()).then_some(limit))))
-    }
-}
-
-impl Limit for Duration {
-    const WANTED_OR_NONE: &'static str = "a duration such as `5s`, or 0 for none";
-
-    fn is_zero(&self) -> bool {
-        self.0.is_zero()
-    }
-}
-
-impl Limit for Size {
-    const WANTED_OR_NONE: &'static str = "a size such as `64KiB`, or 0 for none";
-
-    fn is_zero(&self) -> bool {
-        self.0 == 0
+        Some(limit.map(|limit| (limit != T::Value::default()).then_some(limit)))
     }
 }

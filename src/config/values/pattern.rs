@@ -9,6 +9,8 @@ use crate::config::reading::FromText;
 use crate::config::tree::quote;
 
 impl FromText for HostPattern {
+    type Value = Self;
+
     const WANTED: &'static str = "a host such as `chat.example.com`";
 
     fn from_text(text: &str) -> Result<Self, Complaint> {
@@ -39,6 +41,8 @@ fn parse_host(text: &str) -> Result<HostPattern, String> {
 }
 
 impl FromText for OriginPattern {
+    type Value = Self;
+
     const WANTED: &'static str = "an origin such as `https://app.example.com`";
 
     fn from_text(text: &str) -> Result<Self, Complaint> {
@@ -72,19 +76,20 @@ fn spelt(text: &str) -> Option<String> {
 }
 
 /// The path of a route, as written.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(in crate::config) struct PathText(pub(in crate::config) String);
+pub(in crate::config) enum PathText {}
 
 impl FromText for PathText {
+    type Value = String;
+
     const WANTED: &'static str = "a path such as `/chat`";
     const PATTERN: &'static str = "^/([^?#%;\\\\<>`]*[^?#%;\\\\<>`*])?$";
 
-    fn from_text(text: &str) -> Result<Self, Complaint> {
+    fn from_text(text: &str) -> Result<String, Complaint> {
         parse_path(text).map_err(Complaint::from)
     }
 }
 
-fn parse_path(text: &str) -> Result<PathText, String> {
+fn parse_path(text: &str) -> Result<String, String> {
     if !text.starts_with('/') {
         return Err(format!("{} must begin with a slash", quote(text)));
     }
@@ -114,5 +119,5 @@ fn parse_path(text: &str) -> Result<PathText, String> {
     if text.contains("//") || text.split('/').any(|segment| matches!(segment, "." | "..")) {
         return Err("a path holds no empty segment and no `.` or `..`".to_owned());
     }
-    Ok(PathText(text.to_owned()))
+    Ok(text.to_owned())
 }

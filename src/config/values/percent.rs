@@ -6,38 +6,30 @@ use crate::config::problems::Complaint;
 use crate::config::reading::{FromScalar, text};
 use crate::config::tree::{Kind, Scalar, quote};
 
-/// A share of a whole, 0% to 100%.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(in crate::config) struct Percent(u8);
-
-impl Percent {
-    const MOST: u8 = 100;
-
-    /// As a number from 0 to 1.
-    pub(in crate::config) fn fraction(self) -> f64 {
-        f64::from(self.0) / f64::from(Self::MOST)
-    }
-}
+/// A share of a whole, 0% to 100%, read as a number from 0 to 1.
+pub(in crate::config) enum Percent {}
 
 impl FromScalar for Percent {
+    type Value = f64;
+
     const WANTED: &'static str = "a share such as `10%`";
 
     fn written() -> Vec<Value> {
         vec![text(Self::WANTED, "^[0-9]{1,3}%$")]
     }
 
-    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
+    fn from_scalar(scalar: &Scalar) -> Option<Result<f64, Complaint>> {
         if let Some(number) = scalar.as_bare_number() {
             let message = format!("a share is written with its sign: `{number}%`");
             return Some(Err(message.into()));
         }
         scalar
             .as_text()
-            .map(|text| parse(text).map(Self).map_err(Complaint::from))
+            .map(|text| parse(text).map_err(Complaint::from))
     }
 }
 
-fn parse(text: &str) -> Result<u8, String> {
+fn parse(text: &str) -> Result<f64, String> {
     let digits = text
         .strip_suffix('%')
         .filter(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()));
@@ -47,32 +39,24 @@ fn parse(text: &str) -> Result<u8, String> {
             quote(text)
         ));
     };
-    let number = digits
-        .parse()
-        .ok()
-        .filter(|number| *number <= Percent::MOST);
-    number.ok_or_else(|| format!("must be from `0%` to `{}%`", Percent::MOST))
+    let number = digits.parse::<u8>().ok().filter(|number| *number <= 100);
+    let share = number.map(|number| f64::from(number) / 100.0);
+    share.ok_or_else(|| "must be from `0%` to `100%`".to_owned())
 }
 
-/// More than a whole: 101% to 1000%.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(in crate::config) struct Surplus(u16);
-
-impl Surplus {
-    /// As a number from 1.01 to 10.
-    pub(in crate::config) fn fraction(self) -> f64 {
-        f64::from(self.0) / f64::from(Percent::MOST)
-    }
-}
+/// More than a whole, 101% to 1000%, read as a number from 1.01 to 10.
+pub(in crate::config) enum Surplus {}
 
 impl FromScalar for Surplus {
+    type Value = f64;
+
     const WANTED: &'static str = "a share such as `120%`";
 
     fn written() -> Vec<Value> {
         vec![text(Self::WANTED, "^[0-9]{3,4}%$")]
     }
 
-    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
+    fn from_scalar(scalar: &Scalar) -> Option<Result<f64, Complaint>> {
         if let Some(number) = scalar.as_bare_number() {
             let message = format!("a share is written with its sign: `{number}%`");
             return Some(Err(message.into()));
@@ -80,35 +64,24 @@ impl FromScalar for Surplus {
         let text = scalar.as_text()?;
         let number = text.strip_suffix('%').and_then(digits);
         let number = number.filter(|number| (101..=1000).contains(number));
-        Some(
-            number
-                .map(Self)
-                .ok_or_else(|| "must be from `101%` to `1000%`".into()),
-        )
+        let share = number.map(|number| f64::from(number) / 100.0);
+        Some(share.ok_or_else(|| "must be from `101%` to `1000%`".into()))
     }
 }
 
-/// A share in each second: `1%/s`, from a hundredth of a percent to all.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(in crate::config) struct Rate {
-    hundredths: u16,
-}
-
-impl Rate {
-    /// As a number from 0.0001 to 1.
-    pub(in crate::config) fn fraction(self) -> f64 {
-        f64::from(self.hundredths) / 10_000.0
-    }
-}
+/// A share in each second, `0.01%/s` to `100%/s`, read as a number from 0.0001 to 1.
+pub(in crate::config) enum Rate {}
 
 impl FromScalar for Rate {
+    type Value = f64;
+
     const WANTED: &'static str = "a rate such as `1%/s`";
 
     fn written() -> Vec<Value> {
         vec![text(Self::WANTED, r"^[0-9]{1,3}(\.[0-9]{1,2})?%/s$")]
     }
 
-    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
+    fn from_scalar(scalar: &Scalar) -> Option<Result<f64, Complaint>> {
         if scalar.kind == Kind::Number {
             let message = format!("a rate is written with its unit: `{}%/s`", scalar.text);
             return Some(Err(message.into()));
@@ -119,7 +92,7 @@ impl FromScalar for Rate {
     }
 }
 
-fn parse_rate(text: &str) -> Option<Rate> {
+fn parse_rate(text: &str) -> Option<f64> {
     let text = text.strip_suffix("%/s")?;
     let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
     let part = match part.len() {
@@ -130,7 +103,7 @@ fn parse_rate(text: &str) -> Option<Rate> {
     let hundredths = digits(whole)?.checked_mul(100)?.checked_add(part)?;
     (1..=10_000)
         .contains(&hundredths)
-        .then_some(Rate { hundredths })
+        .then(|| f64::from(hundredths) / 10_000.0)
 }
 
 fn digits(text: &str) -> Option<u16> {
@@ -145,8 +118,7 @@ mod tests {
     #[test]
     fn whole_shares() {
         for (text, fraction) in [("0%", 0.0), ("10%", 0.1), ("050%", 0.5), ("100%", 1.0)] {
-            let share = parse(text).map(|share| Percent(share).fraction());
-            assert_eq!(share, Ok(fraction), "{text}");
+            assert_eq!(parse(text), Ok(fraction), "{text}");
         }
     }
 
@@ -167,8 +139,7 @@ mod tests {
             ("100%/s", 1.0),
             ("1.5%/s", 0.015),
         ] {
-            let rate = parse_rate(text).map(Rate::fraction);
-            assert_eq!(rate, Some(fraction), "{text}");
+            assert_eq!(parse_rate(text), Some(fraction), "{text}");
         }
         for text in [
             "",

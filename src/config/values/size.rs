@@ -7,24 +7,25 @@ use crate::config::reading::{FromScalar, text};
 use crate::config::tree::{Scalar, quote};
 
 /// A number of bytes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(in crate::config) struct Size(pub(in crate::config) usize);
+pub(in crate::config) enum Size {}
 
 impl FromScalar for Size {
+    type Value = usize;
+
     const WANTED: &'static str = "a size such as `64KiB`";
 
     fn written() -> Vec<Value> {
         vec![text(Self::WANTED, "^[0-9]+(B|KiB|MiB|GiB)$")]
     }
 
-    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
+    fn from_scalar(scalar: &Scalar) -> Option<Result<usize, Complaint>> {
         if let Some(number) = scalar.as_bare_number() {
             let message = format!("a size has a unit: `{number}B`, `{number}KiB` or `{number}MiB`");
             return Some(Err(message.into()));
         }
         scalar
             .as_text()
-            .map(|text| parse(text).map(Self).map_err(Complaint::from))
+            .map(|text| parse(text).map_err(Complaint::from))
     }
 }
 

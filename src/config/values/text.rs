@@ -7,10 +7,9 @@ use crate::config::reading::{FromScalar, FromText, text};
 use crate::config::tree::{Kind, Scalar};
 
 /// Any text.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub(in crate::config) struct Text(pub(in crate::config) String);
+impl FromScalar for String {
+    type Value = Self;
 
-impl FromScalar for Text {
     const WANTED: &'static str = "text";
 
     fn written() -> Vec<Value> {
@@ -19,7 +18,7 @@ impl FromScalar for Text {
 
     fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
         match scalar.kind {
-            Kind::Text | Kind::Expanded => Some(Ok(Self(scalar.text.clone()))),
+            Kind::Text | Kind::Expanded => Some(Ok(scalar.text.clone())),
             Kind::Number | Kind::Boolean => Some(Err(format!(
                 "must be text; write it in quotes: \"{}\"",
                 scalar.text
@@ -31,21 +30,24 @@ impl FromScalar for Text {
 }
 
 /// The path of a file, relative to the directory of the configuration.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(in crate::config) struct FilePath(pub(in crate::config) String);
+pub(in crate::config) enum FilePath {}
 
 impl FromText for FilePath {
+    type Value = String;
+
     const WANTED: &'static str = "the path of a file";
 
-    fn from_text(text: &str) -> Result<Self, Complaint> {
+    fn from_text(text: &str) -> Result<String, Complaint> {
         if text.is_empty() || text.contains('\0') {
             return Err("the path is empty or holds a zero byte".into());
         }
-        Ok(Self(text.to_owned()))
+        Ok(text.to_owned())
     }
 }
 
 impl FromScalar for bool {
+    type Value = Self;
+
     const WANTED: &'static str = "`true` or `false`";
 
     fn written() -> Vec<Value> {

@@ -2,23 +2,25 @@
 
 use serde_json::Value;
 
+use crate::config::model::Secret;
 use crate::config::problems::Complaint;
 use crate::config::reading::{FromScalar, FromText, text};
 use crate::config::tree::{Kind, Scalar, quote};
 
 /// The name of a cookie (RFC 6265 section 4.1.1).
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(in crate::config) struct CookieName(pub(in crate::config) String);
+pub(in crate::config) enum CookieName {}
 
 impl CookieName {
     const LONGEST: usize = 64;
 }
 
 impl FromText for CookieName {
+    type Value = String;
+
     const WANTED: &'static str = "the name of a cookie";
     const PATTERN: &'static str = "^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$";
 
-    fn from_text(text: &str) -> Result<Self, Complaint> {
+    fn from_text(text: &str) -> Result<String, Complaint> {
         let is_sound = (1..=Self::LONGEST).contains(&text.len()) && text.bytes().all(is_token_byte);
         if !is_sound {
             let complaint = format!(
@@ -28,7 +30,7 @@ impl FromText for CookieName {
             );
             return Err(complaint.into());
         }
-        Ok(Self(text.to_owned()))
+        Ok(text.to_owned())
     }
 }
 
@@ -38,34 +40,28 @@ fn is_token_byte(byte: u8) -> bool {
 }
 
 /// The name of a parameter in a query, as it stands in the target.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(in crate::config) struct QueryName(pub(in crate::config) String);
+pub(in crate::config) enum QueryName {}
 
 impl FromText for QueryName {
+    type Value = String;
+
     const WANTED: &'static str = "the name of a parameter in a query";
     const PATTERN: &'static str = "^[!$'()*+,./0-9:;?@A-Z_a-z~%-]+$";
 
-    fn from_text(text: &str) -> Result<Self, Complaint> {
+    fn from_text(text: &str) -> Result<String, Complaint> {
         let is_sound = |byte: u8| byte.is_ascii_graphic() && !b"&=#\"<>\\^`{|}[]".contains(&byte);
         if text.is_empty() || !text.bytes().all(is_sound) {
             let complaint = format!("{} is no name of a parameter in a query", quote(text));
             return Err(complaint.into());
         }
-        Ok(Self(text.to_owned()))
+        Ok(text.to_owned())
     }
 }
 
-/// What nobody else may know.
-#[derive(Clone, PartialEq, Eq)]
-pub(in crate::config) struct SecretText(pub(in crate::config) String);
+/// A text of at least 32 bytes. Unlike elsewhere, a problem never quotes what is written.
+impl FromScalar for Secret {
+    type Value = Self;
 
-impl SecretText {
-    /// As long as what it keys: SHA-256.
-    const SHORTEST: usize = 32;
-}
-
-/// What it is taken for is never told with its value, as it is elsewhere.
-impl FromScalar for SecretText {
     const WANTED: &'static str = "a text of at least 32 bytes";
 
     fn written() -> Vec<Value> {
@@ -73,20 +69,16 @@ impl FromScalar for SecretText {
     }
 
     fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
+        /// As long as what it keys: SHA-256.
+        const SHORTEST: usize = 32;
         match scalar.kind {
             Kind::Null => None,
             Kind::Number | Kind::Boolean => Some(Err("must be text; write it in quotes".into())),
-            Kind::Text | Kind::Expanded if scalar.text.len() < Self::SHORTEST => {
-                let complaint = format!("a secret has at least {} bytes", Self::SHORTEST);
+            Kind::Text | Kind::Expanded if scalar.text.len() < SHORTEST => {
+                let complaint = format!("a secret has at least {SHORTEST} bytes");
                 Some(Err(complaint.into()))
             }
             Kind::Text | Kind::Expanded => Some(Ok(Self(scalar.text.clone()))),
         }
-    }
-}
-
-impl std::fmt::Debug for SecretText {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("SecretText")
     }
 }

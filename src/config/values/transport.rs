@@ -10,16 +10,17 @@ use crate::config::reading::FromText;
 use crate::config::tree::quote;
 
 /// An address of this machine, without a port.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(in crate::config) struct LocalAddress(pub(in crate::config) IpAddr);
+pub(in crate::config) enum LocalAddress {}
 
 impl FromText for LocalAddress {
+    type Value = IpAddr;
+
     const WANTED: &'static str = "an address such as `192.0.2.1`";
 
-    fn from_text(text: &str) -> Result<Self, Complaint> {
+    fn from_text(text: &str) -> Result<IpAddr, Complaint> {
         let address = text.parse::<IpAddr>().ok();
         let address = address.filter(|ip| !ip.is_unspecified() && !ip.is_multicast());
-        address.map(Self).ok_or_else(|| {
+        address.ok_or_else(|| {
             let wanted = "write an address of this machine without a port, such as `192.0.2.1`";
             format!("{} is no source address: {wanted}", quote(text)).into()
         })
@@ -28,6 +29,8 @@ impl FromText for LocalAddress {
 
 /// A DNS name or an address, as a certificate bears it.
 impl FromText for ServerName<'static> {
+    type Value = Self;
+
     const WANTED: &'static str = "a name such as `chat.internal`";
 
     fn from_text(text: &str) -> Result<Self, Complaint> {
@@ -40,13 +43,14 @@ impl FromText for ServerName<'static> {
 }
 
 /// A name that the DNS is asked for, in lower case; a dot at its end makes it full.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(in crate::config) struct DnsName(pub(in crate::config) String);
+pub(in crate::config) enum DnsName {}
 
 impl FromText for DnsName {
+    type Value = String;
+
     const WANTED: &'static str = "a name such as `chat.internal`";
 
-    fn from_text(text: &str) -> Result<Self, Complaint> {
+    fn from_text(text: &str) -> Result<String, Complaint> {
         let (bare, dot) = match text.strip_suffix('.') {
             Some(bare) => (bare, "."),
             None => (text, ""),
@@ -55,7 +59,7 @@ impl FromText for DnsName {
             Ok(name) if name.parse::<IpAddr>().is_ok() || name.starts_with('[') => {
                 Err("an address is not asked for: name it in `backends`".to_owned())
             }
-            Ok(name) => Ok(Self(format!("{name}{dot}"))),
+            Ok(name) => Ok(format!("{name}{dot}")),
             Err(fault) => Err(fault.to_string()),
         };
         name.map_err(Complaint::from)
@@ -63,18 +67,19 @@ impl FromText for DnsName {
 }
 
 /// The address and the port of a name server; the port is 53 where none is given.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(in crate::config) struct NameServer(pub(in crate::config) SocketAddr);
+pub(in crate::config) enum NameServer {}
 
 impl FromText for NameServer {
+    type Value = SocketAddr;
+
     const WANTED: &'static str = "an address such as `192.0.2.53`";
 
-    fn from_text(text: &str) -> Result<Self, Complaint> {
+    fn from_text(text: &str) -> Result<SocketAddr, Complaint> {
         /// The port of the DNS (RFC 1035 section 4.2).
         const PORT: u16 = 53;
         let without_port = || Some(SocketAddr::new(text.parse().ok()?, PORT));
         let server = text.parse().ok().or_else(without_port);
-        server.map(Self).ok_or_else(|| {
+        server.ok_or_else(|| {
             let wanted = "write an address, such as `192.0.2.53` or `127.0.0.1:5353`";
             format!("{} is no name server: {wanted}", quote(text)).into()
         })
