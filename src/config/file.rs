@@ -9,7 +9,7 @@ use super::environment::Environment;
 use super::model::{Admin, Config, NamedFile};
 use super::problems::{Findings, Position, Problems};
 use super::reading::{At, FromNode, Keys, Reader};
-use super::resolve::{self, Context};
+use super::resolve;
 use super::tree::Node;
 use super::{schema, yaml};
 
@@ -68,16 +68,13 @@ impl Config {
     ) -> Result<Self, Problems> {
         let text = without_mark(text);
         let root = root(text, source_name)?;
-        let mut reader = Reader::new(environment);
+        let mut reader = Reader::new(base_directory, environment);
         let file = schema::File::read(&At::root(&root), &mut reader);
-        let mut context = Context {
-            directory: base_directory,
-            findings: reader.findings,
-        };
-        let config = file.and_then(|file| resolve::file(file, &mut context));
+        let mut findings = reader.findings;
+        let config = file.and_then(|file| resolve::file(file, &mut findings));
         match config {
-            Some(config) if context.findings.is_empty() => Ok(config),
-            _ => Err(context.findings.locate(source_name, text)),
+            Some(config) if findings.is_empty() => Ok(config),
+            _ => Err(findings.locate(source_name, text)),
         }
     }
 }
@@ -93,19 +90,12 @@ impl Admin {
         let directory = directory_of(path, &name)?;
         let text = without_mark(&text);
         let root = root(text, &name)?;
-        let mut reader = Reader::new(environment);
+        let mut reader = Reader::new(&directory, environment);
         let keys = Keys::open(&At::root(&root), &mut reader);
-        let admin = keys.map(|mut keys| {
-            keys.take::<schema::Admin>("admin", &mut reader)
-                .or_default()
-        });
-        let context = Context {
-            directory: &directory,
-            findings: reader.findings,
-        };
+        let admin = keys.map(|mut keys| keys.take::<schema::Admin>("admin", &mut reader));
         match admin {
-            Some(admin) if context.findings.is_empty() => Ok(resolve::admin(admin, &context)),
-            _ => Err(context.findings.locate(&name, text)),
+            Some(admin) if reader.findings.is_empty() => Ok(resolve::admin(admin.or_default())),
+            _ => Err(reader.findings.locate(&name, text)),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use crate::config::problems::Place;
+use crate::config::reading::Placed;
 
 /// The path of a file, made absolute, and where the configuration names it. Two are the same where their paths are: one
 /// line more above it changes nothing.
@@ -14,10 +15,6 @@ pub struct NamedFile {
 }
 
 impl NamedFile {
-    pub(in crate::config) fn new(path: PathBuf, place: Place) -> Self {
-        Self { path, place }
-    }
-
     /// Names the key that means it, where no line of the configuration does.
     pub fn meant_by(&mut self, key: &str) {
         if self.place.path.is_empty() {
@@ -26,10 +23,19 @@ impl NamedFile {
     }
 }
 
-/// What the configuration leaves out.
+/// A file that no line of the configuration names.
 impl From<PathBuf> for NamedFile {
     fn from(path: PathBuf) -> Self {
-        Self::new(path, Place::nowhere())
+        Self {
+            path,
+            place: Place::nowhere(),
+        }
+    }
+}
+
+impl From<Placed<PathBuf>> for NamedFile {
+    fn from(Placed { value: path, place }: Placed<PathBuf>) -> Self {
+        Self { path, place }
     }
 }
 

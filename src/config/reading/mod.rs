@@ -11,6 +11,7 @@ mod setting;
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::marker::PhantomData;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -73,6 +74,11 @@ pub(in crate::config) trait FromScalar {
 
     /// `None` where the scalar is of the wrong kind, an error where it is of the right kind but wrong.
     fn from_scalar(scalar: &Scalar) -> Option<Result<Self::Value, Complaint>>;
+
+    /// Makes relative paths in a value absolute; they begin at the directory of the configuration.
+    fn below(_directory: &Path, value: Self::Value) -> Result<Self::Value, Complaint> {
+        Ok(value)
+    }
 }
 
 /// A kind that is written as text.
@@ -87,6 +93,11 @@ pub(in crate::config) trait FromText {
 
     /// Reads it.
     fn from_text(text: &str) -> Result<Self::Value, Complaint>;
+
+    /// As [`FromScalar::below`].
+    fn below(_directory: &Path, value: Self::Value) -> Result<Self::Value, Complaint> {
+        Ok(value)
+    }
 }
 
 impl<T: FromText> FromScalar for T {
@@ -101,6 +112,10 @@ impl<T: FromText> FromScalar for T {
     fn from_scalar(scalar: &Scalar) -> Option<Result<Self::Value, Complaint>> {
         scalar.as_text().map(T::from_text)
     }
+
+    fn below(directory: &Path, value: Self::Value) -> Result<Self::Value, Complaint> {
+        <T as FromText>::below(directory, value)
+    }
 }
 
 impl<T: FromScalar> FromNode for T {
@@ -112,7 +127,10 @@ impl<T: FromScalar> FromNode for T {
         };
         let scalar = reader.expand(at, written)?;
         match T::from_scalar(&scalar) {
-            Some(Ok(value)) => Some(value),
+            Some(Ok(value)) => match T::below(reader.directory, value) {
+                Ok(value) => Some(value),
+                Err(complaint) => reader.refuse(at, complaint),
+            },
             // What the environment holds may be a secret: it is not told.
             Some(Err(_)) | None if scalar.kind == Kind::Expanded => {
                 let message = format!("must be {}; what the environment gives is not", T::wanted());
@@ -179,14 +197,17 @@ impl<T: FromNode> FromNode for OrNull<T> {
 }
 
 /// What reading a file needs to know and what it has found.
-pub(in crate::config) struct Reader<'e> {
-    pub(in crate::config) environment: Environment<'e>,
+pub(in crate::config) struct Reader<'r> {
+    /// Where relative paths begin.
+    directory: &'r Path,
+    environment: Environment<'r>,
     pub(in crate::config) findings: Findings,
 }
 
-impl<'e> Reader<'e> {
-    pub(in crate::config) fn new(environment: Environment<'e>) -> Self {
+impl<'r> Reader<'r> {
+    pub(in crate::config) fn new(directory: &'r Path, environment: Environment<'r>) -> Self {
         Self {
+            directory,
             environment,
             findings: Findings::default(),
         }

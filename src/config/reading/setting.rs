@@ -83,17 +83,17 @@ impl<T> Setting<T> {
         }
     }
 
-    /// The value, noting a problem at the holder where the file says nothing.
+    /// The value with its place, noting a problem at the holder where the file says nothing.
     pub(in crate::config) fn require(
         self,
         key: &str,
         holder: &Place,
         findings: &mut Findings,
-    ) -> Option<T> {
+    ) -> Option<Placed<T>> {
         if matches!(self, Self::Absent) {
             findings.add(holder, format!("the key `{key}` is missing"));
         }
-        self.value()
+        self.placed()
     }
 }
 

@@ -1,8 +1,7 @@
 //! Where the backends of a pool are found, if the file does not name them.
 
-use super::Context;
 use crate::config::model::{Discovery, Question};
-use crate::config::problems::Place;
+use crate::config::problems::{Findings, Place};
 use crate::config::reading::{Placed, Setting};
 use crate::config::schema;
 use crate::config::values::Scheme;
@@ -10,9 +9,9 @@ use crate::config::values::Scheme;
 pub(super) fn resolve(
     raw: schema::Discovery,
     place: &Place,
-    context: &mut Context<'_>,
+    findings: &mut Findings,
 ) -> Option<Discovery> {
-    let question = question(raw.dns, raw.srv, raw.port, place, context);
+    let question = question(raw.dns, raw.srv, raw.port, place, findings);
     Some(Discovery {
         question: question?,
         family: raw.family.value(),
@@ -28,42 +27,36 @@ fn question(
     srv: Setting<String>,
     port: Setting<u16>,
     place: &Place,
-    context: &mut Context<'_>,
+    findings: &mut Findings,
 ) -> Option<Question> {
     match (dns, srv) {
         (Setting::Absent, Setting::Absent) => {
-            context
-                .findings
-                .add(place, "one of the keys `dns` and `srv` is missing");
+            findings.add(place, "one of the keys `dns` and `srv` is missing");
             None
         }
         (Setting::Absent, srv) => {
             if let Some(place) = port.place() {
-                context
-                    .findings
-                    .add(place, "takes no effect beside `srv`, which tells ports");
+                findings.add(place, "takes no effect beside `srv`, which tells ports");
             }
-            check_service(srv.given(), context);
+            check_service(srv.given(), findings);
             srv.value().map(Question::Services)
         }
         (dns, Setting::Absent) => {
-            let port = port.require("port", place, &mut context.findings);
+            let port = port.require("port", place, findings);
             Some(Question::Addresses {
                 name: dns.value()?,
-                port: port?,
+                port: port?.value,
             })
         }
         (_, srv) => {
             let place = srv.place().unwrap_or(place);
-            context
-                .findings
-                .add(place, "stands beside `dns`; one of them is enough");
+            findings.add(place, "stands beside `dns`; one of them is enough");
             None
         }
     }
 }
 
-fn check_service(name: Option<&Placed<String>>, context: &mut Context<'_>) {
+fn check_service(name: Option<&Placed<String>>, findings: &mut Findings) {
     let Some(Placed { value, place }) = name else {
         return;
     };
@@ -71,6 +64,6 @@ fn check_service(name: Option<&Placed<String>>, context: &mut Context<'_>) {
     let is_service = matches!(labels[..], [service, protocol, _, ..] if service.starts_with('_') && protocol.starts_with('_'));
     if !is_service {
         let message = "is no service: write `_service._tcp.name`, such as `_ws._tcp.chat.internal`";
-        context.findings.add(place, message);
+        findings.add(place, message);
     }
 }

@@ -9,7 +9,7 @@ use http::header::{
 };
 use http::{HeaderName, HeaderValue};
 
-use super::{Context, http as plain};
+use super::http as plain;
 use crate::config::model::{FieldRules, Forwarded, HeaderRules};
 use crate::config::problems::{Findings, Place};
 use crate::config::reading::{Entry, Named, Placed, Setting};
@@ -58,8 +58,7 @@ struct Fields {
 }
 
 /// Reads what one place says, noting what is wrong with it.
-pub(super) fn read(raw: schema::Headers, context: &mut Context<'_>) -> Said {
-    let findings = &mut context.findings;
+pub(super) fn read(raw: schema::Headers, findings: &mut Findings) -> Said {
     let answer = raw.answer.or_default();
     let towards_client = Towards::Client { has_cors: false };
     Said {

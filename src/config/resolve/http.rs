@@ -123,7 +123,7 @@ pub(super) fn redirect(
         findings.add(place, "must be 301, 302, 303, 307 or 308");
     }
     Some(Redirect {
-        to: destination?,
+        to: destination?.value,
         status: StatusCode::from_u16(status).ok()?,
     })
 }

@@ -1,45 +1,46 @@
 //! Listeners: addresses, TLS, deadlines, bounds.
 
+use std::path::PathBuf;
+
 use ipnet::IpNet;
 
-use super::{Context, addresses};
 use crate::config::model::{
-    CertificateFiles, ClientAuth, Listener, ListenerLimits, ListenerTimeouts, NamedFile,
+    Address, CertificateFiles, ClientAuth, Listener, ListenerLimits, ListenerTimeouts, NamedFile,
     ProxyHeader, Tls, TlsVersion,
 };
 use crate::config::networks::{Access, Networks, TrustedProxies};
-use crate::config::problems::Place;
+use crate::config::problems::{Findings, Place};
 use crate::config::reading::{Placed, Setting};
 use crate::config::schema;
+use crate::config::values::TrustedProxy;
 use crate::config::values::choice::ClientAuthMode;
-use crate::config::values::{ListenAddress, TrustedProxy};
 
 pub(super) fn one(
     place: &Place,
     raw: schema::Listener,
-    context: &mut Context<'_>,
+    findings: &mut Findings,
 ) -> Option<Listener> {
     if place.path == "listeners.admin" {
         let message = "`admin` is the admin side in metrics and in the log: give it another name";
-        context.findings.add(place, message);
+        findings.add(place, message);
     }
     let given = raw.proxy_protocol.given();
     let proxy_protocol = given.map_or(ProxyHeader::None, |placed| placed.value);
-    check_peers(&raw, proxy_protocol, context);
-    let address = raw.address.require("address", place, &mut context.findings);
+    check_peers(&raw, proxy_protocol, findings);
+    let address = raw.address.require("address", place, findings);
     let is_plain = matches!(raw.tls, Setting::Absent);
-    let h2c = h2c(&raw.h2c, is_plain, context);
+    let h2c = h2c(&raw.h2c, is_plain, findings);
     let http2 = raw.http2.or(true);
     let tls = raw
         .tls
         .placed()
-        .and_then(|placed| tls(placed, http2, context));
-    let limits = limits(raw.limits.or_default(), is_plain, context);
+        .and_then(|placed| tls(placed, http2, findings));
+    let limits = limits(raw.limits.or_default(), is_plain, findings);
     if tls.is_none() && !is_plain {
         return None;
     }
     Some(Listener {
-        address: addresses::absolute(address?, context),
+        address: address?.value,
         trusted_proxies: trusted_proxies(raw.trusted_proxies)?,
         proxy_protocol,
         access: Access {
@@ -54,23 +55,23 @@ pub(super) fn one(
 }
 
 /// Notes what would have no effect on those who connect.
-fn check_peers(raw: &schema::Listener, header: ProxyHeader, context: &mut Context<'_>) {
+fn check_peers(raw: &schema::Listener, header: ProxyHeader, findings: &mut Findings) {
     match raw.address.given().map(|placed| &placed.value) {
-        Some(ListenAddress::Unix(_)) if header == ProxyHeader::None => {
-            check_socket(raw, context);
+        Some(Address::Unix(_)) if header == ProxyHeader::None => {
+            check_socket(raw, findings);
         }
-        Some(ListenAddress::Tcp(_)) => check_trust(raw, header, context),
-        Some(ListenAddress::Unix(_)) | None => {}
+        Some(Address::Tcp(_)) => check_trust(raw, header, findings),
+        Some(Address::Unix(_)) | None => {}
     }
 }
 
 /// Peers on a unix socket have no address. Addresses are met nevertheless where they are believed who their clients are.
-fn check_socket(raw: &schema::Listener, context: &mut Context<'_>) {
+fn check_socket(raw: &schema::Listener, findings: &mut Findings) {
     let trusted = raw.trusted_proxies.given();
     if let Some(trusted) = trusted
         && !trusted.value.iter().any(is_unix)
     {
-        context.findings.add(
+        findings.add(
             &trusted.place,
             "has no effect: clients of a unix socket have no address; `unix` believes whoever may connect to it",
         );
@@ -79,7 +80,7 @@ fn check_socket(raw: &schema::Listener, context: &mut Context<'_>) {
     let per_client = limits.and_then(|limits| limits.max_connections_per_client.place());
     let places = [raw.allow.place(), raw.deny.place(), per_client];
     for place in places.into_iter().flatten() {
-        context.findings.add(
+        findings.add(
             place,
             "has no effect: clients of a unix socket have no address",
         );
@@ -91,12 +92,12 @@ fn is_unix(proxy: &Placed<TrustedProxy>) -> bool {
 }
 
 /// A header that nobody is believed is a mistake.
-fn check_trust(raw: &schema::Listener, header: ProxyHeader, context: &mut Context<'_>) {
+fn check_trust(raw: &schema::Listener, header: ProxyHeader, findings: &mut Findings) {
     let trusted = raw.trusted_proxies.given();
     let trusted = trusted.iter().flat_map(|trusted| &trusted.value);
     if let Some(unix) = trusted.into_iter().find(|proxy| is_unix(proxy)) {
         let message = "has no effect: nobody comes over a unix socket here";
-        context.findings.add(&unix.place, message);
+        findings.add(&unix.place, message);
     }
     let trusts_nobody = match &raw.trusted_proxies {
         Setting::Absent => true,
@@ -107,7 +108,7 @@ fn check_trust(raw: &schema::Listener, header: ProxyHeader, context: &mut Contex
         && header != ProxyHeader::None
         && trusts_nobody
     {
-        context.findings.add(
+        findings.add(
             place,
             "needs `trusted_proxies`: the header is believed of nobody else",
         );
@@ -142,32 +143,26 @@ fn timeouts(raw: schema::ListenerTimeouts) -> ListenerTimeouts {
     }
 }
 
-fn limits(
-    raw: schema::ListenerLimits,
-    is_plain: bool,
-    context: &mut Context<'_>,
-) -> ListenerLimits {
+fn limits(raw: schema::ListenerLimits, is_plain: bool, findings: &mut Findings) -> ListenerLimits {
     if let (true, Some(place)) = (is_plain, raw.concurrent_tls_handshakes.place()) {
-        context
-            .findings
-            .add(place, "has no effect on a listener without `tls`");
+        findings.add(place, "has no effect on a listener without `tls`");
     }
     ListenerLimits {
         max_connections: raw.max_connections.or(100_000),
         max_connections_per_client: raw.max_connections_per_client.or(None),
         concurrent_tls_handshakes: raw.concurrent_tls_handshakes.or(None),
         handshakes_per_second: raw.handshakes_per_second.or(None),
-        request_head: request_head(&raw.request_head, context),
+        request_head: request_head(&raw.request_head, findings),
         http2_streams: raw.http2_streams.or(128),
     }
 }
 
-fn h2c(setting: &Setting<bool>, is_plain: bool, context: &mut Context<'_>) -> bool {
+fn h2c(setting: &Setting<bool>, is_plain: bool, findings: &mut Findings) -> bool {
     let Some(placed) = setting.given() else {
         return false;
     };
     if placed.value && !is_plain {
-        context.findings.add(
+        findings.add(
             &placed.place,
             "is for listeners without `tls`; under TLS `http2` decides",
         );
@@ -175,7 +170,7 @@ fn h2c(setting: &Setting<bool>, is_plain: bool, context: &mut Context<'_>) -> bo
     placed.value
 }
 
-fn request_head(setting: &Setting<usize>, context: &mut Context<'_>) -> usize {
+fn request_head(setting: &Setting<usize>, findings: &mut Findings) -> usize {
     /// Less has no room for what browsers send of their own.
     const LEAST: usize = 1 << 10;
     const MOST: usize = 1 << 20;
@@ -183,9 +178,7 @@ fn request_head(setting: &Setting<usize>, context: &mut Context<'_>) -> usize {
         return 32 << 10;
     };
     if !(LEAST..=MOST).contains(&placed.value) {
-        context
-            .findings
-            .add(&placed.place, "must be from `1KiB` to `1MiB`");
+        findings.add(&placed.place, "must be from `1KiB` to `1MiB`");
     }
     placed.value
 }
@@ -193,10 +186,10 @@ fn request_head(setting: &Setting<usize>, context: &mut Context<'_>) -> usize {
 fn tls(
     Placed { value: raw, place }: Placed<schema::Tls>,
     http2: bool,
-    context: &mut Context<'_>,
+    findings: &mut Findings,
 ) -> Option<Tls> {
-    let client_auth = client_auth(raw.client_auth.placed(), context);
-    let certificates = certificates(&place, raw.certificates, context);
+    let client_auth = client_auth(raw.client_auth.placed(), findings);
+    let certificates = certificates(&place, raw.certificates, findings);
     Some(Tls {
         certificates: certificates?,
         min_version: raw.min_version.or(TlsVersion::Tls12),
@@ -209,21 +202,22 @@ fn tls(
 fn certificates(
     place: &Place,
     setting: Setting<Vec<Placed<schema::CertificateFiles>>>,
-    context: &mut Context<'_>,
+    findings: &mut Findings,
 ) -> Option<Vec<CertificateFiles>> {
-    let at = setting.place().cloned();
-    let list = setting.require("certificates", place, &mut context.findings)?;
-    if let (true, Some(at)) = (list.is_empty(), at) {
-        context
-            .findings
-            .add(&at, "must hold at least one certificate and its key");
+    let list = setting.require("certificates", place, findings)?;
+    if list.value.is_empty() {
+        findings.add(
+            &list.place,
+            "must hold at least one certificate and its key",
+        );
     }
-    let files = list.into_iter().map(|raw| {
-        let certificate = context.file(raw.value.certificate, "certificate", &raw.place);
-        let key = context.file(raw.value.key, "key", &raw.place);
+    let files = list.value.into_iter().map(|raw| {
+        let (files, place) = (raw.value, raw.place);
+        let certificate = files.certificate.require("certificate", &place, findings);
+        let key = files.key.require("key", &place, findings);
         Some(CertificateFiles {
-            certificate: certificate?,
-            key: key?,
+            certificate: certificate?.into(),
+            key: key?.into(),
         })
     });
     // All of them are looked at before one that is missing ends it.
@@ -233,7 +227,7 @@ fn certificates(
 
 fn client_auth(
     raw: Option<Placed<schema::ClientAuth>>,
-    context: &mut Context<'_>,
+    findings: &mut Findings,
 ) -> Option<ClientAuth> {
     let Some(Placed { value: raw, place }) = raw else {
         return Some(ClientAuth::None);
@@ -241,19 +235,20 @@ fn client_auth(
     let with_authorities: fn(NamedFile) -> ClientAuth =
         match raw.mode.sound(|| ClientAuthMode::None)? {
             ClientAuthMode::None => {
-                refuse_unasked(&raw.ca, context);
+                refuse_unasked(&raw.ca, findings);
                 return Some(ClientAuth::None);
             }
             ClientAuthMode::Request => ClientAuth::Request,
             ClientAuthMode::Require => ClientAuth::Require,
         };
-    context.file(raw.ca, "ca", &place).map(with_authorities)
+    let authorities = raw.ca.require("ca", &place, findings)?;
+    Some(with_authorities(authorities.into()))
 }
 
 /// Notes authorities that nobody is judged by: whoever names them means to let in nobody else.
-fn refuse_unasked(authorities: &Setting<String>, context: &mut Context<'_>) {
+fn refuse_unasked(authorities: &Setting<PathBuf>, findings: &mut Findings) {
     if let Some(place) = authorities.place() {
         let message = "has no effect without `mode: request` or `mode: require`";
-        context.findings.add(place, message);
+        findings.add(place, message);
     }
 }

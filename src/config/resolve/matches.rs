@@ -2,11 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::Context;
 use super::http::Protocols;
 use crate::config::host::HostPattern;
 use crate::config::model::{Name, Route, RouteMatch};
-use crate::config::problems::Place;
+use crate::config::problems::{Findings, Place};
 
 /// The routes so far, by what they take.
 #[derive(Default)]
@@ -39,7 +38,7 @@ impl Matches {
             matcher, target, ..
         }: &Route,
         place: &Place,
-        context: &mut Context<'_>,
+        findings: &mut Findings,
     ) {
         let route = Taken {
             route: Name::clone(name),
@@ -51,7 +50,7 @@ impl Matches {
             let mut others = taken.iter().filter(|other| other.route != *name);
             if let Some(other) = others.find(|other| other.meets(&route)) {
                 let message = format!("takes the same requests as routes.{}", other.route);
-                context.findings.add(place, message);
+                findings.add(place, message);
                 return;
             }
             taken.push(route.clone());

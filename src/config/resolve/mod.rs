@@ -17,64 +17,39 @@ mod transport;
 mod websocket;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
 
-use super::model::{Config, Name, NamedFile};
+use super::model::{Config, Name};
 use super::problems::{Findings, Place};
 use super::reading::{Entry, Named, Placed, Setting};
 use super::schema;
 
 pub(super) use process::admin;
 
-/// What resolving needs to know and what it has found.
-pub(super) struct Context<'c> {
-    /// Where relative paths begin.
-    pub(super) directory: &'c Path,
-    pub(super) findings: Findings,
-}
-
-impl Context<'_> {
-    fn absolute(&self, path: &str) -> PathBuf {
-        self.directory.join(path)
-    }
-
-    /// The path of a file that must be given.
-    fn file(&mut self, path: Setting<String>, key: &str, holder: &Place) -> Option<NamedFile> {
-        let place = path.place().cloned().unwrap_or_default();
-        let value = path.require(key, holder, &mut self.findings)?;
-        Some(self.named(Placed { value, place }))
-    }
-
-    fn named(&self, path: Placed<String>) -> NamedFile {
-        NamedFile::new(self.absolute(&path.value), path.place)
-    }
-}
-
-/// Resolves a file; `None`, or findings in the context, where something is wrong.
-pub(super) fn file(file: schema::File, context: &mut Context<'_>) -> Option<Config> {
-    addresses::check(&file, context);
-    let listeners = required(file.listeners, "listeners", context);
-    let routes = required(file.routes, "routes", context);
+/// Resolves a file; `None`, or findings, where something is wrong.
+pub(super) fn file(file: schema::File, findings: &mut Findings) -> Option<Config> {
+    addresses::check(&file, findings);
+    let listeners = required(file.listeners, "listeners", findings);
+    let routes = required(file.routes, "routes", findings);
     let pools = file.pools.sound(Named::default);
     let defaults = file.defaults.or_default();
     let scope = routes::Scope {
         listeners: names(listeners.as_ref()),
         pools: names(pools.as_ref()),
-        origins: origins::defaults(defaults.origins, context),
+        origins: origins::defaults(defaults.origins, findings),
         timeouts: defaults.timeouts.or_default(),
         websocket: defaults.websocket.or_default(),
-        headers: headers::read(defaults.headers.or_default(), context),
+        headers: headers::read(defaults.headers.or_default(), findings),
     };
 
     let listeners =
-        listeners.map(|raw| each(raw, |place, raw| listeners::one(place, raw, context)));
-    let routes = routes.map(|raw| routes::all(raw, &scope, context));
-    let pools = pools.map(|raw| each(raw, |place, raw| pools::one(place, raw, context)));
+        listeners.map(|raw| each(raw, |place, raw| listeners::one(place, raw, findings)));
+    let routes = routes.map(|raw| routes::all(raw, &scope, findings));
+    let pools = pools.map(|raw| each(raw, |place, raw| pools::one(place, raw, findings)));
     Some(Config {
-        admin: admin(file.admin.or_default(), context),
+        admin: admin(file.admin.or_default()),
         log: process::log(file.log.or_default()),
         runtime: process::runtime(file.runtime.or_default()),
-        drain: process::drain(file.drain.or_default(), context),
+        drain: process::drain(file.drain.or_default(), findings),
         listeners: listeners?,
         routes: routes?,
         pools: pools?,
@@ -93,20 +68,12 @@ fn names<T>(named: Option<&Named<T>>) -> Option<BTreeSet<Name>> {
 }
 
 /// A map of names that must be given and must not be empty.
-fn required<T>(
-    setting: Setting<Named<T>>,
-    key: &str,
-    context: &mut Context<'_>,
-) -> Option<Named<T>> {
-    let place = setting
-        .given()
-        .map(|placed| placed.place.clone())
-        .unwrap_or_default();
-    let named = setting.require(key, &place, &mut context.findings)?;
-    if named.0.is_empty() {
-        context.findings.add(&place, "must name at least one");
+fn required<T>(setting: Setting<Named<T>>, key: &str, findings: &mut Findings) -> Option<Named<T>> {
+    let Placed { value, place } = setting.require(key, &Place::default(), findings)?;
+    if value.0.is_empty() {
+        findings.add(&place, "must name at least one");
     }
-    Some(named)
+    Some(value)
 }
 
 /// Resolves everything that has a name; what is wrong is left out.

@@ -1,8 +1,7 @@
 //! Origins: four ways to write them, one way to hold them.
 
-use super::Context;
 use crate::config::origin::{OriginList, OriginPattern, Origins};
-use crate::config::problems::Place;
+use crate::config::problems::{Findings, Place};
 use crate::config::reading::{Placed, Setting};
 use crate::config::schema;
 use crate::config::values::choice::Verdict;
@@ -10,7 +9,7 @@ use crate::config::values::choice::Verdict;
 /// The origins of the defaults. A map may allow nobody yet, as each route may add whom it lets in.
 pub(super) fn defaults(
     setting: Setting<schema::Origins>,
-    context: &mut Context<'_>,
+    findings: &mut Findings,
 ) -> Setting<Origins> {
     let is_map = setting
         .given()
@@ -19,17 +18,17 @@ pub(super) fn defaults(
     if is_map {
         return origins;
     }
-    some(origins, context)
+    some(origins, findings)
 }
 
 /// The origins of a route. Of a map each key is inherited alone; a list or a word is all there is.
 pub(super) fn resolve(
     setting: Setting<schema::Origins>,
     inherited: &Setting<Origins>,
-    context: &mut Context<'_>,
+    findings: &mut Findings,
 ) -> Setting<Origins> {
     if !matches!(setting, Setting::Absent) {
-        return some(read(setting, inherited), context);
+        return some(read(setting, inherited), findings);
     }
     match inherited {
         Setting::Given(placed) if allows_nobody(&placed.value) => Setting::Absent,
@@ -72,8 +71,8 @@ pub(super) fn nobody(place: &Place) -> Setting<Origins> {
 }
 
 /// Notes that a route needs origins and has none.
-pub(super) fn missing(place: &Place, context: &mut Context<'_>) {
-    context.findings.add(
+pub(super) fn missing(place: &Place, findings: &mut Findings) {
+    findings.add(
         place,
         "a route that takes WebSockets must say which origins may open it: `origins: [...]` or \
          `origins: any`",
@@ -119,10 +118,10 @@ fn allows(verdict: Setting<Verdict>, inherited: bool) -> Option<bool> {
 }
 
 /// The origins, unless they are a list or a map that lets nobody in: then noted and invalid.
-fn some(origins: Setting<Origins>, context: &mut Context<'_>) -> Setting<Origins> {
+fn some(origins: Setting<Origins>, findings: &mut Findings) -> Setting<Origins> {
     match origins {
         Setting::Given(placed) if allows_nobody(&placed.value) => {
-            context.findings.add(
+            findings.add(
                 &placed.place,
                 "allows nobody: name an origin, or write `origins: any`",
             );

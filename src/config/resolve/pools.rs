@@ -3,25 +3,25 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::{Context, addresses, balancing, discovery, health, transport};
+use super::{balancing, discovery, health, transport};
 use crate::config::model::{Backend, BackendAddress, Discovery, Name, Pool, Rebalance};
 use crate::config::problems::{Findings, Place};
 use crate::config::reading::{Placed, Setting};
 use crate::config::schema;
 use crate::config::tree::quote;
-use crate::config::values::{BackendPlace, BackendUrl, name};
+use crate::config::values::{BackendUrl, name};
 
-pub(super) fn one(place: &Place, raw: schema::Pool, context: &mut Context<'_>) -> Option<Pool> {
-    let members = members(place, raw.backends, raw.discovery, context);
+pub(super) fn one(place: &Place, raw: schema::Pool, findings: &mut Findings) -> Option<Pool> {
+    let members = members(place, raw.backends, raw.discovery, findings);
     // Where something is wrong with the backends, nothing is said of their TLS.
     let is_secure = members.as_ref().is_none_or(Members::is_secure);
-    let ways = transport::Ways {
-        proxy_protocol: raw.proxy_protocol,
-        source_addresses: raw.source_addresses,
-        tls: raw.tls,
-    };
-    let transport = transport::resolve(ways, is_secure, context);
-    let findings = &mut context.findings;
+    let transport = transport::resolve(
+        raw.proxy_protocol,
+        raw.source_addresses,
+        raw.tls,
+        is_secure,
+        findings,
+    );
     let strategy = balancing::strategy(raw.strategy, raw.hash, findings);
     let may_be_full = members.as_ref().is_none_or(Members::may_be_full);
     let queue = balancing::queue(raw.queue, may_be_full, findings);
@@ -80,54 +80,53 @@ fn members(
     place: &Place,
     backends: Setting<Vec<Placed<schema::Backend>>>,
     discovery: Setting<schema::Discovery>,
-    context: &mut Context<'_>,
+    findings: &mut Findings,
 ) -> Option<Members> {
     if matches!(discovery, Setting::Absent) {
         return Some(Members {
-            named: named(place, backends, context)?,
+            named: named(place, backends, findings)?,
             discovery: None,
         });
     }
     if let Some(place) = backends.place() {
         let message = "stands beside `discovery`; one of them is enough";
-        context.findings.add(place, message);
+        findings.add(place, message);
     }
     let Placed { value, place } = discovery.placed()?;
     Some(Members {
         named: Vec::new(),
-        discovery: Some(discovery::resolve(value, &place, context)?),
+        discovery: Some(discovery::resolve(value, &place, findings)?),
     })
 }
 
 fn named(
     place: &Place,
     setting: Setting<Vec<Placed<schema::Backend>>>,
-    context: &mut Context<'_>,
+    findings: &mut Findings,
 ) -> Option<Vec<Backend>> {
-    let list = setting.require("backends", place, &mut context.findings)?;
+    let list = setting.require("backends", place, findings)?.value;
     let mut seen = Seen::default();
     let mut backends = Vec::with_capacity(list.len());
     for Placed { value, place } in list {
-        if let Some(backend) = backend(&place, value, context) {
-            seen.check(&backend, &place, &mut context.findings);
+        if let Some(backend) = backend(&place, value, findings) {
+            seen.check(&backend, &place, findings);
             backends.push(backend);
         }
     }
     Some(backends)
 }
 
-fn backend(place: &Place, raw: schema::Backend, context: &mut Context<'_>) -> Option<Backend> {
+fn backend(place: &Place, raw: schema::Backend, findings: &mut Findings) -> Option<Backend> {
     let raw = match raw {
-        schema::Backend::Url(url) => return Some(named_by_address(url, place, context)),
+        schema::Backend::Url(url) => return Some(named_by_address(url)),
         schema::Backend::Keys(raw) => *raw,
     };
     let name = raw
         .name
         .placed()
-        .map(|placed| checked_name(placed, &mut context.findings));
-    let url_place = raw.url.place().cloned().unwrap_or_default();
-    let url = raw.url.require("url", place, &mut context.findings)?;
-    let backend = named_by_address(url, &url_place, context);
+        .map(|placed| checked_name(placed, findings));
+    let url = raw.url.require("url", place, findings)?;
+    let backend = named_by_address(url.value);
     Some(Backend {
         name: name.unwrap_or(backend.name),
         weight: raw.weight.or(1),
@@ -137,18 +136,10 @@ fn backend(place: &Place, raw: schema::Backend, context: &mut Context<'_>) -> Op
     })
 }
 
-fn named_by_address(url: BackendUrl, place: &Place, context: &mut Context<'_>) -> Backend {
-    let address = match url.place {
-        BackendPlace::Tcp { tls, host, port } => BackendAddress::Tcp { tls, host, port },
-        BackendPlace::Unix(path) => {
-            let path = context.absolute(&path);
-            addresses::check_length(place, &path, context);
-            BackendAddress::Unix(path)
-        }
-    };
+fn named_by_address(url: BackendUrl) -> Backend {
     Backend {
         name: url.written.into(),
-        address,
+        address: url.address,
         weight: 1,
         max_sessions: None,
         priority: 0,

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use tracing::Level;
 
-use super::{Context, addresses};
 use crate::config::model::{AccessLog, Admin, Drain, Log, LogFormat, Runtime};
 use crate::config::problems::Findings;
 use crate::config::reading::{Placed, Setting};
@@ -16,11 +15,8 @@ const GRACE: u64 = 0;
 const WINDOW: u64 = 30;
 const DEADLINE: u64 = 60;
 
-pub(in crate::config) fn admin(raw: schema::Admin, context: &Context<'_>) -> Admin {
-    let address = raw
-        .address
-        .value()
-        .map(|address| addresses::absolute(address, context));
+pub(in crate::config) fn admin(raw: schema::Admin) -> Admin {
+    let address = raw.address.value();
     address.map_or_else(Admin::default, |address| Admin { address })
 }
 
@@ -45,8 +41,7 @@ pub(super) fn runtime(raw: schema::Runtime) -> Runtime {
     }
 }
 
-pub(super) fn drain(raw: schema::Drain, context: &mut Context<'_>) -> Drain {
-    let findings = &mut context.findings;
+pub(super) fn drain(raw: schema::Drain, findings: &mut Findings) -> Drain {
     let grace = seconds(&raw.grace, GRACE);
     let deadline = seconds(&raw.deadline, DEADLINE);
     let window = match raw.window.given() {

@@ -6,7 +6,7 @@ use std::mem;
 use ::http::StatusCode;
 
 use super::matches::Matches;
-use super::{Context, headers, http, origins, websocket};
+use super::{headers, http, origins, websocket};
 use crate::config::model::{
     FixedAnswer, Name, PoolTarget, Route, RouteMatch, SessionTimeouts, Target,
 };
@@ -37,26 +37,26 @@ pub(super) struct Scope {
 pub(super) fn all(
     named: Named<schema::Route>,
     scope: &Scope,
-    context: &mut Context<'_>,
+    findings: &mut Findings,
 ) -> BTreeMap<Name, Route> {
     let mut matches = Matches::default();
     let mut routes = BTreeMap::new();
     for Entry { name, place, value } in named.0 {
         let Some(mut raw) = value else { continue };
-        let matcher = matcher(mem::take(&mut raw.r#match), scope, &mut context.findings);
+        let matcher = matcher(mem::take(&mut raw.r#match), scope, findings);
         if let Some(auth) = raw.auth.place() {
             let message = "is not taken yet: let the backend ask for tokens";
-            context.findings.add(auth, message);
+            findings.add(auth, message);
         }
-        let answer = headers::answer(&mut raw, &scope.headers, &mut context.findings);
-        let target = target(&place, raw, scope, context);
+        let answer = headers::answer(&mut raw, &scope.headers, findings);
+        let target = target(&place, raw, scope, findings);
         if let (Some(matcher), Some(target)) = (matcher, target) {
             let route = Route {
                 matcher,
                 target,
                 answer,
             };
-            matches.add(&name, &route, &place, context);
+            matches.add(&name, &route, &place, findings);
             routes.insert(name, route);
         }
     }
@@ -156,17 +156,16 @@ fn target(
     place: &Place,
     raw: schema::Route,
     scope: &Scope,
-    context: &mut Context<'_>,
+    findings: &mut Findings,
 ) -> Option<Target> {
     let is_given = [
         !matches!(raw.pool, Setting::Absent),
         !matches!(raw.respond, Setting::Absent),
         !matches!(raw.redirect, Setting::Absent),
     ];
-    let findings = &mut context.findings;
     match is_given {
         [true, false, false] => {
-            let target = pool_target(place, raw, scope, context)?;
+            let target = pool_target(place, raw, scope, findings)?;
             Some(Target::Pool(Box::new(target)))
         }
         [false, true, false] => {
@@ -219,7 +218,7 @@ fn fixed_answer(
     findings: &mut Findings,
 ) -> Option<FixedAnswer> {
     let status = raw.status.require("status", place, findings)?;
-    let status = StatusCode::from_u16(status).ok()?;
+    let status = StatusCode::from_u16(status.value).ok()?;
     let body = raw.body.placed();
     if let Some(body) = body.as_ref().filter(|body| !body.value.is_empty())
         && BODILESS.contains(&status)
@@ -237,36 +236,36 @@ fn pool_target(
     place: &Place,
     raw: schema::Route,
     scope: &Scope,
-    context: &mut Context<'_>,
+    findings: &mut Findings,
 ) -> Option<PoolTarget> {
     let pool = raw.pool.placed();
-    let pool = pool.and_then(|name| known("pool", &name, &scope.pools, &mut context.findings));
-    let protocols = http::protocols(raw.protocols, &mut context.findings)?;
+    let pool = pool.and_then(|name| known("pool", &name, &scope.pools, findings));
+    let protocols = http::protocols(raw.protocols, findings)?;
     let needs_origins = protocols.websocket || http::has_cors(&raw.http);
     let unused = (!needs_origins)
         .then(|| origins::restricting(&raw.origins))
         .flatten();
     if let (false, Some(place)) = (protocols.websocket, raw.websocket.place().or(unused)) {
-        refuse_without("websocket", place, &mut context.findings);
+        refuse_without("websocket", place, findings);
     }
     if !protocols.websocket {
         for place in of_sessions(&raw.timeouts) {
-            refuse_without("websocket", place, &mut context.findings);
+            refuse_without("websocket", place, findings);
         }
     }
     if let (false, Some(place)) = (protocols.http, raw.http.place()) {
-        refuse_without("http", place, &mut context.findings);
+        refuse_without("http", place, findings);
     }
     let origins = match needs_origins {
-        true => origins::resolve(raw.origins, &scope.origins, context),
+        true => origins::resolve(raw.origins, &scope.origins, findings),
         false => origins::nobody(place),
     };
     if matches!(origins, Setting::Absent) {
-        origins::missing(place, context);
+        origins::missing(place, findings);
     }
-    let http = http::resolve(raw.http.or_default(), &origins, &mut context.findings);
-    let add_prefix = added_prefix(raw.add_prefix, &mut context.findings);
-    let headers = headers::read(raw.headers.or_default(), context);
+    let http = http::resolve(raw.http.or_default(), &origins, findings);
+    let add_prefix = added_prefix(raw.add_prefix, findings);
+    let headers = headers::read(raw.headers.or_default(), findings);
     let timeouts = timeouts(raw.timeouts.or_default(), &scope.timeouts);
     let websocket = websocket::resolve(raw.websocket.or_default(), &scope.websocket);
     Some(PoolTarget {

@@ -3,33 +3,32 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use super::Context;
-use crate::config::model::{BackendTls, CertificateFiles, ProxyProtocol, Transport};
+use crate::config::model::{BackendTls, CertificateFiles, NamedFile, ProxyProtocol, Transport};
+use crate::config::problems::Findings;
 use crate::config::reading::{Placed, Setting};
 use crate::config::schema;
 
-/// What a pool says of the way to its backends.
-pub(super) struct Ways {
-    pub(super) proxy_protocol: Setting<ProxyProtocol>,
-    pub(super) source_addresses: Setting<Vec<Placed<IpAddr>>>,
-    pub(super) tls: Setting<schema::BackendTls>,
-}
-
 /// `is_secure` tells whether a backend of the pool wants TLS.
-pub(super) fn resolve(ways: Ways, is_secure: bool, context: &mut Context<'_>) -> Option<Transport> {
-    let tls = tls(ways.tls, is_secure, context);
+pub(super) fn resolve(
+    proxy_protocol: Setting<ProxyProtocol>,
+    source_addresses: Setting<Vec<Placed<IpAddr>>>,
+    tls: Setting<schema::BackendTls>,
+    is_secure: bool,
+    findings: &mut Findings,
+) -> Option<Transport> {
+    let tls = self::tls(tls, is_secure, findings);
     Some(Transport {
-        proxy_protocol: ways.proxy_protocol.or(ProxyProtocol::None),
-        source_addresses: sources(ways.source_addresses.or_default(), context),
+        proxy_protocol: proxy_protocol.or(ProxyProtocol::None),
+        source_addresses: sources(source_addresses.or_default(), findings),
         tls: tls?,
     })
 }
 
-fn sources(list: Vec<Placed<IpAddr>>, context: &mut Context<'_>) -> Vec<IpAddr> {
+fn sources(list: Vec<Placed<IpAddr>>, findings: &mut Findings) -> Vec<IpAddr> {
     let mut seen = BTreeSet::new();
     for Placed { value, place } in &list {
         if !seen.insert(*value) {
-            context.findings.add(place, "stands in the list already");
+            findings.add(place, "stands in the list already");
         }
     }
     Placed::values(list)
@@ -39,14 +38,14 @@ fn sources(list: Vec<Placed<IpAddr>>, context: &mut Context<'_>) -> Vec<IpAddr> 
 fn tls(
     setting: Setting<schema::BackendTls>,
     is_secure: bool,
-    context: &mut Context<'_>,
+    findings: &mut Findings,
 ) -> Option<Option<BackendTls>> {
     let Some(Placed { value: raw, place }) = setting.placed() else {
         return Some(is_secure.then(BackendTls::default));
     };
     let mut is_sound = true;
     let mut complain = |message: &str| {
-        context.findings.add(&place, message.to_owned());
+        findings.add(&place, message.to_owned());
         is_sound = false;
     };
     let identity = match (raw.certificate.placed(), raw.key.placed()) {
@@ -68,11 +67,11 @@ fn tls(
         complain("takes no effect: no backend of the pool is reached by `wss://`");
     }
     let tls = BackendTls {
-        ca: ca.map(|path| context.named(path)),
+        ca: ca.map(NamedFile::from),
         server_name,
         identity: identity.map(|(certificate, key)| CertificateFiles {
-            certificate: context.named(certificate),
-            key: context.named(key),
+            certificate: certificate.into(),
+            key: key.into(),
         }),
     };
     is_sound.then(|| is_secure.then_some(tls))

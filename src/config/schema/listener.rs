@@ -4,16 +4,16 @@ use std::num::{NonZeroU32, NonZeroUsize};
 
 use ipnet::IpNet;
 
-use crate::config::model::{ProxyHeader, TlsVersion};
+use crate::config::model::{Address, ProxyHeader, TlsVersion};
 use crate::config::reading::{Placed, keys};
 use crate::config::values::choice::ClientAuthMode;
-use crate::config::values::{FilePath, ListenAddress, Size, Timeout, TrustedProxy, Whole};
+use crate::config::values::{FilePath, Size, Timeout, TrustedProxy, Whole};
 
 keys! {
     /// A place where clients connect.
     Listener {
         /// Required. An address and a port, or unix: and a path.
-        address: ListenAddress,
+        address: Address,
         /// Networks whose word on the client is believed, or unix on a unix socket; none by default.
         trusted_proxies: Vec<Placed<TrustedProxy>>,
         /// Whether connections of trusted_proxies, or of a unix socket, may or must begin with a PROXY header; none by default.

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use crate::config::model::LogFormat;
+use crate::config::model::{Address, LogFormat};
 use crate::config::reading::keys;
-use crate::config::values::{CloseCode, ListenAddress, Workers};
+use crate::config::values::{CloseCode, Workers};
 
 keys! {
     /// The admin side: metrics, health, status, reload.
     Admin {
         /// Where it listens; 127.0.0.1:9901 by default.
-        address: ListenAddress,
+        address: Address,
     }
 
     /// What is logged and how.

@@ -1,7 +1,10 @@
 //! Addresses of backends: `ws://127.0.0.1:9001`, `wss://chat.internal`, `unix:/run/chat.sock`.
 
+use std::path::Path;
+
+use super::path::socket_path;
 use crate::config::host::{spell, split_port};
-use crate::config::model::BackendHost;
+use crate::config::model::{BackendAddress, BackendHost};
 use crate::config::problems::Complaint;
 use crate::config::reading::FromText;
 use crate::config::tree::quote;
@@ -9,20 +12,9 @@ use crate::config::tree::quote;
 /// The address of a backend, as parsed and as written.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(in crate::config) struct BackendUrl {
-    pub(in crate::config) place: BackendPlace,
+    pub(in crate::config) address: BackendAddress,
     /// Without the scheme: the name of a backend that has no other.
     pub(in crate::config) written: String,
-}
-
-/// Where a backend is; the path of a unix socket is still as written.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(in crate::config) enum BackendPlace {
-    Tcp {
-        tls: bool,
-        host: BackendHost,
-        port: u16,
-    },
-    Unix(String),
 }
 
 /// Before the path of a unix socket.
@@ -39,6 +31,13 @@ impl FromText for BackendUrl {
             message,
             suggestion: nearest(text),
         })
+    }
+
+    fn below(directory: &Path, mut url: Self) -> Result<Self, Complaint> {
+        if let BackendAddress::Unix(path) = &mut url.address {
+            *path = socket_path(directory, path)?;
+        }
+        Ok(url)
     }
 }
 
@@ -76,13 +75,13 @@ fn parse(text: &str) -> Result<BackendUrl, String> {
     }
     let (host, port) = split_port(authority).map_err(|fault| fault.to_string())?;
     let host = spell(host).map_err(|fault| fault.to_string())?;
-    let place = BackendPlace::Tcp {
+    let address = BackendAddress::Tcp {
         tls,
         host: host_of(host),
         port: port.unwrap_or(if tls { 443 } else { 80 }),
     };
     Ok(BackendUrl {
-        place,
+        address,
         written: authority.to_owned(),
     })
 }
@@ -98,7 +97,7 @@ fn unix(path: &str, text: &str) -> Result<BackendUrl, String> {
         ));
     }
     Ok(BackendUrl {
-        place: BackendPlace::Unix(path.to_owned()),
+        address: BackendAddress::Unix(path.into()),
         written: text.to_owned(),
     })
 }

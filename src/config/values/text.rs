@@ -1,9 +1,9 @@
-//! Plain text, truth values, paths of files.
+//! Plain text and truth values.
 
 use serde_json::{Value, json};
 
 use crate::config::problems::Complaint;
-use crate::config::reading::{FromScalar, FromText, text};
+use crate::config::reading::{FromScalar, text};
 use crate::config::tree::{Kind, Scalar};
 
 /// Any text.
@@ -26,22 +26,6 @@ impl FromScalar for String {
             .into())),
             Kind::Null => None,
         }
-    }
-}
-
-/// The path of a file, relative to the directory of the configuration.
-pub(in crate::config) enum FilePath {}
-
-impl FromText for FilePath {
-    type Value = String;
-
-    const WANTED: &'static str = "the path of a file";
-
-    fn from_text(text: &str) -> Result<String, Complaint> {
-        if text.is_empty() || text.contains('\0') {
-            return Err("the path is empty or holds a zero byte".into());
-        }
-        Ok(text.to_owned())
     }
 }
 
