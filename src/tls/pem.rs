@@ -14,6 +14,10 @@ use crate::config::{NamedFile, not_a_file};
 /// Bytes that are read of one file; the bundle of all public authorities is a fifth of it.
 const FILE_SIZE_MAX: u64 = 1 << 20;
 
+/// What editors on Windows put before the text of a file (RFC 3629 section 6). The PEM library finds no section on the line
+/// that begins with it.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// The marks of a key with a passphrase: PKCS#8 (RFC 5958), and the older form (RFC 1421).
 const ENCRYPTED: [&[u8]; 2] = [
     b"-----BEGIN ENCRYPTED PRIVATE KEY-----",
@@ -68,10 +72,12 @@ fn read(path: &Path) -> Result<Vec<u8>, Problem> {
         .read_to_end(&mut content)
         .map_err(Problem::Unreadable)?;
     if size as u64 > FILE_SIZE_MAX {
-        Err(Problem::TooLarge)
-    } else {
-        Ok(content)
+        return Err(Problem::TooLarge);
     }
+    if content.starts_with(BYTE_ORDER_MARK) {
+        content.drain(..BYTE_ORDER_MARK.len());
+    }
+    Ok(content)
 }
 
 #[cfg(test)]

@@ -27,6 +27,19 @@ fn reads_pkcs8_and_sec1_keys() {
     }
 }
 
+#[test]
+fn passes_over_a_byte_order_mark() {
+    let folder = Folder::new();
+    let key = KeyPair::generate().unwrap();
+    let certificate = certificate(&["localhost"], &key);
+    let marked = |text: String| format!("\u{feff}{text}");
+    let files = CertificateFiles {
+        certificate: folder.write("local.crt", &marked(certificate.pem())),
+        key: folder.write("local.key", &marked(key.serialize_pem())),
+    };
+    server(&settings(vec![files]), &Tickets::new().unwrap()).unwrap();
+}
+
 // ring makes no RSA keys, and none is committed.
 #[cfg(feature = "aws-lc-rs")]
 #[test]
