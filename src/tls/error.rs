@@ -2,6 +2,13 @@
 
 use crate::config::NamedFile;
 
+/// The curves on which the cryptography provider signs.
+const ECDSA_CURVES: &str = if cfg!(feature = "aws-lc-rs") {
+    "P-256, P-384 or P-521"
+} else {
+    "P-256 or P-384"
+};
+
 /// One problem with one file.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {problem}", file.display())]
@@ -57,7 +64,7 @@ pub enum Problem {
     EncryptedKey,
     /// The private key is of a kind or size that cannot sign a handshake.
     #[error(
-        "holds a private key that cannot be used: ECDSA on P-256 or P-384, Ed25519, and RSA of 2048 to 8192 bits can"
+        "holds a private key that cannot be used: ECDSA on {ECDSA_CURVES}, Ed25519, and RSA of 2048 to 8192 bits can"
     )]
     UnusableKey,
     /// The system trusts no authority, or does not tell which.
