@@ -197,6 +197,9 @@ pub(super) fn words(fault: &webpki::Error) -> Option<&'static str> {
             Some("it is the certificate of an authority; `tls.ca` may name it itself")
         }
         webpki::Error::UnsupportedCertVersion => Some("it is of X.509 version 1 or 2, not 3"),
+        webpki::Error::UnsupportedCriticalExtension => {
+            Some("it has an extension that is marked critical and not supported")
+        }
         _ => None,
     }
 }

@@ -4,7 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use rcgen::KeyPair;
 
-use super::workshop::{Folder, authority, certificate, expired, older_form, pem, settings};
+use super::workshop::{
+    Folder, authority, certificate, expired, older_form, pem, settings, with_critical_extension,
+};
 use crate::config::{CertificateFiles, ClientAuth, NamedFile};
 use crate::tls::{Problem, Tickets, TlsError, self_signed, server, server_in_memory};
 
@@ -109,6 +111,18 @@ fn refuses_what_is_no_certificate_or_no_key_inside() {
         key: junk,
     }]);
     assert!(matches!(errors[0].problem, Problem::UnusableKey));
+}
+
+#[test]
+fn says_that_a_critical_extension_is_not_supported() {
+    let folder = Folder::new();
+    let key = KeyPair::generate().unwrap();
+    let files = CertificateFiles {
+        certificate: folder.write("odd.crt", &with_critical_extension(&key).pem()),
+        key: folder.write("odd.key", &key.serialize_pem()),
+    };
+    let error = &problems(vec![files])[0];
+    assert!(error.to_string().contains("marked critical"), "{error}");
 }
 
 #[test]

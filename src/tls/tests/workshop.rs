@@ -5,7 +5,8 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rcgen::{
-    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd,
+    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, CustomExtension, IsCa,
+    KeyPair, date_time_ymd,
 };
 use tempfile::TempDir;
 
@@ -48,6 +49,15 @@ pub(super) fn expired(names: &[&str], key: &KeyPair) -> Certificate {
     let mut parameters = parameters(names);
     parameters.not_before = date_time_ymd(2020, 1, 1);
     parameters.not_after = date_time_ymd(2021, 1, 1);
+    parameters.self_signed(key).unwrap()
+}
+
+/// A certificate with an extension that nobody knows and nobody may pass over.
+pub(super) fn with_critical_extension(key: &KeyPair) -> Certificate {
+    let mut parameters = parameters(&["odd.example"]);
+    let mut extension = CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 99_999], vec![5, 0]);
+    extension.set_criticality(true);
+    parameters.custom_extensions.push(extension);
     parameters.self_signed(key).unwrap()
 }
 
