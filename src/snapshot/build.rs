@@ -13,7 +13,7 @@ use crate::config::{self, Config, FieldRules, Name};
 use crate::listener::{Settings, Throttle};
 use crate::route::RouteTable;
 use crate::telemetry::{CertificateMetrics, Metrics};
-use crate::tls::{CertificateInfo, ClientTls, Material, ServerTls};
+use crate::tls::{ClientTls, Material, ServerTls};
 use crate::tunnel::{Terms, Words};
 use crate::upstream::{Backend, Member, Pool, Queue, Transport};
 use crate::websocket::CloseCode;
@@ -163,9 +163,11 @@ fn certificate_metrics(
     // Of those with the same name the one that ends first counts: it is served as well.
     let mut ends = BTreeMap::new();
     for (listener, tls) in tls {
-        for CertificateInfo { name, validity } in &tls.certificates {
-            let not_after = *validity.end();
-            let end = ends.entry((listener, name)).or_insert(not_after);
+        for certificate in &tls.certificates {
+            let not_after = *certificate.chain_validity.end();
+            let end = ends
+                .entry((listener, &certificate.name))
+                .or_insert(not_after);
             *end = (*end).min(not_after);
         }
     }
@@ -182,9 +184,9 @@ fn pool_certificate_metrics(
     metrics: &Metrics,
 ) -> impl Iterator<Item = Arc<CertificateMetrics>> {
     tls.iter().filter_map(|(pool, tls)| {
-        let CertificateInfo { name, validity } = tls.certificate.as_ref()?;
-        let handle = metrics.pool_certificate(pool, &Name::from(name.as_str()));
-        handle.set_not_after(*validity.end());
+        let certificate = tls.certificate.as_ref()?;
+        let handle = metrics.pool_certificate(pool, &Name::from(certificate.name.as_str()));
+        handle.set_not_after(*certificate.chain_validity.end());
         Some(handle)
     })
 }

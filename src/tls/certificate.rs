@@ -21,7 +21,10 @@ pub(super) struct Certificate {
     pub(super) key: Arc<CertifiedKey>,
     /// The DNS names of the subject alternative name, in lower case; wildcards begin with `*.`.
     pub(super) dns_names: Vec<String>,
+    /// When the leaf is valid.
     pub(super) validity: RangeInclusive<SystemTime>,
+    /// When every certificate of the chain is valid.
+    pub(super) chain_validity: RangeInclusive<SystemTime>,
 }
 
 impl Certificate {
@@ -53,7 +56,11 @@ impl Certificate {
         provider: &CryptoProvider,
     ) -> Result<Self, Problem> {
         let leaf = chain.first().ok_or(Problem::NoCertificate)?;
-        let (dns_names, validity) = facts(leaf)?;
+        let (dns_names, validity) = facts(leaf).map_err(|error| {
+            let words = words(&error).map_or_else(|| error.to_string(), str::to_owned);
+            Problem::BadCertificate(words)
+        })?;
+        let chain_validity = chain[1..].iter().try_fold(validity.clone(), narrowed)?;
         let key = provider
             .key_provider
             .load_private_key(key)
@@ -69,22 +76,39 @@ impl Certificate {
             key: Arc::new(certified),
             dns_names,
             validity,
+            chain_validity,
         })
     }
 }
 
-/// What a leaf says of itself: its DNS names and its validity.
-fn facts(leaf: &CertificateDer<'_>) -> Result<(Vec<String>, RangeInclusive<SystemTime>), Problem> {
-    let refuse = |error: webpki::Error| {
-        let words = words(&error).map_or_else(|| error.to_string(), str::to_owned);
-        Problem::BadCertificate(words)
-    };
-    let parsed = EndEntityCert::try_from(leaf).map_err(refuse)?;
+/// `validity` without the time in which `issuer` is not valid. An issuer that is a certificate but not supported here changes
+/// nothing: clients may support it, or not need it.
+fn narrowed(
+    validity: RangeInclusive<SystemTime>,
+    issuer: &CertificateDer<'_>,
+) -> Result<RangeInclusive<SystemTime>, Problem> {
+    match facts(issuer) {
+        Ok((_, other)) => {
+            let begin = *validity.start().max(other.start());
+            Ok(begin..=*validity.end().min(other.end()))
+        }
+        Err(webpki::Error::BadDer | webpki::Error::TrailingData(_)) => Err(
+            Problem::BadCertificate("one behind the first is no certificate".to_owned()),
+        ),
+        Err(_) => Ok(validity),
+    }
+}
+
+/// What a certificate says of itself: its DNS names and its validity.
+fn facts(
+    certificate: &CertificateDer<'_>,
+) -> Result<(Vec<String>, RangeInclusive<SystemTime>), webpki::Error> {
+    let parsed = EndEntityCert::try_from(certificate)?;
     let dns_names = parsed
         .valid_dns_names()
         .map(str::to_ascii_lowercase)
         .collect();
-    Ok((dns_names, validity(&parsed).map_err(refuse)?))
+    Ok((dns_names, validity(&parsed)?))
 }
 
 /// From when to when it is valid (RFC 5280 section 4.1.2.5); from 1970, if it has been for longer.

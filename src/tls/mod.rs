@@ -104,6 +104,8 @@ pub struct CertificateInfo {
     pub name: String,
     /// When it is valid (RFC 5280 section 4.1.2.5).
     pub validity: RangeInclusive<SystemTime>,
+    /// When all of its chain is valid, itself included.
+    pub chain_validity: RangeInclusive<SystemTime>,
 }
 
 impl CertificateInfo {
@@ -111,17 +113,20 @@ impl CertificateInfo {
     /// listener that does not come up helps none of them.
     #[must_use]
     pub fn warning(&self, now: SystemTime) -> Option<String> {
-        let Self { name, validity } = self;
+        let (what, validity) = if self.validity.contains(&now) {
+            ("a certificate in the chain of", &self.chain_validity)
+        } else {
+            ("the certificate", &self.validity)
+        };
         if validity.contains(&now) {
             return None;
         }
-        let is_early = now < *validity.start();
-        let fault = if is_early {
+        let fault = if now < *validity.start() {
             "is not valid yet"
         } else {
             "has expired"
         };
-        Some(format!("the certificate {name} {fault}"))
+        Some(format!("{what} {} {fault}", self.name))
     }
 }
 
@@ -196,6 +201,7 @@ fn info((certificate, path): (&Certificate, &Path)) -> CertificateInfo {
     CertificateInfo {
         name: name.unwrap_or_else(|| path.display().to_string()),
         validity: certificate.validity.clone(),
+        chain_validity: certificate.chain_validity.clone(),
     }
 }
 

@@ -166,6 +166,40 @@ fn serves_an_expired_certificate_and_tells_when_it_was_valid() {
 }
 
 #[test]
+fn tells_of_an_intermediate_that_has_expired() {
+    let folder = Folder::new();
+    let key = KeyPair::generate().unwrap();
+    let leaf = certificate(&["new.example"], &key).pem();
+    let chain_of = |issuer: &str| CertificateFiles {
+        certificate: folder.write("chain.crt", &format!("{leaf}{issuer}")),
+        key: folder.write("chain.key", &key.serialize_pem()),
+    };
+    let files = chain_of(&expired(&["intermediate"], &key).pem());
+    let tls = server(&settings(vec![files]), &Tickets::new().unwrap()).unwrap();
+    let info = &tls.certificates[0];
+    let expected = "a certificate in the chain of new.example has expired";
+    assert_eq!(info.warning(SystemTime::now()).as_deref(), Some(expected));
+    assert!(info.validity.end() > info.chain_validity.end());
+    let files = chain_of(&pem("CERTIFICATE", b"junk"));
+    let error = &problems(vec![files])[0];
+    assert!(matches!(error.problem, Problem::BadCertificate(_)));
+}
+
+#[test]
+fn tells_nothing_of_an_issuer_that_is_not_supported() {
+    let folder = Folder::new();
+    let key = KeyPair::generate().unwrap();
+    let issuer = with_critical_extension(&key).pem();
+    let leaf = certificate(&["new.example"], &key).pem();
+    let files = CertificateFiles {
+        certificate: folder.write("chain.crt", &format!("{leaf}{issuer}")),
+        key: folder.write("chain.key", &key.serialize_pem()),
+    };
+    let tls = server(&settings(vec![files]), &Tickets::new().unwrap()).unwrap();
+    assert_eq!(tls.certificates[0].warning(SystemTime::now()), None);
+}
+
+#[test]
 fn a_certificate_for_addresses_only_goes_by_its_path() {
     let folder = Folder::new();
     let files = folder.identity(&["127.0.0.1", "::1"]);
