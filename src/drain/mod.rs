@@ -67,21 +67,23 @@ impl Drain {
     /// Joins those who hear of it. One that joins late hears of it at once.
     #[must_use]
     pub fn watch(&self) -> DrainWatch {
-        self.join(false)
+        self.join(Asking::Open)
     }
 
     /// Joins those who hear of the drain itself, but are never [asked](Self::ask) to end.
     #[must_use]
-    pub fn watch_unasked(&self) -> DrainWatch {
-        self.join(true)
+    pub fn watch_exempt(&self) -> DrainWatch {
+        self.join(Asking::Exempt)
     }
 
-    fn join(&self, declines_calls: bool) -> DrainWatch {
+    fn join(&self, asking: Asking) -> DrainWatch {
         let mut state = self.shared.state();
         let watcher = Watcher {
-            noted: state.next_note(),
-            declines_calls,
-            ..Watcher::default()
+            waker: None,
+            is_counted_elsewhere: false,
+            is_busy: false,
+            reported: state.tick(),
+            asking,
         };
         DrainWatch {
             key: state.watchers.insert(watcher),
@@ -108,7 +110,7 @@ impl Drain {
     /// How many still watch and are not counted at another drain.
     #[must_use]
     pub fn counted(&self) -> usize {
-        self.count(|watcher| !watcher.is_elsewhere)
+        self.count(|watcher| !watcher.is_counted_elsewhere)
     }
 
     /// Asks up to `count` of those who watch to end, the longest idle first, busy ones last, and nobody twice. The
@@ -118,28 +120,30 @@ impl Drain {
             return;
         }
         let mut state = self.shared.state();
-        let unasked = state.watchers.iter().filter(|(_, it)| it.is_unasked());
-        let by_activity = unasked.map(|(key, it)| ((it.is_busy, Reverse(state.age(it))), key));
-        let mut idle: Vec<((bool, Reverse<u32>), usize)> = by_activity.collect();
-        if count < idle.len() {
-            idle.select_nth_unstable(count);
-            idle.truncate(count);
+        let watchers = state.watchers.iter();
+        let askable = watchers.filter(|(_, watcher)| watcher.asking == Asking::Open);
+        let mut order: Vec<(bool, Reverse<u32>, usize)> = askable
+            .map(|(key, watcher)| (watcher.is_busy, Reverse(state.age(watcher)), key))
+            .collect();
+        if count < order.len() {
+            order.select_nth_unstable(count);
+            order.truncate(count);
         }
-        let mut wakers: Vec<Waker> = Vec::with_capacity(idle.len());
-        for (_, key) in idle {
+        let mut wakers: Vec<Waker> = Vec::with_capacity(order.len());
+        for (_, _, key) in order {
             let watcher = &mut state.watchers[key];
-            watcher.is_asked = true;
+            watcher.asking = Asking::Asked;
             wakers.extend(watcher.waker.clone());
         }
-        self.shared.calls.fetch_add(1, Ordering::Release);
+        self.shared.asks.fetch_add(1, Ordering::Release);
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
     }
 
     /// How many can still be asked.
     #[must_use]
-    pub fn unasked(&self) -> usize {
-        self.count(Watcher::is_unasked)
+    pub fn askable(&self) -> usize {
+        self.count(|watcher| watcher.asking == Asking::Open)
     }
 
     fn count(&self, is_counted: impl Fn(&Watcher) -> bool) -> usize {
@@ -250,28 +254,28 @@ impl DrainWatch {
 
     /// Notes that another drain counts this watch already. This one waits for it all the same.
     pub fn count_elsewhere(&self) {
-        self.shared.state().watchers[self.key].is_elsewhere = true;
+        self.shared.state().watchers[self.key].is_counted_elsewhere = true;
     }
 
-    /// How often some of those who watch were asked to end; one atomic load.
+    /// How often [`Drain::ask`] was called; one atomic load.
     #[must_use]
-    pub fn calls(&self) -> u32 {
-        self.shared.calls.load(Ordering::Acquire)
+    pub fn asks(&self) -> u32 {
+        self.shared.asks.load(Ordering::Acquire)
     }
 
     /// Whether this one was among them.
     #[must_use]
     pub fn is_asked(&self) -> bool {
-        self.shared.state().watchers[self.key].is_asked
+        self.shared.state().watchers[self.key].asking == Asking::Asked
     }
 
     /// Notes whether whoever watches is busy or has come to rest. Takes a lock: to be done every few seconds, not
     /// every time.
-    pub fn note_busy(&self, is_busy: bool) {
+    pub fn report_busy(&self, is_busy: bool) {
         let mut state = self.shared.state();
-        let noted = state.next_note();
+        let now = state.tick();
         let watcher = &mut state.watchers[self.key];
-        (watcher.is_busy, watcher.noted) = (is_busy, noted);
+        (watcher.is_busy, watcher.reported) = (is_busy, now);
     }
 
     /// Waits until the stage is beyond `seen`.
@@ -314,7 +318,7 @@ impl Drop for DrainWatch {
 #[derive(Debug, Default)]
 struct Shared {
     stage: AtomicU8,
-    calls: AtomicU32,
+    asks: AtomicU32,
     state: Mutex<State>,
     /// It went on to another stage, or nobody watches any more.
     changed: Notify,
@@ -324,38 +328,38 @@ struct Shared {
 struct State {
     plan: Option<Plan>,
     watchers: Slab<Watcher>,
-    /// How often it was noted of one that it joined, was busy or came to rest. In place of a clock, as all that matters is who
-    /// was noted before whom.
-    notes: u32,
+    /// A logical clock that ticks when a watcher joins or reports: only the order matters, so no time is read.
+    clock: u32,
 }
 
 impl State {
-    fn next_note(&mut self) -> u32 {
-        self.notes = self.notes.wrapping_add(1);
-        self.notes
+    fn tick(&mut self) -> u32 {
+        self.clock = self.clock.wrapping_add(1);
+        self.clock
     }
 
-    /// How many notes there have been since that of `watcher`.
+    /// The ticks since `watcher` joined or last reported.
     fn age(&self, watcher: &Watcher) -> u32 {
-        self.notes.wrapping_sub(watcher.noted)
+        self.clock.wrapping_sub(watcher.reported)
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Watcher {
     waker: Option<Waker>,
-    is_elsewhere: bool,
+    is_counted_elsewhere: bool,
     is_busy: bool,
-    /// The note of when it joined, or was last known to be busy.
-    noted: u32,
-    is_asked: bool,
-    declines_calls: bool,
+    /// The tick at which it joined or last reported whether it is busy.
+    reported: u32,
+    asking: Asking,
 }
 
-impl Watcher {
-    fn is_unasked(&self) -> bool {
-        !self.is_asked && !self.declines_calls
-    }
+/// Whether a watcher may be asked to end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Asking {
+    Open,
+    Asked,
+    Exempt,
 }
 
 impl Shared {

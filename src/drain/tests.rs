@@ -89,18 +89,18 @@ async fn asks_the_longest_idle_and_nobody_twice() {
     let watches = [drain.watch(), drain.watch(), drain.watch()];
     let asked = || watches.each_ref().map(DrainWatch::is_asked);
     tokio::time::advance(Duration::from_secs(5)).await;
-    watches[0].note_busy(true);
-    watches[2].note_busy(false);
+    watches[0].report_busy(true);
+    watches[2].report_busy(false);
     drain.ask(1);
     assert_eq!(asked(), [false, true, false]);
     tokio::time::advance(Duration::from_secs(5)).await;
-    watches[0].note_busy(false);
-    watches[2].note_busy(true);
+    watches[0].report_busy(false);
+    watches[2].report_busy(true);
     drain.ask(1);
     assert_eq!(asked(), [true, true, false]);
     drain.ask(7);
-    assert_eq!((asked(), drain.unasked()), ([true, true, true], 0));
-    assert_eq!(watches[0].calls(), 3);
+    assert_eq!((asked(), drain.askable()), ([true, true, true], 0));
+    assert_eq!(watches[0].asks(), 3);
     assert_eq!(watches[0].stage(), Stage::Open);
 }
 

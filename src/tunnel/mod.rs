@@ -85,8 +85,8 @@ pub struct Tunnel<G, L> {
     account: Option<Account<L>>,
     /// How far each drain had come when this tunnel last looked; none before the first poll.
     heard: [Option<drain::Stage>; 3],
-    /// How many calls of the backend's drain it has heard.
-    heard_calls: u32,
+    /// How many rounds of asking at the backend's drain it has seen.
+    heard_asks: u32,
     _guards: G,
 }
 
@@ -132,7 +132,7 @@ impl<G, L> Tunnel<G, L> {
             reprieves: 0,
             account: Some(account),
             heard: [None; 3],
-            heard_calls: 0,
+            heard_asks: 0,
             _guards: guards,
             terms,
         };
@@ -151,7 +151,7 @@ impl<G, L> Tunnel<G, L> {
 
     fn poll_closure(&mut self, context: &mut Context<'_>) -> Poll<Closure> {
         self.hear_drains(context);
-        self.hear_calls();
+        self.hear_asks();
         loop {
             if !matches!(self.phase, Phase::Leaving(_)) {
                 self.pass(context);

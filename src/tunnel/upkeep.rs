@@ -108,7 +108,7 @@ impl<G, L> Tunnel<G, L> {
             return;
         };
         let is_busy = !self.tally.is_empty();
-        account.watches[BACKEND].note_busy(is_busy);
+        account.watches[BACKEND].report_busy(is_busy);
         if is_busy {
             self.tally.report(&mut account.record);
             self.alarms.set(Alarm::Report, REPORT_INTERVAL);
@@ -211,13 +211,13 @@ impl<G, L> Tunnel<G, L> {
 
     /// Looks whether this session is among those that are to go to another backend. Costs an atomic load while
     /// none is.
-    pub(super) fn hear_calls(&mut self) {
+    pub(super) fn hear_asks(&mut self) {
         let Some(account) = &self.account else { return };
-        let calls = account.watches[BACKEND].calls();
-        if calls == self.heard_calls {
+        let asks = account.watches[BACKEND].asks();
+        if asks == self.heard_asks {
             return;
         }
-        self.heard_calls = calls;
+        self.heard_asks = asks;
         if account.watches[BACKEND].is_asked() {
             self.leave(Ending::Rebalance);
         }

@@ -397,13 +397,13 @@ impl Lease {
     pub fn watch(&self) -> DrainWatch {
         match self.session {
             Some(_) => self.backend.drain().watch(),
-            None => self.watch_unasked(),
+            None => self.watch_exempt(),
         }
     }
 
     /// The same for an answer to an opening handshake, which cannot be asked either.
-    pub(super) fn watch_unasked(&self) -> DrainWatch {
-        self.backend.drain().watch_unasked()
+    pub(super) fn watch_exempt(&self) -> DrainWatch {
+        self.backend.drain().watch_exempt()
     }
 }
 

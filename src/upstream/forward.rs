@@ -94,7 +94,7 @@ impl Source {
     /// That of the answer to an opening handshake.
     #[must_use]
     pub fn of_handshake(task: ConnectionTask, lease: Lease) -> Self {
-        let watch = lease.watch_unasked();
+        let watch = lease.watch_exempt();
         let carrier = Carrier::Handshake { _task: task };
         Self {
             carrier,

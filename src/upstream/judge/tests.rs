@@ -319,13 +319,13 @@ fn requests_are_not_asked_to_go_elsewhere() {
     let watches = [Purpose::Request, Purpose::Session, Purpose::Request]
         .map(|purpose| member.lease(purpose).expect("there is room").watch());
     let drain = member.backend().drain();
-    assert_eq!(drain.unasked(), 1);
+    assert_eq!(drain.askable(), 1);
     drain.ask(3);
     let asked = watches.each_ref().map(|watch| watch.is_asked());
     assert_eq!(asked, [false, true, false]);
-    assert_eq!((drain.unasked(), drain.open()), (0, 3));
+    assert_eq!((drain.askable(), drain.open()), (0, 3));
     drop(watches);
-    assert_eq!((drain.unasked(), drain.open()), (0, 0));
+    assert_eq!((drain.askable(), drain.open()), (0, 0));
 }
 
 /// Checks by connecting, each of which counts.

@@ -107,7 +107,7 @@ fn loads(members: &[Member], now: Instant) -> Vec<Load> {
 /// As it is at `now`, of a member that `is_ready` or not.
 fn load(member: &Member, is_ready: bool, now: Instant) -> Load {
     let backend = member.backend();
-    let sessions = backend.drain().unasked();
+    let sessions = backend.drain().askable();
     Load {
         is_ready,
         ready_mark: backend.ready_mark(),
