@@ -1,8 +1,8 @@
-//! Ending many things in order: begin once, wait for all, cut at the deadline.
+//! Graceful shutdown: begin once, wait for everything to end, cut at the deadline.
 //!
-//! A [`Drain`] stands at what may stop (a listener, a route, a backend). Everything that would outlive the
-//! stop holds a [`DrainWatch`], taken before it became visible; so nothing can slip through between the
-//! signal and the list of those who hear it. What those who hear it do, and what they say, is theirs.
+//! Whatever may stop (a listener, a route, a backend) has a [`Drain`]. Everything that may outlive the stop (a session,
+//! a connection) holds a [`DrainWatch`], taken before it became visible to others: so a drain that begins meanwhile
+//! cannot miss it. How a watcher ends, and what it tells its peers, is up to the watcher.
 
 #[cfg(test)]
 mod tests;
@@ -23,11 +23,11 @@ use tokio::time::{Instant, sleep_until};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 #[repr(u8)]
 pub enum Stage {
-    /// Nothing has begun.
+    /// No drain has begun.
     Open,
-    /// Those who watch end in their own time, within the plan.
+    /// Watchers end, each at a moment within the plan.
     Draining,
-    /// Those who watch end now.
+    /// Watchers end at once.
     Cut,
 }
 
@@ -36,7 +36,7 @@ pub enum Stage {
 pub struct Plan {
     /// When it began.
     pub begun: Instant,
-    /// The time over which the ends are spread.
+    /// The time over which watchers spread their ends.
     pub window: Duration,
 }
 
@@ -50,27 +50,27 @@ impl Plan {
         }
     }
 
-    /// A moment in the window, at random, so that clients do not come back as a herd.
+    /// A random moment in the window, so that clients do not all reconnect at once.
     #[must_use]
     pub fn moment(&self) -> Instant {
         self.begun + self.window.mul_f64(fastrand::f64())
     }
 }
 
-/// What may stop, and everything that has to end when it does.
+/// The drain of one thing that may stop, and all that watch it.
 #[derive(Debug, Default)]
 pub struct Drain {
     shared: Arc<Shared>,
 }
 
 impl Drain {
-    /// Joins those who hear of it. One that joins late hears of it at once.
+    /// Adds a watcher. One that joins after the drain began hears of it at once.
     #[must_use]
     pub fn watch(&self) -> DrainWatch {
         self.join(Asking::Open)
     }
 
-    /// Joins those who hear of the drain itself, but are never [asked](Self::ask) to end.
+    /// Adds a watcher that hears of the drain, but is never [asked](Self::ask) to end.
     #[must_use]
     pub fn watch_exempt(&self) -> DrainWatch {
         self.join(Asking::Exempt)
@@ -91,30 +91,29 @@ impl Drain {
         }
     }
 
-    /// Begins the drain. The first plan stands; a second call changes nothing.
+    /// Begins the drain. Further calls change nothing: the first plan stays.
     pub fn begin(&self, plan: Plan) {
         self.advance(Stage::Draining, Some(plan));
     }
 
-    /// Tells those who are left to end now.
+    /// Tells the remaining watchers to end at once.
     pub fn cut(&self) {
         self.advance(Stage::Cut, None);
     }
 
-    /// How many still watch.
+    /// The number of watchers.
     #[must_use]
     pub fn open(&self) -> usize {
         self.shared.state().watchers.len()
     }
 
-    /// How many still watch and are not counted at another drain.
+    /// The number of watchers that no other drain counts.
     #[must_use]
     pub fn counted(&self) -> usize {
         self.count(|watcher| !watcher.is_counted_elsewhere)
     }
 
-    /// Asks up to `count` of those who watch to end, the longest idle first, busy ones last, and nobody twice. The
-    /// others are not drained.
+    /// Asks up to `count` watchers to end, without a drain: the longest idle first, busy ones last, nobody twice.
     pub fn ask(&self, count: usize) {
         if count == 0 {
             return;
@@ -140,7 +139,7 @@ impl Drain {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// How many can still be asked.
+    /// The number of watchers that can still be asked.
     #[must_use]
     pub fn askable(&self) -> usize {
         self.count(|watcher| watcher.asking == Asking::Open)
@@ -152,13 +151,13 @@ impl Drain {
         watchers.filter(|(_, watcher)| is_counted(watcher)).count()
     }
 
-    /// How far it has come.
+    /// The stage; one atomic load.
     #[must_use]
     pub fn stage(&self) -> Stage {
         self.shared.stage()
     }
 
-    /// Waits until it has begun. The drain does not wait for whoever does so.
+    /// Waits until it has begun. Whoever waits here is no watcher: the drain does not wait for it.
     pub async fn begun(&self) {
         loop {
             let changed = self.shared.changed.notified();
@@ -169,8 +168,7 @@ impl Drain {
         }
     }
 
-    /// Waits until it has begun and a moment of its window has come, picked at random. The drain does not wait for whoever
-    /// does so.
+    /// Waits until it has begun, then until a random moment of its window. Whoever waits here is no watcher.
     pub async fn moment(&self) {
         self.begun().await;
         let plan = self.shared.state().plan;
@@ -179,7 +177,7 @@ impl Drain {
         }
     }
 
-    /// Waits until nobody watches any more.
+    /// Waits until there are no watchers.
     pub async fn ended(&self) {
         loop {
             let changed = self.shared.changed.notified();
@@ -190,8 +188,8 @@ impl Drain {
         }
     }
 
-    /// Cuts at the deadline who is left, and who joins after it: an opening handshake that was under way may end
-    /// long after everybody else.
+    /// Cuts at the deadline. That holds for watchers that join later, too: an opening handshake that was under way
+    /// when the drain began may end after it.
     pub async fn cut_at(&self, deadline: Instant) {
         sleep_until(deadline).await;
         self.cut();
@@ -215,7 +213,7 @@ impl Drain {
     }
 }
 
-/// A claim to hear of a [`Drain`], and what the drain waits for. Given back on Drop.
+/// A watcher of a [`Drain`]: hears of its stages, and is waited for until it is dropped.
 #[derive(Debug)]
 pub struct DrainWatch {
     shared: Arc<Shared>,
@@ -223,19 +221,19 @@ pub struct DrainWatch {
 }
 
 impl DrainWatch {
-    /// How far the drain has come; one atomic load.
+    /// The stage of the drain; one atomic load.
     #[must_use]
     pub fn stage(&self) -> Stage {
         self.shared.stage()
     }
 
-    /// The plan, once the drain has begun with one.
+    /// The plan; `None` if the drain has not begun, or was cut without one.
     #[must_use]
     pub fn plan(&self) -> Option<Plan> {
         self.shared.state().plan
     }
 
-    /// Wakes the task when the stage is beyond `seen`; ready if it already is.
+    /// Ready when the stage is beyond `seen`; until then the task is woken by the next change.
     pub fn poll_beyond(&self, seen: Stage, context: &mut Context<'_>) -> Poll<Stage> {
         let mut state = self.shared.state();
         let stage = self.shared.stage();
@@ -252,7 +250,7 @@ impl DrainWatch {
         Poll::Pending
     }
 
-    /// Notes that another drain counts this watch already. This one waits for it all the same.
+    /// Excludes this watcher from [`Drain::counted`], as another drain counts it. This one still waits for it.
     pub fn count_elsewhere(&self) {
         self.shared.state().watchers[self.key].is_counted_elsewhere = true;
     }
@@ -263,14 +261,14 @@ impl DrainWatch {
         self.shared.asks.load(Ordering::Acquire)
     }
 
-    /// Whether this one was among them.
+    /// Whether this watcher was asked to end.
     #[must_use]
     pub fn is_asked(&self) -> bool {
         self.shared.state().watchers[self.key].asking == Asking::Asked
     }
 
-    /// Notes whether whoever watches is busy or has come to rest. Takes a lock: to be done every few seconds, not
-    /// every time.
+    /// Reports whether the watcher is busy or has become idle. Takes a lock: to be called every few seconds, not for
+    /// every message.
     pub fn report_busy(&self, is_busy: bool) {
         let mut state = self.shared.state();
         let now = state.tick();
@@ -283,22 +281,22 @@ impl DrainWatch {
         poll_fn(|context| self.poll_beyond(seen, context)).await
     }
 
-    /// What `work` comes to; none where the stage is beyond `seen` before.
+    /// Runs `work`; `None` if the stage gets beyond `seen` first.
     pub async fn within<F: Future>(&self, seen: Stage, mut work: Pin<&mut F>) -> Option<F::Output> {
-        // What was asked for holds as long as the stage stands; asking takes a lock.
-        let mut asked: Option<(Stage, Waker)> = None;
+        // Registering a waker takes a lock, so it is done only when the stage or the waker has changed.
+        let mut registered: Option<(Stage, Waker)> = None;
         poll_fn(|context| {
             if let Poll::Ready(output) = work.as_mut().poll(context) {
                 return Poll::Ready(Some(output));
             }
             let (stage, waker) = (self.stage(), context.waker());
-            if let Some((at, asker)) = &asked
+            if let Some((at, known)) = &registered
                 && *at == stage
-                && asker.will_wake(waker)
+                && known.will_wake(waker)
             {
                 return Poll::Pending;
             }
-            asked = Some((stage, waker.clone()));
+            registered = Some((stage, waker.clone()));
             self.poll_beyond(seen, context).map(|_| None)
         })
         .await
@@ -320,7 +318,7 @@ struct Shared {
     stage: AtomicU8,
     asks: AtomicU32,
     state: Mutex<State>,
-    /// It went on to another stage, or nobody watches any more.
+    /// Notified when the stage has changed, or the last watcher is gone.
     changed: Notify,
 }
 

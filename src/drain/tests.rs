@@ -1,4 +1,4 @@
-//! What those who watch a drain hear, and when it is over.
+//! What watchers hear of a drain, and when it is over.
 
 use std::pin::pin;
 
