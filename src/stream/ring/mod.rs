@@ -62,7 +62,7 @@ pub(super) enum Received {
 
 /// What a reception leaves behind.
 #[derive(Debug)]
-pub(super) struct Remains {
+pub(super) struct Leftover {
     /// What came and was not taken.
     pub(super) rest: Backlog,
     /// Who waits for more.
@@ -88,7 +88,7 @@ pub fn start() -> io::Result<()> {
 }
 
 /// Whether this thread has a ring.
-pub(super) fn is_here() -> bool {
+pub(super) fn is_available() -> bool {
     with_ring(|_| ()).is_some()
 }
 
@@ -105,8 +105,8 @@ fn poll_drive(event: &AsyncFd<OwnedFd>, context: &mut Context<'_>) -> Poll<()> {
         if !ring.driver.will_wake(context.waker()) {
             ring.driver = context.waker().clone();
         }
-        ring.queue.silence();
-        let is_busy = ring.turn() || ring.queue.listen();
+        ring.queue.disable_events();
+        let is_busy = ring.submit_and_reap() || ring.queue.enable_events();
         (is_busy, std::mem::take(&mut ring.woken))
     });
     let Some((is_busy, mut woken)) = turned else {
@@ -133,9 +133,9 @@ fn with_ring<T>(work: impl FnOnce(&mut Ring) -> T) -> Option<T> {
 
 impl Ring {
     /// Hands over what the system is asked for, and takes what came. Whether anything did.
-    fn turn(&mut self) -> bool {
-        self.feed();
-        if let Err(error) = self.queue.enter() {
+    fn submit_and_reap(&mut self) -> bool {
+        self.restart_starved();
+        if let Err(error) = self.queue.submit() {
             tracing::warn!(%error, "io_uring");
         }
         self.reap()
@@ -146,13 +146,13 @@ impl Ring {
         let mut has_come = false;
         while let Some(completion) = self.queue.next() {
             has_come = true;
-            self.take(completion);
+            self.complete(completion);
         }
         has_come
     }
 
     /// Goes on receiving where there was no buffer.
-    fn feed(&mut self) {
+    fn restart_starved(&mut self) {
         if self.starved.is_empty() {
             return;
         }
@@ -169,7 +169,7 @@ impl Ring {
         }
     }
 
-    fn take(&mut self, completion: Completion) {
+    fn complete(&mut self, completion: Completion) {
         let Completion {
             reception,
             filled,
@@ -215,31 +215,31 @@ impl Ring {
         let socket = socket.as_raw_fd();
         let reception = self.receptions.insert(State::new(socket));
         self.queue.receive(reception, socket);
-        while self.queue.is_asking() {
-            if let Err(error) = self.queue.enter() {
+        while self.queue.has_unsubmitted() {
+            if let Err(error) = self.queue.submit() {
                 self.abandon(reception);
                 return Err(error);
             }
             self.reap();
         }
-        self.call_driver();
+        self.wake_driver();
         Ok(reception)
     }
 
     /// Has the system stop, waits until it has, and takes what is left.
-    fn finish(&mut self, reception: usize) -> io::Result<Remains> {
+    fn finish(&mut self, reception: usize) -> io::Result<Leftover> {
         self.cancel(reception);
         while self.receptions[reception].end.is_none() {
             self.queue.wait()?;
             self.reap();
         }
-        self.call_driver();
+        self.wake_driver();
         let state = &mut self.receptions[reception];
         if let Some(End::Broken(error)) = state.end {
             return Err(error.into());
         }
         state.free_buffer(self.queue.buffers());
-        Ok(Remains {
+        Ok(Leftover {
             rest: std::mem::take(&mut state.rest),
             waker: state.waker.take(),
         })
@@ -259,7 +259,7 @@ impl Ring {
             state.rest = Backlog::default();
             state.is_orphan = true;
             self.cancel(reception);
-            self.call_driver();
+            self.wake_driver();
         }
         waker
     }
@@ -274,7 +274,7 @@ impl Ring {
     }
 
     /// Has the driver hand over what the system is asked for, and wake those for whom something came.
-    fn call_driver(&mut self) {
+    fn wake_driver(&mut self) {
         self.driver.wake_by_ref();
     }
 }
@@ -286,7 +286,7 @@ impl Reception {
     /// The system's; or this thread has no ring.
     pub(super) fn begin(socket: BorrowedFd<'_>) -> io::Result<Self> {
         let begun = with_ring(|ring| ring.begin(socket).map(Self));
-        begun.unwrap_or_else(|| Err(not_here()))
+        begun.unwrap_or_else(|| Err(no_ring()))
     }
 
     /// Takes what came.
@@ -304,14 +304,14 @@ impl Reception {
             let state = &mut ring.receptions[self.0];
             let read = state.poll_read(ring.queue.buffers(), buffer);
             let replaced = if read.is_pending() {
-                state.wake_by(context.waker())
+                state.set_waker(context.waker())
             } else {
                 None
             };
             (read, replaced)
         });
         let Some((read, _replaced)) = polled else {
-            return Poll::Ready(Err(not_here()));
+            return Poll::Ready(Err(no_ring()));
         };
         let read = ready!(read);
         turn.made_progress();
@@ -327,9 +327,9 @@ impl Reception {
     ///
     /// # Errors
     /// The system's; or the ring is another thread's.
-    pub(super) fn finish(self) -> io::Result<Remains> {
+    pub(super) fn finish(self) -> io::Result<Leftover> {
         let remains = with_ring(|ring| ring.finish(self.0));
-        remains.unwrap_or_else(|| Err(not_here()))
+        remains.unwrap_or_else(|| Err(no_ring()))
     }
 }
 
@@ -340,6 +340,6 @@ impl Drop for Reception {
     }
 }
 
-fn not_here() -> io::Error {
+fn no_ring() -> io::Error {
     io::Error::other("this thread has no io_uring")
 }

@@ -20,9 +20,9 @@ use super::buffers::{self, Buffers, Filled};
 use super::state::End;
 
 /// Room for what is asked for between two calls; more makes another call.
-const ASKED: u32 = 128;
+const SUBMISSIONS: u32 = 128;
 /// Room for what has been done. What does not fit the system keeps.
-const DONE: u32 = 2048;
+const COMPLETIONS: u32 = 2048;
 /// The group of buffers, the only one of a ring.
 const GROUP: u16 = 0;
 /// What completions of cancellations are called; receptions have small numbers.
@@ -30,7 +30,7 @@ const CANCELLATION: u64 = u64::MAX;
 
 /// Whether the event may be silent while the driver looks anyway. Linux orders its note that there is work before its
 /// look whether the event is wanted by an atomic instruction that only here is a barrier.
-const CAN_BE_SILENT: bool = cfg!(target_arch = "x86_64");
+const CAN_DISABLE_EVENTS: bool = cfg!(target_arch = "x86_64");
 
 /// The queues of a ring, and the buffers that it fills.
 pub(super) struct Queue {
@@ -59,8 +59,8 @@ impl Queue {
             .setup_single_issuer()
             .setup_defer_taskrun()
             .setup_taskrun_flag()
-            .setup_cqsize(DONE)
-            .build(ASKED)?;
+            .setup_cqsize(COMPLETIONS)
+            .build(SUBMISSIONS)?;
         let buffers = Buffers::new();
         // SAFETY: the table and the buffers live longer than the ring.
         unsafe {
@@ -84,16 +84,16 @@ impl Queue {
         Ok(unsafe { AsyncFd::register_with_interest(event, Interest::READABLE)? })
     }
 
-    /// No event until [`Queue::listen`]: whoever looks finds what comes by himself, and is not told of it again.
-    pub(super) fn silence(&mut self) {
-        if CAN_BE_SILENT {
+    /// No event until [`Queue::enable_events`]: whoever looks finds what comes by himself, and is not told of it again.
+    pub(super) fn disable_events(&mut self) {
+        if CAN_DISABLE_EVENTS {
             self.uring.completion().disable_eventfd();
         }
     }
 
     /// Events from now on. Whether something came before, of which none tells.
-    pub(super) fn listen(&mut self) -> bool {
-        if !CAN_BE_SILENT {
+    pub(super) fn enable_events(&mut self) -> bool {
+        if !CAN_DISABLE_EVENTS {
             return false;
         }
         self.uring.completion().enable_eventfd();
@@ -126,27 +126,27 @@ impl Queue {
                 return;
             }
             // There is no room. The next call makes some; that it is busy ends too.
-            let _ = self.enter();
+            let _ = self.submit();
         }
     }
 
     /// Hands over what is asked for, and lets the system do what is due. A call only where there is either.
-    pub(super) fn enter(&mut self) -> io::Result<()> {
+    pub(super) fn submit(&mut self) -> io::Result<()> {
         let asked = self.uring.submission();
         if asked.is_empty() && !asked.taskrun() && !asked.cq_overflow() {
             return Ok(());
         }
         drop(asked);
-        passing(self.uring.submit())
+        ignore_transient(self.uring.submit())
     }
 
-    /// As [`Queue::enter`], and waits until something is done.
+    /// As [`Queue::submit`], and waits until something is done.
     pub(super) fn wait(&mut self) -> io::Result<()> {
-        passing(self.uring.submit_and_wait(1))
+        ignore_transient(self.uring.submit_and_wait(1))
     }
 
     /// Whether the system has not seen all that it is asked for.
-    pub(super) fn is_asking(&mut self) -> bool {
+    pub(super) fn has_unsubmitted(&mut self) -> bool {
         !self.uring.submission().is_empty()
     }
 
@@ -186,7 +186,7 @@ fn completion(entry: &cqueue::Entry, buffers: &mut Buffers) -> Completion {
 }
 
 /// What only asks for another try is no error: the next call is one.
-fn passing(outcome: io::Result<usize>) -> io::Result<()> {
+fn ignore_transient(outcome: io::Result<usize>) -> io::Result<()> {
     let Err(error) = outcome else {
         return Ok(());
     };

@@ -109,7 +109,7 @@ impl State {
     }
 
     /// Has `waker` told when something comes; returns the one that was told before, if it is another.
-    pub(super) fn wake_by(&mut self, waker: &Waker) -> Option<Waker> {
+    pub(super) fn set_waker(&mut self, waker: &Waker) -> Option<Waker> {
         match &self.waker {
             Some(known) if known.will_wake(waker) => None,
             _ => self.waker.replace(waker.clone()),

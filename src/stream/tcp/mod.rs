@@ -22,7 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::coop;
 
-use super::ring::{self, LARGEST_RECEIVE, Received, Reception, Remains};
+use super::ring::{self, LARGEST_RECEIVE, Leftover, Received, Reception};
 use super::{Backlog, gather};
 
 /// So many small reads in a row make a connection change to the ring: changing costs what they save.
@@ -154,7 +154,7 @@ impl TcpSocket {
     fn try_ring(&mut self) -> io::Result<bool> {
         let is_better = self.small_reads >= SMALL_READS && !self.is_full;
         // A task without budget was told that it has had enough for now, not that there is nothing to read.
-        if !is_better || !ring::is_here() || !coop::has_budget_remaining() {
+        if !is_better || !ring::is_available() || !coop::has_budget_remaining() {
             return Ok(false);
         }
         self.small_reads = 0;
@@ -228,7 +228,7 @@ impl Engine {
             Self::Returned(returned) => return Ok(Self::Epoll(returned.socket)),
             other => return Ok(other),
         };
-        let Remains { rest, waker } = reception.finish()?;
+        let Leftover { rest, waker } = reception.finish()?;
         let socket = TcpStream::from_std(socket)?;
         if let Some(waker) = waker {
             // Whoever waits for something to read waits on.
