@@ -1,7 +1,7 @@
-//! Buffers that the system fills: it takes one when bytes come, so that a connection that waits holds none.
+//! Buffers that the kernel fills: it takes one when bytes come, so that a connection that waits holds none.
 //!
-//! Shared with the system through a table in memory (io_uring_register(2), IORING_REGISTER_PBUF_RING), which
-//! takes `unsafe`. What keeps it sound: a buffer is the system's or that of one [`Filled`], never both.
+//! They are shared with the kernel through a table in memory (io_uring_register(2), IORING_REGISTER_PBUF_RING), which
+//! needs `unsafe`. The invariant: a buffer belongs either to the kernel or to one [`Filled`], never to both.
 
 #![expect(unsafe_code, reason = "memory that is shared with the system")]
 
@@ -12,25 +12,25 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use io_uring::types::BufRingEntry;
 
-/// How many there are, a power of two. They are enough for what comes between two looks at a busy worker.
+/// The number of buffers, a power of two: enough for what a busy worker receives between two turns of its driver.
 pub(super) const COUNT: u16 = 512;
 /// The size of each.
 pub(super) const SIZE: usize = 2048;
 
-/// The table of buffers that the system may fill begins the block; the buffers follow it.
+/// The size of the table, which is at the beginning of the block; the buffers follow it.
 const TABLE: usize = COUNT as usize * size_of::<BufRingEntry>();
 
 /// The buffers of a ring.
 #[derive(Debug)]
 pub(super) struct Buffers {
     block: NonNull<u8>,
-    /// The table's end; a buffer that is given to the system is entered there.
+    /// The end of the table, where buffers are returned to the kernel.
     tail: u16,
-    /// How many are not the system's.
+    /// How many buffers do not belong to the kernel.
     taken: u16,
 }
 
-/// A buffer that the system has filled, until it is given back.
+/// A buffer that the kernel has filled; must be [given back](Buffers::give_back).
 #[derive(Debug)]
 pub(super) struct Filled {
     number: u16,
@@ -38,7 +38,7 @@ pub(super) struct Filled {
 }
 
 impl Buffers {
-    /// All buffers, entered in the table.
+    /// Allocates the block, and gives all buffers to the kernel.
     pub(super) fn new() -> Self {
         let layout = layout();
         // SAFETY: the layout is not empty.
@@ -57,15 +57,15 @@ impl Buffers {
         buffers
     }
 
-    /// Where the table is.
+    /// The address of the table.
     pub(super) fn table(&self) -> u64 {
         self.block.as_ptr().expose_provenance() as u64
     }
 
-    /// The buffer with this number, which the system has filled with so many bytes.
+    /// Takes over the buffer with this number, which the kernel has filled with `length` bytes.
     ///
     /// # Safety
-    /// The system has just said so, in a completion, and each is claimed once.
+    /// A completion has just said so, and each completion is claimed once.
     pub(super) unsafe fn claim(&mut self, number: u16, length: usize) -> Filled {
         self.taken += 1;
         debug_assert!(
@@ -79,32 +79,32 @@ impl Buffers {
         }
     }
 
-    /// What a buffer holds that has not been taken.
+    /// The unread bytes of a buffer.
     pub(super) fn bytes(&self, filled: &Filled) -> &[u8] {
         let Range { start, end } = filled.bytes;
-        // SAFETY: a `Filled` names a buffer of the block, which the system does not write to until it is given
-        // back, and bytes that it has written there.
+        // SAFETY: a `Filled` refers to a buffer of the block that the kernel does not write to until it is given
+        // back, and to bytes that the kernel has written there.
         unsafe {
             let first = self.buffer(filled.number).add(start.into());
             std::slice::from_raw_parts(first.as_ptr(), (end - start).into())
         }
     }
 
-    /// Gives a buffer back to the system.
+    /// Returns a buffer to the kernel.
     pub(super) fn give_back(&mut self, filled: Filled) {
         self.taken -= 1;
         self.enter(filled.number);
     }
 
-    /// Whether most of them are not the system's.
+    /// Whether the kernel has less than half of the buffers.
     pub(super) fn are_scarce(&self) -> bool {
         self.taken > COUNT / 2
     }
 
     fn enter(&mut self, number: u16) {
         let table = self.block.cast::<BufRingEntry>();
-        // SAFETY: the place is in the table, which begins the block and is aligned as the block is; the system
-        // reads it only after the tail says so. The tail lies in the table too, at a place that no entry uses.
+        // SAFETY: the entry is inside the table, which is at the beginning of the block and aligned as the block is; the
+        // kernel reads it only after the tail has moved. The tail is in the table too, in bytes that no entry uses.
         unsafe {
             let entry = &mut *table.add((self.tail % COUNT).into()).as_ptr();
             entry.set_addr(self.buffer(number).as_ptr().expose_provenance() as u64);
@@ -116,7 +116,7 @@ impl Buffers {
         }
     }
 
-    /// Where the buffer with this number begins.
+    /// The address of the buffer with this number.
     fn buffer(&self, number: u16) -> NonNull<u8> {
         let offset = TABLE + usize::from(number % COUNT) * SIZE;
         // SAFETY: the offset is inside the block.
@@ -126,23 +126,23 @@ impl Buffers {
 
 impl Drop for Buffers {
     fn drop(&mut self) {
-        // SAFETY: allocated with the same layout. The ring is gone, so the system does not use it any more.
+        // SAFETY: allocated with the same layout. The ring is closed, so the kernel no longer uses the block.
         unsafe { dealloc(self.block.as_ptr(), layout()) }
     }
 }
 
 impl Filled {
-    /// How many bytes have not been taken.
+    /// How many bytes are unread.
     pub(super) fn len(&self) -> usize {
         self.bytes.len()
     }
 
-    /// Whether the system had more to put in than there was room for, as far as that shows.
+    /// Whether the kernel filled it, so that there was probably more to receive.
     pub(super) fn is_full(&self) -> bool {
         self.len() == SIZE
     }
 
-    /// Takes bytes from the front; whether those were the last.
+    /// Drops `count` bytes from the front. True if none are left.
     pub(super) fn take(&mut self, count: usize) -> bool {
         let count = u16::try_from(count).expect("not more than the buffer holds");
         self.bytes.start += count;
@@ -151,6 +151,6 @@ impl Filled {
 }
 
 fn layout() -> Layout {
-    // The system wants the table at the beginning of a page.
+    // The kernel requires a page-aligned table.
     Layout::from_size_align(TABLE + usize::from(COUNT) * SIZE, 4096).expect("a valid layout")
 }

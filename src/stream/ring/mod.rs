@@ -1,8 +1,7 @@
-//! Receiving by io_uring: the system puts what comes into buffers by itself, for many connections in one call.
+//! Receiving by io_uring: one system call for all that came on many connections, where epoll needs one per receive.
 //!
-//! With epoll each receive is a call of its own. Here a worker makes one for all that came since its last look.
-//! A ring belongs to its thread; [`start`] makes it, and where there is none everything stays on epoll. Sending stays a plain call: that a ring does not make it cheaper was measured
-//! (docs/decisions.md).
+//! Each worker thread has a ring of its own, made by [`start`]; without one, everything stays on epoll. Sends are plain
+//! system calls: measurements show that a ring makes them no cheaper (docs/decisions.md).
 
 mod buffers;
 mod prefetch;
@@ -26,9 +25,9 @@ use prefetch::prefetch;
 use queue::{Completion, Queue};
 use state::{End, State};
 
-/// A receive brings this much at most. Where one does, more is received no more: larger reads do that better.
+/// The most that one receive returns. A connection whose receive fills it leaves the ring: large reads are faster.
 pub(super) const LARGEST_RECEIVE: usize = buffers::SIZE;
-/// What is kept for one that does not take it, before nothing more is received for it.
+/// How much may wait for a slow reader before receiving stops.
 const LARGEST_BACKLOG: usize = 64 * 1024;
 
 thread_local! {
@@ -39,40 +38,40 @@ thread_local! {
 struct Ring {
     queue: Queue,
     receptions: Slab<State>,
-    /// The task that asks the ring.
+    /// The waker of the task that drives the ring.
     driver: Waker,
-    /// The tasks for which something came; woken when the ring is free again.
+    /// The tasks to wake once the ring is no longer borrowed.
     woken: Vec<Waker>,
-    /// The receptions for which there was no buffer.
+    /// The receptions that stopped for want of a buffer.
     starved: Vec<usize>,
 }
 
-/// What comes on a socket, by the ring of this thread. Dropping it stops that.
+/// Receiving on one socket by the ring of this thread, until this is dropped.
 #[derive(Debug)]
 pub(super) struct Reception(usize);
 
-/// What a read came to.
+/// The result of a read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Received {
     /// Bytes; none at the end of the stream.
     Bytes,
-    /// The ring receives nothing more, and all that it had is taken.
+    /// The ring has stopped receiving, and all that it received has been read.
     Stopped,
 }
 
-/// What a reception leaves behind.
+/// What is left of a reception when it ends.
 #[derive(Debug)]
 pub(super) struct Leftover {
-    /// What came and was not taken.
+    /// Received but not read.
     pub(super) rest: Backlog,
-    /// Who waits for more.
+    /// The task that waits for more.
     pub(super) waker: Option<Waker>,
 }
 
-/// Makes a ring for this thread, and the task that drives it: it runs for as long as the thread.
+/// Makes a ring for this thread, and spawns the task that drives it as long as the thread lives.
 ///
 /// # Errors
-/// Where the system has no io_uring of Linux 6.1 or later, or forbids it.
+/// If the kernel is older than Linux 6.1, or io_uring is forbidden.
 pub fn start() -> io::Result<()> {
     let queue = Queue::new()?;
     let event = queue.event()?;
@@ -92,11 +91,11 @@ pub(super) fn is_available() -> bool {
     with_ring(|_| ()).is_some()
 }
 
-/// Asks the ring when it has something, or is to begin something.
+/// Drives the ring: submits requests and handles completions, then wakes the tasks concerned.
 fn poll_drive(event: &AsyncFd<OwnedFd>, context: &mut Context<'_>) -> Poll<()> {
     while let Poll::Ready(ready) = event.poll_read_ready(context) {
         match ready {
-            // The count in it does not matter, so it is never read; each further event shows all the same.
+            // The count of the eventfd is never read: with edge-triggered epoll each further event shows all the same.
             Ok(mut ready) => ready.clear_ready(),
             Err(_) => return Poll::Ready(()),
         }
@@ -115,24 +114,24 @@ fn poll_drive(event: &AsyncFd<OwnedFd>, context: &mut Context<'_>) -> Poll<()> {
     for waker in woken.drain(..) {
         waker.wake();
     }
-    // For the next time, so that it need not be allocated again.
+    // Keep the allocation for the next turn.
     with_ring(|ring| ring.woken = woken);
     if is_busy {
-        // More has come by the time that all of these have had their turn; asking then needs no event.
+        // By the time that the woken tasks have run, more has come: look again without waiting for an event.
         context.waker().wake_by_ref();
     }
     Poll::Pending
 }
 
-/// Runs `work` with the ring of this thread, if it has one. No waker but the driver's may be woken or dropped in it:
-/// that can drop a task, and with it a reception, which asks for the ring as well.
+/// Runs `work` with the ring of this thread, if it has one. `work` must not wake or drop any waker but the driver's:
+/// that can drop a task and with it a [`Reception`], which borrows the ring again.
 fn with_ring<T>(work: impl FnOnce(&mut Ring) -> T) -> Option<T> {
     let run = |ring: &RefCell<Option<Ring>>| ring.borrow_mut().as_mut().map(work);
     RING.try_with(run).ok().flatten()
 }
 
 impl Ring {
-    /// Hands over what the system is asked for, and takes what came. Whether anything did.
+    /// Submits what is queued and handles all completions. True if there were any.
     fn submit_and_reap(&mut self) -> bool {
         self.restart_starved();
         if let Err(error) = self.queue.submit() {
@@ -141,7 +140,7 @@ impl Ring {
         self.reap()
     }
 
-    /// Takes what came. Whether anything did.
+    /// Handles all completions. True if there were any.
     fn reap(&mut self) -> bool {
         let mut has_come = false;
         while let Some(completion) = self.queue.next() {
@@ -151,7 +150,7 @@ impl Ring {
         has_come
     }
 
-    /// Goes on receiving where there was no buffer.
+    /// Resumes the receptions that stopped for want of a buffer.
     fn restart_starved(&mut self) {
         if self.starved.is_empty() {
             return;
@@ -179,7 +178,7 @@ impl Ring {
             return;
         };
         state.end = match end {
-            // The system has nothing left to stop, so it is not to go on either.
+            // It is cancelled, so it must not be resumed.
             Some(End::Starved) if state.is_cancelled => Some(End::Stopped),
             end => end,
         };
@@ -202,7 +201,7 @@ impl Ring {
         }
     }
 
-    /// Takes the buffers of all who leave theirs waiting: copies do as well.
+    /// Copies what sits unread in buffers, so that the kernel can use them again.
     #[cold]
     fn free_buffers(&mut self) {
         for (_, state) in &mut self.receptions {
@@ -210,7 +209,7 @@ impl Ring {
         }
     }
 
-    /// Has the system receive. It sees the descriptor at once, so that this may be closed at any time.
+    /// Starts receiving. The request is submitted at once, while the descriptor is certainly open.
     fn begin(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
         let socket = socket.as_raw_fd();
         let reception = self.receptions.insert(State::new(socket));
@@ -226,7 +225,7 @@ impl Ring {
         Ok(reception)
     }
 
-    /// Has the system stop, waits until it has, and takes what is left.
+    /// Stops receiving, blocks until the kernel has stopped, and returns what is left.
     fn finish(&mut self, reception: usize) -> io::Result<Leftover> {
         self.cancel(reception);
         while self.receptions[reception].end.is_none() {
@@ -245,8 +244,8 @@ impl Ring {
         })
     }
 
-    /// Has the system let go of the reception's socket, with the driver's next turn. What is returned is to be
-    /// dropped when the ring is not in use.
+    /// Cancels a reception that is dropped; it becomes an orphan until the kernel is done with it. The caller must drop
+    /// the returned waker after the ring is no longer borrowed.
     fn abandon(&mut self, reception: usize) -> Option<Waker> {
         let state = &mut self.receptions[reception];
         if let Some(filled) = state.first.take() {
@@ -264,7 +263,7 @@ impl Ring {
         waker
     }
 
-    /// Asks the system to stop, once.
+    /// Asks the kernel to stop receiving, once.
     fn cancel(&mut self, reception: usize) {
         let state = &mut self.receptions[reception];
         if state.end.is_none() && !state.is_cancelled {
@@ -273,32 +272,32 @@ impl Ring {
         }
     }
 
-    /// Has the driver hand over what the system is asked for, and wake those for whom something came.
+    /// Has the driver submit what is queued and wake the tasks in `woken`.
     fn wake_driver(&mut self) {
         self.driver.wake_by_ref();
     }
 }
 
 impl Reception {
-    /// Receives what comes on `socket`, which must not be read otherwise, nor closed before this is dropped.
+    /// Receives on `socket`, which must not be read otherwise, nor be closed before this is dropped.
     ///
     /// # Errors
-    /// The system's; or this thread has no ring.
+    /// Those of the kernel; or this thread has no ring.
     pub(super) fn begin(socket: BorrowedFd<'_>) -> io::Result<Self> {
         let begun = with_ring(|ring| ring.begin(socket).map(Self));
         begun.unwrap_or_else(|| Err(no_ring()))
     }
 
-    /// Takes what came.
+    /// Reads what was received.
     ///
     /// # Errors
-    /// The socket's; or it is another thread's.
+    /// Those of the socket; or the ring belongs to another thread.
     pub(super) fn poll_read(
         &mut self,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<Received>> {
-        // As on epoll, a task that always finds something to read leaves room for others now and then.
+        // Counts against the task's budget, as a read on epoll does.
         let turn = ready!(coop::poll_proceed(context));
         let polled = with_ring(|ring| {
             let state = &mut ring.receptions[self.0];
@@ -318,15 +317,15 @@ impl Reception {
         Poll::Ready(read)
     }
 
-    /// Whether the socket broke, which shows to a reader once it has taken what came before.
+    /// Whether the socket has failed. A reader gets the error only after all that came before it.
     pub(super) fn is_broken(&self) -> bool {
         with_ring(|ring| ring.receptions[self.0].is_broken()).unwrap_or(true)
     }
 
-    /// Stops receiving, at once, and gives what is left.
+    /// Stops receiving at once, and returns what is left.
     ///
     /// # Errors
-    /// The system's; or the ring is another thread's.
+    /// Those of the kernel; or the ring belongs to another thread.
     pub(super) fn finish(self) -> io::Result<Leftover> {
         let remains = with_ring(|ring| ring.finish(self.0));
         remains.unwrap_or_else(|| Err(no_ring()))
@@ -335,7 +334,7 @@ impl Reception {
 
 impl Drop for Reception {
     fn drop(&mut self) {
-        // Where there is no ring any more, the system has let go of everything with it.
+        // Without a ring there is nothing to cancel: the kernel dropped everything with it.
         let _waker = with_ring(|ring| ring.abandon(self.0));
     }
 }

@@ -1,16 +1,16 @@
-//! Loading a task's memory ahead of its turn.
+//! Prefetching the memory of tasks that are about to run.
 //!
-//! With many sessions a task's memory has left the caches by the time that something comes for it. The tasks that a
-//! look wakes are loaded side by side while it goes on, rather than each when its turn comes.
+//! With many sessions, the memory of a task is no longer in the caches when something comes for it. While the driver
+//! handles completions, the tasks that it is going to wake are loaded in parallel, rather than each when it runs.
 
 use std::task::Waker;
 
-/// As much of a task's memory as holds a tunnel.
+/// How much of a task's memory a tunnel takes.
 const TASK: usize = 13 * LINE;
-/// What the processor loads at once.
+/// The size of a cache line.
 const LINE: usize = 64;
 
-/// Begins to load the task of `waker`; those of tokio point at their tasks.
+/// Prefetches the task of `waker`: the wakers of tokio point at their tasks.
 pub(super) fn prefetch(waker: &Waker) {
     for offset in (0..TASK).step_by(LINE) {
         prefetch_line(waker.data().wrapping_byte_add(offset));
@@ -21,10 +21,10 @@ pub(super) fn prefetch(waker: &Waker) {
 #[expect(unsafe_code, reason = "a hint to the processor")]
 fn prefetch_line(address: *const ()) {
     use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-    // SAFETY: nothing is read; a hint may name any address.
+    // SAFETY: a prefetch reads nothing, and any address is allowed.
     unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
 }
 
-/// Elsewhere Rust has no such hint yet.
+/// Rust has no stable prefetch for other architectures.
 #[cfg(not(target_arch = "x86_64"))]
 fn prefetch_line(_: *const ()) {}

@@ -1,6 +1,6 @@
-//! The two queues that a ring is: what the system is asked for, and what it has done.
+//! The two queues of a ring: submissions (requests to the kernel) and completions (their results).
 //!
-//! Entries name descriptors and buffers by numbers, which is why the library's calls are `unsafe`.
+//! Entries refer to descriptors and buffers by number, which is why the library's calls are `unsafe`.
 
 #![expect(unsafe_code, reason = "entries of io_uring")]
 
@@ -19,42 +19,42 @@ use tokio::io::unix::AsyncFd;
 use super::buffers::{self, Buffers, Filled};
 use super::state::End;
 
-/// Room for what is asked for between two calls; more makes another call.
+/// Requests that fit between two system calls; more cause another call.
 const SUBMISSIONS: u32 = 128;
-/// Room for what has been done. What does not fit the system keeps.
+/// Completions that fit. The kernel keeps those that do not.
 const COMPLETIONS: u32 = 2048;
-/// The group of buffers, the only one of a ring.
+/// The buffer group, the only one of a ring.
 const GROUP: u16 = 0;
-/// What completions of cancellations are called; receptions have small numbers.
+/// The user data of cancellations; that of a receive is the number of its reception, which is small.
 const CANCELLATION: u64 = u64::MAX;
 
-/// Whether the event may be silent while the driver looks anyway. Linux orders its note that there is work before its
-/// look whether the event is wanted by an atomic instruction that only here is a barrier.
+/// Whether events may be disabled while the driver looks anyway. The kernel sets the flag that there is work with an
+/// atomic instruction and then checks whether events are enabled; only on x86-64 is that instruction a full barrier.
 const CAN_DISABLE_EVENTS: bool = cfg!(target_arch = "x86_64");
 
-/// The queues of a ring, and the buffers that it fills.
+/// The queues of a ring, and the buffers that the kernel fills.
 pub(super) struct Queue {
-    // Before the buffers, so that it is closed before they are freed.
+    // Declared before the buffers, so that it is closed before they are freed.
     uring: IoUring,
     buffers: Buffers,
 }
 
-/// What the system says of a reception.
+/// The result of a receive.
 #[derive(Debug)]
 pub(super) struct Completion {
     pub(super) reception: usize,
-    /// What came.
+    /// What was received.
     pub(super) filled: Option<Filled>,
-    /// Why nothing more comes.
+    /// Why the kernel receives no more; `None` while it goes on.
     pub(super) end: Option<End>,
 }
 
 impl Queue {
     /// # Errors
-    /// Where the system has no io_uring of Linux 6.1 or later, or forbids it.
+    /// If the kernel is older than Linux 6.1, or io_uring is forbidden.
     pub(super) fn new() -> io::Result<Self> {
-        // The thread that makes a ring is the only one to use it, and does the work of its completions when it
-        // asks for them, not when they happen.
+        // Only the thread that makes a ring uses it (single issuer), and the kernel does the work of its completions
+        // when that thread asks for them (deferred task work), not when they happen.
         let uring = IoUring::builder()
             .setup_single_issuer()
             .setup_defer_taskrun()
@@ -71,12 +71,12 @@ impl Queue {
                 0,
             )?;
         }
-        // A filter of system calls may let a ring be made and not be asked.
+        // A seccomp filter may allow io_uring_setup but not io_uring_enter.
         uring.submit()?;
         Ok(Self { uring, buffers })
     }
 
-    /// What shows when there is something to take.
+    /// A new eventfd that becomes readable when there are completions.
     pub(super) fn event(&self) -> io::Result<AsyncFd<OwnedFd>> {
         let event = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
         self.uring.submitter().register_eventfd(event.as_raw_fd())?;
@@ -84,14 +84,14 @@ impl Queue {
         Ok(unsafe { AsyncFd::register_with_interest(event, Interest::READABLE)? })
     }
 
-    /// No event until [`Queue::enable_events`]: whoever looks finds what comes by himself, and is not told of it again.
+    /// No events until [`Queue::enable_events`]: the driver is about to look anyway.
     pub(super) fn disable_events(&mut self) {
         if CAN_DISABLE_EVENTS {
             self.uring.completion().disable_eventfd();
         }
     }
 
-    /// Events from now on. Whether something came before, of which none tells.
+    /// Events from now on. True if there is work already, for which no event will come.
     pub(super) fn enable_events(&mut self) -> bool {
         if !CAN_DISABLE_EVENTS {
             return false;
@@ -105,13 +105,13 @@ impl Queue {
         &mut self.buffers
     }
 
-    /// Asks to receive on `socket` until told otherwise.
+    /// Queues a multishot receive on `socket`.
     pub(super) fn receive(&mut self, reception: usize, socket: RawFd) {
         let receive = opcode::RecvMulti::new(Fd(socket), GROUP).build();
         self.push(&receive.user_data(reception as u64));
     }
 
-    /// Asks to receive no more.
+    /// Queues the cancellation of a receive.
     pub(super) fn cancel(&mut self, reception: usize) {
         let which = CancelBuilder::user_data(reception as u64);
         let cancel = opcode::AsyncCancel2::new(which).build();
@@ -125,12 +125,12 @@ impl Queue {
             if unsafe { self.uring.submission().push(entry) }.is_ok() {
                 return;
             }
-            // There is no room. The next call makes some; that it is busy ends too.
+            // The queue is full. Submitting makes room, if not now then when the kernel is less busy.
             let _ = self.submit();
         }
     }
 
-    /// Hands over what is asked for, and lets the system do what is due. A call only where there is either.
+    /// Submits what is queued, and lets the kernel do deferred work. No system call if there is neither.
     pub(super) fn submit(&mut self) -> io::Result<()> {
         let asked = self.uring.submission();
         if asked.is_empty() && !asked.taskrun() && !asked.cq_overflow() {
@@ -140,17 +140,17 @@ impl Queue {
         ignore_transient(self.uring.submit())
     }
 
-    /// As [`Queue::submit`], and waits until something is done.
+    /// As [`Queue::submit`], but blocks until there is a completion.
     pub(super) fn wait(&mut self) -> io::Result<()> {
         ignore_transient(self.uring.submit_and_wait(1))
     }
 
-    /// Whether the system has not seen all that it is asked for.
+    /// Whether the kernel has not taken all requests yet.
     pub(super) fn has_unsubmitted(&mut self) -> bool {
         !self.uring.submission().is_empty()
     }
 
-    /// The next thing done.
+    /// The next completion of a receive.
     pub(super) fn next(&mut self) -> Option<Completion> {
         loop {
             let entry = self.uring.completion().next()?;
@@ -165,7 +165,7 @@ fn completion(entry: &cqueue::Entry, buffers: &mut Buffers) -> Completion {
     let result = entry.result();
     let filled = cqueue::buffer_select(entry.flags()).map(|number| {
         let length = usize::try_from(result).unwrap_or(0);
-        // SAFETY: this is the completion that says so, and each is taken from the queue once.
+        // SAFETY: the kernel has just said in this completion that the buffer is filled; each is taken once.
         unsafe { buffers.claim(number, length) }
     });
     let end = match result {
@@ -185,7 +185,7 @@ fn completion(entry: &cqueue::Entry, buffers: &mut Buffers) -> Completion {
     }
 }
 
-/// What only asks for another try is no error: the next call is one.
+/// Errors that ask for a retry are ignored: the next call is the retry.
 fn ignore_transient(outcome: io::Result<usize>) -> io::Result<()> {
     let Err(error) = outcome else {
         return Ok(());

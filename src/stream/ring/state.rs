@@ -1,4 +1,4 @@
-//! What came for one connection and has not been taken.
+//! The state of one reception: what was received and not read yet.
 
 use std::io;
 use std::os::fd::RawFd;
@@ -11,20 +11,20 @@ use super::Received;
 use super::buffers::{Buffers, Filled};
 use crate::stream::Backlog;
 
-/// What came for a connection.
+/// The state of one reception.
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) socket: RawFd,
-    /// What came first and has not been taken.
+    /// The oldest unread bytes, still in the kernel's buffer.
     pub(super) first: Option<Filled>,
-    /// What came behind it.
+    /// The unread bytes behind those.
     pub(super) rest: Backlog,
-    /// Why nothing more comes.
+    /// Why the kernel receives no more; `None` while it does.
     pub(super) end: Option<End>,
     pub(super) waker: Option<Waker>,
-    /// Whether the system has been told to stop.
+    /// Whether the kernel was asked to stop.
     pub(super) is_cancelled: bool,
-    /// Whether nobody wants it any more; it lasts until the system has let go of it.
+    /// Whether its [`Reception`](super::Reception) was dropped. It stays until the kernel is done with it.
     pub(super) is_orphan: bool,
 }
 
@@ -35,9 +35,9 @@ pub(super) enum End {
     Finished,
     /// The socket broke.
     Broken(Errno),
-    /// The ring stopped, the socket did not.
+    /// Receiving was stopped; the socket is fine.
     Stopped,
-    /// There was no buffer; it goes on when there is.
+    /// There was no buffer; receiving resumes when there is one.
     Starved,
 }
 
@@ -54,7 +54,7 @@ impl State {
         }
     }
 
-    /// Keeps what came, unless nobody wants it.
+    /// Keeps what was received, unless this is an orphan.
     pub(super) fn keep(&mut self, buffers: &mut Buffers, filled: Filled) {
         if self.is_orphan {
             buffers.give_back(filled);
@@ -66,7 +66,7 @@ impl State {
         }
     }
 
-    /// Moves what is in a buffer to memory of its own, and gives the buffer back.
+    /// Copies unread bytes out of the kernel's buffer, and gives that back.
     pub(super) fn free_buffer(&mut self, buffers: &mut Buffers) {
         if let Some(filled) = self.first.take() {
             let behind = std::mem::take(&mut self.rest);
@@ -76,7 +76,7 @@ impl State {
         }
     }
 
-    /// Takes what came, as far as there is room.
+    /// Reads into `room` what was received.
     pub(super) fn poll_read(
         &mut self,
         buffers: &mut Buffers,
@@ -108,7 +108,7 @@ impl State {
         matches!(self.end, Some(End::Broken(_)))
     }
 
-    /// Has `waker` told when something comes; returns the one that was told before, if it is another.
+    /// Has `waker` woken when something comes. Returns the previous waker, if it is another one.
     pub(super) fn set_waker(&mut self, waker: &Waker) -> Option<Waker> {
         match &self.waker {
             Some(known) if known.will_wake(waker) => None,
