@@ -20,7 +20,7 @@ use rustls::{ClientConfig, CommonState, ProtocolVersion, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{Socket, gather};
-use turn::{Connection, Hands, Kept, Make, Turn};
+use turn::{Connection, Encode, Kept, Turn, TurnContext};
 
 /// The most bytes of records in hand at a time. A message of a handshake has to fit; rustls' usual connections
 /// take no larger ones either.
@@ -59,7 +59,7 @@ pub struct TlsStream {
     /// Whether the socket did not take all that goes out: no more is made until it does.
     is_full: bool,
     /// Whether the peer was told so.
-    has_told_end: bool,
+    has_sent_close_notify: bool,
 }
 
 impl TlsStream {
@@ -93,7 +93,7 @@ impl TlsStream {
             is_broken: false,
             kept: Kept::default(),
             is_full: false,
-            has_told_end: false,
+            has_sent_close_notify: false,
         };
         poll_fn(|context| stream.poll_handshake(context)).await?;
         Ok(stream)
@@ -201,13 +201,13 @@ impl TlsStream {
             return (used, Ok(()));
         }
         loop {
-            let (done, turn) = self.turn(&mut records[used..], content, &mut Make::Nothing);
+            let (done, turn) = self.turn(&mut records[used..], content, &mut Encode::Nothing);
             used += done;
             let has_room = self.kept.content.is_empty() && content.remaining() > 0;
             match turn {
                 Ok(Turn::Again) => {}
-                Ok(Turn::Given) if has_room && used < records.len() => {}
-                Ok(Turn::Given | Turn::Waiting | Turn::Made(_)) => return (used, Ok(())),
+                Ok(Turn::Content) if has_room && used < records.len() => {}
+                Ok(Turn::Content | Turn::Waiting | Turn::Encoded(_)) => return (used, Ok(())),
                 Err(error) => {
                     self.is_broken = true;
                     used += self.take_alert(&mut records[used..], content);
@@ -217,11 +217,11 @@ impl TlsStream {
         }
     }
 
-    /// Makes the alert of an error, where there is one: it comes with the next turns, behind what was to be said before.
+    /// Encodes the alert of an error, where there is one: it comes with the next turns, behind what was to be said before.
     fn take_alert(&mut self, records: &mut [u8], content: &mut ReadBuf<'_>) -> usize {
         let mut used = 0;
         while self.agreed().wants_write() {
-            let (done, turn) = self.turn(&mut records[used..], content, &mut Make::Nothing);
+            let (done, turn) = self.turn(&mut records[used..], content, &mut Encode::Nothing);
             used += done;
             if !matches!(turn, Ok(Turn::Again)) {
                 break;
@@ -230,8 +230,8 @@ impl TlsStream {
         used
     }
 
-    /// Makes what is wanted; how many bytes that is.
-    fn make(&mut self, mut make: Make<'_>) -> io::Result<usize> {
+    /// Encodes what is wanted; how many bytes that is.
+    fn encode(&mut self, mut encode: Encode<'_>) -> io::Result<usize> {
         let mut incoming = std::mem::take(&mut self.incoming);
         let mut used = 0;
         let outcome = loop {
@@ -239,12 +239,12 @@ impl TlsStream {
                 break Err(io::ErrorKind::BrokenPipe.into());
             }
             let mut nothing = ReadBuf::new(&mut []);
-            let (done, turn) = self.turn(&mut incoming[used..], &mut nothing, &mut make);
+            let (done, turn) = self.turn(&mut incoming[used..], &mut nothing, &mut encode);
             used += done;
             match turn {
-                Ok(Turn::Again | Turn::Given) => {}
+                Ok(Turn::Again | Turn::Content) => {}
                 Ok(Turn::Waiting) => break Err(io::ErrorKind::BrokenPipe.into()),
-                Ok(Turn::Made(length)) => break Ok(length),
+                Ok(Turn::Encoded(length)) => break Ok(length),
                 Err(error) => {
                     self.is_broken = true;
                     break Err(error);
@@ -261,15 +261,15 @@ impl TlsStream {
         &mut self,
         records: &mut [u8],
         content: &mut ReadBuf<'_>,
-        make: &mut Make<'_>,
+        encode: &mut Encode<'_>,
     ) -> (usize, io::Result<Turn>) {
         let kept = &mut self.kept;
-        let hands = Hands {
+        let turn = TurnContext {
             content,
             kept,
-            make,
+            encode,
         };
-        self.connection.turn(records, hands)
+        self.connection.turn(records, turn)
     }
 
     /// Sends records that wait.
@@ -309,11 +309,8 @@ impl AsyncRead for TlsStream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let stream = self.get_mut();
-        let kept = stream.kept.content.rest();
-        if !kept.is_empty() {
-            let count = kept.len().min(buffer.remaining());
-            buffer.put_slice(&kept[..count]);
-            stream.kept.content.advance(count);
+        if !stream.kept.content.is_empty() {
+            stream.kept.content.read(buffer);
             return Poll::Ready(Ok(()));
         }
         let before = buffer.filled().len();
@@ -339,8 +336,8 @@ impl AsyncWrite for TlsStream {
         }
         let bytes = &bytes[..bytes.len().min(LARGEST_WRITE)];
         with_records(|records| {
-            let made = stream.make(Make::Records(bytes, records))?;
-            stream.send(context, &records[..made])
+            let encoded = stream.encode(Encode::Records(bytes, records))?;
+            stream.send(context, &records[..encoded])
         })?;
         Poll::Ready(Ok(bytes.len()))
     }
@@ -361,8 +358,8 @@ impl AsyncWrite for TlsStream {
         let gathered = with_records(|scratch| {
             let (content, records) = scratch.split_at_mut(LARGEST_GATHERING);
             let gathered = gather(slices, content);
-            let made = stream.make(Make::Records(&content[..gathered], records))?;
-            stream.send(context, &records[..made])?;
+            let encoded = stream.encode(Encode::Records(&content[..gathered], records))?;
+            stream.send(context, &records[..encoded])?;
             io::Result::Ok(gathered)
         });
         Poll::Ready(gathered)
@@ -378,11 +375,11 @@ impl AsyncWrite for TlsStream {
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let stream = self.get_mut();
-        if !stream.has_told_end {
-            stream.has_told_end = true;
+        if !stream.has_sent_close_notify {
+            stream.has_sent_close_notify = true;
             with_records(|records| {
-                let made = stream.make(Make::End(records))?;
-                stream.send(context, &records[..made])
+                let encoded = stream.encode(Encode::CloseNotify(records))?;
+                stream.send(context, &records[..encoded])
             })?;
         }
         ready!(stream.poll_send(context))?;

@@ -30,12 +30,12 @@ pub(super) struct Kept {
 }
 
 /// What rustls is to make, and where.
-pub(super) enum Make<'a> {
+pub(super) enum Encode<'a> {
     Nothing,
     /// Records of these bytes.
     Records(&'a [u8], &'a mut [u8]),
     /// A close_notify.
-    End(&'a mut [u8]),
+    CloseNotify(&'a mut [u8]),
 }
 
 /// What a turn came to.
@@ -44,19 +44,19 @@ pub(super) enum Turn {
     /// There is more to do.
     Again,
     /// Content came.
-    Given,
+    Content,
     /// More records are needed to go on.
     Waiting,
     /// What was to be made is so many bytes long.
-    Made(usize),
+    Encoded(usize),
 }
 
 /// What a turn works with.
-pub(super) struct Hands<'a, 'b, 'c> {
+pub(super) struct TurnContext<'a, 'b, 'c> {
     /// Where the reader wants the content.
     pub(super) content: &'a mut ReadBuf<'b>,
     pub(super) kept: &'a mut Kept,
-    pub(super) make: &'a mut Make<'c>,
+    pub(super) encode: &'a mut Encode<'c>,
 }
 
 impl Connection {
@@ -72,22 +72,25 @@ impl Connection {
     pub(super) fn turn(
         &mut self,
         records: &mut [u8],
-        mut hands: Hands<'_, '_, '_>,
+        mut turn: TurnContext<'_, '_, '_>,
     ) -> (usize, io::Result<Turn>) {
         match self {
-            Self::Server(connection) => hands.obey(connection.process_tls_records(records)),
-            Self::Client(connection) => hands.obey(connection.process_tls_records(records)),
+            Self::Server(connection) => turn.handle(connection.process_tls_records(records)),
+            Self::Client(connection) => turn.handle(connection.process_tls_records(records)),
         }
     }
 }
 
-impl Hands<'_, '_, '_> {
-    fn obey<Data>(&mut self, status: UnbufferedStatus<'_, '_, Data>) -> (usize, io::Result<Turn>) {
+impl TurnContext<'_, '_, '_> {
+    fn handle<Data>(
+        &mut self,
+        status: UnbufferedStatus<'_, '_, Data>,
+    ) -> (usize, io::Result<Turn>) {
         let UnbufferedStatus { mut discard, state } = status;
         let turn = match state {
-            Ok(ConnectionState::ReadTraffic(traffic)) => self.give_all(traffic).map(|more| {
+            Ok(ConnectionState::ReadTraffic(traffic)) => self.deliver_all(traffic).map(|more| {
                 discard += more;
-                Turn::Given
+                Turn::Content
             }),
             Ok(ConnectionState::EncodeTlsData(data)) => self.queue(data).map(|()| Turn::Again),
             Ok(ConnectionState::TransmitTlsData(data)) => {
@@ -107,17 +110,17 @@ impl Hands<'_, '_, '_> {
     }
 
     /// Passes on what has come; so many more bytes of the records are done with.
-    fn give_all<Data>(&mut self, mut traffic: ReadTraffic<'_, '_, Data>) -> io::Result<usize> {
+    fn deliver_all<Data>(&mut self, mut traffic: ReadTraffic<'_, '_, Data>) -> io::Result<usize> {
         let mut discard = 0;
         while let Some(record) = traffic.next_record() {
             let record = record.map_err(broken)?;
             discard += record.discard;
-            self.give(record.payload);
+            self.deliver(record.payload);
         }
         Ok(discard)
     }
 
-    fn give(&mut self, bytes: &[u8]) {
+    fn deliver(&mut self, bytes: &[u8]) {
         let (now, later) = bytes.split_at(bytes.len().min(self.content.remaining()));
         self.content.put_slice(now);
         self.kept.content.append(later);
@@ -136,12 +139,12 @@ impl Hands<'_, '_, '_> {
     }
 
     fn write<Data>(&mut self, mut traffic: WriteTraffic<'_, Data>) -> io::Result<Turn> {
-        let made = match self.make {
-            Make::Nothing => return Ok(Turn::Waiting),
-            Make::Records(bytes, room) => traffic.encrypt(bytes, room),
-            Make::End(room) => traffic.queue_close_notify(room),
+        let encoded = match self.encode {
+            Encode::Nothing => return Ok(Turn::Waiting),
+            Encode::Records(bytes, room) => traffic.encrypt(bytes, room),
+            Encode::CloseNotify(room) => traffic.queue_close_notify(room),
         };
-        made.map(Turn::Made).map_err(io::Error::other)
+        encoded.map(Turn::Encoded).map_err(io::Error::other)
     }
 }
 
