@@ -1,7 +1,7 @@
-//! Moving bytes from one connection to another inside the system, which copies none of them.
+//! Moving bytes from one connection to another inside the kernel, without copying them (splice(2)).
 //!
-//! The way leads through a pipe. A thread keeps one, and only while it is empty: bytes of one session can so never
-//! come to another.
+//! The bytes go through a pipe. Each thread keeps one, and only while it is empty, so that bytes of one session cannot
+//! get into another.
 
 #[cfg(test)]
 mod tests;
@@ -16,52 +16,52 @@ use rustix::pipe::fcntl_setpipe_size;
 use super::tcp::splice;
 use super::{Backlog, Stream, TcpSocket};
 
-/// What the pipe holds at most: as much as the largest read of a tunnel, so that none has a longer turn than others.
+/// The capacity of the pipe in bytes: the largest read of a tunnel, so that a splice takes no longer than a read.
 const CAPACITY: usize = 256 * 1024;
 
 thread_local! {
-    static PIPE: Cell<Place> = const { Cell::new(Place::Empty) };
+    static PIPE: Cell<Slot> = const { Cell::new(Slot::Empty) };
 }
 
 /// Where a thread keeps its pipe.
 #[derive(Debug)]
-enum Place {
-    /// There is none, or it is in use.
+enum Slot {
+    /// There is no pipe, or it is in use.
     Empty,
     Here(Pipe),
-    /// There can be none.
+    /// This process may not use splice.
     Forbidden,
 }
 
 /// A pipe, and how many bytes are in it.
 #[derive(Debug)]
 struct Pipe {
-    exit: PipeReader,
-    entrance: PipeWriter,
+    reader: PipeReader,
+    writer: PipeWriter,
     held: usize,
 }
 
-/// What a splice came to.
+/// The result of a splice.
 #[derive(Debug)]
 pub struct Spliced {
-    /// So many bytes were taken from the source; none at its end.
+    /// How many bytes came from the source; 0 at its end.
     pub taken: usize,
-    /// How far the sink took them. Pending: it is full, and what is left is in the backlog.
+    /// Whether the sink took them. Pending: it is full, and the rest is in the backlog.
     pub given: Poll<io::Result<()>>,
 }
 
-/// Whether [`poll_splice`] can be used between the two: both are plain TCP connections, of which the source is read by
-/// epoll, and this thread has, or can have, a pipe.
+/// Whether [`poll_splice`] can be used between the two: both are plain TCP connections, the source is on epoll, and
+/// this thread has a pipe or can make one.
 #[must_use]
 pub fn can_splice(source: &mut Stream, sink: &mut Stream) -> bool {
     let is_direct = tcp(source).is_some_and(|socket| socket.is_direct());
-    is_direct && tcp(sink).is_some() && is_pipe_here(Pipe::new)
+    is_direct && tcp(sink).is_some() && has_pipe(Pipe::new)
 }
 
-/// Moves up to `most` bytes from `source` to `sink`. What the sink does not take goes to `rest`, which has to be empty.
+/// Moves up to `most` bytes from `source` to `sink`. What the sink does not take goes to `rest`, which must be empty.
 ///
 /// # Errors
-/// The source's; or [`can_splice`] says no.
+/// Those of the source; `Unsupported` where [`can_splice`] is false.
 pub fn poll_splice(
     context: &mut Context<'_>,
     source: &mut Stream,
@@ -83,21 +83,21 @@ pub fn poll_splice(
     spliced.unwrap_or_else(|| Poll::Ready(Err(io::ErrorKind::Unsupported.into())))
 }
 
-/// Whether this thread has a pipe, which is made by `make` where that is possible. What is forbidden once stays so.
-fn is_pipe_here(make: impl FnOnce() -> io::Result<Pipe>) -> bool {
-    let place = match PIPE.replace(Place::Empty) {
-        Place::Empty => make().map_or_else(Place::without, Place::Here),
+/// Whether this thread has a pipe; if not, it is made by `make`, unless that was forbidden before.
+fn has_pipe(make: impl FnOnce() -> io::Result<Pipe>) -> bool {
+    let place = match PIPE.replace(Slot::Empty) {
+        Slot::Empty => make().map_or_else(Slot::without, Slot::Here),
         known => known,
     };
-    let is_here = matches!(place, Place::Here(_));
+    let is_here = matches!(place, Slot::Here(_));
     PIPE.set(place);
     is_here
 }
 
 /// Runs `work` with the pipe of this thread, if it has one.
 fn with_pipe<T>(work: impl FnOnce(&mut Pipe) -> T) -> Option<T> {
-    let mut pipe = match PIPE.replace(Place::Empty) {
-        Place::Here(pipe) => pipe,
+    let mut pipe = match PIPE.replace(Slot::Empty) {
+        Slot::Here(pipe) => pipe,
         without => {
             PIPE.set(without);
             return None;
@@ -105,7 +105,7 @@ fn with_pipe<T>(work: impl FnOnce(&mut Pipe) -> T) -> Option<T> {
     };
     let outcome = work(&mut pipe);
     if pipe.held == 0 {
-        PIPE.set(Place::Here(pipe));
+        PIPE.set(Slot::Here(pipe));
     }
     Some(outcome)
 }
@@ -117,12 +117,12 @@ fn tcp(stream: &mut Stream) -> Option<&mut TcpSocket> {
     }
 }
 
-impl Place {
-    /// There is no pipe, for this reason.
+impl Slot {
+    /// What follows when a pipe could not be made.
     fn without(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported => Self::Forbidden,
-            // Descriptors may be had later.
+            // Out of descriptors, for instance: try again later.
             _ => Self::Empty,
         }
     }
@@ -130,40 +130,40 @@ impl Place {
 
 impl Pipe {
     fn new() -> io::Result<Self> {
-        let (exit, entrance) = io::pipe()?;
-        // A filter of system calls may forbid it. Nothing is moved.
-        splice(&exit, &entrance, 0)?;
-        // A smaller one does as well, with more calls.
-        let _ = fcntl_setpipe_size(&entrance, CAPACITY);
+        let (reader, writer) = io::pipe()?;
+        // Moves nothing, but fails if a seccomp filter forbids splice.
+        splice(&reader, &writer, 0)?;
+        // A smaller pipe works too, with more calls.
+        let _ = fcntl_setpipe_size(&writer, CAPACITY);
         Ok(Self {
-            exit,
-            entrance,
+            reader,
+            writer,
             held: 0,
         })
     }
 
-    /// Takes up to `most` bytes from the source.
+    /// Moves up to `most` bytes from the source into the pipe.
     fn poll_fill(
         &mut self,
         context: &mut Context<'_>,
         source: &mut TcpSocket,
         most: usize,
     ) -> Poll<io::Result<usize>> {
-        let entrance = self.entrance.as_fd();
-        let taken = ready!(source.poll_splice_to(context, entrance, most.min(CAPACITY)))?;
+        let writer = self.writer.as_fd();
+        let taken = ready!(source.poll_splice_to(context, writer, most.min(CAPACITY)))?;
         self.held = taken;
         Poll::Ready(Ok(taken))
     }
 
-    /// Gives the sink what is held.
+    /// Moves the bytes in the pipe to the sink.
     fn poll_empty(
         &mut self,
         context: &mut Context<'_>,
         sink: &mut TcpSocket,
     ) -> Poll<io::Result<()>> {
         while self.held > 0 {
-            let exit = self.exit.as_fd();
-            match ready!(sink.poll_splice_from(context, exit, self.held))? {
+            let reader = self.reader.as_fd();
+            match ready!(sink.poll_splice_from(context, reader, self.held))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 count => self.held -= count,
             }
@@ -171,10 +171,10 @@ impl Pipe {
         Poll::Ready(Ok(()))
     }
 
-    /// Puts what is held into `rest`.
+    /// Copies the bytes in the pipe to `rest`.
     fn read_out(&mut self, rest: &mut Backlog) -> io::Result<()> {
         let mut bytes = vec![0; self.held];
-        self.exit.read_exact(&mut bytes)?;
+        self.reader.read_exact(&mut bytes)?;
         rest.append(&bytes);
         self.held = 0;
         Ok(())

@@ -164,7 +164,7 @@ fn what_was_put_back_is_read_first() {
 fn a_pipe_that_is_forbidden_is_tried_once_and_one_that_is_wanting_again() {
     let mut tries = 0;
     let mut fails_with = |kind: io::ErrorKind| {
-        is_pipe_here(|| {
+        has_pipe(|| {
             tries += 1;
             Err(kind.into())
         })

@@ -1,7 +1,7 @@
-//! TLS over a socket, without a buffer of its own while nothing waits.
+//! TLS over a socket. A connection holds no buffer while nothing waits.
 //!
-//! rustls' usual connections keep a buffer each and read 4 KiB at a time. Here records are read into, and made
-//! in, a buffer of the thread; kept is only what could not be passed on, in just its size.
+//! The usual connections of rustls keep a buffer each and read 4 KiB at a time. Here a buffer of the thread is used to
+//! read and to encode; only what could not be passed on is kept, in an allocation of its size.
 
 mod turn;
 
@@ -22,16 +22,16 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::{Socket, gather};
 use turn::{Connection, Encode, Kept, Turn, TurnContext};
 
-/// The most bytes of records in hand at a time. A message of a handshake has to fit; rustls' usual connections
-/// take no larger ones either.
+/// The most bytes of records processed at a time. A handshake message has to fit: the usual connections of rustls have
+/// the same limit.
 const RECORDS: usize = 64 * 1024;
-/// The most bytes that are put into records at a time: three full ones (RFC 8446 section 5.1). What a slow
-/// peer does not take is kept, so this bounds it.
+/// The most bytes that are encrypted at a time: three full records (RFC 8446 section 5.1). This also bounds what is
+/// kept for a slow peer.
 const LARGEST_WRITE: usize = 48 * 1024;
-/// The most bytes of several pieces that are put together before they are made records: a head and a whole record behind it
-/// go out by one call.
+/// The most bytes of several slices that are copied together before they are encrypted: a head and a full record
+/// behind it go out in one call.
 const LARGEST_GATHERING: usize = 24 * 1024;
-/// How much more is read than there is room for content: what records add to it.
+/// How much more is read than the reader has room for: what records add to the content.
 const RECORD_OVERHEAD: usize = 4 * 1024;
 
 thread_local! {
@@ -46,19 +46,18 @@ fn with_records<T>(work: impl FnOnce(&mut [u8]) -> T) -> T {
 
 /// A TLS connection after its handshake.
 ///
-/// An end of the socket without a close_notify (RFC 8446 section 6.1) is an error: it may have been cut.
+/// If the socket ends without a close_notify (RFC 8446 section 6.1), that is an error: the stream may be truncated.
 pub struct TlsStream {
     socket: Socket,
     connection: Connection,
-    /// Records that are not whole, or whose content had no room yet. rustls may know of the beginning of a message in
-    /// them, and wants to see it each time.
+    /// Received records that are incomplete, or whose content did not fit into the reader's buffer. rustls may have seen
+    /// the beginning of a message in them, and expects the same bytes at its next turn.
     incoming: Vec<u8>,
-    /// Whether rustls refused what came. It would take the same bytes up again, so it is asked no more.
+    /// Whether rustls has failed. It must not run again: it would process the same bytes once more.
     is_broken: bool,
     kept: Kept,
-    /// Whether the socket did not take all that goes out: no more is made until it does.
+    /// Whether the socket is full: nothing more is encrypted until it takes what waits.
     is_full: bool,
-    /// Whether the peer was told so.
     has_sent_close_notify: bool,
 }
 
@@ -66,7 +65,7 @@ impl TlsStream {
     /// Shakes hands with a client.
     ///
     /// # Errors
-    /// Of kind `InvalidData` where the handshake failed; others are the socket's.
+    /// `InvalidData` if the handshake failed; others are those of the socket.
     pub async fn accept(socket: Socket, config: Arc<ServerConfig>) -> io::Result<Self> {
         let connection = UnbufferedServerConnection::new(config).map_err(io::Error::other)?;
         Self::shake_hands(socket, Connection::Server(connection)).await
@@ -105,7 +104,7 @@ impl TlsStream {
         &self.socket
     }
 
-    /// What both ends agreed on.
+    /// What the handshake negotiated.
     #[must_use]
     pub fn agreed(&self) -> &CommonState {
         self.connection.agreed()
@@ -117,7 +116,7 @@ impl TlsStream {
         ready!(with_records(|records| {
             self.poll_records(context, records, &mut nothing, is_done)
         }))?;
-        // What a server of TLS 1.3 has left are tickets; they go out with the first answer.
+        // What a TLS 1.3 server has left to send are session tickets; they go out with the first answer.
         let version = self.agreed().protocol_version();
         match self.connection {
             Connection::Server(_) if version == Some(ProtocolVersion::TLSv1_3) => {
@@ -127,7 +126,7 @@ impl TlsStream {
         }
     }
 
-    /// Reads records and takes them until `is_done`.
+    /// Reads and processes records until `is_done`.
     fn poll_records(
         &mut self,
         context: &mut Context<'_>,
@@ -143,7 +142,7 @@ impl TlsStream {
         outcome
     }
 
-    /// The same, with the records in hand: so much of the buffer is filled with them.
+    /// As [`Self::poll_records`]; the first `filled` bytes of `records` are those received before.
     fn poll_more(
         &mut self,
         context: &mut Context<'_>,
@@ -156,9 +155,9 @@ impl TlsStream {
             records.copy_within(used..*filled, 0);
             *filled -= used;
             if let Err(error) = outcome {
-                // An alert says so, if the socket takes it at once.
+                // Sends the alert, if the socket takes it at once.
                 let _ = self.poll_send(context);
-                // What came whole before it counts; the next time says that it broke.
+                // Content that came before the error is delivered first; the next call returns an error.
                 let is_enough = is_done(self, content);
                 return Poll::Ready(is_enough.then_some(()).ok_or(error));
             }
@@ -166,7 +165,7 @@ impl TlsStream {
                 return Poll::Ready(Ok(()));
             }
             if self.agreed().is_handshaking() {
-                // Whether the socket takes this now does not matter to what is read.
+                // A full socket does not keep the handshake from reading.
                 let _: Poll<()> = self.poll_send(context)?;
             }
             let most = records
@@ -187,7 +186,7 @@ impl TlsStream {
         }
     }
 
-    /// Takes what `records` begins with, as far as there is room for the content; so many bytes are done with.
+    /// Processes `records` while there is room for their content. Returns how many of their bytes are done with.
     fn take_records(
         &mut self,
         records: &mut [u8],
@@ -217,7 +216,7 @@ impl TlsStream {
         }
     }
 
-    /// Encodes the alert of an error, where there is one: it comes with the next turns, behind what was to be said before.
+    /// Queues the alert of an error, if there is one: it comes in the next turns, behind what else is to be sent.
     fn take_alert(&mut self, records: &mut [u8], content: &mut ReadBuf<'_>) -> usize {
         let mut used = 0;
         while self.agreed().wants_write() {
@@ -230,7 +229,7 @@ impl TlsStream {
         used
     }
 
-    /// Encodes what is wanted; how many bytes that is.
+    /// Has rustls encode something. Returns its length in bytes.
     fn encode(&mut self, mut encode: Encode<'_>) -> io::Result<usize> {
         let mut incoming = std::mem::take(&mut self.incoming);
         let mut used = 0;
@@ -256,7 +255,7 @@ impl TlsStream {
         outcome
     }
 
-    /// One turn over `records`: how many of their bytes are done with, and what it came to.
+    /// One turn over `records`. Returns how many of their bytes are done with, and the outcome.
     fn turn(
         &mut self,
         records: &mut [u8],
@@ -272,7 +271,7 @@ impl TlsStream {
         self.connection.turn(records, turn)
     }
 
-    /// Sends records that wait.
+    /// Sends the records that wait.
     fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.kept.outgoing.is_empty() {
             let sent = Pin::new(&mut self.socket).poll_write(context, self.kept.outgoing.rest());
@@ -285,7 +284,7 @@ impl TlsStream {
         Poll::Ready(Ok(()))
     }
 
-    /// Sends `records` behind those that wait, and keeps what the socket does not take.
+    /// Sends `records` behind those that wait; what the socket does not take is kept.
     fn send(&mut self, context: &mut Context<'_>, records: &[u8]) -> io::Result<()> {
         let sent = if self.kept.outgoing.is_empty() {
             match Pin::new(&mut self.socket).poll_write(context, records)? {
@@ -296,7 +295,7 @@ impl TlsStream {
             0
         };
         self.kept.outgoing.append(&records[sent..]);
-        // That of which nothing is taken now is taken when the socket says so.
+        // If the socket is full, this registers the task for when it is not.
         let _: Poll<()> = self.poll_send(context)?;
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! One turn of rustls: what it says after a look at the records, and what is done about it.
+//! One turn of rustls: it processes received records, and its new state is handled.
 
 use std::io;
 
@@ -12,55 +12,55 @@ use tokio::io::ReadBuf;
 
 use crate::stream::Backlog;
 
-/// rustls' side of a connection.
+/// The rustls half of a connection.
 pub(super) enum Connection {
     Server(UnbufferedServerConnection),
     Client(UnbufferedClientConnection),
 }
 
-/// What came of turns and could not be passed on yet.
+/// The output of turns that could not be passed on yet.
 #[derive(Default)]
 pub(super) struct Kept {
-    /// Content that had no room where the reader wanted it; of at most one record.
+    /// Content that did not fit into the reader's buffer; of at most one record.
     pub(super) content: Backlog,
-    /// Records that the socket is still to take.
+    /// Records that wait for the socket.
     pub(super) outgoing: Backlog,
-    /// Whether the peer said that nothing follows.
+    /// Whether the peer sent close_notify.
     pub(super) has_ended: bool,
 }
 
-/// What rustls is to make, and where.
+/// What rustls is to encode, and into which buffer.
 pub(super) enum Encode<'a> {
     Nothing,
-    /// Records of these bytes.
+    /// Records with these bytes.
     Records(&'a [u8], &'a mut [u8]),
     /// A close_notify.
     CloseNotify(&'a mut [u8]),
 }
 
-/// What a turn came to.
+/// The outcome of a turn.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Turn {
-    /// There is more to do.
+    /// Another turn is needed.
     Again,
-    /// Content came.
+    /// Content was delivered.
     Content,
-    /// More records are needed to go on.
+    /// More records have to be received first.
     Waiting,
-    /// What was to be made is so many bytes long.
+    /// The length in bytes of what was encoded.
     Encoded(usize),
 }
 
-/// What a turn works with.
+/// What a turn reads from and writes to, apart from the records.
 pub(super) struct TurnContext<'a, 'b, 'c> {
-    /// Where the reader wants the content.
+    /// The reader's buffer.
     pub(super) content: &'a mut ReadBuf<'b>,
     pub(super) kept: &'a mut Kept,
     pub(super) encode: &'a mut Encode<'c>,
 }
 
 impl Connection {
-    /// What both ends agreed on.
+    /// What the handshake negotiated.
     pub(super) fn agreed(&self) -> &CommonState {
         match self {
             Self::Server(connection) => connection,
@@ -68,7 +68,7 @@ impl Connection {
         }
     }
 
-    /// Takes a turn over `records`: how many of their bytes are done with, and what it came to.
+    /// Processes `records`. Returns how many of their bytes are done with, and the outcome.
     pub(super) fn turn(
         &mut self,
         records: &mut [u8],
@@ -94,7 +94,7 @@ impl TurnContext<'_, '_, '_> {
             }),
             Ok(ConnectionState::EncodeTlsData(data)) => self.queue(data).map(|()| Turn::Again),
             Ok(ConnectionState::TransmitTlsData(data)) => {
-                // It is among what waits for the socket.
+                // It was queued in `kept.outgoing`, which the caller sends.
                 data.done();
                 Ok(Turn::Again)
             }
@@ -109,7 +109,7 @@ impl TurnContext<'_, '_, '_> {
         (discard, turn)
     }
 
-    /// Passes on what has come; so many more bytes of the records are done with.
+    /// Delivers all decrypted content. Returns how many more bytes of the records are done with.
     fn deliver_all<Data>(&mut self, mut traffic: ReadTraffic<'_, '_, Data>) -> io::Result<usize> {
         let mut discard = 0;
         while let Some(record) = traffic.next_record() {
@@ -127,7 +127,7 @@ impl TurnContext<'_, '_, '_> {
     }
 
     fn queue<Data>(&mut self, mut data: EncodeTlsData<'_, Data>) -> io::Result<()> {
-        // It tells its size to who gives it too little room.
+        // A buffer that is too small yields the required size.
         let mut record = match data.encode(&mut []) {
             Err(EncodeError::InsufficientSize(size)) => vec![0; size.required_size],
             Err(error @ EncodeError::AlreadyEncoded) => return Err(io::Error::other(error)),
