@@ -1,4 +1,4 @@
-//! Bytes that wait: as many as they are, in an allocation of just that size.
+//! Bytes that wait, in an allocation of exactly their size.
 
 use tokio::io::ReadBuf;
 
@@ -10,7 +10,7 @@ pub struct Backlog {
 }
 
 impl Backlog {
-    /// Keeps `bytes` behind what is there already.
+    /// Adds `bytes` at the end.
     pub fn append(&mut self, bytes: &[u8]) {
         if bytes.is_empty() {
             return;
@@ -34,14 +34,14 @@ impl Backlog {
         &self.bytes[self.sent..]
     }
 
-    /// Puts as much as there is room for into `buffer`.
+    /// Moves as much as fits into `buffer`.
     pub(super) fn read(&mut self, buffer: &mut ReadBuf<'_>) {
         let count = self.rest().len().min(buffer.remaining());
         buffer.put_slice(&self.rest()[..count]);
         self.advance(count);
     }
 
-    /// Notes that `count` bytes were passed on, and gives the memory back when those were the last.
+    /// Drops `count` bytes from the front, and frees the memory when none are left.
     pub fn advance(&mut self, count: usize) {
         self.sent += count;
         if self.sent == self.bytes.len() {

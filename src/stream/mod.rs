@@ -1,8 +1,8 @@
-//! One byte stream to a client or a backend: TCP, a unix socket, TLS over either, or a part of a connection
-//! that others share.
+//! A byte stream to a client or a backend: TCP, a unix socket, TLS over either, or one stream of a shared
+//! connection.
 //!
-//! An enumeration instead of a type parameter: the relay is compiled once, and a plain session does not pay
-//! for the size of a TLS connection. No protocol above TLS is known here.
+//! An enum rather than a type parameter: the relay is compiled once, and a plain session does not pay for the
+//! size of a TLS connection. Nothing here knows a protocol above TLS.
 
 mod backlog;
 mod ring;
@@ -37,11 +37,11 @@ pub enum Socket {
     Tcp(TcpSocket),
     /// A unix socket.
     Unix(UnixStream),
-    /// A socket whose first bytes have been looked at.
+    /// A socket whose first bytes were read already, and are read again.
     Replayed(Box<Replayed>),
 }
 
-/// A socket, and bytes that were read from it and are to be read again.
+/// A socket, and bytes that come before what it receives.
 #[derive(Debug)]
 pub struct Replayed {
     rest: Backlog,
@@ -51,15 +51,15 @@ pub struct Replayed {
 /// A byte stream to a client or a backend.
 #[derive(Debug)]
 pub enum Stream {
-    /// Bytes as they are on the socket.
+    /// A socket without TLS.
     Plain(Socket),
-    /// Bytes under TLS.
+    /// TLS over a socket.
     Tls(Box<TlsStream>),
-    /// Bytes on a connection that other streams share, such as one of HTTP/2.
+    /// One stream of a connection that others share, such as HTTP/2.
     Shared(Box<dyn SharedStream>),
 }
 
-/// A stream on a connection that it shares with others.
+/// One stream of a connection that others share.
 pub trait SharedStream: AsyncRead + AsyncWrite + Send + Unpin + fmt::Debug {
     /// As [`Stream::is_broken`].
     fn is_broken(&self) -> bool;
@@ -68,23 +68,23 @@ pub trait SharedStream: AsyncRead + AsyncWrite + Send + Unpin + fmt::Debug {
     fn reset_on_close(&mut self);
 }
 
-/// How long a peer may be silent before the kernel asks whether it is there.
+/// How long a peer may be silent before the kernel sends a keepalive probe.
 const KEEPALIVE_TIME: Duration = Duration::from_secs(60);
-/// Between two such questions.
+/// The time between two probes.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
-/// How long sent bytes may stay unacknowledged before the kernel gives the peer up.
+/// How long sent bytes may stay unacknowledged before the kernel drops the connection.
 const USER_TIMEOUT: Duration = Duration::from_secs(60);
-/// The longest that the system takes: a number of milliseconds with a sign.
+/// The longest that the kernel accepts: milliseconds in a signed 32-bit number.
 const LONGEST_USER_TIMEOUT: Duration = Duration::from_millis(i32::MAX as u64);
-/// How many bytes may wait unsent for a socket to take more, and so in the system for each slow peer. It takes more when half
-/// of them are gone: that is how finely it shows that a peer takes something.
+/// How many unsent bytes the kernel may hold for a socket (TCP_NOTSENT_LOWAT), and so for each slow peer. The socket is
+/// writable again when half of them are sent: in steps of that size the gateway sees that a peer takes bytes.
 const NOTSENT_LOWAT: u32 = 128 * 1024;
 
-/// Sets what every TCP connection has: no Nagle delay, keepalive, bounds on unacknowledged and on unsent bytes. On a
-/// listening socket it sets them for all connections accepted from it (Linux hands them down).
+/// Sets the options of every TCP connection: no Nagle delay, keepalive, limits on unacknowledged and unsent bytes. On
+/// Linux, connections inherit them from their listening socket.
 ///
 /// # Errors
-/// What the system says; a socket whose peer is already gone refuses too.
+/// Those of the system; also if the peer is already gone.
 pub fn tune(socket: &SockRef<'_>) -> io::Result<()> {
     let keepalive = TcpKeepalive::new()
         .with_time(KEEPALIVE_TIME)
@@ -96,7 +96,7 @@ pub fn tune(socket: &SockRef<'_>) -> io::Result<()> {
 }
 
 impl Socket {
-    /// Puts back `bytes`, which were read from it.
+    /// Puts back `bytes`, which were read from this socket.
     #[must_use]
     pub fn replay(self, bytes: &[u8]) -> Self {
         if bytes.is_empty() {
@@ -107,7 +107,7 @@ impl Socket {
         Self::Replayed(Box::new(Replayed { rest, socket: self }))
     }
 
-    /// The TCP connection, where that is what would be read from next.
+    /// The TCP connection, unless bytes that were put back come first.
     fn tcp(&mut self) -> Option<&mut TcpSocket> {
         match self {
             Self::Tcp(socket) => Some(socket),
@@ -141,8 +141,8 @@ impl Socket {
     }
 }
 
-/// Whether the socket has an error, such as a reset by its peer. Unlike reading it this takes no bytes, and
-/// unlike asking for the error it leaves it there.
+/// Whether the socket has an error, such as a reset by its peer. This neither reads bytes nor clears the error, as a
+/// read or SO_ERROR would.
 fn is_broken(socket: BorrowedFd<'_>) -> bool {
     let mut look = [PollFd::new(&socket, PollFlags::empty())];
     poll(&mut look, Some(&Timespec::default())).is_ok()
@@ -150,7 +150,7 @@ fn is_broken(socket: BorrowedFd<'_>) -> bool {
 }
 
 impl Stream {
-    /// Whether the peer has reset it, as far as that shows without reading.
+    /// Whether the peer has reset the connection, as far as that is known without reading.
     #[must_use]
     pub fn is_broken(&self) -> bool {
         match self {
@@ -160,21 +160,20 @@ impl Stream {
         }
     }
 
-    /// Has a peer that is there, but takes nothing for so long, not be taken for one that vanished; none for any time. The
-    /// system gives both up after a minute otherwise.
-    pub fn bear_with(&self, patience: Option<Duration>) {
+    /// Keeps the kernel from dropping a peer that is alive but takes no bytes for `stall` (`None`: however long). By
+    /// default it drops such a peer after a minute, like one that has vanished.
+    pub fn tolerate_stall(&self, stall: Option<Duration>) {
         let socket = match self {
             Self::Plain(socket) => socket,
             Self::Tls(tls) => tls.socket(),
             Self::Shared(_) => return,
         };
-        if patience.is_none_or(|patience| patience * 2 > USER_TIMEOUT) {
-            socket
-                .set_user_timeout(patience.map(|patience| LONGEST_USER_TIMEOUT.min(patience * 2)));
+        if stall.is_none_or(|stall| stall * 2 > USER_TIMEOUT) {
+            socket.set_user_timeout(stall.map(|stall| LONGEST_USER_TIMEOUT.min(stall * 2)));
         }
     }
 
-    /// Makes the coming close a reset, so that nothing lingers and the peer notices at once.
+    /// Makes the close a reset: nothing lingers, and the peer notices at once.
     pub fn reset_on_close(&mut self) {
         match self {
             Self::Plain(socket) => socket.reset_on_close(),
@@ -323,7 +322,7 @@ impl AsyncWrite for Stream {
     }
 }
 
-/// Puts `slices` side by side into `room`, as far as they fit; how many bytes that is.
+/// Copies `slices` one behind the other into `room`, as far as they fit. Returns the number of bytes.
 fn gather(slices: &[io::IoSlice<'_>], room: &mut [u8]) -> usize {
     let mut gathered = 0;
     for slice in slices {

@@ -6,7 +6,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::TcpSocket;
 
-/// When something that should have happened long ago is not waited for any more.
+/// How long a test waits before it fails.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A connection, and the peer of it.

@@ -143,7 +143,7 @@ impl<G, L> Tunnel<G, L> {
             .downward
             .begin(backend.early, &tunnel.terms, &mut tunnel.tally);
         for stream in [&tunnel.client, &tunnel.backend] {
-            stream.bear_with(tunnel.terms.websocket.stall);
+            stream.tolerate_stall(tunnel.terms.websocket.stall);
         }
         tunnel.set_alarms();
         tunnel

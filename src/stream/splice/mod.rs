@@ -54,8 +54,8 @@ pub struct Spliced {
 /// this thread has a pipe or can make one.
 #[must_use]
 pub fn can_splice(source: &mut Stream, sink: &mut Stream) -> bool {
-    let is_direct = tcp(source).is_some_and(|socket| socket.is_direct());
-    is_direct && tcp(sink).is_some() && has_pipe(Pipe::new)
+    let is_on_epoll = tcp(source).is_some_and(|socket| socket.is_on_epoll());
+    is_on_epoll && tcp(sink).is_some() && has_pipe(Pipe::new)
 }
 
 /// Moves up to `most` bytes from `source` to `sink`. What the sink does not take goes to `rest`, which must be empty.

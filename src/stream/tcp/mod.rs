@@ -1,8 +1,8 @@
-//! A TCP connection, and by what the system tells of what comes on it: epoll or the thread's ring.
+//! A TCP connection, which receives by epoll or by the ring of its thread.
 //!
-//! This is the one place where that is chosen. A connection begins on epoll. When it has shown that it brings little
-//! at a time, it changes to the ring, which costs less for each receive; and back when it brings much, which
-//! large reads take faster, or when its peer is slow to take what is sent.
+//! This is the only place where that is decided. A connection begins on epoll. After a few small reads it changes to
+//! the ring, where a receive costs less; it changes back when it receives much at a time, for which large reads
+//! are faster, or when its peer is slow to take what is sent.
 
 #[cfg(test)]
 mod tests;
@@ -25,11 +25,10 @@ use tokio::task::coop;
 use super::ring::{self, LARGEST_RECEIVE, Leftover, Received, Reception};
 use super::{Backlog, gather};
 
-/// So many small reads in a row make a connection change to the ring: changing costs what they save.
+/// How many small reads in a row make a connection change to the ring: about as many as the change costs.
 const SMALL_READS: u8 = 4;
 
-/// Up to so many bytes in several pieces are copied together before they are sent: that takes less time than the
-/// system's own way of gathering them.
+/// Up to this many bytes in several slices are copied together before they are sent: that is faster than writev(2).
 const SMALL_WRITE: usize = 1024;
 
 /// A TCP connection.
@@ -38,20 +37,20 @@ pub struct TcpSocket {
     engine: Engine,
     /// How many reads in a row were small.
     small_reads: u8,
-    /// Whether the socket took no more when it was last written to.
+    /// Whether the socket was full at the last write.
     is_full: bool,
-    /// Whether nothing was written to it yet. Then there is room, although epoll has had no turn to say so.
+    /// Whether nothing was written yet. Then the socket has room, although epoll has not reported it yet.
     is_fresh: bool,
 }
 
 #[derive(Debug)]
 enum Engine {
     Epoll(TcpStream),
-    /// On epoll again, and what the ring had received is not read yet.
+    /// Back on epoll, with bytes from the ring that are not read yet.
     Returned(Box<Returned>),
-    // The reception ends before the socket is closed.
+    // The reception is declared first, so that it ends before the socket is closed.
     Ring(Reception, net::TcpStream),
-    /// It could not change, and is closed.
+    /// Changing failed, which closed the socket.
     Lost,
 }
 
@@ -73,7 +72,7 @@ impl From<TcpStream> for TcpSocket {
 }
 
 impl TcpSocket {
-    /// The socket itself; none where it was lost between the two.
+    /// The socket; `None` if changing failed.
     fn socket(&self) -> Option<BorrowedFd<'_>> {
         match &self.engine {
             Engine::Epoll(socket) => Some(socket.as_fd()),
@@ -86,7 +85,7 @@ impl TcpSocket {
     /// Whether it has an error, such as a reset by its peer.
     pub(super) fn is_broken(&self) -> bool {
         match &self.engine {
-            // A receive takes the error out of the socket.
+            // A receive by the ring has taken the error from the socket.
             Engine::Ring(reception, _) if reception.is_broken() => true,
             _ => self.socket().is_none_or(super::is_broken),
         }
@@ -95,25 +94,25 @@ impl TcpSocket {
     /// As [`Stream::reset_on_close`](super::Stream::reset_on_close).
     pub(super) fn reset_on_close(&self) {
         if let Some(socket) = self.socket() {
-            // A socket that refuses is already gone, which is what was wanted.
+            // Fails only if the connection is gone, which is the purpose.
             let _ = SockRef::from(&socket).set_linger(Some(Duration::ZERO));
         }
     }
 
-    /// How long bytes may stay unacknowledged, or wait for a peer that takes none; none for the system's own time.
+    /// Sets TCP_USER_TIMEOUT; `None` for the default of the system.
     pub(super) fn set_user_timeout(&self, timeout: Option<Duration>) {
         if let Some(socket) = self.socket() {
-            // A socket that refuses is already gone.
+            // Fails only if the connection is gone.
             let _ = SockRef::from(&socket).set_tcp_user_timeout(timeout);
         }
     }
 
-    /// Whether what comes on it can be taken from the socket by another call than a read.
-    pub(super) fn is_direct(&self) -> bool {
+    /// Whether all unread bytes are still in the socket, so that [`Self::poll_splice_to`] can be used.
+    pub(super) fn is_on_epoll(&self) -> bool {
         matches!(self.engine, Engine::Epoll(_))
     }
 
-    /// Moves up to `most` bytes that came on it into `pipe`; none at the end of the stream.
+    /// Moves up to `most` received bytes into `pipe`; 0 at the end of the stream.
     pub(super) fn poll_splice_to(
         &mut self,
         context: &mut Context<'_>,
@@ -130,7 +129,7 @@ impl TcpSocket {
         )
     }
 
-    /// Sends up to `most` bytes out of `pipe`.
+    /// Sends up to `most` bytes from `pipe`.
     pub(super) fn poll_splice_from(
         &mut self,
         context: &mut Context<'_>,
@@ -149,11 +148,11 @@ impl TcpSocket {
         )
     }
 
-    /// Changes to the ring where that is better and there is one. Whether it did: then the reader has to ask
-    /// there, as epoll wakes it no more.
+    /// Changes to the ring if there is one and that is better. True if it did: the reader must then poll the ring, as
+    /// epoll no longer wakes it.
     fn try_ring(&mut self) -> io::Result<bool> {
         let is_better = self.small_reads >= SMALL_READS && !self.is_full;
-        // A task without budget was told that it has had enough for now, not that there is nothing to read.
+        // Without budget left, Pending does not mean that there is nothing to read.
         if !is_better || !ring::is_available() || !coop::has_budget_remaining() {
             return Ok(false);
         }
@@ -162,8 +161,8 @@ impl TcpSocket {
         Ok(true)
     }
 
-    /// Notes what a read came to.
-    fn note<T>(&mut self, read: Poll<T>, count: usize) -> Poll<T> {
+    /// Counts small reads in a row.
+    fn count_read<T>(&mut self, read: Poll<T>, count: usize) -> Poll<T> {
         if read.is_ready() {
             self.small_reads = match count {
                 ..LARGEST_RECEIVE => self.small_reads.saturating_add(1),
@@ -178,7 +177,7 @@ impl TcpSocket {
         Ok(())
     }
 
-    /// Writes by `poll` where epoll tells when there is room, else by `send`.
+    /// Writes by `poll` on epoll. On the ring, and for the first write, by `send`, which does not wait for room.
     fn poll_send(
         &mut self,
         context: &mut Context<'_>,
@@ -221,7 +220,8 @@ impl Engine {
         Ok(Self::Ring(Reception::begin(socket.as_fd())?, socket))
     }
 
-    /// Back to epoll. What the ring still had is to be read first, and is gone when this is called again.
+    /// Changes back to epoll: from the ring to [`Engine::Returned`], and from there to [`Engine::Epoll`] once the bytes
+    /// from the ring are read.
     fn into_epoll(self) -> io::Result<Self> {
         let (reception, socket) = match self {
             Self::Ring(reception, socket) => (reception, socket),
@@ -231,7 +231,7 @@ impl Engine {
         let Leftover { rest, waker } = reception.finish()?;
         let socket = TcpStream::from_std(socket)?;
         if let Some(waker) = waker {
-            // Whoever waits for something to read waits on.
+            // The task that waits to read goes on waiting, now on epoll.
             let mut context = Context::from_waker(&waker);
             if !rest.is_empty() || socket.poll_read_ready(&mut context).is_ready() {
                 waker.wake();
@@ -254,7 +254,7 @@ impl AsyncRead for TcpSocket {
                     let before = buffer.filled().len();
                     match Pin::new(socket).poll_read(context, buffer) {
                         Poll::Pending if this.try_ring()? => continue,
-                        read => return this.note(read, buffer.filled().len() - before),
+                        read => return this.count_read(read, buffer.filled().len() - before),
                     }
                 }
                 Engine::Returned(returned) if !returned.rest.is_empty() => {
@@ -318,7 +318,7 @@ impl AsyncWrite for TcpSocket {
             Engine::Epoll(socket) => Pin::new(socket).poll_shutdown(context),
             Engine::Returned(returned) => Pin::new(&mut returned.socket).poll_shutdown(context),
             Engine::Ring(_, socket) => Poll::Ready(match socket.shutdown(Shutdown::Write) {
-                // As tokio has it: the peer is gone, so its end needs no telling.
+                // As in tokio: the peer is gone, so there is nobody to tell.
                 Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
                 outcome => outcome,
             }),
@@ -327,7 +327,7 @@ impl AsyncWrite for TcpSocket {
     }
 }
 
-/// Tries `io` whenever the socket is ready for it.
+/// Tries `io` each time that the socket is ready.
 fn poll_io<T>(
     mut poll_ready: impl FnMut() -> Poll<io::Result<()>>,
     mut io: impl FnMut() -> io::Result<T>,
@@ -341,7 +341,7 @@ fn poll_io<T>(
     }
 }
 
-/// Moves up to `most` bytes from `source` to `sink`, one of which is a pipe, without waiting.
+/// Moves up to `most` bytes from `source` to `sink`, one of which is a pipe, without blocking.
 pub(super) fn splice(source: impl AsFd, sink: impl AsFd, most: usize) -> io::Result<usize> {
     let moved = rustix::pipe::splice(source, None, sink, None, most, SpliceFlags::NONBLOCK);
     Ok(moved?)
