@@ -1,4 +1,4 @@
-//! One backend with its live state, its place in a pool, and a session's claim on it.
+//! A backend with its live state, the backend as one configuration of its pool sees it, and the claim of a session on it.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -22,10 +22,10 @@ use crate::proxy_protocol::Ends;
 use crate::stream::Stream;
 use crate::telemetry::{BackendMetrics, BackendSession};
 
-/// What one of the configuration's weights is worth where it counts in full; a slow start counts parts of it.
+/// The effective weight for each unit of configured weight; a slow start counts a part of it.
 pub(super) const FULL_WEIGHT: u32 = 1000;
 
-/// The live state of a backend. Its identity is the pool and the address; it outlives reloads.
+/// The live state of a backend. It is identified by pool and address, and survives reloads.
 #[derive(Debug)]
 pub struct Backend {
     address: BackendAddress,
@@ -34,17 +34,17 @@ pub struct Backend {
     turnout: Turnout,
     rise: Rise,
     condition: Condition,
-    /// How often it was found well after it had not been.
+    /// How often it has [recovered](Self::recovered).
     recoveries: AtomicU64,
     /// Held while it is being checked.
     checking: tokio::sync::Mutex<()>,
     resting: Arc<Resting>,
-    /// Who waits for a place on it, or on another backend of its pool.
+    /// The queue of its pool.
     queue: Arc<Queue>,
 }
 
 impl Backend {
-    /// A backend without sessions, with its full share. `queue` is that of its pool.
+    /// A backend without sessions and without a slow start. `queue` is that of its pool.
     #[must_use]
     pub fn new(address: BackendAddress, queue: &Arc<Queue>) -> Self {
         Self {
@@ -61,13 +61,13 @@ impl Backend {
         }
     }
 
-    /// Notes that it can be given sessions from now on, and could not before: a slow start begins.
+    /// It may have sessions from now on, and might not before: a slow start begins.
     pub fn became_ready(&self, now: Instant) {
         self.rise.begin(now);
         self.queue.call_all();
     }
 
-    /// Notes that it was found well after it had not been: whom it failed before may try it again.
+    /// It was found well: sessions that it has failed before may try it again.
     pub(super) fn recovered(&self) {
         self.recoveries.fetch_add(1, Ordering::Relaxed);
         self.queue.call_first();
@@ -78,24 +78,24 @@ impl Backend {
         self.condition.is_removed()
     }
 
-    /// To be locked while it is being checked: pools that follow each other could else do so at the same time.
+    /// To be locked during a check, so that the pools before and after a reload do not check it at the same time.
     #[must_use]
     pub fn checking(&self) -> &tokio::sync::Mutex<()> {
         &self.checking
     }
 
-    /// Another number each time it becomes ready.
+    /// Changes each time it becomes ready.
     pub(super) fn ready_mark(&self) -> u64 {
         self.rise.mark()
     }
 
-    /// Where it is.
+    /// Its address.
     #[must_use]
     pub fn address(&self) -> &BackendAddress {
         &self.address
     }
 
-    /// Sessions open now, those that are being opened included.
+    /// Open sessions, including those that are being opened.
     #[must_use]
     pub fn sessions(&self) -> usize {
         self.sessions.load(Ordering::Relaxed)
@@ -106,7 +106,7 @@ impl Backend {
         &self.turnout
     }
 
-    /// Its connections that wait for a plain request.
+    /// Its idle connections, for plain requests.
     pub(super) fn resting(&self) -> &Arc<Resting> {
         &self.resting
     }
@@ -117,7 +117,7 @@ impl Backend {
         self.sessions() + self.requests.load(Ordering::Relaxed)
     }
 
-    /// Who waits for a place on it, or on another backend of its pool.
+    /// The queue of its pool.
     #[must_use]
     pub fn queue(&self) -> &Arc<Queue> {
         &self.queue
@@ -135,12 +135,12 @@ impl Backend {
         self.condition.state()
     }
 
-    /// Whether it was ejected, and nobody tries it.
+    /// Whether it is ejected, and no trial is under way or admitted.
     pub(super) fn is_resting(&self) -> bool {
         self.condition.is_resting()
     }
 
-    /// Whether nothing is wrong with it, as far as is known; one that the operator drains may well be up.
+    /// Whether neither checks nor attempts say that something is wrong with it; a drained backend may be up.
     pub(super) fn is_up(&self) -> bool {
         self.condition.is_up()
     }
@@ -151,7 +151,7 @@ impl Backend {
         self.condition.standing()
     }
 
-    /// Whether an attempt says something new of it even if it succeeds.
+    /// Whether an attempt changes something even if it succeeds.
     pub(super) fn is_suspect(&self) -> bool {
         self.condition.is_suspect()
     }
@@ -160,7 +160,7 @@ impl Backend {
         self.condition.note_check(check);
     }
 
-    /// Changes what is known of it; some when the state is another one now, because of `reason`.
+    /// Changes its health; returns the change of its state, if there was one, because of `reason`.
     pub(super) fn alter(
         &self,
         change: impl FnOnce(&mut Health),
@@ -172,7 +172,7 @@ impl Backend {
         } = self.condition.alter(change, reason);
         match &change {
             Some(change) if change.to == State::Ready => self.became_ready(change.since),
-            // Who waits for it may wait in vain, or may try it now.
+            // Sessions may wait for it in vain now, or may try it.
             Some(_) => self.queue.call_all(),
             None if admits_again => self.queue.call_all(),
             None => {}
@@ -226,7 +226,7 @@ pub struct Member {
 }
 
 impl Member {
-    /// `backend` as `config` and the `slow_start` of its pool have it, to be reached by the `transport` of the pool.
+    /// `backend` as configured by `config`, with the `slow_start` and the `transport` of its pool.
     #[must_use]
     pub fn new(
         config: &config::Backend,
@@ -238,7 +238,7 @@ impl Member {
         metrics.set_up(backend.is_up());
         let member = Self {
             name: Name::clone(&config.name),
-            // Strategies divide by it.
+            // Strategies divide by the weight.
             weight: config.weight.max(1),
             max_sessions: config.max_sessions.map_or(usize::MAX, NonZeroUsize::get),
             priority: config.priority,
@@ -263,36 +263,36 @@ impl Member {
         self.backend.condition.admits()
     }
 
-    /// Its share of the sessions.
+    /// Its configured weight.
     #[must_use]
     pub fn weight(&self) -> u32 {
         self.weight
     }
 
-    /// Its share at `now`, in thousandths of a weight: less than in full while it starts slowly.
+    /// Its weight at `now` in thousandths, reduced during a slow start.
     pub(super) fn effective_weight(&self, now: Instant) -> u32 {
         self.weight * self.backend.rise.part(self.slow_start, now)
     }
 
-    /// Its share at `now`, for people: in weights.
+    /// The same in units of the configured weight.
     #[must_use]
     pub fn weight_in_effect(&self, now: Instant) -> f64 {
         f64::from(self.effective_weight(now)) / f64::from(FULL_WEIGHT)
     }
 
-    /// Has the metrics show its share at `now`.
+    /// Shows its effective weight at `now` in the metrics.
     pub(super) fn show_weight(&self, now: Instant) {
         self.metrics
             .set_effective_weight(self.weight_in_effect(now));
     }
 
-    /// The most sessions that it takes; none for any number.
+    /// The most sessions that it takes; none if unlimited.
     #[must_use]
     pub fn max_sessions(&self) -> Option<u64> {
         (self.max_sessions != usize::MAX).then_some(self.max_sessions as u64)
     }
 
-    /// It is chosen only where no backend of a lower one can be.
+    /// The lower, the better: it is chosen only if no backend of a lower number can be.
     #[must_use]
     pub fn priority(&self) -> u16 {
         self.priority
@@ -314,23 +314,23 @@ impl Member {
         &self.backend
     }
 
-    /// Where it is.
+    /// Its address.
     #[must_use]
     pub fn address(&self) -> &BackendAddress {
         &self.backend.address
     }
 
-    /// What is counted of it.
+    /// Its metrics.
     #[must_use]
     pub fn metrics(&self) -> &Arc<BackendMetrics> {
         &self.metrics
     }
 
-    /// Opens a connection to it before `deadline`, on behalf of a client whose connection has these ends, or
-    /// on the gateway's own.
+    /// Opens a connection to it before `deadline`, on behalf of a client whose connection has these ends, or for the gateway
+    /// itself.
     ///
     /// # Errors
-    /// The more telling of what its addresses came to.
+    /// The most informative failure of its addresses.
     pub async fn dial(&self, client: Option<Ends>, deadline: Instant) -> Result<Stream, Failure> {
         self.transport.dial(self.address(), client, deadline).await
     }
@@ -340,12 +340,12 @@ impl Member {
         &self.transport
     }
 
-    /// Whether each connection is told whose it is, and so serves one client alone.
+    /// Whether each connection begins with a PROXY header, and so serves one client only.
     pub(super) fn introduces_clients(&self) -> bool {
         self.transport.introduces_clients()
     }
 
-    /// Claims a place on it; none where all of `max_sessions` are taken, which is asked and done in one step.
+    /// Claims a place on it, atomically; none if all `max_sessions` places are taken.
     pub(super) fn lease(&self, purpose: Purpose) -> Option<Lease> {
         let session = match purpose {
             Purpose::Session => {
@@ -376,23 +376,23 @@ impl Member {
 pub struct Lease {
     backend: Arc<Backend>,
     metrics: Arc<BackendMetrics>,
-    /// None for a request.
+    /// None for a plain request.
     session: Option<BackendSession>,
 }
 
 impl Lease {
-    /// What is counted of the backend; it knows the backend's name.
+    /// The metrics of the backend, which know its name.
     #[must_use]
     pub fn metrics(&self) -> &Arc<BackendMetrics> {
         &self.metrics
     }
 
-    /// Which one it is on.
+    /// The backend.
     pub(super) fn backend(&self) -> &Arc<Backend> {
         &self.backend
     }
 
-    /// Joins those who hear when the backend is drained or removed. A request cannot be asked to go elsewhere.
+    /// Watches for the backend being drained or removed. Only sessions can be asked to reconnect.
     #[must_use]
     pub fn watch(&self) -> DrainWatch {
         match self.session {
@@ -401,7 +401,7 @@ impl Lease {
         }
     }
 
-    /// The same for an answer to an opening handshake, which cannot be asked either.
+    /// The same for an answer to an opening handshake that opened no session.
     pub(super) fn watch_exempt(&self) -> DrainWatch {
         self.backend.drain().watch_exempt()
     }

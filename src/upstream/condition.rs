@@ -1,4 +1,4 @@
-//! The health of a live backend as all threads see it, and how it came to be so.
+//! The health of a live backend as all threads share it, with its last change, last check and drain.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::health::{Health, State};
 use crate::drain::{Drain, Stage};
 
-/// The health of a live backend. Sessions only look at two flags; the lock is for changes.
+/// The health of a live backend. Choosing a backend reads only the two flags; the lock is for changes and reports.
 #[derive(Debug)]
 pub(super) struct Condition {
     known: Mutex<Known>,
@@ -22,8 +22,8 @@ struct Known {
     health: Health,
     last: Change,
     check: Option<LastCheck>,
-    /// What ends its sessions. One that has begun is over for those who come when it may have sessions again:
-    /// they get a new one.
+    /// What ends its sessions. When a drained backend may have sessions again it gets a new one: the old one goes on for the
+    /// sessions that it has begun to end.
     drain: Arc<Drain>,
 }
 
@@ -38,45 +38,45 @@ pub struct Change {
     pub reason: String,
     /// When, for people.
     pub at: SystemTime,
-    /// When, to reckon with.
+    /// When, for computing with.
     pub since: Instant,
 }
 
-/// What a change of what is known came to.
+/// The outcome of [`Condition::alter`].
 #[derive(Debug)]
 pub(super) struct Altered {
-    /// The change of state, if it is another one now.
+    /// The change of the state, if there was one.
     pub(super) change: Option<Change>,
-    /// Whether a new session may be tried on it, and might not before.
+    /// Whether a new session may be tried on it now, and might not before.
     pub(super) admits_again: bool,
 }
 
-/// What a check came to.
+/// The result of a check.
 #[derive(Clone, PartialEq, Debug)]
 pub struct LastCheck {
     /// When it began, for people.
     pub at: SystemTime,
-    /// When it began, to reckon with.
+    /// When it began, for computing with.
     pub begun: Instant,
-    /// Why it did not pass; none where it did.
+    /// Why it did not pass; none if it did.
     pub fault: Option<String>,
 }
 
 /// Everything that is known of a backend's health at one moment.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Standing {
-    /// The last change of state; the first is that it came to be.
+    /// The last change of state; at first, that it is new.
     pub last: Change,
     /// Attempts that failed in a row, as far as they count.
     pub failures: usize,
     /// Checks that failed in a row.
     pub failed_checks: u32,
-    /// The last check; none where there was none.
+    /// The last check; none before the first.
     pub check: Option<LastCheck>,
 }
 
 impl Condition {
-    /// That of a backend of which nothing is known.
+    /// The condition of a new backend.
     pub(super) fn new() -> Self {
         let first = Change {
             from: State::Ready,
@@ -102,7 +102,7 @@ impl Condition {
         self.admits.load(Ordering::Relaxed)
     }
 
-    /// Whether the next attempt says something new even if it succeeds; one atomic load.
+    /// Whether the next attempt changes something even if it succeeds; one atomic load.
     pub(super) fn is_suspect(&self) -> bool {
         self.is_suspect.load(Ordering::Relaxed)
     }
@@ -115,7 +115,7 @@ impl Condition {
         let known = self.known();
         Standing {
             last: known.last.clone(),
-            failures: known.health.failures(),
+            failures: known.health.attempts.failures(),
             failed_checks: known.health.failed_checks(),
             check: known.check.clone(),
         }
@@ -126,7 +126,7 @@ impl Condition {
         Arc::clone(&self.known().drain)
     }
 
-    /// Keeps what the last check came to; none makes the next one due at once.
+    /// Keeps the result of the last check; none makes the next check due at once.
     pub(super) fn note_check(&self, check: Option<LastCheck>) {
         self.known().check = check;
     }
@@ -136,17 +136,17 @@ impl Condition {
         self.known().health.is_removed()
     }
 
-    /// Whether it was ejected, and nobody tries it.
+    /// Whether it is ejected, and no trial is under way or admitted.
     pub(super) fn is_resting(&self) -> bool {
         self.known().health.is_resting()
     }
 
-    /// Whether nothing is wrong with it, as far as is known.
+    /// Whether neither checks nor attempts say that something is wrong with it.
     pub(super) fn is_up(&self) -> bool {
         self.known().health.is_up()
     }
 
-    /// Changes what is known. The state may be another one then, because of `reason`.
+    /// Changes the health. If that changes the state, `reason` is why.
     pub(super) fn alter(
         &self,
         change: impl FnOnce(&mut Health),

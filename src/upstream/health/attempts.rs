@@ -1,4 +1,8 @@
-//! What the attempts of real sessions say of a backend.
+//! What the attempts of real sessions say of a backend: failures in a row eject it, and a trial ends the ejection.
+//!
+//! An ejected backend gets no sessions until its ejection is over. Then one session at a time is let through as a trial: if it
+//! succeeds the ejection ends, if it fails the backend is ejected for twice as long. A trial may also be made before the
+//! ejection is over; if that fails nothing changes.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -16,127 +20,119 @@ const LONGEST_TRIAL: Duration = Duration::from_secs(10);
 
 /// Failures in a row, and the ejections that followed from them.
 #[derive(Clone, Default, Debug)]
-pub(super) struct Attempts {
+pub(in crate::upstream) struct Attempts {
     /// When the last failures in a row were; no more than it takes to eject.
     failed: VecDeque<Instant>,
-    ejection: Ejection,
+    ejection: Option<Ejection>,
     /// How often the length of the last ejection was doubled.
     doublings: u32,
-    /// Until then a further ejection is a relapse: as long after the last one as that one was long.
+    /// A further ejection before this moment is a relapse: for as long after the end of the last ejection as that one lasted.
     probation: Option<Instant>,
 }
 
-#[derive(Clone, Copy, PartialEq, Default, Debug)]
-enum Ejection {
-    #[default]
-    None,
-    /// No session is tried on it.
-    For { until: Instant, length: Duration },
-    /// One session at a time is tried on it, until one of them decides.
-    Trial {
-        /// Since when one is.
-        taken: Option<Instant>,
-        /// When it was to be tried; one that found no other backend may have been earlier.
-        until: Instant,
-        length: Duration,
-    },
+#[derive(Clone, Copy, Debug)]
+struct Ejection {
+    until: Instant,
+    length: Duration,
+    trial: Trial,
+}
+
+/// Whether an ejected backend may be tried.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Trial {
+    /// No.
+    Closed,
+    /// Yes, by the next session.
+    Open,
+    /// One is trying it since this moment, and keeps the others away.
+    Taken(Instant),
 }
 
 impl Attempts {
     pub(super) fn is_ejected(&self) -> bool {
-        self.ejection != Ejection::None
+        self.ejection.is_some()
     }
 
-    pub(super) fn admit_trial(&self) -> bool {
-        matches!(self.ejection, Ejection::Trial { taken: None, .. })
+    /// Whether the next session may be a trial.
+    pub(super) fn admits_trial(&self) -> bool {
+        self.ejection.is_some_and(|it| it.trial == Trial::Open)
     }
 
-    /// Whether it is left alone: its ejection is not over, and nobody tries it.
+    /// Whether it is ejected and no trial is under way or admitted.
     pub(super) fn is_resting(&self) -> bool {
-        matches!(self.ejection, Ejection::For { .. })
+        self.ejection.is_some_and(|it| it.trial == Trial::Closed)
     }
 
+    /// Whether the next attempt changes something even if it succeeds.
     pub(super) fn is_suspect(&self) -> bool {
         self.is_ejected() || !self.failed.is_empty()
     }
 
-    pub(super) fn failures(&self) -> usize {
+    /// Attempts that failed in a row, as far as they count.
+    pub(in crate::upstream) fn failures(&self) -> usize {
         self.failed.len()
     }
 
-    /// Whether the attempt that begins is a trial: since when.
-    pub(super) fn begun(&mut self, now: Instant) -> Option<Instant> {
-        let (Ejection::For { until, length } | Ejection::Trial { until, length, .. }) =
-            self.ejection
-        else {
-            return None;
-        };
-        self.ejection = Ejection::Trial {
-            taken: Some(now),
-            until,
-            length,
-        };
+    /// An attempt begins. If the backend is ejected it is a trial, identified by when it began.
+    pub(in crate::upstream) fn begun(&mut self, now: Instant) -> Option<Instant> {
+        let ejection = self.ejection.as_mut()?;
+        ejection.trial = Trial::Taken(now);
         Some(now)
     }
 
-    /// It may be tried now, though its ejection is not over.
-    pub(super) fn admit_early_trial(&mut self) {
-        if let Ejection::For { until, length } = self.ejection {
-            self.ejection = Ejection::Trial {
-                taken: None,
-                until,
-                length,
-            };
+    /// A trial may be made although the ejection is not over.
+    pub(in crate::upstream) fn admit_early_trial(&mut self) {
+        if let Some(ejection) = &mut self.ejection
+            && ejection.trial == Trial::Closed
+        {
+            ejection.trial = Trial::Open;
         }
     }
 
-    pub(super) fn abandoned(&mut self, trial: Option<Instant>, now: Instant) {
-        match self.ejection {
-            // Another one may be under way where this one took too long.
-            Ejection::Trial { taken, .. } if taken == trial => self.give_back(now),
-            Ejection::Trial { .. } | Ejection::None | Ejection::For { .. } => {}
+    /// An attempt ended that says nothing of the backend.
+    pub(in crate::upstream) fn abandoned(&mut self, trial: Option<Instant>, now: Instant) {
+        if let Some(Ejection { trial: taken, .. }) = self.ejection
+            // If this one took too long another trial may have begun.
+            && trial.is_some_and(|begun| taken == Trial::Taken(begun))
+        {
+            self.end_trial(now);
         }
     }
 
-    /// Nobody tries it any more. It rests on if its time is not over.
-    fn give_back(&mut self, now: Instant) {
-        if let Ejection::Trial { until, length, .. } = self.ejection {
-            self.ejection = Ejection::For { until, length };
-        }
-        self.expire(now);
-    }
-
-    pub(super) fn succeeded(&mut self, trial: Option<Instant>, now: Instant) {
-        match self.ejection {
+    /// An attempt reached the backend.
+    pub(in crate::upstream) fn succeeded(&mut self, trial: Option<Instant>, now: Instant) {
+        if let Some(ejection) = self.ejection {
             // It began before the ejection.
-            Ejection::For { .. } | Ejection::Trial { .. } if trial.is_none() => return,
-            Ejection::For { length, .. } | Ejection::Trial { length, .. } => {
-                self.probation = Some(now + length);
+            if trial.is_none() {
+                return;
             }
-            Ejection::None => {}
+            self.probation = Some(now + ejection.length);
         }
-        self.ejection = Ejection::None;
+        self.ejection = None;
         self.failed.clear();
     }
 
-    pub(super) fn failed(
+    /// An attempt failed by the backend's fault. The backend is ejected if there have been enough in a row, and if `may_eject`.
+    pub(in crate::upstream) fn failed(
         &mut self,
         trial: Option<Instant>,
         now: Instant,
         settings: &PassiveHealth,
         may_eject: bool,
     ) {
-        match self.ejection {
-            Ejection::For { .. } => {}
-            Ejection::Trial { .. } if trial.is_none() => {}
-            Ejection::Trial { until, .. } if now < until => self.give_back(now),
-            Ejection::Trial { .. } => self.eject(now, settings, true),
-            Ejection::None => {
-                self.note(now, settings);
-                if may_eject && self.failed.len() >= settings.failures {
-                    let is_relapse = self.probation.is_some_and(|until| now < until);
-                    self.eject(now, settings, is_relapse);
-                }
+        let Some(ejection) = self.ejection else {
+            self.note(now, settings);
+            if may_eject && self.failed.len() >= settings.failures {
+                let is_relapse = self.probation.is_some_and(|until| now < until);
+                self.eject(now, settings, is_relapse);
+            }
+            return;
+        };
+        // Otherwise it began before the ejection, or took too long as a trial.
+        if trial.is_some() && ejection.trial != Trial::Closed {
+            match now < ejection.until {
+                true => self.end_trial(now),
+                false => self.eject(now, settings, true),
             }
         }
     }
@@ -156,25 +152,31 @@ impl Attempts {
             0
         };
         let length = settings.eject * 2_u32.pow(self.doublings);
-        self.ejection = Ejection::For {
+        self.ejection = Some(Ejection {
             until: now + length,
             length,
-        };
+            trial: Trial::Closed,
+        });
     }
 
-    pub(super) fn expire(&mut self, now: Instant) {
-        match self.ejection {
-            Ejection::For { until, length } if until <= now => {
-                self.ejection = Ejection::Trial {
-                    taken: None,
-                    until,
-                    length,
-                };
-            }
-            Ejection::Trial {
-                taken: Some(since), ..
-            } if since + LONGEST_TRIAL <= now => self.give_back(now),
-            Ejection::None | Ejection::For { .. } | Ejection::Trial { .. } => {}
+    /// The trial decided nothing: the ejection goes on as before it.
+    fn end_trial(&mut self, now: Instant) {
+        if let Some(ejection) = &mut self.ejection {
+            ejection.trial = Trial::Closed;
+        }
+        self.expire(now);
+    }
+
+    /// Ends a trial that takes too long, and admits one where the ejection is over by `now`.
+    pub(in crate::upstream) fn expire(&mut self, now: Instant) {
+        let Some(ejection) = &mut self.ejection else {
+            return;
+        };
+        if matches!(ejection.trial, Trial::Taken(since) if since + LONGEST_TRIAL <= now) {
+            ejection.trial = Trial::Closed;
+        }
+        if ejection.trial == Trial::Closed && ejection.until <= now {
+            ejection.trial = Trial::Open;
         }
     }
 }

@@ -2,14 +2,14 @@
 
 use crate::config::ActiveHealth;
 
-/// The verdict of checks, and the equal results of late.
+/// The verdict of checks, and how many equal results came last in a row.
 ///
-/// As long as there has been no check, a backend counts as up: a gateway that starts is not to refuse its
-/// first clients. The first result counts alone, so that this lasts no longer than one check.
+/// Until the first check a backend counts as up, so that a gateway that starts does not refuse its first clients. The first
+/// result decides alone, whatever the thresholds, so that a dead backend counts as up for no longer than one check.
 #[derive(Clone, Default, Debug)]
 pub(super) struct Checks {
     is_down: bool,
-    /// Whether a result has counted since the checks are as they are.
+    /// Whether there has been a result since the start, or since the settings of the checks changed.
     is_settled: bool,
     passes: u32,
     failures: u32,
@@ -41,7 +41,7 @@ impl Checks {
         self.is_settled = true;
     }
 
-    /// The verdict stays until the first result of the new checks; without checks there is none.
+    /// The settings changed. The verdict stays until the first result of the new checks; without checks nothing is down.
     pub(super) fn begin_anew(&mut self, are_wanted: bool) {
         *self = Self {
             is_down: self.is_down && are_wanted,

@@ -1,8 +1,8 @@
-//! Whether a backend is fit for new sessions: a machine of thresholds.
+//! Whether a backend is fit for new sessions: a state machine of thresholds.
 //!
-//! Three things decide, and each is told apart: the operator, who drains; checks (`health.active`), whose
-//! verdict changes after so many equal results; and the attempts of real sessions (`health.passive`), which
-//! eject after so many failures in a row. No I/O and no clock is here: results and times are passed in.
+//! Three things decide, independently of each other: the operator, who drains; checks (`health.active`), whose verdict changes
+//! after enough equal results in a row; and the attempts of real sessions (`health.passive`), which eject after enough failures
+//! in a row. There is no I/O and no clock here: results and times are passed in.
 
 mod attempts;
 mod checks;
@@ -11,25 +11,25 @@ mod tests;
 
 use tokio::time::Instant;
 
-use crate::config::{ActiveHealth, PassiveHealth};
+use crate::config::ActiveHealth;
 use attempts::Attempts;
 use checks::Checks;
 
-/// Whether a backend gets new sessions, and if not, why. Of several reasons the first one listed counts.
+/// Whether a backend gets new sessions, and if not, why. If there are several reasons, the first one listed counts.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum State {
     /// The operator drains it, or the configuration no longer has it.
     Drained,
     /// Checks say that it is down.
     Down,
-    /// Attempts failed; it is left alone for a while, and then tried by one session at a time.
+    /// Attempts failed. It gets no sessions for a while, and then one at a time as a trial.
     Ejected,
     /// It gets sessions.
     Ready,
 }
 
 impl State {
-    /// The word for it in logs and in the status.
+    /// Its name in logs and in the status.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -41,13 +41,13 @@ impl State {
     }
 }
 
-/// What is known of the health of a backend.
+/// The health of one backend. The attempts of sessions are told to `attempts` directly.
 #[derive(Clone, Default, Debug)]
 pub(super) struct Health {
     is_drained: bool,
     is_removed: bool,
     checks: Checks,
-    attempts: Attempts,
+    pub(super) attempts: Attempts,
 }
 
 impl Health {
@@ -63,7 +63,7 @@ impl Health {
         }
     }
 
-    /// Whether nothing is wrong with it, as far as is known: neither checks nor attempts say so.
+    /// Whether neither checks nor attempts say that something is wrong with it.
     pub(super) fn is_up(&self) -> bool {
         !self.checks.is_down() && !self.attempts.is_ejected()
     }
@@ -77,19 +77,14 @@ impl Health {
     pub(super) fn admits(&self) -> bool {
         match self.state() {
             State::Drained | State::Down => false,
-            State::Ejected => self.attempts.admit_trial(),
+            State::Ejected => self.attempts.admits_trial(),
             State::Ready => true,
         }
     }
 
-    /// Whether the next attempt says something new even if it succeeds.
+    /// Whether the next attempt changes something even if it succeeds.
     pub(super) fn is_suspect(&self) -> bool {
         self.attempts.is_suspect()
-    }
-
-    /// Attempts that failed in a row, as far as they count.
-    pub(super) fn failures(&self) -> usize {
-        self.attempts.failures()
     }
 
     /// Checks that failed in a row.
@@ -102,20 +97,20 @@ impl Health {
         self.is_drained = true;
     }
 
-    /// New sessions again, as far as the operator is concerned: that it is well is his word. Requests that broke off while it
-    /// was restarted are no word against that.
+    /// New sessions again, as far as the operator is concerned. The operator's word that it is well counts more than attempts
+    /// that failed while it was restarted.
     pub(super) fn resume(&mut self) {
         self.is_drained = false;
         self.pardon();
     }
 
-    /// No new sessions, whatever the operator says.
+    /// The configuration no longer has it: no new sessions, whatever the operator says.
     pub(super) fn remove(&mut self) {
         self.is_removed = true;
     }
 
-    /// A check passed or failed. Checks that bring a backend back end its ejection too: what attempts found was
-    /// that it was down.
+    /// A check passed or failed. If checks bring the backend back its ejection ends too: the attempts had failed because it was
+    /// down.
     pub(super) fn checked(&mut self, has_passed: bool, settings: &ActiveHealth) {
         let was_down = self.checks.is_down();
         self.checks.note(has_passed, settings);
@@ -124,59 +119,21 @@ impl Health {
         }
     }
 
-    /// A check did all that a session does, and passed: where the next session would be a trial, it was one.
+    /// A check that does all that a session does has passed. If a trial is due, this counts as one.
     pub(super) fn rehearsed(&mut self, now: Instant) {
-        if self.attempts.admit_trial() {
+        if self.attempts.admits_trial() {
             self.attempts.succeeded(Some(now), now);
         }
     }
 
-    /// The checks are other ones from now on, or there are none.
+    /// The checks have other settings from now on, or are off.
     pub(super) fn checks_changed(&mut self, settings: Option<&ActiveHealth>) {
         self.checks.begin_anew(settings.is_some());
     }
 
-    /// Whether it was ejected, and nobody tries it.
+    /// Whether it is ejected, and no trial is under way or admitted.
     pub(super) fn is_resting(&self) -> bool {
         self.state() == State::Ejected && self.attempts.is_resting()
-    }
-
-    /// An attempt begins. The one that tries an ejected backend keeps others away, for a while; such a trial is known by
-    /// when it began, and nothing else decides whether the ejection is over.
-    pub(super) fn attempt_begun(&mut self, now: Instant) -> Option<Instant> {
-        self.attempts.begun(now)
-    }
-
-    /// An attempt reached the backend.
-    pub(super) fn attempt_succeeded(&mut self, trial: Option<Instant>, now: Instant) {
-        self.attempts.succeeded(trial, now);
-    }
-
-    /// An attempt failed by the backend's fault. It is ejected when those in a row are too many, and if
-    /// `may_eject`.
-    pub(super) fn attempt_failed(
-        &mut self,
-        trial: Option<Instant>,
-        now: Instant,
-        settings: &PassiveHealth,
-        may_eject: bool,
-    ) {
-        self.attempts.failed(trial, now, settings, may_eject);
-    }
-
-    /// An attempt ended that says nothing of the backend.
-    pub(super) fn attempt_abandoned(&mut self, trial: Option<Instant>, now: Instant) {
-        self.attempts.abandoned(trial, now);
-    }
-
-    /// An ejected backend may be tried before its time.
-    pub(super) fn admit_early_trial(&mut self) {
-        self.attempts.admit_early_trial();
-    }
-
-    /// Ends an ejection that is over by `now`, and a trial that takes too long: from then on the backend may be tried.
-    pub(super) fn time_passed(&mut self, now: Instant) {
-        self.attempts.expire(now);
     }
 
     /// Ends any ejection and forgets failures.

@@ -33,15 +33,15 @@ fn passive() -> PassiveHealth {
 /// Fails `times` attempts at `now`.
 fn fail(health: &mut Health, now: Instant, times: usize) {
     for _ in 0..times {
-        let trial = health.attempt_begun(now);
-        health.attempt_failed(trial, now, &passive(), true);
+        let trial = health.attempts.begun(now);
+        health.attempts.failed(trial, now, &passive(), true);
     }
 }
 
 /// An attempt at `now` succeeds.
 fn succeed(health: &mut Health, now: Instant) {
-    let trial = health.attempt_begun(now);
-    health.attempt_succeeded(trial, now);
+    let trial = health.attempts.begun(now);
+    health.attempts.succeeded(trial, now);
 }
 
 #[test]
@@ -113,24 +113,24 @@ fn after_an_ejection_one_session_at_a_time_is_tried() {
     let start = Instant::now();
     let mut health = Health::default();
     fail(&mut health, start, 3);
-    health.time_passed(start + 29 * SECOND);
+    health.attempts.expire(start + 29 * SECOND);
     assert!(!health.admits());
     let now = start + 30 * SECOND;
-    health.time_passed(now);
+    health.attempts.expire(now);
     assert!(health.admits());
-    let trial = health.attempt_begun(now);
+    let trial = health.attempts.begun(now);
     assert!(!health.admits(), "one is under way");
-    health.attempt_abandoned(trial, now);
+    health.attempts.abandoned(trial, now);
     assert!(health.admits(), "it said nothing");
-    let slow = health.attempt_begun(now);
-    health.time_passed(now + 9 * SECOND);
+    let slow = health.attempts.begun(now);
+    health.attempts.expire(now + 9 * SECOND);
     assert!(!health.admits(), "it may still say something");
-    health.time_passed(now + 10 * SECOND);
+    health.attempts.expire(now + 10 * SECOND);
     assert!(health.admits(), "others wait no longer for it");
-    let trial = health.attempt_begun(now + 10 * SECOND);
-    health.attempt_abandoned(slow, now + 10 * SECOND);
+    let trial = health.attempts.begun(now + 10 * SECOND);
+    health.attempts.abandoned(slow, now + 10 * SECOND);
     assert!(!health.admits(), "another one is under way");
-    health.attempt_succeeded(trial, now + 11 * SECOND);
+    health.attempts.succeeded(trial, now + 11 * SECOND);
     assert_eq!(health.state(), State::Ready);
 }
 
@@ -138,17 +138,17 @@ fn after_an_ejection_one_session_at_a_time_is_tried() {
 fn what_began_before_an_ejection_does_not_decide_its_trial() {
     let start = Instant::now();
     let mut health = Health::default();
-    let before = health.attempt_begun(start);
+    let before = health.attempts.begun(start);
     fail(&mut health, start, 3);
     let now = start + 30 * SECOND;
-    health.time_passed(now);
-    let trial = health.attempt_begun(now);
-    health.attempt_succeeded(before, now);
+    health.attempts.expire(now);
+    let trial = health.attempts.begun(now);
+    health.attempts.succeeded(before, now);
     assert_eq!(health.state(), State::Ejected);
-    health.attempt_failed(before, now, &passive(), true);
-    health.attempt_abandoned(before, now);
+    health.attempts.failed(before, now, &passive(), true);
+    health.attempts.abandoned(before, now);
     assert!(!health.admits(), "the trial is under way");
-    health.attempt_succeeded(trial, now);
+    health.attempts.succeeded(trial, now);
     assert_eq!(health.state(), State::Ready);
 }
 
@@ -159,21 +159,25 @@ fn a_trial_before_its_time_ends_the_ejection_or_leaves_it_as_it_was() {
     let mut health = Health::default();
     fail(&mut health, start, 3);
     assert!(health.is_resting());
-    let trial = health.attempt_begun(start + SECOND);
+    let trial = health.attempts.begun(start + SECOND);
     assert!(!health.is_resting(), "one is under way");
-    health.attempt_failed(trial, start + 2 * SECOND, &passive(), true);
+    health
+        .attempts
+        .failed(trial, start + 2 * SECOND, &passive(), true);
     assert!(health.is_resting());
-    health.time_passed(start + 29 * SECOND);
+    health.attempts.expire(start + 29 * SECOND);
     assert!(!health.admits(), "it lasts as long as before");
-    let trial = health.attempt_begun(start + 29 * SECOND);
-    health.attempt_abandoned(trial, start + 30 * SECOND);
+    let trial = health.attempts.begun(start + 29 * SECOND);
+    health.attempts.abandoned(trial, start + 30 * SECOND);
     assert!(health.admits(), "its time is over meanwhile");
     fail(&mut health, start + 30 * SECOND, 3);
-    let slow = health.attempt_begun(start + 31 * SECOND);
-    health.time_passed(start + 41 * SECOND);
-    let other = health.attempt_begun(start + 42 * SECOND);
-    health.attempt_failed(other, start + 43 * SECOND, &passive(), true);
-    health.attempt_succeeded(slow, start + 44 * SECOND);
+    let slow = health.attempts.begun(start + 31 * SECOND);
+    health.attempts.expire(start + 41 * SECOND);
+    let other = health.attempts.begun(start + 42 * SECOND);
+    health
+        .attempts
+        .failed(other, start + 43 * SECOND, &passive(), true);
+    health.attempts.succeeded(slow, start + 44 * SECOND);
     assert_eq!(health.state(), State::Ready);
 }
 
@@ -185,7 +189,7 @@ fn a_check_that_does_what_a_session_does_is_a_trial_where_one_is_due() {
     health.rehearsed(start + SECOND);
     assert_eq!(health.state(), State::Ejected, "its time is not over");
     let now = start + 30 * SECOND;
-    health.time_passed(now);
+    health.attempts.expire(now);
     health.rehearsed(now);
     assert_eq!(health.state(), State::Ready);
 }
@@ -193,7 +197,7 @@ fn a_check_that_does_what_a_session_does_is_a_trial_where_one_is_due() {
 /// Seconds that the next ejection lasts, seen from outside.
 fn length(health: &mut Health, from: Instant) -> u64 {
     let is_over = |seconds: &u64| {
-        health.time_passed(from + Duration::from_secs(*seconds));
+        health.attempts.expire(from + Duration::from_secs(*seconds));
         health.admits()
     };
     (0..10_000).find(is_over).expect("every ejection ends")
@@ -298,7 +302,7 @@ proptest! {
                 }
                 Happening::Seconds(seconds) => {
                     now += Duration::from_secs(seconds);
-                    health.time_passed(now);
+                    health.attempts.expire(now);
                 }
             }
             let within = row.iter().rev().take_while(|failed| now - **failed <= 30 * SECOND);

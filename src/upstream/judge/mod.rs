@@ -1,6 +1,11 @@
-//! What follows for the backends of a pool from attempts, checks, time and the operator's will.
+//! The rules of a pool by which attempts, checks, time and the operator change the state of its backends. No state is changed
+//! elsewhere.
 //!
-//! The pool in force judges, also what was begun in one before it.
+//! - An attempt is watched by a [`Witness`]; when that is dropped, its evidence goes to [`Pool::attempt_ended`]. It is judged by
+//!   the settings of the pool that is in force then, also if the attempt began in an earlier one.
+//! - A backend is ejected for failed attempts only as long as another one is ready and `max_ejected` allows it.
+//! - If no backend is ready, all ejections of the pool end: trying backends that may fail is better than refusing everybody.
+//! - Every change of a state goes through `Member::alter`, which logs it and shows it in the metrics.
 
 #[cfg(test)]
 mod tests;
@@ -22,19 +27,19 @@ use crate::telemetry::{CheckResult, ConnectResult};
 /// How often [`Pool::reconsider_ejections`] may admit a trial, which costs the next client an attempt.
 const RECONSIDER_EVERY: Duration = Duration::from_secs(1);
 
-/// What an attempt says of its backend.
+/// What an attempt says of the health of its backend.
 #[derive(Debug)]
 pub(super) enum Evidence {
-    /// It is there.
+    /// It answers.
     Sound,
-    /// It is not, or not as it should be; why.
+    /// It cannot be reached or breaks the protocol; says why.
     Faulty(String),
-    /// Nothing: the client left, or the gateway itself was in trouble.
+    /// Nothing: the client left, or the gateway lacked something.
     None,
 }
 
 impl Evidence {
-    /// What an attempt shows that failed so, or did not fail.
+    /// The evidence of an attempt that failed like this, or did not fail.
     pub(super) fn of(failure: Option<&Failure>) -> Self {
         match failure {
             None => Self::Sound,
@@ -44,11 +49,12 @@ impl Evidence {
     }
 }
 
-/// Whoever tries a backend. When this is dropped the attempt is counted, and what it showed is told.
+/// An attempt at a backend. On Drop it is counted, and its evidence is judged.
 pub(super) struct Witness {
     pool: Arc<Pool>,
     member: Member,
     begun: Instant,
+    /// See [`Member::begin_attempt`].
     trial: Option<Instant>,
     result: ConnectResult,
     evidence: Evidence,
@@ -67,12 +73,12 @@ impl Witness {
         }
     }
 
-    /// Which backend it is.
+    /// The backend.
     pub(super) fn member(&self) -> &Member {
         &self.member
     }
 
-    /// Says what the attempt came to. Whoever leaves without has seen nothing.
+    /// Sets the outcome of the attempt. Without it the attempt counts as abandoned and says nothing.
     pub(super) fn testify(&mut self, result: ConnectResult, evidence: Evidence) {
         (self.result, self.evidence) = (result, evidence);
     }
@@ -91,7 +97,7 @@ impl Drop for Witness {
 }
 
 impl Pool {
-    /// Takes over what `previous` knew of its backends, as far as it was found by the same settings.
+    /// Keeps what is known of its backends only as far as it was found by the same settings as those of `previous`.
     pub(super) fn inherit_health(&self, previous: &config::Health) {
         let Self {
             health, members, ..
@@ -109,8 +115,7 @@ impl Pool {
         self.pardon_if_none_is_ready();
     }
 
-    /// Those of its backends that the configuration did not have for a while are new again, but for the sessions that they
-    /// still have.
+    /// Resets backends that had been removed and are configured again. Their old sessions still count.
     pub fn take_back(&self) {
         let returning = self.members.iter().filter(|it| it.backend().is_removed());
         for member in returning {
@@ -122,7 +127,7 @@ impl Pool {
         }
     }
 
-    /// An attempt is over, which was a [trial](Member::begin_attempt) or not.
+    /// Judges an attempt that is over; `trial` is what [`Member::begin_attempt`] returned for it.
     pub(super) fn attempt_ended(
         &self,
         member: &Member,
@@ -131,7 +136,7 @@ impl Pool {
     ) {
         let was_suspect = member.backend().is_suspect();
         match (&self.health.passive, evidence) {
-            // What a pool before this one ejected at the last moment nobody would try.
+            // It was ejected by an earlier pool. Nothing here would end that.
             (None, _) if was_suspect => {
                 member.alter(Health::pardon, |_| "no rules of ejection".into());
             }
@@ -141,15 +146,15 @@ impl Pool {
             (Some(_), Evidence::Sound) => {
                 let now = Instant::now();
                 let reason = |_: &Health| "an attempt succeeded".to_owned();
-                member.alter(|health| health.attempt_succeeded(trial, now), reason);
+                member.alter(|health| health.attempts.succeeded(trial, now), reason);
             }
             (Some(_), Evidence::None) => {
                 let now = Instant::now();
                 let no_reason = |_: &Health| String::new();
-                member.alter(|health| health.attempt_abandoned(trial, now), no_reason);
+                member.alter(|health| health.attempts.abandoned(trial, now), no_reason);
             }
         }
-        // Whom it failed may wait for another one, whether or not that counted.
+        // Sessions that it failed may be waiting for another one, even where failures do not eject.
         let has_queue = self.queue_limits.max > 0;
         let is_news = was_suspect || has_queue && !self.queue.is_empty();
         if is_news && matches!(evidence, Evidence::Sound) && !member.backend().is_suspect() {
@@ -161,10 +166,16 @@ impl Pool {
         let _one_at_a_time = self.ejecting();
         let may_eject = self.may_eject(member, passive);
         let change = |health: &mut Health| {
-            health.attempt_failed(trial, Instant::now(), passive, may_eject);
+            health
+                .attempts
+                .failed(trial, Instant::now(), passive, may_eject);
         };
-        let reason =
-            |health: &Health| format!("{} attempts in a row failed: {fault}", health.failures());
+        let reason = |health: &Health| {
+            format!(
+                "{} attempts in a row failed: {fault}",
+                health.attempts.failures()
+            )
+        };
         member.alter(change, reason);
         self.pardon_if_none_is_ready();
     }
@@ -194,16 +205,19 @@ impl Pool {
         let resting = self.members.iter().filter(|it| it.backend().is_resting());
         let resting: Vec<&Member> = resting.collect();
         if let Some(one) = fastrand::choice(resting) {
-            one.alter(Health::admit_early_trial, |_| String::new());
+            one.alter(
+                |health| health.attempts.admit_early_trial(),
+                |_| String::new(),
+            );
         }
     }
 
-    /// Held while it is decided on an ejection: two at once must not eject more than may be.
+    /// Held while an ejection is decided: two concurrent ones must not exceed `max_ejected` together.
     fn ejecting(&self) -> MutexGuard<'_, Option<Instant>> {
         self.ejecting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether another one is ready, and not too many are ejected already.
+    /// Whether another backend is ready and `max_ejected` allows one more ejection.
     fn may_eject(&self, candidate: &Member, passive: &PassiveHealth) -> bool {
         let is_other = |member: &&Member| !Arc::ptr_eq(member.backend(), candidate.backend());
         let others = self.members.iter().filter(is_other);
@@ -215,13 +229,12 @@ impl Pool {
                 State::Drained | State::Down => {}
             }
         }
-        // Shares such as 0.3 are not exact.
+        // 0.3 and the like are not exact in floating point.
         let most = self.members.len() as f64 * passive.max_ejected + 1e-9;
         ready > 0 && f64::from(ejected + 1) <= most
     }
 
-    /// A pool never ejects itself to death: as long as no backend is ready, those are tried that are only
-    /// ejected.
+    /// A pool never ejects itself to death: if no backend is ready, all ejections end.
     fn pardon_if_none_is_ready(&self) {
         let states = || self.members.iter().map(|member| member.backend().state());
         if states().any(|state| state == State::Ready) || states().all(|it| it != State::Ejected) {
@@ -241,7 +254,7 @@ impl Pool {
         for member in &self.members {
             member.show_weight(now);
             if member.backend().is_suspect() {
-                member.alter(|health| health.time_passed(now), |_| String::new());
+                member.alter(|health| health.attempts.expire(now), |_| String::new());
             }
             is_under_way |= member.backend().state() == State::Ejected
                 || member.effective_weight(now) < member.full_weight();
@@ -249,8 +262,7 @@ impl Pool {
         is_under_way
     }
 
-    /// When the next check of `member` is due; at once if there was none. None where there are no checks, or others are
-    /// asked for by now.
+    /// When the next check of `member` is due; at once if there was none. None if checks are off or have other settings by now.
     #[must_use]
     pub fn check_due(self: &Arc<Self>, member: &Member) -> Option<Instant> {
         let settings = self.health.active.as_ref()?;
@@ -261,7 +273,7 @@ impl Pool {
         Some(last.map_or_else(Instant::now, |last| last.begun + jittered(settings)))
     }
 
-    /// Checks `member` now. What its open sessions are to get, where checks call it down from now on and did not before.
+    /// Checks `member` now. If that brings it down, returns what becomes of its open sessions.
     pub async fn check(self: &Arc<Self>, member: &Member) -> Option<OnUnhealthy> {
         let settings = self.health.active.as_ref()?;
         let (at, begun) = (SystemTime::now(), Instant::now());
@@ -272,7 +284,7 @@ impl Pool {
         member.metrics().check_finished(result);
         let latest = self.latest();
         if latest.health.active != self.health.active {
-            // Other checks were asked for meanwhile, or none: those judge.
+            // A reload has changed the checks meanwhile; their first result counts, not this one.
             return None;
         }
         let fault = outcome.as_ref().err().map(ToString::to_string);
@@ -306,7 +318,7 @@ impl Pool {
             .map(|_| latest.health.on_unhealthy)
     }
 
-    /// No new sessions for `member` until it is resumed. What ends those that it has.
+    /// No new sessions for `member` until it is resumed. Returns what ends those that it has.
     pub fn drain(&self, member: &Member) -> Arc<Drain> {
         let drain = member.backend().drain();
         member.alter(Health::drain, |_| "drained by the operator".into());
@@ -332,7 +344,8 @@ impl Pool {
 }
 
 impl Member {
-    /// The configuration no longer has it: no new sessions, until it is [taken back](Pool::take_back). What ends those that it has.
+    /// The configuration no longer has it: no new sessions until it is [taken back](Pool::take_back). Returns what ends those that
+    /// it has.
     #[must_use]
     pub fn remove(&self) -> Arc<Drain> {
         let drain = self.backend().drain();
@@ -340,25 +353,25 @@ impl Member {
         drain
     }
 
-    /// An attempt begins. Since when it is the trial of an ejected backend, if it is one.
+    /// An attempt begins. If the backend is ejected it is a trial; returns when it began, which identifies it.
     pub(super) fn begin_attempt(&self) -> Option<Instant> {
         if !self.backend().is_suspect() {
             return None;
         }
         let mut trial = None;
-        let begin = |health: &mut Health| trial = health.attempt_begun(Instant::now());
+        let begin = |health: &mut Health| trial = health.attempts.begun(Instant::now());
         self.alter(begin, |_| String::new());
         trial
     }
 
-    /// Changes what is known of it, and tells of a change of state.
+    /// Changes its health. A change of the state is logged, because of `reason`, and shown in the metrics.
     fn alter(
         &self,
         change: impl FnOnce(&mut Health),
         reason: impl FnOnce(&Health) -> String,
     ) -> Option<Change> {
         let change = self.backend().alter(change, reason);
-        // What is shown under its name may be another one's by then.
+        // The name may belong to another backend by now.
         if !self.backend().is_removed() {
             self.metrics().set_up(self.backend().is_up());
         }
@@ -380,7 +393,7 @@ impl Member {
     }
 }
 
-/// A tenth more or less, so that the checks of many gateways and backends do not fall together.
+/// The interval, a tenth more or less, so that checks of many gateways and backends do not coincide.
 fn jittered(settings: &ActiveHealth) -> Duration {
     settings.interval.mul_f64(0.9 + 0.2 * fastrand::f64())
 }
