@@ -1,20 +1,23 @@
-//! The name servers and suffixes of the system: /etc/resolv.conf.
+//! The name servers and search suffixes of the system: /etc/resolv.conf.
 
-use std::net::SocketAddr;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::path::Path;
+
+use resolv_conf::ScopedIp;
+use rustix::net::netdevice::name_to_index;
 
 use super::Resolver;
 
-/// Where they are told.
 const FILE: &str = "/etc/resolv.conf";
 /// The port of name servers.
 const PORT: u16 = 53;
-/// More servers, and more suffixes, than the system's own resolver would use are not asked.
+/// No more servers and suffixes are used than the system's own resolver would use.
 const SERVERS: usize = 3;
 const SUFFIXES: usize = 6;
 
 impl Resolver {
-    /// Asks the name servers of the system; none where the file is missing or broken.
+    /// A resolver that asks the name servers of the system; without any if the file is missing or broken.
     #[must_use]
     pub fn system() -> Self {
         Self::of_file(Path::new(FILE))
@@ -26,9 +29,7 @@ impl Resolver {
         let servers = file.nameservers.iter().take(SERVERS);
         let search = file.get_last_search_or_domain().take(SUFFIXES);
         Self {
-            servers: servers
-                .map(|server| SocketAddr::new(server.into(), PORT))
-                .collect(),
+            servers: servers.map(address).collect(),
             search: search
                 .map(|suffix| suffix.trim_end_matches('.').to_owned())
                 .filter(|suffix| !suffix.is_empty())
@@ -38,9 +39,40 @@ impl Resolver {
     }
 }
 
+fn address(server: &ScopedIp) -> SocketAddr {
+    match server {
+        ScopedIp::V4(ip) => SocketAddr::new((*ip).into(), PORT),
+        ScopedIp::V6(ip, zone) => {
+            let interface = zone.as_ref().map_or(0, |zone| interface(zone));
+            SocketAddrV6::new(*ip, PORT, 0, interface).into()
+        }
+    }
+}
+
+/// The index of the network interface in a link-local address such as `fe80::1%eth0`; 0 if there is none of this name.
+fn interface(zone: &str) -> u32 {
+    let look_up = || -> io::Result<u32> {
+        // Any socket will do.
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+        Ok(name_to_index(&socket, zone)?)
+    };
+    zone.parse().or_else(|_| look_up()).unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reads_the_interface_of_a_link_local_server() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("resolv.conf");
+        let text = "nameserver fe80::1%lo\nnameserver fe80::2%7\nnameserver fe80::3%nowhere\n";
+        std::fs::write(&path, text).unwrap();
+        let addresses = ["[fe80::1%1]:53", "[fe80::2%7]:53", "[fe80::3]:53"];
+        let addresses = addresses.map(|it| it.parse::<SocketAddr>().unwrap());
+        assert_eq!(Resolver::of_file(&path).servers, addresses);
+    }
 
     #[test]
     fn reads_what_kubernetes_writes() {
