@@ -9,13 +9,13 @@ use tokio::time::Instant;
 
 use super::balancer::Purpose;
 use super::condition::{Altered, Change, Condition, LastCheck, Standing};
-use super::connection::Resting;
+use super::connection::IdleConnections;
 use super::handshake::Failure;
 use super::health::{Health, State};
+use super::progress::HandshakeProgress;
 use super::queue::Queue;
 use super::slow_start::Rise;
 use super::transport::Transport;
-use super::turnout::Turnout;
 use crate::config::{self, BackendAddress, Name};
 use crate::drain::{Drain, DrainWatch};
 use crate::proxy_protocol::Ends;
@@ -31,14 +31,14 @@ pub struct Backend {
     address: BackendAddress,
     sessions: AtomicUsize,
     requests: AtomicUsize,
-    turnout: Turnout,
+    handshakes: HandshakeProgress,
     rise: Rise,
     condition: Condition,
     /// How often it has [recovered](Self::recovered).
     recoveries: AtomicU64,
     /// Held while it is being checked.
     checking: tokio::sync::Mutex<()>,
-    resting: Arc<Resting>,
+    idle: Arc<IdleConnections>,
     /// The queue of its pool.
     queue: Arc<Queue>,
 }
@@ -51,12 +51,12 @@ impl Backend {
             address,
             sessions: AtomicUsize::new(0),
             requests: AtomicUsize::new(0),
-            turnout: Turnout::default(),
+            handshakes: HandshakeProgress::default(),
             rise: Rise::new(),
             condition: Condition::new(),
             recoveries: AtomicU64::new(0),
             checking: tokio::sync::Mutex::default(),
-            resting: Arc::default(),
+            idle: Arc::default(),
             queue: Arc::clone(queue),
         }
     }
@@ -101,14 +101,14 @@ impl Backend {
         self.sessions.load(Ordering::Relaxed)
     }
 
-    /// How it answers opening handshakes.
-    pub(super) fn turnout(&self) -> &Turnout {
-        &self.turnout
+    /// The opening handshakes that it has been sent.
+    pub(super) fn handshakes(&self) -> &HandshakeProgress {
+        &self.handshakes
     }
 
     /// Its idle connections, for plain requests.
-    pub(super) fn resting(&self) -> &Arc<Resting> {
-        &self.resting
+    pub(super) fn idle(&self) -> &Arc<IdleConnections> {
+        &self.idle
     }
 
     /// Sessions and plain requests that it has now.

@@ -1,4 +1,4 @@
-//! A socket to a backend. Names are resolved at every connect, and all their addresses race.
+//! Connecting a socket to a backend. A name is resolved at every connect, and its addresses race.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -18,10 +18,10 @@ use super::source::{Sources, bind};
 use crate::config::{BackendAddress, BackendHost};
 use crate::stream::{Socket, tune};
 
-/// How long an attempt at one address has before the next begins beside it (RFC 8305 section 5).
+/// How long after an attempt at one address the next begins beside it (RFC 8305 section 5).
 const STAGGER: Duration = Duration::from_millis(250);
-/// How long until a unix socket is tried again whose queue is full; each time twice as long, up to the longest. Many may
-/// wait for the same one.
+/// The pause before a unix socket with a full backlog is tried again. It doubles each time up to the longest, as many
+/// clients may wait for the same socket.
 const CROWDED: Duration = Duration::from_millis(10);
 /// See [`CROWDED`].
 const LONGEST_CROWDED: Duration = Duration::from_millis(160);
@@ -31,7 +31,7 @@ const ADDRESSES: usize = 16;
 /// Connects to `address`; the caller sets the deadline.
 ///
 /// # Errors
-/// The more telling of what the attempts came to.
+/// The most informative failure of its addresses.
 pub(super) async fn connect(
     address: &BackendAddress,
     sources: &Arc<Sources>,
@@ -54,8 +54,8 @@ pub(super) async fn connect(
     Ok(Socket::Tcp(socket.into()))
 }
 
-/// Where the queue of those whom the backend has yet to accept is full the system refuses at once, where it has TCP wait;
-/// nor does it tell when there is room.
+/// If the backlog of the listener is full the system refuses at once, where it makes TCP wait. It does not tell when there is
+/// room, so this polls.
 async fn connect_unix(path: &Path) -> Result<Socket, Failure> {
     let mut pause = CROWDED;
     loop {
@@ -80,7 +80,7 @@ async fn connect_any(found: Vec<SocketAddr>, sources: &Arc<Sources>) -> Result<T
     }
 }
 
-/// Both families in turn, from the one that the resolver prefers (RFC 8305 section 4).
+/// Alternates the address families, beginning with the one that the resolver prefers (RFC 8305 section 4).
 fn interleaved(mut found: Vec<SocketAddr>) -> Vec<SocketAddr> {
     found.dedup();
     let Some(first) = found.first().copied() else {
@@ -100,8 +100,8 @@ fn interleaved(mut found: Vec<SocketAddr>) -> Vec<SocketAddr> {
     addresses
 }
 
-/// The first of `addresses` that connects; the others are given up. An attempt begins when the one before
-/// it has failed or has had its time.
+/// The first of `addresses` that connects; the other attempts are cancelled. An attempt begins when the one before it has
+/// failed, or [`STAGGER`] after that has begun.
 async fn race(addresses: Vec<SocketAddr>, sources: &Arc<Sources>) -> Result<TcpStream, Failure> {
     let mut waiting = addresses.into_iter();
     // Dropping the set ends all that run in it.
@@ -129,7 +129,7 @@ async fn race(addresses: Vec<SocketAddr>, sources: &Arc<Sources>) -> Result<TcpS
     }
 }
 
-/// The failure of the later of two attempts, unless the one before tells more.
+/// The failure of the later of two attempts, unless the one before is more informative.
 fn more_telling(before: Option<Failure>, later: Failure) -> Failure {
     match before {
         Some(before) if weight(&before) > weight(&later) => before,
@@ -137,8 +137,8 @@ fn more_telling(before: Option<Failure>, later: Failure) -> Failure {
     }
 }
 
-/// How much a failure at one address weighs against that at another one. A want of the gateway's own leaves open what is
-/// there. An address that this machine has no way to is most likely not the one that counts.
+/// How informative a failure at one of several addresses is. If the gateway itself lacks something, the backend may be well:
+/// that counts most. An address to which this machine has no route counts least.
 fn weight(failure: &Failure) -> u8 {
     match failure {
         failure if failure.is_our_own() => 2,
@@ -147,7 +147,7 @@ fn weight(failure: &Failure) -> u8 {
     }
 }
 
-/// Connects to `destination` from the source whose turn it is, and from the next where no port of it is left. Where none
+/// Connects to `destination` from the next source address in turn, or from the one after it if that has no free port. If none
 /// is of the destination's family the system chooses.
 async fn connect_tcp(destination: SocketAddr, sources: &Sources) -> Result<TcpStream, Failure> {
     let fitting = sources.in_turn(destination);
@@ -180,16 +180,16 @@ async fn connect_from(
     })
 }
 
-/// Whether this machine has an address to reach `destination` from. The system says the same where it has none, as where
-/// IPv6 is switched off, and where no port is left. Connecting a datagram socket sends nothing and needs no such port.
+/// Whether this machine has an address from which to reach `destination`. The system returns the same error if it has none
+/// (IPv6 is off) and if no port is left. Connecting a UDP socket sends nothing and does not need such a port.
 fn has_way(destination: SocketAddr) -> bool {
     let socket = socket2::Socket::new(Domain::for_address(destination), Type::DGRAM, None);
     let connected = socket.and_then(|socket| socket.connect(&destination.into()));
     !connected.is_err_and(|error| error.kind() == io::ErrorKind::AddrNotAvailable)
 }
 
-/// A destination on the same machine is connected to at once, although the system says that it is under way; so that is
-/// looked at before epoll is waited for.
+/// A connection to the same machine is there at once although the system reports it as in progress, so that is looked at
+/// before waiting for epoll.
 async fn connect_socket(socket: socket2::Socket, destination: SocketAddr) -> io::Result<TcpStream> {
     match socket.connect(&destination.into()) {
         Err(error) if Errno::from_io_error(&error) != Some(Errno::INPROGRESS) => return Err(error),
@@ -206,7 +206,7 @@ async fn connect_socket(socket: socket2::Socket, destination: SocketAddr) -> io:
     }
 }
 
-/// Running out of local ports or descriptors is the gateway's trouble, not the backend's, and is told apart.
+/// Running out of local ports or descriptors is the gateway's fault, not the backend's, and is a failure of its own.
 pub(super) fn classify(error: io::Error) -> Failure {
     if Failure::is_want_of_descriptors(&error) {
         return Failure::NoDescriptor;
@@ -240,7 +240,7 @@ mod tests {
         assert!(interleaved(Vec::new()).is_empty());
     }
 
-    /// As a TCP connection waits for it.
+    /// As TCP does by itself.
     #[tokio::test]
     async fn waits_for_room_at_a_unix_socket() {
         let folder = tempfile::tempdir().unwrap();
@@ -297,8 +297,7 @@ mod tests {
         assert_eq!(told(None, no_way()), no_way().to_string());
     }
 
-    /// A full queue of a listener that never accepts takes no further connection: its kernel is silent, as a
-    /// host that is gone is.
+    /// A listener that never accepts and whose backlog is full does not answer, like a host that is gone.
     #[tokio::test]
     async fn a_silent_address_does_not_hold_up_the_next() {
         let silent =

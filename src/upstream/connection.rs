@@ -1,8 +1,7 @@
-//! Connections for plain requests: one HTTP/1.1 connection to a backend, and those that rest until the next
-//! request.
+//! HTTP/1.1 connections to backends for plain requests, and the pool of those that are idle until the next request.
 //!
-//! A connection stays with the worker that opened it: its task, its timers and its socket live in that
-//! runtime, so every worker has a shelf of its own.
+//! A connection stays with the worker that opened it, as its task, timers and socket belong to that runtime. So every worker has
+//! a list of idle connections of its own.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, ThreadId};
@@ -24,26 +23,26 @@ use super::upload::Upload;
 use crate::stream::Stream;
 use crate::websocket::list_items;
 
-/// How long a connection may rest. Shorter than what common servers grant (Node and Apache 5 s), so that a
-/// request seldom meets a connection that is just being closed.
-const REST: Duration = Duration::from_secs(4);
-/// How many connections of a backend rest on one worker.
-const SHELF: usize = 256;
+/// How long a connection may be idle. Shorter than the keep-alive of common servers (Node and Apache: 5 s), so that a request
+/// is seldom sent over a connection that is just being closed.
+const IDLE: Duration = Duration::from_secs(4);
+/// The most idle connections of a backend on one worker.
+const MOST_IDLE: usize = 256;
 
-/// A connection to a backend; closed when dropped, whatever goes over it.
+/// A connection to a backend; closed on Drop, even in the middle of an answer.
 #[derive(Debug)]
 pub(super) struct Connection {
-    /// How it was opened: with which certificates, from which address.
+    /// How it was opened. Requests of a pool with another transport must not use it.
     transport: Arc<Transport>,
     sender: SendRequest<Upload>,
     _task: ConnectionTask,
-    /// Whether its last request was the last one: it means something to the backend from then on, which the next
-    /// client would get the benefit of.
+    /// Whether it must not serve another request: the backend has authenticated the client for the whole connection, or may take
+    /// unread bytes of this request for the next one.
     is_spent: bool,
 }
 
 impl Connection {
-    /// Speaks HTTP/1.1 over `stream`, which `transport` has opened.
+    /// An HTTP/1.1 connection over `stream`, which `transport` has opened.
     pub(super) async fn open(stream: Stream, transport: &Arc<Transport>) -> hyper::Result<Self> {
         let (sender, connection) = Builder::new()
             .title_case_headers(true)
@@ -61,40 +60,40 @@ impl Connection {
     /// Sends a request and waits for the head of the answer.
     ///
     /// # Errors
-    /// What went wrong; the request with it, where nothing of it was sent.
+    /// What went wrong, together with the request if nothing of it was sent.
     pub(super) fn send(
         &mut self,
         request: Request<Upload>,
     ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Upload>>>> + use<>
     {
         let fields = request.headers();
-        // There are servers that take trailers for fields of the next request, and others the body, where they expect none.
+        // Some servers do not read trailers, or a body that they do not expect, and take them for the next request.
         let is_left_unread = !request.body().is_end_stream()
             && (fields.contains_key(TRAILER) || expects_no_body(request.method()));
         self.is_spent |= is_left_unread || binds(fields, &AUTHORIZATION);
         self.sender.try_send_request(request)
     }
 
-    /// An answer with this head has come over it.
+    /// An answer with this head has arrived.
     pub(super) fn answered<B>(&mut self, answer: &Response<B>) {
         self.is_spent |= answer.status() == StatusCode::UNAUTHORIZED
             && binds(answer.headers(), &WWW_AUTHENTICATE);
     }
 }
 
-/// Whether the body of an answer has no coding but chunks, the only one that hyper undoes.
+/// Whether the body of an answer has no transfer coding except chunked, the only one that hyper decodes.
 pub(super) fn is_readable(answer: &HeaderMap) -> bool {
     let mut codings = answer.get_all(TRANSFER_ENCODING).iter();
     let is_chunked = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
     codings.next().is_none_or(is_chunked) && codings.next().is_none()
 }
 
-/// What moves the bytes of a connection; closes it when dropped, whatever goes over it.
+/// The task that drives a connection. Dropping it closes the connection, even in the middle of an answer.
 #[derive(Debug)]
 pub struct ConnectionTask(AbortHandle);
 
 impl ConnectionTask {
-    /// Moves them from now on. What goes wrong is told to whoever waits for an answer.
+    /// Spawns `connection`. Its errors are reported to whoever waits for an answer.
     pub(super) fn spawn<T>(connection: impl Future<Output = T> + Send + 'static) -> Self {
         let task = tokio::spawn(async move { drop(connection.await) });
         Self(task.abort_handle())
@@ -107,13 +106,13 @@ impl Drop for ConnectionTask {
     }
 }
 
-/// Whether a body is given no meaning there (RFC 9110 sections 9.3.1 and 9.3.2). It has none with DELETE either, but is usual, and
-/// servers that take it for a request are not: each would cost a connection.
+/// Whether a body has no meaning with this method (RFC 9110 sections 9.3.1 and 9.3.2). DELETE is left out: a body is usual with it,
+/// servers that do not read it are rare, and each such request would cost a connection.
 fn expects_no_body(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
 }
 
-/// Whether what this field names proves for a whole connection who the client is, as IIS takes NTLM and Negotiate.
+/// Whether this field names a scheme that authenticates the whole connection, as NTLM and Negotiate do with IIS.
 fn binds(fields: &HeaderMap, name: &HeaderName) -> bool {
     let is_such = |item: &[u8]| {
         let scheme = item.split(|byte| *byte == b' ').next().unwrap_or(item);
@@ -122,36 +121,36 @@ fn binds(fields: &HeaderMap, name: &HeaderName) -> bool {
     list_items(fields, name).any(is_such)
 }
 
-/// The connections of one backend that rest.
+/// The idle connections of one backend.
 #[derive(Debug, Default)]
-pub(super) struct Resting(Mutex<Vec<Shelf>>);
+pub(super) struct IdleConnections(Mutex<Vec<Shelf>>);
 
-/// Those of one worker.
+/// The idle connections of one backend on one worker.
 #[derive(Debug)]
 struct Shelf {
     worker: ThreadId,
-    /// The last one put down is the first one taken: the others may then come of age.
+    /// Since when each is idle. The last one is reused first, so that those that are not needed expire.
     connections: Vec<(Instant, Connection)>,
-    /// Whether somebody clears it.
+    /// Whether a task closes those that expire.
     is_swept: bool,
 }
 
-impl Resting {
-    /// Takes a connection of this worker that is ready for a request `now` and was opened by `transport`. Others, of
-    /// before a reload, rest until they are too old.
+impl IdleConnections {
+    /// Takes a connection of this worker that is ready for a request `now` and was opened by `transport`. Those that were opened
+    /// by another one, before a reload, are left to expire.
     pub(super) fn take(&self, transport: &Arc<Transport>, now: Instant) -> Option<Connection> {
         let mut shelves = self.shelves();
         let shelf = shelf_of(thread::current().id(), &mut shelves);
         let is_fit = |(since, connection): &(Instant, Connection)| {
             connection.sender.is_ready()
                 && Arc::ptr_eq(&connection.transport, transport)
-                && now.saturating_duration_since(*since) < REST
+                && now.saturating_duration_since(*since) < IDLE
         };
         let index = shelf.connections.iter().rposition(is_fit)?;
         Some(shelf.connections.remove(index).1)
     }
 
-    /// Puts down a connection whose last answer has ended.
+    /// Keeps a connection whose last answer has ended, if it may serve another request.
     pub(super) fn put(self: &Arc<Self>, connection: Connection) {
         if connection.is_spent || connection.sender.is_closed() {
             return;
@@ -159,7 +158,7 @@ impl Resting {
         let worker = thread::current().id();
         let mut shelves = self.shelves();
         let shelf = shelf_of(worker, &mut shelves);
-        if shelf.connections.len() >= SHELF {
+        if shelf.connections.len() >= MOST_IDLE {
             return;
         }
         shelf.connections.push((Instant::now(), connection));
@@ -169,13 +168,13 @@ impl Resting {
         }
     }
 
-    /// Closes what has rested for too long; whether anything is left.
-    fn clear(&self, worker: ThreadId) -> bool {
+    /// Closes the connections that have expired; whether any are left.
+    fn close_expired(&self, worker: ThreadId) -> bool {
         let mut shelves = self.shelves();
         let shelf = shelf_of(worker, &mut shelves);
         shelf
             .connections
-            .retain(|(since, connection)| since.elapsed() < REST && !connection.sender.is_closed());
+            .retain(|(since, connection)| since.elapsed() < IDLE && !connection.sender.is_closed());
         shelf.is_swept = !shelf.connections.is_empty();
         shelf.is_swept
     }
@@ -185,7 +184,7 @@ impl Resting {
     }
 }
 
-/// The shelf of `worker`. There are as few as threads, so looking at each takes less than hashing.
+/// The shelf of `worker`. There is one for each thread at most, so a linear search is faster than hashing.
 fn shelf_of(worker: ThreadId, shelves: &mut Vec<Shelf>) -> &mut Shelf {
     let found = shelves.iter().position(|shelf| shelf.worker == worker);
     let place = found.unwrap_or_else(|| {
@@ -199,14 +198,12 @@ fn shelf_of(worker: ThreadId, shelves: &mut Vec<Shelf>) -> &mut Shelf {
     &mut shelves[place]
 }
 
-/// Clears a shelf from time to time as long as something lies there.
-async fn sweep(resting: Weak<Resting>, worker: ThreadId) {
+/// Closes expired connections of a shelf periodically, until it is empty.
+async fn sweep(idle: Weak<IdleConnections>, worker: ThreadId) {
     loop {
-        sleep(REST / 2).await;
-        if !resting
-            .upgrade()
-            .is_some_and(|resting| resting.clear(worker))
-        {
+        sleep(IDLE / 2).await;
+        let are_left = idle.upgrade().is_some_and(|it| it.close_expired(worker));
+        if !are_left {
             return;
         }
     }

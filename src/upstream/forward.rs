@@ -1,8 +1,7 @@
-//! A plain request to a pool: candidates in order, a connection that rests or a new one, the answer.
+//! Sending a plain request to a pool: candidates in order, each over an idle connection or a new one, until one answers.
 //!
-//! A request is repeated only where nobody can have acted on it twice: as long as nothing of it was sent, or
-//! where its method may be repeated (RFC 9110 section 9.2.2) and it has no body. Never after the head of an
-//! answer.
+//! A request is retried only if no backend can have acted on it twice: if nothing of it was sent, or if its method is idempotent
+//! (RFC 9110 section 9.2.2) and it has no body. It is never retried after the head of an answer.
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -28,14 +27,14 @@ use crate::session::Rejection;
 use crate::telemetry::{BackendMetrics, ConnectResult};
 use crate::websocket::list_has_token;
 
-/// How soon a connection that was closed while it rested is found to be.
+/// If an idle connection fails within this time after a request was sent, it had been closed while it was idle.
 const STALE: Duration = Duration::from_secs(1);
 
 /// A plain request as it goes to a backend.
 pub struct Errand<'a> {
     method: Method,
     target: Uri,
-    /// Makes the fields, anew for each attempt: most requests need one, and hyper keeps what it is given.
+    /// Makes the header fields of each attempt, as hyper takes ownership of them and most requests need only one attempt.
     fields: &'a (dyn Fn() -> HeaderMap + Sync),
     has_body: bool,
     /// The body, until it is sent.
@@ -43,55 +42,55 @@ pub struct Errand<'a> {
     max_body: Option<u64>,
     client: Option<Ends>,
     progress: Arc<BodyProgress>,
-    /// When it was first sent.
+    /// When it was sent first.
     first_sent: Option<Instant>,
 }
 
-/// How long a plain request may take.
+/// The time limits of a plain request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ErrandTimeouts {
-    /// To connect to one backend.
+    /// For connecting to one backend.
     pub connect: Duration,
-    /// To the head of the answer, counted from the last byte of the request that was passed on; all attempts together.
+    /// For the head of the answer, from the last byte of the request that was passed on; without a body for all attempts together.
     pub answer: Duration,
-    /// Bytes of a body that have to be passed on in a time of `answer`, as long as it is not whole.
+    /// The bytes of the body that have to be passed on in each period of `answer` until it is complete; 0 for no such limit.
     pub least: u64,
 }
 
-/// What a backend answered, and what is held until the answer has ended.
+/// A backend's answer, and what is held until its end.
 pub struct Answered {
     /// The answer.
     pub answer: Response<Incoming>,
-    /// What is counted of the backend; it knows the backend's name.
+    /// The metrics of the backend, which know its name.
     pub metrics: Arc<BackendMetrics>,
     /// Set-Cookie for the client, beside those of the backend.
     pub cookie: Option<HeaderValue>,
-    /// Where it comes from.
+    /// The connection over which it comes.
     pub source: Source,
 }
 
-/// Where an answer comes from. Dropped before the answer has ended it closes the connection, which tells the
-/// backend that nobody waits any more.
+/// The connection over which an answer comes. If it is dropped before the end of the answer the connection is closed, which
+/// tells the backend that nobody waits any more.
 pub struct Source {
     carrier: Carrier,
-    /// Counted as load of the backend until the answer has ended.
+    /// Counts as load of the backend until the end of the answer.
     lease: Lease,
-    /// Hears when the backend is drained or removed.
+    /// Tells when the backend is drained or removed.
     pub watch: DrainWatch,
 }
 
-/// What an answer comes over; closed when it is dropped.
+/// A connection, closed on Drop.
 enum Carrier {
-    /// A connection that may serve other requests.
+    /// It may serve other requests.
     Shared(Connection),
-    /// One that serves this client alone.
+    /// It serves this client only.
     Own { _connection: Connection },
-    /// One that was opened for a session.
+    /// It was opened for a session.
     Handshake { _task: ConnectionTask },
 }
 
 impl Source {
-    /// That of the answer to an opening handshake.
+    /// The source of the answer to an opening handshake.
     #[must_use]
     pub fn of_handshake(task: ConnectionTask, lease: Lease) -> Self {
         let watch = lease.watch_exempt();
@@ -103,22 +102,22 @@ impl Source {
         }
     }
 
-    /// What begins when the backend is drained or removed.
+    /// The drain of the backend, which begins when it is drained or removed.
     #[must_use]
     pub fn drain(&self) -> Arc<Drain> {
         self.lease.backend().drain()
     }
 
-    /// The answer has ended: the connection may serve other requests.
+    /// The answer has ended: keeps the connection for other requests, if it may serve them.
     pub fn rest(self) {
         if let Carrier::Shared(connection) = self.carrier {
-            self.lease.backend().resting().put(connection);
+            self.lease.backend().idle().put(connection);
         }
     }
 }
 
 impl<'a> Errand<'a> {
-    /// A request with the fields that `fields` makes, Host among them unless it is to be the backend's address.
+    /// A request with the header fields that `fields` returns. If there is no Host, it is set to the backend's address.
     #[must_use]
     pub fn new(
         method: Method,
@@ -140,27 +139,27 @@ impl<'a> Errand<'a> {
         }
     }
 
-    /// Bounds its body.
+    /// Limits the bytes of its body.
     #[must_use]
     pub fn with_max_body(mut self, max_body: Option<u64>) -> Self {
         self.max_body = max_body;
         self
     }
 
-    /// Names the ends of the client's connection, for pools that introduce their clients.
+    /// Sets the ends of the client's connection, for the PROXY header.
     #[must_use]
     pub fn on_behalf_of(mut self, client: Option<Ends>) -> Self {
         self.client = client;
         self
     }
 
-    /// How far its body has come.
+    /// The progress of its body.
     #[must_use]
     pub fn progress(&self) -> Arc<BodyProgress> {
         Arc::clone(&self.progress)
     }
 
-    /// The request as it goes to one backend.
+    /// The request as it is sent to one backend.
     fn request(&mut self, member: &Member) -> Request<Upload> {
         let mut fields = (self.fields)();
         let mut upload = Upload::new(self.body.take(), self.max_body, &self.progress);
@@ -192,7 +191,7 @@ impl<'a> Errand<'a> {
         self.body = request.into_body().into_body();
     }
 
-    /// Since when its answer is awaited, as it is sent `now`. Without a body since it was first sent, however often that is.
+    /// It is sent `now`; from when on its answer is awaited. Without a body that is from the first attempt on.
     fn awaited_since(&mut self, now: Instant) -> Instant {
         match self.has_body {
             true => now,
@@ -200,14 +199,14 @@ impl<'a> Errand<'a> {
         }
     }
 
-    /// Whether it may be sent once more after it was, or may have been, sent.
+    /// Whether it may be sent again although it was, or may have been, sent before.
     pub(super) fn is_repeatable(&self) -> bool {
         !self.has_body && self.method.is_idempotent()
     }
 }
 
-/// The field that bounds a body where hyper would write none: it takes a body of unknown length with GET, and
-/// an empty one with POST, for none at all (RFC 9110 section 8.6).
+/// The field that frames a body where hyper would write none: hyper treats a body of unknown length with GET, and an empty one
+/// with POST, as no body (RFC 9110 section 8.6).
 fn framing(method: &Method, upload: &Upload) -> Option<(HeaderName, HeaderValue)> {
     let expects_body = [Method::POST, Method::PUT, Method::PATCH].contains(method);
     match upload.size_hint().exact() {
@@ -218,17 +217,17 @@ fn framing(method: &Method, upload: &Upload) -> Option<(HeaderName, HeaderValue)
 }
 
 impl Pool {
-    /// Sends a plain request: candidates in order, until one answers or the request cannot be sent again.
+    /// Sends a plain request to candidates in order, until one answers or the request may not be sent again.
     ///
     /// # Errors
-    /// The rejection that the last candidate earned, or [`Rejection::NoReadyBackend`].
+    /// The rejection of the last failure, or [`Rejection::NoReadyBackend`].
     pub async fn forward(
         self: &Arc<Self>,
         errand: &mut Errand<'_>,
         hints: Hints<'_>,
         timeouts: ErrandTimeouts,
     ) -> Result<Answered, Rejection> {
-        // Only sessions wait for a place and share their time; a request has until `ask` says.
+        // Not enforced for requests: each attempt has limits of its own.
         let deadline = Instant::now() + timeouts.answer;
         let mut candidates = self.candidates(Purpose::Request, hints, deadline);
         loop {
@@ -282,13 +281,13 @@ impl Pool {
 
 type Outcome = Result<(Response<Incoming>, Connection), Fault>;
 
-/// Sends it over a connection that rests, or over a new one.
+/// Sends it over an idle connection, or over a new one.
 async fn attempt(member: &Member, errand: &mut Errand<'_>, timeouts: ErrandTimeouts) -> Outcome {
-    let resting = member.backend().resting();
+    let idle = member.backend().idle();
     let begun = Instant::now();
-    if let Some(connection) = resting.take(member.transport(), begun) {
+    if let Some(connection) = idle.take(member.transport(), begun) {
         match send(connection, member, errand, timeouts).await {
-            // It may have been closed while it rested, which says nothing of the backend.
+            // The connection was closed while it was idle, which says nothing of the backend.
             Err(Fault::Unreached(_)) => {}
             Err(Fault::Lost(_)) if errand.is_repeatable() && begun.elapsed() < STALE => {}
             outcome => return outcome,
@@ -347,7 +346,7 @@ async fn send(
     }
 }
 
-/// Waits for an answer; none where it is late, or the body too slow. A slow line does not count against the backend.
+/// Waits for an answer; none if it is late, or the body too slow. The time in which the body moves is not counted.
 async fn in_time<F: Future>(
     answer: Pin<&mut F>,
     progress: &BodyProgress,

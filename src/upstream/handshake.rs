@@ -23,10 +23,9 @@ use crate::stream::Stream;
 use crate::telemetry::ConnectResult;
 use crate::websocket::{Key, verify_answer};
 
-/// The most fields that it may have: those that hyper takes in answers to plain requests without a table on the heap for
-/// each.
+/// The most header fields in an answer: as many as hyper accepts in answers to plain requests without allocating a table.
 const FIELD_LIMIT: usize = 100;
-/// What is read at once while the head is awaited; a 101 nearly always fits.
+/// The size of the read buffer for the head of the answer; a 101 nearly always fits.
 const HEAD_READ: usize = 4 * 1024;
 
 /// An opening handshake as it goes to a backend.
@@ -50,23 +49,23 @@ impl Opening {
     }
 }
 
-/// The head of a request, written out.
+/// The head of a request as bytes.
 #[derive(Debug)]
 pub struct RequestHead {
     bytes: Vec<u8>,
-    /// Where Host belongs that names the backend; none where a Host is there.
+    /// Where a Host with the backend's address is inserted; none if the head has a Host.
     host_at: Option<usize>,
 }
 
 impl RequestHead {
-    /// A head that goes to every candidate as it is.
+    /// A head that is sent to every candidate as it is.
     #[must_use]
     pub fn whole(bytes: Vec<u8>) -> Self {
         let host_at = None;
         Self { bytes, host_at }
     }
 
-    /// A head whose Host, at `host_at`, is the address of each candidate.
+    /// A head in which the address of each candidate is inserted as Host, at `host_at`.
     #[must_use]
     pub fn without_host(bytes: Vec<u8>, host_at: usize) -> Self {
         let host_at = Some(host_at);
@@ -83,12 +82,12 @@ impl RequestHead {
     }
 }
 
-/// What a backend answered.
+/// A backend's answer to an opening handshake.
 #[derive(Debug)]
 pub enum Answer {
-    /// 101, and it is what RFC 6455 section 4.1 wants.
+    /// A 101 that is valid by RFC 6455 section 4.1.
     Switched(Switched),
-    /// Any other answer, which goes to the client as it is, and what it comes over.
+    /// Any other answer, which is passed to the client, and the connection over which it comes.
     Other(Response<Incoming>, ConnectionTask),
 }
 
@@ -99,40 +98,40 @@ pub struct Switched {
     pub headers: HeaderMap,
     /// The stream behind it.
     pub stream: Stream,
-    /// Bytes that arrived behind the head; they belong to the tunnel.
+    /// Bytes that arrived together with the head; they belong to the tunnel.
     pub early: Bytes,
 }
 
-/// Why an attempt at a backend came to nothing.
+/// Why an attempt at a backend failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// Its name has no address, or nobody can tell it.
+    /// Its name has no address, or cannot be looked up.
     #[error("its name cannot be resolved: {0}")]
     Unresolved(Arc<io::Error>),
-    /// Nobody listens there.
+    /// Nothing listens there.
     #[error("it refused the connection")]
     Refused,
-    /// The network does not reach it, or the connection broke at once.
+    /// The network cannot reach it, or the connection broke at once.
     #[error("it cannot be reached: {0}")]
     Unreachable(io::Error),
-    /// Every local port towards it is taken.
+    /// Every local port towards it is in use.
     #[error(
         "no local port is left towards it; more backend addresses or a wider port range are needed"
     )]
     NoLocalPort,
-    /// The configuration names a source that this machine does not have.
+    /// The configured source address cannot be used, for example because this machine does not have it.
     #[error("the source address {0} cannot be used: {1}")]
     BadSource(IpAddr, io::Error),
     /// The certificate that it shows is not valid; says why.
     #[error("its certificate is not valid: {0}")]
     BadCertificate(String),
-    /// TLS came to nothing for another reason; says which.
+    /// TLS failed for another reason; says which.
     #[error("the TLS handshake failed: {0}")]
     Tls(String),
-    /// The process, or the system, has as many open files as it may.
+    /// The process, or the system, has reached its limit of open files.
     #[error("no descriptor is left for a connection to it")]
     NoDescriptor,
-    /// The process, or the system, has as many threads as it may.
+    /// The process, or the system, has reached its limit of threads.
     #[error("no thread can be started to look up its name")]
     NoThread,
     /// Connecting took too long.
@@ -144,19 +143,19 @@ pub enum Failure {
     /// The connection ended before the answer.
     #[error("it ended the connection before it answered: {0}")]
     Lost(io::Error),
-    /// The head of its answer has more bytes or fields than are taken.
+    /// The head of its answer has more bytes or fields than are accepted.
     #[error("the head of its answer is too large, or has too many fields")]
     HeadTooLarge,
     /// Its answer is no 101, and its body cannot be read.
     #[error("its answer has another transfer coding than chunked")]
     UnknownCoding,
-    /// What it answered is not what RFC 6455 wants; says why.
+    /// Its answer is not valid by RFC 6455; says why.
     #[error("it broke the handshake: {0}")]
     Broken(&'static str),
 }
 
 impl Failure {
-    /// Whether it shows a want of the gateway's own, of ports, descriptors or threads, which says nothing of the backend.
+    /// Whether the gateway itself lacks ports, descriptors or threads, which says nothing of the backend.
     pub(super) fn is_our_own(&self) -> bool {
         matches!(
             self,
@@ -164,18 +163,18 @@ impl Failure {
         )
     }
 
-    /// Whether an error says that no more files may be opened.
+    /// Whether an error is that no more files may be opened.
     pub(super) fn is_want_of_descriptors(error: &io::Error) -> bool {
         let errno = Errno::from_io_error(error);
         matches!(errno, Some(Errno::MFILE | Errno::NFILE))
     }
 
-    /// Whether the backend is at fault, and not the gateway's own want or bounds.
+    /// Whether the backend is at fault, and not what the gateway lacks or limits.
     pub(super) fn is_the_backends(&self) -> bool {
         !self.is_our_own() && !matches!(self, Self::HeadTooLarge | Self::UnknownCoding)
     }
 
-    /// The connection ended. Under TLS 1.3 a backend that wants another certificate says so only now.
+    /// The connection ended. With TLS 1.3 a backend that refuses the gateway's certificate says so only after the handshake.
     pub(super) fn lost(error: io::Error) -> Self {
         match tls_fault(&error) {
             Some(fault) => Self::Tls(fault.to_string()),
@@ -183,7 +182,7 @@ impl Failure {
         }
     }
 
-    /// How the attempt is counted.
+    /// The metric label of the attempt.
     #[must_use]
     pub fn result(&self) -> ConnectResult {
         match self {
@@ -200,7 +199,7 @@ impl Failure {
         }
     }
 
-    /// What the client is told when no other candidate is left.
+    /// What the client is told if no other candidate is left.
     #[must_use]
     pub fn rejection(&self) -> Rejection {
         match self {
@@ -221,8 +220,8 @@ impl Failure {
     }
 }
 
-/// Sends `opening` to the backend at `address` and reads the answer, past interim ones (RFC 9110 section 15.2). The caller
-/// bounds the time.
+/// Sends `opening` to the backend at `address` and reads the answer, skipping interim ones (RFC 9110 section 15.2). The
+/// caller sets the deadline.
 pub(super) async fn ask(
     mut stream: Stream,
     opening: &Opening,
@@ -271,7 +270,7 @@ async fn read_more(stream: &mut Stream, received: &mut Vec<u8>) -> Result<(), Fa
 /// What has been read of an answer.
 enum Head {
     Incomplete,
-    /// Another one follows; 101 is none of these, although its status is between theirs.
+    /// 1xx except 101; another answer follows.
     Interim {
         length: usize,
     },

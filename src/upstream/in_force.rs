@@ -1,11 +1,11 @@
-//! The pool of a name that is in force, for those who still hold an earlier one.
+//! The pool of a name that is in force, for requests that hold an earlier one.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::Pool;
 
-/// Which pool of a name is in force; shared by all that ever had the name. It only points at it: a request that is under
-/// way for long is not to keep what came and went meanwhile.
+/// Which pool of a name is in force; shared by all pools that had the name. The pointer is weak, so that a long request that
+/// holds the first pool does not keep later ones alive.
 #[derive(Default)]
 pub(super) struct InForce(Mutex<Weak<Pool>>);
 
@@ -14,7 +14,7 @@ impl InForce {
         *self.pointer() = Arc::downgrade(pool);
     }
 
-    /// The pool in force. `own` where it is the first of its name, or the configuration has none of the name any more.
+    /// The pool in force; `own` if it is the first of its name, or if the configuration has no pool of the name any more.
     pub(super) fn or(&self, own: &Arc<Pool>) -> Arc<Pool> {
         let pool = self.pointer().upgrade();
         pool.unwrap_or_else(|| Arc::clone(own))

@@ -17,6 +17,7 @@ mod last_words;
 mod lookup;
 mod open;
 mod probe;
+mod progress;
 mod queue;
 mod rebalance;
 mod replay;
@@ -27,7 +28,6 @@ mod slow_start;
 mod source;
 mod sticky;
 mod transport;
-mod turnout;
 mod upload;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -54,7 +54,7 @@ use sticky::{Claimed, Sticky};
 pub use transport::Transport;
 pub use upload::BodyProgress;
 
-/// The most bytes that the head of a backend's answer may have, to an opening handshake or a plain request.
+/// The most bytes in the head of a backend's answer, to an opening handshake or a plain request.
 const ANSWER_HEAD: usize = 64 * 1024;
 
 /// Backends behind routes, and how sessions are spread over them.
@@ -62,17 +62,17 @@ pub struct Pool {
     name: Name,
     attempts: usize,
     members: Vec<Member>,
-    /// Those of its members, the best first.
+    /// The priorities of its members, the best first.
     priorities: Vec<u16>,
-    /// What the strategy `hash` looks at.
+    /// What the strategy `hash` hashes.
     hash_key: Option<HashKey>,
-    /// Held for the moment of a choice, once per candidate.
+    /// Locked for each choice, once per candidate.
     balancer: Mutex<Balancer>,
     sticky: Option<Sticky>,
     queue: Arc<Queue>,
     queue_limits: config::Queue,
     health: config::Health,
-    /// When ejections were last reconsidered; held while it is decided on one.
+    /// When ejections were last reconsidered; locked while an ejection is decided.
     ejecting: Mutex<Option<Instant>>,
     rebalance: Rebalance,
     metrics: Arc<PoolMetrics>,
@@ -80,8 +80,8 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// A pool of `members`. What the balancer of `previous` knows of surviving backends is taken over, so
-    /// that a reload does not begin the round anew. Nothing of `previous` changes before it hands over.
+    /// A pool of `members`. It takes over what the balancer of `previous` knows of surviving backends, so that a reload does
+    /// not begin the round anew. `previous` is not changed until it hands over.
     #[must_use]
     pub fn new(
         name: &Name,
@@ -125,31 +125,30 @@ impl Pool {
         }
     }
 
-    /// `successor` is in force from now on: the health of its backends is judged by its own settings, and those who wait in
-    /// this pool hear of it.
+    /// Puts `successor` in force: the health of its backends is judged by its settings, and waiters of this pool are called.
     pub fn hand_over(&self, successor: &Arc<Self>) {
-        // One that is in force again and again is its own successor.
+        // A reload that does not change the pool keeps it.
         if !std::ptr::eq(self, Arc::as_ptr(successor)) {
-            // First, so that what it pardons next stays so.
+            // First, so that attempts that end from now on are judged by the new settings.
             self.in_force.set(successor);
             successor.inherit_health(&self.health);
             self.queue.call_all();
         }
     }
 
-    /// Who waits for a place on one of its backends.
+    /// The sessions that wait for a place on one of its backends.
     #[must_use]
     pub fn queue(&self) -> &Arc<Queue> {
         &self.queue
     }
 
-    /// The name of the sticky cookie, which is the gateway's own and no business of backends.
+    /// The name of the sticky cookie, which is hidden from backends.
     #[must_use]
     pub fn sticky_cookie(&self) -> Option<&str> {
         self.sticky.as_ref().map(Sticky::name)
     }
 
-    /// The name that the configuration gives it.
+    /// Its configured name.
     #[must_use]
     pub fn name(&self) -> &Name {
         &self.name
@@ -161,8 +160,7 @@ impl Pool {
         &self.members
     }
 
-    /// The backends that a session or a request tries one after the other; all of them together have until
-    /// `deadline`.
+    /// The backends that a session or a request tries one after the other, all of them before `deadline`.
     #[must_use]
     pub fn candidates<'a>(
         self: &Arc<Self>,

@@ -1,4 +1,4 @@
-//! Opening a session: candidates in order, each is dialled and asked, the first that agrees has it.
+//! Opening a session: candidates are tried in order until one answers the opening handshake.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -17,21 +17,21 @@ use crate::config::SessionTimeouts;
 use crate::session::Rejection;
 use crate::telemetry::ConnectResult;
 
-/// What a pool answered to an opening handshake.
+/// A backend's answer to an opening handshake.
 pub struct Opened {
-    /// The session's claim on the backend that answered.
+    /// The claim on the backend that answered.
     pub lease: Lease,
-    /// What it answered.
+    /// Its answer.
     pub answer: Answer,
     /// Set-Cookie for the client, beside those of the backend.
     pub cookie: Option<HeaderValue>,
 }
 
 impl Pool {
-    /// Opens a session: candidates in order, each is dialled and asked, the first that agrees has it.
+    /// Opens a session: dials candidates in order and sends each the opening handshake, until one answers.
     ///
-    /// An answer other than 101 is an answer. A backend that cannot be reached, does not answer in its share
-    /// of `timeouts.handshake`, or breaks the handshake is followed by the next.
+    /// Any sound answer ends the search, also if it is not a 101. The next candidate is tried if a backend cannot be reached,
+    /// does not answer in its share of `timeouts.handshake`, or breaks the handshake.
     ///
     /// # Errors
     /// Those of [`Candidates::next`](super::Candidates::next).
@@ -47,7 +47,7 @@ impl Pool {
         let patience = Patience {
             connect: timeouts.connect,
             deadline,
-            // Half of what each has where nothing is waited for longer.
+            // Half of a candidate's equal share.
             enough: timeouts
                 .connect
                 .min(timeouts.handshake.div_f64(2.0 * most as f64)),
@@ -70,20 +70,21 @@ impl Pool {
     }
 }
 
-/// How long the attempts of one session may take.
+/// The time limits of the attempts of one session.
 struct Patience {
-    /// To connect to one backend.
+    /// For connecting to one backend.
     connect: Duration,
-    /// When all of them are over.
+    /// When all attempts must be over.
     deadline: Instant,
-    /// What an attempt needs so that a timeout says something of the backend.
+    /// A timeout of an attempt that had less time than this says nothing of the backend.
     enough: Duration,
 }
 
-/// Tries one backend, and says what that showed of it.
+/// Tries one backend, and sets the evidence of that attempt.
 ///
-/// One that answers others is there: its timeout says nothing of its health, or one client could have it ejected by what it
-/// asks. Nor does a timeout where there was too little time, after waiting for a place or for another backend.
+/// A missing answer is no evidence if the backend answered other handshakes meanwhile: otherwise a client could have it ejected
+/// by asking for what it does not answer. Nor is a timeout if little time was left, after a wait in the queue or for another
+/// backend.
 async fn attempt(
     candidate: &mut Candidate,
     opening: &Opening,
@@ -91,19 +92,18 @@ async fn attempt(
 ) -> Result<Answer, Failure> {
     let begun = Instant::now();
     let backend = Arc::clone(candidate.member().backend());
-    let turnout = backend.turnout();
-    let asked = turnout.ask();
-    let outcome = ask(candidate, opening, patience, || {
-        turnout.is_yet_to_come(asked)
-    })
-    .await;
+    let progress = backend.handshakes();
+    let asked = progress.ask();
+    let outcome = ask(candidate, opening, patience, || progress.is_queued(asked)).await;
     if outcome.is_ok() {
-        turnout.answer(asked);
+        progress.answer(asked);
     }
     let is_short = candidate.deadline < begun + patience.enough;
     let evidence = match &outcome {
         Err(Failure::ConnectTimeout) if is_short => Evidence::None,
-        Err(Failure::AnswerTimeout) if is_short || turnout.has_moved(asked) => Evidence::None,
+        Err(Failure::AnswerTimeout) if is_short || progress.has_answered_others(asked) => {
+            Evidence::None
+        }
         outcome => Evidence::of(outcome.as_ref().err()),
     };
     let result = match &outcome {
@@ -115,20 +115,20 @@ async fn attempt(
     outcome
 }
 
-/// Dials one backend and asks it. One whose turn `is_yet_to_come` is waited for beyond its share of the time: the next would
-/// only have the same work once more.
+/// Dials one backend and asks it. If its share of the time is over and the request `is_queued` there behind others, the
+/// backend is slow but working: it is given all the time that is left, as trying another one would only double the work.
 async fn ask(
     candidate: &Candidate,
     opening: &Opening,
     patience: &Patience,
-    is_yet_to_come: impl Fn() -> bool,
+    is_queued: impl Fn() -> bool,
 ) -> Result<Answer, Failure> {
     let (member, deadline) = (candidate.member(), candidate.deadline);
     let connected = deadline.min(Instant::now() + patience.connect);
     let stream = member.dial(opening.client(), connected).await?;
     let mut asking = pin!(handshake::ask(stream, opening, member.address()));
     match timeout_at(deadline, &mut asking).await {
-        Err(_) if is_yet_to_come() => timeout_at(patience.deadline, asking).await,
+        Err(_) if is_queued() => timeout_at(patience.deadline, asking).await,
         outcome => outcome,
     }
     .unwrap_or(Err(Failure::AnswerTimeout))

@@ -1,9 +1,8 @@
-//! A final answer that is not a 101, read by hyper although the gateway wrote the request.
+//! A final answer that is not a 101, read by hyper although the gateway wrote the request itself.
 //!
-//! The opening handshake is written by hand because its spelling matters, and its answer is looked at by
-//! hand because it nearly always is a 101. Everything else that HTTP allows an answer to be (lengths,
-//! chunks, trailers) is hyper's: it is given the bytes that came so far and the socket, and a request whose
-//! bytes go nowhere, since the true one has been sent.
+//! The gateway writes the opening handshake itself because the spelling of its fields matters, and reads the head of the answer
+//! itself because that is nearly always a 101. All other answers (with lengths, chunks, trailers) are left to hyper: it is given
+//! the bytes that were read so far and the socket, and a dummy request whose bytes are discarded, as the real one was sent.
 
 use std::io;
 use std::pin::Pin;
@@ -20,11 +19,11 @@ use super::connection::{ConnectionTask, is_readable};
 use super::handshake::Failure;
 use crate::stream::Stream;
 
-/// Reads the answer that begins with `received` and goes on in `stream`. The task ends with the answer: once the sender is
-/// gone, hyper closes after the last byte, or when the body is dropped.
+/// Reads the answer that begins with `received` and continues in `stream`. The task ends with the answer: as the sender is
+/// dropped, hyper closes after the last byte, or when the body is dropped.
 ///
 /// # Errors
-/// What is wrong with it.
+/// What is wrong with the answer.
 pub(super) async fn answer(
     stream: Stream,
     received: &[u8],
@@ -49,14 +48,14 @@ pub(super) async fn answer(
 
 const UNSOUND: Failure = Failure::Broken("the answer is no sound HTTP");
 
-/// A stream whose first bytes have been read before, and whose writes go nowhere.
+/// A stream that first returns bytes that were read before, and discards what is written.
 ///
-/// Nothing is read before the first write: hyper takes an answer only once it has sent the request.
+/// Reads wait for the first write: hyper accepts an answer only after it has sent the request.
 #[derive(Debug)]
 struct Replay {
     received: Vec<u8>,
     replayed: usize,
-    /// Some until the first write; who wants to read then.
+    /// Some until the first write; holds the waker of a reader that waits for it.
     held: Option<Option<Waker>>,
     stream: Stream,
 }

@@ -1,4 +1,4 @@
-//! TLS to a backend: the handshake, and in words what is wrong with it.
+//! TLS to a backend: the handshake, and why it fails in words for an operator.
 
 use std::io;
 
@@ -10,7 +10,7 @@ use crate::config::{BackendAddress, BackendHost};
 use crate::stream::{Socket, Stream, TlsStream};
 use crate::tls::{ClientTls, unsuitable};
 
-/// Speaks TLS on `socket` to the backend at `address`.
+/// Makes the TLS handshake on `socket` with the backend at `address`.
 pub(super) async fn secure(
     socket: Socket,
     address: &BackendAddress,
@@ -26,7 +26,7 @@ pub(super) async fn secure(
     }
 }
 
-/// What the certificate has to bear where nothing else is configured.
+/// The name that the certificate must have if no other is configured.
 fn host(address: &BackendAddress) -> Result<ServerName<'static>, Failure> {
     let host = match address {
         BackendAddress::Tcp { host, .. } => host,
@@ -34,13 +34,13 @@ fn host(address: &BackendAddress) -> Result<ServerName<'static>, Failure> {
     };
     match host {
         BackendHost::Ip(ip) => Ok(ServerName::IpAddress((*ip).into())),
-        // The dot that ends a full name is no part of what a certificate bears (RFC 6066 section 3).
+        // Certificates have names without the trailing dot (RFC 6066 section 3).
         BackendHost::Name(name) => ServerName::try_from(name.trim_end_matches('.').to_owned())
             .map_err(|_| Failure::Tls(format!("no certificate can bear the name {name}"))),
     }
 }
 
-/// What TLS has to say of an error of its stream.
+/// The TLS error inside an error of a stream, if there is one.
 pub(super) fn tls_fault(error: &io::Error) -> Option<&Error> {
     error.get_ref()?.downcast_ref()
 }

@@ -1,7 +1,7 @@
-//! The local addresses that connections to backends go out from.
+//! The local addresses from which backends are connected to.
 //!
-//! One `unsafe`: the system chooses the port of a bound socket when it connects, not when it is bound, only if
-//! it is asked to, and no library here asks.
+//! One `unsafe`: a socket option that no library here sets makes the system choose the port of a bound socket only when it
+//! connects.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -25,7 +25,7 @@ impl Sources {
         }
     }
 
-    /// The sources of the destination's family, from the one whose turn it is.
+    /// The sources of the destination's family, beginning with the next in turn.
     pub(super) fn in_turn(&self, destination: SocketAddr) -> Vec<IpAddr> {
         let is_fitting = |source: &&IpAddr| source.is_ipv4() == destination.is_ipv4();
         let mut fitting: Vec<IpAddr> = self.addresses.iter().filter(is_fitting).copied().collect();
@@ -37,13 +37,13 @@ impl Sources {
     }
 }
 
-/// Binds `socket` to `source`. Its port is chosen by the connect, so that a port serves many destinations at once.
+/// Binds `socket` to `source`. Its port is chosen when it connects, so that one port can serve many destinations.
 pub(super) fn bind(socket: &Socket, source: IpAddr) -> io::Result<()> {
     choose_port_at_connect(socket)?;
     socket.bind(&SocketAddr::new(source, 0).into())
 }
 
-/// Sets IP_BIND_ADDRESS_NO_PORT (ip(7)), which counts for IPv6 as well.
+/// Sets IP_BIND_ADDRESS_NO_PORT (ip(7)), which applies to IPv6 as well.
 fn choose_port_at_connect(socket: &Socket) -> io::Result<()> {
     let enabled: libc::c_int = 1;
     let size = libc::socklen_t::try_from(size_of_val(&enabled)).map_err(io::Error::other)?;

@@ -1,4 +1,4 @@
-//! How the backends of a pool are reached: a socket, a PROXY header, TLS, in this order.
+//! How the backends of a pool are connected to: a socket, then a PROXY header, then TLS.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::proxy_protocol::{Ends, Version, encode};
 use crate::stream::{Socket, Stream};
 use crate::tls::{ClientTls, Fingerprint};
 
-/// How the backends of a pool are reached, as one configuration of the pool says.
+/// How the backends of a pool are connected to, by one configuration of the pool.
 #[derive(Debug)]
 pub struct Transport {
     proxy_protocol: Option<Version>,
@@ -25,7 +25,7 @@ pub struct Transport {
 }
 
 impl Transport {
-    /// What `config` asks for; `tls` is what it needs for TLS.
+    /// The transport of `config`; `tls` is needed for backends with TLS.
     #[must_use]
     pub fn new(config: &config::Transport, tls: Option<ClientTls>) -> Self {
         let proxy_protocol = match config.proxy_protocol {
@@ -41,18 +41,18 @@ impl Transport {
         }
     }
 
-    /// Tells whether files for TLS changed while the configuration did not.
+    /// Differs if the TLS files have changed, even if the configuration has not.
     #[must_use]
     pub fn fingerprint(&self) -> Option<Fingerprint> {
         self.tls.as_ref().map(|tls| tls.fingerprint)
     }
 
-    /// Whether each connection is told whose it is, and so serves one client alone.
+    /// Whether each connection begins with a PROXY header, and so serves one client only.
     pub(super) fn introduces_clients(&self) -> bool {
         self.proxy_protocol.is_some()
     }
 
-    /// Opens a connection to `address` before `deadline`, on behalf of a client or on the gateway's own.
+    /// Opens a connection to `address` before `deadline`, on behalf of a client or for the gateway itself.
     pub(super) async fn dial(
         &self,
         address: &BackendAddress,
@@ -74,12 +74,12 @@ impl Transport {
         match &self.tls {
             _ if !address.is_tls() => Ok(Stream::Plain(socket)),
             Some(tls) => secure(socket, address, tls).await,
-            // Nobody is to get here: such backends are not kept. Plainly is the one way it must not be.
+            // Not reached, as such backends are not kept; but it must never fall back to plain text.
             None => Err(Failure::Tls("the pool has no settings for it".to_owned())),
         }
     }
 
-    /// Writes the PROXY header, where the pool wants one.
+    /// Writes the PROXY header, if the pool has one configured.
     async fn introduce(&self, socket: &mut Socket, client: Option<Ends>) -> Result<(), Failure> {
         let Some(version) = self.proxy_protocol else {
             return Ok(());
