@@ -1,8 +1,11 @@
 //! Why a plain request got no answer from a backend, and what follows from that.
 
+use std::error::Error as _;
+
 use super::Failure;
 use super::forward::Errand;
 use super::judge::Evidence;
+use super::secure::tls_fault;
 use crate::session::Rejection;
 use crate::telemetry::ConnectResult;
 
@@ -11,6 +14,8 @@ use crate::telemetry::ConnectResult;
 pub(super) enum Fault {
     #[error("{0}")]
     Unreached(Failure),
+    #[error("TLS failed: {0}")]
+    Tls(String),
     #[error("it sent no sound answer: {0}")]
     Lost(hyper::Error),
     #[error("the head of its answer is too large, or has too many fields")]
@@ -31,15 +36,19 @@ pub(super) enum Fault {
 
 impl Fault {
     pub(super) fn of(error: hyper::Error) -> Self {
-        match error.is_parse_too_large() {
-            true => Self::HeadTooLarge,
-            false => Self::Lost(error),
+        // With TLS 1.3 a backend that refuses the gateway's certificate says so only after the handshake.
+        let io = error.source().and_then(|it| it.downcast_ref());
+        match io.and_then(tls_fault) {
+            Some(fault) => Self::Tls(fault.to_string()),
+            None if error.is_parse_too_large() => Self::HeadTooLarge,
+            None => Self::Lost(error),
         }
     }
 
     pub(super) fn rejection(&self) -> Rejection {
         match self {
             Self::Unreached(failure) => failure.rejection(),
+            Self::Tls(_) => Rejection::BackendFailed(self.result().label()),
             Self::Lost(_) => Rejection::BackendFailed("answer_failed"),
             Self::HeadTooLarge => Rejection::BackendFailed("answer_head_too_large"),
             Self::UnknownCoding => Rejection::BackendFailed("answer_coding_unknown"),
@@ -55,6 +64,7 @@ impl Fault {
     pub(super) fn result(&self) -> ConnectResult {
         match self {
             Self::Unreached(failure) => failure.result(),
+            Self::Tls(_) => ConnectResult::TlsFailed,
             Self::Lost(_) | Self::HeadTooLarge | Self::UnknownCoding | Self::Switched => {
                 ConnectResult::HandshakeFailed
             }
@@ -63,11 +73,12 @@ impl Fault {
         }
     }
 
-    /// Whether no backend had a part in it.
+    /// Whether the client is at fault, and no backend.
     pub(super) fn is_of_the_client(&self) -> bool {
         match self {
             Self::BodyTooLarge | Self::BodyTooSlow | Self::BodyBroken => true,
             Self::Unreached(_)
+            | Self::Tls(_)
             | Self::Lost(_)
             | Self::HeadTooLarge
             | Self::UnknownCoding
@@ -76,12 +87,12 @@ impl Fault {
         }
     }
 
-    /// What it says of the backend. That an answer is late says nothing: some requests take long; nor does one that is
-    /// only too much for the gateway.
+    /// What it says of the backend. A late answer says nothing, as some requests take long; nor does one that exceeds a limit of
+    /// the gateway.
     pub(super) fn evidence(&self) -> Evidence {
         match self {
             Self::Unreached(failure) => Evidence::of(Some(failure)),
-            Self::Lost(_) | Self::Switched => Evidence::Faulty(self.to_string()),
+            Self::Tls(_) | Self::Lost(_) | Self::Switched => Evidence::Faulty(self.to_string()),
             Self::HeadTooLarge
             | Self::UnknownCoding
             | Self::Late
@@ -94,7 +105,7 @@ impl Fault {
     pub(super) fn may_try_another(&self, errand: &Errand<'_>) -> bool {
         match self {
             Self::Unreached(_) => true,
-            Self::Lost(_) => errand.is_repeatable(),
+            Self::Tls(_) | Self::Lost(_) => errand.is_repeatable(),
             Self::HeadTooLarge
             | Self::UnknownCoding
             | Self::Switched

@@ -289,7 +289,8 @@ async fn attempt(member: &Member, errand: &mut Errand<'_>, timeouts: ErrandTimeo
         match send(connection, member, errand, timeouts).await {
             // The connection was closed while it was idle, which says nothing of the backend.
             Err(Fault::Unreached(_)) => {}
-            Err(Fault::Lost(_)) if errand.is_repeatable() && begun.elapsed() < STALE => {}
+            Err(Fault::Tls(_) | Fault::Lost(_))
+                if errand.is_repeatable() && begun.elapsed() < STALE => {}
             outcome => return outcome,
         }
     }

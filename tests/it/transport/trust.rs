@@ -6,7 +6,7 @@ use tokio::net::TcpListener;
 
 use super::{Site, converse, trusting, yaml};
 use crate::backends::{Backend, Front, ServerSettings};
-use crate::harness::{Gateway, Identity, Opening, Refusal, directory};
+use crate::harness::{Gateway, Identity, Opening, Refusal, ask, directory};
 use crate::process::Process;
 
 pub(super) const BACKEND_FAILED: Refusal<'_> = Refusal {
@@ -124,6 +124,18 @@ async fn a_backend_that_speaks_no_tls_is_502() {
 async fn a_backend_that_misses_the_gateways_certificate_is_502() {
     let site = Site::with("localhost", "localhost", |it, own| it.demanding(own)).await;
     expect_tls_failed(&site.yaml("")).await;
+}
+
+/// With TLS 1.3 the backend says so only after the handshake.
+#[tokio::test]
+async fn so_it_is_for_plain_requests() {
+    let site = Site::with("localhost", "localhost", |it, own| it.demanding(own)).await;
+    let yaml = site.yaml("").replace("origins: any", "protocols: [http]");
+    let gateway = Gateway::start(&yaml).await;
+    let answer = ask(gateway.address(), "GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_eq!(answer.status(), 502);
+    let failed = [("pool", "chat"), ("result", "tls_failed")];
+    assert_eq!(gateway.count("wsgate_backend_connects_total", &failed), 1.0);
 }
 
 #[tokio::test]
