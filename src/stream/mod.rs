@@ -124,6 +124,14 @@ impl Socket {
         }
     }
 
+    fn cork(&self) {
+        match self {
+            Self::Tcp(socket) => socket.cork(),
+            Self::Unix(_) => {}
+            Self::Replayed(replayed) => replayed.socket.cork(),
+        }
+    }
+
     fn set_user_timeout(&self, timeout: Option<Duration>) {
         match self {
             Self::Tcp(socket) => socket.set_user_timeout(timeout),
@@ -170,6 +178,16 @@ impl Stream {
         };
         if stall.is_none_or(|stall| stall * 2 > USER_TIMEOUT) {
             socket.set_user_timeout(stall.map(|stall| LONGEST_USER_TIMEOUT.min(stall * 2)));
+        }
+    }
+
+    /// Announces that the next write is the last one and that the sending half is shut down right after it, so that both
+    /// leave in one packet (TCP_CORK). If no shutdown follows, the kernel sends the bytes after 200 ms.
+    pub fn cork(&self) {
+        match self {
+            Self::Plain(socket) => socket.cork(),
+            Self::Tls(tls) => tls.socket().cork(),
+            Self::Shared(_) => {}
         }
     }
 

@@ -327,7 +327,10 @@ impl<G, L> Tunnel<G, L> {
     /// `side` said Close, the other has not. That answers the gateway where the other is lost.
     fn hear_close(&mut self, side: Side, code: Option<u16>) {
         match self.phase {
-            Phase::Open => self.half_open(Ending::Finished(side, code)),
+            Phase::Open => {
+                self.downward.is_close_last = side == Side::Client;
+                self.half_open(Ending::Finished(side, code));
+            }
             Phase::HalfOpen(Ending::Lost(lost)) if lost != side => self.leave(Ending::Lost(lost)),
             // It said Close before it broke; no answer would reach it.
             Phase::HalfOpen(Ending::Lost(_)) => self.leave(Ending::Finished(side, code)),

@@ -35,6 +35,8 @@ pub(super) struct Relay {
     verdict: Option<Verdict>,
     /// Whether the source sent bytes since this was last asked.
     has_heard: bool,
+    /// Whether the sink is a client that has sent Close: nothing follows the answering Close but the end of the stream.
+    pub(super) is_close_last: bool,
     /// What the next read takes at most; follows what the sink accepts.
     read_size: usize,
 }
@@ -91,6 +93,7 @@ impl Relay {
             writer: Writer::default(),
             verdict: None,
             has_heard: false,
+            is_close_last: false,
             read_size: SMALLEST_READ,
         }
     }
@@ -183,6 +186,9 @@ impl Relay {
         let chunk = &mut scratch[..held + read];
         let passage = self.follower.follow(chunk, held, lane.terms, tally);
         self.verdict = passage.finding.map(Verdict::Stopped);
+        if self.is_close_last && self.follower.close().is_some() {
+            lane.sink.cork();
+        }
         let forward = &chunk[..passage.forward];
         let written = self.writer.poll_write(context, lane.sink, forward);
         self.fit_reads(read, written.is_pending());

@@ -15,6 +15,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use rustix::io::writev;
+use rustix::net::sockopt::set_tcp_cork;
 use rustix::net::{SendFlags, send};
 use rustix::pipe::SpliceFlags;
 use socket2::SockRef;
@@ -96,6 +97,14 @@ impl TcpSocket {
         if let Some(socket) = self.socket() {
             // Fails only if the connection is gone, which is the purpose.
             let _ = SockRef::from(&socket).set_linger(Some(Duration::ZERO));
+        }
+    }
+
+    /// As [`Stream::cork`](super::Stream::cork).
+    pub(super) fn cork(&self) {
+        if let Some(socket) = self.socket() {
+            // Fails only if the connection is gone.
+            let _ = set_tcp_cork(socket, true);
         }
     }
 
