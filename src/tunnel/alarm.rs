@@ -128,12 +128,11 @@ impl Armed {
     fn set_sooner(mut self: Pin<&mut Self>, alarm: Alarm, at: Instant) {
         let after = at.saturating_duration_since(self.begun).as_nanos();
         let after = u32::try_from(after.div_ceil(TICK.as_nanos())).unwrap_or(NEVER - 1);
-        let before = self.next();
+        if after < self.next() {
+            *self.as_mut().project().is_awaited = false;
+        }
         let due = &mut self.as_mut().project().due[alarm as usize];
         *due = after.min(*due);
-        if self.next() != before {
-            self.sleep_to_next();
-        }
     }
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Alarm> {
@@ -142,32 +141,28 @@ impl Armed {
             if self.is_awaited && !self.sleep.is_elapsed() {
                 return Poll::Pending;
             }
-            *self.as_mut().project().is_awaited = true;
+            let next = self.next();
+            if next == NEVER {
+                return Poll::Pending;
+            }
+            // Resetting the timer here, not in `set_at`, does it once a poll, and never in the poll that ends the tunnel.
+            let at = self.begun + TICK * next;
+            let mut this = self.as_mut().project();
+            if this.sleep.deadline() != at {
+                this.sleep.as_mut().reset(at);
+            }
+            *this.is_awaited = true;
             // Whatever the streams have spent of the task's budget: otherwise the timer would not know the
             // task, or a tunnel that is always busy would hear of no time.
-            let sleep = pin!(unconstrained(self.as_mut().project().sleep));
-            ready!(sleep.poll(context));
+            ready!(pin!(unconstrained(this.sleep)).poll(context));
             let now = self.begun.elapsed().as_nanos() / TICK.as_nanos();
             let is_due = |alarm: &Alarm| u128::from(self.due[*alarm as usize]) <= now;
             if let Some(alarm) = Alarm::ALL.into_iter().find(is_due) {
-                self.as_mut().project().due[alarm as usize] = NEVER;
-                self.sleep_to_next();
+                let this = self.as_mut().project();
+                this.due[alarm as usize] = NEVER;
+                *this.is_awaited = false;
                 return Poll::Ready(alarm);
             }
-            if self.next() == NEVER {
-                return Poll::Pending;
-            }
-            self.as_mut().sleep_to_next();
-        }
-    }
-
-    fn sleep_to_next(self: Pin<&mut Self>) {
-        let next = self.next();
-        if next != NEVER {
-            let at = self.begun + TICK * next;
-            let this = self.project();
-            *this.is_awaited = false;
-            this.sleep.reset(at);
         }
     }
 
