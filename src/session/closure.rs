@@ -52,7 +52,7 @@ pub enum Reason {
     Idle,
     /// One side sent no byte within `websocket.ping.timeout` after a Ping.
     PongOverdue,
-    /// The session was as old as `websocket.max_age` lets it get.
+    /// The session was as old as `websocket.max_age`, or the keys of TLS 1.2, let it get.
     MaxAge,
     /// The gateway is stopping, or a part of the configuration was removed.
     Drain,

@@ -28,7 +28,7 @@ pub use backlog::Backlog;
 pub use ring::start as start_ring;
 pub use splice::{Spliced, can_splice, poll_splice};
 pub use tcp::TcpSocket;
-pub use tls::TlsStream;
+pub use tls::{SPARE_RECORDS, TlsStream};
 
 /// A socket.
 #[derive(Debug)]
@@ -188,6 +188,15 @@ impl Stream {
             Self::Plain(socket) => socket.cork(),
             Self::Tls(tls) => tls.socket().cork(),
             Self::Shared(_) => {}
+        }
+    }
+
+    /// As [`TlsStream::is_key_used_up`]; never without TLS.
+    #[must_use]
+    pub fn is_key_used_up(&self) -> bool {
+        match self {
+            Self::Tls(tls) => tls.is_key_used_up(),
+            Self::Plain(_) | Self::Shared(_) => false,
         }
     }
 

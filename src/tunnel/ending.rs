@@ -40,7 +40,7 @@ pub(super) enum Ending {
     PongOverdue(Side),
     /// No data passed.
     Idle,
-    /// The session is as old as it may get.
+    /// The session is as old as it may get, or as its TLS lets it get.
     MaxAge,
     /// Something stops or was removed.
     Drain,

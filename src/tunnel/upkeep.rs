@@ -102,7 +102,8 @@ impl<G, L> Tunnel<G, L> {
         }
     }
 
-    /// Reports, and goes on doing so until nothing has been counted for a whole interval.
+    /// Reports, and goes on doing so until nothing has been counted for a whole interval. Ends a session whose TLS cannot carry
+    /// much more.
     fn report(&mut self) {
         let Some(account) = &mut self.account else {
             return;
@@ -112,6 +113,9 @@ impl<G, L> Tunnel<G, L> {
         if is_busy {
             self.tally.report(&mut account.record);
             self.alarms.set(Alarm::Report, REPORT_INTERVAL);
+            if self.client.is_key_used_up() || self.backend.is_key_used_up() {
+                self.leave(Ending::MaxAge);
+            }
         }
     }
 

@@ -16,7 +16,7 @@ use std::task::{Context, Poll, ready};
 use rustls::client::UnbufferedClientConnection;
 use rustls::pki_types::ServerName;
 use rustls::server::UnbufferedServerConnection;
-use rustls::{ClientConfig, CommonState, ProtocolVersion, ServerConfig};
+use rustls::{ClientConfig, CommonState, ProtocolVersion, ServerConfig, SupportedCipherSuite};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{Socket, gather};
@@ -31,6 +31,11 @@ const LARGEST_WRITE: usize = 48 * 1024;
 /// The most bytes of several slices that are copied together before they are encrypted: a head and a full record
 /// behind it go out in one call.
 const LARGEST_GATHERING: usize = 24 * 1024;
+/// The most bytes of content that a record carries (RFC 8446 section 5.1).
+const RECORD_CONTENT: usize = 16 * 1024;
+/// How many records before its last one a key counts as used up: more than a connection sends in the seconds until somebody
+/// asks.
+pub const SPARE_RECORDS: u64 = 1 << 20;
 /// How much more is read than the reader has room for: what records add to the content.
 const RECORD_OVERHEAD: usize = 4 * 1024;
 
@@ -59,6 +64,7 @@ pub struct TlsStream {
     /// Whether the socket is full: nothing more is encrypted until it takes what waits.
     is_full: bool,
     has_sent_close_notify: bool,
+    records_sent: u64,
 }
 
 impl TlsStream {
@@ -93,6 +99,7 @@ impl TlsStream {
             kept: Kept::default(),
             is_full: false,
             has_sent_close_notify: false,
+            records_sent: 0,
         };
         poll_fn(|context| stream.poll_handshake(context)).await?;
         Ok(stream)
@@ -108,6 +115,17 @@ impl TlsStream {
     #[must_use]
     pub fn agreed(&self) -> &CommonState {
         self.connection.agreed()
+    }
+
+    /// Whether the key for sending is nearly used up. TLS 1.3 replaces it in time (RFC 8446 section 5.5). TLS 1.2 cannot:
+    /// rustls ends such a connection after 2^24 records with AES-GCM.
+    #[must_use]
+    pub fn is_key_used_up(&self) -> bool {
+        let Some(SupportedCipherSuite::Tls12(suite)) = self.agreed().negotiated_cipher_suite()
+        else {
+            return false;
+        };
+        self.records_sent + SPARE_RECORDS >= suite.common.confidentiality_limit
     }
 
     fn poll_handshake(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -231,6 +249,9 @@ impl TlsStream {
 
     /// Has rustls encode something. Returns its length in bytes.
     fn encode(&mut self, mut encode: Encode<'_>) -> io::Result<usize> {
+        if let Encode::Records(content, _) = &encode {
+            self.records_sent += content.len().div_ceil(RECORD_CONTENT) as u64;
+        }
         let mut incoming = std::mem::take(&mut self.incoming);
         let mut used = 0;
         let outcome = loop {

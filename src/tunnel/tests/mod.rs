@@ -8,6 +8,7 @@ mod keepalive;
 mod peer;
 mod properties;
 mod turns;
+mod used_up;
 
 use std::io::Write;
 use std::time::Duration;
