@@ -2,4 +2,5 @@
 
 mod files;
 mod handshakes;
+mod used_up;
 mod workshop;

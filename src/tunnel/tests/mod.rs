@@ -8,7 +8,6 @@ mod keepalive;
 mod peer;
 mod properties;
 mod turns;
-mod used_up;
 
 use std::io::Write;
 use std::time::Duration;
