@@ -280,6 +280,11 @@ impl Member {
         f64::from(self.effective_weight(now)) / f64::from(FULL_WEIGHT)
     }
 
+    /// Keeps a slow start that is over from being resumed by a reload.
+    pub(super) fn settle_slow_start(&self, now: Instant) {
+        self.backend.rise.settle(self.slow_start, now);
+    }
+
     /// Shows its effective weight at `now` in the metrics.
     pub(super) fn show_weight(&self, now: Instant) {
         self.metrics

@@ -132,6 +132,10 @@ impl Pool {
             // First, so that attempts that end from now on are judged by the new settings.
             self.in_force.set(successor);
             successor.inherit_health(&self.health);
+            let now = Instant::now();
+            for member in &self.members {
+                member.settle_slow_start(now);
+            }
             self.queue.call_all();
         }
     }
