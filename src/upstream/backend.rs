@@ -235,7 +235,6 @@ impl Member {
         metrics: Arc<BackendMetrics>,
         transport: Arc<Transport>,
     ) -> Self {
-        metrics.set_up(backend.is_up());
         let member = Self {
             name: Name::clone(&config.name),
             // Strategies divide by the weight.
@@ -247,7 +246,7 @@ impl Member {
             metrics,
             transport,
         };
-        member.show_weight(Instant::now());
+        member.show(Instant::now());
         member
     }
 
@@ -283,6 +282,12 @@ impl Member {
     /// Keeps a slow start that is over from being resumed by a reload.
     pub(super) fn settle_slow_start(&self, now: Instant) {
         self.backend.rise.settle(self.slow_start, now);
+    }
+
+    /// Shows its health and its effective weight at `now` in the metrics.
+    pub(super) fn show(&self, now: Instant) {
+        self.metrics.set_up(self.backend.is_up());
+        self.show_weight(now);
     }
 
     /// Shows its effective weight at `now` in the metrics.

@@ -136,6 +136,10 @@ impl Pool {
             for member in &self.members {
                 member.settle_slow_start(now);
             }
+            // Their states may have changed since the successor was built.
+            for member in &successor.members {
+                member.show(now);
+            }
             self.queue.call_all();
         }
     }

@@ -89,7 +89,8 @@ impl Drop for Witness {
         let metrics = self.member.metrics();
         metrics.connect_finished(self.result, self.begun.elapsed());
         let judge = self.pool.latest();
-        judge.attempt_ended(&self.member, self.trial, &self.evidence);
+        let member = judge.own(&self.member);
+        judge.attempt_ended(member, self.trial, &self.evidence);
         if self.result == ConnectResult::Abandoned {
             judge.reconsider_ejections();
         }
@@ -125,6 +126,12 @@ impl Pool {
                 |_| "added again".into(),
             );
         }
+    }
+
+    /// The backend of `member` as this pool has it: its name may be another one than before a reload.
+    fn own<'a>(&'a self, member: &'a Member) -> &'a Member {
+        let is_same = |it: &&Member| Arc::ptr_eq(it.backend(), member.backend());
+        self.members.iter().find(is_same).unwrap_or(member)
     }
 
     /// Judges an attempt that is over; `trial` is what [`Member::begin_attempt`] returned for it.
@@ -307,7 +314,7 @@ impl Pool {
                 health.rehearsed(Instant::now());
             }
         };
-        let change = member.alter(judge, reason);
+        let change = latest.own(member).alter(judge, reason);
         let is_ready = |change: &Change| change.to == State::Ready;
         if is_rehearsal || change.as_ref().is_some_and(is_ready) {
             member.backend().recovered();
@@ -360,7 +367,8 @@ impl Member {
         }
         let mut trial = None;
         let begin = |health: &mut Health| trial = health.attempts.begun(Instant::now());
-        self.alter(begin, |_| String::new());
+        // That changes no state, so there is nothing to show.
+        self.backend().alter(begin, |_| String::new());
         trial
     }
 

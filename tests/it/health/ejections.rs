@@ -3,6 +3,7 @@
 use super::{becomes, configuration, shown, turns, up};
 use crate::backends::{Backend, Mortal};
 use crate::harness::{Gateway, Opening, Wire, eventually};
+use crate::venue::Arrivals;
 
 const PASSIVE: &str = "health: { passive: { failures: 2, window: 30s, eject: 300ms } },";
 
@@ -46,6 +47,26 @@ async fn one_that_takes_the_name_of_an_ejected_one_is_up() {
     let other = Mortal::named("a").await;
     let yaml = configuration(PASSIVE, &[other.entry(), b.entry()]);
     gateway.change(&yaml).await;
+    assert_eq!(up(&gateway, "a"), 1.0);
+}
+
+#[tokio::test]
+async fn a_verdict_of_before_a_reload_is_shown_under_the_name_of_after_it() {
+    let (failing, other) = (Arrivals::listen().await, Backend::echo().await);
+    let swapped = |names: [&str; 2]| {
+        let urls = [failing.url(), other.url()];
+        let entry = |(name, url)| format!("{{ name: {name}, url: \"{url}\" }}");
+        let keys = "health: { passive: { failures: 1, eject: 1h } },";
+        let entries: Vec<String> = names.into_iter().zip(urls).map(entry).collect();
+        configuration(keys, &entries)
+    };
+    let gateway = Gateway::start(&swapped(["a", "b"])).await;
+    let mut client = Wire::connect(gateway.address()).await;
+    client.send(Opening::to("/").text()).await;
+    let attempt = failing.asked().await;
+    gateway.change(&swapped(["b", "a"])).await;
+    drop(attempt);
+    eventually("b is ejected", || up(&gateway, "b") == 0.0).await;
     assert_eq!(up(&gateway, "a"), 1.0);
 }
 
