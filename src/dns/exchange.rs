@@ -1,4 +1,4 @@
-//! A question to name servers: by UDP, by TCP where the answer is too long, one server after the other.
+//! Asking name servers one after the other: over UDP, and over TCP if the answer is truncated.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -11,15 +11,14 @@ use tokio::time::timeout;
 use super::message::{self, Kind, Record, Reply};
 use super::{Answer, Fault};
 
-/// How long a server has for an answer.
+/// How long to wait for the answer of a server.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How often all servers are asked; a datagram may get lost, and some servers take no question that tells how long its
-/// answer may be.
+/// How often all servers are asked: a datagram may get lost. The second round is without EDNS, which some servers reject.
 const ROUNDS: usize = 2;
-/// The longest datagram that is read; none should be longer than was asked for.
+/// The longest datagram that is read; servers should send none that is longer than the question allows.
 const DATAGRAM: usize = 4096;
 
-/// Asks the servers in turn until one answers; what the last one came to where none does.
+/// Asks the servers in turn until one answers; otherwise returns the fault of the last one.
 pub(super) async fn ask(
     servers: &[SocketAddr],
     name: &str,
@@ -40,7 +39,7 @@ pub(super) async fn ask(
     Err(last)
 }
 
-/// A random identity and the random port of a socket of its own keep others from answering in its place.
+/// A random ID and a socket with a random port of its own make it hard to forge an answer.
 async fn ask_one(
     server: SocketAddr,
     question: &[u8],
@@ -54,12 +53,12 @@ async fn ask_one(
         match read(&packet[..length]) {
             Ok(Reply::Answer(answer)) => return Ok(answer),
             Ok(Reply::Truncated) => break,
-            // What is no sound packet may be anybody's.
+            // An invalid packet may come from anybody.
             Ok(Reply::Foreign) | Err(Fault::Broken) => {}
             Err(fault) => return Err(fault),
         }
     }
-    let packet = by_stream(server, question)
+    let packet = ask_over_tcp(server, question)
         .await
         .map_err(Fault::Unreachable)?;
     match read(&packet)? {
@@ -78,8 +77,8 @@ async fn datagrams(server: SocketAddr) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
-/// Each message has its length before it (RFC 1035 section 4.2.2).
-async fn by_stream(server: SocketAddr, question: &[u8]) -> io::Result<Vec<u8>> {
+/// Asks over TCP, where each message is preceded by its length (RFC 1035 section 4.2.2).
+async fn ask_over_tcp(server: SocketAddr, question: &[u8]) -> io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(server).await?;
     let length = u16::try_from(question.len()).map_err(io::Error::other)?;
     stream.write_all(&length.to_be_bytes()).await?;

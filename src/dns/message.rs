@@ -1,4 +1,4 @@
-//! Questions and answers as packets (RFC 1035 section 4).
+//! Writing questions and reading answers (RFC 1035 section 4).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
@@ -8,10 +8,10 @@ use simple_dns::{CLASS, Name, Packet, PacketFlag, Question, RCODE, ResourceRecor
 
 use super::{Answer, Fault, Service};
 
-/// Aliases that are followed from one name to the next; name servers follow about as many.
+/// The longest chain of CNAME records that is followed; name servers follow about as many.
 const MOST_ALIASES: usize = 16;
 
-/// What is asked for.
+/// The type of a record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
     /// IPv4 addresses.
@@ -22,21 +22,21 @@ pub enum Kind {
     Srv,
 }
 
-/// What is found.
+/// The data of a record.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Record {
     /// An address.
     Address(IpAddr),
-    /// A place of a service.
+    /// A target of a service.
     Service(Service),
 }
 
-/// What a packet is, to one who waits for an answer.
+/// A packet received while waiting for an answer.
 #[derive(Debug)]
 pub enum Reply {
-    /// It answers another question, or none.
+    /// It is not an answer to the question.
     Foreign,
-    /// The answer is longer than a datagram; it has to be asked for by TCP.
+    /// The answer does not fit into a datagram; ask again over TCP.
     Truncated,
     /// The answer.
     Answer(Answer<Record>),
@@ -52,17 +52,16 @@ impl Kind {
     }
 }
 
-/// How long an answer may be, where the server is told (RFC 6891). As long as a datagram passes everywhere whole.
+/// The longest answer over UDP, as told to servers by EDNS (RFC 6891): the longest datagram that is not fragmented anywhere.
 ///
-/// Consul tells no more than three of a service's places to one who does not say it, and not that there are more.
-const ROOM: u16 = 1232;
+/// Without EDNS Consul returns no more than three targets of a service, and does not mark the answer as truncated.
+const LONGEST_ANSWER: u16 = 1232;
 
-/// The question for `name` as a packet that is known by `id`; whether it `tells_room`, which servers of old do not
-/// understand.
+/// The packet that asks for the records of `name`, with this `id`. Some old servers do not understand EDNS.
 ///
 /// # Errors
-/// Where `name` is none.
-pub fn question(id: u16, name: &str, kind: Kind, tells_room: bool) -> Result<Vec<u8>, Fault> {
+/// If `name` is not a DNS name.
+pub fn question(id: u16, name: &str, kind: Kind, with_edns: bool) -> Result<Vec<u8>, Fault> {
     let bad = |_| Fault::BadName(name.to_owned());
     let mut packet = Packet::new_query(id);
     packet.set_flags(PacketFlag::RECURSION_DESIRED);
@@ -71,9 +70,9 @@ pub fn question(id: u16, name: &str, kind: Kind, tells_room: bool) -> Result<Vec
     packet
         .questions
         .push(Question::new(asked, kind.code().into(), class, false));
-    *packet.opt_mut() = tells_room.then(|| OPT {
+    *packet.opt_mut() = with_edns.then(|| OPT {
         opt_codes: Vec::new(),
-        udp_packet_size: ROOM,
+        udp_packet_size: LONGEST_ANSWER,
         version: 0,
     });
     packet.build_bytes_vec().map_err(bad)
@@ -82,7 +81,7 @@ pub fn question(id: u16, name: &str, kind: Kind, tells_room: bool) -> Result<Vec
 /// Reads a packet that may be the answer to [`question`].
 ///
 /// # Errors
-/// Where it is no sound packet, or the server refused or failed.
+/// If the packet is not valid, or the server refused or failed.
 pub fn read(packet: &[u8], id: u16, name: &str, kind: Kind) -> Result<Reply, Fault> {
     let packet = Packet::parse(packet).map_err(|_| Fault::Broken)?;
     let answers = |question: &Question<'_>| {
@@ -91,7 +90,7 @@ pub fn read(packet: &[u8], id: u16, name: &str, kind: Kind) -> Result<Reply, Fau
     };
     let is_answer = match &packet.questions[..] {
         [question] => answers(question),
-        // Who does not understand a question need not repeat it (RFC 6891 section 7).
+        // A server that does not understand EDNS need not repeat the question (RFC 6891 section 7).
         [] => packet.rcode() == RCODE::FormatError,
         _ => false,
     };
@@ -109,7 +108,7 @@ pub fn read(packet: &[u8], id: u16, name: &str, kind: Kind) -> Result<Reply, Fau
     Ok(Reply::Answer(answer(&packet.answers, name, kind)))
 }
 
-/// What the records say of `name`; those of other names say nothing.
+/// The records of `name` among these, with aliases followed.
 fn answer(records: &[ResourceRecord<'_>], name: &str, kind: Kind) -> Answer<Record> {
     let (name, ways) = follow_aliases(records, name);
     let said = records.iter().filter(|record| is_of(record, &name));
@@ -123,7 +122,7 @@ fn answer(records: &[ResourceRecord<'_>], name: &str, kind: Kind) -> Answer<Reco
     }
 }
 
-/// The name to which the aliases of `name` lead (RFC 1034 section 3.6.2), and how many seconds each of them holds.
+/// Follows the aliases of `name` (RFC 1034 section 3.6.2). Returns the last name, and the lifetime of each alias in seconds.
 fn follow_aliases(records: &[ResourceRecord<'_>], name: &str) -> (String, Vec<u32>) {
     let mut name = name.to_owned();
     let mut lifetimes = Vec::new();

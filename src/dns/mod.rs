@@ -1,7 +1,7 @@
-//! Asking the DNS: addresses and services of a name, with how long the answers hold. No cache is kept.
+//! A DNS client: the addresses and services of a name, with their lifetimes. It has no cache.
 //!
-//! The system's own resolver tells no lifetimes and knows no services, so this one asks the name servers
-//! itself (RFC 1035, RFC 2782). What a packet looks like is in `message`, how it travels in `exchange`.
+//! The system's resolver returns neither lifetimes nor SRV records, so this one asks the name servers itself (RFC 1035,
+//! RFC 2782). `message` has the format of packets, `exchange` sends and receives them.
 
 mod exchange;
 pub mod message;
@@ -20,18 +20,18 @@ pub use trail::{EMPTY_ANSWERS, Trail};
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Resolver {
     servers: Vec<SocketAddr>,
-    /// Suffixes that are tried for a short name.
+    /// The suffixes of the search list.
     search: Vec<String>,
-    /// A name with fewer dots is short.
+    /// A name with fewer dots is tried with the suffixes first (`ndots`).
     dots: usize,
 }
 
-/// What is found under a name; nothing where the name, or what was asked of it, does not exist.
+/// What is found under a name; empty if the name or the records asked for do not exist.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Answer<T> {
     /// In no order.
     pub found: Vec<T>,
-    /// How long it holds; none where nothing is found.
+    /// How long it is valid; none if nothing is found.
     pub lifetime: Option<Duration>,
 }
 
@@ -44,12 +44,12 @@ impl<T> Answer<T> {
     }
 }
 
-/// A place where a service is (RFC 2782).
+/// A target of a service (RFC 2782).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Service {
     /// The lower, the better.
     pub priority: u16,
-    /// Its share among those of the same priority; 0 is the least.
+    /// Its share among targets of the same priority; 0 is the least.
     pub weight: u16,
     /// The port.
     pub port: u16,
@@ -57,13 +57,13 @@ pub struct Service {
     pub host: String,
 }
 
-/// Why there is no answer. That nothing is found is one.
+/// Why there is no answer. An empty answer is not a fault.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// No name server is known.
     #[error("no name server is known")]
     NoServer,
-    /// The text is no name.
+    /// The text is not a DNS name.
     #[error("{0} is no name of the DNS")]
     BadName(String),
     /// No name server answered in time.
@@ -75,13 +75,13 @@ pub enum Fault {
     /// A name server refused or failed; says how.
     #[error("the name server answered {0}")]
     Refused(String),
-    /// An answer is no sound packet.
+    /// An answer is not a valid packet.
     #[error("the answer of the name server is not sound")]
     Broken,
 }
 
 impl Resolver {
-    /// Asks `servers`, by full names only.
+    /// A resolver that asks `servers`, without a search list.
     #[must_use]
     pub fn new(servers: Vec<SocketAddr>) -> Self {
         Self {
@@ -91,8 +91,8 @@ impl Resolver {
         }
     }
 
-    /// The addresses under the first of the names that `name` may stand for that has any: of the first of these families of
-    /// which there are any. What has addresses of two families is one place, not two.
+    /// The addresses of `name`, by the search list: those of the first full name that has any, and of the first of `families`
+    /// that it has. Only one family is returned because a host with addresses of both is one backend, not two.
     ///
     /// # Errors
     /// Why there is no answer.
@@ -109,16 +109,16 @@ impl Resolver {
         })
     }
 
-    /// The places of the service `name`, such as `_ws._tcp.chat.internal`.
+    /// The targets of the service `name`, such as `_ws._tcp.chat.internal`.
     ///
     /// # Errors
     /// Why there is no answer.
     pub async fn services(&self, name: &str, trail: &mut Trail) -> Result<Answer<Service>, Fault> {
         let Answer { found, lifetime } = self.first(name, &[Kind::Srv], trail).await?;
         let services = found.into_iter().filter_map(|record| match record {
-            // A single dot says that the service is decidedly not there.
+            // A target of "." means that there is no such service (RFC 2782).
             Record::Service(service) if service.host.is_empty() => None,
-            // Nothing can listen there.
+            // Nothing can listen at port 0.
             Record::Service(service) if service.port == 0 => None,
             Record::Service(service) => Some(service),
             Record::Address(_) => None,
@@ -130,10 +130,11 @@ impl Resolver {
         })
     }
 
-    /// What is found under the first of the names that `name` may stand for. A zone that fails does not hide the ones after
-    /// it; where none of them has anything, it is why there is no answer. So it is where the one fails to which the trail
-    /// leads: what the ones after it have may be something else. For the same reason nothing is found for a while where that
-    /// one has nothing any more, or nothing of the kind that it had.
+    /// The records of the first full name of the search list that has any.
+    ///
+    /// If one name is refused, as its zone fails, the next is tried; the refusal is returned only if none has records. The
+    /// exception is the name at which, by the `trail`, records were found before: if it is refused that is returned, and if it has
+    /// no such records any more the answer is empty for a while, as records of a later name may be those of another service.
     async fn first(
         &self,
         name: &str,
@@ -162,7 +163,7 @@ impl Resolver {
         Ok(Answer::nothing())
     }
 
-    /// What of the first of these kinds is found of which there is anything.
+    /// The records of the first of these kinds that has any.
     async fn ask(
         &self,
         full: &str,
@@ -177,8 +178,8 @@ impl Resolver {
         Ok(None)
     }
 
-    /// As resolv.conf(5) says: a dot at the end makes a name full; a short one is tried with the suffixes first,
-    /// any other without.
+    /// The names to try, as in resolv.conf(5): a name that ends with a dot as it is; one with few dots with the suffixes first;
+    /// any other without them first.
     fn full_names(&self, name: &str) -> Vec<String> {
         if let Some(full) = name.strip_suffix('.') {
             return vec![full.to_owned()];

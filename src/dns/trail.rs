@@ -1,33 +1,33 @@
-//! Where answers were found, so that one who fails for a moment is not taken for another.
+//! Where in the search list an answer was found, so that a failure there does not turn to the records of another name.
 
 use super::message::Kind;
 
-/// So many times in a row the DNS has to say that nothing is there before what is known is given up: name servers say so of a
-/// name that is there when they have just started, or were asked too early.
+/// How many empty answers in a row it takes until what was found before is given up. Name servers that have just started
+/// return empty answers for names that exist.
 pub const EMPTY_ANSWERS: u32 = 5;
 
-/// Where the answers to a question were found.
+/// Where the last answer to a question was found.
 #[derive(Clone, Default, Debug)]
 pub struct Trail {
-    /// The full name and the kind, where anything is known.
+    /// The full name and the kind of its records.
     at: Option<(String, Kind)>,
-    /// How often in a row nothing was there.
+    /// How often in a row these were not found.
     misses: u32,
 }
 
 impl Trail {
-    /// Whether it leads to this full name.
+    /// Whether the last answer was found at this full name.
     pub(super) fn is_at(&self, full: &str) -> bool {
         self.at.as_ref().is_some_and(|(name, _)| name == full)
     }
 
-    /// Whether it leads to something of this full name that is asked for before `kind`.
+    /// Whether the last answer was found at this full name, with a kind that comes before `kind` in `kinds`.
     pub(super) fn is_before(&self, full: &str, kind: Kind, kinds: &[Kind]) -> bool {
         let mut before = kinds.iter().take_while(|it| **it != kind);
         self.is_at(full) && before.any(|it| self.at.as_ref().is_some_and(|(_, at)| at == it))
     }
 
-    /// Says that something is here, and nothing where the trail `has_missed` what it leads to. Whether it leads here now.
+    /// Records were found here, and none at the name and kind of before if it `has_missed`. Returns whether these are accepted.
     pub(super) fn turn(&mut self, full: String, kind: Kind, has_missed: bool) -> bool {
         if has_missed && self.misses + 1 < EMPTY_ANSWERS {
             self.misses += 1;
@@ -38,7 +38,7 @@ impl Trail {
         true
     }
 
-    /// Says that nothing is anywhere.
+    /// No records were found at all.
     pub(super) fn miss(&mut self) {
         self.misses += 1;
         if self.misses >= EMPTY_ANSWERS {

@@ -123,7 +123,7 @@ impl Shared {
         };
         exchange.record.end(end);
         if end == AnswerEnd::Whole {
-            exchange.source.rest();
+            exchange.source.finished();
         }
     }
 

@@ -8,12 +8,12 @@ pub(super) struct Pair<'a> {
     pub(super) value: &'a [u8],
 }
 
-/// The cookies of one Cookie field. What has no name is passed over.
+/// The cookies of one Cookie field. Parts without a name are skipped.
 pub(super) fn pairs(field: &[u8]) -> impl Iterator<Item = Pair<'_>> {
     field.split(|byte| *byte == b';').filter_map(pair)
 }
 
-/// A Cookie field without the cookies of this name; none where no other is left. All else stays as it is written.
+/// A Cookie field without the cookies of this name; none if no others are left. The rest is not changed.
 #[must_use]
 pub fn without_cookie(field: &HeaderValue, name: &str) -> Option<HeaderValue> {
     let is_other = |part: &&[u8]| pair(part).is_none_or(|pair| pair.name != name.as_bytes());

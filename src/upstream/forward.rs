@@ -109,7 +109,7 @@ impl Source {
     }
 
     /// The answer has ended: keeps the connection for other requests, if it may serve them.
-    pub fn rest(self) {
+    pub fn finished(self) {
         if let Carrier::Shared(connection) = self.carrier {
             self.lease.backend().idle().put(connection);
         }

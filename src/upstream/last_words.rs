@@ -1,8 +1,8 @@
-//! A backend that closes before it has read a whole request may have answered it.
+//! Lets hyper read an answer that a backend sent before it closed in the middle of an upload.
 //!
-//! Servers refuse an upload so: they answer and close, and what they have not read makes that a reset. Writing fails
-//! then while the answer is here to be read. hyper gives up at the first failure, so writing does not fail: reading
-//! tells what the backend said, or that it is gone.
+//! Servers refuse an upload by answering and closing; the unread bytes turn the close into a reset. Then writing fails although
+//! the answer can still be read. As hyper gives up at the first write error, this stream hides such errors: reading returns the
+//! answer, or the error.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
@@ -16,8 +16,8 @@ use crate::stream::Stream;
 #[derive(Debug)]
 pub(super) struct LastWords {
     stream: Stream,
-    /// Whether something was sent since the backend last said something. The first that is sent of a request may
-    /// fail: a connection that was closed while it rested is no failure.
+    /// Whether something was written since the last read. Only then are write errors hidden: if the first write of a request
+    /// fails, the connection was closed while it was idle, and hyper has to hand the request back.
     has_sent: bool,
 }
 
@@ -29,7 +29,7 @@ impl LastWords {
         }
     }
 
-    /// What hyper is told that writing came to: `instead`, where the backend has closed.
+    /// The result of a write for hyper: success with `instead` if the backend has closed.
     fn told<T>(&self, outcome: io::Result<T>, instead: T) -> io::Result<T> {
         match outcome {
             Err(error) if self.has_sent && is_closed(&error) => Ok(instead),

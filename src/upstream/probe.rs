@@ -1,5 +1,4 @@
-//! A check of one backend: what is sent to it, and what passes. When checks are due is the server's business,
-//! what follows from them that of `health`.
+//! A check of one backend: what is sent, and what passes. The server decides when checks are due, `judge` what follows.
 
 use std::io;
 
@@ -16,11 +15,11 @@ use crate::websocket::{
     CloseCode, ControlFrame, Event, Extensions, FrameTracker, Key, Opcode, Sender, VERSION,
 };
 
-/// What is in the Ping, and has to be in its Pong.
+/// The payload of the Ping and its Pong.
 const PING: &[u8] = b"health check";
-/// What is read at once of a backend's frames.
+/// The size of a read.
 const CHUNK: usize = 4 * 1024;
-/// How many bytes of frames a backend may send before it answers; more is no greeting any more.
+/// How many bytes of other frames, such as a greeting, a backend may send before it answers.
 const MOST_READ: usize = 1024 * 1024;
 
 /// Why a check did not pass.
@@ -55,7 +54,7 @@ impl Fault {
         }
     }
 
-    /// Whether it tells of the gateway's own trouble: then the check says nothing of the backend.
+    /// Whether the gateway itself lacks something: then the check says nothing of the backend.
     pub(super) fn is_our_own(&self) -> bool {
         matches!(self, Self::Failed(failure) if failure.is_our_own())
     }
@@ -83,7 +82,7 @@ pub(super) async fn check(member: &Member, settings: &ActiveHealth) -> Result<()
         .unwrap_or(Err(Fault::Timeout))
 }
 
-/// Sends a GET; the status of the answer, whose body nobody waits for.
+/// Sends a GET and returns the status of the answer; its body is not read.
 async fn ask(member: &Member, request: &CheckRequest, stream: Stream) -> Result<StatusCode, Fault> {
     let head = head(member, request, "Connection: close\r\n");
     let opening = Opening::new(RequestHead::whole(head), Key::random(), None);
@@ -93,7 +92,7 @@ async fn ask(member: &Member, request: &CheckRequest, stream: Stream) -> Result<
     }
 }
 
-/// Opens a session as a client would, its 101 verified.
+/// Opens a session as a client does, and verifies the 101.
 async fn open(member: &Member, request: &CheckRequest, stream: Stream) -> Result<Switched, Fault> {
     let key = Key::random();
     let fields = format!(
@@ -117,7 +116,7 @@ fn head(member: &Member, request: &CheckRequest, fields: &str) -> Vec<u8> {
         .into_bytes()
 }
 
-/// A Ping and its Pong, a Close and its answer. Whatever else the backend says meanwhile is passed over.
+/// A Ping and its Pong, a Close and its answer. Other frames of the backend are skipped.
 async fn converse(switched: Switched) -> Result<(), Fault> {
     let mut conversation = Conversation {
         tracker: FrameTracker::new(Sender::Backend, Extensions::agreed(&switched.headers)),
@@ -137,7 +136,7 @@ struct Conversation {
     stream: Stream,
     tracker: FrameTracker,
     unread: Vec<u8>,
-    /// Bytes of frames so far.
+    /// Bytes read so far.
     read: usize,
 }
 
@@ -151,7 +150,7 @@ impl Conversation {
         self.stream.flush().await.map_err(lost)
     }
 
-    /// Reads until a control frame of this kind comes whose payload begins so.
+    /// Reads until a control frame of this kind arrives whose payload begins with `begins`.
     async fn hear(
         &mut self,
         wanted: Opcode,

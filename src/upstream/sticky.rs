@@ -1,8 +1,7 @@
-//! The cookie by which a client comes back to the backend that it had.
+//! The sticky cookie, by which a client returns to its backend.
 //!
-//! A backend's token is the HMAC of the pool's and the backend's names, cut to 16 bytes. It tells nothing of them to who
-//! has not the key, and nobody without the key can make one. There is nothing in it to be read, and so nothing to be parsed: a
-//! cookie is compared with the tokens of all backends.
+//! The token of a backend is the HMAC of the names of the pool and the backend, truncated to 16 bytes. Without the key nobody can
+//! forge one or learn the names from it. It is never parsed: a cookie is compared with the tokens of all backends.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,7 +21,7 @@ use crate::config::{self, Name};
 
 /// Nobody guesses 128 bits.
 const TOKEN_BYTES: usize = 16;
-/// The most cookies of the name that are looked at.
+/// The most cookies of this name in a request that are read.
 const COOKIES_MAX: usize = 4;
 
 type Token = [u8; TOKEN_BYTES];
@@ -37,21 +36,21 @@ pub(super) struct Sticky {
     tokens: Vec<Token>,
 }
 
-/// What tokens are made with.
+/// The key of the tokens.
 #[derive(Clone)]
 enum Key {
-    /// That of the configuration.
+    /// From the configuration.
     Given(Arc<[u8]>),
-    /// The process' own; it outlives reloads.
+    /// Random, for the life of the process; it survives reloads.
     Random(Arc<[u8]>),
 }
 
-/// What the cookies of a request say.
+/// The backend that the cookies of a request claim.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Claimed {
-    /// Nothing.
+    /// There is no cookie.
     Nothing,
-    /// Nothing that holds: another key's, a backend's that is gone, or made up.
+    /// The token is of no backend: made with another key, of a backend that is gone, or forged.
     Unknown,
     /// The member with this index.
     Member(usize),
@@ -79,12 +78,12 @@ impl Sticky {
         }
     }
 
-    /// The cookie's name.
+    /// The name of the cookie.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Which backend the request's cookies claim. Every token is compared, and in constant time.
+    /// The backend that the cookies of a request claim. All tokens are compared, in constant time.
     pub(super) fn read(&self, headers: &HeaderMap) -> Claimed {
         let fields = headers.get_all(COOKIE).into_iter();
         let cookies = fields.flat_map(|field| cookie::pairs(field.as_bytes()));
@@ -101,8 +100,8 @@ impl Sticky {
 
     /// Set-Cookie for the backend at `index`.
     ///
-    /// Lax, as the page and its sockets are of one site; a browser sends the cookie with no handshake that a page of
-    /// another site begins. A name may demand Secure, which a page over TLS that ends in front has.
+    /// SameSite=Lax, as a page and its sockets are usually of one site; pages of other sites open their sockets without the
+    /// cookie. A name with the prefix `__Host-` or `__Secure-` demands Secure, even where TLS ends at a proxy in front.
     pub(super) fn cookie(&self, index: usize, is_secure: bool) -> HeaderValue {
         let token = URL_SAFE_NO_PAD.encode(self.tokens[index]);
         let name = &self.name;
@@ -116,7 +115,7 @@ impl Sticky {
         HeaderValue::try_from(cookie).expect("a token, a name and numbers are a field value")
     }
 
-    /// Whether every answer sets the cookie anew, so that its time counts from the last one.
+    /// Whether every answer sets the cookie again, so that its lifetime counts from the last one.
     pub(super) fn renews(&self) -> bool {
         !self.ttl.is_zero()
     }
@@ -136,7 +135,7 @@ impl Sticky {
 fn token(key: &Key, pool: &str, backend: &str) -> Token {
     let (Key::Given(key) | Key::Random(key)) = key;
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
-    // Names hold no zero byte, so no two pairs are written alike.
+    // Names have no zero byte, so different pairs give different inputs.
     for part in [pool, "\0", backend] {
         mac.update(part.as_bytes());
     }
@@ -145,7 +144,7 @@ fn token(key: &Key, pool: &str, backend: &str) -> Token {
     token
 }
 
-/// Without the key and what it made.
+/// Without the key and the tokens.
 impl fmt::Debug for Sticky {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter

@@ -1,5 +1,5 @@
-//! The body of a request on its way to a backend: counted, bounded, and held back while the backend has not
-//! asked for it.
+//! The body of a request on its way to a backend: counted, limited, and held back until the backend asks for it where the client
+//! expects 100 (Continue).
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,49 +13,48 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-/// How long the body waits for the backend to say 100 (Continue). A backend need not say it (RFC 9110
-/// section 10.1.1).
+/// How long the body waits for 100 (Continue). A backend need not send it (RFC 9110 section 10.1.1).
 const CONTINUE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The body of a request; empty where the request has none.
 pub(super) struct Upload {
     body: Option<Incoming>,
-    /// The most bytes that it may have.
+    /// The most bytes allowed.
     limit: u64,
     progress: Arc<BodyProgress>,
-    /// Until it is ready nothing is read from the client, which is so not told to go on.
+    /// Until it is ready nothing is read from the client; hyper sends 100 (Continue) to the client at the first read.
     gate: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
-/// How far a body has come, for whoever waits for the answer.
+/// The progress of a body, for whoever waits for the answer.
 #[derive(Debug, Default)]
 pub struct BodyProgress {
     bytes: AtomicU64,
     stage: AtomicU8,
-    /// When the last byte was passed on, if one was.
+    /// When the last frame was passed on.
     moved: Mutex<Option<Instant>>,
 }
 
-/// What became of a body.
+/// The stage of a body.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub(super) enum BodyStage {
-    /// The backend has not taken what is there; more may follow.
+    /// Waiting for the backend to take what has been read; more may follow.
     Moving,
-    /// The backend has taken all that was there, and the client is waited for.
+    /// Waiting for more from the client.
     Awaited,
-    /// It was passed on whole.
+    /// Passed on to its end.
     Whole,
-    /// It was larger than it may be.
+    /// Larger than allowed.
     TooLarge,
-    /// The client ended or broke it.
+    /// Ended or broken by the client.
     Broken,
 }
 
 /// Why a body did not reach its end.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum UploadError {
-    /// It is larger than it may be.
+    /// It is larger than allowed.
     #[error("the body is larger than it may be")]
     TooLarge,
     /// The client ended or broke it.
@@ -81,10 +80,10 @@ impl Upload {
         }
     }
 
-    /// Holds it back until `asked` is notified, or the backend has said nothing for a while.
+    /// Holds it back until `asked` is notified, or for [`CONTINUE_PATIENCE`].
     pub(super) fn wait_for(&mut self, asked: Arc<Notify>) {
         self.gate = Some(Box::pin(async move {
-            // Without a word it goes on, too.
+            // After that time it is sent all the same.
             let _ = timeout(CONTINUE_PATIENCE, asked.notified()).await;
         }));
     }
@@ -94,7 +93,7 @@ impl Upload {
         self.body.is_some()
     }
 
-    /// The body, where nothing of it has been read.
+    /// Takes the body back, if nothing of it has been read.
     pub(super) fn into_body(self) -> Option<Incoming> {
         self.body
     }
@@ -110,7 +109,7 @@ impl Upload {
 }
 
 impl BodyProgress {
-    /// That of a request without a body.
+    /// The progress of a request without a body.
     #[must_use]
     pub fn of_none() -> Arc<Self> {
         let progress = Self::default();
@@ -124,7 +123,7 @@ impl BodyProgress {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Whether the body was passed on whole, or there is none.
+    /// Whether the body was passed on to its end, or there is none.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.stage() == BodyStage::Whole
@@ -140,7 +139,7 @@ impl BodyProgress {
         }
     }
 
-    /// Waits until nothing has been passed on for `patience`, counted from `since` at the earliest.
+    /// Waits until nothing has been passed on for `patience`, which begins at `since` or later.
     pub(super) async fn still_for(&self, since: Instant, patience: Duration) {
         let mut still_since = since;
         loop {
@@ -152,7 +151,7 @@ impl BodyProgress {
         }
     }
 
-    /// Waits until a body that is not whole has moved by less than `least` bytes in a time of `patience`.
+    /// Waits until less than `least` bytes have been passed on in a period of `patience` and the body is not complete.
     pub(super) async fn slow_for(&self, least: u64, patience: Duration) {
         let mut before = self.bytes();
         loop {
@@ -169,7 +168,7 @@ impl BodyProgress {
         *self.moved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts bytes that were passed on; how many there have been.
+    /// Counts bytes that were passed on; returns the total.
     fn count(&self, bytes: u64) -> u64 {
         *self.moved.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes

@@ -1,39 +1,39 @@
 //! The same backend for the same key: a Maglev table (Eisenbud and others, NSDI 2016, section 3.4).
 //!
-//! Every backend has an order of its own in which it would like the places of the table; in turn, more often the more it
-//! weighs, each takes the first that is free. So places are shared exactly, and a backend that comes or goes moves little
-//! more than its own share of keys.
+//! Every backend has a permutation of the places of the table. In turn, more often the higher its weight, each takes the first
+//! place in its permutation that is free. So the places are shared exactly by weight, and a backend that comes or goes moves
+//! little more than its own share of keys.
 //!
-//! The order follows from the backend's name and from nothing else: gateways with the same configuration build the same
-//! table, whatever the order in the file.
+//! The permutation depends only on the backend's name: gateways with the same backends build the same table, whatever their
+//! order in the file.
 
 use sha2::{Digest, Sha256};
 
 use super::Field;
 use crate::upstream::Member;
 
-/// How many places a table has: a prime, so that an order with any step reaches every place, and the same for ever, as
-/// two sizes are two unrelated tables. The lightest of backends has 100 places where its share is 1/2,621.
+/// How many places a table has: a prime, so that a permutation with any step reaches every place. It must never change, as tables
+/// of different sizes are unrelated. A backend with a share of 1/2,621 has 100 places.
 pub(super) const SIZE: usize = 262_147;
 
-/// How many rounds it takes at least to fill a table.
+/// The fewest rounds that fill a table.
 const ROUNDS: usize = 100;
 
-/// Which backend has which place.
+/// The tables of a pool.
 #[derive(Debug)]
 pub(in crate::upstream) struct Maglev {
-    /// One for each priority, the best first: a spare backend that comes or goes moves no key of the others.
+    /// One for each priority, the best first, so that a spare backend that comes or goes moves no keys of the others.
     tables: Vec<Table>,
-    /// A number for each member that tells its keys apart from those of the others.
+    /// A number for each member, so that members that start slowly take different keys.
     salts: Vec<u64>,
 }
 
 /// The backends of one priority.
 #[derive(Debug)]
 struct Table {
-    /// How many there are.
+    /// How many backends there are.
     count: usize,
-    /// Indexes of members.
+    /// The index of the member at each place.
     places: Vec<u32>,
 }
 
@@ -47,7 +47,7 @@ impl Maglev {
             Table {
                 count: order.len(),
                 places: match order[..] {
-                    // It has them all, and there may be many such priorities.
+                    // A single backend has all keys; there may be many such priorities.
                     [_] => order.iter().copied().map(small).collect(),
                     _ => fill(members, &identities, order),
                 },
@@ -59,8 +59,8 @@ impl Maglev {
         }
     }
 
-    /// The backend at the place of the key, or at the first place after it whose backend may be chosen. A backend that starts
-    /// slowly takes a part of its keys that grows with its weight, always the same ones first.
+    /// The backend at the place of the key, or at the first place after it whose backend may be chosen. During a slow start a
+    /// backend takes a part of its keys that grows with its weight, so that keys move to it only once.
     pub(super) fn pick(&self, field: &Field<'_>) -> Option<usize> {
         let mut tables = self.tables.iter();
         tables.find_map(|table| self.pick_of(table, field))
@@ -97,7 +97,7 @@ impl Maglev {
     }
 }
 
-/// What a backend's name makes of it.
+/// Numbers derived from a backend's name.
 struct Identity {
     offset: u64,
     step: u64,
@@ -115,13 +115,13 @@ impl Identity {
     }
 }
 
-/// Eight bytes of a digest as a number, the first byte the highest.
+/// Eight bytes of a digest as a big-endian number.
 pub(super) fn number_at(digest: &[u8], start: usize) -> u64 {
     let bytes = digest[start..start + 8].try_into();
     u64::from_be_bytes(bytes.expect("eight bytes"))
 }
 
-/// Gives every place to one of the backends in `order`. In each round a backend takes so many places as its weight is worth.
+/// Gives every place to one of the backends in `order`. In each round a backend takes places in proportion to its weight.
 fn fill(members: &[Member], identities: &[Identity], order: Vec<usize>) -> Vec<u32> {
     const FREE: u32 = u32::MAX;
     let weights: Vec<usize> = members
@@ -130,7 +130,7 @@ fn fill(members: &[Member], identities: &[Identity], order: Vec<usize>) -> Vec<u
         .collect();
     let own = order.iter().map(|index| weights[*index]);
     let lightest = own.clone().min().unwrap_or_default();
-    // What a place costs: never so little that a few rounds would fill the table.
+    // The credit that a place costs: high enough for the table not to be full after a few rounds.
     let price = lightest.max(own.sum::<usize>() * ROUNDS / SIZE);
     let mut next: Vec<usize> = identities
         .iter()
@@ -166,7 +166,7 @@ fn place_of(number: u64, size: usize) -> usize {
     usize::try_from(number % size as u64).expect("less than a size")
 }
 
-/// The last step of SplitMix64: every bit of the input changes half of the bits that come out.
+/// The final step of SplitMix64: each bit of the input changes about half of the output bits.
 fn spread(mut bits: u64) -> u64 {
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -1,4 +1,4 @@
-//! What of a request is hashed.
+//! Which part of a request is hashed.
 
 use std::net::IpAddr;
 
@@ -11,11 +11,9 @@ use crate::config::HashKey;
 use crate::upstream::Hints;
 use crate::upstream::cookie;
 
-/// The number that stands for a request: the first eight bytes of the SHA-256 of its key. SHA-256 because every gateway, of any
-/// version, must come to the same number.
+/// The hash of a request: the first eight bytes of the SHA-256 of its key. Gateways of all versions must compute the same.
 ///
-/// A request without the key is hashed by the client's address, one without an address (on a unix socket) goes to a
-/// backend by lot.
+/// A request without the key is hashed by the client's address, one without an address (on a unix socket) gets a random number.
 pub(in crate::upstream) fn key_of(key: &HashKey, hints: &Hints<'_>) -> u64 {
     let named = match key {
         HashKey::Client => None,
@@ -25,7 +23,7 @@ pub(in crate::upstream) fn key_of(key: &HashKey, hints: &Hints<'_>) -> u64 {
     };
     match (named.filter(|value| !value.is_empty()), hints.client) {
         (Some(value), _) => hashed(value),
-        // All of an IPv6 address: what shares a /64 is a household, or a data centre.
+        // The whole IPv6 address: a /64 may be a household, or a data centre.
         (None, Some(IpAddr::V4(client))) => hashed(&client.octets()),
         (None, Some(IpAddr::V6(client))) => hashed(&client.octets()),
         (None, None) => fastrand::u64(..),
@@ -58,7 +56,7 @@ mod tests {
 
     const CLIENT: Option<IpAddr> = Some(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));
 
-    /// The number of a request with this query and these cookies.
+    /// The hash of a request with this query and these cookies.
     fn key(key: HashKey, client: Option<IpAddr>, query: &str, cookies: &str) -> u64 {
         let uri: Uri = format!("/chat{query}").parse().unwrap();
         let mut headers = HeaderMap::new();
@@ -67,7 +65,7 @@ mod tests {
         key_of(&key, &Hints::new(client, &headers, &uri))
     }
 
-    /// Must never change: gateways of different versions stand side by side while one is replaced by the next.
+    /// It must never change: gateways of different versions run side by side during an upgrade.
     #[test]
     fn the_hash_is_the_same_for_ever() {
         assert_eq!(hashed(b""), 0xe3b0_c442_98fc_1c14);

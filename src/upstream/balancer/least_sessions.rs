@@ -3,13 +3,13 @@
 use super::Field;
 use crate::upstream::Member;
 
-/// Counts are those of the moment, kept by the backends and not by a configuration; so a backend that has just joined is
-/// given the next sessions. Where several are equal the one is taken whose last turn is the longest ago.
+/// The counts are those of the live backends, so a backend that has just joined gets the next sessions. Of several with equal
+/// counts the one is chosen that was chosen the longest ago.
 #[derive(Debug)]
 pub(in crate::upstream) struct LeastSessions {
-    /// When each member had its last turn; 0 for never.
+    /// The number of the last turn of each member; 0 for never.
     turns: Vec<u64>,
-    /// The last turn.
+    /// The number of the last turn.
     turn: u64,
 }
 
@@ -44,7 +44,7 @@ impl LeastSessions {
         Some(index)
     }
 
-    /// Takes over the turns of those `members` that had a position before.
+    /// Takes over the turns of those `members` that have a position in `previous`.
     pub(super) fn resume(
         &mut self,
         members: &[Member],
@@ -60,7 +60,7 @@ impl LeastSessions {
     }
 }
 
-/// A backend as it would be with the session.
+/// A backend as it would be with one more session.
 struct Bid {
     index: usize,
     load: u64,
@@ -70,7 +70,7 @@ struct Bid {
 
 impl Bid {
     fn precedes(&self, other: &Self) -> bool {
-        // Load over weight, by products, so that nothing is rounded.
+        // Load divided by weight, compared as products so that nothing is rounded.
         let (own, others) = (self.load * other.weight, other.load * self.weight);
         (own, self.turn) < (others, other.turn)
     }

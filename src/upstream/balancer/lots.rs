@@ -1,17 +1,17 @@
-//! Drawing backends by lot, with chances by weight.
+//! Drawing backends at random, with probabilities by weight.
 
 use super::Field;
 use crate::upstream::Member;
 
-/// How many lots are drawn in vain before the field is gone through. While half of the weight may be chosen, one choice in
-/// 65,000 comes so far.
+/// How many draws may fail before the whole field is scanned. As long as half of the weight may be chosen, that happens in one of
+/// 65,000 choices.
 const DRAWS: usize = 16;
 
-/// Lots for backends. What changes from choice to choice (who is ready, full, or starting slowly) is no part of them: a
-/// lot that may not be taken, or only with a lower chance, is drawn again.
+/// Draws by the configured weights, found by binary search. If the backend drawn may not be chosen, or has a lower weight at
+/// the moment (slow start) and loses a second draw by that, another one is drawn.
 #[derive(Debug)]
 pub(in crate::upstream) struct Lots {
-    /// For each member the sum of the full weights up to and with it.
+    /// For each member the sum of the full weights up to and including it.
     sums: Vec<u64>,
 }
 
@@ -40,7 +40,7 @@ impl Lots {
         draw_exactly(field, other)
     }
 
-    /// Draws two and takes the one with fewer sessions for its weight.
+    /// Draws two and returns the one with fewer sessions for its weight.
     pub(super) fn better_of_two(&self, field: &Field<'_>) -> Option<usize> {
         let first = self.draw(field, None)?;
         match self.draw(field, Some(first)) {
@@ -50,7 +50,7 @@ impl Lots {
     }
 }
 
-/// Goes through the whole field twice.
+/// Draws by the weights of the moment, which takes two scans of the field.
 fn draw_exactly(field: &Field<'_>, other: Option<usize>) -> Option<usize> {
     let weights = |(index, sum): (usize, u64)| -> u64 {
         match other {

@@ -1,7 +1,7 @@
-//! Which backend of a pool is to be tried next.
+//! The strategies: which backend of a pool is tried next.
 //!
-//! A strategy sees the backends as a [`Field`]: a weight for each, 0 for one that may not be chosen. What must not
-//! be forgotten between two choices is in the strategy; it stands behind the lock of its pool.
+//! A strategy sees the backends as a [`Field`]: a weight for each, 0 for one that may not be chosen. It holds the state that
+//! must survive from choice to choice, under the lock of its pool.
 
 mod field;
 mod hash;
@@ -26,18 +26,18 @@ use least_sessions::LeastSessions;
 use lots::Lots;
 use round_robin::Rounds;
 
-/// The strategies. Each names one backend at a time, so that failing over is a loop.
+/// The strategies. Each returns one backend at a time, so that failing over is a loop.
 #[derive(Debug)]
 pub(super) enum Balancer {
-    /// In turn, smooth by weight.
+    /// Smooth weighted round robin.
     RoundRobin(Rounds),
     /// The one with the fewest sessions for its weight.
     LeastSessions(LeastSessions),
-    /// The better of two that are drawn by lot.
+    /// The less loaded of two random ones.
     TwoChoices(Lots),
-    /// By lot.
+    /// A random one.
     Random(Lots),
-    /// The same for the same key.
+    /// The same one for the same key.
     Hash(Maglev),
 }
 
@@ -52,7 +52,7 @@ impl Balancer {
         }
     }
 
-    /// Takes over where `previous` stood for those `members` that were there `before`.
+    /// Takes over the state of `previous` for those `members` that were there `before`.
     pub(super) fn resume(&mut self, members: &[Member], previous: &Self, before: &[Member]) {
         let position = |member: &Member| {
             let same = |other: &Member| Arc::ptr_eq(member.backend(), other.backend());
@@ -65,12 +65,12 @@ impl Balancer {
             (Self::LeastSessions(new), Self::LeastSessions(old)) => {
                 new.resume(members, old, position);
             }
-            // Lots and tables remember nothing, and one strategy's memory means nothing to another.
+            // The others have no state, and the state of one strategy means nothing to another.
             _ => {}
         }
     }
 
-    /// The backend to try next, as an index into the members; none where no weight is left in the field.
+    /// The index of the backend to try next; none if no backend of the field may be chosen.
     pub(super) fn pick(&mut self, field: &Field<'_>) -> Option<usize> {
         match self {
             Self::RoundRobin(rounds) => rounds.pick(field),

@@ -1,4 +1,4 @@
-//! In turn, smooth by weight.
+//! Smooth weighted round robin.
 
 use super::{Field, Purpose};
 use crate::upstream::Member;
@@ -7,16 +7,15 @@ use crate::upstream::Member;
 /// most credit and charges it the sum of the weights. Over a whole round each gets its exact share, and the
 /// turns of a heavy backend are spread out.
 ///
-/// Each attempt is a turn of its own: what a dead backend cannot take is shared by all others, not given
-/// to its successor.
+/// Each attempt is a turn: what a dead backend cannot take is shared by all others, instead of going to its successor.
 #[derive(Debug)]
 pub(in crate::upstream) struct RoundRobin {
     /// One for each member.
     credits: Vec<i64>,
 }
 
-/// A round of sessions and one of plain requests. In a common one, pages that each load and open a socket would have all
-/// their sockets at the same backend.
+/// Separate rounds for sessions and plain requests. In a common one, pages that each make one request and open one socket would
+/// have all their sockets at the same backend.
 #[derive(Debug)]
 pub(in crate::upstream) struct Rounds {
     sessions: RoundRobin,
@@ -38,7 +37,7 @@ impl Rounds {
         }
     }
 
-    /// Takes over the places in both rounds of those `members` that had a position `before`.
+    /// Takes over the credits in both rounds of those `members` that have a position in `before`.
     pub(super) fn resume(
         &mut self,
         members: &[Member],
@@ -78,8 +77,8 @@ impl RoundRobin {
         best
     }
 
-    /// Takes over the credits of those `members` that had a position `before`. A credit is a part of a whole round:
-    /// it is worth as much where weights are written on another scale.
+    /// Takes over the credits of those `members` that have a position in `before`. Credits are scaled to the new sum of weights,
+    /// so that a reload may write the weights on another scale.
     fn resume(
         &mut self,
         members: &[Member],
@@ -97,7 +96,7 @@ impl RoundRobin {
     }
 }
 
-/// What each turn of a round costs, when all members take part with their full weights.
+/// The sum of the full weights, which is what each turn costs if all members take part.
 fn whole_round(members: &[Member]) -> i128 {
     let weights = members.iter().map(|member| member.full_weight());
     weights.map(i128::from).sum::<i128>().max(1)

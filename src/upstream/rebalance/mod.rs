@@ -1,5 +1,5 @@
-//! Evening out a pool after a backend joined or returned: sessions of those that hold too many are asked to
-//! reconnect, idle ones first. How many is `plan`'s business, which ones that of each backend's drain.
+//! Rebalancing a pool after a backend joined or returned: sessions of backends that hold too many are asked to reconnect, those
+//! that have been quiet longest first. `plan` decides how many, the drain of each backend which ones.
 
 mod plan;
 #[cfg(test)]
@@ -15,7 +15,7 @@ use super::health::State;
 use crate::config;
 use plan::{Load, Rebalancer};
 
-/// What a pool knows of its rebalancing.
+/// The rebalancing of a pool.
 #[derive(Debug)]
 pub(super) struct Rebalance {
     settings: Option<config::Rebalance>,
@@ -29,7 +29,7 @@ struct Progress {
 }
 
 impl Rebalance {
-    /// For `members`, of which `previous` may know some.
+    /// For `members`, some of which `previous` may have had.
     pub(super) fn new(
         settings: Option<config::Rebalance>,
         members: &[Member],
@@ -93,7 +93,7 @@ impl Pool {
     }
 }
 
-/// Those of a worse priority than the best one that is ready get no sessions, and so neither give nor take.
+/// The loads of all members. Those of a worse priority than the best ready one get no sessions, so they count as not ready.
 fn loads(members: &[Member], now: Instant) -> Vec<Load> {
     let is_ready = |member: &&Member| member.backend().state() == State::Ready;
     let best = members.iter().filter(is_ready).map(Member::priority).min();
@@ -104,7 +104,7 @@ fn loads(members: &[Member], now: Instant) -> Vec<Load> {
     members.iter().map(load).collect()
 }
 
-/// As it is at `now`, of a member that `is_ready` or not.
+/// The load of a member at `now`.
 fn load(member: &Member, is_ready: bool, now: Instant) -> Load {
     let backend = member.backend();
     let sessions = backend.drain().askable();
@@ -114,7 +114,7 @@ fn load(member: &Member, is_ready: bool, now: Instant) -> Load {
         weight: member.full_weight(),
         effective_weight: member.effective_weight(now),
         sessions,
-        // Those of an earlier drain are on their way, too.
+        // Includes sessions of an earlier drain.
         leaving: backend.sessions().saturating_sub(sessions),
         max_sessions: member
             .max_sessions()

@@ -1,38 +1,38 @@
-//! How many sessions a pool asks to reconnect after a backend joined or returned. Pure: loads and times are
-//! passed in, who is asked is returned; whom it concerns is found by the drain of each backend.
+//! How many sessions a pool asks to reconnect after a backend joined or returned. Without I/O and clock: loads and times are passed
+//! in, and the number for each backend is returned. Which sessions are asked is decided by the drain of the backend.
 
 use crate::config::Rebalance;
 
-/// Seconds without anybody to ask after which the work is done: those who were asked have come back by then.
+/// After so many seconds in which no session was asked rebalancing is over: those asked before have reconnected by then.
 const SETTLED: f64 = 60.0;
 
-/// What one backend has at a moment.
+/// The load of one backend at a moment.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Load {
-    /// Whether it gets new sessions; others neither give nor take.
+    /// Whether it gets new sessions. Other backends neither give nor take any.
     pub(super) is_ready: bool,
-    /// Another number each time it becomes ready, so that one that was away between two looks is noticed.
+    /// Changes each time it becomes ready, so that an absence between two steps is noticed.
     pub(super) ready_mark: u64,
     /// Its share of the sessions.
     pub(super) weight: u32,
-    /// What counts of it now: less while it starts slowly.
+    /// Its weight now, reduced during a slow start.
     pub(super) effective_weight: u32,
-    /// Open sessions that stay.
+    /// Open sessions that have not been asked to leave.
     pub(super) sessions: usize,
-    /// Those that were asked to leave, or are drained, and have not left yet; and those that are being opened.
+    /// Sessions that have been asked to leave or are drained and have not left yet, and sessions that are being opened.
     pub(super) leaving: usize,
-    /// The most sessions that it takes; none where there is no limit.
+    /// The most sessions that it takes; none if unlimited.
     pub(super) max_sessions: Option<usize>,
 }
 
-/// What is remembered of one backend.
+/// The state of one backend.
 #[derive(Clone, Copy, Default, Debug)]
 pub(super) struct Place {
-    /// Its mark when it was looked at last; none where it was not ready.
+    /// Its mark at the last step; none if it was not ready.
     ready_mark: Option<u64>,
-    /// How many of its sessions may still be asked because of what joined last.
+    /// How many of its sessions may still be asked in this rebalancing.
     pub(super) left: usize,
-    /// From above the threshold down to the share.
+    /// Whether it gives sessions away: set above the threshold, reset at its share.
     is_giving: bool,
 }
 
@@ -40,17 +40,16 @@ pub(super) struct Place {
 #[derive(Clone, Default, Debug)]
 pub(super) struct Rebalancer {
     pub(super) places: Vec<Place>,
-    /// Sessions of the pool when it began. Those that were asked are on their way back, so the shares are not
-    /// to shrink meanwhile.
+    /// Sessions of the pool when it began. Shares are computed of these, as sessions that were asked are about to come back.
     sessions: usize,
-    /// What the rate has allowed and was not used.
+    /// How many sessions the rate allows and have not been asked.
     allowance: f64,
-    /// Seconds since somebody was asked.
+    /// Seconds since a session was asked.
     quiet: f64,
 }
 
 impl Rebalancer {
-    /// One for backends of which these were there before.
+    /// A rebalancer that begins with these states.
     pub(super) fn new(places: Vec<Place>) -> Self {
         Self {
             places,
@@ -58,8 +57,8 @@ impl Rebalancer {
         }
     }
 
-    /// What the next pool is to know of a backend. Work that `goes_on` there is begun anew for the backends that it has, as
-    /// if this one had joined.
+    /// The state of a backend for the pool after a reload. If rebalancing is under way and `goes_on` there, it begins anew, as if
+    /// this backend had just joined.
     pub(super) fn place(&self, index: usize, goes_on: bool) -> Place {
         let ready_mark = self.places.get(index).and_then(|place| place.ready_mark);
         Place {
@@ -72,7 +71,7 @@ impl Rebalancer {
         self.places.iter().all(|place| place.left == 0)
     }
 
-    /// How many sessions of each backend are to be asked now, `seconds` after the last time.
+    /// How many sessions of each backend to ask now, `seconds` after the last step.
     pub(super) fn step(
         &mut self,
         loads: &[Load],
@@ -94,12 +93,12 @@ impl Rebalancer {
         let in_full = shares(loads, sessions_due, |load| load.weight);
         self.look_who_gives(loads, &now, &in_full, settings);
         let rate = settings.rate * sessions as f64;
-        // A second's worth at most, so that a pause is followed by no burst; one session at least.
+        // What the rate allows in a second at most, so that no burst follows a pause; but one session at least.
         self.allowance = (self.allowance + rate * seconds).min(rate.max(1.0));
         let asked = self.choose(loads, &now);
         let count: usize = asked.iter().sum();
         self.allowance -= count as f64;
-        // Who starts slowly can take more later.
+        // A backend in its slow start can take more later.
         let is_rising = ready(loads).any(|load| load.effective_weight < load.weight);
         let is_quiet = count == 0 && !is_rising;
         self.quiet = if is_quiet { self.quiet + seconds } else { 0.0 };
@@ -119,11 +118,11 @@ impl Rebalancer {
         has_joined
     }
 
-    /// Those above the threshold may give what they have above their share, and that once for every ready
-    /// backend: in turn or at random only one in so many of those asked comes to the backend that joined. With a
-    /// strategy that sends them back to where they were it has an end all the same.
+    /// Sets how many sessions each backend above the threshold may give in all: its surplus above its share, times the number of
+    /// ready backends, as with round robin or random only one of that number goes to the backend that joined. This bound ends the
+    /// rebalancing also with strategies that send sessions back to where they were.
     ///
-    /// By weights in full, as that is what it will come to; how much of it is due already, each step asks anew.
+    /// Shares are by full weights; each step limits what is due already during slow starts.
     fn begin(&mut self, loads: &[Load], settings: &Rebalance) {
         let shares = shares(loads, self.sessions, |load| load.weight);
         let ready = loads.iter().filter(|load| load.is_ready).count();
@@ -135,7 +134,7 @@ impl Rebalancer {
         self.quiet = 0.0;
     }
 
-    /// Begins above the threshold of the share that counts now, and ends at the share that it comes to in full.
+    /// A backend begins to give above the threshold of its share of `now`, and ends at its share by full weights.
     fn look_who_gives(
         &mut self,
         loads: &[Load],
@@ -153,8 +152,8 @@ impl Rebalancer {
         }
     }
 
-    /// Never more than the rate allows, than what a backend has above its share, and than those below theirs
-    /// could take. The fullest for its share gives first, so that those that give come down together.
+    /// Never more than the rate allows, than a backend has above its share, and than the backends below their share could take.
+    /// The fullest relative to its share gives first, so that those that give come down together.
     fn choose(&mut self, loads: &[Load], shares: &[f64]) -> Vec<usize> {
         let leaving = total(loads, |load| load.leaving);
         let mut free = takers(loads, shares)
@@ -177,7 +176,7 @@ impl Rebalancer {
     }
 }
 
-/// Each ready backend's part of `sessions`, by `weight`.
+/// The share of each ready backend in `sessions`, by `weight`.
 fn shares(loads: &[Load], sessions: usize, weight: impl Fn(&Load) -> u32) -> Vec<f64> {
     let weights: u64 = ready(loads).map(|load| u64::from(weight(load))).sum();
     let share = |load: &Load| match load.is_ready {
@@ -187,7 +186,7 @@ fn shares(loads: &[Load], sessions: usize, weight: impl Fn(&Load) -> u32) -> Vec
     loads.iter().map(share).collect()
 }
 
-/// How many sessions those below their share could take.
+/// How many sessions the backends below their share could take.
 fn takers(loads: &[Load], shares: &[f64]) -> usize {
     let room = |(load, share): (&Load, &f64)| {
         let has = load.sessions + load.leaving;
@@ -206,7 +205,7 @@ fn ready(loads: &[Load]) -> impl Iterator<Item = &Load> {
     loads.iter().filter(|load| load.is_ready)
 }
 
-/// A share in whole sessions; what cannot be counted is out of reach.
+/// A share rounded up to whole sessions.
 #[allow(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
