@@ -50,10 +50,11 @@ impl Plan {
         }
     }
 
-    /// A random moment in the window, so that clients do not all reconnect at once.
+    /// The moment in the window at `share` (0 to 1) of it. Each watcher has a random share, so that clients do not all
+    /// reconnect at once, and the same one for all its drains: the earliest of several random moments would not be spread.
     #[must_use]
-    pub fn moment(&self) -> Instant {
-        self.begun + self.window.mul_f64(fastrand::f64())
+    pub fn moment(&self, share: f32) -> Instant {
+        self.begun + self.window.mul_f32(share)
     }
 }
 
@@ -168,12 +169,12 @@ impl Drain {
         }
     }
 
-    /// Waits until it has begun, then until a random moment of its window. Whoever waits here is no watcher.
-    pub async fn moment(&self) {
+    /// Waits until it has begun, then until the [moment](Plan::moment) at `share`. Whoever waits here is no watcher.
+    pub async fn moment(&self, share: f32) {
         self.begun().await;
         let plan = self.shared.state().plan;
         if let Some(plan) = plan {
-            sleep_until(plan.moment()).await;
+            sleep_until(plan.moment(share)).await;
         }
     }
 

@@ -98,11 +98,12 @@ fn is_event_source(context: RequestContext<'_>, answer: &Response<Incoming>) -> 
 
 /// Ends at a random moment within the window of the first drain that begins, as sessions do.
 fn drain_moment(listener: Arc<Drain>, route: Arc<Drain>, backend: Arc<Drain>) -> DrainMoment {
+    let share = fastrand::f32();
     Box::pin(async move {
         tokio::select! {
-            () = listener.moment() => {}
-            () = route.moment() => {}
-            () = backend.moment() => {}
+            () = listener.moment(share) => {}
+            () = route.moment(share) => {}
+            () = backend.moment(share) => {}
         }
     })
 }

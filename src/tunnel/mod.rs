@@ -85,6 +85,8 @@ pub struct Tunnel<G, L> {
     account: Option<Account<L>>,
     /// How far each drain had come when this tunnel last looked; none before the first poll.
     heard: [Option<drain::Stage>; 3],
+    /// Where in the window of a drain it ends, from 0 to 1; random.
+    drain_share: f32,
     /// How many rounds of asking at the backend's drain it has seen.
     heard_asks: u32,
     _guards: G,
@@ -132,6 +134,7 @@ impl<G, L> Tunnel<G, L> {
             reprieves: 0,
             account: Some(account),
             heard: [None; 3],
+            drain_share: fastrand::f32(),
             heard_asks: 0,
             _guards: guards,
             terms,
