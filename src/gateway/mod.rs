@@ -206,7 +206,7 @@ fn find_route<'a>(
     snapshot: &'a Snapshot,
     context: RequestContext<'_>,
 ) -> Result<&'a Route, Rejection> {
-    if let Some(rejection) = context.client.surplus {
+    if let Some(rejection) = context.client.over_limit {
         return Err(rejection);
     }
     framing::check_host(context.request)?;

@@ -24,7 +24,7 @@ const SEPARATOR: &[u8] = b", ";
 /// The client of a request: the last hop that is not a trusted proxy, or the first hop if all are trusted.
 pub(super) fn client_of(client: &Client, headers: &HeaderMap) -> Peer {
     let peer = client.connection.client;
-    if !client.speaks_for_many {
+    if !client.is_trusted_proxy {
         return peer;
     }
     last_untrusted_hop(headers, |hop| client.trusts(hop)).map_or(peer, Peer::Behind)
@@ -65,7 +65,7 @@ pub(super) fn is_secure(context: RequestContext<'_>) -> bool {
         request, client, ..
     } = context;
     let proxy_says_so = || request.headers.get(X_FORWARDED_PROTO).is_some_and(is_tls);
-    client.connection.tls_version.is_some() || client.speaks_for_many && proxy_says_so()
+    client.connection.tls_version.is_some() || client.is_trusted_proxy && proxy_says_so()
 }
 
 /// Adds X-Forwarded-*, X-Real-IP and Forwarded, as `rules` say. What a trusted proxy sent is continued; what any other peer
@@ -74,7 +74,7 @@ pub(super) fn write(context: RequestContext<'_>, rules: &HeaderRules, fields: &m
     let RequestContext {
         request, client, ..
     } = context;
-    let trusted = client.speaks_for_many.then_some(&request.headers);
+    let trusted = client.is_trusted_proxy.then_some(&request.headers);
     let style = rules.forwarded;
     if style.says_x_forwarded() {
         write_x_forwarded(context, trusted, rules, fields);

@@ -7,13 +7,13 @@ use crate::telemetry::ConnectionRejection;
 
 /// How many connections beyond `limits.max_connections_per_client` a client may have open to be told that
 /// they are too many. Further ones are closed, so that no client takes all places of a listener by waiting.
-const SURPLUS: usize = 8;
+const TOLERATED: usize = 8;
 
 /// A connection that may stay, at least to be told that it is one too many.
 pub(super) struct Arrived {
     pub(super) visit: Option<Visit>,
     /// Why it is one too many, if it is.
-    pub(super) surplus: Option<Rejection>,
+    pub(super) over_limit: Option<Rejection>,
 }
 
 /// Lets a connection of `peer` in.
@@ -25,7 +25,7 @@ pub(super) fn admit(peer: Peer, entry: &Entry) -> Result<Arrived, ConnectionReje
     let Some(address) = peer.ip() else {
         return Ok(Arrived {
             visit: None,
-            surplus: full,
+            over_limit: full,
         });
     };
     let settings = &entry.settings;
@@ -37,7 +37,7 @@ pub(super) fn admit(peer: Peer, entry: &Entry) -> Result<Arrived, ConnectionReje
     let limit = limit.filter(|_| !settings.trusted_proxies.contain(Some(address)));
     let visit = entry.visitors.enter(address);
     let over = limit.map_or(0, |limit| visit.nth.saturating_sub(limit.get()));
-    if over > SURPLUS {
+    if over > TOLERATED {
         return Err(ConnectionRejection::ClientFull);
     }
     if over > 0 {
@@ -45,6 +45,6 @@ pub(super) fn admit(peer: Peer, entry: &Entry) -> Result<Arrived, ConnectionReje
     }
     Ok(Arrived {
         visit: Some(visit),
-        surplus: full.or((over > 0).then_some(Rejection::ClientFull)),
+        over_limit: full.or((over > 0).then_some(Rejection::ClientFull)),
     })
 }

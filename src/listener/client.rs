@@ -22,9 +22,9 @@ pub struct Client {
     /// Where it came in; none on a unix socket.
     pub local: Option<SocketAddr>,
     /// Whether the peer is a proxy that is trusted, so that what comes on this connection comes of many.
-    pub speaks_for_many: bool,
+    pub is_trusted_proxy: bool,
     /// Why it is one too many, if it is: each request is refused.
-    pub surplus: Option<Rejection>,
+    pub over_limit: Option<Rejection>,
     pub(super) settings: Arc<Settings>,
     pub(super) drain: Arc<Drain>,
     /// Where it counts as open. A session keeps this after the rest of it is gone.

@@ -6,13 +6,13 @@ use std::task::{Context, Poll};
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::connection::PARTING;
+use super::connection::DRAIN_GRACE;
 use super::pulse::Phase;
 use crate::config::ListenerTimeouts;
 
 /// Where a connection stands.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Moment {
+pub(super) struct ConnectionState {
     pub(super) phase: Phase,
     /// How many requests there have been.
     pub(super) requests: u32,
@@ -23,7 +23,7 @@ pub(super) struct Moment {
 /// Runs while a head is awaited or the connection rests; stands still while a request is answered.
 pub(super) struct HeadClock {
     timeouts: ListenerTimeouts,
-    seen: Moment,
+    last: ConnectionState,
     sleep: Pin<Box<Sleep>>,
 }
 
@@ -33,7 +33,7 @@ impl HeadClock {
         let sleep = Box::pin(sleep_until(since + timeouts.request_header));
         Self {
             timeouts,
-            seen: Moment {
+            last: ConnectionState {
                 phase: Phase::Head,
                 requests: 0,
                 is_draining: false,
@@ -44,18 +44,18 @@ impl HeadClock {
 
     /// Ready when the connection has been in a phase for too long since the last of its requests. To be asked
     /// whenever something moved.
-    pub(super) fn poll(&mut self, now: Moment, context: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll(&mut self, now: ConnectionState, context: &mut Context<'_>) -> Poll<()> {
         let patience = match now.phase {
-            Phase::Head if now.is_draining => self.timeouts.request_header.min(PARTING),
+            Phase::Head if now.is_draining => self.timeouts.request_header.min(DRAIN_GRACE),
             Phase::Head => self.timeouts.request_header,
             Phase::Idle | Phase::Answered => self.timeouts.keep_alive,
             Phase::Busy => {
-                self.seen = now;
+                self.last = now;
                 return Poll::Pending;
             }
         };
-        if now != self.seen {
-            self.seen = now;
+        if now != self.last {
+            self.last = now;
             self.sleep.as_mut().reset(Instant::now() + patience);
         }
         self.sleep.as_mut().poll(context)
@@ -74,8 +74,8 @@ mod tests {
         keep_alive: Duration::from_secs(75),
     };
 
-    fn at(phase: Phase, requests: u32) -> Moment {
-        Moment {
+    fn at(phase: Phase, requests: u32) -> ConnectionState {
+        ConnectionState {
             phase,
             requests,
             is_draining: false,
@@ -86,12 +86,12 @@ mod tests {
     async fn a_head_has_a_moment_more_when_the_listener_stops() {
         let mut clock = HeadClock::new(TIMEOUTS, Instant::now());
         let begun = Instant::now();
-        let draining = Moment {
+        let draining = ConnectionState {
             is_draining: true,
             ..at(Phase::Head, 0)
         };
         poll_fn(|context| clock.poll(draining, context)).await;
-        assert_eq!(begun.elapsed(), PARTING);
+        assert_eq!(begun.elapsed(), DRAIN_GRACE);
     }
 
     #[tokio::test(start_paused = true)]

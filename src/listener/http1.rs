@@ -16,8 +16,8 @@ use tokio::io::AsyncWrite;
 
 use super::body::BusyBody;
 use super::client::Client;
-use super::connection::Spoken;
-use super::head_clock::{HeadClock, Moment};
+use super::connection::Negotiated;
+use super::head_clock::{ConnectionState, HeadClock};
 use super::linger::linger;
 use super::pulse::{Busy, Phase, Pulse, Watched};
 use super::refusal::Fault;
@@ -30,8 +30,8 @@ use crate::websocket::list_has_token;
 const SMALLEST_BUFFER: usize = 8 * 1024;
 
 /// Speaks HTTP/1.1 until the connection ends, becomes a session, or has to be refused.
-pub(super) async fn converse<H: Handler>(
-    spoken: Spoken,
+pub(super) async fn serve<H: Handler>(
+    negotiated: Negotiated,
     client: &Arc<Client>,
     watch: &DrainWatch,
     handler: Arc<H>,
@@ -43,13 +43,13 @@ pub(super) async fn converse<H: Handler>(
         let busy = pulse.busy(!request.body().is_end_stream());
         answer(request, busy, client, &*handler)
     });
-    let watched = TokioIo::new(Watched::new(spoken.stream, Arc::clone(&pulse)));
+    let watched = TokioIo::new(Watched::new(negotiated.stream, Arc::clone(&pulse)));
     let mut connection = builder(settings)
         .serve_connection(watched, service)
         .with_upgrades();
-    let mut clock = HeadClock::new(settings.timeouts.clone(), spoken.since);
+    let mut clock = HeadClock::new(settings.timeouts.clone(), negotiated.since);
     let mut seen = None;
-    let mut is_told = false;
+    let mut is_shutting_down = false;
     let outcome = poll_fn(|context| {
         let stage = watch.stage();
         // Asking to be woken takes a lock, and holds as long as the stage stands.
@@ -60,17 +60,17 @@ pub(super) async fn converse<H: Handler>(
         let is_draining = stage > Stage::Open;
         // Told while it answers, hyper would write `Connection: Upgrade, close` into a 101; told before its first
         // request, or within a head, it would close the connection on a client that is just sending that.
-        let may_be_told = || is_draining && !matches!(pulse.phase(), Phase::Busy | Phase::Head);
+        let may_shut_down = || is_draining && !matches!(pulse.phase(), Phase::Busy | Phase::Head);
         loop {
-            if !is_told && may_be_told() {
-                is_told = true;
+            if !is_shutting_down && may_shut_down() {
+                is_shutting_down = true;
                 Pin::new(&mut connection).graceful_shutdown();
             }
             if let Poll::Ready(result) = Pin::new(&mut connection).poll(context) {
                 return Poll::Ready(Some(result));
             }
-            if is_told || !may_be_told() {
-                let now = Moment {
+            if is_shutting_down || !may_shut_down() {
+                let now = ConnectionState {
                     phase: pulse.phase(),
                     requests: pulse.requests(),
                     is_draining,
@@ -103,14 +103,14 @@ pub(super) async fn converse<H: Handler>(
         _ if pulse.has_body() => {
             watch.within(Stage::Open, pin!(linger(stream))).await;
         }
-        _ if matches!(phase, Phase::Head | Phase::Idle) => part(stream).await,
+        _ if matches!(phase, Phase::Head | Phase::Idle) => shut_down(stream).await,
         _ => {}
     }
 }
 
 /// Ends the sending half: under TLS that is not to look like a cut (RFC 8446 section 6.1). The few bytes that say so go out
 /// at once, or never.
-async fn part(mut stream: Stream) {
+async fn shut_down(mut stream: Stream) {
     poll_fn(|context| {
         let _ = Pin::new(&mut stream).poll_shutdown(context);
         Poll::Ready(())
@@ -124,23 +124,23 @@ async fn answer<H: Handler>(
     client: &Arc<Client>,
     handler: &H,
 ) -> Result<Response<BusyBody<Busy>>, Infallible> {
-    let is_old = request.version() == Version::HTTP_10;
+    let is_http10 = request.version() == Version::HTTP_10;
     let mut response = handler.handle(request, Arc::clone(client)).await;
     // Where an answer has no length, its end is that of the connection.
-    let is_last = client.is_draining() || is_old && has_no_length(&response);
-    let says_close = (is_last || is_old) && says_close(&response);
-    if is_last && !says_close && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+    let is_last = client.is_draining() || is_http10 && has_no_length(&response);
+    let has_close = (is_last || is_http10) && has_close(&response);
+    if is_last && !has_close && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         let close = HeaderValue::from_static("close");
         response.headers_mut().append(CONNECTION, close);
     }
-    if is_old && (is_last || says_close) {
+    if is_http10 && (is_last || has_close) {
         // hyper would add that the connection stays, as the client asked, to an answer of HTTP/1.1.
         *response.version_mut() = Version::HTTP_10;
     }
     Ok(response.map(|body| BusyBody::new(body, busy)))
 }
 
-fn says_close<B>(response: &Response<B>) -> bool {
+fn has_close<B>(response: &Response<B>) -> bool {
     list_has_token(response.headers(), &CONNECTION, "close")
 }
 

@@ -79,7 +79,7 @@ impl Pulse {
 
     /// Whether what hyper writes is to be dropped, as its own bare status. Between two requests it can only be that, for a
     /// head that had come together with the request before it; the connection is in that head then.
-    fn hold_back(&self) -> bool {
+    fn discards_writes(&self) -> bool {
         if self.phase() == Phase::Idle {
             self.enter(Phase::Head);
         }
@@ -103,7 +103,7 @@ impl Drop for Busy {
 
 /// How long a client that has ended its sending half behind a request is taken for one that is there. What it had sent
 /// is passed on meanwhile: many send a request and close, and do not wait for an answer.
-const BELIEVED: Duration = Duration::from_secs(1);
+const HALF_CLOSE_GRACE: Duration = Duration::from_secs(1);
 
 /// A client's stream under hyper.
 #[derive(Debug)]
@@ -111,7 +111,7 @@ pub(super) struct Watched {
     stream: Stream,
     pulse: Arc<Pulse>,
     /// Runs once its end was read in the middle of a request.
-    belief: Option<Pin<Box<Sleep>>>,
+    half_close_grace: Option<Pin<Box<Sleep>>>,
 }
 
 impl Watched {
@@ -119,7 +119,7 @@ impl Watched {
         Self {
             stream,
             pulse,
-            belief: None,
+            half_close_grace: None,
         }
     }
 
@@ -135,16 +135,16 @@ impl AsyncRead for Watched {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        if self.belief.is_none() {
+        if self.half_close_grace.is_none() {
             ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
         }
         let has_ended = buffer.filled().len() == before;
         match self.pulse.phase() {
             // hyper gives up a request whose client has ended.
             Phase::Busy if has_ended => {
-                let begin = || Box::pin(sleep(BELIEVED));
-                let belief = self.belief.get_or_insert_with(begin);
-                ready!(belief.as_mut().poll(context));
+                let begin = || Box::pin(sleep(HALF_CLOSE_GRACE));
+                let half_close_grace = self.half_close_grace.get_or_insert_with(begin);
+                ready!(half_close_grace.as_mut().poll(context));
             }
             Phase::Idle if !has_ended => self.pulse.enter(Phase::Head),
             _ => {}
@@ -159,7 +159,7 @@ impl AsyncWrite for Watched {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.pulse.hold_back() {
+        if self.pulse.discards_writes() {
             return Poll::Ready(Ok(bytes.len()));
         }
         Pin::new(&mut self.stream).poll_write(context, bytes)
@@ -186,7 +186,7 @@ impl AsyncWrite for Watched {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.pulse.hold_back() {
+        if self.pulse.discards_writes() {
             return Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()));
         }
         Pin::new(&mut self.stream).poll_write_vectored(context, slices)

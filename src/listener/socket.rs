@@ -19,7 +19,7 @@ use tokio::io::unix::AsyncFd;
 
 use crate::config::Address;
 use crate::session::Peer;
-use crate::stream::tune;
+use crate::stream::{self, tune};
 
 /// How many connections the system keeps until they are accepted.
 const BACKLOG: i32 = 4096;
@@ -49,14 +49,40 @@ enum BoundSocket {
 /// A connection as it was accepted, not yet at home in any runtime.
 #[derive(Debug)]
 pub struct Accepted {
-    pub(super) socket: AcceptedSocket,
+    socket: AcceptedSocket,
+    peer: Peer,
+    /// Where it came in; none on a unix socket.
+    local: Option<SocketAddr>,
+}
+
+/// A connection in the runtime of the worker that serves it.
+pub(super) struct Adopted {
+    pub(super) socket: stream::Socket,
     pub(super) peer: Peer,
     /// Where it came in; none on a unix socket.
     pub(super) local: Option<SocketAddr>,
 }
 
+impl Accepted {
+    /// Brings the socket into the current runtime.
+    pub(super) fn adopt(self) -> io::Result<Adopted> {
+        Ok(Adopted {
+            socket: match self.socket {
+                AcceptedSocket::Tcp(socket) => {
+                    stream::Socket::Tcp(tokio::net::TcpStream::from_std(socket)?.into())
+                }
+                AcceptedSocket::Unix(socket) => {
+                    stream::Socket::Unix(tokio::net::UnixStream::from_std(socket)?)
+                }
+            },
+            peer: self.peer,
+            local: self.local,
+        })
+    }
+}
+
 #[derive(Debug)]
-pub(super) enum AcceptedSocket {
+enum AcceptedSocket {
     Tcp(std::net::TcpStream),
     Unix(UnixStream),
 }
@@ -203,7 +229,11 @@ impl Listener {
     }
 
     /// The connection, once there is a descriptor for it.
-    async fn lowered(&self, mut accepted: Accepted, on_error: impl Fn(&io::Error)) -> Accepted {
+    async fn with_low_descriptor(
+        &self,
+        mut accepted: Accepted,
+        on_error: impl Fn(&io::Error),
+    ) -> Accepted {
         while accepted.socket.descriptor() > self.last_descriptor {
             on_error(&Errno::MFILE.into());
             tokio::time::sleep(PAUSE).await;
@@ -224,8 +254,8 @@ impl Listener {
                 Err(error) => Ok(Err(error)),
             };
             match accepted {
-                Ok(Ok(accepted)) => return self.lowered(accepted, on_error).await,
-                Ok(Err(error)) if is_of_one_connection(&error) => {}
+                Ok(Ok(accepted)) => return self.with_low_descriptor(accepted, on_error).await,
+                Ok(Err(error)) if is_connection_error(&error) => {}
                 Ok(Err(error)) => {
                     on_error(&error);
                     tokio::time::sleep(PAUSE).await;
@@ -237,7 +267,7 @@ impl Listener {
 }
 
 /// Whether only the connection that was to be accepted is concerned (accept(2), "Error handling").
-fn is_of_one_connection(error: &io::Error) -> bool {
+fn is_connection_error(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionAborted
@@ -290,11 +320,12 @@ fn identity(address: &Address) -> Option<FileIdentity> {
 /// just so, and is somebody's.
 fn is_abandoned(path: &Path) -> bool {
     let is_socket = std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
-    is_socket && knock(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+    is_socket
+        && try_connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
 /// Connects, without waiting for a place among those whom a busy owner has not accepted yet.
-fn knock(path: &Path) -> io::Result<()> {
+fn try_connect(path: &Path) -> io::Result<()> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
     socket.connect(&SockAddr::unix(path)?)

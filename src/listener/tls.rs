@@ -6,7 +6,7 @@ use std::time::Instant;
 use rustls::ProtocolVersion;
 use tokio::time::timeout;
 
-use super::connection::Spoken;
+use super::connection::Negotiated;
 use super::throttle::Throttle;
 use crate::config::TlsVersion;
 use crate::stream::{Socket, Stream, TlsStream};
@@ -19,7 +19,7 @@ pub(super) async fn accept(
     tls: &ServerTls,
     throttle: &Throttle,
     metrics: &ListenerMetrics,
-) -> Option<Spoken> {
+) -> Option<Negotiated> {
     let Ok(_under_way) = throttle.begin_tls().await else {
         metrics.rejected(ConnectionRejection::TlsFull);
         let listener = metrics.name();
@@ -41,7 +41,7 @@ pub(super) async fn accept(
         Some(ProtocolVersion::TLSv1_2) => TlsVersion::Tls12,
         _ => TlsVersion::Tls13,
     };
-    Some(Spoken {
+    Some(Negotiated {
         is_http2: connection.alpn_protocol() == Some(HTTP2),
         tls_version: Some(version),
         since: tokio::time::Instant::now(),

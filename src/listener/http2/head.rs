@@ -10,7 +10,7 @@ use super::super::refusal::Fault;
 
 /// How many fields a head may have, as with HTTP/1.1 there. Clients may divide Cookie as they like (RFC 9113 section
 /// 8.2.3), so what that has is not counted.
-const FIELDS: usize = 100;
+const MAX_FIELDS: usize = 100;
 
 /// What a field counts beyond its name and value (RFC 9113 section 6.5.2).
 const FIELD_OVERHEAD: usize = 32;
@@ -18,17 +18,17 @@ const FIELD_OVERHEAD: usize = 32;
 /// Puts the authority into Host.
 ///
 /// # Errors
-/// When the list of fields is larger than `most` bytes, there are too many fields, there is no authority, Host names
+/// When the list of fields is larger than `max_bytes` bytes, there are too many fields, there is no authority, Host names
 /// another one, or the path does not begin with a slash.
-pub(super) fn settle(request: &mut request::Parts, most: usize) -> Result<(), Fault> {
-    if list_size(request) > most {
+pub(super) fn normalize(request: &mut request::Parts, max_bytes: usize) -> Result<(), Fault> {
+    if list_size(request) > max_bytes {
         return Err(Fault::HEAD_TOO_LARGE);
     }
     let fields = request.headers.iter();
-    if fields.filter(|(name, _)| *name != COOKIE).count() > FIELDS {
+    if fields.filter(|(name, _)| *name != COOKIE).count() > MAX_FIELDS {
         return Err(Fault::HEAD_TOO_LARGE);
     }
-    settle_host(request)?;
+    normalize_host(request)?;
     check_path(request)
 }
 
@@ -42,7 +42,7 @@ fn list_size(request: &request::Parts) -> usize {
 
 /// RFC 9113 section 8.3.1: a Host that is given says the same as `:authority`, and stands in where there is
 /// none.
-fn settle_host(request: &mut request::Parts) -> Result<(), Fault> {
+fn normalize_host(request: &mut request::Parts) -> Result<(), Fault> {
     let mut hosts = request.headers.get_all(HOST).iter();
     let host = hosts.next();
     if hosts.next().is_some() {
@@ -89,7 +89,7 @@ mod tests {
 
     fn settled(request: Builder) -> Result<request::Parts, Fault> {
         let (mut parts, ()) = request.body(()).unwrap().into_parts();
-        settle(&mut parts, 1 << 20).map(|()| parts)
+        normalize(&mut parts, 1 << 20).map(|()| parts)
     }
 
     #[test]

@@ -22,13 +22,13 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 
 use super::body::{Body, BusyBody, text};
 use super::client::Client;
-use super::connection::{PARTING, Spoken};
+use super::connection::{DRAIN_GRACE, Negotiated};
 use super::refusal::Fault;
 use super::{Handler, Settings, refusal};
 use crate::drain::{DrainWatch, Stage};
 use crate::telemetry::ConnectionRejection;
 use spawn::Spawn;
-use streams::{ABANDONED, OpenStream, Streams, Verdict};
+use streams::{MAX_ABANDONED, OpenStream, Streams, Verdict};
 pub(super) use upgraded::Claim;
 
 /// What a client may send on one stream before that is taken, in bytes. A connection may have as much for
@@ -40,7 +40,7 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 /// is missing to that from half of the connection's window, and ends the connection when that is used up.
 const OVERHEAD: u32 = 2 * 256 / 6;
 /// So many streams of a stranger can wait like that at once. They take some 12 MiB each.
-const HELD_UP: u32 = 2;
+const STALLED: u32 = 2;
 /// The largest window that there is (RFC 9113 section 6.9.1).
 const LARGEST_WINDOW: u32 = (1 << 31) - 1;
 /// The largest frame that is taken, in bytes; the least that HTTP/2 allows to ask for.
@@ -60,49 +60,45 @@ const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Speaks HTTP/2 until the connection ends, rests for too long, or is drained.
-pub(super) async fn converse<H: Handler>(
-    spoken: Spoken,
+pub(super) async fn serve<H: Handler>(
+    negotiated: Negotiated,
     client: &Arc<Client>,
     watch: &DrainWatch,
     handler: Arc<H>,
 ) {
     let settings = &*client.settings;
     let bounds = Bounds::of(client, settings);
-    let streams = Streams::new(spoken.since, bounds.abandoned);
-    let begin = Arc::clone(&streams);
-    let asker = Arc::clone(client);
-    let service = service_fn(move |request| {
-        let stream = begin.begin();
-        // It is of some 11 KiB, and on its way into a task of its own hyper and tokio copy what they are given several times.
-        Box::pin(answer(
-            request,
-            stream,
-            Arc::clone(&asker),
-            Arc::clone(&handler),
-        ))
-    });
+    let streams = Streams::new(negotiated.since, bounds.abandoned);
+    let service = {
+        let (streams, client) = (Arc::clone(&streams), Arc::clone(client));
+        service_fn(move |request| {
+            let (stream, client) = (streams.open(), Arc::clone(&client));
+            // It is of some 11 KiB, and on its way into a task of its own hyper and tokio copy what they are given several times.
+            Box::pin(answer(request, stream, client, Arc::clone(&handler)))
+        })
+    };
     let connection =
-        builder(settings, &bounds).serve_connection(TokioIo::new(spoken.stream), service);
+        builder(settings, &bounds).serve_connection(TokioIo::new(negotiated.stream), service);
     let mut connection = pin!(connection);
-    let mut floods = false;
-    if client.surplus.is_none() {
+    let mut is_flooded = false;
+    if client.over_limit.is_none() {
         tokio::select! {
             result = connection.as_mut() => return conclude(result, client),
             _ = watch.beyond(Stage::Open) => {}
-            verdict = streams.verdict(&settings.timeouts) => floods = verdict == Verdict::Floods,
+            verdict = streams.verdict(&settings.timeouts) => is_flooded = verdict == Verdict::Flooded,
         }
     }
-    if floods {
+    if is_flooded {
         // It begins nothing more; its sessions, if it has any, may go on.
-        broke_the_rules(client);
+        count_error(client);
     }
-    streams.told();
+    streams.forgive();
     connection.as_mut().graceful_shutdown();
     tokio::select! {
-        result = connection => if !floods { conclude(result, client) },
-        () = streams.quiet_for(PARTING) => {}
+        result = connection => if !is_flooded { conclude(result, client) },
+        () = streams.quiet_for(DRAIN_GRACE) => {}
         // It did not hear, or does not care.
-        () = streams.flood() => {}
+        () = streams.flooded() => {}
     }
 }
 
@@ -112,11 +108,11 @@ fn conclude(result: hyper::Result<()>, client: &Client) {
     let cause = error.source().and_then(|cause| cause.downcast_ref());
     if cause.is_some_and(h2::Error::is_library) {
         tracing::debug!(%error, "HTTP/2 connection ended");
-        broke_the_rules(client);
+        count_error(client);
     }
 }
 
-fn broke_the_rules(client: &Client) {
+fn count_error(client: &Client) {
     let listener = &client.connection.listener;
     listener.rejected(ConnectionRejection::Http2Error);
 }
@@ -129,7 +125,7 @@ async fn answer<H: Handler>(
 ) -> Result<Response<BusyBody<Arc<OpenStream>>>, Infallible> {
     let (mut parts, body) = request.into_parts();
     let is_head = parts.method == Method::HEAD;
-    let response = match head::settle(&mut parts, client.settings.limits.request_head) {
+    let response = match head::normalize(&mut parts, client.settings.limits.request_head) {
         Err(Fault { rejection, reason }) => {
             client.connection.listener.rejected(reason);
             handler.refuse(rejection, Some(&parts), &client);
@@ -183,7 +179,7 @@ impl Bounds {
     /// One of the many behind a proxy could otherwise end the connection of all.
     fn of(client: &Client, settings: &Settings) -> Self {
         let streams = settings.limits.http2_streams;
-        if client.speaks_for_many {
+        if client.is_trusted_proxy {
             let most_open = usize::try_from(streams).unwrap_or(usize::MAX);
             // Those that were not looked at take memory, so as many as may be open, no more.
             Self {
@@ -194,18 +190,18 @@ impl Bounds {
             }
         } else {
             Self {
-                abandoned: Some(ABANDONED),
+                abandoned: Some(MAX_ABANDONED),
                 pending_resets: PENDING_RESETS,
                 mistakes: Some(MISTAKES),
-                window: window(streams, HELD_UP),
+                window: window(streams, STALLED),
             }
         }
     }
 }
 
-/// The window of a connection of so many streams, of which `held_up` can be full of small messages.
-fn window(streams: u32, held_up: u32) -> u32 {
-    let parts = streams.max(held_up.saturating_mul(OVERHEAD));
+/// The window of a connection of so many streams, of which `stalled` can be full of small messages.
+fn window(streams: u32, stalled: u32) -> u32 {
+    let parts = streams.max(stalled.saturating_mul(OVERHEAD));
     STREAM_WINDOW.saturating_mul(parts).min(LARGEST_WINDOW)
 }
 

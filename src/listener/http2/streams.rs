@@ -10,10 +10,10 @@ use tokio::time::{Instant, sleep_until};
 use crate::config::ListenerTimeouts;
 
 /// How many more streams than it let be answered a client may take back before their answers, at once: so many are a
-/// page that was left, but a stream of them costs only the gateway and its backends (CVE-2023-44487).
-pub(super) const ABANDONED: u32 = 200;
+/// page that was left, but a flood of them costs only the gateway and its backends (CVE-2023-44487).
+pub(super) const MAX_ABANDONED: u32 = 200;
 /// After how long one of them is forgotten: a page that gives up a request now and then may do so for days.
-const FORGOTTEN: Duration = Duration::from_millis(50);
+const FORGET_INTERVAL: Duration = Duration::from_millis(50);
 
 /// What is open on a connection.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ struct State {
     has_begun: bool,
     quiet_since: Instant,
     /// When the last of the streams that were taken back will be forgotten; each takes its time after the one before.
-    forgotten: Instant,
+    all_forgotten_at: Instant,
     is_flooded: bool,
 }
 
@@ -38,9 +38,9 @@ struct State {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Verdict {
     /// Nothing is open, for too long.
-    Rests,
+    Idle,
     /// Streams are begun only to be taken back.
-    Floods,
+    Flooded,
 }
 
 impl Streams {
@@ -51,7 +51,7 @@ impl Streams {
             open: 0,
             has_begun: false,
             quiet_since: since,
-            forgotten: since,
+            all_forgotten_at: since,
             is_flooded: false,
         };
         Arc::new(Self {
@@ -62,7 +62,7 @@ impl Streams {
     }
 
     /// A stream is open until the guard is dropped.
-    pub(super) fn begin(self: &Arc<Self>) -> Arc<OpenStream> {
+    pub(super) fn open(self: &Arc<Self>) -> Arc<OpenStream> {
         let mut state = self.state();
         state.open += 1;
         let is_first = !std::mem::replace(&mut state.has_begun, true);
@@ -86,7 +86,7 @@ impl Streams {
                 (state.has_begun, state.is_flooded)
             };
             if is_flooded {
-                return Verdict::Floods;
+                return Verdict::Flooded;
             }
             let patience = if has_begun {
                 timeouts.keep_alive
@@ -94,23 +94,23 @@ impl Streams {
                 timeouts.request_header
             };
             tokio::select! {
-                () = self.quiet_for(patience) => return Verdict::Rests,
+                () = self.quiet_for(patience) => return Verdict::Idle,
                 () = changed => {}
             }
         }
     }
 
-    /// The client is told to leave: however long it has rested, it needs time to hear that, and what it took back before
+    /// The client is forgive to leave: however long it has rested, it needs time to hear that, and what it took back before
     /// is forgotten.
-    pub(super) fn told(&self) {
+    pub(super) fn forgive(&self) {
         let mut state = self.state();
         state.quiet_since = Instant::now();
-        state.forgotten = state.quiet_since;
+        state.all_forgotten_at = state.quiet_since;
         state.is_flooded = false;
     }
 
     /// Waits until streams are begun only to be taken back.
-    pub(super) async fn flood(&self) {
+    pub(super) async fn flooded(&self) {
         loop {
             let changed = self.changed.notified();
             if self.state().is_flooded {
@@ -165,14 +165,15 @@ impl Drop for OpenStream {
         let mut state = self.streams.state();
         state.open -= 1;
         state.quiet_since = now;
-        let forgotten = state.forgotten.max(now);
-        state.forgotten = if is_answered {
-            forgotten - FORGOTTEN
+        let all_forgotten_at = state.all_forgotten_at.max(now);
+        state.all_forgotten_at = if is_answered {
+            all_forgotten_at - FORGET_INTERVAL
         } else {
-            forgotten + FORGOTTEN
+            all_forgotten_at + FORGET_INTERVAL
         };
         let most = self.streams.most_abandoned;
-        let is_flooded = most.is_some_and(|most| state.forgotten > now + FORGOTTEN * most);
+        let is_flooded =
+            most.is_some_and(|most| state.all_forgotten_at > now + FORGET_INTERVAL * most);
         state.is_flooded |= is_flooded;
         drop(state);
         if is_flooded {
@@ -195,72 +196,72 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn waits_for_the_first_stream_as_for_a_head() {
         let begun = Instant::now();
-        let streams = Streams::new(Instant::now(), Some(ABANDONED));
-        assert_eq!(streams.verdict(&timeouts()).await, Verdict::Rests);
+        let streams = Streams::new(Instant::now(), Some(MAX_ABANDONED));
+        assert_eq!(streams.verdict(&timeouts()).await, Verdict::Idle);
         assert_eq!(begun.elapsed().as_secs(), 10);
     }
 
     #[tokio::test(start_paused = true)]
     async fn never_ends_while_something_is_open() {
-        let streams = Streams::new(Instant::now(), Some(ABANDONED));
+        let streams = Streams::new(Instant::now(), Some(MAX_ABANDONED));
         let rests = Arc::clone(&streams);
         let rests = tokio::spawn(async move { rests.verdict(&timeouts()).await });
         tokio::task::yield_now().await;
-        let stream = streams.begin();
+        let stream = streams.open();
         let (begun, keep_alive) = (Instant::now(), Duration::from_secs(75));
         tokio::time::sleep(keep_alive * 3).await;
         assert!(!rests.is_finished());
         drop(stream);
-        assert_eq!(rests.await.unwrap(), Verdict::Rests);
+        assert_eq!(rests.await.unwrap(), Verdict::Idle);
         assert!(begun.elapsed() >= keep_alive * 4);
     }
 
     #[tokio::test(start_paused = true)]
     async fn takes_streams_that_are_only_taken_back_for_a_flood() {
-        let streams = Streams::new(Instant::now(), Some(ABANDONED));
-        for _ in 0..ABANDONED * 2 {
-            drop(streams.begin());
-            streams.begin().answered();
+        let streams = Streams::new(Instant::now(), Some(MAX_ABANDONED));
+        for _ in 0..MAX_ABANDONED * 2 {
+            drop(streams.open());
+            streams.open().answered();
         }
         expect_patience(&streams).await;
-        take_back(&streams, ABANDONED + 1);
-        assert_eq!(streams.verdict(&timeouts()).await, Verdict::Floods);
+        take_back(&streams, MAX_ABANDONED + 1);
+        assert_eq!(streams.verdict(&timeouts()).await, Verdict::Flooded);
     }
 
     #[tokio::test(start_paused = true)]
     async fn forgets_with_time_what_was_taken_back() {
-        let streams = Streams::new(Instant::now(), Some(ABANDONED));
-        for _ in 0..ABANDONED {
+        let streams = Streams::new(Instant::now(), Some(MAX_ABANDONED));
+        for _ in 0..MAX_ABANDONED {
             take_back(&streams, 12);
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         expect_patience(&streams).await;
-        take_back(&streams, ABANDONED);
+        take_back(&streams, MAX_ABANDONED);
         expect_patience(&streams).await;
         take_back(&streams, 1);
-        streams.flood().await;
+        streams.flooded().await;
     }
 
     #[tokio::test(start_paused = true)]
     async fn ends_who_was_told_and_goes_on() {
-        let streams = Streams::new(Instant::now(), Some(ABANDONED));
-        take_back(&streams, ABANDONED + 1);
-        streams.flood().await;
-        streams.told();
+        let streams = Streams::new(Instant::now(), Some(MAX_ABANDONED));
+        take_back(&streams, MAX_ABANDONED + 1);
+        streams.flooded().await;
+        streams.forgive();
         expect_patience(&streams).await;
-        take_back(&streams, ABANDONED + 1);
-        streams.flood().await;
+        take_back(&streams, MAX_ABANDONED + 1);
+        streams.flooded().await;
     }
 
     /// So many streams are taken back at once.
     fn take_back(streams: &Arc<Streams>, count: u32) {
         for _ in 0..count {
-            drop(streams.begin());
+            drop(streams.open());
         }
     }
 
     async fn expect_patience(streams: &Streams) {
-        let flood = tokio::time::timeout(Duration::ZERO, streams.flood());
-        assert!(flood.await.is_err(), "it is taken for a flood");
+        let flooded = tokio::time::timeout(Duration::ZERO, streams.flooded());
+        assert!(flooded.await.is_err(), "it is taken for a flooded");
     }
 }

@@ -58,8 +58,8 @@ fn client() -> Arc<Client> {
         },
         address: None,
         local: None,
-        speaks_for_many: false,
-        surplus: None,
+        is_trusted_proxy: false,
+        over_limit: None,
         settings: Arc::new(settings),
         drain: Arc::default(),
         presence: Arc::new(Presence {
@@ -71,14 +71,14 @@ fn client() -> Arc<Client> {
 
 /// Serves the other end of `socket`.
 async fn serve(socket: UnixStream) {
-    let spoken = Spoken {
+    let negotiated = Negotiated {
         stream: Stream::Plain(Socket::Unix(socket)),
         tls_version: None,
         is_http2: true,
         since: Instant::now(),
     };
     let drain = Drain::default();
-    converse(spoken, &client(), &drain.watch(), Arc::new(Deaf)).await;
+    super::serve(negotiated, &client(), &drain.watch(), Arc::new(Deaf)).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,76 +1,68 @@
-//! The PROXY header: hearing from a peer that is trusted who the client is, before anything else is read.
+//! The PROXY header: reading from a trusted peer who the client is, before anything else is read.
 
 use std::io;
-use std::net::SocketAddr;
 
 use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, timeout_at};
 
 use super::Settings;
+use super::socket::Adopted;
 use crate::config::ProxyHeader;
 use crate::proxy_protocol::{Decoded, LONGEST, decode};
 use crate::session::Peer;
 use crate::stream::Socket;
 use crate::telemetry::{ConnectionRejection, ListenerMetrics};
 
-/// A connection, and between which ends it is as far as is known.
-pub(super) struct Caller {
-    pub(super) socket: Socket,
-    pub(super) peer: Peer,
-    /// Where it came in; none on a unix socket.
-    pub(super) local: Option<SocketAddr>,
-}
-
-/// Why a connection is closed; none where its peer has left.
+/// Why a connection is closed; `None` if the peer has left.
 type Refused = Option<ConnectionRejection>;
 
-/// Reads the header that the listener asks for, until `deadline`. None where the connection is to be closed; if that is
-/// its peer's fault, it is counted and logged.
-pub(super) async fn hear(
-    connection: Caller,
+/// Reads the header until `deadline`, if the listener expects one. `None` if the connection is to be closed; what is the peer's
+/// fault is counted and logged.
+pub(super) async fn read(
+    connection: Adopted,
     settings: &Settings,
     deadline: Instant,
     metrics: &ListenerMetrics,
-) -> Option<Caller> {
+) -> Option<Adopted> {
     let peer = connection.peer;
-    let heard = introduce(connection, settings, deadline).await;
-    if let Err(Some(reason)) = heard {
+    let result = read_if_expected(connection, settings, deadline).await;
+    if let Err(Some(reason)) = result {
         metrics.rejected(reason);
         let (listener, reason) = (metrics.name(), reason.label());
         tracing::info!(%listener, %peer, reason, "closed before a request");
     }
-    heard.ok()
+    result.ok()
 }
 
-async fn introduce(
-    connection: Caller,
+async fn read_if_expected(
+    connection: Adopted,
     settings: &Settings,
     deadline: Instant,
-) -> Result<Caller, Refused> {
+) -> Result<Adopted, Refused> {
     let mode = settings.proxy_protocol;
     match (mode, is_trusted(connection.peer, settings)) {
         (ProxyHeader::None, _) | (ProxyHeader::Accept, false) => Ok(connection),
         (ProxyHeader::Require, false) => Err(Some(ConnectionRejection::ProxyUntrusted)),
         (ProxyHeader::Accept | ProxyHeader::Require, true) => {
-            let read = timeout_at(deadline, read(connection, mode)).await;
+            let read = timeout_at(deadline, read_header(connection, mode)).await;
             read.unwrap_or(Err(Some(ConnectionRejection::HeadTooSlow)))
         }
     }
 }
 
-/// Who may connect to a unix socket is decided by its file.
+/// A peer on a unix socket is trusted: the permissions of the socket's file decide who may connect.
 fn is_trusted(peer: Peer, settings: &Settings) -> bool {
     let address = peer.ip();
     address.is_none() || settings.trusted_proxies.contain(address)
 }
 
-async fn read(mut connection: Caller, mode: ProxyHeader) -> Result<Caller, Refused> {
-    let mut received = vec![0; LONGEST];
-    let begun = begin(&mut connection.socket, &mut received).await;
-    let (received, decoded) = begun.map_err(|_| None)?;
-    let header = match decoded {
+async fn read_header(mut connection: Adopted, mode: ProxyHeader) -> Result<Adopted, Refused> {
+    let mut buffer = vec![0; LONGEST];
+    let received = receive(&mut connection.socket, &mut buffer).await;
+    let (received, decoded) = received.map_err(|_| None)?;
+    let header_length = match decoded {
         Decoded::Header { ends, length } => {
-            // A header without ends speaks for the peer itself, such as its health checks.
+            // A header without addresses is about the peer's own connection, such as a health check.
             if let Some(ends) = ends {
                 connection.peer = Peer::Tcp(ends.source);
                 connection.local = Some(ends.destination);
@@ -83,12 +75,12 @@ async fn read(mut connection: Caller, mode: ProxyHeader) -> Result<Caller, Refus
             return Err(Some(ConnectionRejection::ProxyMalformed));
         }
     };
-    connection.socket = connection.socket.replay(&received[header..]);
+    connection.socket = connection.socket.replay(&received[header_length..]);
     Ok(connection)
 }
 
-/// Reads until it shows what the connection begins with.
-async fn begin<'b>(socket: &mut Socket, buffer: &'b mut [u8]) -> io::Result<(&'b [u8], Decoded)> {
+/// Reads until it is clear what the connection begins with.
+async fn receive<'b>(socket: &mut Socket, buffer: &'b mut [u8]) -> io::Result<(&'b [u8], Decoded)> {
     let mut length = 0;
     loop {
         match socket.read(&mut buffer[length..]).await? {
