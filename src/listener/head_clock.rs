@@ -2,11 +2,12 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::connection::DRAIN_GRACE;
+use super::deadline::{EXTENSION, is_late};
 use super::pulse::Phase;
 use crate::config::ListenerTimeouts;
 
@@ -58,7 +59,12 @@ impl HeadClock {
             self.last = now;
             self.sleep.as_mut().reset(Instant::now() + patience);
         }
-        self.sleep.as_mut().poll(context)
+        ready!(self.sleep.as_mut().poll(context));
+        if is_late(self.sleep.deadline()) {
+            self.sleep.as_mut().reset(Instant::now() + EXTENSION);
+            return self.sleep.as_mut().poll(context);
+        }
+        Poll::Ready(())
     }
 }
 
@@ -101,6 +107,15 @@ mod tests {
         let mut clock = HeadClock::new(TIMEOUTS, since);
         poll_fn(|context| clock.poll(at(Phase::Head, 0), context)).await;
         assert_eq!(since.elapsed().as_secs(), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_has_a_moment_more_after_a_pause() {
+        let mut clock = HeadClock::new(TIMEOUTS, Instant::now());
+        tokio::time::advance(TIMEOUTS.request_header * 2).await;
+        let resumed = Instant::now();
+        poll_fn(|context| clock.poll(at(Phase::Head, 0), context)).await;
+        assert_eq!(resumed.elapsed(), EXTENSION);
     }
 
     #[tokio::test(start_paused = true)]

@@ -4,6 +4,7 @@ mod arrival;
 mod body;
 mod client;
 mod connection;
+mod deadline;
 mod head_clock;
 mod http1;
 mod http2;

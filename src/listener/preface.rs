@@ -3,8 +3,9 @@
 use std::io;
 
 use tokio::io::AsyncReadExt;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
+use super::deadline::timeout_at;
 use crate::stream::Socket;
 
 /// What HTTP/2 begins with (RFC 9113 section 3.4).
@@ -17,14 +18,15 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub(super) async fn read(mut socket: Socket, deadline: Instant) -> io::Result<(Socket, bool)> {
     let mut received = [0; PREFACE.len()];
     let mut length = 0;
-    while length < PREFACE.len() && PREFACE.starts_with(&received[..length]) {
-        match timeout_at(deadline, socket.read(&mut received[length..])).await {
-            Ok(read) => match read? {
+    let reading = async {
+        while length < PREFACE.len() && PREFACE.starts_with(&received[..length]) {
+            match socket.read(&mut received[length..]).await? {
                 0 => break,
                 count => length += count,
-            },
-            Err(_) => break,
+            }
         }
-    }
+        io::Result::Ok(())
+    };
+    timeout_at(deadline, reading).await.unwrap_or(Ok(()))?;
     Ok((socket.replay(&received[..length]), received == PREFACE))
 }

@@ -3,9 +3,10 @@
 use std::io;
 
 use tokio::io::AsyncReadExt;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::Settings;
+use super::deadline::timeout_at;
 use super::socket::Adopted;
 use crate::config::ProxyHeader;
 use crate::proxy_protocol::{Decoded, LONGEST, decode};

@@ -1,12 +1,12 @@
 //! The TLS handshake with a client.
 
 use std::io;
-use std::time::Instant;
 
 use rustls::ProtocolVersion;
-use tokio::time::timeout;
+use tokio::time::Instant;
 
 use super::connection::Negotiated;
+use super::deadline::timeout_at;
 use super::throttle::Throttle;
 use crate::config::TlsVersion;
 use crate::stream::{Socket, Stream, TlsStream};
@@ -28,14 +28,14 @@ pub(super) async fn accept(
     };
     let begun = Instant::now();
     let handshake = TlsStream::accept(socket, tls.config.clone());
-    let outcome = timeout(tls.handshake_timeout, handshake).await;
+    let outcome = timeout_at(begun + tls.handshake_timeout, handshake).await;
     let result = match &outcome {
-        Ok(Ok(_)) => TlsResult::Success,
-        Ok(Err(error)) => failure(error),
-        Err(_) => TlsResult::Timeout,
+        Some(Ok(_)) => TlsResult::Success,
+        Some(Err(error)) => failure(error),
+        None => TlsResult::Timeout,
     };
     metrics.tls_finished(result, begun.elapsed());
-    let stream = outcome.ok()?.ok()?;
+    let stream = outcome?.ok()?;
     let connection = stream.agreed();
     let version = match connection.protocol_version() {
         Some(ProtocolVersion::TLSv1_2) => TlsVersion::Tls12,
@@ -44,7 +44,7 @@ pub(super) async fn accept(
     Some(Negotiated {
         is_http2: connection.alpn_protocol() == Some(HTTP2),
         tls_version: Some(version),
-        since: tokio::time::Instant::now(),
+        since: Instant::now(),
         stream: Stream::Tls(Box::new(stream)),
     })
 }

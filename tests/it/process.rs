@@ -1,5 +1,6 @@
 //! The program itself, as a service manager meets it. It listens at unix sockets, so that no port is needed.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -214,6 +215,18 @@ impl Process {
     /// What it has said of itself so far.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.path("log")).expect("it has a log")
+    }
+
+    /// The address of its listener on TCP, from its log.
+    pub(crate) async fn tcp_address(&self) -> SocketAddr {
+        let port = async || {
+            let log = self.log();
+            let (_, port) = log.split_once("127.0.0.1:")?;
+            let (port, _) = port.split_once(|byte: char| !byte.is_ascii_digit())?;
+            port.parse::<u16>().ok()
+        };
+        let port = repeatedly("it listens on TCP", port).await;
+        (Ipv4Addr::LOCALHOST, port).into()
     }
 
     /// Connects to the listener `main`.

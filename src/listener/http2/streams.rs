@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
+use super::super::deadline::reached;
 use crate::config::ListenerTimeouts;
 
 /// How many more streams than it let be answered a client may take back before their answers, at once: so many are a
@@ -130,7 +131,7 @@ impl Streams {
                 Some(since) => since + patience,
                 None => now + patience,
             };
-            sleep_until(until).await;
+            reached(until).await;
         }
     }
 

@@ -1,7 +1,10 @@
 //! Signals and exit codes of the program.
 
+use std::time::Duration;
+
 use rustix::process::Signal;
 use tokio::net::{UnixDatagram, UnixStream};
+use tokio::time::sleep;
 
 use crate::harness::{Wire, directory, eventually, repeatedly, soon};
 use crate::process::Process;
@@ -27,6 +30,29 @@ async fn sigint_drains() {
 #[tokio::test]
 async fn sigquit_drains() {
     drains(Signal::QUIT).await;
+}
+
+/// After SIGCONT timers fire before the bytes are seen that came meanwhile.
+#[tokio::test]
+async fn what_came_during_a_pause_is_read_before_deadlines_count() {
+    let timeouts = "{ request_header: 2s, keep_alive: 2s }";
+    let listener = format!("  tcp: {{ address: \"127.0.0.1:0\", timeouts: {timeouts} }}\n");
+    let process = Process::start(&format!("{listener}{ROUTE}")).await;
+    let request = "GET / HTTP/1.1\r\nHost: gateway.test\r\n\r\n";
+    let address = process.tcp_address().await;
+    let (mut half, mut idle) = (Wire::connect(address).await, Wire::connect(address).await);
+    idle.send(request).await;
+    assert_eq!(idle.answer().await.status(), 200);
+    half.send(&request[..20]).await;
+    // It is to have nothing else to do when it goes on.
+    sleep(Duration::from_millis(200)).await;
+    process.signal(Signal::STOP);
+    half.send(&request[20..]).await;
+    idle.send(request).await;
+    sleep(Duration::from_secs(3)).await;
+    process.signal(Signal::CONT);
+    assert_eq!(half.answer().await.status(), 200);
+    assert_eq!(idle.answer().await.status(), 200);
 }
 
 #[tokio::test]
