@@ -69,14 +69,14 @@ impl<'a> RequestContext<'a> {
         host.filter(|host| !host.is_empty())
     }
 
-    /// The addresses for a PROXY header. The port of a client behind a trusted proxy is unknown and becomes 0.
+    /// The addresses for a PROXY header; `None` on a unix socket. The port of a client behind a trusted proxy is unknown and becomes 0.
     pub(super) fn ends(self) -> Option<Ends> {
-        match (self.peer, self.client.local) {
-            (Peer::Behind(address), Some(local)) => {
-                Some(Ends::new(SocketAddr::new(address, 0), local))
-            }
-            (Peer::Tcp(_) | Peer::Unix | Peer::Behind(_), _) => self.client.ends(),
-        }
+        let source = match self.peer {
+            Peer::Tcp(address) => address,
+            Peer::Behind(address) => SocketAddr::new(address, 0),
+            Peer::Unix => return None,
+        };
+        Some(Ends::new(source, self.client.local?))
     }
 
     /// The origin of pages served at the requested host. X-Forwarded-Host does not count, even that of a trusted proxy.

@@ -9,8 +9,7 @@ use super::Settings;
 use super::visitors::Visit;
 use crate::drain::{Drain, Stage};
 use crate::occupancy::Slot;
-use crate::proxy_protocol::Ends;
-use crate::session::{Peer, Rejection};
+use crate::session::Rejection;
 use crate::telemetry::Connection;
 
 /// A client connection.
@@ -58,15 +57,6 @@ impl Client {
     pub async fn pass_opening(&self) -> Result<(), Rejection> {
         let passed = self.settings.throttle.pass_opening().await;
         passed.map_err(|_| Rejection::TooManyHandshakes)
-    }
-
-    /// Both ends of the connection, for a PROXY header; none on a unix socket.
-    #[must_use]
-    pub fn ends(&self) -> Option<Ends> {
-        match (self.connection.client, self.local) {
-            (Peer::Tcp(source), Some(local)) => Some(Ends::new(source, local)),
-            (Peer::Tcp(_), None) | (Peer::Unix | Peer::Behind(_), _) => None,
-        }
     }
 
     /// What begins when the listener, or the whole gateway, stops.
