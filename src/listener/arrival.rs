@@ -1,25 +1,25 @@
-//! Whether a connection may stay, before its first byte of TLS or HTTP.
+//! Whether a connection may stay, decided before its first byte of TLS or HTTP.
 
 use super::Entry;
 use super::visitors::Visit;
 use crate::session::{Peer, Rejection};
 use crate::telemetry::ConnectionRejection;
 
-/// How many connections beyond `limits.max_connections_per_client` a client may have open to be told that
-/// they are too many. Further ones are closed, so that no client takes all places of a listener by waiting.
+/// How many connections a client may have beyond `limits.max_connections_per_client`, only to be told that they are too many.
+/// Further ones are closed at once, so that waiting connections of one client cannot fill the listener.
 const TOLERATED: usize = 8;
 
-/// A connection that may stay, at least to be told that it is one too many.
+/// A connection that may stay, even if only to be refused with an answer.
 pub(super) struct Arrived {
     pub(super) visit: Option<Visit>,
-    /// Why it is one too many, if it is.
+    /// The limit that it exceeds, if any.
     pub(super) over_limit: Option<Rejection>,
 }
 
-/// Lets a connection of `peer` in.
+/// Admits a connection of `peer`.
 ///
 /// # Errors
-/// Why it is to be closed.
+/// Why it is closed at once.
 pub(super) fn admit(peer: Peer, entry: &Entry) -> Result<Arrived, ConnectionRejection> {
     let full = entry.is_listener_full.then_some(Rejection::GatewayFull);
     let Some(address) = peer.ip() else {
@@ -32,7 +32,7 @@ pub(super) fn admit(peer: Peer, entry: &Entry) -> Result<Arrived, ConnectionReje
     if !settings.access.admits(address) {
         return Err(ConnectionRejection::Denied);
     }
-    // Connections of a proxy are those of many.
+    // The connections of a trusted proxy belong to many clients.
     let limit = settings.limits.max_connections_per_client;
     let limit = limit.filter(|_| !settings.trusted_proxies.contain(Some(address)));
     let visit = entry.visitors.enter(address);

@@ -1,4 +1,4 @@
-//! The bodies of answers.
+//! Bodies of answers.
 
 use std::error::Error;
 use std::pin::Pin;
@@ -9,10 +9,10 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Frame, SizeHint};
 
-/// The body of an answer: text that is at hand, or bytes that stream from a backend.
+/// The body of an answer: text, or a stream from a backend.
 pub type Body = UnsyncBoxBody<Bytes, BodyError>;
 
-/// Why a body broke off; the client's connection, or its stream, breaks off too.
+/// Why a body broke off. The client's connection, or its HTTP/2 stream, is then broken off as well.
 pub type BodyError = Box<dyn Error + Send + Sync>;
 
 /// A body of text.
@@ -22,10 +22,10 @@ pub fn text(text: impl Into<Bytes>) -> Body {
         .boxed_unsync()
 }
 
-/// A body that keeps its connection, or its stream of one, busy until it has been sent or given up.
+/// A body with a guard that marks its connection, or HTTP/2 stream, as busy until it is sent or given up.
 pub(super) struct BusyBody<B> {
     body: Body,
-    /// Why it broke off; told at the next look.
+    /// Why it broke off; returned by the next poll.
     broken: Option<BodyError>,
     _busy: B,
 }
@@ -52,7 +52,8 @@ impl<B: Unpin> hyper::body::Body for BusyBody<B> {
             return Poll::Ready(Some(Err(error)));
         }
         match Pin::new(&mut self.body).poll_frame(context) {
-            // hyper asks for the body before it sends the head, and drops the head where the body breaks off.
+            // hyper polls the body before it writes the head, and drops the head if the body fails at once. Returning the
+            // error one poll later lets the head out.
             Poll::Ready(Some(Err(error))) => {
                 self.broken = Some(error);
                 context.waker().wake_by_ref();

@@ -1,4 +1,4 @@
-//! A client connection as those who answer its requests see it.
+//! A client connection as handlers see it.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -14,31 +14,31 @@ use crate::telemetry::Connection;
 
 /// A client connection.
 pub struct Client {
-    /// What is known of it.
+    /// Listener, address and TLS version.
     pub connection: Connection,
-    /// Its address as backends are told, written once for all its requests; none on a unix socket.
+    /// Its address as a header value, made once for all requests; `None` on a unix socket.
     pub address: Option<HeaderValue>,
-    /// Where it came in; none on a unix socket.
+    /// The address that the client connected to; `None` on a unix socket.
     pub local: Option<SocketAddr>,
-    /// Whether the peer is a proxy that is trusted, so that what comes on this connection comes of many.
+    /// Whether the peer is a trusted proxy, so that requests of many clients come on this connection.
     pub is_trusted_proxy: bool,
-    /// Why it is one too many, if it is: each request is refused.
+    /// The limit that the connection exceeds, if any; then each request is refused.
     pub over_limit: Option<Rejection>,
     pub(super) settings: Arc<Settings>,
     pub(super) drain: Arc<Drain>,
-    /// Where it counts as open. A session keeps this after the rest of it is gone.
+    /// Its places under the limits. A session keeps them when the rest is gone.
     pub presence: Arc<Presence>,
 }
 
-/// That a connection is open, as its listener, its worker and the limit of its client count it. Whoever holds it
-/// keeps its places.
+/// The places of a connection under the limits of its listener, its worker and its client; held for as long as it counts as
+/// open.
 pub struct Presence {
     pub(super) _slots: [Slot; 2],
     pub(super) _visit: Option<Visit>,
 }
 
 impl Client {
-    /// Whether somebody at this address is believed when he speaks for others.
+    /// Whether this address is a trusted proxy.
     #[must_use]
     pub fn trusts(&self, address: IpAddr) -> bool {
         self.settings.trusted_proxies.contain(Some(address))
@@ -50,7 +50,7 @@ impl Client {
         self.drain.stage() != Stage::Open
     }
 
-    /// Waits for the turn of an opening handshake.
+    /// Waits until an opening handshake may go on, by `limits.handshakes_per_second`.
     ///
     /// # Errors
     /// [`Rejection::TooManyHandshakes`].
@@ -59,7 +59,7 @@ impl Client {
         passed.map_err(|_| Rejection::TooManyHandshakes)
     }
 
-    /// What begins when the listener, or the whole gateway, stops.
+    /// The drain of the listener, which also begins when the whole gateway stops.
     #[must_use]
     pub fn drain(&self) -> &Arc<Drain> {
         &self.drain

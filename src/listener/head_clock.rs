@@ -1,4 +1,4 @@
-//! The deadlines of a connection outside of requests.
+//! The timeouts of an HTTP/1.1 connection while no request is in progress.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,17 +11,17 @@ use super::deadline::{EXTENSION, is_late};
 use super::pulse::Phase;
 use crate::config::ListenerTimeouts;
 
-/// Where a connection stands.
+/// What the timeouts depend on.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct ConnectionState {
     pub(super) phase: Phase,
     /// How many requests there have been.
     pub(super) requests: u32,
-    /// Whether its listener stops.
+    /// Whether its listener is stopping.
     pub(super) is_draining: bool,
 }
 
-/// Runs while a head is awaited or the connection rests; stands still while a request is answered.
+/// Runs while a head is awaited or the connection is idle; paused while a request is answered.
 pub(super) struct HeadClock {
     timeouts: ListenerTimeouts,
     last: ConnectionState,
@@ -29,7 +29,7 @@ pub(super) struct HeadClock {
 }
 
 impl HeadClock {
-    /// The clock of a connection whose first head is awaited since then.
+    /// The clock of a connection that has been waiting for its first head since `since`.
     pub(super) fn new(timeouts: ListenerTimeouts, since: Instant) -> Self {
         let sleep = Box::pin(sleep_until(since + timeouts.request_header));
         Self {
@@ -43,8 +43,7 @@ impl HeadClock {
         }
     }
 
-    /// Ready when the connection has been in a phase for too long since the last of its requests. To be asked
-    /// whenever something moved.
+    /// Ready when the connection has been in a phase for too long. To be polled whenever something changed.
     pub(super) fn poll(&mut self, now: ConnectionState, context: &mut Context<'_>) -> Poll<()> {
         let patience = match now.phase {
             Phase::Head if now.is_draining => self.timeouts.request_header.min(DRAIN_GRACE),

@@ -1,4 +1,4 @@
-//! One connection that speaks HTTP/1.1: deadlines, refusals, drain.
+//! One HTTP/1.1 connection: deadlines, refusals, drain.
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -26,10 +26,10 @@ use crate::drain::{DrainWatch, Stage};
 use crate::stream::Stream;
 use crate::websocket::list_has_token;
 
-/// The least buffer that hyper works with, in bytes.
+/// The smallest buffer that hyper accepts, in bytes.
 const SMALLEST_BUFFER: usize = 8 * 1024;
 
-/// Speaks HTTP/1.1 until the connection ends, becomes a session, or has to be refused.
+/// Serves a connection until it ends, becomes a session, or is refused.
 pub(super) async fn serve<H: Handler>(
     negotiated: Negotiated,
     client: &Arc<Client>,
@@ -39,7 +39,7 @@ pub(super) async fn serve<H: Handler>(
     let settings = &*client.settings;
     let pulse = Pulse::new();
     let service = service_fn(|request: Request<Incoming>| {
-        // Now, and not when it is first polled: hyper reads on before that.
+        // Here, not when the future is first polled: hyper reads on before that.
         let busy = pulse.busy(!request.body().is_end_stream());
         answer(request, busy, client, &*handler)
     });
@@ -52,14 +52,14 @@ pub(super) async fn serve<H: Handler>(
     let mut is_shutting_down = false;
     let outcome = poll_fn(|context| {
         let stage = watch.stage();
-        // Asking to be woken takes a lock, and holds as long as the stage stands.
+        // Registering a waker takes a lock, and is needed only once for each stage.
         if seen.replace(stage) != Some(stage) && watch.poll_beyond(stage, context).is_ready() {
             seen = None;
             context.waker().wake_by_ref();
         }
         let is_draining = stage > Stage::Open;
-        // Told while it answers, hyper would write `Connection: Upgrade, close` into a 101; told before its first
-        // request, or within a head, it would close the connection on a client that is just sending that.
+        // If hyper were told to shut down while it answers, it would write `Connection: Upgrade, close` into a 101; before
+        // the first request, or within a head, it would close the connection under a client that is sending a request.
         let may_shut_down = || is_draining && !matches!(pulse.phase(), Phase::Busy | Phase::Head);
         loop {
             if !is_shutting_down && may_shut_down() {
@@ -92,13 +92,13 @@ pub(super) async fn serve<H: Handler>(
     };
     let stream = parts.io.into_inner().into_stream();
     match fault {
-        // Between two requests there may be half a head that came with the last one.
+        // In `Idle`, half a head may have come with the last request.
         Some(Fault { rejection, reason }) if matches!(phase, Phase::Head | Phase::Idle) => {
             client.connection.listener.rejected(reason);
             handler.refuse(rejection, None, client);
             refusal::refuse(stream, rejection).await;
         }
-        // An answer that broke off, and may have no length, is not to look whole.
+        // An answer that broke off may have no length, and must not look complete: the stream is dropped without a shutdown.
         _ if matches!(outcome, Some(Err(error)) if error.is_user()) => {}
         _ if pulse.has_body() => {
             watch.within(Stage::Open, pin!(linger(stream))).await;
@@ -108,8 +108,8 @@ pub(super) async fn serve<H: Handler>(
     }
 }
 
-/// Ends the sending half: under TLS that is not to look like a cut (RFC 8446 section 6.1). The few bytes that say so go out
-/// at once, or never.
+/// Shuts the sending half down, as under TLS a close without close_notify looks like a truncation (RFC 8446 section 6.1).
+/// Polled once: the few bytes are either sent at once or never.
 async fn shut_down(mut stream: Stream) {
     poll_fn(|context| {
         let _ = Pin::new(&mut stream).poll_shutdown(context);
@@ -126,7 +126,7 @@ async fn answer<H: Handler>(
 ) -> Result<Response<BusyBody<Busy>>, Infallible> {
     let is_http10 = request.version() == Version::HTTP_10;
     let mut response = handler.handle(request, Arc::clone(client)).await;
-    // Where an answer has no length, its end is that of the connection.
+    // To HTTP/1.0, an answer without a length ends with the connection.
     let is_last = client.is_draining() || is_http10 && has_no_length(&response);
     let has_close = (is_last || is_http10) && has_close(&response);
     if is_last && !has_close && response.status() != StatusCode::SWITCHING_PROTOCOLS {
@@ -134,7 +134,7 @@ async fn answer<H: Handler>(
         response.headers_mut().append(CONNECTION, close);
     }
     if is_http10 && (is_last || has_close) {
-        // hyper would add that the connection stays, as the client asked, to an answer of HTTP/1.1.
+        // To a client that asked for keep-alive, hyper would add `Connection: keep-alive` to an answer of HTTP/1.1.
         *response.version_mut() = Version::HTTP_10;
     }
     Ok(response.map(|body| BusyBody::new(body, busy)))

@@ -1,8 +1,8 @@
-//! The end of a connection whose client may still be sending.
+//! Closing a connection whose client may still be sending.
 //!
-//! A socket that is closed with unread bytes is reset, and the reset can overtake the last answer: a client that
-//! uploads would see a broken connection where it was told 413 or 502, one with too large a head where it was told
-//! 431. So what still comes is read and dropped.
+//! Closing a socket with unread bytes resets the connection, and the reset can overtake the last answer: a client that
+//! uploads would see a broken connection instead of a 413 or 502, one with a head that is too large instead of a 431. So what
+//! still arrives is read and dropped.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use tokio::time::timeout;
 
 use crate::stream::Stream;
 
-/// How long such a client may go on.
+/// How long in total.
 const LONGEST: Duration = Duration::from_secs(30);
-/// How long it may be quiet meanwhile.
+/// The longest pause of the client.
 const QUIET: Duration = Duration::from_secs(5);
-/// How much is read at once, in bytes.
+/// The size of a read, in bytes.
 const PIECE: usize = 16 * 1024;
 
-/// Ends the sending half, and drops what comes until the client ends too or has had its time.
+/// Shuts the sending half down, then reads and drops until the client closes or its time is over.
 pub(super) async fn linger(mut stream: Stream) {
     let farewell = async {
         stream.shutdown().await?;
@@ -26,6 +26,6 @@ pub(super) async fn linger(mut stream: Stream) {
         while timeout(QUIET, stream.read(&mut dropped)).await?? > 0 {}
         std::io::Result::Ok(())
     };
-    // Whatever goes wrong here: the client has left.
+    // On an error the client has left.
     let _ = timeout(LONGEST, farewell).await;
 }

@@ -1,4 +1,4 @@
-//! From socket to HTTP request. No WebSocket is known here: requests go to the [`Handler`] that is given.
+//! From a socket to HTTP requests. Knows nothing of WebSocket: requests go to the [`Handler`] that is given.
 
 mod arrival;
 mod body;
@@ -41,28 +41,28 @@ pub use visitors::Visitors;
 
 /// What answers the requests of a listener.
 pub trait Handler: Send + Sync + 'static {
-    /// Answers `request`. Dropped when the client leaves before there is an answer.
+    /// Answers `request`. The future is dropped if the client leaves before there is an answer.
     fn handle(
         &self,
         request: Request<Incoming>,
         client: Arc<Client>,
     ) -> impl Future<Output = Response<Body>> + Send;
 
-    /// Hears of a head that never became a request, where it could be read of the `request` that it was to be; `client` has
-    /// been told.
+    /// Is told of a head that was refused before it became a request; the client has its answer already. `request` is what
+    /// could be read of it.
     fn refuse(&self, rejection: Rejection, request: Option<&request::Parts>, client: &Client);
 }
 
-/// What a listener does with its connections, as the configuration in force when they came says.
+/// How a listener treats its connections, by the configuration in force when they were accepted.
 #[derive(Debug)]
 pub struct Settings {
-    /// Whose word on the client is believed.
+    /// The peers that are believed about who the client is.
     pub trusted_proxies: TrustedProxies,
-    /// Whether their connections begin with a PROXY header.
+    /// Whether connections of these peers begin with a PROXY header.
     pub proxy_protocol: ProxyHeader,
     /// Who may connect.
     pub access: Access,
-    /// How TLS is spoken; `None` on a plain listener.
+    /// The TLS settings; `None` on a plain listener.
     pub tls: Option<ServerTls>,
     /// Whether a plain connection may speak HTTP/2 by prior knowledge.
     pub h2c: bool,
@@ -76,16 +76,16 @@ pub struct Settings {
 
 /// What a connection is given by the listener that accepted it.
 pub struct Entry {
-    /// How to treat it.
+    /// The settings at the time it was accepted.
     pub settings: Arc<Settings>,
-    /// The listener's metrics; they know its name.
+    /// The metrics of the listener, with its name.
     pub metrics: Arc<ListenerMetrics>,
-    /// What ends the listener's connections and sessions.
+    /// The drain of the listener's connections and sessions.
     pub drain: Arc<Drain>,
-    /// Its places: at the listener and on the worker.
+    /// Its places: among the listener's connections and on the worker.
     pub slots: [Slot; 2],
     /// The connections of the listener by client.
     pub visitors: Arc<Visitors>,
-    /// Whether the listener is full already.
+    /// Whether the listener was full already.
     pub is_listener_full: bool,
 }

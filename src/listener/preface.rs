@@ -1,4 +1,4 @@
-//! Telling by the first bytes of a plain connection whether its client speaks HTTP/2.
+//! Detects by the first bytes of a plain connection whether its client speaks HTTP/2.
 
 use std::io;
 
@@ -8,13 +8,14 @@ use tokio::time::Instant;
 use super::deadline::timeout_at;
 use crate::stream::Socket;
 
-/// What HTTP/2 begins with (RFC 9113 section 3.4).
+/// The connection preface of HTTP/2 (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Reads until it shows whether the preface of HTTP/2 is there; by the deadline it is not. What was read is put back.
+/// Reads until it is clear whether the connection begins with the preface; at the deadline the answer is no. What was read is
+/// put back.
 ///
 /// # Errors
-/// When the connection breaks.
+/// If reading fails.
 pub(super) async fn read(mut socket: Socket, deadline: Instant) -> io::Result<(Socket, bool)> {
     let mut received = [0; PREFACE.len()];
     let mut length = 0;

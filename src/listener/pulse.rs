@@ -1,10 +1,9 @@
-//! What a client connection is doing, as far as its deadlines and refusals depend on it.
+//! What an HTTP/1.1 connection is doing, as far as its deadlines and refusals depend on it.
 //!
-//! hyper has one deadline for a request head, which also runs while a connection rests between requests, and
-//! it answers a head it cannot read with a bare status. Here both are told apart: the [`Watched`] stream
-//! notes when the first byte of a head arrives and when an answer has gone out, and holds back what hyper
-//! writes while no request is in hand, so that the connection can refuse in words. It keeps the end of the stream from
-//! hyper for a while, too, as long as a request is in hand.
+//! hyper has a single timeout for a request head, which also runs while a connection is idle between requests, and it answers
+//! a bad head with a bare status. The [`Watched`] stream tells the phases apart: it sees when the first byte of a head
+//! arrives and when an answer has been written. While no request is in progress it discards what hyper writes, so that the
+//! connection can send its own refusal. While one is, it delays the end of the stream.
 
 use std::io;
 use std::pin::Pin;
@@ -22,17 +21,17 @@ use crate::stream::Stream;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub(super) enum Phase {
-    /// A request head is awaited or on its way.
+    /// Waiting for a request head, or reading it.
     Head,
     /// A request is being answered.
     Busy,
-    /// The answer is complete, but may not have gone out.
+    /// The answer is complete, but may not be flushed yet.
     Answered,
-    /// Between two requests, or with the beginning of a head that came together with the last one.
+    /// Between two requests, or with the first bytes of a head that were read together with the last request.
     Idle,
 }
 
-/// The phase of one connection, how many requests it has had, and whether more may come behind its last answer.
+/// The phase of one connection, the number of its requests, and whether the last one had a body.
 #[derive(Debug)]
 pub(super) struct Pulse {
     phase: AtomicU8,
@@ -41,7 +40,7 @@ pub(super) struct Pulse {
 }
 
 impl Pulse {
-    /// The pulse of a connection that has just been accepted.
+    /// For a connection that has just been accepted.
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
             phase: AtomicU8::new(Phase::Head as u8),
@@ -59,17 +58,17 @@ impl Pulse {
         }
     }
 
-    /// How many requests have been in hand. A whole one may pass between two looks at the phase.
+    /// How many requests have begun. The phase alone can miss one that came and went between two polls.
     pub(super) fn requests(&self) -> u32 {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// Whether the last request had a body: some of it may still come after its answer.
+    /// Whether the last request had a body, of which some may still arrive after its answer.
     pub(super) fn has_body(&self) -> bool {
         self.has_body.load(Ordering::Relaxed)
     }
 
-    /// A request, with a body or without, is in hand until the guard is dropped.
+    /// Begins a request; it is in progress until the guard is dropped.
     pub(super) fn busy(self: &Arc<Self>, has_body: bool) -> Busy {
         self.has_body.store(has_body, Ordering::Relaxed);
         self.requests.fetch_add(1, Ordering::Relaxed);
@@ -77,8 +76,8 @@ impl Pulse {
         Busy(Arc::clone(self))
     }
 
-    /// Whether what hyper writes is to be dropped, as its own bare status. Between two requests it can only be that, for a
-    /// head that had come together with the request before it; the connection is in that head then.
+    /// Whether to discard what hyper writes, as it can only be hyper's own bare status. In `Idle` that is the answer to a
+    /// head that was read together with the last request, so the connection is in that head now.
     fn discards_writes(&self) -> bool {
         if self.phase() == Phase::Idle {
             self.enter(Phase::Head);
@@ -91,7 +90,7 @@ impl Pulse {
     }
 }
 
-/// A request in hand; dropped with the body of its answer.
+/// A request in progress; dropped with the body of its answer.
 #[derive(Debug)]
 pub(super) struct Busy(Arc<Pulse>);
 
@@ -101,8 +100,8 @@ impl Drop for Busy {
     }
 }
 
-/// How long a client that has ended its sending half behind a request is taken for one that is there. What it had sent
-/// is passed on meanwhile: many send a request and close, and do not wait for an answer.
+/// How long the end of the client's sending half is hidden from hyper while a request is in progress. Many clients send a
+/// request and close without waiting for the answer; this gives the request time to reach the backend.
 const HALF_CLOSE_GRACE: Duration = Duration::from_secs(1);
 
 /// A client's stream under hyper.
@@ -110,7 +109,7 @@ const HALF_CLOSE_GRACE: Duration = Duration::from_secs(1);
 pub(super) struct Watched {
     stream: Stream,
     pulse: Arc<Pulse>,
-    /// Runs once its end was read in the middle of a request.
+    /// Set when the end of the stream was read during a request.
     half_close_grace: Option<Pin<Box<Sleep>>>,
 }
 
@@ -140,7 +139,7 @@ impl AsyncRead for Watched {
         }
         let has_ended = buffer.filled().len() == before;
         match self.pulse.phase() {
-            // hyper gives up a request whose client has ended.
+            // At the end of the stream hyper drops the request.
             Phase::Busy if has_ended => {
                 let begin = || Box::pin(sleep(HALF_CLOSE_GRACE));
                 let half_close_grace = self.half_close_grace.get_or_insert_with(begin);
@@ -167,7 +166,7 @@ impl AsyncWrite for Watched {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_flush(context))?;
-        // hyper flushes what it holds itself before it asks for this.
+        // hyper writes its own buffer before it flushes the stream.
         if self.pulse.phase() == Phase::Answered {
             self.pulse.enter(Phase::Idle);
         }

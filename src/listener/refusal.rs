@@ -13,13 +13,13 @@ use crate::session::Rejection;
 use crate::stream::Stream;
 use crate::telemetry::ConnectionRejection;
 
-/// How long a refused client is given to take the refusal and end.
+/// How long a refused client has to read the refusal and close.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What a head came to that never became a request.
+/// Why a head was refused.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fault {
-    /// What the client is told.
+    /// The answer to the client.
     pub(super) rejection: Rejection,
     /// How the connection is counted.
     pub(super) reason: ConnectionRejection,
@@ -36,7 +36,7 @@ impl Fault {
         reason: ConnectionRejection::HeadTooLarge,
     };
 
-    /// A head that is not sound, in these words.
+    /// An invalid head, with the message for the client.
     pub(super) fn bad(words: &'static str) -> Self {
         Self {
             rejection: Rejection::BadRequest(words),
@@ -44,9 +44,9 @@ impl Fault {
         }
     }
 
-    /// What fits what hyper says of a head; none where there is nobody left to be told.
+    /// Translates an error of hyper; `None` if there is no client left to answer.
     ///
-    /// `received` is what has been read of the head, `limit` how many bytes it may have.
+    /// `received` is what was read of the head, `limit` the most bytes that it may have.
     pub(super) fn of(error: &hyper::Error, received: &[u8], limit: usize) -> Option<Self> {
         if error.is_parse_too_large() {
             let has_target = received.iter().take(limit).any(|byte| *byte == b'\n');
@@ -64,15 +64,15 @@ impl Fault {
     }
 }
 
-/// Tells the client, then ends the connection.
+/// Sends the refusal, then closes the connection.
 pub(super) async fn refuse(mut stream: Stream, rejection: Rejection) {
-    let told = async {
-        // Whatever goes wrong here: the client has left.
+    let refused = async {
+        // On an error the client has left.
         if stream.write_all(answer(rejection).as_bytes()).await.is_ok() {
             linger(stream).await;
         }
     };
-    let _ = timeout(PATIENCE, told).await;
+    let _ = timeout(PATIENCE, refused).await;
 }
 
 fn answer(rejection: Rejection) -> String {
@@ -87,7 +87,7 @@ fn answer(rejection: Rejection) -> String {
     )
 }
 
-/// The refusal of a head that was read, but is not sound.
+/// The refusal of a head that could be parsed, but is invalid.
 pub(super) fn response(rejection: Rejection) -> Response<Body> {
     let mut response = Response::new(text(format!("{}\n", rejection.message())));
     *response.status_mut() = rejection.status();

@@ -1,7 +1,7 @@
-//! A bound socket, and accepting from it.
+//! Binding sockets and accepting connections from them.
 //!
-//! Accepted sockets are handed to other threads, so they must not be registered with the runtime that
-//! accepts. tokio's own listeners do that; watching the bare descriptor does not, and takes one `unsafe`.
+//! Accepted sockets are handed to other threads, so they must not be registered with the runtime that accepts them, as
+//! tokio's own listeners would do. Watching the bare descriptor does not register them, at the price of one `unsafe`.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -21,11 +21,11 @@ use crate::config::Address;
 use crate::session::Peer;
 use crate::stream::{self, tune};
 
-/// How many connections the system keeps until they are accepted.
+/// How many connections the kernel queues until they are accepted.
 const BACKLOG: i32 = 4096;
-/// What every accepted socket is from its first moment.
+/// Flags of every accepted socket.
 const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
-/// How long accepting pauses after an error that another try would meet as well.
+/// How long accepting pauses after an error that would come again at once, such as a lack of descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// A bound socket that listens.
@@ -33,11 +33,11 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub struct Bound {
     socket: BoundSocket,
     address: Address,
-    /// The file of a unix socket as it was bound.
+    /// The identity of a unix socket's file when it was bound.
     file: Option<FileIdentity>,
 }
 
-/// Which file it is, whatever it is called: device and number.
+/// Device and inode.
 type FileIdentity = (u64, u64);
 
 #[derive(Debug)]
@@ -46,12 +46,12 @@ enum BoundSocket {
     Unix(UnixListener),
 }
 
-/// A connection as it was accepted, not yet at home in any runtime.
+/// An accepted connection, not registered with any runtime yet.
 #[derive(Debug)]
 pub struct Accepted {
     socket: AcceptedSocket,
     peer: Peer,
-    /// Where it came in; none on a unix socket.
+    /// The address on which it was accepted; `None` on a unix socket.
     local: Option<SocketAddr>,
 }
 
@@ -59,7 +59,7 @@ pub struct Accepted {
 pub(super) struct Adopted {
     pub(super) socket: stream::Socket,
     pub(super) peer: Peer,
-    /// Where it came in; none on a unix socket.
+    /// The address that the client connected to; `None` on a unix socket.
     pub(super) local: Option<SocketAddr>,
 }
 
@@ -104,11 +104,11 @@ impl AcceptedSocket {
 }
 
 impl Bound {
-    /// Binds `address` and listens. An IPv6 wildcard takes IPv4 as well. The file of a unix socket that
-    /// nobody listens at any more is replaced.
+    /// Binds `address` and listens. An IPv6 wildcard address also accepts IPv4. A unix socket file that no process listens on
+    /// is replaced.
     ///
     /// # Errors
-    /// What the system says.
+    /// The error of the system call.
     pub fn bind(address: &Address) -> io::Result<Self> {
         let socket = match address {
             Address::Tcp(address) => BoundSocket::Tcp(bind_tcp(*address)?),
@@ -135,7 +135,7 @@ impl Bound {
     /// A second handle on the same socket.
     ///
     /// # Errors
-    /// When descriptors are used up.
+    /// If no descriptor is free.
     pub fn try_clone(&self) -> io::Result<Self> {
         let socket = match &self.socket {
             BoundSocket::Tcp(socket) => BoundSocket::Tcp(socket.try_clone()?),
@@ -148,13 +148,12 @@ impl Bound {
         })
     }
 
-    /// Removes what listening left in the file system. A successor may have put its own socket there meanwhile,
-    /// which stays.
+    /// Removes the file of a unix socket, unless another process has put its own socket there meanwhile.
     pub fn remove_file(&self) {
         if let Address::Unix(path) = &self.address
             && identity(&self.address) == self.file
         {
-            // Somebody else may have removed it before, which is what is wanted.
+            // It may have been removed already.
             let _ = std::fs::remove_file(path);
         }
     }
@@ -179,7 +178,7 @@ impl Bound {
         }
     }
 
-    /// Where a connection came in; only a wildcard has to ask the system.
+    /// The local address of a connection. Only wildcard listeners need a system call for it.
     fn local(&self, socket: &std::net::TcpStream) -> io::Result<SocketAddr> {
         match &self.address {
             Address::Tcp(address) if !address.ip().is_unspecified() => Ok(*address),
@@ -192,7 +191,7 @@ impl Bound {
 #[derive(Debug)]
 pub struct Listener {
     socket: AsyncFd<BoundFd>,
-    /// Above which no descriptor is for a connection.
+    /// The highest descriptor that a connection may have.
     last_descriptor: RawFd,
 }
 
@@ -209,17 +208,18 @@ impl AsRawFd for BoundFd {
 }
 
 impl Listener {
-    /// Brings `bound` into the current runtime. Descriptors above `last_descriptor` are left to others.
+    /// Registers `bound` with the current runtime. Connections get no descriptor above `last_descriptor`: those are reserved
+    /// for other uses.
     ///
     /// # Errors
-    /// When the system cannot watch the socket.
+    /// If the socket cannot be registered.
     pub fn new(bound: Bound, last_descriptor: RawFd) -> io::Result<Self> {
         #[expect(
             unsafe_code,
             reason = "watching a descriptor; see the head of the file"
         )]
-        // SAFETY: `BoundFd` owns the socket, never replaces it, and so always names the same open descriptor
-        // for as long as the `AsyncFd` that owns it lives.
+        // SAFETY: `BoundFd` owns the socket and never replaces it, so the descriptor stays open and the same for as long as
+        // the `AsyncFd` lives.
         let socket =
             unsafe { AsyncFd::register_with_interest(BoundFd(bound), Interest::READABLE)? };
         Ok(Self {
@@ -228,7 +228,7 @@ impl Listener {
         })
     }
 
-    /// The connection, once there is a descriptor for it.
+    /// Moves the connection to a descriptor within the limit; waits until one is free.
     async fn with_low_descriptor(
         &self,
         mut accepted: Accepted,
@@ -237,7 +237,7 @@ impl Listener {
         while accepted.socket.descriptor() > self.last_descriptor {
             on_error(&Errno::MFILE.into());
             tokio::time::sleep(PAUSE).await;
-            // A copy gets the lowest descriptor that is free by now.
+            // `dup` gives the lowest free descriptor.
             if let Ok(copy) = accepted.socket.try_clone() {
                 accepted.socket = copy;
             }
@@ -245,8 +245,8 @@ impl Listener {
         accepted
     }
 
-    /// The next connection. This cannot fail: a connection that is gone already is passed over, and when
-    /// descriptors or memory are used up accepting pauses; `on_error` hears of it.
+    /// The next connection. This never fails: connections that are gone already are skipped; if descriptors or memory run
+    /// out, accepting pauses, and `on_error` is called.
     pub async fn accept(&self, on_error: impl Fn(&io::Error)) -> Accepted {
         loop {
             let accepted = match self.socket.readable().await {
@@ -266,7 +266,7 @@ impl Listener {
     }
 }
 
-/// Whether only the connection that was to be accepted is concerned (accept(2), "Error handling").
+/// Whether the error is about the accepted connection only (accept(2), "Error handling").
 fn is_connection_error(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -316,15 +316,15 @@ fn identity(address: &Address) -> Option<FileIdentity> {
     }
 }
 
-/// Whether a unix socket file is left over from a process that is gone. Any other file refuses a connection
-/// just so, and is somebody's.
+/// Whether a unix socket file was left behind by a process that is gone. A regular file also refuses connections, but must
+/// not be removed.
 fn is_abandoned(path: &Path) -> bool {
     let is_socket = std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
     is_socket
         && try_connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
-/// Connects, without waiting for a place among those whom a busy owner has not accepted yet.
+/// Connects without blocking, even if the accept queue of a busy owner is full.
 fn try_connect(path: &Path) -> io::Result<()> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;

@@ -1,5 +1,5 @@
-//! Bounds on what is costly: TLS handshakes under way, and opening handshakes per second. Who is over a bound waits for a
-//! moment, and is refused where too many wait already.
+//! Limits on costly work: TLS handshakes under way, and opening handshakes per second. What exceeds a limit waits a moment in
+//! a short queue, or is refused if the queue is full.
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,11 +11,11 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::config::ListenerLimits;
 use crate::occupancy::Occupancy;
 
-/// How long somebody waits at most.
+/// The longest wait in a queue.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The bounds of a listener. It outlives reloads, which adjust it: what is under way counts on, and connections that are open
-/// are held to what new ones are.
+/// The limits of a listener. It is kept across reloads, which adjust it: handshakes under way stay counted, and new limits
+/// hold for open connections, too.
 #[derive(Debug)]
 pub struct Throttle {
     tls: Mutex<Option<Arc<Gate>>>,
@@ -23,7 +23,7 @@ pub struct Throttle {
 }
 
 impl Throttle {
-    /// What `limits` say.
+    /// A throttle with these limits.
     #[must_use]
     pub fn new(limits: &ListenerLimits) -> Self {
         Self {
@@ -32,8 +32,7 @@ impl Throttle {
         }
     }
 
-    /// Holds everybody to `limits` from here on. Where another number of TLS handshakes may be under way, those that are
-    /// do not count any more.
+    /// Applies new limits. If the number of concurrent TLS handshakes changes, those under way are no longer counted.
     pub fn adjust(&self, limits: &ListenerLimits) {
         let mut tls = lock(&self.tls);
         let most = tls.as_ref().map(|gate| gate.most);
@@ -43,10 +42,10 @@ impl Throttle {
         self.openings.adjust(limits.handshakes_per_second);
     }
 
-    /// Lets a TLS handshake begin; it is under way until what this gives is dropped.
+    /// Waits until a TLS handshake may begin. It is under way until the returned guard is dropped.
     ///
     /// # Errors
-    /// When as many are under way as may be, and none ended in time.
+    /// If the limit is reached and no handshake ended in time.
     pub(super) async fn begin_tls(&self) -> Result<Option<OwnedSemaphorePermit>, Throttled> {
         let gate = lock(&self.tls).clone();
         match gate {
@@ -55,10 +54,10 @@ impl Throttle {
         }
     }
 
-    /// Lets an opening handshake pass.
+    /// Waits until an opening handshake may go on.
     ///
     /// # Errors
-    /// When its turn would come too late.
+    /// If its turn would come too late.
     pub(super) async fn pass_opening(&self) -> Result<(), Throttled> {
         self.openings.pass().await
     }
@@ -73,11 +72,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// One too many.
+/// The limit is exceeded, and the queue is full.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Throttled;
 
-/// So many at once; as many again wait for a place, in the order of coming.
+/// At most `most` at a time; as many again wait, in FIFO order.
 #[derive(Debug)]
 struct Gate {
     places: Arc<Semaphore>,
@@ -100,7 +99,7 @@ impl Gate {
             return Ok(place);
         }
         let _turn = self.waiting.take();
-        // Taken first, so that two who come at once cannot both have the last place of the queue.
+        // Counted before the check, so that two tasks cannot both take the last place of the queue.
         if self.waiting.taken() > self.most.get() {
             return Err(Throttled);
         }
@@ -109,15 +108,16 @@ impl Gate {
     }
 }
 
-/// So many a second: each has a moment of its own, a tenth of a second's worth at once after a silence.
+/// At most so many a second: each gets its own time slot. After a pause, the slots of a tenth of a second may be used at
+/// once.
 #[derive(Debug)]
 struct Pace(Mutex<Beat>);
 
 #[derive(Debug)]
 struct Beat {
-    /// None where nobody has to wait.
+    /// `None` if there is no limit.
     per_second: Option<NonZeroU32>,
-    /// The moment of who comes next, if that is not over. It stays what it is when the number becomes another one.
+    /// The next free slot; it may be in the past. A changed limit does not move it.
     next: Instant,
 }
 
@@ -142,13 +142,13 @@ impl Pace {
 }
 
 impl Beat {
-    /// The moment of who comes `now`.
+    /// When whoever arrives `now` may go on.
     fn take(&mut self, now: Instant) -> Result<Instant, Throttled> {
         let Some(per_second) = self.per_second else {
             return Ok(now);
         };
         let interval = Duration::from_secs(1) / per_second.get();
-        // How far moments may be ahead of the clock without anybody waiting.
+        // How far ahead of the clock slots may be used without waiting.
         let slack = interval * (per_second.get().div_ceil(10) - 1);
         let own = self.next.max(now);
         let turn = own.checked_sub(slack).unwrap_or(own).max(now);
@@ -190,7 +190,7 @@ mod tests {
         assert!(gate.enter().await.is_ok());
     }
 
-    /// The moments, in milliseconds from now, of so many who come at once.
+    /// The waits, in milliseconds, of so many who arrive at once.
     fn turns(pace: &Pace, count: usize) -> Vec<Option<u128>> {
         let now = Instant::now();
         let take = || lock(&pace.0).take(now).ok();

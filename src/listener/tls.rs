@@ -13,7 +13,7 @@ use crate::stream::{Socket, Stream, TlsStream};
 use crate::telemetry::{ConnectionRejection, ListenerMetrics, TlsResult};
 use crate::tls::{HTTP2, ServerTls};
 
-/// Speaks TLS on `socket`, within the deadline. None when that came to nothing; it is counted.
+/// Accepts TLS on `socket` within the deadline. `None` if that failed; the failure is counted.
 pub(super) async fn accept(
     socket: Socket,
     tls: &ServerTls,

@@ -9,10 +9,10 @@ use super::http2::Claim;
 use super::pulse::Watched;
 use crate::stream::Stream;
 
-/// The stream of a request, to be had once an answer that agrees has been written.
+/// The stream of a request; available once the answer that accepts the session is written.
 pub struct Upgrade {
     upgraded: OnUpgrade,
-    /// Where the stream is one of many on an HTTP/2 connection.
+    /// Set on HTTP/2, where the stream is one of many on its connection.
     claim: Option<Claim>,
 }
 
@@ -25,7 +25,7 @@ impl Upgrade {
         }
     }
 
-    /// Waits for the stream, and the bytes that came behind the head. None where the client left before.
+    /// Waits for the stream, and for the bytes that were read behind the head. `None` if the client left before.
     pub async fn into_stream(self) -> Option<(Stream, Bytes)> {
         let upgraded = self.upgraded.await.ok()?;
         if let Some(claim) = self.claim {

@@ -1,10 +1,10 @@
-//! How many connections each client has open.
+//! Counts the open connections of each client.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The connections of a listener by client. There is an entry only for those who have one open.
+/// The number of a listener's connections by client. Clients without connections have no entry.
 #[derive(Debug, Default)]
 pub struct Visitors {
     open: Mutex<HashMap<IpAddr, usize>>,
@@ -34,7 +34,7 @@ impl Visitors {
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut HashMap<IpAddr, usize>) -> T) -> T {
-        // Nothing is left half done where somebody panicked: each change is one step.
+        // A panic cannot leave the map inconsistent, as each change is one step.
         act(&mut self.open.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -44,7 +44,7 @@ impl Visitors {
 pub(super) struct Visit {
     visitors: Arc<Visitors>,
     client: IpAddr,
-    /// How many the client had with this one.
+    /// How many connections the client has, this one included.
     pub(super) nth: usize,
 }
 
@@ -54,7 +54,7 @@ impl Drop for Visit {
     }
 }
 
-/// What counts as one client: an IPv4 address, or the /64 of an IPv6 address, of which one machine has all.
+/// What counts as one client: an IPv4 address, or an IPv6 /64, as one host can use all of its addresses.
 fn client_at(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),

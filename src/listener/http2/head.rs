@@ -1,25 +1,24 @@
-//! A request head of HTTP/2, made as one of HTTP/1.1 would be.
+//! Checks a request head of HTTP/2 and gives it the form that it would have in HTTP/1.1.
 //!
-//! Fields that concern a connection, malformed pseudo-header fields and the like are refused by the library
-//! before (RFC 9113 section 8.2.2).
+//! h2 has refused malformed pseudo-header fields and connection-specific fields already (RFC 9113 section 8.2.2).
 
 use http::header::{COOKIE, HOST};
 use http::{HeaderValue, Method, request};
 
 use super::super::refusal::Fault;
 
-/// How many fields a head may have, as with HTTP/1.1 there. Clients may divide Cookie as they like (RFC 9113 section
-/// 8.2.3), so what that has is not counted.
+/// The most fields of a head: hyper's limit for HTTP/1.1. Cookie is not counted, as clients may split it (RFC 9113 section
+/// 8.2.3).
 const MAX_FIELDS: usize = 100;
 
-/// What a field counts beyond its name and value (RFC 9113 section 6.5.2).
+/// The size of a field beyond its name and value (RFC 9113 section 6.5.2).
 const FIELD_OVERHEAD: usize = 32;
 
-/// Puts the authority into Host.
+/// Writes the authority into Host.
 ///
 /// # Errors
-/// When the list of fields is larger than `max_bytes` bytes, there are too many fields, there is no authority, Host names
-/// another one, or the path does not begin with a slash.
+/// If the head has more than `max_bytes` bytes or too many fields, if there is no authority or Host differs from it, or if
+/// the path does not begin with a slash.
 pub(super) fn normalize(request: &mut request::Parts, max_bytes: usize) -> Result<(), Fault> {
     if list_size(request) > max_bytes {
         return Err(Fault::HEAD_TOO_LARGE);
@@ -32,7 +31,7 @@ pub(super) fn normalize(request: &mut request::Parts, max_bytes: usize) -> Resul
     check_path(request)
 }
 
-/// The size of the field list, its target included (RFC 9113 section 6.5.2).
+/// The size of the head, target included (RFC 9113 section 6.5.2).
 fn list_size(request: &request::Parts) -> usize {
     let fields = request.headers.iter();
     let sizes = fields.map(|(name, value)| name.as_str().len() + value.len() + FIELD_OVERHEAD);
@@ -40,8 +39,7 @@ fn list_size(request: &request::Parts) -> usize {
     sizes.sum::<usize>() + target.map_or(0, |target| target.as_str().len() + FIELD_OVERHEAD)
 }
 
-/// RFC 9113 section 8.3.1: a Host that is given says the same as `:authority`, and stands in where there is
-/// none.
+/// Host and `:authority` must agree; either may be missing (RFC 9113 section 8.3.1).
 fn normalize_host(request: &mut request::Parts) -> Result<(), Fault> {
     let mut hosts = request.headers.get_all(HOST).iter();
     let host = hosts.next();

@@ -1,4 +1,4 @@
-//! One connection that speaks HTTP/2: bounds, deadlines, drain. Its sessions come by extended CONNECT (RFC 8441).
+//! One HTTP/2 connection: limits, deadlines, drain. Sessions come by extended CONNECT (RFC 8441).
 
 mod head;
 mod spawn;
@@ -31,35 +31,33 @@ use spawn::Spawn;
 use streams::{MAX_ABANDONED, OpenStream, Streams, Verdict};
 pub(super) use upgraded::Claim;
 
-/// What a client may send on one stream before that is taken, in bytes. A connection may have as much for
-/// each of its streams at once, so that a session that is held up never holds up the others. It bounds how fast an upload
-/// goes: so much in a round trip.
+/// The flow-control window of a stream, in bytes. The connection's window covers all streams, so that a stalled session never
+/// blocks the others. It bounds the speed of an upload: one window per round trip.
 const STREAM_WINDOW: u32 = 256 * 1024;
-/// How many times the window of a stream its part of the connection's has to be, so that a stream full of the smallest
-/// messages (six bytes without a payload, RFC 6455 section 5.2) can wait. For each frame below 256 bytes h2 takes what
-/// is missing to that from half of the connection's window, and ends the connection when that is used up.
+/// How many stream windows a stream full of the smallest messages (six bytes without a payload, RFC 6455 section 5.2) takes
+/// from the connection's window: h2 counts each frame below 256 bytes as 256, takes the difference from half of the
+/// connection's window, and ends the connection when that is used up.
 const OVERHEAD: u32 = 2 * 256 / 6;
-/// So many streams of a stranger can wait like that at once. They take some 12 MiB each.
+/// How many such streams of an untrusted client may stall at once. Each takes some 12 MiB.
 const STALLED: u32 = 2;
-/// The largest window that there is (RFC 9113 section 6.9.1).
+/// The largest window (RFC 9113 section 6.9.1).
 const LARGEST_WINDOW: u32 = (1 << 31) - 1;
-/// The largest frame that is taken, in bytes; the least that HTTP/2 allows to ask for.
+/// The largest frame that is accepted, in bytes; the smallest value that HTTP/2 allows.
 const FRAME: u32 = 16 * 1024;
-/// What is kept of an answer's body until the client takes it, in bytes.
+/// How much of an answer's body is buffered until the client reads it, in bytes.
 const SEND_BUFFER: usize = 64 * 1024;
-/// Streams that the client took back before they were looked at (CVE-2023-44487). One more ends the connection.
+/// Streams that the client reset before they were accepted (CVE-2023-44487). One more ends the connection.
 const PENDING_RESETS: usize = 20;
-/// Streams that were reset for the client's mistakes (RUSTSEC-2024-0003). One more ends the connection. h2 takes for one,
-/// too, each frame that was on its way to an upload while that was answered, once it has forgotten the stream: these are
-/// those of 128 uploads, twice.
+/// Streams that were reset for errors of the client (RUSTSEC-2024-0003). One more ends the connection. h2 also counts each
+/// frame of an upload that arrives after the stream was answered and forgotten; the limit covers 128 such uploads, twice.
 const MISTAKES: usize = 2 * 128 * (STREAM_WINDOW / FRAME) as usize;
-/// Between two questions whether the client is there.
+/// The interval of Pings.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
-/// How long its answer may take. The question stands behind all that the system holds for a slow client; one that is gone
-/// is found sooner, as it acknowledges nothing.
+/// How long the answer to a Ping may take. The Ping queues behind all that the kernel holds for a slow client; a client that
+/// is gone is noticed sooner, as it acknowledges no bytes.
 const PING_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Speaks HTTP/2 until the connection ends, rests for too long, or is drained.
+/// Serves a connection until it ends, is idle for too long, or is drained.
 pub(super) async fn serve<H: Handler>(
     negotiated: Negotiated,
     client: &Arc<Client>,
@@ -73,7 +71,7 @@ pub(super) async fn serve<H: Handler>(
         let (streams, client) = (Arc::clone(&streams), Arc::clone(client));
         service_fn(move |request| {
             let (stream, client) = (streams.open(), Arc::clone(&client));
-            // It is of some 11 KiB, and on its way into a task of its own hyper and tokio copy what they are given several times.
+            // The future has some 11 KiB, and hyper and tokio move it several times on its way into a task.
             Box::pin(answer(request, stream, client, Arc::clone(&handler)))
         })
     };
@@ -89,7 +87,7 @@ pub(super) async fn serve<H: Handler>(
         }
     }
     if is_flooded {
-        // It begins nothing more; its sessions, if it has any, may go on.
+        // It gets no new streams; its sessions may go on.
         count_error(client);
     }
     streams.forgive();
@@ -97,12 +95,12 @@ pub(super) async fn serve<H: Handler>(
     tokio::select! {
         result = connection => if !is_flooded { conclude(result, client) },
         () = streams.quiet_for(DRAIN_GRACE) => {}
-        // It did not hear, or does not care.
+        // The client goes on with the flood.
         () = streams.flooded() => {}
     }
 }
 
-/// Counts a connection that ended because its client broke the rules of HTTP/2.
+/// Counts a connection that ended for a protocol error of its client.
 fn conclude(result: hyper::Result<()>, client: &Client) {
     let Err(error) = result else { return };
     let cause = error.source().and_then(|cause| cause.downcast_ref());
@@ -149,8 +147,8 @@ async fn answer<H: Handler>(
     Ok(response.map(|body| BusyBody::new(body, stream)))
 }
 
-/// The answer to HEAD says how long the body would be and has none (RFC 9110 section 9.3.2). hyper leaves the body
-/// out over HTTP/1.1 only.
+/// The answer to HEAD has the body's Content-Length and no body (RFC 9110 section 9.3.2). hyper drops the body only over
+/// HTTP/1.1.
 fn without_body(mut response: Response<Body>) -> Response<Body> {
     if response.body().is_end_stream() {
         return response;
@@ -163,25 +161,25 @@ fn without_body(mut response: Response<Body>) -> Response<Body> {
     response.map(|_| text(""))
 }
 
-/// How many faults of its client a connection outlives.
+/// How many errors of its client a connection survives, and its window.
 struct Bounds {
-    /// Streams that were taken back at once, beyond those that were let be answered.
+    /// Streams that the client resets before their answers; `None` for no limit.
     abandoned: Option<u32>,
-    /// Streams that were taken back before they were looked at.
+    /// Streams that the client resets before they are accepted.
     pending_resets: usize,
-    /// Streams that were reset for mistakes.
+    /// Streams that are reset for errors of the client; `None` for no limit.
     mistakes: Option<usize>,
-    /// What may be sent on all streams together before that is taken, in bytes.
+    /// The flow-control window of the connection, in bytes.
     window: u32,
 }
 
 impl Bounds {
-    /// One of the many behind a proxy could otherwise end the connection of all.
+    /// Behind a trusted proxy the limits are wider, as one client could otherwise end the connection of all.
     fn of(client: &Client, settings: &Settings) -> Self {
         let streams = settings.limits.http2_streams;
         if client.is_trusted_proxy {
             let most_open = usize::try_from(streams).unwrap_or(usize::MAX);
-            // Those that were not looked at take memory, so as many as may be open, no more.
+            // Streams that are not accepted yet take memory, so no more than may be open.
             Self {
                 abandoned: None,
                 pending_resets: most_open.max(PENDING_RESETS),
@@ -199,7 +197,7 @@ impl Bounds {
     }
 }
 
-/// The window of a connection of so many streams, of which `stalled` can be full of small messages.
+/// The window of a connection with so many streams, of which `stalled` may be full of small messages.
 fn window(streams: u32, stalled: u32) -> u32 {
     let parts = streams.max(stalled.saturating_mul(OVERHEAD));
     STREAM_WINDOW.saturating_mul(parts).min(LARGEST_WINDOW)
@@ -208,7 +206,7 @@ fn window(streams: u32, stalled: u32) -> u32 {
 fn builder(settings: &Settings, bounds: &Bounds) -> Builder<Spawn> {
     let streams = settings.limits.http2_streams;
     let head = u32::try_from(settings.limits.request_head).unwrap_or(u32::MAX);
-    // The library refuses without a word in log and metrics, so that what is not far too large is left to `head`.
+    // h2 refuses heads over its limit without log or metric, so its limit is higher, and `head` refuses most of them.
     let far_too_large = head.saturating_mul(2);
     let mut builder = Builder::new(Spawn);
     builder

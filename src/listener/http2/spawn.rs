@@ -1,9 +1,8 @@
-//! Where hyper runs the streams of a connection, and finding the task that writes for a session.
+//! Spawns hyper's stream tasks, and finds the task that writes for a session.
 //!
-//! hyper has no way to reset a stream that it has given up as upgraded: dropped, its sending half ends as if
-//! all were well. But the task that writes can be aborted, and a stream whose writer is gone is reset
-//! (RST_STREAM, CANCEL). hyper begins that task while it runs the one that answered; so each of those
-//! knows a place for it.
+//! hyper cannot reset a stream after an upgrade: dropping it ends the sending half in order. But if its writer task is
+//! aborted, the stream is reset (RST_STREAM, CANCEL). hyper spawns the writer from within the task that answers the request,
+//! so each such task carries a slot for the handle of its writer.
 
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
@@ -15,10 +14,10 @@ tokio::task_local! {
     static WRITER: Writer;
 }
 
-/// The task that writes for the session that a stream became, once it is one.
+/// The slot for the writer task of a stream; filled once the stream is a session.
 pub(super) type Writer = Arc<OnceLock<AbortHandle>>;
 
-/// Runs the tasks of streams on this worker.
+/// Spawns tasks on this worker.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Spawn;
 
@@ -28,7 +27,7 @@ where
 {
     fn execute(&self, task: F) {
         match WRITER.try_with(Arc::clone) {
-            // Within a stream that is being answered: only its writer is begun there, and once.
+            // Within the task that answers a request, hyper only spawns its writer, and only once.
             Ok(writer) => {
                 let _ = writer.set(tokio::spawn(task).abort_handle());
             }
@@ -39,7 +38,7 @@ where
     }
 }
 
-/// The place for the writer of the stream that is being answered.
+/// The slot of the stream that is being answered.
 pub(super) fn writer() -> Writer {
     WRITER.try_with(Arc::clone).unwrap_or_default()
 }

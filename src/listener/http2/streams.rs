@@ -1,4 +1,4 @@
-//! The streams of one connection: how many are open, since when none is, and how many the client took back.
+//! The streams of one connection: how many are open, since when it is idle, and how many the client reset.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,18 +10,18 @@ use tokio::time::Instant;
 use super::super::deadline::reached;
 use crate::config::ListenerTimeouts;
 
-/// How many more streams than it let be answered a client may take back before their answers, at once: so many are a
-/// page that was left, but a flood of them costs only the gateway and its backends (CVE-2023-44487).
+/// How many streams a client may reset before their answers, at once, beyond those whose answers it took: a page that is left may
+/// reset so many, but a flood of resets only costs the gateway and its backends (CVE-2023-44487).
 pub(super) const MAX_ABANDONED: u32 = 200;
-/// After how long one of them is forgotten: a page that gives up a request now and then may do so for days.
+/// One reset is forgotten after each interval, as a page that cancels a request now and then may do so for days.
 const FORGET_INTERVAL: Duration = Duration::from_millis(50);
 
-/// What is open on a connection.
+/// The streams of a connection.
 #[derive(Debug)]
 pub(super) struct Streams {
     state: Mutex<State>,
     changed: Notify,
-    /// How many more streams than it let be answered the client may take back; none where it speaks for many.
+    /// The limit of resets; `None` for trusted proxies.
     most_abandoned: Option<u32>,
 }
 
@@ -30,7 +30,7 @@ struct State {
     open: usize,
     has_begun: bool,
     quiet_since: Instant,
-    /// When the last of the streams that were taken back will be forgotten; each takes its time after the one before.
+    /// When the last reset will be forgotten; each reset adds an interval, each answer takes one off.
     all_forgotten_at: Instant,
     is_flooded: bool,
 }
@@ -38,15 +38,14 @@ struct State {
 /// Why a connection is to end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Verdict {
-    /// Nothing is open, for too long.
+    /// Nothing has been open for too long.
     Idle,
-    /// Streams are begun only to be taken back.
+    /// The client resets too many streams.
     Flooded,
 }
 
 impl Streams {
-    /// Those of a connection whose first stream is awaited since then, and whose client may take back `most_abandoned`
-    /// more than it let be answered.
+    /// For a connection that waits for its first stream since `since`, and whose client may reset `most_abandoned` streams.
     pub(super) fn new(since: Instant, most_abandoned: Option<u32>) -> Arc<Self> {
         let state = State {
             open: 0,
@@ -62,14 +61,14 @@ impl Streams {
         })
     }
 
-    /// A stream is open until the guard is dropped.
+    /// Counts a stream as open until the guard is dropped.
     pub(super) fn open(self: &Arc<Self>) -> Arc<OpenStream> {
         let mut state = self.state();
         state.open += 1;
         let is_first = !std::mem::replace(&mut state.has_begun, true);
         drop(state);
         if is_first {
-            // From now on another time counts.
+            // The timeout is `keep_alive` from now on.
             self.changed.notify_one();
         }
         Arc::new(OpenStream {
@@ -101,8 +100,7 @@ impl Streams {
         }
     }
 
-    /// The client is forgive to leave: however long it has rested, it needs time to hear that, and what it took back before
-    /// is forgotten.
+    /// Forgets resets and idle time, as the client was told to leave and needs time to read that.
     pub(super) fn forgive(&self) {
         let mut state = self.state();
         state.quiet_since = Instant::now();
@@ -110,7 +108,7 @@ impl Streams {
         state.is_flooded = false;
     }
 
-    /// Waits until streams are begun only to be taken back.
+    /// Waits until the client resets too many streams.
     pub(super) async fn flooded(&self) {
         loop {
             let changed = self.changed.notified();
@@ -125,7 +123,7 @@ impl Streams {
     pub(super) async fn quiet_for(&self, patience: Duration) {
         loop {
             let now = Instant::now();
-            // While something is open this is looked at again when nothing could be for long enough.
+            // While something is open, the earliest moment at which this may be true.
             let until = match self.quiet_since() {
                 Some(since) if since + patience <= now => return,
                 Some(since) => since + patience,
@@ -145,7 +143,7 @@ impl Streams {
     }
 }
 
-/// An open stream; dropped when its answer, or the session that it became, has ended.
+/// An open stream; dropped when its answer, or its session, has ended.
 #[derive(Debug)]
 pub(super) struct OpenStream {
     streams: Arc<Streams>,
@@ -153,7 +151,7 @@ pub(super) struct OpenStream {
 }
 
 impl OpenStream {
-    /// There is an answer; from now on the client may leave without a fault.
+    /// There is an answer; a reset from now on is no longer counted.
     pub(super) fn answered(&self) {
         self.is_answered.store(true, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! Connections whose clients say nothing.
+//! Connections whose clients send nothing.
 
 use http::Request;
 use tokio::io::AsyncWriteExt;
@@ -16,7 +16,7 @@ use crate::telemetry::{Connection, Metrics};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Answers nobody.
+/// Never answers.
 struct Deaf;
 
 impl Handler for Deaf {
@@ -69,7 +69,7 @@ fn client() -> Arc<Client> {
     })
 }
 
-/// Serves the other end of `socket`.
+/// Serves the peer of `socket`.
 async fn serve(socket: UnixStream) {
     let negotiated = Negotiated {
         stream: Stream::Plain(Socket::Unix(socket)),

@@ -13,11 +13,11 @@ use super::spawn::{Writer, writer};
 use super::streams::OpenStream;
 use crate::stream::{SharedStream, Stream};
 
-/// What is written at once, in bytes. hyper copies each write and keeps up to three of them until the client
-/// has room, so this is what bounds a session whose client does not read.
+/// The largest write, in bytes. hyper copies each write and queues up to three of them, so this bounds the memory of a
+/// session whose client does not read.
 const WRITE: usize = 16 * 1024;
 
-/// What a request that asks to become a session has of its stream.
+/// What a request needs to take its stream over as a session.
 #[derive(Clone, Debug)]
 pub(in crate::listener) struct Claim {
     writer: Writer,
@@ -25,7 +25,7 @@ pub(in crate::listener) struct Claim {
 }
 
 impl Claim {
-    /// The claim of the request that is being answered, whose stream is `open`.
+    /// For the request that is being answered; its stream is `open`.
     pub(super) fn new(open: Arc<OpenStream>) -> Self {
         Self {
             writer: writer(),
@@ -33,7 +33,7 @@ impl Claim {
         }
     }
 
-    /// The stream, once hyper has given it up.
+    /// The stream, after hyper has handed it over.
     pub(in crate::listener) fn into_stream(self, upgraded: Upgraded) -> Stream {
         Stream::Shared(Box::new(SessionStream {
             bytes: TokioIo::new(upgraded),
@@ -46,7 +46,7 @@ impl Claim {
     }
 }
 
-/// A stream that became a session. The connection counts it as open until it is dropped.
+/// The stream of a session. It counts as open until it is dropped.
 #[derive(Debug)]
 struct SessionStream {
     bytes: TokioIo<Upgraded>,
@@ -58,7 +58,7 @@ struct SessionStream {
 }
 
 impl SessionStream {
-    /// Whether the writer ended without having been asked to: it does when the client resets the stream.
+    /// Whether the writer task ended without a shutdown, as it does when the client resets the stream.
     fn has_lost_writer(&self) -> bool {
         let is_finished = self.writer.get().is_none_or(|writer| writer.is_finished());
         is_finished && !self.is_shut
@@ -76,8 +76,8 @@ impl SharedStream for SessionStream {
 }
 
 impl AsyncRead for SessionStream {
-    /// hyper tells a reset as an end. The writer knows better; it hears of a reset together with whoever
-    /// reads, so it is given its turn first.
+    /// hyper reports a reset as an end of the stream. Only the writer task shows the difference; it is woken by a reset as
+    /// well, so at the end this waits one turn for it.
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
