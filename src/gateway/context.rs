@@ -11,7 +11,7 @@ use crate::config::Origin;
 use crate::drain::Drain;
 use crate::listener::Client;
 use crate::proxy_protocol::Ends;
-use crate::route::is_sound_authority;
+use crate::route::is_valid_authority;
 use crate::session::Peer;
 use crate::upstream::Hints;
 use crate::websocket::looks_like_websocket;
@@ -57,7 +57,7 @@ impl<'a> RequestContext<'a> {
     /// The host with its port, if it is valid; it may be empty (RFC 9112 section 3.2).
     pub(super) fn valid_host(self) -> Option<&'a str> {
         let host = str::from_utf8(self.raw_host).ok()?;
-        is_sound_authority(host).then_some(host)
+        is_valid_authority(host).then_some(host)
     }
 
     /// The host with its port, as the value of a header field; `None` if it is empty.

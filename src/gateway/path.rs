@@ -6,7 +6,7 @@ use http::uri::PathAndQuery;
 use http::{Uri, request};
 
 use super::RequestContext;
-use crate::route::{climbs, has_zero_byte, is_soundly_encoded, readings};
+use crate::route::{has_parent_segment, has_valid_encoding, has_zero_byte, interpretations};
 use crate::session::Rejection;
 use crate::snapshot::{PoolTarget, Route, Snapshot};
 
@@ -22,13 +22,13 @@ pub(super) fn find<'a>(
     if !path.starts_with('/') {
         return Err(Rejection::BadRequest("The target is no path."));
     }
-    if climbs(path) {
+    if has_parent_segment(path) {
         return Err(Rejection::BadRequest("The path contains `..` segments."));
     }
     if has_zero_byte(path) {
         return Err(Rejection::BadRequest("The path contains a zero byte."));
     }
-    if !is_soundly_encoded(path) {
+    if !has_valid_encoding(path) {
         return Err(Rejection::BadRequest(
             "The path contains a `%` that encodes nothing.",
         ));
@@ -41,7 +41,7 @@ pub(super) fn find<'a>(
     let find = |path: &str| snapshot.table.find(host, path, listener, suits);
     let written = find(path).ok_or(Rejection::NoRoute)?;
     let is_same = |read: String| find(&read).is_some_and(|read| Arc::ptr_eq(written, read));
-    if !readings(path).all(is_same) {
+    if !interpretations(path).all(is_same) {
         return Err(Rejection::BadRequest("The path can be read in two ways."));
     }
     Ok(written)

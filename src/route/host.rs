@@ -33,19 +33,19 @@ pub(super) fn normalize(authority: &str) -> Cow<'_, str> {
 /// Nothing in percent-encoding, and no user information: who undoes the one or leaves out the other takes it for the host of
 /// another route.
 #[must_use]
-pub fn is_sound_authority(authority: &str) -> bool {
+pub fn is_valid_authority(authority: &str) -> bool {
     let Some(host) = without_port(authority) else {
         return false;
     };
     match host.strip_prefix('[') {
         Some(_) => !normalize(host).is_empty(),
         // A port alone is no host.
-        None => host.bytes().all(is_of_a_name) && host.is_empty() == authority.is_empty(),
+        None => host.bytes().all(is_name_byte) && host.is_empty() == authority.is_empty(),
     }
 }
 
 /// Whether a registered name may have it (RFC 3986 section 3.2.2).
-fn is_of_a_name(byte: u8) -> bool {
+fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte)
 }
 
@@ -135,7 +135,7 @@ mod tests {
             "192.0.2.1:65535",
             "[2001:DB8::1]:08443",
         ] {
-            assert!(is_sound_authority(sound), "{sound}");
+            assert!(is_valid_authority(sound), "{sound}");
         }
         for unsound in [
             ":80",
@@ -157,7 +157,7 @@ mod tests {
             "[::1",
             "[a]",
         ] {
-            assert!(!is_sound_authority(unsound), "{unsound}");
+            assert!(!is_valid_authority(unsound), "{unsound}");
         }
     }
 

@@ -10,8 +10,8 @@ mod tests;
 
 use std::collections::HashMap;
 
-pub use self::host::{is_sound_authority, without_port};
-pub use self::path::{climbs, has_zero_byte, is_soundly_encoded, readings};
+pub use self::host::{is_valid_authority, without_port};
+pub use self::path::{has_parent_segment, has_valid_encoding, has_zero_byte, interpretations};
 use self::rule::Rule;
 use crate::config::{HostPattern, RouteMatch};
 

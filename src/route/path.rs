@@ -8,7 +8,7 @@
 /// as borders of segments, because some backends take them so; and what is behind a semicolon does not count, because some
 /// take it off before they resolve.
 #[must_use]
-pub fn climbs(path: &str) -> bool {
+pub fn has_parent_segment(path: &str) -> bool {
     let mut segment = Segment::Dots(0);
     let mut rest = path.as_bytes();
     while let Some((byte, after)) = decode_first(rest) {
@@ -32,7 +32,7 @@ pub fn has_zero_byte(path: &str) -> bool {
 /// Whether two hexadecimal digits follow each percent sign (RFC 3986 section 2.1). What some backends make of others, such as
 /// `%u0061`, is not known.
 #[must_use]
-pub fn is_soundly_encoded(path: &str) -> bool {
+pub fn has_valid_encoding(path: &str) -> bool {
     let mut encoded = path.split('%').skip(1).map(str::as_bytes);
     encoded.all(
         |it| matches!(it, [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit()),
@@ -41,13 +41,16 @@ pub fn is_soundly_encoded(path: &str) -> bool {
 
 /// The path as backends may read it otherwise than it is written: with all undone that they may undo; and without a host,
 /// where it begins with what some take for one. Most paths have no such reading.
-pub fn readings(path: &str) -> impl Iterator<Item = String> {
+pub fn interpretations(path: &str) -> impl Iterator<Item = String> {
     let whole = (!is_plain(path)).then_some(path);
-    whole.into_iter().chain(behind_host(path)).flat_map(|path| {
-        let has_parameter = path.contains(';') || path.contains("%3b") || path.contains("%3B");
-        let fewest = if has_parameter { 0 } else { border::ANY };
-        (fewest..=border::ANY).map(move |ends| plainest(path, ends))
-    })
+    whole
+        .into_iter()
+        .chain(path_behind_host(path))
+        .flat_map(|path| {
+            let has_parameter = path.contains(';') || path.contains("%3b") || path.contains("%3B");
+            let fewest = if has_parameter { 0 } else { border::ANY };
+            (fewest..=border::ANY).map(move |ends| normalized(path, ends))
+        })
 }
 
 /// Whether it has nothing that backends may undo.
@@ -60,7 +63,7 @@ fn is_plain(path: &str) -> bool {
 
 /// What follows the host that two slashes or backslashes begin for who takes the target for a URL reference, as `new URL`
 /// does in Node (RFC 3986 section 4.2, WHATWG URL).
-fn behind_host(path: &str) -> Option<&str> {
+fn path_behind_host(path: &str) -> Option<&str> {
     let rest = path.trim_start_matches(['/', '\\']);
     let is_host = path.len() - rest.len() > 1;
     let path = || rest.find(['/', '\\']).map_or("/", |end| &rest[end..]);
@@ -73,7 +76,7 @@ fn behind_host(path: &str) -> Option<&str> {
 ///
 /// `ends` are the borders of segments at which a parameter ends, beside a slash: Tomcat takes parameters off before it
 /// undoes percent-encoding, others do so in another order.
-fn plainest(path: &str, ends: u8) -> String {
+fn normalized(path: &str, ends: u8) -> String {
     let mut plain = Vec::with_capacity(path.len());
     let mut is_parameter = false;
     let mut rest = path.as_bytes();
@@ -83,7 +86,7 @@ fn plainest(path: &str, ends: u8) -> String {
         match (byte, border::of(byte, is_written)) {
             (_, Some(border)) if !is_parameter || border & ends == border => {
                 is_parameter = false;
-                drop_dot(&mut plain);
+                drop_dot_segment(&mut plain);
                 if plain.last() != Some(&b'/') {
                     plain.push(b'/');
                 }
@@ -93,7 +96,7 @@ fn plainest(path: &str, ends: u8) -> String {
             _ => plain.push(byte),
         }
     }
-    drop_dot(&mut plain);
+    drop_dot_segment(&mut plain);
     while plain.last().is_some_and(|last| *last <= b' ') {
         plain.pop();
     }
@@ -117,7 +120,7 @@ mod border {
 }
 
 /// Takes off the last segment where it is `.`, which is the directory that it stands in.
-fn drop_dot(plain: &mut Vec<u8>) {
+fn drop_dot_segment(plain: &mut Vec<u8>) {
     if plain.ends_with(b"/.") {
         plain.pop();
     }
@@ -171,7 +174,7 @@ mod tests {
             "/..;x/y",
         ];
         for path in cases {
-            assert!(climbs(path), "{path}");
+            assert!(has_parent_segment(path), "{path}");
         }
     }
 
@@ -192,7 +195,7 @@ mod tests {
             "/%2",
             "/a%",
         ] {
-            assert!(!climbs(path), "{path}");
+            assert!(!has_parent_segment(path), "{path}");
         }
     }
 
@@ -218,7 +221,7 @@ mod tests {
             ("/chat%20%0D%0a", "/chat"),
             ("/a%0ab", "/a\nb"),
         ] {
-            assert_eq!(plainest(path, border::ANY), plain, "{path}");
+            assert_eq!(normalized(path, border::ANY), plain, "{path}");
         }
     }
 
@@ -235,17 +238,17 @@ mod tests {
             "/;%5cx%2Fchat",
             "//x/;%2fy/chat",
         ] {
-            assert!(readings(path).any(|read| read == "/chat"), "{path}");
+            assert!(interpretations(path).any(|read| read == "/chat"), "{path}");
         }
     }
 
     #[test]
     fn knows_what_is_encoded_soundly() {
         for path in ["", "/", "/%2f%2F", "/%e9x%41"] {
-            assert!(is_soundly_encoded(path), "{path}");
+            assert!(has_valid_encoding(path), "{path}");
         }
         for path in ["%", "/%2", "/100%", "/%u0061", "/%2%66", "/%%41", "/%4é"] {
-            assert!(!is_soundly_encoded(path), "{path}");
+            assert!(!has_valid_encoding(path), "{path}");
         }
     }
 
@@ -261,9 +264,9 @@ mod tests {
             ("/\\x\\chat", Some("\\chat")),
             ("//x//y/chat", Some("//y/chat")),
         ] {
-            assert_eq!(behind_host(path), rest, "{path}");
+            assert_eq!(path_behind_host(path), rest, "{path}");
         }
-        let read: Vec<String> = readings("//x\\%63hat").collect();
+        let read: Vec<String> = interpretations("//x\\%63hat").collect();
         assert_eq!(read, ["/x/chat", "/chat"]);
     }
 }
