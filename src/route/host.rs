@@ -1,15 +1,14 @@
-//! The host of a request as routes compare it.
+//! Hosts of requests, in the form in which routes compare them.
 
 use std::borrow::Cow;
 use std::net::Ipv6Addr;
 
-/// Bytes of the longest DNS name (RFC 1035 section 2.3.4); what is longer fits no pattern.
+/// The longest DNS name, in bytes (RFC 1035 section 2.3.4). A longer host matches no pattern.
 const NAME_LENGTH_MAX: usize = 253;
 
-/// The host without port, trailing dot and capitals; an IPv6 address in brackets and in its short
-/// form (RFC 5952).
+/// The host without port and trailing dot, in lower case; an IPv6 address in brackets and in its short form (RFC 5952).
 ///
-/// What is no sound authority (RFC 3986 section 3.2) becomes empty, and fits no pattern.
+/// An invalid authority (RFC 3986 section 3.2) becomes empty, and matches no pattern.
 pub(super) fn normalize(authority: &str) -> Cow<'_, str> {
     let host = without_port(authority).unwrap_or_default();
     if let Some(literal) = host.strip_prefix('[') {
@@ -28,9 +27,9 @@ pub(super) fn normalize(authority: &str) -> Cow<'_, str> {
     Cow::Borrowed(host)
 }
 
-/// Whether it is a host as RFC 3986 section 3.2.2 has it, with or without a port, or nothing at all.
+/// Whether it is a host (RFC 3986 section 3.2.2) with or without a port, or empty.
 ///
-/// Nothing in percent-encoding, and no user information: who undoes the one or leaves out the other takes it for the host of
+/// Percent-encoding and user information are not accepted: a backend that decodes or strips them would see the host of
 /// another route.
 #[must_use]
 pub fn is_valid_authority(authority: &str) -> bool {
@@ -39,19 +38,19 @@ pub fn is_valid_authority(authority: &str) -> bool {
     };
     match host.strip_prefix('[') {
         Some(_) => !normalize(host).is_empty(),
-        // A port alone is no host.
+        // A port without a host is invalid.
         None => host.bytes().all(is_name_byte) && host.is_empty() == authority.is_empty(),
     }
 }
 
-/// Whether a registered name may have it (RFC 3986 section 3.2.2).
+/// Whether a registered name may contain it (RFC 3986 section 3.2.2).
 fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte)
 }
 
-/// What a wildcard may stand before, longest first: `b.c` and `c` for `a.b.c`.
+/// The suffixes that a wildcard may precede, longest first: `b.c` and `c` for `a.b.c`.
 ///
-/// Ends at an empty label: a wildcard covers labels, and that is none.
+/// Stops at an empty label, which a wildcard does not match.
 pub(super) fn suffixes(host: &str) -> impl Iterator<Item = &str> {
     std::iter::successors(Some(host), |rest| {
         rest.split_once('.')
@@ -61,7 +60,7 @@ pub(super) fn suffixes(host: &str) -> impl Iterator<Item = &str> {
     .skip(1)
 }
 
-/// The host of an authority as it is written; none where a bracket is missing, or what follows the host is no port.
+/// The host part of an authority, unchanged; `None` if a bracket is not closed, or what follows the host is not a port.
 #[must_use]
 pub fn without_port(authority: &str) -> Option<&str> {
     let after_literal = if authority.starts_with('[') {
@@ -77,9 +76,9 @@ pub fn without_port(authority: &str) -> Option<&str> {
     is_port(&port[1..]).then_some(host)
 }
 
-/// Whether it is a port, or empty.
+/// Whether it is a port number, or empty.
 fn is_port(text: &str) -> bool {
-    // A number may begin with a sign, a port may not.
+    // `parse` accepts a plus sign.
     text.is_empty() || !text.starts_with('+') && text.parse::<u16>().is_ok()
 }
 

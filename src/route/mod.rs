@@ -1,6 +1,6 @@
 //! Which route answers a request: by host, path and listener, the most specific first.
 //!
-//! What a route leads to is not known here; the table is generic over it.
+//! The table is generic over what a route leads to.
 
 mod host;
 mod path;
@@ -15,28 +15,27 @@ pub use self::path::{has_parent_segment, has_valid_encoding, has_zero_byte, inte
 use self::rule::Rule;
 use crate::config::{HostPattern, RouteMatch};
 
-/// Routes, arranged so that the most specific one is found first.
+/// Routes, indexed so that the most specific one is found first.
 ///
 /// The order, whatever the order in the file:
 /// 1. an exact host, then the longest wildcard, then any host;
 /// 2. within one host an exact path, then the longest prefix;
 /// 3. within one path a route that names listeners, then one for all;
-/// 4. of two that are the same in all of this, the one that the request suits.
+/// 4. of two that are equal in all of this, the one whose target suits the request.
 ///
-/// Where no path of the best host fits, the next best host is asked: a route for one host adds
-/// to what any host answers and hides only what it says itself. No two routes
-/// of a configuration take the very same requests.
+/// If no path of the best host matches, the next best host is tried: a route for one host adds to the routes for any host,
+/// and hides only the paths that it has itself. No two routes of a configuration match exactly the same requests.
 #[derive(Debug)]
 pub struct RouteTable<T> {
     targets: Vec<T>,
     exact: HashMap<String, Vec<Rule>>,
-    /// By the suffix, without the leading `*.`.
+    /// Keyed by the suffix, without the leading `*.`.
     wildcard: HashMap<String, Vec<Rule>>,
     any: Vec<Rule>,
 }
 
 impl<T> RouteTable<T> {
-    /// Arranges routes and what they lead to.
+    /// Builds the table from routes and their targets.
     #[must_use]
     pub fn new(routes: impl IntoIterator<Item = (RouteMatch, T)>) -> Self {
         let mut table = Self {
@@ -56,12 +55,11 @@ impl<T> RouteTable<T> {
         table
     }
 
-    /// What the most specific fitting route leads to.
+    /// The target of the most specific route that matches.
     ///
-    /// `host` is the authority of the request: with or without a port, in any case, with or
-    /// without a trailing dot, an IPv6 address in brackets. `path` is without the query. `suits` tells whether a target takes such
-    /// a request; where none of the best does, the first of them is found.
-    /// Allocates only for a host with capitals or an IPv6 address.
+    /// `host` is the authority of the request: with or without a port, in any case, with or without a trailing dot, an IPv6
+    /// address in brackets. `path` is without the query. Of several equally specific routes, the first one whose target
+    /// `suits` is found, or else the first one. Allocates only for a host with capitals or an IPv6 address.
     #[must_use]
     pub fn find(
         &self,

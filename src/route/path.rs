@@ -1,12 +1,11 @@
-//! Paths that a backend may read differently than the route table does.
+//! Paths that a backend may interpret differently from the route table.
 
 /// Whether a segment of the path is `..`, written plainly or in percent-encoding.
 ///
-/// Paths are forwarded as they came. A backend that resolves such segments (RFC 3986 section
-/// 5.2.4) sees another path than the one that was routed, and a route with stricter rules could be
-/// walked around; so these paths are refused. Backslashes and encoded slashes count
-/// as borders of segments, because some backends take them so; and what is behind a semicolon does not count, because some
-/// take it off before they resolve.
+/// Paths are forwarded as they came. A backend that resolves `..` (RFC 3986 section 5.2.4) would see another path than the
+/// one that was routed, and a client could get around a route with stricter rules; so such paths are refused. Backslashes and
+/// encoded slashes separate segments here, as some backends treat them so. What follows a semicolon is ignored, as some
+/// remove it before they resolve.
 #[must_use]
 pub fn has_parent_segment(path: &str) -> bool {
     let mut segment = Segment::Dots(0);
@@ -23,14 +22,14 @@ pub fn has_parent_segment(path: &str) -> bool {
     matches!(segment, Segment::Dots(2))
 }
 
-/// Whether the path has a zero byte in percent-encoding: some backends end it there.
+/// Whether the path contains an encoded zero byte, at which some backends cut it off.
 #[must_use]
 pub fn has_zero_byte(path: &str) -> bool {
     path.as_bytes().windows(3).any(|bytes| bytes == b"%00")
 }
 
-/// Whether two hexadecimal digits follow each percent sign (RFC 3986 section 2.1). What some backends make of others, such as
-/// `%u0061`, is not known.
+/// Whether two hexadecimal digits follow each `%` (RFC 3986 section 2.1). Backends treat other sequences, such as `%u0061`,
+/// in different ways.
 #[must_use]
 pub fn has_valid_encoding(path: &str) -> bool {
     let mut encoded = path.split('%').skip(1).map(str::as_bytes);
@@ -39,8 +38,8 @@ pub fn has_valid_encoding(path: &str) -> bool {
     )
 }
 
-/// The path as backends may read it otherwise than it is written: with all undone that they may undo; and without a host,
-/// where it begins with what some take for one. Most paths have no such reading.
+/// The other ways in which backends may interpret the path: normalized, and without a host if it begins like a network-path
+/// reference. Most paths have none.
 pub fn interpretations(path: &str) -> impl Iterator<Item = String> {
     let whole = (!is_plain(path)).then_some(path);
     whole
@@ -53,7 +52,7 @@ pub fn interpretations(path: &str) -> impl Iterator<Item = String> {
         })
 }
 
-/// Whether it has nothing that backends may undo.
+/// Whether it contains nothing that a backend would normalize.
 fn is_plain(path: &str) -> bool {
     let bytes = path.as_bytes();
     let mut pairs = bytes.windows(2);
@@ -61,8 +60,8 @@ fn is_plain(path: &str) -> bool {
         && !pairs.any(|pair| matches!(pair, b"//" | b"/."))
 }
 
-/// What follows the host that two slashes or backslashes begin for who takes the target for a URL reference, as `new URL`
-/// does in Node (RFC 3986 section 4.2, WHATWG URL).
+/// The path behind the host, if `//` begins one: that is how URL parsers read a reference, such as `new URL` in Node (RFC
+/// 3986 section 4.2, WHATWG URL).
 fn path_behind_host(path: &str) -> Option<&str> {
     let rest = path.trim_start_matches(['/', '\\']);
     let is_host = path.len() - rest.len() > 1;
@@ -70,12 +69,12 @@ fn path_behind_host(path: &str) -> Option<&str> {
     is_host.then(path)
 }
 
-/// The path with all undone that backends may undo: percent-encoding, backslashes, the parameters of segments, and
-/// segments that are empty or `.`; and blanks and control characters at its end, as a `$` of Python or PHP fits before
-/// the last line feed. What is no UTF-8 then is replaced, as it is only compared.
+/// The path with everything normalized that some backend normalizes: percent-encoding, backslashes, parameters of segments,
+/// empty and `.` segments; and without trailing blanks and control characters, as `$` in a regular expression of Python or
+/// PHP also matches before a final line feed. Invalid UTF-8 is replaced, as the result is only compared.
 ///
-/// `ends` are the borders of segments at which a parameter ends, beside a slash: Tomcat takes parameters off before it
-/// undoes percent-encoding, others do so in another order.
+/// `ends` are the separators that end a parameter, beside a plain slash: Tomcat removes parameters before it decodes, others
+/// do so in another order.
 fn normalized(path: &str, ends: u8) -> String {
     let mut plain = Vec::with_capacity(path.len());
     let mut is_parameter = false;
@@ -103,11 +102,11 @@ fn normalized(path: &str, ends: u8) -> String {
     String::from_utf8_lossy(&plain).into_owned()
 }
 
-/// Borders of segments, for one backend or another: to each but the slash its bit.
+/// Separators of segments. Each but the plain slash has a bit.
 mod border {
     pub(super) const ANY: u8 = 0b111;
 
-    /// Which one a byte is; none where it is no border.
+    /// The bit of a separator; `None` for other bytes.
     pub(super) fn of(byte: u8, is_written: bool) -> Option<u8> {
         match (byte, is_written) {
             (b'/', true) => Some(0),
@@ -119,23 +118,23 @@ mod border {
     }
 }
 
-/// Takes off the last segment where it is `.`, which is the directory that it stands in.
+/// Removes a last segment that is `.`.
 fn drop_dot_segment(plain: &mut Vec<u8>) {
     if plain.ends_with(b"/.") {
         plain.pop();
     }
 }
 
-/// What stands in a segment so far.
+/// What a segment contains so far.
 #[derive(Clone, Copy)]
 enum Segment {
-    /// So many dots and nothing else.
+    /// Only dots; how many.
     Dots(usize),
-    /// Something else, too.
+    /// Anything else.
     Name,
 }
 
-/// The first byte, percent-encoding undone (RFC 3986 section 2.1), and what follows it.
+/// The first byte, decoded (RFC 3986 section 2.1), and the rest.
 fn decode_first(path: &[u8]) -> Option<(u8, &[u8])> {
     let (&first, rest) = path.split_first()?;
     if let (b'%', [high, low, after @ ..]) = (first, rest)

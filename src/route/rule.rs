@@ -1,24 +1,24 @@
-//! One path of one host, and where it leads.
+//! A path pattern of one host.
 
 use std::cmp::Reverse;
 
 use crate::config::{Name, RouteMatch};
 
-/// What is left of a route once its host is known.
+/// The part of a route that is compared once the host has matched.
 #[derive(Clone, Debug)]
 pub(super) struct Rule {
-    /// An exact path as written; a prefix without slashes at its end.
+    /// The exact path, or the prefix without trailing slashes.
     path: String,
     exact: bool,
-    /// Empty stands for all.
+    /// Empty for all listeners.
     listeners: Vec<Name>,
-    /// The index of what it leads to.
+    /// The index of the target.
     pub(super) target: usize,
 }
 
 impl Rule {
     pub(super) fn new(matcher: &RouteMatch, target: usize) -> Self {
-        // `/` is the empty prefix; no other ends with a slash.
+        // `/` becomes the empty prefix.
         let path = if matcher.exact {
             &matcher.path
         } else {
@@ -32,7 +32,7 @@ impl Rule {
         }
     }
 
-    /// Sorts the more specific rule before the less specific one.
+    /// The sort key: the more specific rule comes first.
     pub(super) fn rank(&self) -> impl Ord + use<> {
         (
             Reverse(self.exact),
@@ -41,7 +41,7 @@ impl Rule {
         )
     }
 
-    /// Whether it takes a request for this path on this listener.
+    /// Whether it matches a request for this path on this listener.
     pub(super) fn takes(&self, path: &str, listener: &str) -> bool {
         let path_fits = match path.strip_prefix(&*self.path) {
             Some("") => true,
