@@ -1,15 +1,15 @@
-//! Every way in which a tunnel ends.
+//! How tunnels end.
 
-/// How a tunnel ended, by whom and with which close code.
+/// How a tunnel ended: who began it, with which close code, and why.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Closure {
     /// Who began the end.
     pub initiator: Initiator,
-    /// The code of the first Close frame (RFC 6455 section 7.1.5); none where none was seen.
+    /// The code of the first Close frame (RFC 6455 section 7.1.5); `None` without a Close.
     pub code: Option<u16>,
     /// Why it ended.
     pub reason: Reason,
-    /// What exactly it was; empty where the reason says all.
+    /// Details; empty if the reason says it all.
     pub detail: &'static str,
 }
 
@@ -42,21 +42,21 @@ impl Initiator {
 /// Why a tunnel ended.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Reason {
-    /// Both sides said Close.
+    /// Both sides sent a Close.
     Finished,
     /// One side was reset, or ended without a Close.
     Lost,
-    /// One side said Close and the other did not within `timeouts.half_close`.
+    /// One side sent a Close and the other did not answer it within `timeouts.half_close`.
     HalfClose,
     /// No data frame passed for `websocket.idle`.
     Idle,
     /// One side sent no byte within `websocket.ping.timeout` after a Ping.
     PongOverdue,
-    /// The session was as old as `websocket.max_age`, or the keys of TLS 1.2, let it get.
+    /// The session reached `websocket.max_age`, or its TLS 1.2 key its limit.
     MaxAge,
-    /// The gateway is stopping, or a part of the configuration was removed.
+    /// The gateway is stopping, or the listener, route or backend was drained or removed.
     Drain,
-    /// Its backend had more than its share, and another one had room.
+    /// Its backend had more than its share of the sessions, and another one had room.
     Rebalance,
     /// A message was larger than `websocket.max_message_size`.
     MessageTooBig,
@@ -66,9 +66,9 @@ pub enum Reason {
     ProtocolError,
     /// One side took no byte for `websocket.slow_consumer.stall`.
     Stalled,
-    /// Reset: the frame on its way did not end before the deadline, so no Close could be said.
+    /// Reset: a frame was not complete at the deadline, so no Close could be sent.
     Stuck,
-    /// Cut: the drain's deadline came, or a second signal.
+    /// Closed without a Close: the drain's deadline came, or a second signal.
     Cut,
 }
 

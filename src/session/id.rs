@@ -7,13 +7,13 @@ use std::fmt;
 pub struct SessionId(u128);
 
 impl SessionId {
-    /// Makes a new identity; two are equal with a probability of 2⁻¹²⁸.
+    /// A random identity. Two are equal with a probability of 2⁻¹²⁸.
     #[must_use]
     pub fn random() -> Self {
         Self(rand::random())
     }
 
-    /// Its hexadecimal digits, in ASCII.
+    /// The hexadecimal digits, in ASCII.
     #[must_use]
     pub fn digits(self) -> [u8; 32] {
         let bytes = self.0.to_be_bytes();

@@ -1,6 +1,6 @@
-//! The words of a session: who came, why one was refused, how one ended.
+//! Vocabulary of a session: who the client is, why a request was refused, how a session ended.
 //!
-//! No behaviour lives here, only types that every room may name.
+//! Only types that every room may use; no behaviour.
 
 mod closure;
 mod id;

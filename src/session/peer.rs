@@ -8,22 +8,22 @@ use http::HeaderValue;
 /// Where a client connection comes from.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Peer {
-    /// A TCP client. An IPv4 client of a dual-stack listener is written as IPv4.
+    /// A TCP client. An IPv4 address on a dual-stack listener is kept as IPv4.
     Tcp(SocketAddr),
     /// A client of a unix socket; it has no address.
     Unix,
-    /// A client behind a proxy that is trusted, as that names it.
+    /// A client behind a trusted proxy, as the proxy names it.
     Behind(IpAddr),
 }
 
 impl Peer {
-    /// The peer at `address`, with IPv4-mapped IPv6 addresses written as IPv4.
+    /// A TCP peer. An IPv4-mapped IPv6 address becomes IPv4.
     #[must_use]
     pub fn tcp(address: SocketAddr) -> Self {
         Self::Tcp(SocketAddr::new(address.ip().to_canonical(), address.port()))
     }
 
-    /// The address without the port; none for a unix socket.
+    /// The address without the port; `None` for a unix socket.
     #[must_use]
     pub fn ip(&self) -> Option<IpAddr> {
         match self {
@@ -33,11 +33,11 @@ impl Peer {
         }
     }
 
-    /// The same as the value of a field.
+    /// The address as a header value.
     #[must_use]
     pub fn ip_value(&self) -> Option<HeaderValue> {
         let text = match self.ip()? {
-            // A third of what the formatting of the whole takes, and it is done once for each connection.
+            // Three times as fast as formatting the address; runs once for each connection.
             IpAddr::V4(address) => address.octets().map(|octet| octet.to_string()).join("."),
             IpAddr::V6(address) => address.to_string(),
         };

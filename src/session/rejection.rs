@@ -1,4 +1,4 @@
-//! Every refusal of a request.
+//! Why requests are refused.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -6,34 +6,34 @@ use std::time::Duration;
 use http::StatusCode;
 use tracing::Level;
 
-/// Why a request was refused, before anything was opened for it.
+/// Why a request was refused before a session or an answer of a backend began.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Rejection {
-    /// No route answers this host and path.
+    /// No route matches this host and path.
     NoRoute,
-    /// The route takes WebSocket only and no upgrade was asked for.
+    /// The route accepts only WebSocket, and this is a plain request.
     UpgradeRequired,
-    /// The opening handshake is malformed (RFC 6455 section 4.2.1); says how.
+    /// The opening handshake is malformed (RFC 6455 section 4.2.1); with the message.
     BadHandshake(&'static str),
-    /// The request is no sound HTTP; says how.
+    /// The request is not valid HTTP; with the message.
     BadRequest(&'static str),
     /// Sec-WebSocket-Version is not 13 (RFC 6455 section 4.4).
     UnsupportedVersion,
-    /// The Origin is not allowed, missing, opaque or repeated; says which.
+    /// The Origin is not allowed, missing, opaque or repeated; with the message.
     OriginDenied(&'static str),
-    /// The gateway, or the listener, holds as many connections or sessions as it may.
+    /// The gateway or the listener is at its limit of sessions or connections.
     GatewayFull,
-    /// The client holds as many connections as one may.
+    /// The client is at its limit of connections.
     ClientFull,
-    /// There are more opening handshakes than `limits.handshakes_per_second`.
+    /// `limits.handshakes_per_second` is exceeded.
     TooManyHandshakes,
-    /// The gateway is stopping.
+    /// The gateway is stopping, or the listener or route is drained.
     Draining,
     /// No backend of the pool is ready.
     NoReadyBackend,
-    /// Every ready backend of the pool has as many sessions as it may, and no place became free in time.
+    /// Every ready backend of the pool is full, and none got room in time.
     PoolFull,
-    /// Every candidate refused the connection or broke the handshake; says how the last one did.
+    /// Every candidate refused the connection or broke the handshake; with the failure of the last one.
     BackendFailed(&'static str),
     /// The backends did not answer in time.
     BackendTimeout,
@@ -45,20 +45,19 @@ pub enum Rejection {
     HeadTooSlow,
     /// The request's body is larger than `http.max_body`.
     BodyTooLarge,
-    /// The request's body stood still for `http.request_timeout`, or was slower than `http.min_upload_rate`.
+    /// The request's body made no progress for `http.request_timeout`, or was slower than `http.min_upload_rate`.
     BodyTooSlow,
-    /// The method is taken nowhere.
+    /// The method is never accepted.
     MethodNotAllowed,
-    /// What is asked for is not known here; says what.
+    /// The request needs something that is not implemented; with the message.
     NotImplemented(&'static str),
 }
 
-/// How many seconds a client is asked to wait before it tries again. Those who are refused together are not to come back
-/// together.
+/// The seconds of Retry-After. The range spreads the retries of clients that are refused together.
 const RETRY_AFTER: RangeInclusive<u64> = 5..=10;
 
 impl Rejection {
-    /// Every value that [`Rejection::label`] has, for metrics that start at 0.
+    /// All values of [`Rejection::label`], for metrics that start at 0.
     pub const LABELS: [&'static str; 21] = [
         "no_route",
         "upgrade_required",
@@ -136,7 +135,7 @@ impl Rejection {
         }
     }
 
-    /// How loud the refusal is in the access log: the client's fault is told quietly, ours aloud.
+    /// The level in the access log: INFO for the client's faults, WARN for ours.
     #[must_use]
     pub fn level(self) -> Level {
         match self {
@@ -164,7 +163,7 @@ impl Rejection {
         }
     }
 
-    /// What the client is told, in words that give nothing of the inside away.
+    /// The message for the client; it reveals nothing internal.
     #[must_use]
     pub fn message(self) -> &'static str {
         match self {
@@ -194,7 +193,7 @@ impl Rejection {
         }
     }
 
-    /// What the operator is told beyond the label; empty where the label says it all.
+    /// Details for the operator; empty if the label says it all.
     #[must_use]
     pub fn detail(self) -> &'static str {
         match self {
@@ -222,7 +221,7 @@ impl Rejection {
         }
     }
 
-    /// The value of Retry-After, where the client may try again (RFC 9110 section 10.2.3); another one each time.
+    /// The value of Retry-After, if a retry may help (RFC 9110 section 10.2.3); random within a range.
     #[must_use]
     pub fn retry_after(self) -> Option<Duration> {
         let is_passing = matches!(
