@@ -1,41 +1,41 @@
 //! Reading a header.
 //!
-//! The extensions of version 2 are passed over, its checksum and what it says of TLS among them: who is believed
-//! is decided by the address that a header comes from.
+//! The extensions (TLVs) of version 2 are skipped, including the checksum and TLS information: trust is decided by the
+//! address of the sender.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::{Ends, LOCAL, PROXY, SIGNATURE, TCP4, TCP6};
 
-/// The most bytes of a header; room for what proxies put behind the addresses of version 2.
+/// The longest header that is accepted, in bytes; leaves room for the TLVs of version 2.
 pub const LONGEST: usize = 2048;
 
-/// How a header of version 1 begins.
+/// The first bytes of a header of version 1.
 const WORD: &[u8] = b"PROXY ";
-/// The most bytes of a header of version 1, its line end included.
+/// The longest header of version 1, line end included, in bytes.
 const LONGEST_LINE: usize = 107;
-/// The bytes of a header of version 2 before its addresses.
+/// The length of a header of version 2 before its addresses, in bytes.
 const FIXED: usize = SIGNATURE.len() + 4;
 
-/// What the first bytes of a connection are.
+/// What a connection begins with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Decoded {
-    /// The beginning of a header, or of nothing yet.
+    /// More bytes are needed.
     Incomplete,
     /// No header.
     Absent,
-    /// A header of so many bytes.
+    /// A whole header.
     Header {
-        /// None where the sender speaks for itself, or knows of no ends that are known here.
+        /// `None` if the connection is the sender's own, or the addresses are of another family.
         ends: Option<Ends>,
-        /// Its bytes, extensions included.
+        /// Its length with extensions, in bytes.
         length: usize,
     },
-    /// The beginning of a header that breaks the rules, or has more than [`LONGEST`] bytes.
+    /// An invalid header, or one that is longer than [`LONGEST`].
     Malformed,
 }
 
-/// Reads the header that `bytes` begin with. The same bytes with more behind them give the same header.
+/// Decodes the header at the start of `bytes`. More bytes behind a whole header do not change the result.
 #[must_use]
 pub fn decode(bytes: &[u8]) -> Decoded {
     if begins(bytes, WORD) {
@@ -47,7 +47,7 @@ pub fn decode(bytes: &[u8]) -> Decoded {
     }
 }
 
-/// Whether `bytes` begin with `start`, as far as they go.
+/// Whether `bytes` begin with `start`, or are a prefix of it.
 fn begins(bytes: &[u8], start: &[u8]) -> bool {
     let length = bytes.len().min(start.len());
     bytes[..length] == start[..length]
@@ -71,7 +71,7 @@ fn text(bytes: &[u8]) -> Decoded {
     }
 }
 
-/// What the words of a line say; none where they break the rules.
+/// The addresses of a line; `None` if it is invalid, `Some(None)` for UNKNOWN.
 fn said(words: &str) -> Option<Option<Ends>> {
     let mut words = words.split(' ');
     let family = words.next()?;
@@ -97,20 +97,20 @@ fn said(words: &str) -> Option<Option<Ends>> {
     Some(Some(between(addresses, ports)))
 }
 
-/// Digits alone, and no zero before others.
+/// A port without sign and leading zeros.
 fn port(digits: &str) -> Option<u16> {
     let port = digits.parse::<u16>().ok()?;
     (port.to_string() == digits).then_some(port)
 }
 
-/// None where it breaks the rules.
+/// `None` if it is invalid.
 fn binary(bytes: &[u8]) -> Option<Decoded> {
     let Some(fixed) = bytes.get(SIGNATURE.len()..FIXED) else {
         return Some(Decoded::Incomplete);
     };
     let (command, transport) = (fixed[0], fixed[1]);
     let length = FIXED + usize::from(u16::from_be_bytes([fixed[2], fixed[3]]));
-    // One for the peer itself may name any family: it does not matter.
+    // LOCAL may name any family; it is ignored.
     let is_sound = match command {
         LOCAL => true,
         PROXY => is_known(transport),
@@ -130,7 +130,7 @@ fn binary(bytes: &[u8]) -> Option<Decoded> {
     Some(Decoded::Header { ends, length })
 }
 
-/// Whether the byte names a family (none, IPv4, IPv6, unix) and a transport (none, stream, datagram).
+/// Whether the byte is a known family (unspecified, IPv4, IPv6, unix) and transport (unspecified, stream, datagram).
 fn is_known(transport: u8) -> bool {
     transport >> 4 <= 3 && transport & 0x0f <= 2
 }

@@ -4,10 +4,10 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use super::{Ends, LOCAL, PROXY, SIGNATURE, TCP4, TCP6, UNSPECIFIED, Version};
 
-/// The header for a connection on behalf of a client, or on the sender's own.
+/// The header of a connection for a client, or for the sender itself (`None`).
 ///
-/// Without `ends` it is UNKNOWN in version 1 and LOCAL in version 2. Where the two ends are of different
-/// families, the one of IPv4 is written as an IPv4-mapped IPv6 address (RFC 4291 section 2.5.5.2).
+/// Without `ends` it is UNKNOWN in version 1 and LOCAL in version 2. If the two addresses are of different families, the IPv4
+/// address is written as an IPv4-mapped IPv6 address (RFC 4291 section 2.5.5.2).
 #[must_use]
 pub fn encode(version: Version, ends: Option<Ends>) -> Vec<u8> {
     match version {
@@ -16,7 +16,7 @@ pub fn encode(version: Version, ends: Option<Ends>) -> Vec<u8> {
     }
 }
 
-/// The addresses of both ends in one family.
+/// Both addresses, in one family.
 enum Pair {
     V4([[u8; 4]; 2]),
     V6([Ipv6Addr; 2]),

@@ -1,7 +1,7 @@
-//! The PROXY protocol, versions 1 and 2, without I/O: a header before the first byte of a connection that
-//! says between which ends the bytes are carried.
+//! The PROXY protocol, versions 1 and 2, without I/O: a header before the first byte of a connection that names its original
+//! source and destination.
 //!
-//! Only stream sockets over IPv4 and IPv6 are known; of anything else a header says that it knows nothing.
+//! Only TCP over IPv4 and IPv6 is supported; for anything else the header has no addresses.
 
 mod decode;
 mod encode;
@@ -20,17 +20,17 @@ pub enum Version {
     V2,
 }
 
-/// The two ends of a client's connection.
+/// Source and destination of a client's connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Ends {
-    /// Where the client is.
+    /// The client.
     pub source: SocketAddr,
-    /// Where it connected to.
+    /// The address that it connected to.
     pub destination: SocketAddr,
 }
 
 impl Ends {
-    /// Both ends, with IPv4-mapped IPv6 addresses written as IPv4.
+    /// Both addresses; IPv4-mapped IPv6 addresses become IPv4.
     #[must_use]
     pub fn new(source: SocketAddr, destination: SocketAddr) -> Self {
         let canonical =
@@ -42,15 +42,15 @@ impl Ends {
     }
 }
 
-/// How a header of version 2 begins.
+/// The first bytes of a header of version 2.
 const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
-/// Version 2, the sender speaks for itself.
+/// Version 2, command LOCAL: the sender's own connection.
 const LOCAL: u8 = 0x20;
-/// Version 2, on behalf of somebody.
+/// Version 2, command PROXY: on behalf of a client.
 const PROXY: u8 = 0x21;
-/// No address family, no transport.
+/// Address family and transport are unspecified.
 const UNSPECIFIED: u8 = 0x00;
-/// TCP over IPv4, and the bytes of two addresses and two ports.
+/// TCP over IPv4, and the length of two addresses and two ports.
 const TCP4: (u8, u8) = (0x11, 12);
-/// TCP over IPv6, and the bytes of two addresses and two ports.
+/// TCP over IPv6, and the length of two addresses and two ports.
 const TCP6: (u8, u8) = (0x21, 36);
