@@ -1,4 +1,4 @@
-//! From a configuration, and what was in force before, to a snapshot. What lives longer than a configuration is carried over.
+//! Builds a snapshot from a configuration and the previous snapshot, whose live state is carried over.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
@@ -19,7 +19,7 @@ use crate::upstream::{Backend, Member, Pool, Queue, Transport};
 use crate::websocket::CloseCode;
 
 impl Snapshot {
-    /// Builds what `config` says. Live state of what was there before is taken from `previous`.
+    /// Builds the snapshot of `config`; live state is carried over from `previous`.
     #[must_use]
     pub fn build(
         config: Config,
@@ -43,7 +43,7 @@ impl Snapshot {
             })
             .collect();
         let (generation, since) = match previous {
-            // Other certificates for the same configuration.
+            // Only certificates have changed.
             Some(previous) if previous.config == config => (previous.generation, previous.since),
             Some(previous) => (previous.generation + 1, SystemTime::now()),
             None => (1, SystemTime::now()),
@@ -64,7 +64,7 @@ impl Snapshot {
         bare.furnish(metrics, previous)
     }
 
-    /// The same configuration with other backends in a pool whose backends are discovered.
+    /// The same configuration with other backends in a pool with discovery.
     #[must_use]
     pub fn with_found(
         &self,
@@ -90,7 +90,7 @@ impl Snapshot {
         bare.furnish(metrics, Some(self))
     }
 
-    /// Makes the pools, and the routes that lead to them.
+    /// Builds the pools, and the routes that lead to them.
     fn furnish(mut self, metrics: &Metrics, previous: Option<&Self>) -> Self {
         self.pools = self.build_pools(metrics, previous);
         self.departed = previous.map_or_else(Vec::new, |previous| departed(previous, &self));
@@ -160,7 +160,7 @@ fn certificate_metrics(
     tls: &BTreeMap<Name, ServerTls>,
     metrics: &Metrics,
 ) -> Vec<Arc<CertificateMetrics>> {
-    // Of those with the same name the one that ends first counts: it is served as well.
+    // Of certificates with the same name, the earliest expiry counts, as all of them are served.
     let mut ends = BTreeMap::new();
     for (listener, tls) in tls {
         for certificate in &tls.certificates {
@@ -239,16 +239,15 @@ fn build_routes(
     config.routes.iter().map(build).collect()
 }
 
-/// What of a path belongs to the route alone.
+/// The prefix that the route strips.
 fn prefix(route: &config::Route, target: &config::PoolTarget) -> Option<String> {
     let prefix = route.matcher.path.trim_end_matches('/');
     let is_stripped = target.strip_prefix && !prefix.is_empty();
     is_stripped.then(|| prefix.to_owned())
 }
 
-/// What pools whose backends are discovered had before, found or named: where something else is asked for by now, it holds
-/// until there is an answer, and takes as many sessions as is said now. A backend that spoke TLS is not kept where none is
-/// spoken any more.
+/// The backends that pools with discovery start with: those they had before, found or configured, until the first answer for
+/// the new settings. `max_sessions` is the new one. Backends that spoke TLS are dropped if TLS is off now.
 fn still_wanted(config: &Config, previous: &Snapshot) -> Found {
     let kept = |(name, pool): (&Name, &config::Pool)| {
         let discovery = pool.discovery.as_ref()?;
@@ -265,7 +264,7 @@ fn still_wanted(config: &Config, previous: &Snapshot) -> Found {
     config.pools.iter().filter_map(kept).collect()
 }
 
-/// Those of pools that are reached as before are kept, with what their TLS sessions know.
+/// Transports whose settings have not changed are kept, with their TLS session caches.
 fn build_transports(
     config: &Config,
     mut tls: BTreeMap<Name, ClientTls>,
@@ -286,7 +285,7 @@ fn build_transports(
     config.pools.iter().map(build).collect()
 }
 
-/// What there is of the backend with this identity, also where it left an earlier configuration and has sessions still.
+/// The live state of the backend with this identity, even if it left an earlier configuration and still has sessions.
 fn find_state(
     previous: &Snapshot,
     pool: &Name,
@@ -296,13 +295,13 @@ fn find_state(
     find_backend(previous, pool, address).or_else(left)
 }
 
-/// The queue that hears of places on the backends that a pool of this name once had.
+/// The queue of departed backends that a pool of this name once had.
 fn queue_left(previous: &Snapshot, pool: &Name) -> Option<Arc<Queue>> {
     let backend = departed_from(previous, pool).next()?;
     Some(Arc::clone(backend.queue()))
 }
 
-/// Those that had left before and those that leave now.
+/// The backends that had left before, and those that leave now.
 fn departed(previous: &Snapshot, now: &Snapshot) -> Departed {
     let before = previous.pools.iter().flat_map(|(name, pool)| {
         let backends = pool.members().iter().map(Member::backend);
@@ -316,8 +315,8 @@ fn departed(previous: &Snapshot, now: &Snapshot) -> Departed {
     all.filter(has_left).collect()
 }
 
-/// A backend that joins those of `before`. Where there were none, it is one of those that a pool begins with, and they
-/// share its sessions at once.
+/// A new backend. If `before` had backends, its slow start begins now; the first backends of a pool share the sessions evenly
+/// at once.
 fn new_backend(
     address: &config::BackendAddress,
     queue: &Arc<Queue>,

@@ -1,8 +1,7 @@
-//! What is in force: routes, pools and listener settings, built whole and swapped whole.
+//! The configuration in force: routes, pools and listener settings, built as a whole and swapped as a whole.
 //!
-//! A request takes one [`Snapshot`] and keeps it. What lives longer than a configuration (session counts,
-//! drains, the place of a round) stands behind `Arc` and is carried from one snapshot to the next by its
-//! identity. How one is built from the other is in `build`.
+//! A request takes one [`Snapshot`] and keeps it. State that outlives a configuration (session counts, drains, round-robin
+//! positions) is behind `Arc`, and is carried over to the next snapshot by its identity; see `build`.
 
 mod build;
 
@@ -23,15 +22,15 @@ use crate::telemetry::{CertificateMetrics, RouteMetrics};
 use crate::tunnel::Terms;
 use crate::upstream::{Backend, Member, Pool, Transport};
 
-/// An immutable view of everything that a configuration decides.
+/// An immutable view of all that a configuration decides.
 pub struct Snapshot {
-    /// Counts the configurations that were in force, from 1.
+    /// The number of configurations that have been in force, from 1.
     pub generation: u64,
     /// When it came into force.
     pub since: SystemTime,
     /// The configuration it was built from.
     pub config: Config,
-    /// Which route answers.
+    /// The route table.
     pub table: RouteTable<Arc<Route>>,
     /// All routes by name.
     pub routes: BTreeMap<Name, Arc<Route>>,
@@ -39,30 +38,30 @@ pub struct Snapshot {
     pub pools: BTreeMap<Name, Arc<Pool>>,
     /// How the backends of each pool are reached, by the pool's name.
     pub transports: Transports,
-    /// The backends that were discovered, by the pool's name.
+    /// The backends found by discovery, by the pool's name.
     pub found: Found,
-    /// What each listener does with new connections.
+    /// The settings of each listener for new connections.
     pub listeners: BTreeMap<Name, Arc<Settings>>,
-    /// Held so that their series stay.
+    /// Kept so that their metrics stay registered.
     certificates: Vec<Arc<CertificateMetrics>>,
     departed: Departed,
 }
 
 /// How the backends of each pool are reached.
 type Transports = BTreeMap<Name, Arc<Transport>>;
-/// The backends of each pool whose backends are discovered, once there was an answer.
+/// The backends of each pool with discovery, once there was an answer.
 type Found = BTreeMap<Name, Vec<config::Backend>>;
-/// Backends of earlier configurations that may still have sessions, by the pool's name. Only pointed at: they are gone with
-/// the last of what they have.
+/// Backends of earlier configurations that may still have sessions, by the pool's name. `Weak`, so that they are freed with
+/// their last session.
 type Departed = Vec<(Name, Weak<Backend>)>;
 
 /// A route and what it leads to.
 pub struct Route {
     /// What answers.
     pub target: Target,
-    /// What its answers say to clients in fields; `None` where it says nothing of that.
+    /// The header rules for its answers; `None` if there are none.
     pub answer: Option<Arc<FieldRules>>,
-    /// What is counted of it; it knows the route's name.
+    /// The metrics of the route, with its name.
     pub metrics: Arc<RouteMetrics>,
     drain: Arc<Drain>,
 }
@@ -73,7 +72,7 @@ pub enum Target {
     Pool(Box<PoolTarget>),
     /// A fixed answer.
     Respond(FixedAnswer),
-    /// The name of another place.
+    /// A redirect.
     Redirect(Redirect),
 }
 
@@ -81,26 +80,26 @@ pub enum Target {
 pub struct PoolTarget {
     /// The pool.
     pub pool: Arc<Pool>,
-    /// Whether WebSocket sessions are taken.
+    /// Whether WebSocket sessions are accepted.
     pub takes_websocket: bool,
-    /// What holds for plain HTTP requests; `None` where they are not taken.
+    /// The settings for plain HTTP requests; `None` if they are not accepted.
     pub http: Option<Http>,
-    /// What is said to backends in fields.
+    /// The header rules for requests to backends.
     pub headers: HeaderRules,
-    /// What is taken off a path before it goes to a backend; `None` where nothing is.
+    /// The prefix that is stripped from a path; `None` for none.
     pub prefix: Option<String>,
-    /// What is put before it then.
+    /// The prefix that is added after that.
     pub added_prefix: Option<String>,
     /// Which origins may open sessions.
     pub origins: Origins,
     /// Deadlines of an opening handshake.
     pub timeouts: SessionTimeouts,
-    /// What holds for the tunnels.
+    /// Limits and timeouts of the tunnels.
     pub terms: Arc<Terms>,
 }
 
 impl Target {
-    /// Whether plain HTTP requests are taken.
+    /// Whether plain HTTP requests are accepted.
     #[must_use]
     pub fn takes_http(&self) -> bool {
         match self {
@@ -109,7 +108,7 @@ impl Target {
         }
     }
 
-    /// Whether it takes plain requests, or else opening handshakes.
+    /// Whether it accepts plain requests (`is_plain`), or opening handshakes.
     #[must_use]
     pub fn takes(&self, is_plain: bool) -> bool {
         match self {
@@ -120,13 +119,13 @@ impl Target {
 }
 
 impl Route {
-    /// Whether it takes no new sessions.
+    /// Whether it is draining and gets no new sessions.
     #[must_use]
     pub fn is_draining(&self) -> bool {
         self.drain.stage() != Stage::Open
     }
 
-    /// What begins when the route is drained or removed.
+    /// The drain that begins when the route is drained or removed.
     #[must_use]
     pub fn drain(&self) -> &Arc<Drain> {
         &self.drain
@@ -134,13 +133,13 @@ impl Route {
 }
 
 impl Snapshot {
-    /// What ends the sessions of a route.
+    /// The drain of the route of this name.
     #[must_use]
     pub fn route_drain(&self, name: &str) -> Option<Arc<Drain>> {
         self.routes.get(name).map(|route| Arc::clone(&route.drain))
     }
 
-    /// The backend of this name in the pool of that name.
+    /// The backend `backend` of the pool `pool`.
     #[must_use]
     pub fn member(&self, pool: &str, backend: &str) -> Option<(&Pool, &Member)> {
         let pool = self.pools.get(pool)?;
@@ -154,8 +153,7 @@ impl Snapshot {
         pools.filter_map(move |pool| self.member(pool, backend))
     }
 
-    /// Takes the backends and routes of `previous` out of service that are no longer here; what ends their
-    /// sessions.
+    /// Takes the backends and routes out of service that are in `previous` but not here; returns their drains.
     pub fn retire<'a>(&'a self, previous: &'a Self) -> impl Iterator<Item = Arc<Drain>> + 'a {
         let routes = previous
             .routes
@@ -182,18 +180,18 @@ impl Current {
         Self(ArcSwap::new(snapshot))
     }
 
-    /// The snapshot in force now; to be kept for the life of a request.
+    /// The snapshot in force; to be kept for the life of a request.
     #[must_use]
     pub fn load(&self) -> Arc<Snapshot> {
         self.0.load_full()
     }
 
-    /// Puts `snapshot` in force. There is one who does.
+    /// Puts `snapshot` in force. Only one task may call this.
     pub fn replace(&self, snapshot: Arc<Snapshot>) {
         let previous = self.load();
         for (name, pool) in &snapshot.pools {
             pool.take_back();
-            // Before anybody can find it: none of its requests is to turn to the pool before it.
+            // Before the swap, so that no request of the new pool turns to the old one.
             if let Some(before) = previous.pools.get(name) {
                 before.hand_over(pool);
             }
@@ -216,7 +214,7 @@ fn find_backend(
     Some(Arc::clone(member.backend()))
 }
 
-/// What is left of the backends that a pool of this name once had.
+/// Departed backends of the pool of this name that still have sessions.
 fn departed_from<'a>(
     snapshot: &'a Snapshot,
     pool: &'a Name,
