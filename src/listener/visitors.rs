@@ -54,11 +54,15 @@ impl Drop for Visit {
     }
 }
 
-/// What counts as one client: an IPv4 address, or an IPv6 /64, as one host can use all of its addresses.
+/// What counts as one client: an IPv4 address, also behind NAT64 (RFC 6052 section 2.1), or an IPv6 /64, as one host can use all
+/// of its addresses.
 fn client_at(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+    let IpAddr::V6(address) = address.to_canonical() else {
+        return address.to_canonical();
+    };
+    match address.octets() {
+        [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, ipv4 @ ..] => IpAddr::from(ipv4),
+        _ => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
     }
 }
 
@@ -81,6 +85,14 @@ mod tests {
         assert_eq!(visitors.enter(at("192.0.2.1")).nth, 2);
         drop(second);
         assert!(visitors.open.lock().expect("nobody panicked").is_empty());
+    }
+
+    #[test]
+    fn tells_clients_behind_nat64_apart() {
+        let visitors = Arc::<Visitors>::default();
+        let _first = visitors.enter(at("64:ff9b::192.0.2.1"));
+        assert_eq!(visitors.enter(at("64:ff9b::192.0.2.2")).nth, 1);
+        assert_eq!(visitors.enter(at("192.0.2.1")).nth, 2);
     }
 
     #[test]
