@@ -106,10 +106,12 @@ fn tls_without_a_use_or_a_half_is_wrong() {
 
 #[test]
 fn proxy_headers_and_source_addresses() {
-    let sources = "source_addresses: [127.0.0.2, \"::1\"]";
+    let sources = "source_addresses: [127.0.0.2, \"::1\", \"::ffff:127.0.0.3\"]";
     let transport = pool(&format!("backends: [], proxy_protocol: v2, {sources}")).transport;
     assert_eq!(transport.proxy_protocol, ProxyProtocol::V2);
-    assert_eq!(transport.source_addresses.len(), 2);
+    let sources = transport.source_addresses.iter();
+    let sources: Vec<String> = sources.map(ToString::to_string).collect();
+    assert_eq!(sources, ["127.0.0.2", "::1", "127.0.0.3"]);
     assert_eq!(
         wrong("backends: [], source_addresses: [\"0.0.0.0\"]"),
         ".source_addresses[0]: `0.0.0.0` is no source address: \

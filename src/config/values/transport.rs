@@ -9,7 +9,7 @@ use crate::config::problems::Complaint;
 use crate::config::reading::FromText;
 use crate::config::tree::quote;
 
-/// An address of this machine, without a port.
+/// An address of this machine, without a port. An IPv4 address mapped into IPv6 is read as IPv4, as it is used.
 pub(in crate::config) enum LocalAddress {}
 
 impl FromText for LocalAddress {
@@ -18,7 +18,7 @@ impl FromText for LocalAddress {
     const WANTED: &'static str = "an address such as `192.0.2.1`";
 
     fn from_text(text: &str) -> Result<IpAddr, Complaint> {
-        let address = text.parse::<IpAddr>().ok();
+        let address = text.parse::<IpAddr>().ok().map(|ip| ip.to_canonical());
         let address = address.filter(|ip| !ip.is_unspecified() && !ip.is_multicast());
         address.ok_or_else(|| {
             let wanted = "write an address of this machine without a port, such as `192.0.2.1`";
