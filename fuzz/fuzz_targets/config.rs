@@ -5,12 +5,12 @@
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
-use wsgate::config::{Config, Diff};
+use wsgate::config::Config;
 
 fuzz_target!(|text: &str| {
     let environment = |name: &str| (name == "A").then(|| "1".into());
     match Config::parse(text, "fuzz.yaml", Path::new("/"), &environment) {
-        Ok(config) => assert!(Diff::between(&config, &config).is_empty()),
+        Ok(config) => assert!(config.changes_since(&config).is_empty()),
         Err(problems) => {
             assert!(problems.count() > 0);
             assert!(!problems.to_string().is_empty());

@@ -26,7 +26,6 @@ mod values;
 mod warnings;
 mod yaml;
 
-pub use diff::{Changes, Diff};
 pub use environment::Environment;
 pub use file::{Written, not_a_file};
 pub use host::{HostFault, HostPattern, PortFault};

@@ -7,7 +7,7 @@ use super::discovery::Discovered;
 use super::ports::{Port, Prepared};
 use super::source::Loaded;
 use crate::admin::ReloadReport;
-use crate::config::{self, Config, Diff};
+use crate::config::{self, Config};
 use crate::drain::Drain;
 use crate::snapshot::Snapshot;
 
@@ -27,8 +27,8 @@ impl Server {
     async fn take(&self, loaded: Loaded) -> ReloadReport {
         let before = self.shared.current.load();
         let renewed = renewed_certificates(&before, &loaded);
-        let diff = Diff::between(&before.config, &loaded.config);
-        let mut changes = diff.words();
+        let mut changes = loaded.config.changes_since(&before.config);
+        let is_same_config = changes.is_empty();
         changes.extend(renewed);
         let is_same = changes.is_empty();
         changes.extend(deferred(&self.booted, &loaded.config));
@@ -59,7 +59,7 @@ impl Server {
         self.discover(&after.config);
         self.apply_logging(&after.config);
         super::warn(&after);
-        if diff.is_empty() {
+        if is_same_config {
             return ReloadReport::Unchanged { changes };
         }
         ReloadReport::Taken {

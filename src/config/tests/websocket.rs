@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::{SOUND, problems_with, sound};
-use crate::config::{Diff, OnProtocolError, Ping, WebSocket};
+use crate::config::{OnProtocolError, Ping, WebSocket};
 
 /// What holds for sessions of the sound text's route, with those lines as its `websocket` and as
 /// that of `defaults`.
@@ -152,8 +152,8 @@ fn nobody_gets_pings_where_the_target_is_none() {
 #[test]
 fn a_change_is_a_change_of_the_route() {
     let (old, new) = (sound(SOUND), sound(&with("max_age: 1h")));
-    assert_eq!(Diff::between(&old, &new).words(), ["changed route chat"]);
-    assert!(Diff::between(&old, &sound(&with("max_age: 0"))).is_empty());
+    assert_eq!(new.changes_since(&old), ["changed route chat"]);
+    assert_eq!(sound(&with("max_age: 0")).changes_since(&old), [""; 0]);
 }
 
 #[test]
