@@ -30,9 +30,7 @@ impl Written {
     /// # Errors
     /// Everything that is wrong with the file, each thing with its place.
     pub fn load(path: &Path, environment: Environment<'_>) -> Result<Self, Problems> {
-        let name = path.display().to_string();
-        let text = read_text(path, &name)?;
-        let directory = directory_of(path, &name)?;
+        let (name, directory, text) = read(path)?;
         Ok(Self {
             config: Config::parse(&text, &name, &directory, environment)?,
             name,
@@ -50,7 +48,7 @@ impl Written {
         for (file, message) in found {
             findings.add(&file.place, message);
         }
-        findings.locate(&self.name, without_mark(&self.text))
+        findings.locate(&self.name, &self.text)
     }
 }
 
@@ -66,7 +64,6 @@ impl Config {
         base_directory: &Path,
         environment: Environment<'_>,
     ) -> Result<Self, Problems> {
-        let text = without_mark(text);
         let root = root(text, source_name)?;
         let mut reader = Reader::new(base_directory, environment);
         let file = schema::File::read(&At::root(&root), &mut reader);
@@ -85,17 +82,14 @@ impl Admin {
     /// # Errors
     /// What is wrong with that, or why nothing can be read.
     pub fn load(path: &Path, environment: Environment<'_>) -> Result<Self, Problems> {
-        let name = path.display().to_string();
-        let text = read_text(path, &name)?;
-        let directory = directory_of(path, &name)?;
-        let text = without_mark(&text);
-        let root = root(text, &name)?;
+        let (name, directory, text) = read(path)?;
+        let root = root(&text, &name)?;
         let mut reader = Reader::new(&directory, environment);
         let keys = Keys::open(&At::root(&root), &mut reader);
         let admin = keys.map(|mut keys| keys.take::<schema::Admin>("admin", &mut reader));
         match admin {
             Some(admin) if reader.findings.is_empty() => Ok(resolve::admin(admin.or_default())),
-            _ => Err(reader.findings.locate(&name, text)),
+            _ => Err(reader.findings.locate(&name, &text)),
         }
     }
 }
@@ -114,11 +108,6 @@ fn root(text: &str, source_name: &str) -> Result<Node, Problems> {
     Ok(root)
 }
 
-/// The text behind a byte order mark.
-fn without_mark(text: &str) -> &str {
-    text.strip_prefix('\u{feff}').unwrap_or(text)
-}
-
 fn too_large() -> String {
     format!(
         "is larger than {} MiB, which no configuration is",
@@ -126,20 +115,29 @@ fn too_large() -> String {
     )
 }
 
-fn read_text(path: &Path, name: &str) -> Result<String, Problems> {
-    let bytes = read(path).map_err(|message| Problems::whole(name, None, message))?;
-    String::from_utf8(bytes).map_err(|error| {
+/// The name of a file in problems, its directory and its text.
+fn read(path: &Path) -> Result<(String, PathBuf, String), Problems> {
+    let name = path.display().to_string();
+    let whole = |position, message| Problems::whole(&name, position, message);
+    let bytes = read_bytes(path).map_err(|message| whole(None, message))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
         let sound = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let position = end_of(&String::from_utf8_lossy(sound));
-        Problems::whole(name, Some(position), "is not UTF-8 from here on".to_owned())
-    })
+        whole(Some(position), "is not UTF-8 from here on".to_owned())
+    })?;
+    let absolute = std::path::absolute(path).map_err(|error| {
+        let message = format!("its directory cannot be told: {error}");
+        whole(None, message)
+    })?;
+    let directory = absolute.parent().unwrap_or(&absolute).to_owned();
+    Ok((name, directory, text))
 }
 
-/// The bytes of a file; one byte more than allowed is enough to know that it is too large.
-fn read(path: &Path) -> Result<Vec<u8>, String> {
+/// The bytes of a file. One byte more than [`LARGEST`] is read, to know that it is too large.
+fn read_bytes(path: &Path) -> Result<Vec<u8>, String> {
     let cannot = |error: io::Error| format!("cannot be read: {error}");
     match not_a_file(path).map_err(cannot)? {
-        // What `/dev/stdin` is, as a rule.
+        // `/dev/stdin` usually is one.
         None | Some(PIPE) => {}
         Some(other) => return Err(format!("is {other}, not a file")),
     }
@@ -174,14 +172,6 @@ pub fn not_a_file(path: &Path) -> io::Result<Option<&'static str>> {
     } else {
         Some("a device")
     })
-}
-
-fn directory_of(path: &Path, name: &str) -> Result<PathBuf, Problems> {
-    let absolute = std::path::absolute(path).map_err(|error| {
-        let message = format!("its directory cannot be told: {error}");
-        Problems::whole(name, None, message)
-    })?;
-    Ok(absolute.parent().unwrap_or(&absolute).to_owned())
 }
 
 /// The position after the end of a text.

@@ -32,6 +32,7 @@ pub(super) struct Fault {
 
 /// Reads the one document of a text; an empty text is a null node.
 pub(super) fn parse(text: &str) -> Result<Node, Fault> {
+    let text = without_mark(text);
     check_characters(text)?;
     let mut walk = Walk::default();
     let mut documents = Deserializer::from_str(text);
@@ -49,6 +50,7 @@ pub(super) fn parse(text: &str) -> Result<Node, Fault> {
 
 /// The place of a node or key of a text that [`parse`] has read.
 pub(super) fn locate(text: &str, id: NodeId) -> Option<Position> {
+    let text = without_mark(text);
     let mut walk = Walk {
         wanted: Some(id),
         ..Walk::default()
@@ -56,6 +58,11 @@ pub(super) fn locate(text: &str, id: NodeId) -> Option<Position> {
     let document = Deserializer::from_str(text).next()?;
     let error = NodeSeed(&mut walk).deserialize(document).err()?;
     Position::of(&error, text)
+}
+
+/// The text behind a byte order mark.
+fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 /// Refuses what the library would tell without a place or would take very long over.
