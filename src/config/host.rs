@@ -1,5 +1,6 @@
 //! Hosts and patterns for hosts, in one spelling.
 
+use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// A pattern for hosts, in lower case, without a port; an IPv6 address stands in brackets.
@@ -36,6 +37,16 @@ impl HostPattern {
                 .strip_suffix(suffix.as_str())
                 .and_then(|labels| labels.strip_suffix('.'))
                 .is_some_and(|labels| !labels.is_empty()),
+        }
+    }
+}
+
+/// As it is written in a configuration.
+impl fmt::Display for HostPattern {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(host) => formatter.write_str(host),
+            Self::Wildcard(suffix) => write!(formatter, "*.{suffix}"),
         }
     }
 }

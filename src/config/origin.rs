@@ -109,13 +109,9 @@ impl OriginPattern {
             "wss" => "https",
             _ => return None,
         };
-        let host = match &self.host {
-            HostPattern::Exact(host) => host.clone(),
-            HostPattern::Wildcard(suffix) => format!("*.{suffix}"),
-        };
         Some(Origin {
             scheme: scheme.to_owned(),
-            host,
+            host: self.host.to_string(),
             port: self.port,
         })
     }
@@ -124,10 +120,7 @@ impl OriginPattern {
 /// As it is written in a configuration.
 impl fmt::Display for OriginPattern {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.host {
-            HostPattern::Exact(host) => write!(formatter, "{}://{host}", self.scheme)?,
-            HostPattern::Wildcard(suffix) => write!(formatter, "{}://*.{suffix}", self.scheme)?,
-        }
+        write!(formatter, "{}://{}", self.scheme, self.host)?;
         write_port(formatter, &self.scheme, self.port)
     }
 }
