@@ -4,6 +4,7 @@
 //! default ports filled in, nothing else equal. What does not parse is never allowed.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::host::{HostFault, HostPattern, PortFault, spell, split_port};
 
@@ -19,8 +20,8 @@ pub enum Origins {
 /// The origins that are allowed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OriginList {
-    /// Patterns; one that matches suffices.
-    pub allow: Vec<OriginPattern>,
+    /// Patterns; one that matches suffices. All routes that inherit the list share it.
+    pub allow: Arc<[OriginPattern]>,
     /// Whether pages are let in that were loaded from the address that they ask.
     pub allow_same: bool,
     /// Whether a request without Origin is let in.

@@ -81,7 +81,7 @@ pub(super) fn missing(place: &Place, findings: &mut Findings) {
 
 fn only(list: Vec<Placed<OriginPattern>>) -> OriginList {
     OriginList {
-        allow: Placed::values(list),
+        allow: Placed::values(list).into(),
         allow_same: false,
         allow_missing: false,
         allow_opaque: false,
@@ -102,7 +102,7 @@ fn by_rules(rules: schema::OriginRules, inherited: &Setting<Origins>) -> Option<
     Some(OriginList {
         allow: match rules.allow {
             Setting::Absent => inherited.allow,
-            own => Placed::values(own.sound(Vec::new)?),
+            own => Placed::values(own.sound(Vec::new)?).into(),
         },
         allow_same: allows(rules.same, inherited.allow_same)?,
         allow_missing: allows(rules.missing, inherited.allow_missing)?,

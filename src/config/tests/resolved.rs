@@ -1,5 +1,6 @@
 //! What a sound file means: defaults, inheritance, paths, variables.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{SOUND, sound};
@@ -136,6 +137,22 @@ fn each_key_of_origins_is_inherited_alone() {
     ] {
         assert_eq!(with(inherited, own), with("any", whole), "{own}");
     }
+}
+
+/// Thousands of routes may inherit thousands of origins.
+#[test]
+fn routes_share_the_origins_that_they_inherit() {
+    let defaults = "defaults: { origins: [\"https://a.test\", \"https://b.test\"] }\nroutes:\n";
+    let other = "  other: { match: { path: /other }, origins: { missing: allow }, pool: chat }\n";
+    let text = SOUND
+        .replacen("    origins: [\"https://app.example.com\"]\n", "", 1)
+        .replacen("routes:\n", &format!("{defaults}{other}"), 1);
+    let config = sound(&text);
+    let allow = |route: &str| match &config.routes[route].target.pool().expect("a pool").origins {
+        Origins::List(list) => Arc::clone(&list.allow),
+        Origins::Any => panic!("a list"),
+    };
+    assert!(Arc::ptr_eq(&allow("chat"), &allow("other")));
 }
 
 #[test]

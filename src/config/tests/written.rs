@@ -373,7 +373,7 @@ fn any_origins() -> impl Strategy<Value = Origins> {
         Just(Origins::Any),
         list.prop_map(|(allow, (allow_same, allow_missing, allow_opaque))| {
             Origins::List(OriginList {
-                allow,
+                allow: allow.into(),
                 allow_same,
                 allow_missing,
                 allow_opaque,
