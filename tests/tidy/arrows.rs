@@ -6,7 +6,7 @@ use crate::sources::Source;
 /// The heading in ARCHITECTURE.md whose first block is the table.
 const HEADING: &str = "## Who may know whom";
 
-/// Each room with its line in the table; higher may know lower.
+/// Each room with its level in the table; a higher one may import a lower one.
 pub(crate) struct Layers(Vec<(String, u32)>);
 
 impl Layers {
@@ -33,7 +33,7 @@ impl Layers {
     }
 }
 
-/// Every import of a file that does not point down, and every `super` that leaves its room.
+/// Every import that does not point down, and every `super` that leaves its room.
 pub(crate) fn check(source: &Source, layers: &Layers) -> Vec<Finding> {
     let Some(module) = source.module().filter(|module| *module != "lib") else {
         return Vec::new();
@@ -96,7 +96,7 @@ fn first_segments(path: &str) -> Vec<&str> {
     segments
 }
 
-/// Chains of `super::` that climb above their room, which is as deep as there are modules around.
+/// Chains of `super::` that leave their room: those with at least as many steps as there are enclosing modules.
 fn escapes(source: &Source, code: &str, module_depth: usize) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut offset = 0;

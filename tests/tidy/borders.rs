@@ -66,7 +66,7 @@ fn is_within(module: &str, place: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Whether the word is the beginning of a path, or a whole import, and no part of another word.
+/// Whether the word is the first segment of a path, or a whole import, and not a part of another word.
 fn is_crate_name(code: &str, offset: usize, length: usize) -> bool {
     let is_of_word = |next: char| next.is_alphanumeric() || next == '_';
     let (before, after) = (&code[..offset], code[offset + length..].trim_start());

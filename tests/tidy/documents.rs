@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use crate::Finding;
 use crate::sources::Source;
 
-/// Every link to a file that does not exist; links into the world are not followed.
+/// Every link to a file that does not exist; external links are not followed.
 pub(crate) fn check(document: &Source, exists: impl Fn(&Path) -> bool) -> Vec<Finding> {
     let folder = Path::new(&document.path).parent().unwrap_or(Path::new(""));
     let mut findings = Vec::new();
@@ -19,7 +19,7 @@ pub(crate) fn check(document: &Source, exists: impl Fn(&Path) -> bool) -> Vec<Fi
     findings
 }
 
-/// What is wrong where a document shows a file as a code block, and the file says something else.
+/// A document that has no code block with exactly the content of a file.
 pub(crate) fn check_shown(document: &Source, file: &Source) -> Vec<Finding> {
     let blocks = document.text.split("```").skip(1).step_by(2);
     let mut contents = blocks.filter_map(|block| Some(block.split_once('\n')?.1));
@@ -50,7 +50,7 @@ fn links(text: &str) -> Vec<(usize, &str)> {
     links
 }
 
-/// The path with `..` worked out.
+/// The path with `..` resolved.
 fn plain(path: &Path) -> PathBuf {
     path.components().fold(PathBuf::new(), |mut plain, part| {
         match part {

@@ -1,11 +1,11 @@
-//! The form of a file: it says at its head what it holds, and it holds little.
+//! The form of a file: it begins with what it contains, and is short.
 
 use crate::Finding;
 use crate::sources::Source;
 
 const LINES_MAX: usize = 500;
 
-/// A file without a head, or one that is too long.
+/// A file without a module comment at its beginning, or one that is too long.
 pub(crate) fn check(source: &Source) -> Vec<Finding> {
     let mut findings = Vec::new();
     if !source.text.starts_with("//! ") {

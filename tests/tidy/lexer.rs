@@ -1,7 +1,6 @@
-//! As much of Rust's grammar as tells code from comments and literals.
+//! Enough of Rust's grammar to tell code from comments and literals.
 
-/// Replaces comments and the content of literals by spaces of the same length, so that offsets
-/// and lines stay what they are.
+/// Replaces comments and literals by spaces of the same length, so that offsets and lines do not change.
 pub(crate) fn blank(source: &str) -> String {
     let mut code = String::with_capacity(source.len());
     let mut rest = source;

@@ -1,7 +1,7 @@
-//! The rules of the house as tests: what ARCHITECTURE.md and the style promise, checked in the sources.
+//! The rules of ARCHITECTURE.md and of the style, checked as tests.
 //!
-//! Every rule is a function from sources to findings. It is tried on samples that break it, in its own
-//! file, and then on the repository, here.
+//! Every rule is a function from sources to findings. Its own file tests it on samples that break it; here it is applied to
+//! the repository.
 
 mod arrows;
 mod borders;

@@ -1,19 +1,19 @@
-//! Names that say nothing of the thing they stand for.
+//! Names that do not say what the thing is.
 
 use crate::Finding;
 use crate::sources::Source;
 
-/// Words that are no part of a name of ours.
+/// Words that no name may contain.
 const EMPTY_WORDS: [&str; 7] = [
     "util", "utils", "helper", "helpers", "manager", "inner", "common",
 ];
 
-/// The words before a name that is being given.
-const GIVING: [&str; 9] = [
+/// The keywords before a name that is declared.
+const DECLARING: [&str; 9] = [
     "fn", "struct", "enum", "trait", "type", "mod", "const", "static", "let",
 ];
 
-/// Every name given in a file, and the file's own, that is built of empty words.
+/// Every name that contains one of these words: the names declared in a file, and the file's own.
 pub(crate) fn check(source: &Source) -> Vec<Finding> {
     let code = source.code();
     let stems = source
@@ -24,7 +24,7 @@ pub(crate) fn check(source: &Source) -> Vec<Finding> {
         .filter(|stem| is_empty_name(stem))
         .map(|stem| format!("{}: the name {stem} says nothing", source.path))
         .collect();
-    for (offset, name) in given_names(&code) {
+    for (offset, name) in declared_names(&code) {
         if is_empty_name(name) {
             findings.push(format!(
                 "{}: the name {name} says nothing",
@@ -36,16 +36,16 @@ pub(crate) fn check(source: &Source) -> Vec<Finding> {
 }
 
 /// Names after `fn`, `struct` and the like, and names before a colon: fields and parameters.
-fn given_names(code: &str) -> Vec<(usize, &str)> {
+fn declared_names(code: &str) -> Vec<(usize, &str)> {
     let mut names = Vec::new();
     let mut before = "";
     for (offset, word) in words(code) {
         let after = &code[offset + word.len()..];
         let is_typed = after.starts_with(':') && !after.starts_with("::");
-        if GIVING.contains(&before) || is_typed {
+        if DECLARING.contains(&before) || is_typed {
             names.push((offset, word));
         }
-        // `let mut name` gives a name as `let name` does.
+        // `let mut name` declares a name as `let name` does.
         before = if word == "mut" { before } else { word };
     }
     names

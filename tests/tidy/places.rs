@@ -1,8 +1,8 @@
-//! The top level holds what is known to belong there. What a slip of a shell left behind was once committed.
+//! The top level of the repository contains only known entries. A stray file of a mistyped command was once committed.
 
 use crate::Finding;
 
-/// What may stand at the top level; ARCHITECTURE.md says what the folders are for.
+/// What may be at the top level; ARCHITECTURE.md says what the folders are for.
 const PLACES: [&str; 21] = [
     ".ci",
     ".gitignore",

@@ -1,12 +1,12 @@
-//! Private keys, which have no place in a repository.
+//! No private key is committed.
 
 use crate::Finding;
 use crate::sources::Source;
 
-/// The last words of the line that begins a private key (RFC 7468); split, or this file would show.
+/// The end of the line that begins a private key (RFC 7468); split, or this file would be reported itself.
 const MARK: &str = concat!("PRIVATE", " KEY-----");
 
-/// So many characters of base64 after the mark are a key; fewer are a sample of a broken one.
+/// At least so many characters of base64 follow the mark in a key; fewer are a sample of a broken one.
 const KEY_LENGTH_MIN: usize = 20;
 
 /// Every private key in a file, also in a string literal with escaped line ends.

@@ -24,13 +24,13 @@ impl Source {
         lexer::blank(&self.text)
     }
 
-    /// The path below `src`, without the ending: `tls/pem`; a folder's own file goes by the folder.
+    /// The path below `src`, without the extension: `tls/pem`; `tls/mod.rs` is `tls`.
     pub(crate) fn module(&self) -> Option<&str> {
         let module = self.path.strip_prefix("src/")?.strip_suffix(".rs")?;
         Some(module.strip_suffix("/mod").unwrap_or(module))
     }
 
-    /// Where something was found, for an editor to jump to.
+    /// Where something was found, as `file:line`.
     pub(crate) fn place(&self, offset: usize) -> String {
         format!(
             "{}:{}",
@@ -53,7 +53,7 @@ pub(crate) fn file(path: &str) -> Source {
     )
 }
 
-/// Every Rust file below these folders; folders that are not there have none.
+/// Every Rust file below these folders; missing folders have none.
 pub(crate) fn rust_sources(folders: &[&str]) -> Vec<Source> {
     let folders = folders.iter().map(|folder| repository().join(folder));
     let files: Vec<_> = folders.flat_map(|folder| files_below(&folder)).collect();
@@ -78,8 +78,7 @@ pub(crate) fn documents_of() -> Vec<Source> {
     documents
 }
 
-/// Every text file that is, or is about to be, committed. Outside of a clone: every file that is no
-/// local certificate.
+/// Every text file that is, or is about to be, committed. Outside of a clone: every file but local certificates.
 pub(crate) fn tracked() -> Vec<Source> {
     let files: Vec<PathBuf> = match listed(&["--cached", "--others", "--exclude-standard"]) {
         Some(names) => names.iter().map(|name| repository().join(name)).collect(),
@@ -96,7 +95,7 @@ pub(crate) fn committed() -> Vec<String> {
     listed(&["--cached"]).unwrap_or_default()
 }
 
-/// What git lists so; none outside of a clone.
+/// The paths that `git ls-files` lists with these options; `None` outside of a clone.
 fn listed(which: &[&str]) -> Option<Vec<String>> {
     let mut git = Command::new("git");
     git.args(["ls-files", "-z"]).args(which);
@@ -113,7 +112,7 @@ fn ends_in(path: &Path, extension: &str) -> bool {
     path.extension().is_some_and(|found| found == extension)
 }
 
-/// Files that are no text are left out.
+/// Files that are not UTF-8 are left out.
 fn read(paths: impl Iterator<Item = PathBuf>) -> Vec<Source> {
     let source = |path: PathBuf| {
         let text = std::fs::read_to_string(&path).ok()?;
