@@ -1,5 +1,5 @@
-//! Pools of which some host leads to two, for warnings. Each pattern for hosts is looked up, not compared with all others: there
-//! may be tens of thousands.
+//! Finds pools with the same sticky cookie that share a host, for `warnings`. Each host pattern is looked up instead of
+//! compared with all others, as there may be tens of thousands.
 
 use std::collections::BTreeMap;
 use std::iter::successors;
@@ -7,76 +7,79 @@ use std::iter::successors;
 use super::host::HostPattern;
 use super::model::Name;
 
-/// Pools by what their routes match, as they are added.
+/// Pools by their cookies and the hosts of their routes, as routes are added.
 #[derive(Default)]
-pub(super) struct Rivals<'c> {
-    /// How many routes there are so far.
+pub(super) struct CookieConflicts<'c> {
+    /// The number of routes so far.
     routes: usize,
-    /// By cookie and spot: the first two pools, and with which route they came.
-    pools: BTreeMap<(&'c str, Spot<'c>), Vec<(usize, &'c Name)>>,
+    /// By cookie and key: the first two pools, each with the number of the route that added it.
+    pools: BTreeMap<(&'c str, HostKey<'c>), Vec<(usize, &'c Name)>>,
 }
 
-/// Where a route may be found.
+/// What routes are filed under.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Spot<'c> {
-    /// Each is here.
+enum HostKey<'c> {
+    /// Every route.
     Anywhere,
-    /// Those that match any host.
+    /// Routes that match any host.
     AnyHost,
-    /// Those that match this one.
+    /// Routes that match this host.
     Host(&'c str),
-    /// Those that match all hosts of this suffix.
+    /// Routes that match all hosts with this suffix.
     Suffix(&'c str),
-    /// Those that match some of the hosts of this suffix.
+    /// Routes that match some of the hosts with this suffix.
     Within(&'c str),
 }
 
-impl<'c> Rivals<'c> {
-    /// Adds a route to a pool with this cookie. The first other pool of that cookie of which a route shares a host with it.
+impl<'c> CookieConflicts<'c> {
+    /// Adds a route to a pool with this cookie. Returns the first other pool with that cookie that shares a host with it.
     pub(super) fn add(
         &mut self,
         cookie: &'c str,
         pool: &'c Name,
         hosts: &'c [HostPattern],
     ) -> Option<&'c Name> {
-        let (places, meets) = spots(hosts);
-        let found = meets
+        let (filed, shared) = keys(hosts);
+        let found = shared
             .into_iter()
-            .filter_map(|spot| self.pools.get(&(cookie, spot)));
+            .filter_map(|key| self.pools.get(&(cookie, key)));
         let others = found.flatten().filter(|(_, other)| *other != pool);
-        let rival = others.min().map(|(_, other)| *other);
+        let conflict = others.min().map(|(_, other)| *other);
         self.routes += 1;
-        for spot in places {
-            let pools = self.pools.entry((cookie, spot)).or_default();
-            // Of two at least one is another than any that asks.
+        for key in filed {
+            let pools = self.pools.entry((cookie, key)).or_default();
+            // Two are enough: at least one of them is not the pool that asks.
             if pools.len() < 2 && pools.iter().all(|(_, other)| *other != pool) {
                 pools.push((self.routes, pool));
             }
         }
-        rival
+        conflict
     }
 }
 
-/// Where a route with these hosts is found, and where those are that share one with it.
-fn spots(hosts: &[HostPattern]) -> (Vec<Spot<'_>>, Vec<Spot<'_>>) {
+/// The keys under which a route with these hosts is filed, and those under which routes are filed that share a host with it.
+fn keys(hosts: &[HostPattern]) -> (Vec<HostKey<'_>>, Vec<HostKey<'_>>) {
     if hosts.is_empty() {
-        return (vec![Spot::Anywhere, Spot::AnyHost], vec![Spot::Anywhere]);
+        return (
+            vec![HostKey::Anywhere, HostKey::AnyHost],
+            vec![HostKey::Anywhere],
+        );
     }
-    let (mut places, mut meets) = (vec![Spot::Anywhere], vec![Spot::AnyHost]);
+    let (mut filed, mut shared) = (vec![HostKey::Anywhere], vec![HostKey::AnyHost]);
     for host in hosts {
         let (own, name) = match host {
-            HostPattern::Exact(name) => (Spot::Host(name), name),
+            HostPattern::Exact(name) => (HostKey::Host(name), name),
             HostPattern::Wildcard(name) => {
-                meets.push(Spot::Within(name));
-                (Spot::Suffix(name), name)
+                shared.push(HostKey::Within(name));
+                (HostKey::Suffix(name), name)
             }
         };
-        places.push(own);
-        places.extend(suffixes(name).map(Spot::Within));
-        meets.push(own);
-        meets.extend(suffixes(name).map(Spot::Suffix));
+        filed.push(own);
+        filed.extend(suffixes(name).map(HostKey::Within));
+        shared.push(own);
+        shared.extend(suffixes(name).map(HostKey::Suffix));
     }
-    (places, meets)
+    (filed, shared)
 }
 
 /// The name without its first label, without its first two, and so on.

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 /// Where the values of variables come from; the environment of the process is read in `main` only.
 pub type Environment<'e> = &'e dyn Fn(&str) -> Option<OsString>;
 
-/// Puts values in place of names; `None` where the text names no variable.
+/// Replaces each `${NAME}` by its value; `None` if the text contains none.
 pub(super) fn expand(text: &str, environment: Environment<'_>) -> Result<Option<String>, String> {
     if !text.contains("${") {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! A file, its size and its text; and the way from there to a `Config`.
+//! Reading a configuration file, and turning its text into a `Config`.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -13,12 +13,12 @@ use super::resolve;
 use super::tree::Node;
 use super::{schema, yaml};
 
-/// Bytes of a configuration file.
+/// The largest configuration file, in bytes.
 const LARGEST: usize = 1 << 20;
 
-/// A configuration, and the text that tells where its keys stand.
+/// A configuration with the text that it was read from, to find the lines of its keys.
 pub struct Written {
-    /// What is true.
+    /// The configuration.
     pub config: Config,
     name: String,
     text: String,
@@ -28,7 +28,7 @@ impl Written {
     /// Reads a file.
     ///
     /// # Errors
-    /// Everything that is wrong with the file, each thing with its place.
+    /// All problems of the file, each with its place.
     pub fn load(path: &Path, environment: Environment<'_>) -> Result<Self, Problems> {
         let (name, directory, text) = read(path)?;
         Ok(Self {
@@ -38,7 +38,7 @@ impl Written {
         })
     }
 
-    /// What is wrong with files that the configuration names, each thing with the place of the name.
+    /// Problems of files that the configuration names, each at the place where it names the file.
     #[must_use]
     pub fn problems<'f>(
         &self,
@@ -57,7 +57,7 @@ impl Config {
     /// `base_directory`.
     ///
     /// # Errors
-    /// Everything that is wrong with the text, each thing with its place.
+    /// All problems of the text, each with its place.
     pub fn parse(
         text: &str,
         source_name: &str,
@@ -77,10 +77,10 @@ impl Config {
 }
 
 impl Admin {
-    /// Reads what a file says of the admin side, and nothing else of it.
+    /// Reads the settings of the admin side from a file; problems elsewhere in it do not matter.
     ///
     /// # Errors
-    /// What is wrong with that, or why nothing can be read.
+    /// Problems of these settings, or why the file cannot be read.
     pub fn load(path: &Path, environment: Environment<'_>) -> Result<Self, Problems> {
         let (name, directory, text) = read(path)?;
         let root = root(&text, &name)?;
@@ -94,7 +94,7 @@ impl Admin {
     }
 }
 
-/// The tree of a text that says something.
+/// The tree of a text that is not empty.
 fn root(text: &str, source_name: &str) -> Result<Node, Problems> {
     let whole = |position, message| Problems::whole(source_name, position, message);
     if text.len() > LARGEST {
@@ -155,10 +155,10 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>, String> {
 
 const PIPE: &str = "a pipe";
 
-/// What is at `path` that is no file, in words: reading it, or even opening it, may never come to an end.
+/// What is at `path` if it is not a regular file: reading it, or even opening it, could block forever.
 ///
 /// # Errors
-/// When the system does not tell.
+/// When the system cannot tell.
 pub fn not_a_file(path: &Path) -> io::Result<Option<&'static str>> {
     let kind = fs::metadata(path)?.file_type();
     Ok(if kind.is_file() {

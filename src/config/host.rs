@@ -28,7 +28,7 @@ impl HostPattern {
         Ok(Self::Wildcard(suffix))
     }
 
-    /// Whether a host fits that is spelt in lower case and without a port.
+    /// Whether it matches a host, which is in lower case and without a port.
     #[must_use]
     pub fn matches(&self, host: &str) -> bool {
         match self {
@@ -51,33 +51,33 @@ impl fmt::Display for HostPattern {
     }
 }
 
-/// Why a text is no host.
+/// Why a text is not a host.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum HostFault {
-    /// Nothing stands where the host should.
+    /// There is no host.
     #[error("the host is empty")]
     Empty,
     /// A name in another script than ASCII.
     #[error("the host must be ASCII: write an international name in its `xn--` form")]
     NotAscii,
-    /// A label that is empty or too long, or a character that no name has.
+    /// A label is empty or too long, or a character is not allowed in names.
     #[error("the host is no name: labels of letters, digits, `-` and `_` with dots between")]
     Name,
-    /// Numbers with dots that are no IPv4 address.
+    /// Numbers and dots that are not an IPv4 address.
     #[error("the host is no IPv4 address: four numbers up to 255")]
     Ipv4,
-    /// No IPv6 address between brackets.
+    /// Not an IPv6 address in brackets.
     #[error("the host is no IPv6 address in brackets, such as `[2001:db8::1]`")]
     Ipv6,
     /// `*.` before an address.
     #[error("`*.` stands before names only, not before addresses")]
     WildcardAddress,
-    /// `*` at another place than the beginning.
+    /// `*` elsewhere than at the beginning.
     #[error("`*` stands for whole labels at the beginning only, such as `*.example.com`")]
     Wildcard,
 }
 
-/// The one spelling of a host: names in lower case, IPv6 addresses in their short form.
+/// The canonical spelling of a host: names in lower case, IPv6 addresses in their short form.
 pub(super) fn spell(host: &str) -> Result<String, HostFault> {
     /// RFC 1035 section 2.3.4, without the root label.
     const LONGEST: usize = 253;
@@ -118,12 +118,12 @@ fn is_label(label: &str) -> bool {
     !label.is_empty() && label.len() <= 63 && label.bytes().all(is_allowed)
 }
 
-/// Parts `host:port`; the port is `None` where the text has none, an error where it is no port.
+/// Splits `host:port`; the port is `None` if there is none, an error if it is not a port.
 pub(super) fn split_port(authority: &str) -> Result<(&str, Option<u16>), PortFault> {
     let colon = if authority.starts_with('[') {
         authority.find("]:").map(|bracket| bracket + 1)
     } else if authority.matches(':').count() > 1 {
-        // An IPv6 address without brackets: the host's fault, not the port's.
+        // An IPv6 address without brackets: reported as a bad host, not a bad port.
         None
     } else {
         authority.find(':')
@@ -137,7 +137,7 @@ pub(super) fn split_port(authority: &str) -> Result<(&str, Option<u16>), PortFau
     Ok((&authority[..colon], Some(port)))
 }
 
-/// A text after the colon is no port.
+/// The text after the colon is not a port.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("the port must be a number from 1 to 65535")]
 pub struct PortFault;

@@ -1,14 +1,15 @@
-//! The configuration: what YAML may say, and what is true once it has been read.
+//! The configuration: what YAML may say, and the validated result.
 //!
-//! [`Config`] is true by construction: every name it mentions exists, every value is in range, every
+//! [`Config`] is valid by construction: every name it mentions exists, every value is in range, every
 //! pattern is parsed. No other room sees YAML.
 //!
 //! A file becomes a `Config` in four steps, each in a place of its own: `yaml` makes a tree of the
 //! text, `reading` fills the types of `schema` from the tree and finds unknown keys and wrong types,
 //! `values` parses single values, `resolve` puts in defaults and checks one part against another.
-//! Each step goes on after a problem, so that all [`Problems`] of a file are told at once. What is sound and may
-//! surprise all the same is in `warnings`, with `rivals`.
+//! Each step continues after a problem, so that all [`Problems`] of a file are reported at once. `warnings`, with
+//! `cookie_conflicts`, reports what is valid but may surprise.
 
+mod cookie_conflicts;
 mod diff;
 mod environment;
 mod file;
@@ -19,7 +20,6 @@ mod origin;
 mod problems;
 mod reading;
 mod resolve;
-mod rivals;
 mod schema;
 mod tree;
 mod values;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// Some networks; none by default.
+/// A list of networks.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Networks(Vec<IpNet>);
 
@@ -15,12 +15,12 @@ impl Networks {
         Self(networks)
     }
 
-    /// One after the other.
+    /// The networks in order.
     pub fn iter(&self) -> impl Iterator<Item = &IpNet> {
         self.0.iter()
     }
 
-    /// Whether there is none.
+    /// Whether the list is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -34,40 +34,40 @@ impl Networks {
     }
 }
 
-/// Whose word on who the client is counts.
+/// Proxies that are believed when they name the client.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct TrustedProxies {
-    /// That of peers at these addresses.
+    /// Peers at these addresses.
     pub networks: Networks,
-    /// That of peers on the listener's unix socket, which have none.
+    /// Peers on the listener's unix socket, which have no address.
     pub unix: bool,
 }
 
 impl TrustedProxies {
-    /// Whether there is none.
+    /// Whether nobody is believed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.networks.is_empty() && !self.unix
     }
 
-    /// Whether a peer at this address is one of them, or on a unix socket where there is no address.
+    /// Whether a peer is one of them; a peer on a unix socket has no address.
     #[must_use]
     pub fn contain(&self, address: Option<IpAddr>) -> bool {
         address.map_or(self.unix, |address| self.networks.contain(address))
     }
 }
 
-/// Which addresses may come.
+/// Which addresses may connect.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Access {
-    /// Those that may; all where there is none.
+    /// Addresses that may; all if empty.
     pub allow: Networks,
-    /// Those that may not, whatever `allow` says.
+    /// Addresses that may not, whatever `allow` says.
     pub deny: Networks,
 }
 
 impl Access {
-    /// Whether somebody at this address may come.
+    /// Whether a client at this address may connect.
     #[must_use]
     pub fn admits(&self, address: IpAddr) -> bool {
         !self.deny.contain(address) && (self.allow.is_empty() || self.allow.contain(address))

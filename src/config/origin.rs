@@ -1,7 +1,7 @@
 //! Origins (RFC 6454) and the patterns that allow them.
 //!
-//! Two origins are equal when scheme, host and port are: scheme and host without regard to case,
-//! default ports filled in, nothing else equal. What does not parse is never allowed.
+//! Two origins are equal if scheme, host and port are equal: scheme and host ignoring case, default ports filled in.
+//! What does not parse is never allowed.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,11 +22,11 @@ pub enum Origins {
 pub struct OriginList {
     /// Patterns; one that matches suffices. All routes that inherit the list share it.
     pub allow: Arc<[OriginPattern]>,
-    /// Whether pages are let in that were loaded from the address that they ask.
+    /// Whether pages are allowed that were loaded from the address that they connect to.
     pub allow_same: bool,
-    /// Whether a request without Origin is let in.
+    /// Whether a request without Origin is allowed.
     pub allow_missing: bool,
-    /// Whether `Origin: null` is let in.
+    /// Whether `Origin: null` is allowed.
     pub allow_opaque: bool,
 }
 
@@ -92,18 +92,18 @@ impl OriginPattern {
         })
     }
 
-    /// Whether an origin fits; `*.` stands for one or more labels, never for none.
+    /// Whether an origin matches; `*.` stands for one or more labels, never for none.
     #[must_use]
     pub fn matches(&self, origin: &Origin) -> bool {
         self.port == origin.port && self.matches_on_any_port(origin)
     }
 
-    /// Whether an origin fits, whatever its port.
+    /// Whether an origin matches, whatever its port.
     pub(super) fn matches_on_any_port(&self, origin: &Origin) -> bool {
         self.scheme == origin.scheme && self.host.matches(&origin.host)
     }
 
-    /// What pages of the same host send, where this is what no page does: the address of a socket. A wildcard stays one.
+    /// For a `ws` or `wss` origin, which no page has: the origin of pages on the same host. A wildcard stays one.
     pub(super) fn page_of_socket(&self) -> Option<Origin> {
         let scheme = match &*self.scheme {
             "ws" => "http",
@@ -126,7 +126,7 @@ impl fmt::Display for OriginPattern {
     }
 }
 
-/// Why a text is no origin.
+/// Why a text is not an origin.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum OriginFault {
     /// `null`, or `file://` as Electron and Android write it: the origin of sandboxed documents and local files, which names
@@ -136,7 +136,7 @@ pub enum OriginFault {
     /// No `scheme://` at the beginning.
     #[error("an origin begins with its scheme, such as `https://`")]
     Scheme,
-    /// Something follows the port, if only a slash.
+    /// Something follows the port, even if only a slash.
     #[error("an origin ends after host and port, without a slash or a path")]
     Path,
     /// A user name or password.
@@ -145,18 +145,18 @@ pub enum OriginFault {
     /// White space, or several origins in a row.
     #[error("an origin holds no white space: one origin at a time")]
     WhiteSpace,
-    /// The host is none.
+    /// Not a host.
     #[error(transparent)]
     Host(#[from] HostFault),
-    /// The port is none.
+    /// Not a port.
     #[error(transparent)]
     Port(#[from] PortFault),
 }
 
-/// What browsers write for origins that are none; local files have no scheme, host and port to compare (RFC 6454 section 4).
+/// What browsers send for opaque origins, which have no scheme, host and port to compare (RFC 6454 section 4).
 const OPAQUE: [&str; 2] = ["null", "file://"];
 
-/// Parts a text into scheme (in lower case), host as written, and port as written.
+/// Splits a text into scheme (in lower case), host as written, and port as written.
 fn split(text: &str) -> Result<(String, &str, Option<u16>), OriginFault> {
     if let Some(opaque) = OPAQUE.into_iter().find(|opaque| *opaque == text) {
         return Err(OriginFault::Opaque(opaque));

@@ -1,4 +1,4 @@
-//! Everything that is wrong with a file, each thing with its place.
+//! All problems of a file, each with its place.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::tree::{NodeId, quote};
 use super::yaml;
 
-/// Problems told of one file; those beyond are counted.
-const MAX_TOLD: usize = 100;
-/// Bytes walked over to find lines; problems beyond are told by the path of their key alone. Finding
-/// one costs a walk over the whole file, so this is reached by files above 80 KiB only.
+/// Problems reported for one file; more are only counted.
+const MAX_REPORTED: usize = 100;
+/// Bytes parsed again to find the lines of problems. Each line costs a walk over the whole file; problems beyond this
+/// budget, which only files above 80 KiB reach, are reported by the path of their key alone.
 const MAX_WALKED: usize = 8 << 20;
 
 /// A place in a file, counted from 1; columns count characters.
@@ -26,9 +26,9 @@ pub struct Position {
 pub struct Problem {
     /// The file, as the operator named it.
     pub file: Arc<str>,
-    /// Where in the file; none where the file as a whole is meant.
+    /// Where in the file; `None` if the file as a whole is meant.
     pub position: Option<Position>,
-    /// The key, such as `pools.chat.backends[0].url`; empty where the file as a whole is meant.
+    /// The key, such as `pools.chat.backends[0].url`; empty if the file as a whole is meant.
     pub path: String,
     /// What is wrong.
     pub message: String,
@@ -56,8 +56,8 @@ impl fmt::Display for Problem {
 /// All problems of a file, in the order of their places; never empty.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Problems {
-    told: Vec<Problem>,
-    untold: usize,
+    reported: Vec<Problem>,
+    omitted: usize,
 }
 
 impl Problems {
@@ -71,20 +71,20 @@ impl Problems {
             suggestion: None,
         };
         Self {
-            told: vec![problem],
-            untold: 0,
+            reported: vec![problem],
+            omitted: 0,
         }
     }
 
     /// The problems, in the order of their places; at most 100.
     pub fn iter(&self) -> std::slice::Iter<'_, Problem> {
-        self.told.iter()
+        self.reported.iter()
     }
 
-    /// How many there are, those beyond the first 100 included.
+    /// The number of problems, including those beyond the first 100.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.told.len() + self.untold
+        self.reported.len() + self.omitted
     }
 }
 
@@ -100,20 +100,20 @@ impl<'p> IntoIterator for &'p Problems {
 /// One problem a line.
 impl fmt::Display for Problems {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, problem) in self.told.iter().enumerate() {
+        for (index, problem) in self.reported.iter().enumerate() {
             let separator = if index == 0 { "" } else { "\n" };
             write!(formatter, "{separator}{problem}")?;
         }
-        match self.untold {
+        match self.omitted {
             0 => Ok(()),
-            untold => write!(formatter, "\nand {untold} more"),
+            omitted => write!(formatter, "\nand {omitted} more"),
         }
     }
 }
 
 impl std::error::Error for Problems {}
 
-/// Where a key or a value stands, before anybody asked for its line.
+/// The place of a key or a value; [`Findings::locate`] finds its line.
 #[derive(Clone, Default, Debug)]
 pub(super) struct Place {
     pub(super) id: NodeId,
@@ -121,7 +121,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// The place of what stands nowhere in the file.
+    /// The place of something that the file does not contain.
     pub(super) fn nowhere() -> Self {
         Self {
             id: NodeId::MAX,
@@ -164,7 +164,7 @@ impl<M: Into<String>> From<M> for Complaint {
 }
 
 impl Complaint {
-    /// A word that is none of those known here.
+    /// An unknown word; the nearest known one is suggested.
     pub(super) fn unknown<'k>(
         what: &str,
         word: &str,
@@ -177,11 +177,11 @@ impl Complaint {
     }
 }
 
-/// Gathers problems while a file is read and resolved.
+/// Collects problems while a file is read and resolved.
 #[derive(Default, Debug)]
 pub(super) struct Findings {
     found: Vec<(Place, Complaint)>,
-    untold: usize,
+    omitted: usize,
 }
 
 impl Findings {
@@ -190,7 +190,7 @@ impl Findings {
         self.add_with(place, || complaint.into());
     }
 
-    /// Adds a key that is none of those known.
+    /// Adds an unknown key; the nearest known one is suggested.
     pub(super) fn add_unknown_key(&mut self, place: &Place, key: &str, known: &[&str]) {
         self.add_with(place, || Complaint {
             message: "unknown key".to_owned(),
@@ -198,17 +198,17 @@ impl Findings {
         });
     }
 
-    /// Adds a problem that is only put into words, and what was meant searched for, if it is told.
+    /// Adds a problem whose message and suggestion are only computed if it is reported.
     pub(super) fn add_with(&mut self, place: &Place, complaint: impl FnOnce() -> Complaint) {
         if self.is_full() {
-            self.untold += 1;
+            self.omitted += 1;
         } else {
             self.found.push((place.clone(), complaint()));
         }
     }
 
     fn is_full(&self) -> bool {
-        self.found.len() >= MAX_TOLD
+        self.found.len() >= MAX_REPORTED
     }
 
     /// Whether nothing is wrong.
@@ -221,7 +221,7 @@ impl Findings {
         let file: Arc<str> = file.into();
         let located = MAX_WALKED / text.len().max(1);
         self.found.sort_by_key(|(place, _)| place.id);
-        let told = self
+        let reported = self
             .found
             .into_iter()
             .enumerate()
@@ -237,15 +237,15 @@ impl Findings {
                 suggestion: complaint.suggestion,
             });
         Problems {
-            told: told.collect(),
-            untold: self.untold,
+            reported: reported.collect(),
+            omitted: self.omitted,
         }
     }
 }
 
-/// The known word that is most like a misspelt one, if any is near enough.
+/// The known word nearest to a misspelt one, if one is near enough.
 fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<String> {
-    /// Nothing known is longer, and comparing costs memory by the product of both lengths.
+    /// No known word is longer, and comparing takes memory by the product of both lengths.
     const LONGEST: usize = 64;
     if word.len() > LONGEST {
         return None;

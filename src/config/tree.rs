@@ -1,7 +1,7 @@
-//! A configuration file as a tree, before anything is known of its keys.
+//! A configuration file as a tree, in which keys have no meaning yet.
 //!
-//! Nodes carry no line and column: each has a number, counted in the order of the file, and
-//! `yaml::locate` finds the place of a number when a problem has to be told.
+//! Nodes have no line and column. Each has a number in the order of the file, and `yaml::locate` finds the
+//! position of that number when a problem is reported.
 
 /// The number of a node or of a key, counted in the order of the file from 0.
 pub(super) type NodeId = usize;
@@ -21,7 +21,7 @@ pub(super) enum Value {
     Map(Vec<Pair>),
 }
 
-/// A key and its value; a map may still hold a key twice.
+/// A key and its value; a map may still contain a key twice.
 #[derive(Debug)]
 pub(super) struct Pair {
     pub(super) key: String,
@@ -36,19 +36,19 @@ pub(super) struct Scalar {
     pub(super) text: String,
 }
 
-/// What YAML took a scalar for.
+/// The type that YAML gave a scalar.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Kind {
     Null,
     Boolean,
     Number,
     Text,
-    /// Taken from the environment, which knows text only: passes for any kind.
+    /// Expanded from the environment, which has text only: accepted as any kind.
     Expanded,
 }
 
 impl Node {
-    /// Whether the file gives nothing here: `key:` or `key: null`.
+    /// Whether there is no value: `key:` or `key: null`.
     pub(super) fn is_null(&self) -> bool {
         matches!(&self.value, Value::Scalar(scalar) if scalar.kind == Kind::Null)
     }
@@ -82,13 +82,13 @@ impl Scalar {
         matches!(self.kind, Kind::Number | Kind::Expanded).then_some(&*self.text)
     }
 
-    /// A whole number that stands where a text belongs, a number with its unit.
+    /// The digits of a whole number that lacks its unit.
     pub(super) fn as_bare_number(&self) -> Option<&str> {
         let is_whole = self.text.bytes().all(|byte| byte.is_ascii_digit());
         (self.kind == Kind::Number && is_whole).then_some(&*self.text)
     }
 
-    /// The truth value, where one was written.
+    /// The boolean, where one was written.
     pub(super) fn as_boolean(&self) -> Option<bool> {
         match (self.kind, &*self.text) {
             (Kind::Boolean | Kind::Expanded, "true") => Some(true),

@@ -1,53 +1,53 @@
-//! What is sound, and what those who run it should know all the same.
+//! Warnings: what is valid but may not do what the operator expects.
 
 use std::collections::BTreeMap;
 
+use super::cookie_conflicts::CookieConflicts;
 use super::model::{Address, Check, Config, Listener, Name, Pool, Queue, Route, Target};
 use super::origin::Origins;
-use super::rivals::Rivals;
 
 impl Config {
-    /// A line for each thing that may surprise, with the path of its key.
+    /// One line for each warning, with the path of its key.
     pub fn warnings(&self) -> impl Iterator<Item = String> + '_ {
         let pools = self.pools.iter();
         let of_pools = pools.flat_map(|pool| {
             let told = [
-                lonely_cookies(pool),
-                idle_timeout(pool),
-                vain_rebalancing(pool),
-                self.odd_checks(pool),
+                cookies_without_secret(pool),
+                unused_queue_timeout(pool),
+                rebalancing_of_sticky_clients(pool),
+                self.checks_without_sessions(pool),
             ];
             told.into_iter().flatten()
         });
         let routes = self.routes.iter();
         let of_routes = routes.flat_map(|route| {
-            let told = self.refused_cookies(route).chain(foreign_variables(route));
+            let told = self.rejected_cookies(route).chain(foreign_variables(route));
             told.chain(origins_of_sockets(route))
         });
-        of_pools.chain(of_routes).chain(self.rival_cookies())
+        of_pools.chain(of_routes).chain(self.conflicting_cookies())
     }
 
-    /// Sticky cookies that take each other's place. Browsers keep them by host, for all its ports.
-    fn rival_cookies(&self) -> Vec<String> {
+    /// Pools whose sticky cookies overwrite each other: browsers keep cookies by host, whatever its port.
+    fn conflicting_cookies(&self) -> Vec<String> {
         let routes = self.routes.values().filter_map(|route| {
             let name = &route.target.pool()?.pool;
             let cookie = &self.pools.get(name)?.sticky.as_ref()?.cookie;
             Some((name, cookie, &*route.matcher.hosts))
         });
-        let (mut told, mut rivals) = (BTreeMap::new(), Rivals::default());
+        let (mut warnings, mut conflicts) = (BTreeMap::new(), CookieConflicts::default());
         for (name, cookie, hosts) in routes {
-            if let Some(other) = rivals.add(cookie, name, hosts) {
-                told.insert(name, format!(
+            if let Some(other) = conflicts.add(cookie, name, hosts) {
+                warnings.insert(name, format!(
                     "pools.{name}.sticky: clients of one host get the cookie `{cookie}` of the pool `{other}` too, and keep \
                      one of the two: name another `cookie`"
                 ));
             }
         }
-        told.into_values().collect()
+        warnings.into_values().collect()
     }
 
-    /// Checks that open sessions, where nothing else does.
-    fn odd_checks(&self, (name, pool): (&Name, &Pool)) -> Option<String> {
+    /// WebSocket checks of a pool to which no route sends sessions.
+    fn checks_without_sessions(&self, (name, pool): (&Name, &Pool)) -> Option<String> {
         let active = pool.health.active.as_ref()?;
         let targets = self.routes.values().filter_map(|route| route.target.pool());
         let mut takes_websocket = targets
@@ -55,8 +55,8 @@ impl Config {
             .map(|target| target.takes_websocket)
             .peekable();
         takes_websocket.peek()?;
-        let is_odd = matches!(active.check, Check::WebSocket(_)) && !takes_websocket.any(|it| it);
-        is_odd.then(|| {
+        let is_vain = matches!(active.check, Check::WebSocket(_)) && !takes_websocket.any(|it| it);
+        is_vain.then(|| {
             format!(
                 "pools.{name}.health.active: checks open WebSocket sessions, which no route to the pool takes: \
                  backends that have none are down; `type: http` and `type: tcp` do without"
@@ -64,8 +64,8 @@ impl Config {
         })
     }
 
-    /// Listeners of a route on which its cookie does not come to be.
-    fn refused_cookies<'c>(
+    /// Listeners of a route on which browsers reject its sticky cookie.
+    fn rejected_cookies<'c>(
         &'c self,
         (name, route): (&'c Name, &'c Route),
     ) -> impl Iterator<Item = String> + 'c {
@@ -87,8 +87,8 @@ impl Config {
     }
 }
 
-/// A sticky cookie whose key nobody else has.
-fn lonely_cookies((name, pool): (&Name, &Pool)) -> Option<String> {
+/// Sticky cookies that only this process can verify.
+fn cookies_without_secret((name, pool): (&Name, &Pool)) -> Option<String> {
     let sticky = pool.sticky.as_ref()?;
     sticky.secret.is_none().then(|| {
         format!(
@@ -98,16 +98,16 @@ fn lonely_cookies((name, pool): (&Name, &Pool)) -> Option<String> {
     })
 }
 
-/// A time for those who wait, where nobody does.
-fn idle_timeout((name, pool): (&Name, &Pool)) -> Option<String> {
+/// `queue.timeout` without a queue.
+fn unused_queue_timeout((name, pool): (&Name, &Pool)) -> Option<String> {
     let Queue { max, timeout } = pool.queue;
     // The default may be written out.
     (max == 0 && timeout != Queue::TIMEOUT)
         .then(|| format!("pools.{name}.queue.timeout: nobody waits that long, as `max` is 0"))
 }
 
-/// Sessions that are asked to go elsewhere, and led back.
-fn vain_rebalancing((name, pool): (&Name, &Pool)) -> Option<String> {
+/// Rebalancing of sticky clients: their cookie leads them back.
+fn rebalancing_of_sticky_clients((name, pool): (&Name, &Pool)) -> Option<String> {
     let is_vain = pool.rebalance.is_some() && pool.sticky.is_some();
     is_vain.then(|| {
         format!(
@@ -117,15 +117,15 @@ fn vain_rebalancing((name, pool): (&Name, &Pool)) -> Option<String> {
     })
 }
 
-/// Whether clients come without TLS. In front of a unix socket, and of a listener that trusts others, it may have ended
-/// before.
+/// Whether clients connect without TLS. In front of a unix socket or a listener with trusted proxies, a proxy may
+/// terminate it.
 fn is_reached_without_tls(listener: &Listener) -> bool {
     matches!(listener.address, Address::Tcp(_))
         && listener.tls.is_none()
         && listener.trusted_proxies.is_empty()
 }
 
-/// Fields whose values other proxies would replace.
+/// Field values that look like variables of other proxies.
 fn foreign_variables<'c>((name, route): (&'c Name, &'c Route)) -> impl Iterator<Item = String> {
     let set = match &route.target {
         Target::Pool(target) => &*target.headers.fields.set,
@@ -162,7 +162,7 @@ fn is_foreign_variable(value: &[u8]) -> bool {
     }
 }
 
-/// Origins that no page has, where those of the pages are missing.
+/// `ws` and `wss` origins, which no page has, without the origin of the page.
 fn origins_of_sockets<'c>((name, route): (&'c Name, &'c Route)) -> impl Iterator<Item = String> {
     let allowed = match route.target.pool().map(|target| &target.origins) {
         Some(Origins::List(list)) if !list.allow_same => &*list.allow,

@@ -1,7 +1,7 @@
 //! YAML text to a tree, and from a node back to its line and column.
 //!
-//! The only user of serde_yaml. That library gives no places for values, but an error raised while
-//! a node is visited carries the place of that node. So [`locate`] walks the text once more and
+//! The only user of serde_yaml. That library gives no positions for values, but an error raised
+//! while a node is visited carries the position of that node. So [`locate`] walks the text once more and
 //! raises an error at the wanted node: a cost that only files with problems pay.
 
 use std::fmt;
@@ -12,18 +12,18 @@ use serde_yaml::Deserializer;
 use super::problems::Position;
 use super::tree::{Kind, Node, NodeId, Pair, Scalar, Value};
 
-/// Values and keys of one file, those that aliases repeat included.
+/// Values and keys of one file, including those repeated by aliases.
 const MAX_NODES: usize = 200_000;
-/// Bytes of all values and keys of one file, those that aliases repeat included.
+/// Bytes of all values and keys of one file, including those repeated by aliases.
 const MAX_TEXT: usize = 4 << 20;
-/// Maps and lists within each other.
+/// Nesting of maps and lists.
 const MAX_DEPTH: usize = 32;
-/// Brackets open at once; more than [`MAX_DEPTH`], since some may stand in texts.
+/// Brackets open at once; more than [`MAX_DEPTH`], since some may be in strings.
 const MAX_BRACKETS: usize = 256;
 
 const TOO_DEEP: &str = "maps and lists stand too deep within each other";
 
-/// Why a text is no configuration at all.
+/// Why a text cannot be parsed at all.
 #[derive(Debug)]
 pub(super) struct Fault {
     pub(super) position: Option<Position>,
@@ -65,10 +65,10 @@ fn without_mark(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
-/// Refuses what the library would tell without a place or would take very long over.
+/// Rejects what the library would report without a position, or would take very long to parse.
 ///
-/// Its time grows with the square of the brackets that are open at once. Brackets in quotes are
-/// counted too: that is simple, and a file made to deceive the count only takes longer.
+/// Its time grows with the square of the brackets open at once. Brackets in quotes are counted too, which is
+/// simpler; a file made to deceive the count only takes longer.
 fn check_characters(text: &str) -> Result<(), Fault> {
     let mut open: usize = 0;
     for (number, line) in text.lines().enumerate() {
@@ -116,8 +116,8 @@ fn second_document(document: Deserializer<'_>, text: &str) -> Fault {
 }
 
 impl Position {
-    /// Where an error stands as an editor counts: the library takes U+0085, U+2028 and U+2029 for
-    /// ends of lines too, so only the byte that it names is of use.
+    /// The position of an error as an editor counts it. The library takes U+0085, U+2028 and U+2029 for ends of lines
+    /// too, so only its byte offset is usable.
     fn of(error: &serde_yaml::Error, text: &str) -> Option<Self> {
         let index = error.location()?.index();
         let before = &text[..text.floor_char_boundary(index)];
@@ -154,7 +154,7 @@ impl Fault {
     }
 }
 
-/// The words of an error without the place that they name, which the problem gives itself.
+/// The message of an error without its position, which the problem reports itself.
 fn without_place(error: &serde_yaml::Error) -> String {
     let words = error.to_string();
     let Some(found) = error.location() else {
@@ -179,14 +179,14 @@ struct Walk {
     next: NodeId,
     text: usize,
     depth: usize,
-    /// The node at which an error is raised, so that the error carries its place.
+    /// The node at which an error is raised, to learn its position.
     wanted: Option<NodeId>,
-    /// What is wrong with the document, in our words.
+    /// The problem with the document, in our own words.
     complaint: Option<String>,
 }
 
 impl Walk {
-    /// Counts one node or key and gives it its number.
+    /// Counts one node or key and returns its number.
     fn count<E: Error>(&mut self, text: &str) -> Result<NodeId, E> {
         let id = self.next;
         if self.wanted == Some(id) {
@@ -320,7 +320,7 @@ impl<'de> DeserializeSeed<'de> for KeySeed<'_> {
     type Value = (NodeId, String);
 
     fn deserialize<D: serde::Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
-        // Not `any`: a key is taken as it is written, `8443` and `true` are names like others.
+        // Not `deserialize_any`: keys are taken as written; `8443` and `true` are names like any other.
         let walk = self.0;
         from.deserialize_str(KeySeed(walk)).inspect_err(|_| {
             walk.complaint

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use crate::config::problems::Place;
 use crate::config::reading::Placed;
 
-/// The path of a file, made absolute, and where the configuration names it. Two are the same where their paths are: one
-/// line more above it changes nothing.
+/// The absolute path of a file, and the place where the configuration names it. Only paths are compared: a file that is
+/// named at another line has not changed.
 #[derive(Clone, Debug)]
 pub struct NamedFile {
     path: PathBuf,
@@ -15,7 +15,7 @@ pub struct NamedFile {
 }
 
 impl NamedFile {
-    /// Names the key that means it, where no line of the configuration does.
+    /// Sets the key to report, if no line of the configuration names the file.
     pub fn meant_by(&mut self, key: &str) {
         if self.place.path.is_empty() {
             key.clone_into(&mut self.place.path);

@@ -6,18 +6,18 @@ use std::time::Duration;
 /// Which backends of a pool get sessions, and what becomes of open ones.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Health {
-    /// Checks of the gateway's own; `None` where there are none.
+    /// Active checks; `None` for none.
     pub active: Option<ActiveHealth>,
-    /// What follows from failed attempts; `None` where nothing does.
+    /// Ejection after failed attempts; `None` for never.
     pub passive: Option<PassiveHealth>,
     /// What becomes of the open sessions of a backend that checks call down.
     pub on_unhealthy: OnUnhealthy,
 }
 
-/// Checks of the gateway's own.
+/// Active checks.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ActiveHealth {
-    /// What is done.
+    /// What a check does.
     pub check: Check,
     /// From the beginning of a check to that of the next; more than 0.
     pub interval: Duration,
@@ -49,14 +49,14 @@ pub struct CheckRequest {
     pub host: Option<String>,
 }
 
-/// What follows from attempts that fail in a row.
+/// Ejection after attempts that fail in a row.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct PassiveHealth {
-    /// So many eject a backend; at least 1.
+    /// Failed attempts that eject a backend; at least 1.
     pub failures: usize,
-    /// So far apart the first and the last of them may be; more than 0.
+    /// The longest time between the first and the last of them; more than 0.
     pub window: Duration,
-    /// So long it gets no sessions; doubled with each relapse. More than 0.
+    /// How long it gets no sessions, doubled with each relapse; more than 0.
     pub eject: Duration,
     /// The share of the pool's backends that may be ejected at once, 0 to 1.
     pub max_ejected: f64,

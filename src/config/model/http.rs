@@ -13,7 +13,7 @@ pub struct Http {
     pub max_body: Option<u64>,
     /// Bytes of a body that have to come each second, on the average over `request_timeout`.
     pub min_upload_rate: u64,
-    /// What scripts of other origins may do; `None` where the backend says that itself.
+    /// What scripts of other origins may do; `None` leaves CORS to the backend.
     pub cors: Option<Cors>,
 }
 
@@ -44,11 +44,11 @@ pub struct Cors {
 /// What is said to backends in fields.
 #[derive(Clone, PartialEq, Debug)]
 pub struct HeaderRules {
-    /// In which fields the client is told of.
+    /// Which fields tell a backend about the client.
     pub forwarded: Forwarded,
     /// Whether Host is passed on; otherwise it is the backend's address.
     pub preserve_host: bool,
-    /// What the route says, whatever the client or the gateway says there.
+    /// Fields that the route sets or removes, whatever the client or the gateway would send.
     pub fields: FieldRules,
 }
 
@@ -62,14 +62,14 @@ pub struct FieldRules {
 }
 
 impl FieldRules {
-    /// The names that are spoken of.
+    /// The names of all fields that are set or removed.
     pub fn names(&self) -> impl Iterator<Item = &HeaderName> {
         let set = self.set.iter().map(|(name, _)| name);
         set.chain(&self.remove)
     }
 }
 
-/// In which fields a backend is told of the client.
+/// Which fields tell a backend about the client.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Forwarded {
     /// X-Forwarded-For, -Proto, -Host, -Port and X-Real-IP.
@@ -96,16 +96,16 @@ impl Forwarded {
     }
 }
 
-/// An answer that names another place.
+/// An answer that sends the client elsewhere.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Redirect {
-    /// Where to, piece by piece.
+    /// The destination, in pieces.
     pub to: Vec<Piece>,
     /// 301, 302, 303, 307 or 308.
     pub status: StatusCode,
 }
 
-/// A piece of the place that a redirect names.
+/// A piece of the destination of a redirect.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Piece {
     /// As it is written.
@@ -114,6 +114,6 @@ pub enum Piece {
     Host,
     /// The path of the request.
     Path,
-    /// The query of the request with its question mark; nothing where there is none.
+    /// The query of the request with its question mark; empty if there is none.
     Query,
 }

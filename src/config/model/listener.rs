@@ -11,7 +11,7 @@ use crate::config::networks::{Access, TrustedProxies};
 pub struct Listener {
     /// Where it listens.
     pub address: Address,
-    /// Whose word on the client is believed.
+    /// Proxies that are believed when they name the client.
     pub trusted_proxies: TrustedProxies,
     /// Whether connections begin with a PROXY header.
     pub proxy_protocol: ProxyHeader,
@@ -27,15 +27,15 @@ pub struct Listener {
     pub limits: ListenerLimits,
 }
 
-/// Whether a connection of somebody who is trusted begins with a PROXY header, which names the client.
+/// Whether connections of trusted proxies begin with a PROXY header, which names the client.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum ProxyHeader {
-    /// It is not looked for.
+    /// None is expected.
     #[default]
     None,
-    /// It may be there.
+    /// There may be one.
     Accept,
-    /// It must be there, and nobody else may connect.
+    /// There must be one; only trusted proxies may connect.
     Require,
 }
 

@@ -1,4 +1,4 @@
-//! What is true once the configuration has been read: every name exists, every value is in range.
+//! The validated configuration: every name exists, every value is in range.
 //!
 //! Types only; `resolve` makes them and nothing else does.
 
@@ -49,6 +49,6 @@ pub struct Config {
     pub routes: BTreeMap<Name, Route>,
     /// Backends, by name.
     pub pools: BTreeMap<Name, Pool>,
-    /// How sessions are ended when something stops.
+    /// How sessions are ended at a drain.
     pub drain: Drain,
 }

@@ -18,7 +18,7 @@ pub struct Pool {
     pub strategy: Strategy,
     /// The cookie by which clients come back to their backend.
     pub sticky: Option<Sticky>,
-    /// Over which time a backend that joins or returns comes to its share; 0 for at once.
+    /// The time in which a backend that joins or returns reaches its share; 0 for at once.
     pub slow_start: Duration,
     /// Backends tried before the client is refused; at least 1.
     pub attempts: usize,
@@ -29,9 +29,9 @@ pub struct Pool {
     pub queue: Queue,
     /// Which of them get sessions.
     pub health: Health,
-    /// How sessions go to a backend that joins or returns; `None` where they stay.
+    /// How sessions move to a backend that joins or returns; `None` if they stay.
     pub rebalance: Option<Rebalance>,
-    /// Where backends are found instead; none are named then.
+    /// How backends are discovered instead; none are named then.
     pub discovery: Option<Discovery>,
     /// How they are reached.
     pub transport: Transport,
@@ -40,17 +40,17 @@ pub struct Pool {
 /// How the backends of a pool are reached.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Transport {
-    /// What a connection begins with.
+    /// The PROXY header that a connection begins with.
     pub proxy_protocol: ProxyProtocol,
     /// What connections go out from, in turn; the system chooses where there are none.
     pub source_addresses: Vec<IpAddr>,
-    /// How TLS is spoken; `None` where no backend wants it.
+    /// TLS settings; `None` if no backend uses TLS.
     pub tls: Option<BackendTls>,
 }
 
 impl Transport {
-    /// Backends that are found show a certificate for the name under which they are, unless the file says
-    /// otherwise: their addresses are nobody's names.
+    /// Certificates of discovered backends must be for the name that was looked up, not for their addresses, unless the
+    /// file names another.
     pub(in crate::config) fn for_discovery(mut self, discovery: Option<&Discovery>) -> Self {
         if let (Some(tls), Some(discovery)) = (&mut self.tls, discovery)
             && tls.server_name.is_none()
@@ -67,14 +67,13 @@ impl Transport {
 pub struct BackendTls {
     /// The PEM file of the authorities that are trusted; the system's where there is none.
     pub ca: Option<NamedFile>,
-    /// The name that certificates have to bear, and that is asked for by SNI; the backend's host where there
-    /// is none.
+    /// The name that certificates must have and that SNI sends; `None` for the backend's host.
     pub server_name: Option<ServerName<'static>>,
-    /// What the gateway shows backends that ask.
+    /// The certificate that the gateway shows to backends that ask.
     pub identity: Option<CertificateFiles>,
 }
 
-/// Whether a PROXY header tells a backend where the client is, and which one.
+/// Which PROXY header tells a backend the address of the client.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum ProxyProtocol {
     /// No header.
@@ -102,9 +101,9 @@ pub enum Strategy {
     RoundRobin,
     /// The one with the fewest sessions for its weight.
     LeastSessions,
-    /// The better of two that are drawn by lot.
+    /// The better of two random ones.
     TwoChoices,
-    /// By lot.
+    /// At random.
     Random,
     /// Always the same for the same key, by a table that all gateways with this configuration agree on.
     Hash(HashKey),
@@ -130,7 +129,7 @@ pub struct Sticky {
     pub cookie: String,
     /// How long it is kept after the last answer; until the browser is closed where this is 0.
     pub ttl: Duration,
-    /// What signs it; none for a key of the process alone.
+    /// What signs it; `None` for a random key of this process.
     pub secret: Option<Secret>,
 }
 
@@ -147,7 +146,7 @@ impl Sticky {
     }
 }
 
-/// What nobody else may know; at least 32 bytes.
+/// A secret of at least 32 bytes; never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(pub String);
 
@@ -176,17 +175,17 @@ impl Queue {
 pub struct Backend {
     /// Its name; the address as written where the file gives none.
     pub name: Name,
-    /// Where it is.
+    /// Its address.
     pub address: BackendAddress,
     /// Its share of the sessions; at least 1.
     pub weight: u32,
     /// The most sessions that it takes.
     pub max_sessions: Option<NonZeroUsize>,
-    /// The lower, the sooner: it is chosen only where none of a lower one can be.
+    /// Lower is preferred: a backend is chosen only if none with a lower one can be.
     pub priority: u16,
 }
 
-/// Where a backend is. Two that differ in whether TLS is spoken are two.
+/// The address of a backend. With and without TLS are different addresses.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum BackendAddress {
     /// A port of a host.
@@ -221,7 +220,7 @@ impl BackendAddress {
         }
     }
 
-    /// What Host says to this backend, where it is to name it; a unix socket has no name.
+    /// The Host field that names this backend; `localhost` for a unix socket, which has no name.
     #[must_use]
     pub fn authority(&self) -> String {
         match self {

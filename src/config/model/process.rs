@@ -33,7 +33,7 @@ pub enum Address {
 }
 
 impl Address {
-    /// Whether the system lets nobody listen at both. Port 0 is each time another one.
+    /// Whether both cannot be bound at the same time. Port 0 is another port each time.
     #[must_use]
     pub fn collides(&self, other: &Self) -> bool {
         match (self, other) {
@@ -50,7 +50,7 @@ fn overlap(one: IpAddr, other: IpAddr) -> bool {
     one == other || covers(one, other) || covers(other, one)
 }
 
-/// `[::]` is listened at for IPv4 as well.
+/// A socket at `[::]` accepts IPv4 as well.
 fn covers(wide: IpAddr, narrow: IpAddr) -> bool {
     wide.is_unspecified() && (wide.is_ipv6() || narrow.is_ipv4())
 }
@@ -109,9 +109,9 @@ pub struct Runtime {
 /// How sessions are ended when something stops.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Drain {
-    /// Not ready, still accepting.
+    /// How long `/readyz` fails while connections are still accepted.
     pub grace: Duration,
-    /// The time over which the ends are spread.
+    /// The time over which the Close frames are spread.
     pub window: Duration,
     /// When whatever is left is cut, from the beginning of the drain.
     pub deadline: Duration,

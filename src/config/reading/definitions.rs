@@ -1,4 +1,4 @@
-//! What kinds say of themselves put together to a JSON Schema.
+//! Builds the JSON Schema from the forms of all kinds.
 
 use serde_json::{Map, Value, json};
 
@@ -6,14 +6,14 @@ use serde_json::{Map, Value, json};
 #[derive(Default)]
 pub(in crate::config) struct Definitions(Map<String, Value>);
 
-/// A key of such a map: its name, what is said of it, and what may be written.
+/// A key of such a map: its name, its description, and what may be written.
 type Key = (&'static str, &'static str, Vec<Value>);
 
-/// With this begins what is said of a key that must be there. Where another one may take its place, the map lists both.
+/// The description of a mandatory key begins with this. Keys that may replace each other are listed by the map instead.
 const REQUIRED: &str = "Required.";
 
 impl Definitions {
-    /// Adds a map; `either` are the keys of which it needs one.
+    /// Adds a map; it needs all keys of one of the groups in `either`.
     pub(in crate::config) fn add(
         &mut self,
         name: &str,
@@ -26,7 +26,7 @@ impl Definitions {
         let either = either.iter().map(|keys| json!({ "required": keys }));
         let either: Vec<Value> = either.collect();
         let properties = keys.into_iter().map(|(key, about, mut forms)| {
-            // `key:` is as good as nothing.
+            // `key:` without a value is the same as no key.
             forms.push(json!({ "type": "null" }));
             (
                 key.to_owned(),

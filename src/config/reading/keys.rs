@@ -50,7 +50,7 @@ impl<'n> Keys<'n> {
         }
     }
 
-    /// Notes every key that nobody took.
+    /// Notes every key that was not taken.
     pub(in crate::config) fn close(self, reader: &mut Reader<'_>) {
         for pair in self.pairs {
             let place = self.place.key(pair.key_id, &shortened(&pair.key));
@@ -61,8 +61,8 @@ impl<'n> Keys<'n> {
     }
 }
 
-/// Declares a map of the configuration: its keys, what each takes, and what is said of it in the
-/// JSON Schema. The only place where a key has to be made known.
+/// Declares a map of the configuration: its keys, the kind of each, and its description in the JSON Schema. The only
+/// place where a key has to be declared.
 macro_rules! keys {
     ($(
         #[doc = $about:literal]

@@ -1,7 +1,7 @@
 //! From the tree to the schema's types: unknown keys, duplicate keys and wrong types are found here.
 //!
-//! Reading never stops at a problem: what is wrong is noted once and its setting becomes
-//! [`Setting::Invalid`], which everybody after that passes over in silence.
+//! Reading never stops at a problem: it is noted once, and its setting becomes [`Setting::Invalid`], which later steps
+//! skip silently.
 
 mod definitions;
 mod keys;
@@ -46,13 +46,13 @@ pub(in crate::config) trait FromNode {
     /// What is read.
     type Value;
 
-    /// Whether null is a value of its own; elsewhere it is the same as nothing.
+    /// Whether null is a value; otherwise it is the same as no key.
     const TAKES_NULL: bool = false;
 
     /// Reads a node; `None` when the problem has been noted.
     fn read(at: &At<'_>, reader: &mut Reader<'_>) -> Option<Self::Value>;
 
-    /// What may be written, as JSON Schemas of which one fits; maps with known keys are added to `definitions`.
+    /// JSON Schemas, one of which matches what may be written; maps with known keys are added to `definitions`.
     fn forms(definitions: &mut Definitions) -> Vec<Value>;
 }
 
@@ -64,12 +64,12 @@ pub(in crate::config) trait FromScalar {
     /// What a value must be, in words that follow "must be".
     const WANTED: &'static str;
 
-    /// The same, where the type's parameters say more.
+    /// The same, where it depends on the type's parameters.
     fn wanted() -> Cow<'static, str> {
         Self::WANTED.into()
     }
 
-    /// What may be written, as JSON Schemas of which one fits.
+    /// JSON Schemas, one of which matches what may be written.
     fn written() -> Vec<Value>;
 
     /// `None` where the scalar is of the wrong kind, an error where it is of the right kind but wrong.
@@ -88,7 +88,7 @@ pub(in crate::config) trait FromText {
 
     /// As [`FromScalar::WANTED`].
     const WANTED: &'static str;
-    /// The rule as a regular expression, as far as one can tell it.
+    /// The rule as a regular expression, as far as one can express it.
     const PATTERN: &'static str = "";
 
     /// Reads it.
@@ -131,7 +131,7 @@ impl<T: FromScalar> FromNode for T {
                 Ok(value) => Some(value),
                 Err(complaint) => reader.refuse(at, complaint),
             },
-            // What the environment holds may be a secret: it is not told.
+            // A value from the environment may be a secret, so it is not quoted.
             Some(Err(_)) | None if scalar.kind == Kind::Expanded => {
                 let message = format!("must be {}; what the environment gives is not", T::wanted());
                 reader.refuse(at, message)
@@ -141,7 +141,7 @@ impl<T: FromScalar> FromNode for T {
         }
     }
 
-    /// Whatever it is to be, it may come from the environment, and is a string then.
+    /// Any value may come from the environment, and is written as a string then.
     fn forms(_: &mut Definitions) -> Vec<Value> {
         let variable = json!({ "type": "string", "pattern": r"\$\{" });
         [T::written(), vec![variable]].concat()
@@ -196,7 +196,7 @@ impl<T: FromNode> FromNode for OrNull<T> {
     }
 }
 
-/// What reading a file needs to know and what it has found.
+/// What reading a file needs, and the problems that it found.
 pub(in crate::config) struct Reader<'r> {
     /// Where relative paths begin.
     directory: &'r Path,
@@ -255,12 +255,12 @@ impl<'r> Reader<'r> {
     }
 }
 
-/// A key for a path; those of known keys and names are short anyway.
+/// A key as a part of a path, cut if it is long.
 fn shortened(key: &str) -> String {
     quote(key).trim_matches('`').to_owned()
 }
 
-/// The place of a map's value: its own where it is a single value, else that of its key.
+/// The place of a value in a map: its own if it is a scalar, else that of its key.
 fn place_of(pair: &Pair, above: &Place) -> Place {
     let id = match &pair.value.value {
         tree::Value::Scalar(scalar) if scalar.kind != Kind::Null => pair.value.id,

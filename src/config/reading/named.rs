@@ -16,7 +16,7 @@ pub(in crate::config) struct Named<T>(pub(in crate::config) Vec<Entry<T>>);
 pub(in crate::config) struct Entry<T> {
     pub(in crate::config) name: Name,
     pub(in crate::config) place: Place,
-    /// `None` where it is wrong as a whole, which has been noted; its name exists all the same.
+    /// `None` if it is invalid as a whole, which has been noted; others may refer to its name nevertheless.
     pub(in crate::config) value: Option<T>,
 }
 

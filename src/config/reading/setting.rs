@@ -1,4 +1,4 @@
-//! What a file says for a key: nothing, something wrong, or a value and its place.
+//! The setting of a key: absent, invalid, or a value and its place.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ pub(in crate::config) struct Placed<T> {
 }
 
 impl<T> Placed<T> {
-    /// The values of a list, whose places need not be known any more.
+    /// The values of a list without their places.
     pub(in crate::config) fn values(list: Vec<Self>) -> Vec<T> {
         list.into_iter().map(|placed| placed.value).collect()
     }
 }
 
-/// What the file says for a key.
+/// What the file has for a key.
 #[derive(Default, Debug)]
 pub(in crate::config) enum Setting<T> {
     /// Nothing, or null.
@@ -31,7 +31,7 @@ pub(in crate::config) enum Setting<T> {
 }
 
 impl<T> Setting<T> {
-    /// The value with its place, where it is given and sound.
+    /// The value with its place, if it is given and valid.
     pub(in crate::config) fn given(&self) -> Option<&Placed<T>> {
         match self {
             Self::Given(placed) => Some(placed),
@@ -39,12 +39,12 @@ impl<T> Setting<T> {
         }
     }
 
-    /// Where it is given, if it is sound.
+    /// The place of a value that is given and valid.
     pub(in crate::config) fn place(&self) -> Option<&Place> {
         self.given().map(|placed| &placed.place)
     }
 
-    /// The value with its place, where it is given and sound.
+    /// As [`Setting::given`], by value.
     pub(in crate::config) fn placed(self) -> Option<Placed<T>> {
         match self {
             Self::Given(placed) => Some(placed),
@@ -52,7 +52,7 @@ impl<T> Setting<T> {
         }
     }
 
-    /// The value, or what holds where the file says nothing; `None` where it says something wrong.
+    /// The value, or the default if absent; `None` if invalid.
     pub(in crate::config) fn sound(self, default: impl FnOnce() -> T) -> Option<T> {
         match self {
             Self::Given(placed) => Some(placed.value),
@@ -61,17 +61,17 @@ impl<T> Setting<T> {
         }
     }
 
-    /// The value, where it is given and sound.
+    /// The value, if it is given and valid.
     pub(in crate::config) fn value(self) -> Option<T> {
         self.placed().map(|placed| placed.value)
     }
 
-    /// The value, or what holds where the file says nothing.
+    /// The value, or the default if absent or invalid.
     pub(in crate::config) fn or(self, default: T) -> T {
         self.value().unwrap_or(default)
     }
 
-    /// This setting, or the other where the file says nothing here.
+    /// This setting, or the inherited one if absent.
     pub(in crate::config) fn or_inherit(self, inherited: &Self) -> Self
     where
         T: Clone,
@@ -83,7 +83,7 @@ impl<T> Setting<T> {
         }
     }
 
-    /// The value with its place, noting a problem at the holder where the file says nothing.
+    /// The value with its place; notes a missing key at the holder if absent.
     pub(in crate::config) fn require(
         self,
         key: &str,
@@ -98,14 +98,14 @@ impl<T> Setting<T> {
 }
 
 impl Setting<Duration> {
-    /// The duration, or so many seconds where the file says nothing.
+    /// The duration, or so many seconds if absent or invalid.
     pub(in crate::config) fn or_seconds(self, default: u64) -> Duration {
         self.or(Duration::from_secs(default))
     }
 }
 
 impl<T: Default> Setting<T> {
-    /// The value, or an empty one.
+    /// The value, or an empty one if absent or invalid.
     pub(in crate::config) fn or_default(self) -> T {
         self.value().unwrap_or_default()
     }

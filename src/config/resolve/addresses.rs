@@ -1,4 +1,4 @@
-//! No two addresses to listen at are in each other's way.
+//! Checks that no two addresses to listen at collide.
 
 use crate::config::model::{Address, Admin};
 use crate::config::problems::{Findings, Place};

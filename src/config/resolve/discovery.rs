@@ -1,4 +1,4 @@
-//! Where the backends of a pool are found, if the file does not name them.
+//! How the backends of a pool are discovered, if the file does not name them.
 
 use crate::config::model::{Discovery, Question};
 use crate::config::problems::{Findings, Place};

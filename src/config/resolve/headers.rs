@@ -1,4 +1,4 @@
-//! What is said in header fields, to backends and in answers to clients: each key from the route, else from `defaults`. Fields
+//! Header fields of requests to backends and of answers to clients: each key from the route, else from `defaults`. Fields
 //! that are set are inherited one by one.
 
 use std::mem;
@@ -16,7 +16,7 @@ use crate::config::reading::{Entry, Named, Placed, Setting};
 use crate::config::schema;
 use crate::config::values::field::no_field_name;
 
-/// What bounds or carries a message, and is written by the gateway alone.
+/// Fields that frame or carry a message; only the gateway writes them.
 const RESERVED: [HeaderName; 11] = [
     CONNECTION,
     CONTENT_LENGTH,
@@ -31,37 +31,37 @@ const RESERVED: [HeaderName; 11] = [
     UPGRADE,
 ];
 
-/// What one place says of header fields; what it leaves out is inherited.
+/// The rules of one place; what it leaves out is inherited.
 #[derive(Default)]
-pub(super) struct Said {
+pub(super) struct Rules {
     forwarded: Setting<Forwarded>,
     preserve_host: Setting<bool>,
     fields: Fields,
     answer: Fields,
 }
 
-/// Who gets fields.
+/// Who gets the fields.
 #[derive(Clone, Copy)]
 enum Towards {
     Backend,
     Client {
-        /// Whether the gateway says what scripts of other origins may do.
+        /// Whether the gateway answers for CORS.
         has_cors: bool,
     },
 }
 
-/// What one place says of fields by their names.
+/// The fields that one place sets and removes.
 #[derive(Default)]
 struct Fields {
     set: Vec<(HeaderName, HeaderValue)>,
     remove: Option<Vec<HeaderName>>,
 }
 
-/// Reads what one place says, noting what is wrong with it.
-pub(super) fn read(raw: schema::Headers, findings: &mut Findings) -> Said {
+/// Reads the rules of one place, noting problems.
+pub(super) fn read(raw: schema::Headers, findings: &mut Findings) -> Rules {
     let answer = raw.answer.or_default();
     let towards_client = Towards::Client { has_cors: false };
-    Said {
+    Rules {
         fields: fields(raw.set, raw.remove, Towards::Backend, findings),
         answer: fields(answer.set, answer.remove, towards_client, findings),
         forwarded: raw.forwarded,
@@ -69,10 +69,10 @@ pub(super) fn read(raw: schema::Headers, findings: &mut Findings) -> Said {
     }
 }
 
-/// Takes what a route says of the fields of its answers, and adds what it inherits.
+/// Takes the rules for answers out of a route, and adds the inherited ones.
 pub(super) fn answer(
     route: &mut schema::Route,
-    inherited: &Said,
+    inherited: &Rules,
     findings: &mut Findings,
 ) -> FieldRules {
     let own = match &mut route.headers {
@@ -86,7 +86,7 @@ pub(super) fn answer(
     merge_fields(own, &inherited.answer)
 }
 
-/// Where keys stand that are about requests to backends.
+/// The places of keys that are about requests to backends.
 pub(super) fn towards_backend(headers: &Setting<schema::Headers>) -> impl Iterator<Item = &Place> {
     let given = headers.given().map(|placed| &placed.value);
     given.into_iter().flat_map(|given| {
@@ -100,8 +100,8 @@ pub(super) fn towards_backend(headers: &Setting<schema::Headers>) -> impl Iterat
     })
 }
 
-/// What holds for a route.
-pub(super) fn merge(own: Said, inherited: &Said) -> HeaderRules {
+/// The rules of a route for requests to backends.
+pub(super) fn merge(own: Rules, inherited: &Rules) -> HeaderRules {
     let forwarded = own.forwarded.or_inherit(&inherited.forwarded);
     let preserve_host = own.preserve_host.or_inherit(&inherited.preserve_host);
     HeaderRules {
@@ -179,7 +179,7 @@ fn removed_fields(
     fields
 }
 
-/// Notes a field of which a route cannot say anything.
+/// Notes a field that a route may not set or remove.
 fn check(field: &HeaderName, place: &Place, towards: Towards, findings: &mut Findings) {
     let is_of = |prefix: &str| field.as_str().starts_with(prefix);
     let message = match towards {

@@ -17,7 +17,7 @@ pub(super) struct Protocols {
 }
 
 impl Protocols {
-    /// Those that `target` answers. A fixed answer or a redirect is one for opening handshakes, too.
+    /// Those that `target` takes. Fixed answers and redirects answer opening handshakes, too.
     pub(super) fn of(target: &Target) -> Self {
         let pool = match target {
             Target::Pool(pool) => Some(pool),
@@ -30,7 +30,7 @@ impl Protocols {
     }
 }
 
-/// `None` where the list is wrong, which has been noted.
+/// `None` if the list is invalid, which has been noted.
 pub(super) fn protocols(
     setting: Setting<Vec<Placed<Protocol>>>,
     findings: &mut Findings,
@@ -56,7 +56,7 @@ pub(super) fn protocols(
     })
 }
 
-/// Whether the gateway says what scripts of other origins may do.
+/// Whether the gateway answers for CORS.
 pub(super) fn has_cors(http: &Setting<schema::Http>) -> bool {
     http.given()
         .is_some_and(|http| http.value.cors.given().is_some())
@@ -70,7 +70,7 @@ pub(super) fn resolve(
 ) -> Http {
     let is_for_any = origins.given().is_some_and(|placed| match &placed.value {
         Origins::Any => true,
-        // Every page can make itself one, in a frame.
+        // Any page can become one, in a sandboxed frame.
         Origins::List(list) => list.allow_opaque,
     });
     let cors = own.cors.value();
@@ -101,7 +101,7 @@ fn cors_of(raw: schema::Cors, is_for_any: bool, findings: &mut Findings) -> Cors
     }
 }
 
-/// Beside credentials browsers take the star for the name of a field (Fetch, section 3.2.5).
+/// With credentials browsers take the star for the name of a field (Fetch, section 3.2.5).
 fn refuse_star(list: &Setting<Vec<Placed<HeaderName>>>, findings: &mut Findings) {
     let names = list.given().into_iter().flat_map(|placed| &placed.value);
     for name in names.filter(|name| name.value == "*") {

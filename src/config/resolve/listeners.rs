@@ -54,7 +54,7 @@ pub(super) fn one(
     })
 }
 
-/// Notes what would have no effect on those who connect.
+/// Notes rules that have no effect on the peers of this address.
 fn check_peers(raw: &schema::Listener, header: ProxyHeader, findings: &mut Findings) {
     match raw.address.given().map(|placed| &placed.value) {
         Some(Address::Unix(_)) if header == ProxyHeader::None => {
@@ -65,7 +65,7 @@ fn check_peers(raw: &schema::Listener, header: ProxyHeader, findings: &mut Findi
     }
 }
 
-/// Peers on a unix socket have no address. Addresses are met nevertheless where they are believed who their clients are.
+/// Notes rules about addresses for a unix socket without a PROXY header, whose peers have none.
 fn check_socket(raw: &schema::Listener, findings: &mut Findings) {
     let trusted = raw.trusted_proxies.given();
     if let Some(trusted) = trusted
@@ -91,7 +91,7 @@ fn is_unix(proxy: &Placed<TrustedProxy>) -> bool {
     proxy.value == TrustedProxy::Unix
 }
 
-/// A header that nobody is believed is a mistake.
+/// Notes `unix` on a TCP listener, and a PROXY header that nobody is trusted to send.
 fn check_trust(raw: &schema::Listener, header: ProxyHeader, findings: &mut Findings) {
     let trusted = raw.trusted_proxies.given();
     let trusted = trusted.iter().flat_map(|trusted| &trusted.value);
@@ -128,7 +128,7 @@ fn trusted_proxies(setting: Setting<Vec<Placed<TrustedProxy>>>) -> Option<Truste
     })
 }
 
-/// `None` where one is wrong: what is left of them must not be taken for all of them.
+/// `None` if one is invalid: the others alone would mean something else.
 fn networks(setting: Setting<Vec<Placed<IpNet>>>) -> Option<Networks> {
     setting
         .sound(Vec::new)
@@ -171,7 +171,7 @@ fn h2c(setting: &Setting<bool>, is_plain: bool, findings: &mut Findings) -> bool
 }
 
 fn request_head(setting: &Setting<usize>, findings: &mut Findings) -> usize {
-    /// Less has no room for what browsers send of their own.
+    /// Less has no room for the fields that browsers send.
     const LEAST: usize = 1 << 10;
     const MOST: usize = 1 << 20;
     let Some(placed) = setting.given() else {
@@ -220,7 +220,7 @@ fn certificates(
             key: key?.into(),
         })
     });
-    // All of them are looked at before one that is missing ends it.
+    // Not collected at once: the problems of all of them are noted.
     let files: Vec<Option<CertificateFiles>> = files.collect();
     files.into_iter().collect()
 }
@@ -245,7 +245,7 @@ fn client_auth(
     Some(with_authorities(authorities.into()))
 }
 
-/// Notes authorities that nobody is judged by: whoever names them means to let in nobody else.
+/// Notes authorities that are not used: whoever names them wants to restrict access.
 fn refuse_unasked(authorities: &Setting<PathBuf>, findings: &mut Findings) {
     if let Some(place) = authorities.place() {
         let message = "has no effect without `mode: request` or `mode: require`";

@@ -1,4 +1,4 @@
-//! That no two routes take the same requests.
+//! Checks that no two routes take the same requests.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use crate::config::host::HostPattern;
 use crate::config::model::{Name, Route, RouteMatch};
 use crate::config::problems::{Findings, Place};
 
-/// The routes so far, by what they take.
+/// The routes so far, by what they match.
 #[derive(Default)]
 pub(super) struct Matches {
     taken: HashMap<Key, Vec<Taken>>,
@@ -48,7 +48,7 @@ impl Matches {
         for key in keys(matcher) {
             let taken = self.taken.entry(key).or_default();
             let mut others = taken.iter().filter(|other| other.route != *name);
-            if let Some(other) = others.find(|other| other.meets(&route)) {
+            if let Some(other) = others.find(|other| other.conflicts_with(&route)) {
                 let message = format!("takes the same requests as routes.{}", other.route);
                 findings.add(place, message);
                 return;
@@ -60,7 +60,7 @@ impl Matches {
 
 impl Taken {
     /// Whether there are requests for which neither is more specific.
-    fn meets(&self, other: &Self) -> bool {
+    fn conflicts_with(&self, other: &Self) -> bool {
         let (one, two) = (self.protocols, other.protocols);
         share(&self.listeners, &other.listeners)
             && (one.websocket && two.websocket || one.http && two.http)

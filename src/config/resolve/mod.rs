@@ -1,5 +1,5 @@
-//! From what a file says to what is true: defaults, inheritance, and the checks that need more than
-//! one value. Split by nature; each part takes its piece of the schema and notes what is wrong.
+//! From the schema's types to the model's: defaults, inheritance, and the checks that need more than one value. Each part
+//! takes its piece of the schema and notes its problems.
 
 mod addresses;
 mod balancing;
@@ -56,7 +56,7 @@ pub(super) fn file(file: schema::File, findings: &mut Findings) -> Option<Config
     })
 }
 
-/// The names that others may mention.
+/// The names that others may refer to.
 fn names<T>(named: Option<&Named<T>>) -> Option<BTreeSet<Name>> {
     named.map(|named| {
         named
@@ -76,7 +76,7 @@ fn required<T>(setting: Setting<Named<T>>, key: &str, findings: &mut Findings) -
     Some(value)
 }
 
-/// Resolves everything that has a name; what is wrong is left out.
+/// Resolves the entries of a map; invalid ones are left out.
 fn each<T, R>(
     named: Named<T>,
     mut resolve: impl FnMut(&Place, T) -> Option<R>,

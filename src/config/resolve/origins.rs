@@ -6,7 +6,7 @@ use crate::config::reading::{Placed, Setting};
 use crate::config::schema;
 use crate::config::values::choice::Verdict;
 
-/// The origins of the defaults. A map may allow nobody yet, as each route may add whom it lets in.
+/// The origins of the defaults. A map may allow nobody, as routes may add to it.
 pub(super) fn defaults(
     setting: Setting<schema::Origins>,
     findings: &mut Findings,
@@ -18,17 +18,17 @@ pub(super) fn defaults(
     if is_map {
         return origins;
     }
-    some(origins, findings)
+    not_nobody(origins, findings)
 }
 
-/// The origins of a route. Of a map each key is inherited alone; a list or a word is all there is.
+/// The origins of a route. A map inherits each key that it leaves out; a list or a word inherits nothing.
 pub(super) fn resolve(
     setting: Setting<schema::Origins>,
     inherited: &Setting<Origins>,
     findings: &mut Findings,
 ) -> Setting<Origins> {
     if !matches!(setting, Setting::Absent) {
-        return some(read(setting, inherited), findings);
+        return not_nobody(read(setting, inherited), findings);
     }
     match inherited {
         Setting::Given(placed) if allows_nobody(&placed.value) => Setting::Absent,
@@ -56,7 +56,7 @@ fn read(setting: Setting<schema::Origins>, inherited: &Setting<Origins>) -> Sett
     })
 }
 
-/// Where a route keeps pages out; `any` keeps out none, and may be said of any route.
+/// The place of origins that restrict; `any` restricts nothing and may be written for any route.
 pub(super) fn restricting(setting: &Setting<schema::Origins>) -> Option<&Place> {
     let given = setting.given()?;
     (!matches!(given.value, schema::Origins::Any)).then_some(&given.place)
@@ -88,8 +88,7 @@ fn only(list: Vec<Placed<OriginPattern>>) -> OriginList {
     }
 }
 
-/// `None` where a rule or what it inherits is wrong, which has been noted. Of `any` there is nothing to inherit for
-/// one who names some.
+/// `None` if a rule or what it inherits is invalid, which has been noted. Nothing is inherited from `any`.
 fn by_rules(rules: schema::OriginRules, inherited: &Setting<Origins>) -> Option<OriginList> {
     let inherited = match inherited {
         Setting::Given(placed) => match &placed.value {
@@ -117,8 +116,8 @@ fn allows(verdict: Setting<Verdict>, inherited: bool) -> Option<bool> {
     }
 }
 
-/// The origins, unless they are a list or a map that lets nobody in: then noted and invalid.
-fn some(origins: Setting<Origins>, findings: &mut Findings) -> Setting<Origins> {
+/// Notes origins that allow nobody, and makes them invalid.
+fn not_nobody(origins: Setting<Origins>, findings: &mut Findings) -> Setting<Origins> {
     match origins {
         Setting::Given(placed) if allows_nobody(&placed.value) => {
             findings.add(

@@ -13,7 +13,7 @@ use crate::config::values::{BackendUrl, name};
 
 pub(super) fn one(place: &Place, raw: schema::Pool, findings: &mut Findings) -> Option<Pool> {
     let members = members(place, raw.backends, raw.discovery, findings);
-    // Where something is wrong with the backends, nothing is said of their TLS.
+    // If the backends are invalid, `tls` may be meant for one of them.
     let is_secure = members.as_ref().is_none_or(Members::is_secure);
     let transport = transport::resolve(
         raw.proxy_protocol,
@@ -64,7 +64,7 @@ impl Members {
             || self.discovery.as_ref().is_some_and(|found| found.tls)
     }
 
-    /// Whether anybody may have to wait for a place. Where there are no backends for now, nothing is known of them.
+    /// Whether all backends may be full. Of a pool without backends nothing is known.
     fn may_be_full(&self) -> bool {
         match &self.discovery {
             Some(discovery) => discovery.max_sessions.is_some(),
@@ -153,7 +153,7 @@ fn checked_name(placed: Placed<String>, findings: &mut Findings) -> Name {
     placed.value.into()
 }
 
-/// Names and addresses of a pool's backends so far, with the path of their owner.
+/// Names and addresses of a pool's backends so far, with the path of the backend.
 #[derive(Default)]
 struct Seen {
     names: HashMap<Name, String>,

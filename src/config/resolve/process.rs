@@ -59,7 +59,7 @@ pub(super) fn drain(raw: schema::Drain, findings: &mut Findings) -> Drain {
     drain
 }
 
-/// Notes closes that would come after the deadline.
+/// Notes a window that ends after the deadline.
 fn check_times(settings: [&Setting<Duration>; 3], drain: &Drain, findings: &mut Findings) {
     let Some(place) = settings.iter().find_map(|setting| setting.place()) else {
         return;

@@ -23,15 +23,15 @@ const BODILESS: [StatusCode; 3] = [
     StatusCode::NOT_MODIFIED,
 ];
 
-/// What routes refer to and what they inherit, key by key.
+/// What routes refer to, and what they inherit key by key.
 pub(super) struct Scope {
-    /// Names that exist; `None` where they could not be read, so that none is called unknown.
+    /// Names that exist; `None` if they could not be read, so that no name is reported as unknown.
     pub(super) listeners: Option<BTreeSet<Name>>,
     pub(super) pools: Option<BTreeSet<Name>>,
     pub(super) origins: Setting<Origins>,
     pub(super) timeouts: schema::SessionTimeouts,
     pub(super) websocket: schema::WebSocket,
-    pub(super) headers: headers::Said,
+    pub(super) headers: headers::Rules,
 }
 
 pub(super) fn all(
@@ -63,7 +63,7 @@ pub(super) fn all(
     routes
 }
 
-/// `None` where a part is wrong: what is left of it must not be taken for all of it.
+/// `None` if a part is invalid: the others alone would match other requests.
 fn matcher(
     setting: Setting<schema::RouteMatch>,
     scope: &Scope,
@@ -101,7 +101,7 @@ fn path(setting: Setting<String>, exact: bool, findings: &mut Findings) -> Optio
     setting.sound(|| "/".to_owned())
 }
 
-/// What is put before paths. They begin with a slash themselves.
+/// What is put before paths, which begin with a slash themselves.
 fn added_prefix(setting: Setting<String>, findings: &mut Findings) -> Option<String> {
     let Placed {
         value: prefix,
@@ -128,13 +128,13 @@ fn listeners(
     let names = mentioned
         .iter()
         .map(|name| known("listener", name, &scope.listeners, findings));
-    // All of them are looked at before one that is unknown ends it.
+    // Not collected at once: all unknown names are noted.
     let names: Vec<Option<Name>> = names.collect();
     let names: Option<BTreeSet<Name>> = names.into_iter().collect();
     names.map(|names| names.into_iter().collect())
 }
 
-/// The name that a text mentions, noting a problem where nothing has it.
+/// The name that a text refers to; notes a problem if it does not exist.
 fn known(
     what: &str,
     mentioned: &Placed<String>,
@@ -192,7 +192,7 @@ fn target(
     }
 }
 
-/// Notes keys that mean nothing where no pool is.
+/// Notes keys that have no effect without a pool.
 fn refuse_pool_keys(raw: &schema::Route, target: &str, findings: &mut Findings) {
     let places = [
         origins::restricting(&raw.origins),
@@ -249,7 +249,7 @@ fn pool_target(
         refuse_without("websocket", place, findings);
     }
     if !protocols.websocket {
-        for place in of_sessions(&raw.timeouts) {
+        for place in session_timeouts(&raw.timeouts) {
             refuse_without("websocket", place, findings);
         }
     }
@@ -281,14 +281,14 @@ fn pool_target(
     })
 }
 
-/// Notes a key that means nothing where a protocol is not taken.
+/// Notes a key that has no effect if a protocol is not taken.
 fn refuse_without(protocol: &str, place: &Place, findings: &mut Findings) {
     let message = format!("has no effect on a route without `{protocol}` in `protocols`");
     findings.add(place, message);
 }
 
-/// Where those of a route's deadlines stand that plain requests do not have.
-fn of_sessions(timeouts: &Setting<schema::SessionTimeouts>) -> impl Iterator<Item = &Place> {
+/// The places of the timeouts that plain requests do not have.
+fn session_timeouts(timeouts: &Setting<schema::SessionTimeouts>) -> impl Iterator<Item = &Place> {
     let given = timeouts.given().map(|placed| &placed.value);
     given.into_iter().flat_map(|given| {
         let keys = [&given.handshake, &given.close, &given.half_close];

@@ -8,7 +8,7 @@ use crate::config::problems::Findings;
 use crate::config::reading::{Placed, Setting};
 use crate::config::schema;
 
-/// `is_secure` tells whether a backend of the pool wants TLS.
+/// `is_secure` tells whether a backend of the pool uses TLS.
 pub(super) fn resolve(
     proxy_protocol: Setting<ProxyProtocol>,
     source_addresses: Setting<Vec<Placed<IpAddr>>>,
@@ -34,7 +34,7 @@ fn sources(list: Vec<Placed<IpAddr>>, findings: &mut Findings) -> Vec<IpAddr> {
     Placed::values(list)
 }
 
-/// `None` where something is wrong, `Some(None)` where no backend wants TLS.
+/// `None` if invalid, `Some(None)` if no backend uses TLS.
 fn tls(
     setting: Setting<schema::BackendTls>,
     is_secure: bool,

@@ -8,15 +8,15 @@ use crate::config::values::{CheckPath, HostField, Percent, Statuses, Timeout, Wh
 keys! {
     /// Which backends get sessions, and what becomes of open ones.
     Health {
-        /// Checks of the gateway's own; null, the default, for none.
+        /// Active checks; null, the default, for none.
         active: ActiveHealth,
-        /// Backends whose attempts fail are left alone for a while; null for never.
+        /// Ejection of backends whose attempts fail; null for never.
         passive: OrNull<PassiveHealth>,
         /// What open sessions get when checks call their backend down; keep by default.
         on_unhealthy: OnUnhealthy,
     }
 
-    /// Checks of the gateway's own.
+    /// Active checks.
     ActiveHealth {
         /// What a check does; websocket by default.
         r#type: CheckKind,
@@ -36,13 +36,13 @@ keys! {
         unhealthy_threshold: Whole<u32, 1, 100>,
     }
 
-    /// What follows from attempts that fail in a row.
+    /// Ejection after attempts that fail in a row.
     PassiveHealth {
-        /// So many eject a backend; 5 by default.
+        /// Failed attempts that eject a backend; 5 by default.
         failures: Whole<usize, 1, 1000>,
-        /// The time in which they must fall; 30s by default.
+        /// The longest time between the first and the last of them; 30s by default.
         window: Timeout,
-        /// So long it gets no sessions, doubled with each relapse; 30s by default.
+        /// How long it gets no sessions, doubled with each relapse; 30s by default.
         eject: Timeout,
         /// The share of the backends that may be ejected at once; 50% by default.
         max_ejected: Percent,

@@ -17,7 +17,7 @@ keys! {
         max_body: OrNone<Size>,
         /// Bytes of a body that have to come each second, on the average over request_timeout; 0 for any, the default.
         min_upload_rate: OrNone<Size>,
-        /// What scripts of the route's origins may do; the backend says it itself by default.
+        /// What scripts of the route's origins may do; left to the backend by default.
         cors: Cors,
     }
 
@@ -37,7 +37,7 @@ keys! {
 
     /// What is said to backends in header fields, and in those of answers to clients.
     Headers {
-        /// In which fields a backend is told of the client: x_forwarded, the default, forwarded, both or none.
+        /// Which fields tell a backend about the client: x_forwarded, the default, forwarded, both or none.
         forwarded: Forwarded,
         /// Whether Host is passed on, or is the backend's address; true by default.
         preserve_host: bool,

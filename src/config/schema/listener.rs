@@ -10,11 +10,11 @@ use crate::config::values::choice::ClientAuthMode;
 use crate::config::values::{FilePath, Size, Timeout, TrustedProxy, Whole};
 
 keys! {
-    /// A place where clients connect.
+    /// An address where clients connect.
     Listener {
         /// Required. An address and a port, or unix: and a path.
         address: Address,
-        /// Networks whose word on the client is believed, or unix on a unix socket; none by default.
+        /// Proxies that are believed when they name the client: networks, or unix on a unix socket; none by default.
         trusted_proxies: Vec<Placed<TrustedProxy>>,
         /// Whether connections of trusted_proxies, or of a unix socket, may or must begin with a PROXY header; none by default.
         proxy_protocol: ProxyHeader,

@@ -1,4 +1,4 @@
-//! What YAML may say: every key, what it takes, and what is said of it in the JSON Schema.
+//! What YAML may say: every key, its kind, and its description in the JSON Schema.
 //!
 //! A new key is one line here and one line in `resolve`, where its default stands.
 
@@ -43,7 +43,7 @@ keys! {
         routes: Named<Route>,
         /// Backends, by name.
         pools: Named<Pool>,
-        /// How sessions are ended when something stops.
+        /// How sessions are ended at a drain.
         drain: Drain,
     }
 }

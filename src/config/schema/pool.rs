@@ -23,9 +23,9 @@ keys! {
         strategy: StrategyWord,
         /// For the strategy hash: what is hashed.
         hash: Hash,
-        /// Clients come back to the backend that they had, by a cookie; absent = no cookie.
+        /// A cookie that leads clients back to the backend that they had; absent = no cookie.
         sticky: Sticky,
-        /// A backend that joins or returns gets its share bit by bit over that time; 0s = at once, the default.
+        /// The time in which a backend that joins or returns reaches its share; 0s = at once, the default.
         slow_start: Duration,
         /// Backends tried before the client is refused; 3 by default.
         attempts: Whole<usize, 1, 100>,
@@ -43,7 +43,7 @@ keys! {
         health: Health,
         /// Where handshakes wait while every backend is full.
         queue: Queue,
-        /// How sessions go to a backend that joins or returns; null, the default, for not at all.
+        /// How sessions move to a backend that joins or returns; null, the default, for not at all.
         rebalance: Rebalance,
     }
 
@@ -81,7 +81,7 @@ keys! {
         timeout: Timeout,
     }
 
-    /// How sessions go to a backend that joins or returns.
+    /// How sessions move to a backend that joins or returns.
     Rebalance {
         /// A backend gives sessions when it has more than this part of its share; 120% by default.
         threshold: Surplus,
@@ -99,13 +99,13 @@ keys! {
         srv: DnsName,
         /// ipv4 or ipv6: the addresses that are asked for; ipv4, and ipv6 where there are none, by default.
         family: Family,
-        /// How they are spoken to; ws by default.
+        /// Whether they use TLS: ws or wss; ws by default.
         scheme: Scheme,
         /// The most sessions that each of them takes; 0 = any number, the default.
         max_sessions: Whole<Option<NonZeroUsize>, 0, 10_000_000>,
-        /// The longest time between two questions; 10s by default.
+        /// The longest time between two lookups; 10s by default.
         refresh: Timeout,
-        /// Who is asked; those of /etc/resolv.conf by default.
+        /// Name servers to ask; those of /etc/resolv.conf by default.
         nameservers: Vec<Placed<NameServer>>,
     }
 
@@ -113,7 +113,7 @@ keys! {
     BackendTls {
         /// Authorities in PEM; those of the system by default.
         ca: FilePath,
-        /// What certificates have to bear, and SNI asks for; the backend's host by default.
+        /// The name that certificates must have and that SNI sends; the backend's host by default.
         server_name: ServerName<'static>,
         /// The chain that the gateway shows, leaf first; PEM.
         certificate: FilePath,
@@ -131,7 +131,7 @@ keys! {
         weight: Whole<u32, 1, 1000>,
         /// The most sessions that it takes; 0 = any number, the default.
         max_sessions: Whole<Option<NonZeroUsize>, 0, 10_000_000>,
-        /// It is spare where others have a lower one: chosen only where none of those can be; 0 by default.
+        /// Lower is preferred: a backend is chosen only if none with a lower one can be; 0 by default.
         priority: Whole<u16, 0, 65535>,
     }
 }

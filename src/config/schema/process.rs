@@ -43,11 +43,11 @@ keys! {
         io_uring: bool,
     }
 
-    /// How sessions are ended when something stops.
+    /// How sessions are ended at a drain.
     Drain {
-        /// Not ready, still accepting; 0s by default.
+        /// How long /readyz fails while connections are still accepted; 0s by default.
         grace: Duration,
-        /// The time over which the ends are spread; 30s by default, or what grace leaves of deadline.
+        /// The time over which the Close frames are spread; 30s by default, or what grace leaves of deadline.
         window: Duration,
         /// The code of the Close frame; 1012 by default.
         close_code: CloseCode,

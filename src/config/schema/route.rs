@@ -38,7 +38,7 @@ keys! {
         http: Http,
         /// What is said to backends in header fields, and in those of answers to clients.
         headers: Headers,
-        /// Tokens of clients: not yet, so null alone.
+        /// Reserved for tokens of clients; only null is accepted.
         auth: NotYet,
         /// Whether the path of match is taken off before a request goes to a backend; false by default.
         strip_prefix: bool,
@@ -48,7 +48,7 @@ keys! {
         pool: String,
         /// A fixed answer.
         respond: FixedAnswer,
-        /// The name of another place.
+        /// A redirect.
         redirect: Redirect,
     }
 
@@ -86,9 +86,9 @@ keys! {
 
     /// Which origins may open sessions.
     OriginRules {
-        /// Patterns; one that matches suffices.
+        /// Patterns, of which one must match.
         allow: Vec<Placed<OriginPattern>>,
-        /// Pages from the very address that they ask: scheme, host and port of Origin are those of the request; deny by default.
+        /// Pages from the address that they connect to: scheme, host and port of Origin are those of the request; deny by default.
         same: Verdict,
         /// A request without Origin; deny by default.
         missing: Verdict,

@@ -23,7 +23,7 @@ keys! {
         max_age: OrNone<Duration>,
         /// The share of max_age by which ends are spread; 10% by default.
         max_age_jitter: Percent,
-        /// What becomes of an end that does not take its bytes.
+        /// What happens to a session of which one end takes no bytes.
         slow_consumer: SlowConsumer,
         /// Frames against RFC 6455: pass tunnels them, close ends the session; pass by default.
         on_protocol_error: OnProtocolError,
@@ -41,7 +41,7 @@ keys! {
         target: PingTarget,
     }
 
-    /// What becomes of an end that does not take its bytes.
+    /// What happens to a session of which one end takes no bytes.
     SlowConsumer {
         /// The session ends after so long without a byte taken; 30s by default, 0 for none.
         stall: OrNone<Duration>,

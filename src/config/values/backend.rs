@@ -41,7 +41,7 @@ impl FromText for BackendUrl {
     }
 }
 
-/// What was probably meant: the same without a path, or with the scheme that is missing.
+/// What was probably meant: the same without a path, or with a scheme.
 fn nearest(text: &str) -> Option<String> {
     let (scheme, rest) = text.split_once("://").unwrap_or(("ws", text));
     let authority = rest.split(['/', '?', '#']).next()?;
@@ -102,8 +102,8 @@ fn unix(path: &str, text: &str) -> Result<BackendUrl, String> {
     })
 }
 
-/// Whether TLS is spoken, and what stands between the scheme and the end. Those of HTTP are synonyms: the same
-/// backend takes both kinds of requests.
+/// Whether TLS is used, and what follows the scheme. `http` and `https` are synonyms of `ws` and `wss`: a backend takes
+/// both kinds of requests.
 fn authority(text: &str) -> Result<(bool, &str), String> {
     let example = "write `ws://host:port`, `wss://host:port` or `unix:/path`";
     let Some((scheme, authority)) = text.split_once("://") else {
@@ -122,7 +122,7 @@ fn authority(text: &str) -> Result<(bool, &str), String> {
     }
 }
 
-/// A host in its one spelling, as an address where it is one.
+/// A canonical host, parsed if it is an address.
 pub(in crate::config) fn host_of(host: String) -> BackendHost {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     match bare.parse() {

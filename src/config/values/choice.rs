@@ -13,7 +13,7 @@ use crate::config::problems::Complaint;
 use crate::config::reading::FromScalar;
 use crate::config::tree::{Kind, Scalar};
 
-/// Kinds that are chosen by a word, and what may stand there instead, in words that follow those.
+/// Kinds of which one of a few words is written; `or` says in messages what else may be written there.
 macro_rules! choices {
     ($($kind:ident { $($word:literal => $choice:ident),* } $(or $else:literal)?;)*) => {$(
         impl FromScalar for $kind {
@@ -56,7 +56,7 @@ choices! {
     Verdict { "deny" => Deny, "allow" => Allow };
 }
 
-/// Words in the way that people list them.
+/// Lists words as `a`, `b` or `c`.
 fn listed(words: &[&str]) -> String {
     let words: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
     match words.split_last() {
@@ -117,7 +117,7 @@ pub(in crate::config) enum CheckKind {
     Tcp,
 }
 
-/// How backends are spoken to that are found in the DNS.
+/// The protocol of backends that are found in the DNS.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::config) enum Scheme {
     Ws,
@@ -141,7 +141,7 @@ pub(in crate::config) enum ClientAuthMode {
     Require,
 }
 
-/// What becomes of a request whose Origin says nothing.
+/// Whether requests are allowed whose Origin no pattern can match.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::config) enum Verdict {
     Deny,

@@ -17,7 +17,7 @@ impl FromText for HeaderName {
     }
 }
 
-/// What is wrong with a text that is no name of a field.
+/// The problem with a text that is not a name of a field.
 pub(in crate::config) fn no_field_name(text: &str) -> String {
     format!("{} is no name of a header field", quote(text))
 }
@@ -63,7 +63,7 @@ impl FromText for Destination {
 
 fn parse_destination(text: &str) -> Result<Vec<Piece>, String> {
     let is_url = text.starts_with("https://") || text.starts_with("http://");
-    // A path of the request behind nothing, or behind a slash, could name another host.
+    // `{path}` at the beginning, or after one slash, could name another host: `//host`.
     let is_path = text.starts_with('/') && !text.starts_with("//") && !text.starts_with("/{");
     if !is_url && !is_path {
         return Err(format!(

@@ -64,7 +64,7 @@ fn parse(text: &str) -> Result<IpNet, Complaint> {
     Ok(network)
 }
 
-/// The network as IPv4 writes it, where it is one within `::ffff:0:0/96`: addresses are compared as those of IPv4.
+/// The IPv4 form of a network within `::ffff:0:0/96`, as mapped addresses are compared as IPv4.
 fn without_mapping(network: IpNet) -> Option<IpNet> {
     let length = network.prefix_len().checked_sub(96)?;
     match (network.addr(), network.addr().to_canonical()) {

@@ -1,10 +1,10 @@
-//! Keys that have a name already, for what wsgate does not do yet.
+//! Reserved keys of features that do not exist yet.
 
 use serde_json::Value;
 
 use crate::config::reading::{At, Definitions, FromNode, Reader};
 
-/// Whatever stands behind such a key; null alone is none.
+/// Any value but null, which is no key; `resolve` says that the feature does not exist.
 pub(in crate::config) enum NotYet {}
 
 impl FromNode for NotYet {

@@ -68,7 +68,7 @@ fn explain(text: &str, fault: OriginFault) -> Complaint {
     }
 }
 
-/// A text, where it would be a pattern.
+/// A text in its canonical form, if it is a pattern.
 fn spelt(text: &str) -> Option<String> {
     OriginPattern::parse(text)
         .ok()
@@ -96,7 +96,7 @@ fn parse_path(text: &str) -> Result<String, String> {
     if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err("a path is visible ASCII".to_owned());
     }
-    // Requests that have them are refused where without them another route would answer.
+    // Requests with these in their path are refused if another route would answer without them.
     if text.contains(['%', ';', '\\']) {
         return Err(
             "a path with `%`, `;` or `\\` can be read in two ways: take the part before it"

@@ -1,4 +1,4 @@
-//! Plain text and truth values.
+//! Plain text and booleans.
 
 use serde_json::{Value, json};
 

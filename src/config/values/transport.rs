@@ -1,4 +1,4 @@
-//! Addresses and names that backends are reached by: sources, name servers, names of the DNS and of certificates.
+//! What backends are reached by: source addresses, name servers, names in the DNS and in certificates.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -27,7 +27,7 @@ impl FromText for LocalAddress {
     }
 }
 
-/// A DNS name or an address, as a certificate bears it.
+/// A DNS name or an address, as it is in a certificate.
 impl FromText for ServerName<'static> {
     type Value = Self;
 
@@ -42,7 +42,7 @@ impl FromText for ServerName<'static> {
     }
 }
 
-/// A name that the DNS is asked for, in lower case; a dot at its end makes it full.
+/// A name to look up in the DNS, in lower case; with a dot at its end it is fully qualified.
 pub(in crate::config) enum DnsName {}
 
 impl FromText for DnsName {
