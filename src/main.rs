@@ -19,7 +19,7 @@ use wsgate::server::{
 use wsgate::telemetry::{Logging, Reader, Telemetry, journal};
 use wsgate::tls::{self, Material, Tickets};
 
-// Measured: less time for each handshake and request, and less memory for each session (docs/decisions.md).
+// Measured: less time per handshake and request, less memory per session (docs/decisions.md).
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
@@ -28,8 +28,8 @@ const DEMO_HANDSHAKE: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
     let exit = match cli::parse(std::env::args_os()) {
-        Ok(command) => obey(command).unwrap_or_else(|error| {
-            complain(&error);
+        Ok(command) => execute(command).unwrap_or_else(|error| {
+            report(&error);
             Exit::Failed
         }),
         Err(exit) => exit,
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
     exit.into()
 }
 
-fn obey(command: Command) -> anyhow::Result<Exit> {
+fn execute(command: Command) -> anyhow::Result<Exit> {
     match command {
         Command::Run(file) => {
             hold_signals()?;
@@ -49,9 +49,9 @@ fn obey(command: Command) -> anyhow::Result<Exit> {
         }
         Command::Demo(ports) => {
             hold_signals()?;
-            to_its_end(demonstrate(ports))
+            block_on(run_demo(ports))
         }
-        Command::Reload(gateway) => to_its_end(async move {
+        Command::Reload(gateway) => block_on(async move {
             let mut output = io::stdout();
             Ok(cli::reload::reload(gateway, &environment, &mut output).await?)
         }),
@@ -64,10 +64,10 @@ fn obey(command: Command) -> anyhow::Result<Exit> {
 
 fn run(path: &Path) -> anyhow::Result<Exit> {
     let source = FileSource::new(path.to_owned(), Box::new(environment), Tickets::new()?);
-    to_its_end(serve(source, Hangup::Reload, |_| Ok(())))
+    block_on(serve(source, Hangup::Reload, |_| Ok(())))
 }
 
-/// Serves until told to stop; `ready` hears when everything is bound.
+/// Serves until told to stop; `ready` is called when everything is bound.
 async fn serve(
     source: impl Source,
     on_hangup: Hangup,
@@ -76,15 +76,15 @@ async fn serve(
     let mut signals = Signals::hear(on_hangup).context("signals cannot be heard")?;
     let source: Arc<dyn Source> = Arc::new(source);
     let loaded = tokio::select! {
-        loaded = load(&source) => loaded.map_err(several)?,
+        loaded = load(&source) => loaded.map_err(join_lines)?,
         () = signals.stop() => return Ok(Exit::Done),
     };
     let logging = Logging::start(&loaded.config.log, reader())?;
-    // The guard writes out what is queued, so it outlives the server; the server keeps that of the log until its own end.
+    // Dropping the guard writes queued lines of the access log, so it outlives the server, which keeps `logging`.
     let (telemetry, _flush) = Telemetry::start(&loaded.config.log)
         .context("no thread can be started for the access log")?;
     let server = Server::start(source, loaded, telemetry, Some(logging));
-    let server = server.await.map_err(several)?;
+    let server = server.await.map_err(join_lines)?;
     signals.forward(server.commands());
     ready(&server)?;
     Ok(match server.run().await {
@@ -93,8 +93,8 @@ async fn serve(
     })
 }
 
-/// Four backends, a gateway before them, and a page to try it with.
-async fn demonstrate(wanted: DemoPorts) -> anyhow::Result<Exit> {
+/// Runs four backends, a gateway in front of them, and a page to try it with.
+async fn run_demo(wanted: DemoPorts) -> anyhow::Result<Exit> {
     let ports = DemoPorts {
         page: free(wanted.page),
         ws: free(wanted.ws),
@@ -110,7 +110,7 @@ async fn demonstrate(wanted: DemoPorts) -> anyhow::Result<Exit> {
     let page_address = page.address();
     let text = demo::configuration(&backends, page_address, ports);
     let (certificate, key) = tls::self_signed(&demo::CERTIFICATE_NAMES)?;
-    let visitor = tls::client_in_memory(certificate.clone())?;
+    let client = tls::client_in_memory(certificate.clone())?;
     let source = DemoSource {
         text,
         certificate,
@@ -129,8 +129,8 @@ async fn demonstrate(wanted: DemoPorts) -> anyhow::Result<Exit> {
         let words = demo::words(&backends, &addresses);
         writeln!(io::stdout().lock(), "{words}")?;
         tokio::spawn(async move {
-            let tried = demo::trial(&addresses, &visitor).await;
-            // Whoever closed the output does not want to know.
+            let tried = demo::trial(&addresses, &client).await;
+            // Whoever closed the output does not want to read it.
             let _ = writeln!(io::stdout().lock(), "{tried}");
         });
         Ok(())
@@ -168,7 +168,7 @@ impl Source for DemoSource {
     }
 }
 
-/// `port`, or any free one where somebody else has it; what was taken is printed.
+/// `port`, or 0 for any free port if it is in use; the port that was bound is printed.
 fn free(port: u16) -> u16 {
     let is_free = std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
     if is_free { port } else { 0 }
@@ -188,8 +188,8 @@ fn tcp(address: &Address) -> anyhow::Result<std::net::SocketAddr> {
     }
 }
 
-/// Runs on the runtime of signals, reloads and drains; traffic has runtimes of its own.
-fn to_its_end(life: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
+/// Runs on the runtime of signals, reloads and drains; traffic has its own runtimes.
+fn block_on(life: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -201,28 +201,28 @@ fn environment(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }
 
-fn several(problems: Vec<String>) -> anyhow::Error {
+fn join_lines(problems: Vec<String>) -> anyhow::Error {
     anyhow!(problems.join("\n"))
 }
 
-fn complain(error: &anyhow::Error) {
-    let worth = match reader() {
+fn report(error: &anyhow::Error) {
+    let priority = match reader() {
         Reader::Journal => journal::priority(Level::ERROR),
         Reader::Terminal | Reader::Plain => "",
     };
     for line in format!("wsgate: {error:#}").lines() {
-        // Nobody is left to be told when the terminal is gone.
-        let _ = writeln!(io::stderr().lock(), "{worth}{line}");
+        // Writing fails if the terminal is gone; nobody is left to see it.
+        let _ = writeln!(io::stderr().lock(), "{priority}{line}");
     }
 }
 
-/// Who reads what goes to stderr. Whoever sets NO_COLOR wants no colours at a terminal either (<https://no-color.org>).
+/// Who reads stderr. NO_COLOR turns colours off at a terminal (<https://no-color.org>).
 fn reader() -> Reader {
     if journal::reads_stderr(environment("JOURNAL_STREAM").as_deref()) {
         return Reader::Journal;
     }
-    let wants_none = environment("NO_COLOR").is_some_and(|value| !value.is_empty());
-    if io::stderr().is_terminal() && !wants_none {
+    let without_colors = environment("NO_COLOR").is_some_and(|value| !value.is_empty());
+    if io::stderr().is_terminal() && !without_colors {
         Reader::Terminal
     } else {
         Reader::Plain
