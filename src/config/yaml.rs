@@ -142,13 +142,13 @@ impl Fault {
         let message = match (complaint, position) {
             (Some(complaint), _) => complaint.to_owned(),
             (None, Some(position)) if stands_at_tab(text, position) => {
-                "a tab stands here: YAML is indented with spaces only".to_owned()
+                "a tab: YAML is indented with spaces only".to_owned()
             }
-            (None, Some(_)) => format!("this is no YAML: {}", without_place(error)),
+            (None, Some(_)) => format!("not valid YAML: {}", without_place(error)),
             (None, None) if error.to_string().contains("repetition limit") => {
                 "aliases repeat more than any configuration needs".to_owned()
             }
-            (None, None) => format!("this is no YAML: {error}"),
+            (None, None) => format!("not valid YAML: {error}"),
         };
         Self { position, message }
     }

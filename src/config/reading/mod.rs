@@ -248,8 +248,7 @@ impl<'r> Reader<'r> {
             .partition(|pair| seen.insert(pair.key.as_str()));
         for pair in repeated {
             let place = at.place.key(pair.key_id, &shortened(&pair.key));
-            self.findings
-                .add(&place, "the key stands here a second time");
+            self.findings.add(&place, "duplicate key");
         }
         Some(first)
     }

@@ -31,7 +31,7 @@ pub(super) fn strategy(
     };
     // The default may be written out, as the reference does.
     if let (Some(place), true) = (place, key != HashKey::Client) {
-        findings.add(&place, "means something only with `strategy: hash`");
+        findings.add(&place, "has no effect without `strategy: hash`");
     }
     Some(strategy)
 }

@@ -36,7 +36,7 @@ fn question(
         }
         (Setting::Absent, srv) => {
             if let Some(place) = port.place() {
-                findings.add(place, "takes no effect beside `srv`, which tells ports");
+                findings.add(place, "has no effect with `srv`, which gives the ports");
             }
             check_service(srv.given(), findings);
             srv.value().map(Question::Services)
@@ -50,7 +50,7 @@ fn question(
         }
         (_, srv) => {
             let place = srv.place().unwrap_or(place);
-            findings.add(place, "stands beside `dns`; one of them is enough");
+            findings.add(place, "only one of `dns` and `srv` is allowed");
             None
         }
     }

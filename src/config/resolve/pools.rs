@@ -89,7 +89,7 @@ fn members(
         });
     }
     if let Some(place) = backends.place() {
-        let message = "stands beside `discovery`; one of them is enough";
+        let message = "only one of `backends` and `discovery` is allowed";
         findings.add(place, message);
     }
     let Placed { value, place } = discovery.placed()?;

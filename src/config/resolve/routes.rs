@@ -179,7 +179,7 @@ fn target(
             http::redirect(&redirect.place, redirect.value, findings).map(Target::Redirect)
         }
         [false, false, false] => {
-            let message = "says what answers by one of `pool`, `respond` and `redirect`";
+            let message = "needs one of `pool`, `respond` and `redirect`";
             findings.add(place, message);
             None
         }

@@ -28,7 +28,7 @@ fn sources(list: Vec<Placed<IpAddr>>, findings: &mut Findings) -> Vec<IpAddr> {
     let mut seen = BTreeSet::new();
     for Placed { value, place } in &list {
         if !seen.insert(*value) {
-            findings.add(place, "stands in the list already");
+            findings.add(place, "is in the list already");
         }
     }
     Placed::values(list)
@@ -64,7 +64,7 @@ fn tls(
     let server_name = raw.server_name.value();
     let is_empty = identity.is_none() && ca.is_none() && server_name.is_none();
     if !is_secure && !is_empty {
-        complain("takes no effect: no backend of the pool is reached by `wss://`");
+        complain("has no effect: no backend of the pool is reached by `wss://`");
     }
     let tls = BackendTls {
         ca: ca.map(NamedFile::from),

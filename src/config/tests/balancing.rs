@@ -81,7 +81,7 @@ fn a_hash_has_one_key_and_a_strategy_that_looks_at_it() {
         ),
         (
             "hash: { key: { header: X-Room } }",
-            "11:5: hash: means something only with `strategy: hash`",
+            "11:5: hash: has no effect without `strategy: hash`",
         ),
     ]);
 }

@@ -50,7 +50,7 @@ wsgate.yaml:16:22: routes.chat.match.hosts[0]: `a.b:80` has a port: hosts are co
 wsgate.yaml:16:39: routes.chat.match.path: `chat` must begin with a slash
 wsgate.yaml:16:57: routes.chat.match.listeners[0]: no listener is named `publik`; did you mean `public`?
 wsgate.yaml:17:11: routes.chat.pool: no pool is named `caht`; did you mean `chat`?
-wsgate.yaml:18:3: routes.chat: the key stands here a second time
+wsgate.yaml:18:3: routes.chat: duplicate key
 wsgate.yaml:22:9: pools.chat.backends[0]: `ftp` is no scheme of a backend: write `ws://host:port`, `wss://host:port` or `unix:/path`
 wsgate.yaml:23:14: pools.chat.backends[1].url: a backend has no path and no query: those of the client's request are passed on; did you mean `ws://b`?
 wsgate.yaml:24:17: pools.chat.backends[1].weight: must be a whole number from 1 to 1000";

@@ -6,7 +6,7 @@ use super::{parse, problems, problems_with};
 fn a_route_has_one_answer() {
     assert_eq!(
         problems_with("    pool: chat\n", ""),
-        "wsgate.yaml:5:3: routes.chat: says what answers by one of `pool`, `respond` and \
+        "wsgate.yaml:5:3: routes.chat: needs one of `pool`, `respond` and \
          `redirect`"
     );
     assert_eq!(

@@ -88,7 +88,7 @@ fn tls_is_there_where_a_backend_wants_it() {
 fn tls_without_a_use_or_a_half_is_wrong() {
     assert_eq!(
         wrong("backends: [ws://a], tls: { ca: ca.pem }"),
-        ".tls: takes no effect: no backend of the pool is reached by `wss://`"
+        ".tls: has no effect: no backend of the pool is reached by `wss://`"
     );
     assert_eq!(
         wrong("backends: [wss://a], tls: { certificate: c.pem }"),
@@ -100,7 +100,7 @@ fn tls_without_a_use_or_a_half_is_wrong() {
     );
     assert_eq!(
         wrong("backends: [wss://a], tls: { server_name: \"a b\" }"),
-        ".tls.server_name: `a b` is borne by no certificate: write a name such as `chat.internal`, or an address"
+        ".tls.server_name: `a b` cannot be in a certificate: write a name such as `chat.internal`, or an address"
     );
 }
 
@@ -119,7 +119,7 @@ fn proxy_headers_and_source_addresses() {
     );
     assert_eq!(
         wrong("backends: [], source_addresses: [127.0.0.2, 127.0.0.2]"),
-        ".source_addresses[1]: stands in the list already"
+        ".source_addresses[1]: is in the list already"
     );
 }
 
@@ -146,7 +146,7 @@ fn discovery_that_asks_for_nothing_or_too_much_is_wrong() {
     for (keys, expected) in [
         (
             "backends: [], discovery: { dns: a.b, port: 1 }",
-            ".backends: stands beside `discovery`; one of them is enough",
+            ".backends: only one of `backends` and `discovery` is allowed",
         ),
         (
             "discovery: {}",
@@ -158,11 +158,11 @@ fn discovery_that_asks_for_nothing_or_too_much_is_wrong() {
         ),
         (
             "discovery: { dns: a.b, port: 1, srv: _a._tcp.b }",
-            ".discovery.srv: stands beside `dns`; one of them is enough",
+            ".discovery.srv: only one of `dns` and `srv` is allowed",
         ),
         (
             "discovery: { srv: _a._tcp.b, port: 1 }",
-            ".discovery.port: takes no effect beside `srv`, which tells ports",
+            ".discovery.port: has no effect with `srv`, which gives the ports",
         ),
         (
             "discovery: { srv: chat.internal }",
@@ -170,7 +170,7 @@ fn discovery_that_asks_for_nothing_or_too_much_is_wrong() {
         ),
         (
             "discovery: { dns: 10.0.0.1, port: 1 }",
-            ".discovery.dns: an address is not asked for: name it in `backends`",
+            ".discovery.dns: is an address, not a name: put it into `backends`",
         ),
         (
             "discovery: { dns: a.b, port: 1, nameservers: [dns] }",

@@ -85,7 +85,7 @@ fn what_is_no_document_is_told_with_its_place() {
         ),
         (
             "log:\n\tlevel: info\n",
-            "wsgate.yaml:2:1: a tab stands here: YAML is indented with spaces only",
+            "wsgate.yaml:2:1: a tab: YAML is indented with spaces only",
         ),
         (
             "a: 1\n---\nb: 2\n",
@@ -103,10 +103,7 @@ fn what_is_no_document_is_told_with_its_place() {
             "? [a]\n: b\n",
             "wsgate.yaml:1:3: a key is a text, not a map or a list",
         ),
-        (
-            "a: *x\n",
-            "wsgate.yaml:1:4: this is no YAML: unknown anchor",
-        ),
+        ("a: *x\n", "wsgate.yaml:1:4: not valid YAML: unknown anchor"),
         ("- a\n", "wsgate.yaml:1:1: must be a map, not a list"),
         (
             "hello",
@@ -114,7 +111,7 @@ fn what_is_no_document_is_told_with_its_place() {
         ),
         (
             "a: [1, 2\nb: c\n",
-            "wsgate.yaml:2:2: this is no YAML: did not find expected ',' or ']', while parsing a \
+            "wsgate.yaml:2:2: not valid YAML: did not find expected ',' or ']', while parsing a \
              flow sequence at line 1 column 4",
         ),
     ];

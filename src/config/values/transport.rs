@@ -37,7 +37,7 @@ impl FromText for ServerName<'static> {
         let name = Self::try_from(text.trim_matches(['[', ']']).to_ascii_lowercase());
         name.map_err(|_| {
             let wanted = "write a name such as `chat.internal`, or an address";
-            format!("{} is borne by no certificate: {wanted}", quote(text)).into()
+            format!("{} cannot be in a certificate: {wanted}", quote(text)).into()
         })
     }
 }
@@ -57,7 +57,7 @@ impl FromText for DnsName {
         };
         let name = match spell(bare) {
             Ok(name) if name.parse::<IpAddr>().is_ok() || name.starts_with('[') => {
-                Err("an address is not asked for: name it in `backends`".to_owned())
+                Err("is an address, not a name: put it into `backends`".to_owned())
             }
             Ok(name) => Ok(format!("{name}{dot}")),
             Err(fault) => Err(fault.to_string()),

@@ -57,7 +57,7 @@ async fn asks_whom_the_file_names_whatever_else_is_wrong_with_it() {
     process.rewrite("]");
     let (code, said) = process.ask_for_reload().await;
     assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains(": this is no YAML"), "{said}");
+    assert!(said.contains(": not valid YAML"), "{said}");
 }
 
 #[tokio::test]
