@@ -1,4 +1,4 @@
-//! `wsgate check`: everything that is wrong with a configuration and the files it names.
+//! `wsgate check`: all problems of a configuration and of the certificates it names.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -8,10 +8,10 @@ use super::Exit;
 use crate::config::{Environment, Written};
 use crate::tls::{self, Tickets};
 
-/// Reads the configuration at `path` and writes a line for every problem, or one that says all is well.
+/// Reads the configuration at `path` and writes a line for every problem, or one that says that it is valid.
 ///
 /// # Errors
-/// When nothing can be written.
+/// When the output cannot be written.
 pub fn check(
     path: &Path,
     environment: Environment<'_>,
@@ -39,13 +39,13 @@ pub fn check(
     );
     writeln!(
         output,
-        "{}: sound (listeners: {listeners}, routes: {routes}, pools: {pools})",
+        "{}: valid (listeners: {listeners}, routes: {routes}, pools: {pools})",
         path.display()
     )?;
     Ok(Exit::Done)
 }
 
-/// Whether the certificates and keys of all listeners and pools can be used. One that has expired, or is not valid yet, can.
+/// Whether the certificates and keys of all listeners and pools can be used; expired ones can.
 fn check_certificates(written: &Written, output: &mut dyn Write) -> io::Result<bool> {
     let tickets = Tickets::new().map_err(io::Error::other)?;
     match tls::material(&written.config, &tickets) {
@@ -97,7 +97,7 @@ mod tests {
         let (exit, output) = written(&tempfile::tempdir().unwrap(), text);
         assert_eq!(exit, Exit::Done, "{output}");
         assert!(
-            output.ends_with("sound (listeners: 1, routes: 1, pools: 1)\n"),
+            output.ends_with("valid (listeners: 1, routes: 1, pools: 1)\n"),
             "{output}"
         );
     }

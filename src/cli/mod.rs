@@ -1,7 +1,7 @@
-//! The command line: what may be asked of the program, and how it answers the shell.
+//! The command line: arguments and exit codes.
 //!
-//! Arguments become a [`Command`] here and nothing is run; the commands that need no gateway in this process (`check`,
-//! `reload` and the parts of `demo`) stand in files of their own.
+//! Arguments are parsed into a [`Command`], which `main` runs. The commands that need no gateway in this process (`check`,
+//! `reload` and the parts of `demo`) have files of their own.
 
 pub mod check;
 pub mod demo;
@@ -21,17 +21,17 @@ use crate::config::Address;
 pub enum Command {
     /// Run the gateway (the default command)
     Run(ConfigFile),
-    /// Read a configuration and, if it is sound, the files it names; print every problem
+    /// Check a configuration file and the certificates it names; print every problem
     Check(ConfigFile),
-    /// Try the gateway out: four echo backends, ws and wss, and a page in the browser
+    /// Run a demo: four echo backends behind the gateway, over ws and wss, and a web page to try it
     Demo(DemoPorts),
-    /// Have a running gateway read its configuration again, and tell what came of it
+    /// Ask a running gateway to reload its configuration, and print the result
     Reload(Gateway),
     /// Print the JSON Schema of the configuration, for editors
     Schema,
 }
 
-/// The file that a command reads.
+/// The configuration file of a command.
 #[derive(Clone, PartialEq, Eq, Debug, Args)]
 pub struct ConfigFile {
     /// The configuration, a YAML file
@@ -39,42 +39,42 @@ pub struct ConfigFile {
     pub config: PathBuf,
 }
 
-/// The running gateway that a command is for; without either, one whose file does not say where its admin side listens.
+/// The running gateway that a command talks to; without either option, one with the default admin address.
 #[derive(Clone, PartialEq, Eq, Debug, Args)]
 pub struct Gateway {
-    /// Its configuration, which says where its admin side listens (127.0.0.1:9901 by default)
+    /// The configuration file of the gateway, to find its admin address [default: 127.0.0.1:9901]
     #[arg(long, short, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Where its admin side listens, whatever the configuration says
+    /// The admin address of the gateway; overrides --config
     #[arg(long, value_name = "ADDRESS")]
     pub admin: Option<Address>,
 }
 
-/// Where the demo listens, on the loopback address only. Where a port is taken the system chooses another one, as it does for 0.
+/// The ports of the demo, on the loopback address only. The system chooses a port that is 0 or in use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Args)]
 pub struct DemoPorts {
-    /// Port for the page; 0, or one that is taken, lets the system choose
+    /// Port for the page; the system chooses if it is 0 or in use
     #[arg(long = "page-port", value_name = "PORT", default_value_t = 8000)]
     pub page: u16,
-    /// Port for ws; 0, or one that is taken, lets the system choose
+    /// Port for ws; the system chooses if it is 0 or in use
     #[arg(long = "ws-port", value_name = "PORT", default_value_t = 8080)]
     pub ws: u16,
-    /// Port for wss; 0, or one that is taken, lets the system choose
+    /// Port for wss; the system chooses if it is 0 or in use
     #[arg(long = "wss-port", value_name = "PORT", default_value_t = 8443)]
     pub wss: u16,
-    /// Port for the admin side; 0, or one that is taken, lets the system choose
+    /// Port for the admin side; the system chooses if it is 0 or in use
     #[arg(long = "admin-port", value_name = "PORT", default_value_t = 9901)]
     pub admin: u16,
 }
 
-/// How the program ends.
+/// How the program exits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Exit {
-    /// As asked.
+    /// Success.
     Done,
-    /// It failed, or sessions were cut.
+    /// Failure, or sessions were cut.
     Failed,
-    /// It was called wrongly.
+    /// Wrong usage.
     Misused,
 }
 
@@ -91,15 +91,14 @@ impl From<Exit> for ExitCode {
 /// Reads the arguments, the name of the program first.
 ///
 /// # Errors
-/// How to end at once: after `--help` and `--version`, and after wrong use. What there is to say has
-/// been printed then.
+/// The exit code for `--help`, `--version` and wrong usage, whose output has been printed.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, Exit> {
     read(arguments).map_err(|error| {
         let is_answer = matches!(
             error.kind(),
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
         );
-        // Nobody is left to be told when the terminal is gone.
+        // Printing fails if the terminal is gone; nobody is left to see it.
         let _ = error.print();
         if is_answer { Exit::Done } else { Exit::Misused }
     })
@@ -128,8 +127,10 @@ fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, clap::
 #[derive(Parser)]
 #[command(name = "wsgate", version, args_conflicts_with_subcommands = true)]
 #[command(arg_required_else_help = true, max_term_width = 100)]
-#[command(after_help = "Exit codes: 0 ended as asked, 1 failed, 2 wrong use.\n\
-    Signals of `run`: SIGHUP reads the configuration again, SIGTERM, SIGINT and SIGQUIT drain.")]
+#[command(
+    after_help = "Exit codes: 0 success, 1 failure (or sessions were cut), 2 wrong usage.\n\
+    Signals for `run`: SIGHUP reloads the configuration; SIGTERM, SIGINT and SIGQUIT drain and stop."
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,

@@ -1,4 +1,4 @@
-//! `wsgate reload`: asks a running gateway to read its configuration again, and tells what came of it.
+//! `wsgate reload`: asks a running gateway to reload its configuration, and prints the result.
 
 use std::io::{self, Write};
 
@@ -6,10 +6,10 @@ use super::{Exit, Gateway};
 use crate::admin::{ReloadReport, ask_for_reload};
 use crate::config::{Admin, Environment};
 
-/// Asks the gateway, and writes a line for each change or error.
+/// Asks the gateway to reload, and writes a line for each change or error.
 ///
 /// # Errors
-/// When its file does not tell its address, no gateway answers there, or nothing can be written.
+/// When the file cannot be read, no gateway answers there, or nothing can be written.
 pub async fn reload(
     gateway: Gateway,
     environment: Environment<'_>,

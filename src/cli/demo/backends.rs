@@ -16,10 +16,10 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::loopback;
 
-/// Enough to see round robin go round.
+/// The number of backends: enough to see round robin.
 const COUNT: usize = 4;
 
-/// Sessions of one backend at once.
+/// Concurrent sessions of one backend.
 const SESSIONS_MAX: usize = 1_000;
 
 /// Bytes of a message, as in the gateway's own defaults.
@@ -28,13 +28,12 @@ const MESSAGE_MAX: usize = 16 << 20;
 /// For the opening handshake of a session.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// After an accept that failed, most likely for want of descriptors.
+/// Pause after a failed accept, most likely for lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Running backends; they end when this is dropped.
+/// Running echo backends; dropping this stops them.
 ///
-/// A new session is greeted with the name of its backend as its first message. Every message
-/// after that comes back as it was sent.
+/// Each sends its name as the first message of a session, and then echoes every message.
 #[derive(Debug)]
 pub struct Backends {
     addresses: Vec<(String, SocketAddr)>,
@@ -45,7 +44,7 @@ impl Backends {
     /// Starts the backends on ports that the system chooses.
     ///
     /// # Errors
-    /// When no port can be had.
+    /// When no port can be bound.
     pub async fn start() -> io::Result<Self> {
         let mut addresses = Vec::new();
         let mut tasks = JoinSet::new();
@@ -69,7 +68,7 @@ impl Backends {
     }
 }
 
-/// Accepts for ever; sessions end with it.
+/// Accepts for ever. Dropping this aborts open sessions.
 async fn serve(listener: TcpListener, name: String) {
     let places = Arc::new(Semaphore::new(SESSIONS_MAX));
     let mut sessions = JoinSet::new();
@@ -84,7 +83,7 @@ async fn serve(listener: TcpListener, name: String) {
         while sessions.try_join_next().is_some() {}
         let name = name.clone();
         sessions.spawn(async move {
-            // A session that broke is over; the client has seen why.
+            // The client of a session that failed has seen why.
             let _ = echo(stream, name).await;
             drop(place);
         });

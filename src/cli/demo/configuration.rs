@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use super::{Backends, PATH, loopback};
 use crate::cli::DemoPorts;
 
-/// The listener that is to speak TLS. The file cannot say so, for its certificate is made in memory.
+/// The listener that speaks TLS. The file cannot say so, because the certificate is made in memory.
 pub const SECURE_LISTENER: &str = "wss";
 
 /// Writes the configuration for these backends and this page.

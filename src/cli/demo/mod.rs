@@ -1,8 +1,7 @@
-//! The parts of `wsgate demo`: backends, a page, a configuration, and the words that explain them.
+//! The parts of `wsgate demo`: backends, a page, a configuration, and the text that explains them.
 //!
-//! Everything listens on the loopback address, nothing is written to disk, and all of it ends with the
-//! process. The gateway between page and backends is started elsewhere, from the configuration
-//! made here, like any other.
+//! Everything listens on the loopback address, and nothing is written to disk. `main` starts the gateway between page
+//! and backends from the configuration made here, like any other.
 
 mod backends;
 mod configuration;
@@ -24,7 +23,7 @@ pub const CERTIFICATE_NAMES: [&str; 4] = ["localhost", "*.localhost", "127.0.0.1
 /// The path at which the gateway takes WebSockets.
 const PATH: &str = "/echo";
 
-/// Where the parts of a running demo are found.
+/// The addresses of a running demo.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Addresses {
     /// The page.

@@ -1,7 +1,7 @@
 //! The page of the demo, and the smallest HTTP server that can show it.
 //!
-//! It has its own port, so that the browser's requests to the gateway come from another origin, as they
-//! do in earnest. It answers one path and reads nothing but the request line.
+//! It has its own port, so that the browser's requests to the gateway come from another origin, as in a
+//! real deployment. It answers one path and reads nothing but the request line.
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,20 +21,20 @@ const HEAD_MAX: usize = 16 << 10;
 /// For one request and its answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Requests at once; browsers open a few in advance.
+/// Concurrent requests; browsers open a few connections in advance.
 const CONNECTIONS_MAX: usize = 64;
 
-/// After an accept that failed, most likely for want of descriptors.
+/// Pause after a failed accept, most likely for lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// A port for the page, not yet answering.
+/// A bound port for the page; [`Page::serve`] starts to answer.
 #[derive(Debug)]
 pub struct Page {
     listener: TcpListener,
     address: SocketAddr,
 }
 
-/// Answers while it lives.
+/// The running server of the page.
 #[derive(Debug)]
 #[must_use = "the page is gone when this is dropped"]
 pub struct Serving {
@@ -58,7 +58,7 @@ impl Page {
         self.address
     }
 
-    /// Begins to answer with a page that knows where the gateway is.
+    /// Starts to answer with a page that contains the ports of the gateway.
     pub fn serve(self, addresses: &Addresses) -> Serving {
         let mut task = JoinSet::new();
         task.spawn(accept(self.listener, answers(addresses)));
@@ -66,7 +66,7 @@ impl Page {
     }
 }
 
-/// The two answers that there are.
+/// The two possible answers.
 #[derive(Debug)]
 struct Answers {
     page: String,
@@ -99,7 +99,7 @@ fn answer(status: &str, content_type: &str, body: &str) -> String {
     )
 }
 
-/// Accepts for ever; requests under way end with it.
+/// Accepts for ever. Dropping this aborts open requests.
 async fn accept(listener: TcpListener, answers: Arc<Answers>) {
     let mut requests = JoinSet::new();
     loop {
@@ -130,7 +130,7 @@ async fn respond(mut stream: TcpStream, answers: Arc<Answers>) -> io::Result<()>
     stream.shutdown().await
 }
 
-/// Everything up to the empty line; reading on spares the browser a reset.
+/// Reads up to the empty line: closing with unread bytes would reset the connection.
 async fn read_head(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     while !head.windows(4).any(|window| window == b"\r\n\r\n") {

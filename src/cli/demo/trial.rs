@@ -1,5 +1,5 @@
-//! The demo's first visitor: sessions through the gateway, made with libraries that are not the gateway's, so that
-//! whoever starts it sees at once that it works.
+//! A trial of the demo when it has started: sessions through the gateway, made with libraries that are not the
+//! gateway's own, to show at once that it works.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -20,15 +20,15 @@ use crate::tls::ClientTls;
 /// Sessions over each of ws and wss, one after the other.
 const SESSIONS: usize = 4;
 
-/// For all of them.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// For all sessions together.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What each session says, to hear it again.
-const WORD: &str = "hello";
+/// The message that each session sends and expects back.
+const MESSAGE: &str = "hello";
 
-/// Opens sessions over ws and wss; says in a few lines which backends answered, or what went wrong.
+/// Opens sessions over ws and wss. Returns lines that say which backends answered, or what went wrong.
 pub async fn trial(addresses: &Addresses, tls: &ClientTls) -> String {
-    let tried = timeout(PATIENCE, async {
+    let tried = timeout(TIMEOUT, async {
         let mut lines = String::from("Tried, with an echo each:\n");
         for (scheme, address, tls) in [
             ("ws", addresses.ws, None),
@@ -43,11 +43,11 @@ pub async fn trial(addresses: &Addresses, tls: &ClientTls) -> String {
     match tried.await {
         Ok(Ok(lines)) => lines,
         Ok(Err(error)) => format!("A trial of the demo did not work: {error:#}\n"),
-        Err(_) => format!("A trial of the demo was not done within {PATIENCE:?}\n"),
+        Err(_) => format!("A trial of the demo was not done within {TIMEOUT:?}\n"),
     }
 }
 
-/// The backends that answered, in their order.
+/// The names of the backends that answered, in order.
 async fn answering(gateway: SocketAddr, tls: Option<&ClientTls>) -> Result<String> {
     let mut names = Vec::new();
     for _ in 0..SESSIONS {
@@ -64,16 +64,16 @@ async fn answering(gateway: SocketAddr, tls: Option<&ClientTls>) -> Result<Strin
     Ok(names.join(", "))
 }
 
-/// One session from its opening to its end; the name of its backend.
+/// Runs one session. Returns the name of its backend.
 async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<String> {
     let (mut session, _) = client_async(format!("ws://localhost{PATH}"), stream).await?;
     let Some(Ok(Message::Text(name))) = session.next().await else {
         bail!("no backend said its name");
     };
-    session.send(Message::text(WORD)).await?;
+    session.send(Message::text(MESSAGE)).await?;
     let echo = session.next().await;
     ensure!(
-        matches!(&echo, Some(Ok(Message::Text(text))) if text.as_str() == WORD),
+        matches!(&echo, Some(Ok(Message::Text(text))) if text.as_str() == MESSAGE),
         "{name} sent another word back"
     );
     session.close(None).await?;

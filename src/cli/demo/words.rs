@@ -1,10 +1,10 @@
-//! What the demo tells its user.
+//! The text that the demo prints.
 
 use std::fmt::Write;
 
 use super::{Addresses, Backends, PATH};
 
-/// Says what was started, what to open, and what to try.
+/// Says what was started, what to open, and which commands to try.
 #[must_use]
 pub fn words(backends: &Backends, addresses: &Addresses) -> String {
     let Addresses {
@@ -17,8 +17,7 @@ pub fn words(backends: &Backends, addresses: &Addresses) -> String {
     let started = started(backends, addresses);
     format!(
         r#"
-This is wsgate, trying itself out. It listens on this machine only, writes no file, and all of it
-ends with Ctrl-C.
+This is the wsgate demo. It listens on this machine only, writes no file, and ends with Ctrl-C.
 
 Started:
 {started}
@@ -41,9 +40,9 @@ Or try a client; these lines can be copied as they are:
   what the gateway counts:
     curl http://{admin}/metrics
 
-The certificate of the wss port was made in memory a moment ago and nobody vouches for it. That is why
-websocat is told -k (do not verify), and why a browser has to be told once, at
-https://localhost:{wss_port}/, to go on. With a real certificate none of that is needed.
+The certificate of the wss port was made in memory a moment ago and is self-signed: websocat needs -k
+(do not verify), and in a browser open https://localhost:{wss_port}/ once and accept it. With a real
+certificate none of that is needed.
 "#
     )
 }
