@@ -1,17 +1,22 @@
 //! The TLS handshake with a client.
 
 use std::io;
+use std::time::Duration;
 
 use rustls::ProtocolVersion;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::connection::Negotiated;
 use super::deadline::timeout_at;
+use super::linger::linger;
 use super::throttle::Throttle;
 use crate::config::TlsVersion;
-use crate::stream::{Socket, Stream, TlsStream};
+use crate::stream::{Refused, Socket, Stream, TlsStream};
 use crate::telemetry::{ConnectionRejection, ListenerMetrics, TlsResult};
 use crate::tls::{HTTP2, ServerTls};
+
+/// How long a client has to read the alert of a failed handshake and to close.
+const ALERT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Accepts TLS on `socket` within the deadline. `None` if that failed; the failure is counted.
 pub(super) async fn accept(
@@ -20,7 +25,7 @@ pub(super) async fn accept(
     throttle: &Throttle,
     metrics: &ListenerMetrics,
 ) -> Option<Negotiated> {
-    let Ok(_under_way) = throttle.begin_tls().await else {
+    let Ok(under_way) = throttle.begin_tls().await else {
         metrics.rejected(ConnectionRejection::TlsFull);
         let listener = metrics.name();
         tracing::info!(%listener, "too many TLS handshakes: one closed");
@@ -31,11 +36,20 @@ pub(super) async fn accept(
     let outcome = timeout_at(begun + tls.handshake_timeout, handshake).await;
     let result = match &outcome {
         Some(Ok(_)) => TlsResult::Success,
-        Some(Err(error)) => failure(error),
+        Some(Err(refused)) => failure(&refused.error),
         None => TlsResult::Timeout,
     };
     metrics.tls_finished(result, begun.elapsed());
-    let stream = outcome?.ok()?;
+    let stream = match outcome? {
+        Ok(stream) => stream,
+        Err(Refused { socket, .. }) => {
+            drop(under_way);
+            // A TLS 1.3 client sends its request behind its certificate. Left unread, that would turn the close into a reset,
+            // which overtakes the alert.
+            let _ = timeout(ALERT_TIMEOUT, linger(Stream::Plain(socket))).await;
+            return None;
+        }
+    };
     let connection = stream.agreed();
     let version = match connection.protocol_version() {
         Some(ProtocolVersion::TLSv1_2) => TlsVersion::Tls12,

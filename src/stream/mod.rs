@@ -28,7 +28,7 @@ pub use backlog::Backlog;
 pub use ring::start as start_ring;
 pub use splice::{Spliced, can_splice, poll_splice};
 pub use tcp::TcpSocket;
-pub use tls::{SPARE_RECORDS, TlsStream};
+pub use tls::{Refused, SPARE_RECORDS, TlsStream};
 
 /// A socket.
 #[derive(Debug)]

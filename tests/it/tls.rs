@@ -202,6 +202,15 @@ async fn plain_http_at_a_tls_listener_is_a_failed_handshake() {
     assert!(is_served(gateway.address(), client(&identity, &[&TLS13], None)).await);
 }
 
+/// A client of TLS 1.3 sends its request behind its certificate; unread it would reset the connection.
+#[tokio::test]
+async fn the_alert_arrives_though_the_client_is_still_sending() {
+    let (gateway, _identity) = start("").await;
+    let mut wire = Wire::connect(gateway.address()).await;
+    wire.try_send(vec![b'x'; 1024 * 1024]).await;
+    assert!(!wire.is_reset().await);
+}
+
 #[tokio::test]
 async fn junk_is_a_failed_handshake_and_harms_nobody() {
     let (gateway, identity) = start("").await;

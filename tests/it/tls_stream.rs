@@ -336,8 +336,9 @@ async fn what_is_no_hello_is_refused_with_an_alert() {
     let (ours, mut theirs) = pair();
     theirs.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
     let accepting = TlsStream::accept(Socket::Unix(ours), settings.server);
-    let error = soon("a refusal", accepting).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::InvalidData);
+    let refused = soon("a refusal", accepting).await.unwrap_err();
+    assert_eq!(refused.error.kind(), ErrorKind::InvalidData);
+    drop(refused);
     let mut answer = Vec::new();
     soon("an alert", theirs.read_to_end(&mut answer))
         .await

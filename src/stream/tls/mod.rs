@@ -49,6 +49,15 @@ fn with_records<T>(work: impl FnOnce(&mut [u8]) -> T) -> T {
     SCRATCH.with_borrow_mut(|records| work(records))
 }
 
+/// A handshake that failed.
+#[derive(Debug)]
+pub struct Refused {
+    /// Why.
+    pub error: io::Error,
+    /// The socket; the alert has been written to it, if it took it.
+    pub socket: Socket,
+}
+
 /// A TLS connection after its handshake.
 ///
 /// If the socket ends without a close_notify (RFC 8446 section 6.1), that is an error: the stream may be truncated.
@@ -72,9 +81,14 @@ impl TlsStream {
     ///
     /// # Errors
     /// `InvalidData` if the handshake failed; others are those of the socket.
-    pub async fn accept(socket: Socket, config: Arc<ServerConfig>) -> io::Result<Self> {
-        let connection = UnbufferedServerConnection::new(config).map_err(io::Error::other)?;
-        Self::shake_hands(socket, Connection::Server(connection)).await
+    pub async fn accept(socket: Socket, config: Arc<ServerConfig>) -> Result<Self, Refused> {
+        match UnbufferedServerConnection::new(config) {
+            Ok(connection) => Self::shake_hands(socket, Connection::Server(connection)).await,
+            Err(error) => Err(Refused {
+                error: io::Error::other(error),
+                socket,
+            }),
+        }
     }
 
     /// Shakes hands with the server `name`.
@@ -87,10 +101,11 @@ impl TlsStream {
         name: ServerName<'static>,
     ) -> io::Result<Self> {
         let connection = UnbufferedClientConnection::new(config, name).map_err(io::Error::other)?;
-        Self::shake_hands(socket, Connection::Client(connection)).await
+        let shaken = Self::shake_hands(socket, Connection::Client(connection)).await;
+        shaken.map_err(|refused| refused.error)
     }
 
-    async fn shake_hands(socket: Socket, connection: Connection) -> io::Result<Self> {
+    async fn shake_hands(socket: Socket, connection: Connection) -> Result<Self, Refused> {
         let mut stream = Self {
             socket,
             connection,
@@ -101,8 +116,13 @@ impl TlsStream {
             has_sent_close_notify: false,
             records_sent: 0,
         };
-        poll_fn(|context| stream.poll_handshake(context)).await?;
-        Ok(stream)
+        match poll_fn(|context| stream.poll_handshake(context)).await {
+            Ok(()) => Ok(stream),
+            Err(error) => Err(Refused {
+                error,
+                socket: stream.socket,
+            }),
+        }
     }
 
     /// The socket below.
