@@ -35,28 +35,39 @@ impl Rebalance {
         members: &[Member],
         previous: Option<&Pool>,
     ) -> Self {
+        let progress = previous.map(|previous| Progress::after(previous, members, settings));
+        Self {
+            settings,
+            progress: Mutex::new(progress.unwrap_or_default()),
+        }
+    }
+}
+
+impl Progress {
+    /// For `members` with these settings, after that of `previous`.
+    fn after(previous: &Pool, members: &[Member], settings: Option<config::Rebalance>) -> Self {
+        let Rebalance {
+            settings: settings_before,
+            progress: before,
+        } = &previous.rebalance;
+        let before = before.lock().unwrap_or_else(PoisonError::into_inner);
+        let goes_on = *settings_before == settings;
         let place = |member: &Member| {
-            let previous = previous?;
             let is_same = |other: &Member| Arc::ptr_eq(other.backend(), member.backend());
             let index = previous.members.iter().position(is_same)?;
-            let Self {
-                settings: before,
-                progress,
-            } = &previous.rebalance;
-            let progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
-            Some(progress.rebalancer.place(index, *before == settings))
+            Some(before.rebalancer.place(index, goes_on))
         };
-        let places = members
-            .iter()
-            .map(|member| place(member).unwrap_or_default());
-        let progress = Progress {
+        let places = members.iter().map(|it| place(it).unwrap_or_default());
+        let mut after = Self {
             rebalancer: Rebalancer::new(places.collect()),
             last: None,
         };
-        Self {
-            settings,
-            progress: Mutex::new(progress),
+        // Otherwise nobody would be asked while the pool changes again and again.
+        if goes_on {
+            after.rebalancer.allowance = before.rebalancer.allowance;
+            after.last = before.last;
         }
+        after
     }
 }
 

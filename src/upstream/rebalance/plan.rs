@@ -43,7 +43,7 @@ pub(super) struct Rebalancer {
     /// Sessions of the pool when it began. Shares are computed of these, as sessions that were asked are about to come back.
     sessions: usize,
     /// How many sessions the rate allows and have not been asked.
-    allowance: f64,
+    pub(super) allowance: f64,
     /// Seconds since a session was asked.
     quiet: f64,
 }

@@ -1,17 +1,20 @@
 //! Whole pools of clients that reconnect, played through in seconds, against what must hold in each of them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use tokio::time::Instant;
+use tokio::time::{Instant, advance};
 
 use super::plan::{Load, Rebalancer};
 use crate::config::Rebalance;
 use crate::drain::Plan;
+use crate::telemetry::Metrics;
 use crate::upstream::Purpose;
 use crate::upstream::balancer::workshop::member_of_priority;
 use crate::upstream::health::Health;
+use crate::upstream::simulation::{backend, build, config};
 
 const SETTINGS: Rebalance = Rebalance {
     threshold: 1.2,
@@ -365,4 +368,34 @@ proptest! {
         prop_assert_eq!(play.asked, before);
         prop_assert!(play.rebalancer.is_at_rest());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn reloads_in_between_do_not_stop_it() {
+    let mut config = config(&crate::config::Strategy::RoundRobin);
+    config.slow_start = Duration::ZERO;
+    config.rebalance = Some(Rebalance {
+        threshold: 1.1,
+        rate: 0.02,
+    });
+    config.backends.truncate(1);
+    let metrics = Metrics::new();
+    let mut pool = Arc::new(build(&config, &metrics, None));
+    pool.rebalance(Instant::now());
+    let full = pool.members()[0].clone();
+    let leases: Vec<_> = (0..40).map(|_| full.lease(Purpose::Session)).collect();
+    let _sessions: Vec<_> = leases.iter().flatten().map(|it| it.watch()).collect();
+    config.backends.push(backend(1));
+    for _ in 0..15 {
+        config.attempts += 1;
+        let next = Arc::new(build(&config, &metrics, Some(&pool)));
+        pool.hand_over(&next);
+        pool = next;
+        for _ in 0..4 {
+            pool.rebalance(Instant::now());
+            advance(Duration::from_millis(250)).await;
+        }
+    }
+    let asked = 40 - full.backend().drain().askable();
+    assert!((10..=12).contains(&asked), "{asked}");
 }
