@@ -128,7 +128,8 @@ impl Snapshot {
                     Arc::clone(transport),
                 )
             });
-            let pool = Pool::new(name, pool, members.collect(), metrics.pool(name), before);
+            let members = members.collect();
+            let pool = Pool::new(pool, members, queue, metrics.pool(name), before);
             (Arc::clone(name), Arc::new(pool))
         };
         self.config.pools.iter().map(build).collect()

@@ -80,23 +80,22 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// A pool of `members`. It takes over what the balancer of `previous` knows of surviving backends, so that a reload does
+    /// A pool of `members`, all of whose backends know `queue`. It takes over what the balancer of `previous` knows of surviving backends, so that a reload does
     /// not begin the round anew. `previous` is not changed until it hands over.
     #[must_use]
     pub fn new(
-        name: &Name,
         config: &config::Pool,
         members: Vec<Member>,
+        queue: Arc<Queue>,
         metrics: Arc<PoolMetrics>,
         previous: Option<&Self>,
     ) -> Self {
+        let name = metrics.name();
         let mut balancer = Balancer::new(&config.strategy, &members);
         if let Some(previous) = previous {
             balancer.resume(&members, &previous.balancer(), &previous.members);
         }
         let before = previous.and_then(|previous| previous.sticky.as_ref());
-        let queue = members.first().map(|member| member.backend().queue());
-        let queue = queue.or(previous.map(Self::queue)).cloned();
         let sticky = config.sticky.as_ref();
         let rebalance = Rebalance::new(config.rebalance, &members, previous);
         Self {
@@ -113,7 +112,7 @@ impl Pool {
             priorities: Field::priorities(&members),
             members,
             balancer: Mutex::new(balancer),
-            queue: queue.unwrap_or_default(),
+            queue,
             queue_limits: config.queue,
             health: config.health.clone(),
             ejecting: Mutex::default(),

@@ -202,7 +202,7 @@ pub(super) fn build(config: &config::Pool, metrics: &Metrics, previous: Option<&
         Member::new(backend, config.slow_start, live, metrics, transport)
     });
     let members = members.collect();
-    Pool::new(&name, config, members, metrics.pool(&name), previous)
+    Pool::new(config, members, queue, metrics.pool(&name), previous)
 }
 
 /// A session comes every tick, something happens every few seconds: none is refused, none opens where nobody is.

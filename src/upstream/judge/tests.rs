@@ -55,24 +55,20 @@ fn pool(count: u16, health: Health, previous: Option<&Pool>) -> Pool {
         health,
         rebalance: None,
     };
+    let queue = previous.map(Pool::queue).cloned().unwrap_or_default();
     let members = config.backends.iter().map(|backend| {
         let is_same = |member: &&Member| member.address() == &backend.address;
         let before = previous.and_then(|previous| previous.members().iter().find(is_same));
         let live = before.map_or_else(
-            || Arc::new(Backend::new(backend.address.clone(), &Arc::default())),
+            || Arc::new(Backend::new(backend.address.clone(), &queue)),
             |member| Arc::clone(member.backend()),
         );
         let metrics = metrics.backend(&name, &backend.name);
         let transport = Arc::new(Transport::new(&config.transport, None));
         Member::new(backend, config.slow_start, live, metrics, transport)
     });
-    Pool::new(
-        &name,
-        &config,
-        members.collect(),
-        metrics.pool(&name),
-        previous,
-    )
+    let members = members.collect();
+    Pool::new(&config, members, queue, metrics.pool(&name), previous)
 }
 
 fn health(max_ejected: f64) -> Health {

@@ -219,6 +219,28 @@ async fn a_reload_serves_those_who_wait() {
     }
 }
 
+/// The pool is taken out and put back while a session of it drains, and has no backends for a moment.
+#[tokio::test]
+async fn a_pool_that_comes_back_empty_has_its_queue_of_before() {
+    let backends = named(2).await;
+    let pool = |count| {
+        let keys = "queue: { max: 9, timeout: 10m },";
+        let yaml = yaml(keys, &backends[..count], ", max_sessions: 1");
+        format!("{yaml}drain: {{ window: 10m, deadline: 10m }}\n")
+    };
+    let gateway = Gateway::start(&pool(1)).await;
+    let _draining = sessions(&gateway, 1).await;
+    let other = pool(0).replace("chat", "other");
+    for yaml in [&pool(0), &other, &pool(0), &pool(2)] {
+        gateway.change(yaml).await;
+    }
+    let mut open = sessions(&gateway, 1).await;
+    let waiting = asking(&gateway);
+    expect_waiting(&gateway, 1).await;
+    close(open.remove(0)).await;
+    assert_eq!(waiting.await.expect("nobody panics").status(), 101);
+}
+
 /// Nobody waits for backends that are drained, or in a gateway that stops.
 #[tokio::test]
 async fn a_drain_sends_away_those_who_wait() {
