@@ -13,8 +13,8 @@ use super::resolve;
 use super::tree::Node;
 use super::{schema, yaml};
 
-/// The largest configuration file, in bytes.
-const LARGEST: usize = 1 << 20;
+/// The largest configuration file, in bytes. `yaml` bounds what it may contain.
+const LARGEST: usize = 4 << 20;
 
 /// A configuration with the text that it was read from, to find the lines of its keys.
 pub struct Written {
@@ -109,10 +109,7 @@ fn root(text: &str, source_name: &str) -> Result<Node, Problems> {
 }
 
 fn too_large() -> String {
-    format!(
-        "is larger than {} MiB, which no configuration is",
-        LARGEST >> 20
-    )
+    format!("is larger than {} MiB", LARGEST >> 20)
 }
 
 /// The name of a file in problems, its directory and its text.

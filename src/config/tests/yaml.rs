@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::io::Write as _;
 use std::path::Path;
 
-use super::problems;
+use super::{SOUND, problems};
 use crate::config::problems::{Findings, Place};
 use crate::config::tree::{Node, Value};
 use crate::config::{Position, Written, yaml};
@@ -208,10 +208,10 @@ fn files_that_cannot_be_read_say_why() {
     );
     assert_eq!(load(directory.path()), ": is a directory, not a file");
     let large = write("large.yaml", &vec![b'#'; 10 << 20]);
-    assert_eq!(
-        load(&large),
-        "/large.yaml: is larger than 1 MiB, which no configuration is"
-    );
+    assert_eq!(load(&large), "/large.yaml: is larger than 4 MiB");
+    let long = format!("{SOUND}{}", "# a remark\n".repeat(300_000));
+    let long = write("long.yaml", long.as_bytes());
+    assert!(Written::load(&long, &|_| None).is_ok());
     let latin = write("latin.yaml", b"log: {}\nname: caf\xe9\n");
     assert_eq!(load(&latin), "/latin.yaml:2:10: is not UTF-8 from here on");
 }
