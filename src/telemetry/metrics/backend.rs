@@ -8,7 +8,7 @@ use prometheus::{Gauge, Histogram, IntCounter, IntGauge};
 use super::choices::Choices;
 use super::enumerated::Enumerated;
 use super::families::{BackendFamilies, Families};
-use super::labels::{CheckResult, ConnectResult, check_results, connect_results};
+use super::labels::{CheckResult, ConnectResult};
 use super::live::Series;
 use crate::config::Name;
 
@@ -70,10 +70,18 @@ impl BackendMetrics {
         Self {
             name: Arc::clone(name),
             up: families.up.with_label_values(&labels),
-            checks: Enumerated::new(&families.checks, &labels, check_results()),
+            checks: Enumerated::new(
+                &families.checks,
+                &labels,
+                CheckResult::ALL.map(CheckResult::label),
+            ),
             sessions_active: families.sessions_active.with_label_values(&labels),
             effective_weight: families.effective_weight.with_label_values(&labels),
-            connects: Enumerated::new(&families.connects, &labels, connect_results()),
+            connects: Enumerated::new(
+                &families.connects,
+                &labels,
+                ConnectResult::ALL.map(ConnectResult::label),
+            ),
             pool,
         }
     }

@@ -8,70 +8,36 @@ use prometheus::{Histogram, IntGauge};
 use super::backend::PoolMetrics;
 use super::enumerated::Enumerated;
 use super::families::BackendFamilies;
+use super::labels::label_values;
 
-/// What waiting for a place came to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum QueueResult {
-    /// A place became free.
-    Served,
-    /// None did in time.
-    Timeout,
-    /// The queue was full.
-    Overflow,
-    /// There is nothing to wait for any more: no backend is ready, or the gateway, the listener or the route is
-    /// stopping.
-    Dismissed,
-    /// The client left.
-    Abandoned,
-}
-
-impl QueueResult {
-    const ALL: [Self; 5] = [
-        Self::Served,
-        Self::Timeout,
-        Self::Overflow,
-        Self::Dismissed,
-        Self::Abandoned,
-    ];
-
-    /// The value of the `result` label.
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Served => "served",
-            Self::Timeout => "timeout",
-            Self::Overflow => "overflow",
-            Self::Dismissed => "dismissed",
-            Self::Abandoned => "abandoned",
-        }
+label_values! {
+    /// What waiting for a place came to.
+    pub enum QueueResult {
+        /// A place became free.
+        Served => "served",
+        /// None did in time.
+        Timeout => "timeout",
+        /// The queue was full.
+        Overflow => "overflow",
+        /// There is nothing to wait for any more: no backend is ready, or the gateway, the listener or the route is
+        /// stopping.
+        Dismissed => "dismissed",
+        /// The client left.
+        Abandoned => "abandoned",
     }
 }
 
-/// What the sticky cookie of a request came to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum StickyResult {
-    /// There was none.
-    New,
-    /// Its backend was chosen.
-    Kept,
-    /// Its backend could not be chosen, another was.
-    Moved,
-    /// It names no backend: forged, of another key, or of a backend that is gone.
-    Unknown,
-}
-
-impl StickyResult {
-    const ALL: [Self; 4] = [Self::New, Self::Kept, Self::Moved, Self::Unknown];
-
-    /// The value of the `result` label.
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::New => "new",
-            Self::Kept => "kept",
-            Self::Moved => "moved",
-            Self::Unknown => "unknown",
-        }
+label_values! {
+    /// What the sticky cookie of a request came to.
+    pub enum StickyResult {
+        /// There was none.
+        New => "new",
+        /// Its backend was chosen.
+        Kept => "kept",
+        /// Its backend could not be chosen, another was.
+        Moved => "moved",
+        /// It names no backend: forged, of another key, or of a backend that is gone.
+        Unknown => "unknown",
     }
 }
 
@@ -85,13 +51,19 @@ pub(super) struct Choices {
 
 impl Choices {
     pub(super) fn new(families: &BackendFamilies, pool: &str) -> Self {
-        let queue_results = QueueResult::ALL.into_iter().map(QueueResult::label);
-        let sticky_results = StickyResult::ALL.into_iter().map(StickyResult::label);
         Self {
             queue_length: families.queue_length.with_label_values(&[pool]),
             queue_wait: families.queue_wait.with_label_values(&[pool]),
-            queue: Enumerated::new(&families.queue, &[pool], queue_results),
-            sticky: Enumerated::new(&families.sticky, &[pool], sticky_results),
+            queue: Enumerated::new(
+                &families.queue,
+                &[pool],
+                QueueResult::ALL.map(QueueResult::label),
+            ),
+            sticky: Enumerated::new(
+                &families.sticky,
+                &[pool],
+                StickyResult::ALL.map(StickyResult::label),
+            ),
         }
     }
 

@@ -6,7 +6,7 @@ use prometheus::IntGauge;
 
 use super::enumerated::Enumerated;
 use super::families::{BackendFamilies, Families};
-use super::labels::{DiscoveryResult, discovery_results};
+use super::labels::DiscoveryResult;
 use super::live::Series;
 use crate::config::Name;
 
@@ -21,7 +21,11 @@ impl DiscoveryMetrics {
     pub(super) fn new(families: &BackendFamilies, pool: &Name) -> Self {
         Self {
             pool: Arc::clone(pool),
-            questions: Enumerated::new(&families.discovery, &[pool], discovery_results()),
+            questions: Enumerated::new(
+                &families.discovery,
+                &[pool],
+                DiscoveryResult::ALL.map(DiscoveryResult::label),
+            ),
             backends: families.discovered.with_label_values(&[pool]),
         }
     }

@@ -14,11 +14,14 @@ impl Enumerated {
     pub(super) fn new(
         family: &Family<IntCounter>,
         fixed: &[&str],
-        values: impl Iterator<Item = &'static str>,
+        values: impl IntoIterator<Item = &'static str>,
     ) -> Self {
         let counter = |value| family.with_label_values(&[fixed, &[value]].concat());
         Self {
-            counters: values.map(|value| (value, counter(value))).collect(),
+            counters: values
+                .into_iter()
+                .map(|value| (value, counter(value)))
+                .collect(),
         }
     }
 

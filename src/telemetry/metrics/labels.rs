@@ -5,127 +5,84 @@ use http::StatusCode;
 use crate::session::Rejection;
 use crate::websocket::Opcode;
 
-/// What a reload came to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ReloadResult {
-    /// The new configuration is in force.
-    Success,
-    /// There were errors; the old configuration stays.
-    Failure,
-    /// The file says what runs already.
-    Noop,
-}
-
-impl ReloadResult {
-    /// Each of them.
-    pub const ALL: [Self; 3] = [Self::Success, Self::Failure, Self::Noop];
-
-    /// The value of the `result` label.
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Success => "success",
-            Self::Failure => "failure",
-            Self::Noop => "noop",
+/// Declares an enumeration together with the label value of each variant.
+macro_rules! label_values {
+    ($(#[$about:meta])* pub enum $name:ident { $($(#[$doc:meta])* $variant:ident => $label:literal,)* }) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub enum $name {
+            $($(#[$doc])* $variant,)*
         }
+
+        impl $name {
+            /// Every variant.
+            pub const ALL: [Self; [$($label),*].len()] = [$(Self::$variant),*];
+
+            /// The label value.
+            #[must_use]
+            pub fn label(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $label,)*
+                }
+            }
+        }
+    };
+}
+pub(super) use label_values;
+
+label_values! {
+    /// What a reload came to.
+    pub enum ReloadResult {
+        /// The new configuration is in force.
+        Success => "success",
+        /// There were errors; the old configuration stays.
+        Failure => "failure",
+        /// The file says what runs already.
+        Noop => "noop",
     }
 }
 
-/// Why the listener refused a connection, or one request over HTTP/2.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ConnectionRejection {
-    /// The listener holds `limits.max_connections` already.
-    Full,
-    /// The client holds `limits.max_connections_per_client` already.
-    ClientFull,
-    /// Its address is in `deny`, or not in `allow`.
-    Denied,
-    /// The listener requires a PROXY header, and the peer is in none of `trusted_proxies`.
-    ProxyUntrusted,
-    /// The listener requires a PROXY header, and the connection began without one.
-    ProxyMissing,
-    /// The PROXY header breaks the rules, or is too long.
-    ProxyMalformed,
-    /// The system could not accept, for instance because descriptors are used up.
-    AcceptFailed,
-    /// `limits.concurrent_tls_handshakes` are under way already.
-    TlsFull,
-    /// What came is no sound HTTP.
-    BadRequest,
-    /// The request head is larger than `limits.request_head`.
-    HeadTooLarge,
-    /// The request head, or the PROXY header before it, did not arrive within `timeouts.request_header`.
-    HeadTooSlow,
-    /// The client broke the rules of HTTP/2, or flooded the connection.
-    Http2Error,
-}
-
-impl ConnectionRejection {
-    const ALL: [Self; 12] = [
-        Self::Full,
-        Self::ClientFull,
-        Self::Denied,
-        Self::ProxyUntrusted,
-        Self::ProxyMissing,
-        Self::ProxyMalformed,
-        Self::AcceptFailed,
-        Self::TlsFull,
-        Self::BadRequest,
-        Self::HeadTooLarge,
-        Self::HeadTooSlow,
-        Self::Http2Error,
-    ];
-
-    /// The value of the `reason` label.
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Full => "full",
-            Self::ClientFull => "client_full",
-            Self::Denied => "denied",
-            Self::ProxyUntrusted => "proxy_untrusted",
-            Self::ProxyMissing => "proxy_missing",
-            Self::ProxyMalformed => "proxy_malformed",
-            Self::AcceptFailed => "accept_failed",
-            Self::TlsFull => "tls_full",
-            Self::BadRequest => "bad_request",
-            Self::HeadTooLarge => "head_too_large",
-            Self::HeadTooSlow => "head_too_slow",
-            Self::Http2Error => "http2_error",
-        }
+label_values! {
+    /// Why the listener refused a connection, or one request over HTTP/2.
+    pub enum ConnectionRejection {
+        /// The listener holds `limits.max_connections` already.
+        Full => "full",
+        /// The client holds `limits.max_connections_per_client` already.
+        ClientFull => "client_full",
+        /// Its address is in `deny`, or not in `allow`.
+        Denied => "denied",
+        /// The listener requires a PROXY header, and the peer is in none of `trusted_proxies`.
+        ProxyUntrusted => "proxy_untrusted",
+        /// The listener requires a PROXY header, and the connection began without one.
+        ProxyMissing => "proxy_missing",
+        /// The PROXY header breaks the rules, or is too long.
+        ProxyMalformed => "proxy_malformed",
+        /// The system could not accept, for instance because descriptors are used up.
+        AcceptFailed => "accept_failed",
+        /// `limits.concurrent_tls_handshakes` are under way already.
+        TlsFull => "tls_full",
+        /// What came is no sound HTTP.
+        BadRequest => "bad_request",
+        /// The request head is larger than `limits.request_head`.
+        HeadTooLarge => "head_too_large",
+        /// The request head, or the PROXY header before it, did not arrive within `timeouts.request_header`.
+        HeadTooSlow => "head_too_slow",
+        /// The client broke the rules of HTTP/2, or flooded the connection.
+        Http2Error => "http2_error",
     }
 }
 
-/// What a TLS handshake with a client came to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum TlsResult {
-    /// The connection is encrypted.
-    Success,
-    /// The two could not agree, or the client broke the protocol.
-    Failure,
-    /// It took longer than `handshake_timeout`.
-    Timeout,
-    /// The client left before the end, as the checks of balancers in front do.
-    ClientGone,
-}
-
-impl TlsResult {
-    const ALL: [Self; 4] = [
-        Self::Success,
-        Self::Failure,
-        Self::Timeout,
-        Self::ClientGone,
-    ];
-
-    /// The value of the `result` label.
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Success => "success",
-            Self::Failure => "failure",
-            Self::Timeout => "timeout",
-            Self::ClientGone => "client_gone",
-        }
+label_values! {
+    /// What a TLS handshake with a client came to.
+    pub enum TlsResult {
+        /// The connection is encrypted.
+        Success => "success",
+        /// The two could not agree, or the client broke the protocol.
+        Failure => "failure",
+        /// It took longer than `handshake_timeout`.
+        Timeout => "timeout",
+        /// The client left before the end, as the checks of balancers in front do.
+        ClientGone => "client_gone",
     }
 }
 
@@ -158,56 +115,27 @@ impl HandshakeResult {
     }
 }
 
-/// What an attempt at a backend came to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ConnectResult {
-    /// It agreed to the handshake.
-    Opened,
-    /// It answered something else than 101.
-    Answered,
-    /// Its name could not be resolved.
-    ResolveFailed,
-    /// No connection came about.
-    ConnectFailed,
-    /// No local port was free towards it.
-    PortsExhausted,
-    /// Its certificate is not valid, or the two could not agree on TLS.
-    TlsFailed,
-    /// It did not answer in time.
-    Timeout,
-    /// It broke the handshake.
-    HandshakeFailed,
-    /// The client left, or its body was too large, too slow or broken.
-    Abandoned,
-}
-
-impl ConnectResult {
-    const ALL: [Self; 9] = [
-        Self::Opened,
-        Self::Answered,
-        Self::ResolveFailed,
-        Self::ConnectFailed,
-        Self::PortsExhausted,
-        Self::TlsFailed,
-        Self::Timeout,
-        Self::HandshakeFailed,
-        Self::Abandoned,
-    ];
-
-    /// The value of the `result` label.
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Opened => "opened",
-            Self::Answered => "answered",
-            Self::ResolveFailed => "resolve_failed",
-            Self::ConnectFailed => "connect_failed",
-            Self::PortsExhausted => "ports_exhausted",
-            Self::TlsFailed => "tls_failed",
-            Self::Timeout => "timeout",
-            Self::HandshakeFailed => "handshake_failed",
-            Self::Abandoned => "abandoned",
-        }
+label_values! {
+    /// What an attempt at a backend came to.
+    pub enum ConnectResult {
+        /// It agreed to the handshake.
+        Opened => "opened",
+        /// It answered something else than 101.
+        Answered => "answered",
+        /// Its name could not be resolved.
+        ResolveFailed => "resolve_failed",
+        /// No connection came about.
+        ConnectFailed => "connect_failed",
+        /// No local port was free towards it.
+        PortsExhausted => "ports_exhausted",
+        /// Its certificate is not valid, or the two could not agree on TLS.
+        TlsFailed => "tls_failed",
+        /// It did not answer in time.
+        Timeout => "timeout",
+        /// It broke the handshake.
+        HandshakeFailed => "handshake_failed",
+        /// The client left, or its body was too large, too slow or broken.
+        Abandoned => "abandoned",
     }
 }
 
@@ -279,85 +207,33 @@ pub(super) fn statuses() -> impl Iterator<Item = &'static str> {
     STATUSES.map(|(_, label)| label).into_iter().chain(CLASSES)
 }
 
-/// What a check of a backend came to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum CheckResult {
-    /// It passed.
-    Success,
-    /// The backend could not be reached, or did not answer as it should.
-    Failure,
-    /// It was not over in time.
-    Timeout,
-}
-
-impl CheckResult {
-    const ALL: [Self; 3] = [Self::Success, Self::Failure, Self::Timeout];
-
-    /// The value of the `result` label.
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Success => "success",
-            Self::Failure => "failure",
-            Self::Timeout => "timeout",
-        }
+label_values! {
+    /// What a check of a backend came to.
+    pub enum CheckResult {
+        /// It passed.
+        Success => "success",
+        /// The backend could not be reached, or did not answer as it should.
+        Failure => "failure",
+        /// It was not over in time.
+        Timeout => "timeout",
     }
 }
 
-/// What a question for the backends of a pool came to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum DiscoveryResult {
-    /// There are some.
-    Success,
-    /// The name, or what was asked of it, does not exist.
-    Empty,
-    /// A name server refused, or answered nonsense.
-    Failure,
-    /// No name server answered in time.
-    Timeout,
-}
-
-impl DiscoveryResult {
-    const ALL: [Self; 4] = [Self::Success, Self::Empty, Self::Failure, Self::Timeout];
-
-    /// The value of the `result` label.
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Success => "success",
-            Self::Empty => "empty",
-            Self::Failure => "failure",
-            Self::Timeout => "timeout",
-        }
+label_values! {
+    /// What a question for the backends of a pool came to.
+    pub enum DiscoveryResult {
+        /// There are some.
+        Success => "success",
+        /// The name, or what was asked of it, does not exist.
+        Empty => "empty",
+        /// A name server refused, or answered nonsense.
+        Failure => "failure",
+        /// No name server answered in time.
+        Timeout => "timeout",
     }
 }
 
-pub(super) fn discovery_results() -> impl Iterator<Item = &'static str> {
-    DiscoveryResult::ALL.into_iter().map(DiscoveryResult::label)
-}
-
-pub(super) fn reload_results() -> impl Iterator<Item = &'static str> {
-    ReloadResult::ALL.into_iter().map(ReloadResult::label)
-}
-
-pub(super) fn connection_rejections() -> impl Iterator<Item = &'static str> {
-    ConnectionRejection::ALL
-        .into_iter()
-        .map(ConnectionRejection::label)
-}
-
-pub(super) fn tls_results() -> impl Iterator<Item = &'static str> {
-    TlsResult::ALL.into_iter().map(TlsResult::label)
-}
-
-pub(super) fn connect_results() -> impl Iterator<Item = &'static str> {
-    ConnectResult::ALL.into_iter().map(ConnectResult::label)
-}
-
-pub(super) fn check_results() -> impl Iterator<Item = &'static str> {
-    CheckResult::ALL.into_iter().map(CheckResult::label)
-}
-
+/// Every label value of [`HandshakeResult`].
 pub(super) fn handshake_results() -> impl Iterator<Item = &'static str> {
     let beyond_rejections = [
         HandshakeResult::Accepted,

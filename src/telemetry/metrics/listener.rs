@@ -7,7 +7,7 @@ use prometheus::{Histogram, IntCounter};
 
 use super::enumerated::Enumerated;
 use super::families::Families;
-use super::labels::{ConnectionRejection, TlsResult, connection_rejections, tls_results};
+use super::labels::{ConnectionRejection, TlsResult};
 use super::live::Series;
 use crate::config::Name;
 
@@ -26,8 +26,16 @@ impl ListenerMetrics {
         Self {
             name: Arc::clone(name),
             accepts: listener.accepts.with_label_values(&[name]),
-            rejects: Enumerated::new(&listener.rejects, &[name], connection_rejections()),
-            tls_handshakes: Enumerated::new(&listener.tls_handshakes, &[name], tls_results()),
+            rejects: Enumerated::new(
+                &listener.rejects,
+                &[name],
+                ConnectionRejection::ALL.map(ConnectionRejection::label),
+            ),
+            tls_handshakes: Enumerated::new(
+                &listener.tls_handshakes,
+                &[name],
+                TlsResult::ALL.map(TlsResult::label),
+            ),
             tls_handshake_duration: listener.tls_handshake_duration.with_label_values(&[name]),
         }
     }

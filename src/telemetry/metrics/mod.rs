@@ -69,7 +69,11 @@ impl Metrics {
         let families = Families::register(&registry);
         register_process(&registry);
         let metrics = Self {
-            reloads: Enumerated::new(&families.process.reloads, &[], labels::reload_results()),
+            reloads: Enumerated::new(
+                &families.process.reloads,
+                &[],
+                ReloadResult::ALL.map(ReloadResult::label),
+            ),
             unrouted: Enumerated::new(
                 &families.route.handshakes,
                 &[NO_ROUTE],

@@ -306,10 +306,10 @@ fn every_metric_and_label_value_is_documented() {
         assert!(document.contains(&format!("| `{family}` |")), "{family}");
     }
     let values = labels::handshake_results()
-        .chain(labels::connect_results())
-        .chain(labels::connection_rejections())
-        .chain(labels::tls_results())
-        .chain(labels::reload_results())
+        .chain(ConnectResult::ALL.map(ConnectResult::label))
+        .chain(ConnectionRejection::ALL.map(ConnectionRejection::label))
+        .chain(TlsResult::ALL.map(TlsResult::label))
+        .chain(ReloadResult::ALL.map(ReloadResult::label))
         .chain(labels::message_opcodes())
         .chain(labels::control_opcodes())
         .chain(Reason::ALL.map(Reason::label))
