@@ -1,11 +1,11 @@
-//! Counting what is open, with a guard for each.
+//! A counter of things in use, with a guard for each.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
-/// How many of something are open.
+/// Counts how many of something are in use.
 #[derive(Debug, Default)]
 pub struct Occupancy {
     taken: AtomicUsize,
@@ -13,20 +13,20 @@ pub struct Occupancy {
 }
 
 impl Occupancy {
-    /// How many are taken.
+    /// How many are in use.
     #[must_use]
     pub fn taken(&self) -> usize {
         self.taken.load(Ordering::Acquire)
     }
 
-    /// Takes one; whether it may be taken is the caller's to ask.
+    /// Takes one, without a limit.
     #[must_use]
     pub fn take(self: &Arc<Self>) -> Slot {
         self.taken.fetch_add(1, Ordering::AcqRel);
         Slot(Arc::clone(self))
     }
 
-    /// Takes one where fewer than `limit` are taken: of several who come at once for the last one, exactly one gets it.
+    /// Takes one if fewer than `limit` are in use. Atomic: of several threads that want the last one, exactly one gets it.
     #[must_use]
     pub fn take_below(self: &Arc<Self>, limit: usize) -> Option<Slot> {
         let one_more = |taken| (taken < limit).then_some(taken + 1);
@@ -35,8 +35,8 @@ impl Occupancy {
         before.is_ok().then(|| Slot(Arc::clone(self)))
     }
 
-    /// Waits until fewer than `limit()` are taken. The limit is asked anew whenever one is given back, and by
-    /// [`Occupancy::ask_again`]. For one who waits: a second would not be woken for a place that the first leaves.
+    /// Waits until fewer than `limit()` are in use. `limit` is called again whenever one is given back, and after
+    /// [`Occupancy::limit_changed`]. Supports a single waiter: `notify_one` would not wake a second one.
     pub async fn below(&self, limit: impl Fn() -> usize) {
         loop {
             let freed = self.freed.notified();
@@ -47,13 +47,13 @@ impl Occupancy {
         }
     }
 
-    /// To be called when a limit that somebody waits for may have become another.
-    pub fn ask_again(&self) {
+    /// To be called when the limit of a waiter may have changed.
+    pub fn limit_changed(&self) {
         self.freed.notify_one();
     }
 }
 
-/// One that is taken; given back on Drop.
+/// One that is in use; given back on drop.
 #[derive(Debug)]
 pub struct Slot(Arc<Occupancy>);
 
@@ -105,7 +105,7 @@ mod tests {
             tokio::spawn(async move { full.below(|| raised.load(Ordering::Relaxed)).await });
         tokio::task::yield_now().await;
         limit.store(2, Ordering::Relaxed);
-        occupancy.ask_again();
+        occupancy.limit_changed();
         waiting.await.unwrap();
     }
 }

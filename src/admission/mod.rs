@@ -1,6 +1,6 @@
-//! May this client come in now? The checks between routing and the first backend, cheap ones first.
+//! Whether a client may open a session now: the checks between routing and the first backend.
 //!
-//! A check answers with a [`Rejection`], or lets the request pass. It sends nothing and counts nothing.
+//! A check returns a [`Rejection`] or lets the request pass. It sends nothing and counts nothing.
 
 pub mod origin;
 
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::occupancy::{Occupancy, Slot};
 use crate::session::Rejection;
 
-/// The bounds on sessions of the whole gateway.
+/// The limit of sessions of the whole gateway.
 #[derive(Debug)]
 pub struct Admission {
     sessions: Arc<Occupancy>,
@@ -17,7 +17,7 @@ pub struct Admission {
 }
 
 impl Admission {
-    /// Lets at most `max_sessions` be open at once.
+    /// Admits at most `max_sessions` at once.
     #[must_use]
     pub fn new(max_sessions: usize) -> Self {
         Self {
@@ -26,7 +26,7 @@ impl Admission {
         }
     }
 
-    /// Takes room for one session.
+    /// Takes a place for one session.
     ///
     /// # Errors
     /// [`Rejection::GatewayFull`].
@@ -38,7 +38,7 @@ impl Admission {
     }
 }
 
-/// The room that one session takes; given back on Drop.
+/// The place of one session; given back on drop.
 #[derive(Debug)]
 pub struct Permit {
     _slot: Slot,

@@ -1,5 +1,5 @@
-//! The Origin allowlist (RFC 6455 section 10.2): a web page of a stranger may not open sessions in
-//! the name of a visitor.
+//! The Origin allowlist (RFC 6455 section 10.2): a page of another site may not open sessions with the cookies of its
+//! visitor.
 
 use http::HeaderMap;
 use http::header::ORIGIN;
@@ -8,15 +8,15 @@ use crate::config::{Origin, OriginFault, OriginList, Origins};
 use crate::session::Rejection;
 use crate::websocket::Sole;
 
-/// What clients are told. None of it names an origin, which would help only those who try them out.
+// The texts for clients. None names an allowed origin, which would help attackers only.
 const MISSING: &str = "The Origin header is missing.";
 const OPAQUE: &str = "The opaque origin is not allowed here.";
 const REPEATED: &str = "The Origin header is repeated.";
 const UNREADABLE: &str = "The Origin header is no origin.";
 const NOT_ALLOWED: &str = "This origin is not allowed here.";
 
-/// Lets a request pass whose Origin the route allows. `own` is that of pages at the address that is asked for, where there
-/// can be some.
+/// Lets a request pass if the route allows its Origin. `own` returns the Origin of pages at the requested address, if there can
+/// be such pages.
 ///
 /// # Errors
 /// [`Rejection::OriginDenied`], saying whether the header is missing, opaque, repeated, no origin, or
@@ -39,7 +39,7 @@ fn check_list(
 ) -> Result<(), &'static str> {
     let value = match Sole::of(headers, &ORIGIN) {
         Sole::Missing => return allow_if(list.allow_missing, MISSING),
-        // A backend may take another one of them than the gateway would.
+        // The backend might look at another one than the gateway.
         Sole::Repeated => return Err(REPEATED),
         Sole::Value(value) => value,
     };

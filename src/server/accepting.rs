@@ -1,4 +1,4 @@
-//! Accepting connections: one loop for each open listener, and which worker serves whom.
+//! Accepting connections: one loop for each open listener, which gives each connection to a worker.
 
 use std::io;
 use std::os::fd::RawFd;
@@ -14,14 +14,14 @@ use crate::listener::{Accepted, Bound, Entry, Handler, Listener, Settings, Visit
 use crate::occupancy::Occupancy;
 use crate::telemetry::{ConnectionRejection, ListenerMetrics};
 
-/// How many connections beyond `limits.max_connections` are still accepted, to be told that they are too
-/// many. Further ones wait in the system's queue.
+/// How many connections beyond `limits.max_connections` are still accepted, so that they get an answer that says so. More
+/// than that wait in the system's queue.
 const SURPLUS: usize = 64;
 
-/// Finds the settings in force for a listener; none once it is removed.
+/// Finds the current settings of a listener; none once it is removed.
 pub(super) type FindSettings = Arc<dyn Fn(&str) -> Option<Arc<Settings>> + Send + Sync>;
 
-/// Finds what is counted of a listener.
+/// Finds the metrics of a listener.
 pub(super) type FindMetrics = Arc<dyn Fn(&Name) -> Arc<ListenerMetrics> + Send + Sync>;
 
 /// What serves the connections of listeners.
@@ -30,11 +30,11 @@ pub(super) struct Service<H> {
     pub(super) places: Places,
     /// What answers their requests.
     pub(super) handler: Arc<H>,
-    /// How they are treated.
+    /// Finds the settings of a listener.
     pub(super) settings: FindSettings,
-    /// What is counted of a listener.
+    /// Finds the metrics of a listener.
     pub(super) metrics: FindMetrics,
-    /// Above which no descriptor is for its connections.
+    /// The highest descriptor that its connections may use.
     pub(super) last_descriptor: RawFd,
 }
 
@@ -54,9 +54,9 @@ impl<H> Clone for Service<H> {
 pub(super) struct Acceptor<H> {
     pub(super) socket: Bound,
     pub(super) metrics: Arc<ListenerMetrics>,
-    /// What ends its connections.
+    /// The drain of its connections.
     pub(super) drain: Arc<Drain>,
-    /// How many there are.
+    /// Its open connections.
     pub(super) connections: Arc<Occupancy>,
     pub(super) service: Service<H>,
 }
@@ -86,14 +86,14 @@ impl<H: Handler> Acceptor<H> {
         let trouble = Trouble::default();
         let visitors = Arc::<Visitors>::default();
         loop {
-            // While clients wait in the queue nothing else here is ever pending.
+            // While clients wait in the system's queue no await below is pending, and other tasks would get no turn.
             consume_budget().await;
             connections.below(|| limit().saturating_add(SURPLUS)).await;
             let accepted = listener
                 .accept(|error| trouble.begin(&metrics, error))
                 .await;
             trouble.end(&metrics);
-            // One that comes in the moment in which the listener is removed is still treated as before.
+            // None if the listener has just been removed: the last settings still hold for this connection.
             settings = (service.settings)(&name).unwrap_or(settings);
             let (runtime, place) = service.places.take();
             let is_listener_full = connections.taken() >= settings.limits.max_connections;
@@ -125,11 +125,11 @@ fn start<H: Handler>(
     handler: &Arc<H>,
 ) {
     let watch = entry.drain.watch();
-    // A runtime copies the future of a task several times; this one has some kilobytes.
+    // Boxed, as spawning copies a future several times and this one has some kilobytes.
     runtime.spawn(Box::pin(serve(accepted, entry, watch, Arc::clone(handler))));
 }
 
-/// Tells of trouble with accepting when it begins, not at every try.
+/// Logs the first of several accept errors in a row, and the end of them.
 #[derive(Default)]
 struct Trouble(AtomicBool);
 

@@ -1,4 +1,4 @@
-//! The admin side as a part of the server: a listener and a thread of its own, so that a scrape cannot delay the data path.
+//! Starts the admin side: a listener and a thread of its own, so that a scrape cannot delay sessions.
 
 use std::io;
 use std::os::fd::RawFd;
@@ -16,10 +16,10 @@ use crate::config::{
 use crate::listener::{Settings, Throttle};
 use crate::telemetry::Telemetry;
 
-/// The name of the admin side where listeners have one; no configuration gives it to one.
+/// The listener name of the admin side, which no configured listener can have.
 const ADMIN: &str = "admin";
 
-/// The open admin side. Dropping it ends it.
+/// The running admin side; dropping this stops it.
 pub(super) struct AdminSide {
     address: Address,
     _ports: Ports,
@@ -27,10 +27,10 @@ pub(super) struct AdminSide {
 }
 
 impl AdminSide {
-    /// Binds its address, and serves.
+    /// Binds its address and starts to serve.
     ///
     /// # Errors
-    /// A line: that its address cannot be bound, or that the system gives no thread.
+    /// One line: the address cannot be bound, or no thread can be started.
     pub(super) fn start(
         config: &config::Admin,
         telemetry: &Arc<Telemetry>,
@@ -59,7 +59,7 @@ impl AdminSide {
         })
     }
 
-    /// Where it listens.
+    /// Its address.
     pub(super) fn address(&self) -> &Address {
         &self.address
     }

@@ -1,19 +1,19 @@
-//! What the server can be told: by signals, by the admin side, and by its own tasks.
+//! Commands to the server, from signals, the admin side and its own tasks.
 
 use tokio::sync::oneshot;
 
 use super::discovery::Discovered;
 use crate::admin::ReloadReport;
 
-/// What the server can be told to do.
+/// A command to the server.
 #[derive(Debug)]
 pub enum Command {
-    /// Read the configuration again; whoever asks may want the report.
+    /// Read the configuration again, and send the report to whoever wants it.
     Reload(Option<oneshot::Sender<ReloadReport>>),
-    /// Take the backends that were found for a pool.
+    /// Put the backends in use that discovery found for a pool.
     Found(Discovered),
-    /// End all sessions in order, but let the process stay.
+    /// Drain all sessions, but keep the process running.
     Drain,
-    /// Stop in order; the second time, at once.
+    /// Drain and exit; a second one exits at once.
     Stop,
 }

@@ -1,4 +1,4 @@
-//! What the admin side sees of the running server, and may ask of it.
+//! Implements the admin side's [`Control`] over the running server.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -62,7 +62,7 @@ impl Control for Arc<Shared> {
         let snapshot = self.current.load();
         let drains = match target {
             DrainTarget::Gateway => {
-                // It fails only when the gateway has stopped.
+                // This fails only if the gateway has stopped.
                 let _ = self.commands.send(Command::Drain).await;
                 return Some(self.ports().drains().iter().map(|drain| drain.open()).sum());
             }

@@ -1,5 +1,5 @@
-//! Pools whose backends are found in the DNS: one task each asks again and again, and tells the server when the
-//! answer is another one.
+//! Pools whose backends are found in the DNS: a task for each pool repeats the query, and sends the server a command when
+//! the backends change.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,35 +19,35 @@ use crate::dns::message::Kind;
 use crate::dns::{Answer, EMPTY_ANSWERS, Fault, Resolver};
 use crate::telemetry::{DiscoveryMetrics, DiscoveryResult, Metrics};
 
-/// Between two questions lies at least this much, or `refresh` if that is less, however short the lifetime of an answer is.
+/// The minimum time between two queries, however short the TTL of an answer; `refresh` if that is shorter.
 const SHORTEST: Duration = Duration::from_secs(1);
-/// The most backends that are taken from one answer.
+/// The most backends taken from one answer.
 const BACKENDS: usize = 1000;
 
 /// The backends that were found for a pool.
 #[derive(Clone, Debug)]
 pub struct Discovered {
-    /// Which pool.
+    /// The pool.
     pub pool: Name,
-    /// What was asked; a reload may ask otherwise meanwhile.
+    /// The settings of the query; a reload may have changed them meanwhile.
     pub discovery: Discovery,
     /// The backends, by priority and address.
     pub backends: Vec<Backend>,
 }
 
-/// How the discovery of a pool goes.
+/// The result of a pool's discovery.
 #[derive(Clone, Debug)]
 pub(super) struct Progress {
-    /// What the last question came to; none before the first answer.
+    /// The result of the last query; none before the first answer.
     pub(super) last: Option<DiscoveryResult>,
-    /// Since when that is so.
+    /// Since when the result has been the same.
     pub(super) since: SystemTime,
 }
 
-/// The tasks that ask, by pool.
+/// The discovery tasks, by pool.
 pub(super) struct Discoveries {
     asking: Mutex<BTreeMap<Name, Asking>>,
-    /// What a gateway that has just started waits for.
+    /// The pools that hold up readiness after the start.
     pub(super) first: Arc<FirstAnswers>,
 }
 
@@ -59,7 +59,7 @@ struct Asking {
 }
 
 impl Discoveries {
-    /// Those of a server that begins with `config`; nobody asks yet.
+    /// For a server that starts with `config`; no task runs yet.
     pub(super) fn of(config: &Config) -> Self {
         Self {
             asking: Mutex::default(),
@@ -67,8 +67,8 @@ impl Discoveries {
         }
     }
 
-    /// Asks for the pools of `config` that want it. What is asked for as before goes on; what is asked otherwise knows where
-    /// its hosts were.
+    /// Runs a task for each pool of `config` with discovery. Tasks with unchanged settings go on; one with changed settings
+    /// takes over what its predecessor knows of the hosts.
     pub(super) fn follow(
         &self,
         config: &Config,
@@ -107,7 +107,7 @@ impl Discoveries {
         }
     }
 
-    /// How the discovery of a pool goes, if its backends are discovered.
+    /// The result of a pool's discovery; none if it has no discovery.
     pub(super) fn progress(&self, pool: &Name) -> Option<Progress> {
         let asking = self.asking();
         let progress = &asking.get(pool)?.progress;
@@ -131,26 +131,26 @@ impl Asking {
     }
 }
 
-/// The task of one pool.
+/// The discovery task of one pool.
 struct Inquiry {
     pool: Name,
     discovery: Discovery,
     commands: mpsc::Sender<Command>,
     metrics: Arc<DiscoveryMetrics>,
     progress: Arc<Mutex<Progress>>,
-    /// What the server was told last.
+    /// The backends that were sent to the server last.
     told: Option<Vec<Backend>>,
-    /// How often in a row nothing was found.
+    /// Empty answers in a row.
     empty: u32,
     first: Arc<FirstAnswers>,
-    /// Held for a question, by the one task of the pool.
+    /// Locked during a query. Uncontended, unless a reload has just replaced the task.
     hosts: Arc<tokio::sync::Mutex<Hosts>>,
 }
 
 impl Inquiry {
     async fn run(mut self) {
         loop {
-            // The file of the system may name other servers by now.
+            // Read each time: /etc/resolv.conf may have changed.
             let resolver = match &self.discovery.nameservers[..] {
                 [] => Resolver::system(),
                 servers => Resolver::new(servers.to_vec()),
@@ -166,8 +166,8 @@ impl Inquiry {
         }
     }
 
-    /// Tells the server what changed. A resolver that fails changes nothing, one that finds nothing only after
-    /// a while.
+    /// Sends the server the backends if they changed. A failed query changes nothing, and only the last of [`EMPTY_ANSWERS`]
+    /// empty answers in a row empties the pool. None when the server is gone.
     async fn take(&mut self, answer: Result<Answer<Backend>, Fault>) -> Option<()> {
         let (result, reason) = match &answer {
             Ok(answer) if answer.found.is_empty() => (DiscoveryResult::Empty, String::new()),
@@ -182,7 +182,7 @@ impl Inquiry {
         self.empty = if found.is_empty() { self.empty + 1 } else { 0 };
         let is_early = found.is_empty() && self.empty < EMPTY_ANSWERS;
         if is_early {
-            self.first.came(&self.pool);
+            self.first.answered(&self.pool);
         }
         if is_early || self.told.as_ref() == Some(&found) {
             return Some(());
@@ -200,7 +200,7 @@ impl Inquiry {
         self.commands.send(Command::Found(found)).await.ok()
     }
 
-    /// Counts a result, and logs it where it is another one than before.
+    /// Counts a result, and logs it if it differs from the one before.
     fn note(&self, result: DiscoveryResult, reason: &str) {
         self.metrics.asked(result);
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
@@ -227,8 +227,8 @@ impl Inquiry {
     }
 }
 
-/// How long to wait after `answer` before the next question. Where nothing `is_known` yet, a name server that is only slower to
-/// start than the gateway is not waited for longer than need be.
+/// How long to wait after `answer` before the next query. Until something `is_known`, faults are retried soon: the name server
+/// may just be slower to start than the gateway.
 fn pause<T>(answer: &Result<Answer<T>, Fault>, refresh: Duration, is_known: bool) -> Duration {
     let wanted = match answer {
         Ok(Answer { lifetime, .. }) => lifetime.map_or(refresh, |it| it.max(SHORTEST)),
@@ -238,7 +238,7 @@ fn pause<T>(answer: &Result<Answer<T>, Fault>, refresh: Duration, is_known: bool
     wanted.min(refresh)
 }
 
-/// The backends that the DNS tells, by priority and address.
+/// Queries the DNS for backends, ordered by priority and address.
 async fn backends(
     resolver: &Resolver,
     discovery: &Discovery,

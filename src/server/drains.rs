@@ -1,4 +1,4 @@
-//! The drains that are under way.
+//! The drains in progress.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -8,13 +8,13 @@ use tokio::time::Instant;
 use crate::config;
 use crate::drain::{Drain, Plan, Stage};
 
-/// The drains that are under way, in whatever order they began.
+/// The drains in progress, in no particular order.
 #[derive(Debug, Default)]
 pub(super) struct Drains(Mutex<Vec<Arc<Drain>>>);
 
 impl Drains {
-    /// Begins `drain`, and cuts at the deadline what is left of it by a task on `runtime`. One that has begun
-    /// before goes on as it is.
+    /// Begins `drain`, and spawns a task on `runtime` that cuts what is left at the deadline. A drain that has already begun
+    /// is not changed.
     pub(super) fn begin(&self, drain: &Arc<Drain>, plan: &config::Drain, runtime: &Handle) {
         if drain.stage() != Stage::Open {
             return;
@@ -26,7 +26,7 @@ impl Drains {
         runtime.spawn(async move { drain.cut_at(deadline).await });
     }
 
-    /// Counts `drain` among those under way. Those that are over are forgotten.
+    /// Adds `drain` to those in progress, and removes those that are over.
     pub(super) fn note(&self, drain: &Arc<Drain>) {
         let mut list = self.list();
         list.retain(|drain| drain.open() > 0);
@@ -35,7 +35,7 @@ impl Drains {
         }
     }
 
-    /// How many sessions are still to end.
+    /// How many sessions have still to end.
     pub(super) fn sessions(&self) -> usize {
         self.list().iter().map(|drain| drain.counted()).sum()
     }

@@ -1,5 +1,5 @@
-//! The pools of which the DNS has said nothing since the start. A gateway that knows none of their backends yet is not ready:
-//! whoever puts it in the place of another one would lose those that the other one knows.
+//! The pools for which discovery has had no answer since the start. As long as there are some the gateway is not ready:
+//! a rollout would replace one that knows their backends by one that does not.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,17 +9,17 @@ use tokio::time::Instant;
 
 use crate::config::{Config, Name};
 
-/// For so long a gateway that has other pools is held back by those that the DNS says nothing of.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long these pools hold up readiness, if there are other pools.
+const MAX_WAIT: Duration = Duration::from_secs(30);
 
-/// The pools whose first answer is to come. None is ever added: ready stays ready.
+/// The pools that wait for their first answer. None is ever added, so that a ready gateway stays ready.
 pub(super) struct FirstAnswers {
     began: Instant,
     missing: Mutex<BTreeSet<Name>>,
 }
 
 impl FirstAnswers {
-    /// Those of the configuration that the process starts with.
+    /// The pools with discovery in the configuration at the start.
     pub(super) fn of(config: &Config) -> Self {
         let pools = config.pools.iter();
         let discovered = pools.filter(|(_, pool)| pool.discovery.is_some());
@@ -29,20 +29,20 @@ impl FirstAnswers {
         }
     }
 
-    /// An answer for `pool` is in force, or says that nothing is there.
-    pub(super) fn came(&self, pool: &Name) {
+    /// Notes an answer for `pool`: its backends are in use, or it was empty.
+    pub(super) fn answered(&self, pool: &Name) {
         self.missing().remove(pool);
     }
 
-    /// Forgets those that `is_wanted` no longer.
+    /// Forgets pools that are not `is_wanted` any more.
     pub(super) fn retain(&self, is_wanted: impl Fn(&Name) -> bool) {
         self.missing().retain(is_wanted);
     }
 
-    /// The pools, of `all` that there are, for which the gateway is not ready yet. A gateway that has nothing else waits on.
+    /// The pools that hold up readiness, of `all` pools. If all of them wait, there is no time limit.
     pub(super) fn awaited(&self, all: usize, now: Instant) -> Vec<Name> {
         let mut missing = self.missing();
-        if missing.len() < all && now.duration_since(self.began) >= PATIENCE {
+        if missing.len() < all && now.duration_since(self.began) >= MAX_WAIT {
             missing.clear();
         }
         missing.iter().cloned().collect()
@@ -69,10 +69,10 @@ mod tests {
         let config = Config::parse(YAML, "wsgate.yaml", Path::new("/"), &|_| None).unwrap();
         let first = FirstAnswers::of(&config);
         let (chat, page) = (Name::from("chat"), Name::from("page"));
-        let late = first.began + PATIENCE;
+        let late = first.began + MAX_WAIT;
         let early = late - Duration::from_millis(1);
         assert_eq!(first.awaited(2, late), [chat.clone(), page.clone()]);
-        first.came(&chat);
+        first.answered(&chat);
         assert_eq!(first.awaited(2, early), [page]);
         assert!(first.awaited(2, late).is_empty());
         assert!(first.awaited(1, late).is_empty(), "it was ready");

@@ -1,15 +1,15 @@
-//! How many descriptors the process may have, and what follows from that.
+//! The limit of file descriptors, and the limit of sessions that follows from it.
 
 use std::os::fd::RawFd;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-/// Descriptors kept back for what is no session: listeners, logs, runtimes.
+/// Descriptors reserved for listeners, logs and runtimes.
 const RESERVE: usize = 32;
-/// A worker has its event queue, its ring, and both ends of a pipe once it has moved a large payload.
+/// Descriptors of a worker: its event queue, its ring, and the two ends of a pipe for splice.
 const PER_WORKER: usize = 8;
-/// Descriptors that the connections of listeners leave: for the admin side, which is asked most when they run out, and for
-/// files that are read or opened anew.
+/// Descriptors that connections of listeners may not use: the admin side needs some, most of all when the others have run
+/// out, and so do a reload and the log files.
 const SPARE: usize = 32;
 /// A session has two sockets.
 const PER_SESSION: usize = 2;
@@ -23,12 +23,13 @@ pub(super) fn raise() {
     }
 }
 
-/// How many sessions there may be beside so many workers, so that they are refused in words before descriptors run out.
+/// The limit of sessions with this many workers: a session beyond it gets a proper refusal, which without descriptors it
+/// would not.
 pub(super) fn max_sessions(workers: usize) -> usize {
     sessions_within(descriptors(), workers)
 }
 
-/// Above which no descriptor is for the connection of a listener. The system gives the lowest that is free.
+/// The highest descriptor that a connection of a listener may have. The system always assigns the lowest free one.
 pub(super) fn last_descriptor() -> RawFd {
     for_listeners(descriptors())
         .try_into()
@@ -59,12 +60,12 @@ mod tests {
     fn what_workers_need_is_kept_back() {
         assert_eq!(sessions_within(20_000, 2), 9_960);
         assert_eq!(sessions_within(20_000, 32), 9_840);
-        // With two descriptors each they stay below the last one that connections are given.
+        // Two descriptors each: they stay below the limit for connections.
         assert_eq!((sessions_within(160, 2), for_listeners(160)), (40, 128));
         assert_eq!(
             sessions_within(40, 2),
             7,
-            "half of what listeners have at most"
+            "no more than half of the listeners' descriptors is reserved"
         );
     }
 }

@@ -1,4 +1,5 @@
-//! Reading the configuration, beside whoever has to obey meanwhile: a file may hang, on a network file system for example.
+//! Reads the configuration on a thread of its own, so that the server can execute commands meanwhile: a read may hang, for
+//! instance on a network file system.
 
 use std::future;
 use std::io;
@@ -10,29 +11,29 @@ use tokio::sync::oneshot;
 use super::source::{Loaded, Source};
 use crate::admin::ReloadReport;
 
-/// All of a configuration, or every problem, each a line.
+/// A configuration, or one line for each problem.
 type Outcome = Result<Loaded, Vec<String>>;
 
-/// Those who want the report of a reload; a signal does not.
+/// Where the report of a reload goes; a signal wants none.
 type Askers = Vec<oneshot::Sender<ReloadReport>>;
 
-/// Reads all of `source` on a thread of its own, for which nobody has to wait.
+/// Reads all of `source` on a thread of its own; dropping the future does not wait for it.
 ///
 /// # Errors
-/// Every problem, each a line.
+/// One line for each problem.
 pub async fn load(source: &Arc<dyn Source>) -> Result<Loaded, Vec<String>> {
     outcome(&mut begin(source)).await
 }
 
-/// The reloads that were asked for. One is read at a time; all that are asked for meanwhile are one more.
+/// The requested reloads. One read runs at a time; all requests that arrive meanwhile share the next one.
 pub(super) struct Loading {
     source: Arc<dyn Source>,
     reading: Option<Reading>,
-    /// Who asked while a file was read that may be older than what they mean.
+    /// Requests that arrived during a read, which may have missed the change that they are about.
     next: Option<Askers>,
 }
 
-/// A reading under way.
+/// A read in progress.
 struct Reading {
     outcome: oneshot::Receiver<Outcome>,
     askers: Askers,
@@ -51,16 +52,16 @@ impl Loading {
         self.source.name()
     }
 
-    /// Reads the source, now or once it has been read.
+    /// Reads the source, now or after the read in progress.
     pub(super) fn ask(&mut self, asker: Option<oneshot::Sender<ReloadReport>>) {
         let askers = self.next.get_or_insert_default();
-        // Whoever has left makes room, so that there are no more than the admin side has connections.
+        // Without those who have left there are no more than the admin side has connections.
         askers.retain(|asker| !asker.is_closed());
         askers.extend(asker);
         self.go_on();
     }
 
-    /// Ready when the source has been read. May be dropped and called again; [`Loading::report`] has to follow.
+    /// Ready when the source has been read. Cancel safe; [`Loading::report`] must be called with the result.
     pub(super) async fn outcome(&mut self) -> Outcome {
         match &mut self.reading {
             Some(reading) => outcome(&mut reading.outcome).await,
@@ -68,17 +69,17 @@ impl Loading {
         }
     }
 
-    /// Tells those who asked what came of it, and reads once more if it was asked for meanwhile.
+    /// Sends the report to those who asked, and starts the next read if there were requests meanwhile.
     pub(super) fn report(&mut self, report: &ReloadReport) {
         let reading = self.reading.take();
         for asker in reading.into_iter().flat_map(|reading| reading.askers) {
-            // Who asked may have left; the log has the report as well.
+            // An error means that the asker has left; the log has the report as well.
             let _ = asker.send(report.clone());
         }
         self.go_on();
     }
 
-    /// Forgets what was asked for; whoever waits is let go.
+    /// Drops all requests; those who wait get an error.
     pub(super) fn give_up(&mut self) {
         self.reading = None;
         self.next = None;
@@ -99,7 +100,7 @@ fn begin(source: &Arc<dyn Source>) -> oneshot::Receiver<Outcome> {
     let (sender, outcome) = oneshot::channel();
     let source = Arc::clone(source);
     let read = move || {
-        // Who waited may have given up.
+        // An error means that nobody waits any more.
         let _ = sender.send(source.load());
     };
     match thread::Builder::new().name("load".to_owned()).spawn(read) {

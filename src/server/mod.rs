@@ -43,7 +43,7 @@ pub use source::{FileSource, Loaded, Source, Variables};
 pub use stop::Outcome;
 use workers::{AbortOnDrop, Places, Workers, spawn};
 
-/// Commands that may wait until the server has time for them.
+/// Capacity of the command channel; senders wait while it is full.
 const COMMANDS: usize = 16;
 
 /// A running gateway. Dropping it ends everything at once.
@@ -56,17 +56,18 @@ pub struct Server {
     commands: mpsc::Receiver<Command>,
     service: Service<Gateway>,
     _tending: AbortOnDrop,
-    // Dropped in this order: who works after who hands out work, the log after all who write to it.
+    // Fields are dropped in order: the workers after the accept loops that give them work, the log after everything that
+    // writes to it.
     _workers: Workers,
     admin: AdminSide,
     logging: Option<Logging>,
 }
 
 impl Server {
-    /// Binds every address of what was `loaded` from `source`, and serves.
+    /// Binds every address of the configuration that was `loaded` from `source`, and starts to serve.
     ///
     /// # Errors
-    /// Each a line: which address cannot be bound, or that the system gives no threads.
+    /// One line for each address that cannot be bound, or one that says that no thread can be started.
     pub async fn start(
         source: Arc<dyn Source>,
         loaded: Loaded,
@@ -116,13 +117,13 @@ impl Server {
         Ok(server)
     }
 
-    /// Where commands go.
+    /// The channel through which the server takes commands.
     #[must_use]
     pub fn commands(&self) -> mpsc::Sender<Command> {
         self.shared.commands.clone()
     }
 
-    /// Where each listener listens; for port 0, with the port that the system chose.
+    /// The address of each listener; for port 0, with the port that the system chose.
     #[must_use]
     pub fn addresses(&self) -> BTreeMap<Name, Address> {
         let ports = self.shared.ports();
@@ -132,13 +133,13 @@ impl Server {
             .collect()
     }
 
-    /// Where the admin side listens.
+    /// The address of the admin side.
     #[must_use]
     pub fn admin_address(&self) -> &Address {
         self.admin.address()
     }
 
-    /// Obeys commands until the gateway has stopped.
+    /// Executes commands until the gateway has stopped.
     pub async fn run(mut self) -> Outcome {
         let last = loop {
             tokio::select! {
@@ -159,7 +160,7 @@ impl Server {
     }
 }
 
-/// Says where the gateway can be reached.
+/// Logs the addresses of the gateway.
 fn announce(ports: &Ports, admin: &Address, max_sessions: usize) {
     for (name, port) in ports.iter() {
         tracing::info!(listener = %name, address = %port.address(), "listening");
@@ -168,7 +169,7 @@ fn announce(ports: &Ports, admin: &Address, max_sessions: usize) {
     tracing::info!(version, %admin, max_sessions, "ready");
 }
 
-/// Says what those who run it should know of the configuration that has just come into force.
+/// Logs the warnings about a configuration that has just come into force.
 fn warn(snapshot: &Snapshot) {
     for warning in snapshot.config.warnings() {
         tracing::warn!("{warning}");

@@ -1,4 +1,4 @@
-//! The open listeners: their sockets, their addresses, and what ends their connections.
+//! The open listeners: their sockets, addresses and drains.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,8 +11,8 @@ use crate::drain::Drain;
 use crate::listener::{Bound, Handler};
 use crate::occupancy::Occupancy;
 
-/// A bound socket. Listeners that follow each other at one address share it; with the last goes what it left in the file
-/// system.
+/// A bound socket. A listener that takes over the address of another one shares it; when the last of them is closed, the
+/// file of a unix socket is removed.
 struct Door(Bound);
 
 impl Drop for Door {
@@ -21,7 +21,7 @@ impl Drop for Door {
     }
 }
 
-/// A listener that is bound and that nobody accepts from yet. It has all that it takes, so that opening it cannot fail.
+/// A listener that is bound but does not accept yet. It holds everything it needs, so that opening it cannot fail.
 pub(super) struct Prepared {
     name: Name,
     configured: Address,
@@ -34,7 +34,7 @@ impl Prepared {
     /// Binds a listener.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     pub(super) fn bind(name: &Name, address: &Address) -> io::Result<Self> {
         Self::behind(Arc::new(Door(Bound::bind(address)?)), name, address)
     }
@@ -48,7 +48,7 @@ impl Prepared {
         })
     }
 
-    /// Where it listens; for port 0, with the port that the system chose.
+    /// Its address; for port 0, with the port that the system chose.
     pub(super) fn address(&self) -> &Address {
         self.socket.address()
     }
@@ -58,7 +58,7 @@ impl Prepared {
 pub(super) struct Port {
     configured: Address,
     address: Address,
-    /// None once it is closed; as long as it is there, the system takes connections.
+    /// None once it is closed. Until then the system queues new connections.
     door: Option<Arc<Door>>,
     drain: Arc<Drain>,
     connections: Arc<Occupancy>,
@@ -66,14 +66,14 @@ pub(super) struct Port {
 }
 
 impl Port {
-    /// Where it listens.
+    /// Its address; for port 0, with the port that the system chose.
     pub(super) fn address(&self) -> &Address {
         &self.address
     }
 
-    /// Lets the accept loop ask for its limit anew.
+    /// Has the accept loop read its limit again.
     pub(super) fn limit_changed(&self) {
-        self.connections.ask_again();
+        self.connections.limit_changed();
     }
 
     /// Connections open now.
@@ -81,13 +81,12 @@ impl Port {
         self.connections.taken()
     }
 
-    /// What ends its connections and sessions.
+    /// The drain of its connections and sessions.
     pub(super) fn drain(&self) -> &Arc<Drain> {
         &self.drain
     }
 
-    /// Accepts no more. Ready when the address is free, so that it can be bound anew, and who connects is refused by the
-    /// system.
+    /// Stops accepting. Ready when the address is free to be bound again, and the system refuses new connections.
     pub(super) fn close(&mut self) -> impl Future<Output = ()> + use<> {
         self.door = None;
         let end = self.accepting.take().map(AbortOnDrop::end);
@@ -103,7 +102,7 @@ impl Port {
 #[derive(Default)]
 pub(super) struct Ports {
     open: BTreeMap<Name, Port>,
-    /// Of listeners that are gone, as long as they have connections.
+    /// Drains of closed listeners that still have connections.
     leaving: Vec<Arc<Drain>>,
 }
 
@@ -116,17 +115,17 @@ impl Ports {
         self.open.values_mut()
     }
 
-    /// What ends the connections of all listeners, also of those that are gone but not yet without any.
+    /// The drains of all listeners, including closed ones that still have connections.
     pub(super) fn drains(&self) -> Vec<Arc<Drain>> {
         let open = self.open.values().map(Port::drain);
         open.chain(&self.leaving).map(Arc::clone).collect()
     }
 
-    /// Binds what `wanted` needs and is not open yet. Nothing is given up before all of it succeeded. An
-    /// address that another listener has is shared with it until that one closes; that of the admin side, `admin`, never.
+    /// Binds the addresses in `wanted` that are not open yet, and closes nothing. An address that another listener has now is
+    /// shared with it until that one closes; that of the admin side, `admin`, never is.
     ///
     /// # Errors
-    /// A sentence for every address that cannot be bound.
+    /// One line for each address that cannot be bound.
     pub(super) fn bind<'a>(
         &self,
         wanted: impl Iterator<Item = (&'a Name, &'a Address)>,
@@ -167,8 +166,7 @@ impl Ports {
         }
     }
 
-    /// Says what of this gateway has to be gone before `address` can be bound. That both are of one process makes no
-    /// difference to the system.
+    /// The error text if `address` is taken by this gateway itself, for instance as `0.0.0.0:80` beside `127.0.0.1:80`.
     fn in_the_way_of(&self, address: &Address, admin: Option<&Address>) -> Option<String> {
         if let Some(at) = admin.filter(|admin| admin.collides(address)) {
             return Some(format!(
@@ -183,7 +181,7 @@ impl Ports {
         ))
     }
 
-    /// Takes out the listeners that `wanted` does not have, or has elsewhere.
+    /// Removes and returns the listeners that are not in `wanted`, or have another address there.
     pub(super) fn take_gone(&mut self, wanted: impl Fn(&str) -> Option<Address>) -> Vec<Port> {
         let (stays, gone): (BTreeMap<_, _>, BTreeMap<_, _>) = std::mem::take(&mut self.open)
             .into_iter()
@@ -195,7 +193,7 @@ impl Ports {
         gone.into_values().collect()
     }
 
-    /// Opens a listener: from here on it accepts.
+    /// Opens a listener: it accepts from now on.
     pub(super) fn open<H: Handler>(&mut self, prepared: Prepared, service: &Service<H>) {
         let address = prepared.address().clone();
         let Prepared {
@@ -226,12 +224,12 @@ impl Ports {
     }
 }
 
-/// Whether the system chooses the port, for each listener another one.
+/// Whether the system chooses the port. Two such listeners are never at the same address.
 fn is_any_port(address: &Address) -> bool {
     matches!(address, Address::Tcp(address) if address.port() == 0)
 }
 
-/// Why an address cannot be bound, and what helps.
+/// The error text for an address that cannot be bound, with a hint where there is one.
 fn words(error: &io::Error, address: &Address) -> String {
     let is_low = matches!(address, Address::Tcp(address) if (1..1024).contains(&address.port()));
     if is_low && error.kind() == io::ErrorKind::PermissionDenied {

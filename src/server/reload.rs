@@ -1,4 +1,4 @@
-//! From what was read to what is in force: compare, bind, swap. Any error leaves everything as it was.
+//! Puts a configuration that was read into force: compare, bind, swap. After any error everything stays as it was.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use crate::drain::Drain;
 use crate::snapshot::Snapshot;
 
 impl Server {
-    /// Puts in force what was read. Sessions that the change does not concern are not touched; those of what was
-    /// removed are drained.
+    /// Puts a configuration into force. Sessions of removed listeners, routes and backends are drained, all others are not
+    /// touched.
     pub(super) async fn reload(&self, outcome: Result<Loaded, Vec<String>>) -> ReloadReport {
         let report = match outcome {
             Ok(loaded) => self.take(loaded).await,
@@ -68,13 +68,13 @@ impl Server {
         }
     }
 
-    /// Takes the backends that were found for a pool as a reload would: those that stay are not touched, the
-    /// sessions of those that went are drained.
+    /// Puts discovered backends into use, as a reload would: sessions of backends that are gone are drained, all others are
+    /// not touched.
     pub(super) fn take_found(&self, found: Discovered) {
         let before = self.shared.current.load();
         let pool = before.config.pools.get(&found.pool);
         if pool.and_then(|pool| pool.discovery.as_ref()) != Some(&found.discovery) {
-            // A reload was faster.
+            // A reload has changed the discovery meanwhile.
             return;
         }
         let metrics = &self.telemetry.metrics;
@@ -85,20 +85,20 @@ impl Server {
         let after = Arc::new(before.with_found(&found.pool, found.backends, metrics));
         self.shared.replace(&after);
         metrics.discovery(&found.pool).found(count);
-        self.shared.discoveries.first.came(&found.pool);
+        self.shared.discoveries.first.answered(&found.pool);
         self.retire(&before, &after);
         drop(before);
         metrics.sweep();
     }
 
-    /// Drains what `after` does not have any more.
+    /// Drains the routes and backends that are not in `after` any more.
     fn retire(&self, before: &Snapshot, after: &Snapshot) {
         for drain in after.retire(before) {
             self.begin(&drain, &after.config.drain);
         }
     }
 
-    /// Has the backends of pools looked for that are not named.
+    /// Starts and stops discovery tasks as `config` says.
     pub(super) fn discover(&self, config: &Config) {
         self.shared.discoveries.follow(
             config,
@@ -108,7 +108,7 @@ impl Server {
         );
     }
 
-    /// Opens what is new, then closes what is gone. Ready when its addresses are free.
+    /// Opens new listeners, then closes removed ones. Ready when their addresses are free.
     async fn exchange_listeners(&self, config: &Config, bound: Vec<Prepared>) {
         let closing: Vec<_> = {
             let mut ports = self.shared.ports();
@@ -142,7 +142,7 @@ impl Server {
     }
 }
 
-/// A line for each setting that is another one than at the start and that only a restart brings about.
+/// A line for each setting that differs from the one at the start and takes effect only after a restart.
 fn deferred(booted: &Config, after: &Config) -> Vec<String> {
     let deferred = [
         ("admin.address", booted.admin != after.admin),
@@ -163,8 +163,7 @@ fn deferred(booted: &Config, after: &Config) -> Vec<String> {
         .collect()
 }
 
-/// A line for each listener and pool whose certificates are other ones than before, although the file is the
-/// same.
+/// A line for each listener and pool whose certificate files have changed.
 fn renewed_certificates(before: &Snapshot, loaded: &Loaded) -> Vec<String> {
     let listeners = loaded.tls.listeners.iter().filter(|(name, tls)| {
         let settings = before.listeners.get(*name);

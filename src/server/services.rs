@@ -1,4 +1,4 @@
-//! The places of a service: its hosts are looked up side by side, and one that cannot be does not hold up the others.
+//! Resolves an SRV service to addresses. Its hosts are looked up concurrently, and one that fails does not hold up the others.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -11,12 +11,13 @@ use tokio::task::JoinSet;
 use crate::dns::message::Kind;
 use crate::dns::{Answer, EMPTY_ANSWERS, Fault, Resolver, Service, Trail};
 
-/// How many hosts are looked up at once.
+/// Concurrent lookups of hosts.
 const LOOKUPS: usize = 16;
-/// The greatest weight of a backend.
+/// The maximum weight of a backend.
 const WEIGHT: u32 = 1000;
 
-/// Where something was found. In order, so that of several at one place the best comes first.
+/// An address and port found in the DNS. By the derived order the best priority comes first of several at one
+/// address and port.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Spot {
     pub(super) ip: IpAddr,
@@ -25,10 +26,10 @@ pub(super) struct Spot {
     pub(super) weight: u32,
 }
 
-/// The hosts of a service, as they were looked up last.
+/// What the last lookups of the hosts of a service found.
 #[derive(Default)]
 pub(super) struct Hosts {
-    /// Of the name that is asked for, be it a service or not.
+    /// Of the name in the configuration, whether a service or a host.
     pub(super) trail: Trail,
     by_name: BTreeMap<String, Host>,
 }
@@ -37,17 +38,17 @@ pub(super) struct Hosts {
 struct Host {
     addresses: Vec<IpAddr>,
     trail: Trail,
-    /// How often in a row it was nowhere.
+    /// Lookups in a row that found no address.
     absences: u32,
     is_failing: bool,
 }
 
 impl Hosts {
-    /// The places of the service `name`, those of all priorities. A host that cannot be looked up is where it was before, and
-    /// so for a while is one that is nowhere, where others are somewhere.
+    /// Resolves the service `name`, with all priorities. A host whose lookup fails keeps its last addresses. So does a
+    /// host without addresses until its [`EMPTY_ANSWERS`]th empty lookup, unless no host has any.
     ///
     /// # Errors
-    /// When the service cannot be looked up, or hosts cannot and nothing is known of any.
+    /// When the lookup of the service fails, or that of a host does and no address is known.
     pub(super) async fn places(
         &mut self,
         resolver: &Resolver,
@@ -74,14 +75,14 @@ impl Hosts {
         }
     }
 
-    /// Looks up `names` and forgets all others. The shortest lifetime, and why one of them could not be looked up.
+    /// Looks up `names` and forgets all other hosts. Returns the shortest lifetime, and one of the faults if there was any.
     async fn look_up(
         &mut self,
         resolver: &Resolver,
         names: BTreeSet<String>,
         families: &'static [Kind],
     ) -> (Option<Duration>, Option<Fault>) {
-        // One empty answer empties no pool, and what is known of its hosts is needed when they are back.
+        // A single empty answer does not empty the pool; the hosts are needed again when the next one is not empty.
         if !names.is_empty() {
             self.by_name.retain(|name, _| names.contains(name));
         }
@@ -121,7 +122,7 @@ impl Hosts {
         (lifetime, last)
     }
 
-    /// Says that a host cannot be looked up, if that is new.
+    /// Logs that the lookup of a host failed, if the one before did not.
     fn note_fault(&mut self, name: String, fault: &Fault) {
         let host = self.by_name.entry(name.clone()).or_default();
         if !host.is_failing {
@@ -135,7 +136,7 @@ impl Hosts {
         host.is_failing = true;
     }
 
-    /// Forgets where a host was that has been nowhere for long, and says so when that begins.
+    /// Counts a lookup without addresses; the first one is logged, the [`EMPTY_ANSWERS`]th drops the old addresses.
     fn note_absence(&mut self, name: String) {
         let host = self.by_name.entry(name.clone()).or_default();
         let known = host.addresses.len();

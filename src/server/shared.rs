@@ -1,4 +1,4 @@
-//! What the parts of the server have in common.
+//! State that the parts of the server share.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,25 +14,25 @@ use super::drains::Drains;
 use super::ports::Ports;
 use crate::snapshot::{Current, Snapshot};
 
-/// What the parts of the server share.
+/// State that the parts of the server share.
 pub(super) struct Shared {
     pub(super) current: Arc<Current>,
-    /// Told when another snapshot is in force.
+    /// Notified when another snapshot is in force.
     pub(super) replaced: Notify,
     pub(super) ports: Mutex<Ports>,
     pub(super) started: SystemTime,
-    /// The same moment, where the clock may be set.
+    /// The same moment on the monotonic clock.
     pub(super) began: Instant,
     pub(super) stopping: AtomicBool,
     pub(super) drains: Drains,
     pub(super) discoveries: Discoveries,
-    /// The server's own runtime: drains, checks and discovery run there.
+    /// The server's own runtime, for drains, checks and discovery.
     pub(super) runtime: Handle,
     pub(super) commands: mpsc::Sender<Command>,
 }
 
 impl Shared {
-    /// That of a server that begins now with `snapshot`, on the runtime of whoever calls.
+    /// For a server that starts now with `snapshot` on the caller's runtime.
     pub(super) fn new(snapshot: Arc<Snapshot>, commands: mpsc::Sender<Command>) -> Self {
         Self {
             discoveries: Discoveries::of(&snapshot.config),

@@ -1,6 +1,6 @@
 //! Signals as commands.
 //!
-//! Two `unsafe`: no library here changes which signals are blocked.
+//! There are two `unsafe` blocks, as no library here can change the signal mask.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -11,20 +11,20 @@ use tokio::sync::mpsc;
 
 use super::command::Command;
 
-/// What SIGHUP asks for.
+/// What SIGHUP does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Hangup {
     /// A reload.
     Reload,
-    /// A stop in order: there is nothing to read again, and the terminal may be gone.
+    /// A graceful stop: there is no file to read again, and SIGHUP may mean that the terminal is gone.
     Stop,
 }
 
-/// Has signals that ask for a reload or a stop wait until they are heard. As the first process of a container the program
-/// would lose those that come while it starts, and as any other be ended by them.
+/// Blocks the signals that ask for a reload or a stop until [`Signals::hear`] handles them. Otherwise one that arrives during
+/// the start would be lost if this is the first process of a container, and would kill any other process.
 ///
 /// # Errors
-/// When the system does not take the signals.
+/// When the signal mask cannot be changed.
 pub fn hold_signals() -> io::Result<()> {
     let mut held = MaybeUninit::uninit();
     #[expect(unsafe_code, reason = "the mask of signals; see the head of the file")]
@@ -40,7 +40,7 @@ pub fn hold_signals() -> io::Result<()> {
     outcome_of(outcome)
 }
 
-/// The signals that are heard. From the moment this exists none of them ends the process by itself.
+/// The handled signals. As long as this exists, none of them kills the process.
 #[derive(Debug)]
 pub struct Signals {
     hangup: Signal,
@@ -48,17 +48,17 @@ pub struct Signals {
     stops: Stops,
     user_1: Signal,
     user_2: Signal,
-    // Nobody waits for it. That it is heard makes a write beyond the limit of a file's size an error of that write.
+    // Never received from. Handling it makes a write beyond the file size limit fail, instead of killing the process.
     _file_size: Signal,
 }
 
 impl Signals {
-    /// Begins to hear SIGHUP, SIGTERM, SIGINT and SIGQUIT, whatever the parent process did with them; those that come
-    /// before [`Signals::forward`] wait. SIGUSR1 and SIGUSR2, which other proxies take, and SIGXFSZ (setrlimit(2)) no
-    /// longer end the process.
+    /// Handles SIGHUP, SIGTERM, SIGINT and SIGQUIT, even if the parent process blocked or ignored them; those that arrive
+    /// before [`Signals::forward`] are kept. SIGUSR1 and SIGUSR2, which other proxies use, and SIGXFSZ (setrlimit(2)) no
+    /// longer kill the process.
     ///
     /// # Errors
-    /// When the system does not let the process listen to signals.
+    /// When a signal handler cannot be installed.
     pub fn hear(on_hangup: Hangup) -> io::Result<Self> {
         let signals = Self {
             hangup: signal(SignalKind::hangup())?,
@@ -72,17 +72,17 @@ impl Signals {
             user_2: signal(SignalKind::user_defined2())?,
             _file_size: signal(SignalKind::from_raw(libc::SIGXFSZ))?,
         };
-        // One that came before is heard now, and would have ended the process before.
+        // Only now, as a blocked signal that is pending is delivered here.
         unblock()?;
         Ok(signals)
     }
 
-    /// Ready when SIGTERM, SIGINT or SIGQUIT has come.
+    /// Ready when SIGTERM, SIGINT or SIGQUIT arrives.
     pub async fn stop(&mut self) {
         self.stops.recv().await;
     }
 
-    /// Sends a command for each SIGHUP ([`Hangup`]), SIGTERM, SIGINT and SIGQUIT (stop), until the server is gone.
+    /// Spawns a task that turns SIGHUP ([`Hangup`]), SIGTERM, SIGINT and SIGQUIT (stop) into commands.
     pub fn forward(mut self, commands: mpsc::Sender<Command>) {
         tokio::spawn(async move { while commands.send(self.next().await).await.is_ok() {} });
     }
@@ -103,7 +103,7 @@ impl Signals {
     }
 }
 
-/// The signals that stop in order.
+/// The signals that ask for a graceful stop.
 #[derive(Debug)]
 struct Stops {
     terminate: Signal,
@@ -121,7 +121,7 @@ impl Stops {
     }
 }
 
-/// Lets every signal through to this thread, and to those that it begins: a process keeps those blocked that its parent had.
+/// Unblocks all signals for this thread and those that it starts. A process inherits the signals that its parent blocked.
 fn unblock() -> io::Result<()> {
     let mut none = MaybeUninit::uninit();
     #[expect(unsafe_code, reason = "the mask of signals; see the head of the file")]
@@ -148,7 +148,7 @@ mod tests {
 
     use super::*;
 
-    /// The signals that this thread has blocked, as proc(5) has them.
+    /// The blocked signals of this thread (proc(5)).
     fn blocked() -> u64 {
         let status = fs::read_to_string("/proc/thread-self/status").unwrap();
         let mask = status.lines().find_map(|line| line.strip_prefix("SigBlk:"));

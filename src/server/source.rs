@@ -22,7 +22,7 @@ pub trait Source: Send + Sync + 'static {
     /// Reads all of it.
     ///
     /// # Errors
-    /// Every problem, each a line.
+    /// One line for each problem.
     fn load(&self) -> Result<Loaded, Vec<String>>;
 
     /// Its name in messages.
@@ -78,7 +78,7 @@ impl Source for FileSource {
     }
 }
 
-/// Who opens a pipe waits until somebody writes to it; what was piped in at the start is gone.
+/// A pipe cannot be read again: opening it blocks until somebody writes, and what was written at the start is consumed.
 fn is_pipe(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo())
 }

@@ -1,4 +1,4 @@
-//! Stopping in order: not ready, listeners closed, sessions drained, the rest cut.
+//! The graceful stop: report not ready, close the listeners, drain the sessions, cut the rest.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,17 +17,17 @@ use crate::telemetry::Metrics;
 /// How a gateway stopped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Outcome {
-    /// Every session ended in its time.
+    /// Every session ended in time.
     Drained,
-    /// So many connections were cut.
+    /// This many connections were cut.
     Cut(usize),
 }
 
-/// How long those who are cut are given to write their records.
+/// How long to wait for the records of sessions that were cut.
 const LAST_RECORDS: Duration = Duration::from_secs(1);
 
 impl Server {
-    /// Drains. After [`Command::Drain`] the process stays until it is told to stop.
+    /// Drains, and returns when the process may exit: after [`Command::Drain`] only once a stop is asked for.
     pub(super) async fn stop(mut self, command: Command) -> Outcome {
         let drains = self.shared.ports().drains();
         drains
@@ -44,27 +44,27 @@ impl Server {
             deadline,
         };
         if matches!(command, Command::Stop) {
-            orders.let_exit();
+            orders.allow_exit();
         }
-        let is_patient = tokio::select! {
+        let may_drain = tokio::select! {
             () = sleep(plan.grace) => true,
-            () = orders.urge() => false,
+            () = orders.second_stop() => false,
         };
-        // Nobody binds these addresses anew, so nobody waits for them.
+        // Nobody binds these addresses again, so there is no need to wait until they are free.
         self.shared
             .ports()
             .iter_mut()
             .for_each(|port| drop(port.close()));
-        if is_patient {
+        if may_drain {
             drain_all(&drains, plan.window, deadline, &mut orders).await;
         }
         let outcome = cut(&drains).await;
-        orders.exit().await;
+        orders.exit_allowed().await;
         outcome
     }
 }
 
-/// Begins all `drains`; ready when they have ended, at the deadline, or when the operator is in a hurry.
+/// Begins all `drains`; ready when they have ended, at the deadline, or at a second request to stop.
 async fn drain_all(
     drains: &[Arc<Drain>],
     window: Duration,
@@ -77,7 +77,7 @@ async fn drain_all(
     tokio::select! {
         () = ended(drains) => {}
         () = sleep_until(deadline) => {}
-        () = orders.urge() => {}
+        () = orders.second_stop() => {}
     }
 }
 
@@ -88,7 +88,7 @@ async fn cut(drains: &[Arc<Drain>]) -> Outcome {
         return Outcome::Drained;
     }
     drains.iter().for_each(|drain| drain.cut());
-    // Whoever does not hear it in time ends with the workers.
+    // A session that does not react in time ends with its worker.
     let _ = timeout(LAST_RECORDS, ended(drains)).await;
     tracing::warn!(connections = left, "drained; these were cut");
     Outcome::Cut(left)
@@ -104,42 +104,42 @@ fn open(drains: &[Arc<Drain>]) -> usize {
     drains.iter().map(|drain| drain.open()).sum()
 }
 
-/// What the operator wants while the gateway drains.
+/// Handles commands during a drain.
 struct Orders<'a> {
     commands: &'a mut mpsc::Receiver<Command>,
     metrics: &'a Metrics,
-    /// Whether the process may end when it is drained.
+    /// Whether a stop was asked for: the process exits once it is drained.
     may_exit: bool,
-    /// When it is drained at the latest.
+    /// When the drain ends at the latest.
     deadline: Instant,
 }
 
 impl Orders<'_> {
-    /// Ready when a stop is asked for once more.
-    async fn urge(&mut self) {
-        self.exit().await;
+    /// Ready at a second request to stop, which cuts the drain short.
+    async fn second_stop(&mut self) {
+        self.exit_allowed().await;
         self.stop().await;
     }
 
-    /// Ready when the process may end.
-    async fn exit(&mut self) {
+    /// Ready when the process may exit.
+    async fn exit_allowed(&mut self) {
         if !self.may_exit {
             self.stop().await;
-            self.let_exit();
+            self.allow_exit();
         }
     }
 
-    fn let_exit(&mut self) {
+    fn allow_exit(&mut self) {
         self.may_exit = true;
         supervisor::stopping(self.deadline.saturating_duration_since(Instant::now()));
     }
 
-    /// Ready when a stop is asked for. A reload that is asked for meanwhile is refused.
+    /// Ready when a stop is asked for. Reloads are refused meanwhile.
     async fn stop(&mut self) {
         loop {
             match self.commands.recv().await {
                 Some(Command::Stop) | None => return,
-                // What is found now is soon to be drained.
+                // A new backend would get no sessions any more.
                 Some(Command::Drain | Command::Found(_)) => {}
                 Some(Command::Reload(answer)) => self.refuse(answer),
             }
@@ -151,7 +151,7 @@ impl Orders<'_> {
         let report = ReloadReport::stopping();
         self.metrics.reloaded(report.result());
         if let Some(answer) = answer {
-            // Who asked may have left.
+            // An error means that the asker has left.
             let _ = answer.send(report);
         }
     }

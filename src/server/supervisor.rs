@@ -1,22 +1,22 @@
-//! What a service manager that started the process is told of its life (sd_notify(3)). Where there is none nothing happens.
+//! Notifications to the service manager that started the process (sd_notify(3)). Without one they do nothing.
 
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 
-/// What a stop takes beyond its deadline: the last records, the last lines of the log.
-const LAST_WORDS: Duration = Duration::from_secs(10);
+/// How long a stop may take beyond its deadline, to write the last records and log lines.
+const STOP_OVERHEAD: Duration = Duration::from_secs(10);
 
 /// The configuration is in force and the listeners are open.
 pub(super) fn ready() {
     tell(&[NotifyState::Ready]);
 }
 
-/// The process ends within `patience`, or a little later. That may be longer than the manager would wait, so its patience
-/// is extended.
-pub(super) fn stopping(patience: Duration) {
-    let micros = patience.saturating_add(LAST_WORDS).as_micros();
-    // The library's own word for it ends at an hour.
+/// Announces that the process exits within `time` or shortly after. The manager's own timeout may be shorter, so it is
+/// extended.
+pub(super) fn stopping(time: Duration) {
+    let micros = time.saturating_add(STOP_OVERHEAD).as_micros();
+    // The library's own variant for this is limited to an hour.
     let extension = format!("EXTEND_TIMEOUT_USEC={micros}");
     tell(&[NotifyState::Stopping, NotifyState::Custom(&extension)]);
 }

@@ -1,7 +1,6 @@
-//! What is done about backends by the clock: checks that are due and what becomes of sessions, ejections that end, slow
-//! starts, rebalancing.
+//! Timed work on pools: health checks and what they mean for open sessions, ends of ejections, slow starts, rebalancing.
 //!
-//! It runs on the server's own runtime, so that no check delays a session and no busy worker a check.
+//! It runs on the server's own runtime: checks do not delay sessions, and busy workers do not delay checks.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,17 +16,17 @@ use crate::upstream::{Member, Pool};
 /// How often a pool is tended while an ejection, a slow start or rebalancing is under way in it. At all other times its
 /// task sleeps until a backend changes its state, so that an idle gateway does not wake.
 const TICK: Duration = Duration::from_millis(250);
-/// Checks under way at once in the whole process: enough for 64 backends that time out, few enough not to
-/// take descriptors from sessions.
+/// Concurrent checks in the whole process: enough when 64 backends time out at once, few enough not to take descriptors
+/// from sessions.
 const CHECKS_AT_ONCE: usize = 64;
 
-/// A pool as one configuration has it. When this is dropped its tasks end, each check first if it has begun.
+/// The tasks of a pool as one configuration defines it. Dropping this ends them; a check that has begun is finished first.
 struct Tended {
     pool: Arc<Pool>,
     _in_force: watch::Sender<()>,
 }
 
-/// Tends the pools of whatever snapshot is in force.
+/// Runs the tasks of all pools of the current snapshot.
 pub(super) async fn tend(shared: Arc<Shared>) {
     let permits = Arc::new(Semaphore::new(CHECKS_AT_ONCE));
     let mut tended: BTreeMap<Name, Tended> = BTreeMap::new();
@@ -37,7 +36,7 @@ pub(super) async fn tend(shared: Arc<Shared>) {
     }
 }
 
-/// Lets go of pools that are no longer in force, and begins to tend those that are new.
+/// Ends the tasks of pools that are no longer in force, and starts those of new ones.
 fn follow(tended: &mut BTreeMap<Name, Tended>, shared: &Arc<Shared>, permits: &Arc<Semaphore>) {
     let snapshot = shared.current.load();
     let pools = &snapshot.pools;
@@ -96,8 +95,8 @@ struct Checks {
 }
 
 impl Checks {
-    /// Checks when it is time, as long as the pool is in force. A check that has begun is brought to its end: where backends
-    /// come and go all the time, one that hangs would else never be found.
+    /// Runs checks when they are due, as long as the pool is in force. A check that has begun is finished even if the pool is
+    /// replaced: if discovery replaced the pool often enough, a hanging backend would otherwise never fail a check.
     async fn keep_on(self, mut is_in_force: watch::Receiver<()>) {
         while let Some(due) = self.pool.check_due(&self.member) {
             let turn = tokio::select! {
@@ -114,8 +113,8 @@ impl Checks {
         }
     }
 
-    /// Waits until it is time for a check and the backend is not being checked. None where it has been meanwhile, by a pool
-    /// before this one.
+    /// Waits until a check is due and no other one of this backend is running. None if an earlier pool of the same backend
+    /// has checked it meanwhile.
     async fn turn(&self, due: Instant) -> Option<(MutexGuard<'_, ()>, SemaphorePermit<'_>)> {
         let backend = self.member.backend();
         let last = || backend.standing().check.map(|check| check.begun);
@@ -129,7 +128,7 @@ impl Checks {
 }
 
 impl Shared {
-    /// Ends the sessions of a backend that checks call down, as its pool wants it.
+    /// Ends the sessions of a backend that checks found down, as its pool is configured to.
     fn end_sessions(&self, member: &Member, on_unhealthy: OnUnhealthy) {
         let plan = self.current.load().config.drain.clone();
         let plan = match on_unhealthy {
@@ -197,7 +196,7 @@ mod tests {
         let shared = Arc::new(Shared::new(snapshot(YAML, None), commands));
         let pool = Arc::downgrade(&shared.current.load().pools["chat"]);
         let _tending = spawn(&shared.runtime, tend(Arc::clone(&shared)));
-        // Between two ticks, when the first check is over and the next one waited for.
+        // Late enough for the first check to be over and the next one to be waited for.
         tokio::time::sleep(TICK * 9 / 2).await;
         assert!(pool.strong_count() > 1, "somebody tends it");
         let other = YAML
@@ -205,7 +204,7 @@ mod tests {
             .replace("pool: chat", "pool: talk");
         let after = snapshot(&other, Some(&shared.current.load()));
         shared.replace(&after);
-        // Time stands still as long as there is something to do.
+        // The paused clock does not advance while tasks are ready to run.
         for _ in 0..100 {
             yield_now().await;
         }

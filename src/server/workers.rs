@@ -1,4 +1,4 @@
-//! The threads that carry the traffic: one runtime each, and no session ever moves.
+//! The worker threads: each has a runtime of its own, and a session stays on one of them.
 
 use std::future::Future;
 use std::io;
@@ -14,12 +14,12 @@ use crate::config;
 use crate::occupancy::{Occupancy, Slot};
 use crate::stream::start_ring;
 
-/// How long a task that is ended is waited for; its worker may be busy.
-const LETTING_GO: Duration = Duration::from_secs(1);
+/// How long to wait for an aborted task to be dropped; its worker may be busy.
+const ABORT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The workers. Dropping them ends their threads and whatever still runs there.
+/// The workers. Dropping this stops their threads with everything that still runs there.
 ///
-/// What runs there knows only the [`Places`], so that no worker can come to wait for its own end.
+/// Tasks on the workers hold [`Places`] only: if one held this and dropped it, its worker would join itself.
 #[derive(Debug)]
 pub(super) struct Workers {
     places: Places,
@@ -56,7 +56,7 @@ impl Workers {
         Self::named(names, settings.io_uring)
     }
 
-    /// Starts a single worker under a name of its own.
+    /// Starts a single worker with this thread name.
     ///
     /// # Errors
     /// As [`Workers::start`].
@@ -88,7 +88,7 @@ impl Places {
         self.0.len()
     }
 
-    /// The runtime where the accept loop with this number is at home.
+    /// The runtime for the accept loop with this number.
     pub(super) fn home(&self, number: usize) -> &Handle {
         &self.0[number % self.0.len()].runtime
     }
@@ -110,10 +110,10 @@ impl Worker {
         let (stop, stopped) = oneshot::channel::<()>();
         let work = async move {
             try_ring(wants_ring);
-            // An error is the sender dropped, which means the same.
+            // An error means that the sender was dropped, which is the same request.
             let _ = stopped.await;
         };
-        // The thread first: it may be refused, and where this runs no runtime may be dropped.
+        // The thread is started first: that may fail, and a runtime must not be dropped in an async context.
         let (sender, handed_over) = oneshot::channel::<Runtime>();
         let thread = thread::Builder::new().name(name).spawn(move || {
             if let Ok(runtime) = handed_over.blocking_recv() {
@@ -122,7 +122,7 @@ impl Worker {
         })?;
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
-        // It waits for this.
+        // The thread is waiting for this, so it cannot fail.
         let _ = sender.send(runtime);
         let place = Place {
             runtime: handle,
@@ -136,7 +136,7 @@ impl Worker {
     }
 }
 
-/// Gives this worker a ring, if it is wanted and the system has one. It works without.
+/// Starts io_uring on this worker if it is wanted. Where the system does not offer it the worker stays on epoll.
 fn try_ring(is_wanted: bool) {
     static SAID: Once = Once::new();
     if is_wanted && let Err(error) = start_ring() {
@@ -150,7 +150,7 @@ impl Drop for Worker {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // A worker that panicked has said so already.
+            // An error means that it panicked, which has been reported already.
             let _ = thread.join();
         }
     }
@@ -164,17 +164,17 @@ pub(super) fn spawn(
     AbortOnDrop(runtime.spawn(task))
 }
 
-/// A task that ends with its handle.
+/// A task that is aborted when this handle is dropped.
 #[derive(Debug)]
 pub(super) struct AbortOnDrop(tokio::task::JoinHandle<()>);
 
 impl AbortOnDrop {
-    /// Ends the task; ready when it has let go of all that it had, or does not within a time.
+    /// Aborts the task; ready when it has been dropped, or after [`ABORT_TIMEOUT`].
     pub(super) fn end(mut self) -> impl Future<Output = ()> {
         self.0.abort();
         async move {
-            // That it was ended is an error, and what is wanted.
-            let _ = timeout(LETTING_GO, &mut self.0).await;
+            // An aborted task ends with an error.
+            let _ = timeout(ABORT_TIMEOUT, &mut self.0).await;
         }
     }
 }
