@@ -1,11 +1,11 @@
-//! What POST /pools/NAME/backends/NAME/drain and /resume are asked to do.
+//! The target of POST /pools/NAME/backends/NAME/drain and /resume.
 
-/// What a backend is told.
+/// What to do with a backend.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum BackendOrder {
-    /// No new sessions; those it has are asked to leave.
+    /// Give it no new sessions, and ask those it has to leave.
     Drain,
-    /// New sessions again.
+    /// Give it new sessions again.
     Resume,
 }
 
@@ -19,8 +19,7 @@ pub struct BackendTarget {
 }
 
 impl BackendTarget {
-    /// Reads a path. A backend without a name of its own is named by its address, which may hold slashes;
-    /// `%` and two digits stand for any byte.
+    /// Reads a path with percent-encoded names. The name of a backend may be its address, which can contain slashes.
     pub(super) fn read(path: &str) -> Option<(Self, BackendOrder)> {
         let (pool, rest) = path.strip_prefix("/pools/")?.split_once("/backends/")?;
         let (backend, order) = rest.rsplit_once('/')?;
@@ -37,7 +36,7 @@ impl BackendTarget {
     }
 }
 
-/// A name in a path (RFC 3986 section 2.1); none where it is empty or no text.
+/// Decodes a percent-encoded name (RFC 3986 section 2.1); none if it is empty or not UTF-8.
 pub(super) fn decoded(name: &str) -> Option<String> {
     let mut parts = name.split('%');
     let mut bytes = parts.next()?.as_bytes().to_vec();

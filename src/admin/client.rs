@@ -1,4 +1,4 @@
-//! The other end of the admin side: what another process of this program asks of a running gateway.
+//! The client of the admin side, by which `wsgate reload` asks a running gateway.
 
 use std::io;
 use std::time::Duration;
@@ -16,14 +16,14 @@ use super::ReloadReport;
 use crate::config::Address;
 
 /// How long a gateway may take to read its configuration and answer.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// Bytes of an answer that are read.
-const ANSWER: usize = 1024 * 1024;
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// The maximum size of an answer in bytes.
+const MAX_ANSWER: usize = 1024 * 1024;
 
 /// Has the gateway whose admin side listens at `admin` read its configuration again.
 ///
 /// # Errors
-/// When nothing listens there, or what does gives no such answer within a minute.
+/// When nothing listens there, or there is no such answer within a minute.
 pub async fn ask_for_reload(admin: &Address) -> io::Result<ReloadReport> {
     let asking = async {
         match admin {
@@ -31,7 +31,7 @@ pub async fn ask_for_reload(admin: &Address) -> io::Result<ReloadReport> {
             Address::Unix(path) => post_reload(UnixStream::connect(path).await?).await,
         }
     };
-    let answered = timeout(PATIENCE, asking).await;
+    let answered = timeout(TIMEOUT, asking).await;
     answered.unwrap_or_else(|_elapsed| Err(io::ErrorKind::TimedOut.into()))
 }
 
@@ -52,13 +52,13 @@ where
             .await
             .map_err(io::Error::other)?;
         let status = answer.status();
-        let body = Limited::new(answer.into_body(), ANSWER).collect().await;
+        let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
         read(status, &body.map_err(io::Error::other)?.to_bytes())
     };
     tokio::pin!(exchange);
     tokio::select! {
         report = &mut exchange => report,
-        // It ends before or with the exchange, which then says what came of it.
+        // The connection task has ended, so the exchange ends at once, with an answer or an error.
         _ = connection => exchange.await,
     }
 }

@@ -1,23 +1,22 @@
-//! What POST /drain is asked to drain.
+//! The target of POST /drain.
 
 use http::Uri;
 
 use super::backend::decoded;
 
-/// What is to be drained: its sessions are asked to leave, and it gets no new ones.
+/// What to drain: it gets no new sessions, and those it has are asked to leave.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum DrainTarget {
-    /// The whole gateway, as at a stop; the process stays.
+    /// The whole gateway, as for a stop; the process keeps running.
     Gateway,
-    /// The backends of this name, in whatever pool.
+    /// The backends of this name, in all pools.
     Backend(String),
     /// The route of this name.
     Route(String),
 }
 
 impl DrainTarget {
-    /// Reads the query: none at all, `backend=NAME` or `route=NAME`; in a name `%` and two digits stand for any byte. None where
-    /// it is anything else.
+    /// Reads the query: none at all, `backend=NAME` or `route=NAME`, with the name percent-encoded. None if it is anything else.
     pub(super) fn read(uri: &Uri) -> Option<Self> {
         let Some(query) = uri.query() else {
             return Some(Self::Gateway);

@@ -1,4 +1,4 @@
-//! The admin side as its listener sees it.
+//! The admin side as the handler of its listener.
 
 use std::sync::Arc;
 

@@ -1,8 +1,7 @@
-//! The admin side: one request to one answer. Metrics, health, status, reload, drain, resume. And the asking end of a reload.
+//! The admin side: metrics, health, status, reload, drain, resume; and the client that `wsgate reload` uses.
 //!
-//! What it shows and sets off belongs to others, who give it as a [`Control`]; the listener and the thread
-//! that it runs on are the server's. Whoever reaches the address may use it: it is bound to loopback
-//! unless the configuration says otherwise.
+//! It acts on the gateway through a [`Control`]; its listener and thread belong to `server`. There is no login: anybody who
+//! can reach the address may use it, so it is on loopback unless the configuration says otherwise.
 
 mod answer;
 mod backend;
@@ -32,25 +31,24 @@ pub use status::{BackendStatus, DiscoveryStatus, ListenerStatus, PoolStatus, Rou
 
 use crate::telemetry::{TEXT_FORMAT, Telemetry};
 
-/// What the admin side is given of the running gateway.
+/// The admin side's view of the running gateway.
 pub trait Control: Send + Sync {
-    /// Whether new sessions are wanted.
+    /// Whether the gateway accepts new sessions.
     fn readiness(&self) -> Readiness;
 
-    /// What runs now.
+    /// The current state.
     fn status(&self) -> Status;
 
-    /// Sessions that are to end because something is drained.
+    /// Sessions that still have to end because something is drained.
     fn drain_sessions(&self) -> usize;
 
-    /// Begins to drain. The number of sessions that are to end, or none where there is no such thing.
+    /// Begins a drain. Returns the number of sessions that have to end; none if there is no such target.
     fn drain(&self, target: DrainTarget) -> impl Future<Output = Option<usize>> + Send;
 
-    /// Drains one backend or takes it into service again. What it is then, or none where there is no such
-    /// backend.
+    /// Drains or resumes one backend. Returns its new status; none if there is no such backend.
     fn order(&self, target: &BackendTarget, order: BackendOrder) -> Option<BackendStatus>;
 
-    /// Reads the configuration again and waits for what comes of it.
+    /// Reads the configuration again and returns the outcome.
     fn reload(&self) -> impl Future<Output = ReloadReport> + Send;
 }
 
@@ -58,11 +56,11 @@ pub trait Control: Send + Sync {
 pub struct Admin<C> {
     telemetry: Arc<Telemetry>,
     control: C,
-    /// Held while metrics are gathered: what that takes of memory and processor is taken once.
+    /// Locked while metrics are rendered, so that concurrent scrapes do not multiply the memory and CPU that takes.
     gathering: Arc<Mutex<()>>,
 }
 
-/// What a path leads to.
+/// What a path refers to.
 enum Endpoint {
     Page,
     Metrics,
@@ -88,7 +86,7 @@ impl Endpoint {
         }
     }
 
-    /// The methods that it takes, as in Allow (RFC 9110 section 10.2.1).
+    /// The allowed methods, as in the field Allow (RFC 9110 section 10.2.1).
     fn allowed(&self) -> &'static str {
         match self {
             Self::Page | Self::Metrics | Self::Alive | Self::Ready | Self::Status => "GET, HEAD",
@@ -113,8 +111,8 @@ impl<C: Control> Admin<C> {
         }
     }
 
-    /// Answers one request. Its body is not read. The answer to HEAD has the body of GET, which hyper leaves
-    /// out, so that Content-Length is right.
+    /// Answers one request. Its body is not read. The answer to HEAD has the body of the one to GET, so that Content-Length is
+    /// right; hyper does not send it.
     pub async fn answer<B>(&self, request: Request<B>) -> Response<Full<Bytes>> {
         let (request, _body) = request.into_parts();
         let Some(endpoint) = Endpoint::find(request.uri.path()) else {
@@ -154,8 +152,8 @@ impl<C: Control> Admin<C> {
         }
     }
 
-    /// The metrics as text, written on a thread of their own: with a thousand routes that takes half a second, in which
-    /// probes want to be answered.
+    /// Renders the metrics, on a thread of its own: with a thousand routes that takes half a second, and health probes must be
+    /// answered meanwhile.
     async fn gather(&self) -> String {
         let turn = Arc::clone(&self.gathering).lock_owned().await;
         let sessions = self.control.drain_sessions();
@@ -163,11 +161,11 @@ impl<C: Control> Admin<C> {
         let telemetry = Arc::clone(&self.telemetry);
         let (sender, text) = oneshot::channel();
         let render = move || {
-            // The turn is kept also where whoever asked has left.
+            // Kept until the text is rendered, even if the client has left.
             let _turn = turn;
             let _ = sender.send(telemetry.render());
         };
-        // Where no thread can be started, the sender goes with the closure.
+        // If no thread can be started, the sender is dropped with the closure, and `text` is an error.
         let _ = thread::Builder::new()
             .name("metrics".to_owned())
             .spawn(render);
@@ -181,7 +179,7 @@ impl<C: Control> Admin<C> {
             return answer::json(StatusCode::NOT_FOUND, &json!({ "error": error }));
         };
         let code = match order {
-            // Its sessions are still to leave.
+            // Its sessions have yet to leave.
             BackendOrder::Drain => StatusCode::ACCEPTED,
             BackendOrder::Resume => StatusCode::OK,
         };

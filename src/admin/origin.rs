@@ -1,14 +1,14 @@
-//! Whether a browser sends a request for another site (cross-site request forgery).
+//! Detects requests that a browser sends for a page of another site (cross-site request forgery).
 
 use std::net::IpAddr;
 
 use http::header::{HOST, ORIGIN};
 use http::request::Parts;
 
-/// Whether the request has an Origin that is not the admin side itself.
+/// Whether the request has an Origin other than the admin side itself.
 ///
-/// Browsers send Origin with every POST (Fetch, section 3.2), other programs send none. Only a page at an address, or at
-/// localhost, is the admin side's own: whoever owns a name can have it resolve to the admin address.
+/// Browsers send Origin with every POST (Fetch, section 3.2), other programs do not. A name other than localhost is never
+/// accepted: its owner can make it resolve to the admin address (DNS rebinding).
 pub(super) fn is_cross_site(request: &Parts) -> bool {
     let mut origins = request.headers.get_all(ORIGIN).iter();
     let Some(origin) = origins.next() else {
@@ -20,7 +20,7 @@ pub(super) fn is_cross_site(request: &Parts) -> bool {
             .ok()
             .and_then(authority)
             .is_some_and(|authority| {
-                if !is_nobodys(authority) {
+                if !is_address_or_localhost(authority) {
                     return false;
                 }
                 let host = request
@@ -32,15 +32,15 @@ pub(super) fn is_cross_site(request: &Parts) -> bool {
     !same
 }
 
-/// Host and port of an Origin such as `http://127.0.0.1:9901`. Default ports are written by neither side.
+/// Host and port of an Origin such as `http://127.0.0.1:9901`. Neither Origin nor Host contains a default port.
 fn authority(origin: &str) -> Option<&str> {
     origin
         .split_once("://")
         .map(|(_scheme, authority)| authority)
 }
 
-/// Whether the host is an address or localhost, and so no name that somebody owns.
-fn is_nobodys(authority: &str) -> bool {
+/// Whether the host is an IP address or localhost, and so no name in the DNS.
+fn is_address_or_localhost(authority: &str) -> bool {
     let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
     let host = match authority.rsplit_once(':') {
         Some((host, port)) if is_port(port) => host,

@@ -6,14 +6,14 @@ use http::StatusCode;
 
 use crate::config::Name;
 
-/// Whether new sessions are wanted, and why not.
+/// Whether the gateway accepts new sessions, and if not, why.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Readiness {
-    /// They are.
+    /// It does.
     Ready,
-    /// Not yet: the DNS has not told of the backends of these pools since the start.
+    /// Not yet: discovery has had no answer for these pools since the start.
     Discovering(Vec<Name>),
-    /// Not any more.
+    /// No longer.
     Draining,
 }
 

@@ -1,34 +1,34 @@
-//! What came of a reload, as POST /reload answers it.
+//! The outcome of a reload, as POST /reload answers it.
 
 use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::telemetry::ReloadResult;
 
-/// What came of a reload, in words for the operator.
+/// The outcome of a reload, with texts for the operator.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ReloadReport {
     /// The new configuration is in force.
     Taken {
-        /// How many configurations there have been, this one included.
+        /// The number of the configuration, counted from the start.
         generation: u64,
-        /// What is different, a line each.
+        /// One line for each difference.
         changes: Vec<String>,
     },
-    /// The file says what runs already.
+    /// The configuration is the same as before.
     Unchanged {
-        /// The certificates that changed on disk and were taken, and what waits for a restart, a line each.
+        /// One line for each certificate that was renewed, and for each setting that waits for a restart.
         changes: Vec<String>,
     },
-    /// The old configuration stays.
+    /// The old configuration stays in force.
     Refused {
-        /// What is wrong with the new one, a line each.
+        /// One line for each problem of the new one.
         errors: Vec<String>,
     },
 }
 
 impl ReloadReport {
-    /// There is no reload any more.
+    /// A reload is refused because the gateway is stopping.
     #[must_use]
     pub fn stopping() -> Self {
         Self::Refused {
@@ -67,7 +67,7 @@ impl ReloadReport {
         }
     }
 
-    /// What [`Self::to_json`] made; none where it is something else.
+    /// The inverse of [`Self::to_json`]; none for any other JSON.
     pub(super) fn from_json(json: &Value) -> Option<Self> {
         let lines = |key: &str| {
             let lines = json[key].as_array()?.iter();

@@ -1,4 +1,4 @@
-//! What runs now, as GET /status shows it.
+//! The state of the gateway, as GET /status shows it.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,20 +8,20 @@ use crate::config::Name;
 use crate::telemetry::{DiscoveryResult, Rfc3339};
 use crate::upstream::{LastCheck, Standing};
 
-/// What runs now.
+/// The state of the gateway.
 #[derive(Clone, Debug)]
 pub struct Status {
     /// When the process started.
     pub started: SystemTime,
-    /// For how long it has run, whatever became of the clock meanwhile.
+    /// How long it has run, by the monotonic clock.
     pub uptime: Duration,
-    /// How many configurations there have been, this one included.
+    /// The number of the configuration, counted from the start.
     pub generation: u64,
-    /// When the configuration was taken.
+    /// When the configuration came into force.
     pub configured: SystemTime,
     /// Whether the process is stopping.
     pub draining: bool,
-    /// Sessions that are to end because something is drained.
+    /// Sessions that still have to end because something is drained.
     pub drain_sessions: usize,
     /// The listeners, by name.
     pub listeners: Vec<ListenerStatus>,
@@ -36,7 +36,7 @@ pub struct Status {
 pub struct ListenerStatus {
     /// Its name.
     pub name: Name,
-    /// Where it listens; the real port where the system chose it.
+    /// Its address; for port 0, with the port that the system chose.
     pub address: String,
     /// Whether it speaks TLS.
     pub tls: bool,
@@ -49,7 +49,7 @@ pub struct ListenerStatus {
 pub struct RouteStatus {
     /// Its name.
     pub name: Name,
-    /// The pool behind it; none where it answers by itself.
+    /// Its pool; none if it answers by itself.
     pub pool: Option<Name>,
     /// Sessions open now.
     pub sessions: u64,
@@ -62,20 +62,20 @@ pub struct RouteStatus {
 pub struct PoolStatus {
     /// Its name.
     pub name: Name,
-    /// How they are found, where the file does not name them.
+    /// The state of discovery, if its backends are discovered.
     pub discovery: Option<DiscoveryStatus>,
-    /// Handshakes that wait for a place on one of its backends.
+    /// Opening handshakes that wait for a place on one of its backends.
     pub waiting: usize,
     /// Its backends, in the order of the file.
     pub backends: Vec<BackendStatus>,
 }
 
-/// The search for a pool's backends in [`Status`].
+/// The discovery of a pool's backends in [`Status`].
 #[derive(Clone, Debug)]
 pub struct DiscoveryStatus {
-    /// What the last question came to; none before the first answer.
+    /// The result of the last query; none before the first answer.
     pub last: Option<DiscoveryResult>,
-    /// Since when all questions came to that.
+    /// Since when the result has been the same.
     pub since: SystemTime,
 }
 
@@ -84,21 +84,21 @@ pub struct DiscoveryStatus {
 pub struct BackendStatus {
     /// Its name.
     pub name: Name,
-    /// Where it is.
+    /// Its address.
     pub address: String,
     /// Its share of the sessions.
     pub weight: u32,
-    /// The lower, the sooner it is chosen; 0 for those that the file names.
+    /// The lowest is chosen first; 0 is the default.
     pub priority: u16,
-    /// Its share at the moment: less while it starts slowly.
+    /// Its current share: less than the weight during a slow start.
     pub effective_weight: f64,
     /// Sessions open now.
     pub sessions: u64,
-    /// The most sessions that it takes.
+    /// The maximum number of sessions.
     pub max_sessions: Option<u64>,
     /// Whether it has that many.
     pub is_full: bool,
-    /// Whether it gets new ones, and how that came to be.
+    /// Its health, and how it came to that.
     pub standing: Standing,
 }
 
