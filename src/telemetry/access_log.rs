@@ -1,7 +1,7 @@
 //! The access log: a bounded queue of lines and the thread that writes them.
 //!
-//! What a line says is decided by `record`; here is only where it goes. A full queue drops lines and
-//! counts them, because a slow disk or terminal must not hold up sessions. So are lines that cannot be written.
+//! `record` decides what a line says. If the queue is full or a line cannot be written, it is dropped and counted: a slow disk
+//! or terminal must not hold up sessions.
 
 use std::io::{self, ErrorKind, Write};
 use std::mem;
@@ -14,16 +14,16 @@ use super::line::Line;
 use super::queue::{Queue, Writing};
 use crate::config::{self, LogFormat};
 
-/// Lines that may wait to be written.
+/// The capacity of the queue in lines.
 const QUEUED_LINES: usize = 16 * 1024;
 
-/// How long lines gather before they are written: a busy gateway so wakes the writing thread and calls the
-/// system for many lines at a time, instead of for each.
-const GATHERING: Duration = Duration::from_millis(20);
-/// Bytes of lines that are written at once.
-const WRITTEN_AT_ONCE: usize = 64 * 1024;
+/// How long lines are collected before they are written, so that a busy gateway wakes the thread and makes a system call for
+/// many lines at a time.
+const BATCH_TIME: Duration = Duration::from_millis(20);
+/// The maximum size of a batch in bytes.
+const BATCH_SIZE: usize = 64 * 1024;
 
-/// The access log of a process.
+/// The access log of the process.
 pub struct AccessLog {
     queue: Queue,
     /// Lines that could not be written.
@@ -39,14 +39,14 @@ impl AccessLog {
     /// Starts the thread that writes to `writer`; dropping the guard writes out what is queued.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// When no thread can be started.
     pub fn start(
         log: &config::Log,
         writer: impl Write + Send + 'static,
     ) -> io::Result<(Self, FlushGuard)> {
         let lost = Arc::<AtomicU64>::default();
-        let gathered = Gathered::new(writer, Arc::clone(&lost));
-        let (queue, writing) = Queue::start("access-log", QUEUED_LINES, gathered)?;
+        let batches = Batches::new(writer, Arc::clone(&lost));
+        let (queue, writing) = Queue::start("access-log", QUEUED_LINES, batches)?;
         let access_log = Self {
             queue,
             lost,
@@ -59,8 +59,8 @@ impl AccessLog {
         Ok((access_log, FlushGuard { _writing: writing }))
     }
 
-    /// Takes over which lines are written and whether queries are redacted, from the next line on. The
-    /// form of a line is fixed at the start.
+    /// Applies which lines are written and whether queries are redacted, from the next line on. The format of lines is fixed
+    /// at the start.
     pub fn apply(&self, settings: &config::AccessLog) {
         self.open.store(settings.open, Relaxed);
         self.close.store(settings.close, Relaxed);
@@ -68,7 +68,7 @@ impl AccessLog {
         self.redact_query.store(settings.redact_query, Relaxed);
     }
 
-    /// How many lines were dropped because the queue was full or nothing could be written.
+    /// The number of lines dropped because the queue was full or they could not be written.
     #[must_use]
     pub fn dropped_lines(&self) -> u64 {
         self.queue.dropped() + self.lost.load(Relaxed)
@@ -99,32 +99,31 @@ impl AccessLog {
     }
 }
 
-/// Writes out the lines still queued when it is dropped, for at most a second; the last thing a process
-/// lets go of.
+/// When dropped, writes out the lines still queued, for at most a second. Must outlive everything that logs.
 #[must_use = "lines are lost when it is dropped early"]
 pub struct FlushGuard {
     _writing: Writing,
 }
 
-/// What the writing thread writes to. It flushes whenever it has found the queue empty, and waits to be woken
-/// for the next line only after that.
+/// Collects lines and writes them in batches. The thread of the queue calls `flush` whenever the queue is empty, before it
+/// waits for the next line.
 ///
-/// It fails never: the thread would say nothing of that.
-struct Gathered<W> {
+/// It never returns errors, as that thread ignores them; it counts and logs them itself.
+struct Batches<W> {
     writer: W,
     lines: Vec<u8>,
-    /// Whether a part of the first line is written already.
-    has_begun: bool,
+    /// Whether the first line has been written in part.
+    is_partial: bool,
     lost: Arc<AtomicU64>,
     is_failing: bool,
 }
 
-impl<W: Write> Gathered<W> {
+impl<W: Write> Batches<W> {
     fn new(writer: W, lost: Arc<AtomicU64>) -> Self {
         Self {
             writer,
-            lines: Vec::with_capacity(WRITTEN_AT_ONCE),
-            has_begun: false,
+            lines: Vec::with_capacity(BATCH_SIZE),
+            is_partial: false,
             lost,
             is_failing: false,
         }
@@ -133,7 +132,7 @@ impl<W: Write> Gathered<W> {
     fn write_out(&mut self) {
         let (written, outcome) = write_as_much_as_goes(&mut self.writer, &self.lines);
         if let Some(last) = self.lines[..written].last() {
-            self.has_begun = *last != b'\n';
+            self.is_partial = *last != b'\n';
         }
         self.lines.drain(..written);
         match outcome {
@@ -145,11 +144,11 @@ impl<W: Write> Gathered<W> {
         }
     }
 
-    /// Gives up what cannot be written, but for the rest of a line that has begun: the next one would stand right
-    /// behind its beginning.
+    /// Drops what cannot be written, except for the rest of a partial line: without it the next line would be appended to
+    /// that part.
     fn lose_lines(&mut self, error: &io::Error) {
         let end = self.lines.iter().position(|byte| *byte == b'\n');
-        let kept = end.filter(|_| self.has_begun).map_or(0, |end| end + 1);
+        let kept = end.filter(|_| self.is_partial).map_or(0, |end| end + 1);
         let lost = self.lines[kept..].iter().filter(|byte| **byte == b'\n');
         self.lost.fetch_add(lost.count() as u64, Relaxed);
         self.lines.truncate(kept);
@@ -159,10 +158,10 @@ impl<W: Write> Gathered<W> {
     }
 }
 
-impl<W: Write> Write for Gathered<W> {
-    /// Takes a line.
+impl<W: Write> Write for Batches<W> {
+    /// Adds a line to the batch.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if self.lines.len() + line.len() > WRITTEN_AT_ONCE {
+        if self.lines.len() + line.len() > BATCH_SIZE {
             self.write_out();
         }
         self.lines.extend_from_slice(line);
@@ -171,12 +170,12 @@ impl<W: Write> Write for Gathered<W> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.write_out();
-        thread::sleep(GATHERING);
+        thread::sleep(BATCH_TIME);
         Ok(())
     }
 }
 
-/// How many bytes could be written, and what was wrong with the next one.
+/// Returns how many bytes were written, and the error that stopped it.
 fn write_as_much_as_goes(writer: &mut impl Write, bytes: &[u8]) -> (usize, io::Result<()>) {
     let mut written = 0;
     while written < bytes.len() {
@@ -194,7 +193,7 @@ fn write_as_much_as_goes(writer: &mut impl Write, bytes: &[u8]) -> (usize, io::R
 mod tests {
     use super::*;
 
-    /// A disk with so much room.
+    /// A disk with limited room.
     struct Disk {
         room: usize,
         kept: Vec<u8>,
@@ -216,7 +215,7 @@ mod tests {
         }
     }
 
-    fn write(log: &mut Gathered<Disk>, lines: &[&str]) {
+    fn write(log: &mut Batches<Disk>, lines: &[&str]) {
         for line in lines {
             log.write_all(line.as_bytes()).unwrap();
         }
@@ -229,7 +228,7 @@ mod tests {
             room: 6,
             kept: Vec::new(),
         };
-        let mut log = Gathered::new(disk, Arc::default());
+        let mut log = Batches::new(disk, Arc::default());
         write(&mut log, &["one\n", "two\n", "three\n"]);
         assert_eq!(log.lost.load(Relaxed), 1);
         write(&mut log, &["four\n", "five\n"]);
@@ -248,11 +247,11 @@ mod tests {
             room: 0,
             kept: Vec::new(),
         };
-        let mut log = Gathered::new(disk, Arc::default());
+        let mut log = Batches::new(disk, Arc::default());
         let line = "x".repeat(1000) + "\n";
         for _ in 0..1000 {
             log.write_all(line.as_bytes()).unwrap();
-            assert!(log.lines.len() <= WRITTEN_AT_ONCE);
+            assert!(log.lines.len() <= BATCH_SIZE);
         }
         log.flush().unwrap();
         assert_eq!(log.lost.load(Relaxed), 1000);

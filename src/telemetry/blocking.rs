@@ -1,16 +1,16 @@
-//! Writing to a descriptor that was made non-blocking behind our back.
+//! Writing to a descriptor that another process may have made non-blocking.
 
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsFd;
 
 use rustix::event::{PollFd, PollFlags, poll};
 
-/// A writer that waits for room. A pipe or a terminal does so by itself, unless one of those who share it makes it
-/// non-blocking: it is then so for all.
+/// A writer that blocks even if its descriptor is non-blocking: a process that shares our pipe or terminal and makes it
+/// non-blocking does so for all of them.
 pub(super) struct Blocking<W>(pub(super) W);
 
 impl<W: Write + AsFd> Blocking<W> {
-    /// Does `io` as soon as there is room for it.
+    /// Repeats `io` until it does not fail with `WouldBlock`, waiting for room in between.
     fn wait<T>(&mut self, mut io: impl FnMut(&mut W) -> io::Result<T>) -> io::Result<T> {
         loop {
             match io(&mut self.0) {

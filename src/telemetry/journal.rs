@@ -1,4 +1,4 @@
-//! Lines of the diagnostic log on their way to its queue; those for systemd's journal say what they are worth.
+//! Puts lines of the diagnostic log into its queue, with a priority if they go to systemd's journal.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -12,8 +12,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use super::line::without_format;
 use super::queue::Queue;
 
-/// Whether stderr is the stream to the journal that `address`, the variable JOURNAL_STREAM, names by device and inode
-/// (systemd.exec(5)).
+/// Whether stderr goes to the journal: `address`, the value of JOURNAL_STREAM, is its device and inode (systemd.exec(5)).
 #[must_use]
 pub fn reads_stderr(address: Option<&OsStr>) -> bool {
     let named = address.and_then(OsStr::to_str);
@@ -26,7 +25,7 @@ fn stderr_address() -> io::Result<String> {
     Ok(format!("{}:{}", metadata.dev(), metadata.ino()))
 }
 
-/// What the journal takes for the priority of a line that begins with it (sd-daemon(3)).
+/// The prefix of a line that gives it this priority in the journal (sd-daemon(3)).
 #[must_use]
 pub fn priority(level: Level) -> &'static str {
     match level {
@@ -37,7 +36,7 @@ pub fn priority(level: Level) -> &'static str {
     }
 }
 
-/// Makes a [`Line`] of each event.
+/// Makes a [`Line`] for each event.
 pub(super) struct Lines {
     queue: Queue,
     is_journal: bool,
@@ -68,7 +67,7 @@ impl<'w> MakeWriter<'w> for Lines {
     }
 }
 
-/// One line: its formatter writes it by one call.
+/// One line. The formatter writes a whole line by one call.
 pub(super) struct Line<'w> {
     queue: &'w Queue,
     priority: &'static str,

@@ -1,4 +1,4 @@
-//! A writer for tests that keeps what it is given.
+//! A writer for tests that keeps what is written.
 
 use std::io;
 use std::sync::{Arc, Mutex};

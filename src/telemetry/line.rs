@@ -1,17 +1,17 @@
 //! One line of the access log, as JSON or as `key=value` pairs.
 //!
-//! Written by hand because a line is written once or twice a session: no tree of values is built. Control
-//! characters never reach a terminal or split a line, in either form; nor do those that change how others are shown.
+//! Written by hand, as every session writes one or two lines: no tree of values is built. In both formats control and format
+//! characters are escaped, so that no value can split a line, control a terminal or change how other text is displayed.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
 
 use crate::config::LogFormat;
 
-/// Room for a usual line, so that it is allocated once.
+/// Capacity for a typical line, to avoid reallocation.
 const USUAL_LENGTH: usize = 640;
 
-/// A line that is being put together, in the order of the calls.
+/// A line under construction; fields appear in the order of the calls.
 pub(super) struct Line {
     format: LogFormat,
     buffer: String,
@@ -26,7 +26,7 @@ impl Line {
         Self { format, buffer }
     }
 
-    /// Adds a value that may hold anything.
+    /// Adds a value with arbitrary content.
     pub(super) fn text(&mut self, key: &str, value: &str) {
         self.key(key);
         let quoted = match self.format {
@@ -42,7 +42,7 @@ impl Line {
         }
     }
 
-    /// Adds a value whose written form needs no escaping, such as an identity or an address.
+    /// Adds a value that needs no escaping, such as an id or an address.
     pub(super) fn safe(&mut self, key: &str, value: impl fmt::Display) {
         self.key(key);
         let quote = match self.format {
@@ -62,7 +62,7 @@ impl Line {
         let _ = write!(self.buffer, "{}", value.into());
     }
 
-    /// The finished line with its line end.
+    /// The finished line with a line feed.
     pub(super) fn finish(mut self) -> String {
         if self.format == LogFormat::Json {
             self.buffer.push('}');
@@ -84,7 +84,7 @@ impl Line {
     }
 }
 
-/// Whether a value can stand in a text line without quotes.
+/// Whether a value needs no quotes in a text line.
 fn is_plain(value: &str) -> bool {
     let is_plain = |character: char| {
         !character.is_whitespace()
@@ -95,7 +95,7 @@ fn is_plain(value: &str) -> bool {
     !value.is_empty() && value.chars().all(is_plain)
 }
 
-/// Escapes as JSON asks (RFC 8259 section 7), and the control characters beyond ASCII and format characters too.
+/// Escapes as JSON requires (RFC 8259 section 7), and also control characters beyond ASCII and format characters.
 fn push_escaped(buffer: &mut String, value: &str) {
     let stands_for_itself = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
     if value.bytes().all(stands_for_itself) {
@@ -127,7 +127,7 @@ pub(super) fn without_format(text: &str) -> Cow<'_, str> {
     Cow::Owned(buffer)
 }
 
-/// As JSON has it: the numbers of UTF-16, of which there are one or two.
+/// The JSON escape of a character: one or two UTF-16 code units.
 fn push_code(buffer: &mut String, character: char) {
     for unit in character.encode_utf16(&mut [0; 2]) {
         // Writing to a String cannot fail.
@@ -135,8 +135,8 @@ fn push_code(buffer: &mut String, character: char) {
     }
 }
 
-/// Whether it is not seen itself and changes how what follows is shown: the direction of writing, an end of line, nothing
-/// at all. With these a client could have a line say something else than it does.
+/// Whether it is invisible or changes how the following text is displayed, such as its direction. With these a client could
+/// make a log line look like another one.
 fn is_format(character: char) -> bool {
     matches!(
         character,

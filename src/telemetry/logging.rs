@@ -14,7 +14,7 @@ use super::journal::Lines;
 use super::queue::{Queue, Writing};
 use crate::config::{Log, LogFormat};
 
-/// Lines that may wait to be written; more are dropped.
+/// The capacity of the queue in lines; further lines are dropped.
 const QUEUED_LINES: usize = 4 * 1024;
 
 /// The running diagnostic log; dropping it writes out what is queued.
@@ -28,30 +28,30 @@ type LevelHandle = reload::Handle<Targets, Registry>;
 /// Who reads the diagnostic log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Reader {
-    /// systemd's journal, which is told what each line is worth.
+    /// systemd's journal, which takes the priority of each line.
     Journal,
-    /// Somebody at a terminal, for whom lines of text have colours.
+    /// A terminal, where text lines are coloured.
     Terminal,
-    /// Whoever wants the lines as they are.
+    /// Anything else: plain lines.
     Plain,
 }
 
-/// Why the diagnostic log does not start.
+/// Why the diagnostic log cannot be started.
 #[derive(Debug, thiserror::Error)]
 pub enum LoggingFault {
-    /// The process logs already; there is one diagnostic log for all of it.
+    /// The process has a diagnostic log already.
     #[error("the diagnostic log was started twice")]
     AlreadyStarted,
-    /// The system gives no thread.
+    /// No thread can be started.
     #[error("no thread can be started for the diagnostic log: {0}")]
     NoThread(io::Error),
 }
 
 impl Logging {
-    /// Sends the events of the whole process to stderr, by a thread of its own, for `reader`.
+    /// Writes the events of the whole process to stderr, on a thread of its own, in the form for `reader`.
     ///
     /// # Errors
-    /// When the process logs already, or the system gives no thread.
+    /// When there is a diagnostic log already, or no thread can be started.
     pub fn start(log: &Log, reader: Reader) -> Result<Self, LoggingFault> {
         let (queue, writing) = Queue::start("log", QUEUED_LINES, Blocking(io::stderr()))
             .map_err(LoggingFault::NoThread)?;
@@ -65,7 +65,7 @@ impl Logging {
         })
     }
 
-    /// Changes the least level that is written, at once. The form of a line is fixed at the start.
+    /// Changes the minimum level, at once. The format of lines is fixed at the start.
     pub fn set_level(&self, level: Level) {
         if self.level.reload(targets(level)).is_err() {
             tracing::warn!(%level, "the log level could not be changed");
@@ -94,8 +94,8 @@ fn subscriber(
     )
 }
 
-/// Our own events at `level`; those of libraries only from errors up: their details may hold what clients sent, and a
-/// client can have h2 warn with every frame.
+/// Our own events at `level`, those of libraries only if they are errors: details of others may contain client data, and a
+/// client can make h2 warn with every frame.
 fn targets(level: Level) -> Targets {
     let level = LevelFilter::from_level(level);
     Targets::new()
@@ -111,7 +111,7 @@ mod tests {
     use crate::config::AccessLog;
     use crate::telemetry::kept::Kept;
 
-    /// What `act` leaves in the log.
+    /// What `act` logs.
     fn logged(format: LogFormat, act: impl FnOnce(&LevelHandle)) -> String {
         logged_to(Reader::Plain, format, act)
     }

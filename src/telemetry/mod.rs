@@ -1,8 +1,7 @@
 //! What an operator sees of the gateway: metrics, the access log, the diagnostic log.
 //!
-//! [`SessionRecord`] gathers the facts of one request and turns them into log lines and counts. Nothing
-//! here decides anything; other rooms hold handles ([`RouteMetrics`] and its kin) whose labels were
-//! resolved when the snapshot was built.
+//! [`SessionRecord`] collects the facts of one request and turns them into log lines and metrics. Nothing here decides
+//! anything; other rooms hold handles such as [`RouteMetrics`], whose labels are resolved when a snapshot is built.
 
 mod access_log;
 mod blocking;
@@ -35,21 +34,21 @@ pub use traffic::{DirectionTraffic, Traffic};
 use crate::config::Log;
 use blocking::Blocking;
 
-/// The metrics and the access log of a process; made once.
+/// The metrics and the access log of the process.
 pub struct Telemetry {
-    /// Everything that is counted.
+    /// All metrics.
     pub metrics: Metrics,
-    /// Where session lines go.
+    /// The access log.
     pub access_log: AccessLog,
-    // Two scrapes at once would count dropped lines twice.
+    // Concurrent scrapes would count dropped lines twice.
     rendering: Mutex<()>,
 }
 
 impl Telemetry {
-    /// Starts counting, with the access log on stdout; dropping the guard writes out what is queued.
+    /// Starts with the access log on stdout; dropping the guard writes out what is queued.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// When no thread can be started.
     pub fn start(log: &Log) -> io::Result<(Arc<Self>, FlushGuard)> {
         Self::with_writer(log, Blocking(io::stdout()))
     }
@@ -71,7 +70,7 @@ impl Telemetry {
         Ok((Arc::new(telemetry), guard))
     }
 
-    /// Every metric in Prometheus' text format ([`TEXT_FORMAT`]), without the series of what is gone.
+    /// All metrics in Prometheus' text format ([`TEXT_FORMAT`]), without series whose handles are gone.
     #[must_use]
     pub fn render(&self) -> String {
         let _one_at_a_time = self

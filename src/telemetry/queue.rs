@@ -1,7 +1,7 @@
-//! Lines that wait to be written, and the thread that writes them.
+//! A bounded queue of log lines, and the thread that writes them.
 //!
-//! Nobody who has a line waits: one that finds the queue full is counted and gone. `tracing-appender` does the same, but
-//! panics where there is no thread, and says on stdout when it cannot end, for which it may wait for ever.
+//! Adding a line never blocks: if the queue is full the line is dropped and counted. `tracing-appender` does the same, but
+//! panics if no thread can be started, prints to stdout if it cannot shut down, and may wait for that for ever.
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,29 +10,29 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// How long the end waits for lines that are still to be written.
-const LAST_LINES: Duration = Duration::from_secs(1);
+/// How long shutdown waits for queued lines to be written.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A queue of lines. Each write is a line.
+/// The sending end of the queue.
 #[derive(Clone)]
 pub(super) struct Queue {
     lines: SyncSender<Vec<u8>>,
     dropped: Arc<AtomicU64>,
 }
 
-/// Ends the writing when it is dropped: what is queued is written out, for at most a second.
+/// The running thread. Dropping this writes out what is queued, for at most [`FLUSH_TIMEOUT`], and ends the thread.
 pub(super) struct Writing {
     is_ending: Arc<AtomicBool>,
     lines: SyncSender<Vec<u8>>,
-    /// Hears nothing but that the thread has ended. The lock lets others hold this; nobody else asks.
+    /// Disconnected when the thread has ended. The mutex only makes this type `Sync`.
     ended: Mutex<Receiver<()>>,
 }
 
 impl Queue {
-    /// Starts a thread that writes to `writer`; so many lines may wait for it.
+    /// Starts a thread that writes to `writer`, with a queue of `room` lines.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// When no thread can be started.
     pub(super) fn start(
         thread: &str,
         room: usize,
@@ -48,7 +48,7 @@ impl Queue {
         };
         let work = move || {
             write_all(&waiting, writer, &is_ending);
-            // From the end on a line finds nobody.
+            // From now on lines are dropped and counted.
             drop(waiting);
             drop(end);
         };
@@ -60,12 +60,12 @@ impl Queue {
         Ok((queue, writing))
     }
 
-    /// How many lines found no room.
+    /// The number of dropped lines.
     pub(super) fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    /// Adds a line, or counts it as dropped.
+    /// Adds a line, or drops and counts it if the queue is full.
     pub(super) fn add(&self, line: Vec<u8>) {
         if self.lines.try_send(line).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
@@ -73,15 +73,15 @@ impl Queue {
     }
 }
 
-/// Writes until the end is asked for and nothing waits; flushes whenever nothing does.
+/// Writes lines until shutdown is requested and the queue is empty. Flushes whenever the queue is empty.
 fn write_all(waiting: &Receiver<Vec<u8>>, mut writer: impl Write, is_ending: &AtomicBool) {
     loop {
-        // Asked first: what came before the end is then found below.
+        // Read before the queue, so that every line added before the request is still found below.
         let is_last_look = is_ending.load(Ordering::Acquire);
         let line = match waiting.try_recv() {
             Ok(line) => line,
             Err(_) => {
-                // Whoever reads this log is gone, or its disk is full: there is nobody to be told.
+                // The reader of this log is gone, or the disk is full: there is no place to report an error.
                 let _ = writer.flush();
                 if is_last_look {
                     return;
@@ -97,11 +97,11 @@ fn write_all(waiting: &Receiver<Vec<u8>>, mut writer: impl Write, is_ending: &At
 impl Drop for Writing {
     fn drop(&mut self) {
         self.is_ending.store(true, Ordering::Release);
-        // Wakes the thread; where there is no room for that, it is awake.
+        // Wakes the thread. If the queue is full it is awake already.
         let _ = self.lines.try_send(Vec::new());
         let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
-        // That it has ended is an error, as is that it has not, and nothing more can be done.
-        let _ = ended.recv_timeout(LAST_LINES);
+        // Always an error: disconnected, or a timeout after which nothing more can be done.
+        let _ = ended.recv_timeout(FLUSH_TIMEOUT);
     }
 }
 
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
     use crate::telemetry::kept::Kept;
 
-    /// A reader that stands still until it is told otherwise.
+    /// A writer that blocks until it is released.
     struct Stuck(Receiver<()>);
 
     impl Write for Stuck {
@@ -150,6 +150,6 @@ mod tests {
         assert!(queue.dropped() >= 91, "eight wait, one is being written");
         let before = Instant::now();
         drop(writing);
-        assert!(before.elapsed() < 10 * LAST_LINES);
+        assert!(before.elapsed() < 10 * FLUSH_TIMEOUT);
     }
 }

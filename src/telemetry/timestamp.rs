@@ -1,11 +1,11 @@
-//! Moments as log lines and the admin side write them.
+//! Timestamps in log lines and on the admin side.
 
 use std::fmt;
 use std::time::SystemTime;
 
 use time::OffsetDateTime;
 
-/// Writes a moment as RFC 3339 in UTC with milliseconds, `2026-01-31T23:59:59.123Z`.
+/// Formats a time as RFC 3339 in UTC with milliseconds, `2026-01-31T23:59:59.123Z`.
 #[derive(Clone, Copy, Debug)]
 pub struct Rfc3339(pub SystemTime);
 
@@ -14,7 +14,7 @@ impl fmt::Display for Rfc3339 {
         let moment = OffsetDateTime::from(self.0);
         let (year, month, day) = moment.to_calendar_date();
         let (hour, minute, second, millisecond) = moment.to_hms_milli();
-        // Digit by digit: every line of the access log has one, and the formatter takes many times as long.
+        // By hand: every line of the access log has a timestamp, and the library's formatter takes many times as long.
         let mut text = *b"0000-00-00T00:00:00.000Z";
         for (end, number) in [
             (4, usize::try_from(year).unwrap_or_default()),
@@ -31,7 +31,7 @@ impl fmt::Display for Rfc3339 {
     }
 }
 
-/// Writes the digits of a number over the zeros that `text` ends in.
+/// Writes a number right-aligned over the zeros at the end of `text`.
 fn write_digits(text: &mut [u8], number: usize) {
     let mut rest = number;
     for digit in text.iter_mut().rev() {

@@ -1,10 +1,9 @@
-//! What passes through a tunnel, in plain integers: counted a frame at a time by the one task that owns
-//! the tunnel, and added to the shared counters all at once, every few seconds and at the end.
+//! Counts of what passes through a tunnel, in plain integers: the task of the tunnel counts each frame here, and adds all of
+//! it to the shared counters every few seconds and at the end.
 
 use crate::websocket::{Opcode, Sender};
 
-/// Bytes; the upper bounds of the message sizes that are told apart, each four times the one before. What
-/// is larger than the last has a place of its own.
+/// Upper bounds of the message size buckets in bytes, each four times the one before. A further bucket is unbounded.
 pub(super) const SIZE_BOUNDS: [u64; 11] = [
     1 << 4,
     1 << 6,
@@ -19,10 +18,10 @@ pub(super) const SIZE_BOUNDS: [u64; 11] = [
     1 << 24,
 ];
 
-/// As many as there are bounds, and one.
+/// The number of buckets, including the unbounded one.
 pub(super) const SIZES: usize = SIZE_BOUNDS.len() + 1;
 
-/// What passed through a tunnel since it was last reported.
+/// What passed through a tunnel since the last report.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct Traffic {
     /// What the client sent.
@@ -32,7 +31,7 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// The direction in which `sender` sends.
+    /// The counts of what `sender` sends.
     pub fn from_sender(&mut self, sender: Sender) -> &mut DirectionTraffic {
         match sender {
             Sender::Client => &mut self.client_to_backend,
@@ -40,7 +39,7 @@ impl Traffic {
         }
     }
 
-    /// The same, to look at.
+    /// As [`Traffic::from_sender`], for reading.
     #[must_use]
     pub fn of_sender(&self, sender: Sender) -> &DirectionTraffic {
         match sender {
@@ -52,14 +51,13 @@ impl Traffic {
 
 /// What passed in one direction.
 ///
-/// Frames are counted in 32 bits, which a direction cannot fill between two reports that are seconds
-/// apart: at one frame a nanosecond it would take more than four.
+/// 32 bits cannot overflow in the few seconds between two reports: even one frame per nanosecond would take four seconds.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct DirectionTraffic {
-    /// Bytes passed on, frame headers included.
+    /// Forwarded bytes, including frame headers.
     pub bytes: u64,
     pub(super) message_bytes: u64,
-    /// Messages by the bound that they are not above.
+    /// Messages by size bucket.
     pub(super) sizes: [u32; SIZES],
     pub(super) text: u32,
     pub(super) binary: u32,
@@ -70,8 +68,8 @@ pub struct DirectionTraffic {
 }
 
 impl DirectionTraffic {
-    /// Counts a message that is complete. `opcode` is what it began as, text or binary; `wire_length` the
-    /// bytes of its payloads as they passed, so compressed where an extension compresses.
+    /// Counts a complete message. `opcode` is that of its first frame, text or binary; `wire_length` is the sum of its payload
+    /// lengths in bytes on the wire, so after any compression.
     #[inline]
     pub fn message(&mut self, opcode: Opcode, wire_length: u64) {
         debug_assert!(
@@ -87,7 +85,7 @@ impl DirectionTraffic {
         self.sizes[size_index(wire_length)] += 1;
     }
 
-    /// Counts a control frame that is complete; what `opcode` of a message is given is not counted.
+    /// Counts a complete control frame; opcodes of data frames are ignored.
     #[inline]
     pub fn control(&mut self, opcode: Opcode) {
         match opcode {
@@ -100,20 +98,18 @@ impl DirectionTraffic {
         }
     }
 
-    /// Counts that the sender broke the protocol. Once it did, its frames cannot be followed any further,
-    /// so this happens once a direction.
+    /// Counts a protocol error. Frames behind it cannot be parsed any more, so there is at most one in each direction.
     pub fn protocol_error(&mut self) {
         self.protocol_errors += 1;
     }
 
-    /// How many messages passed.
+    /// The number of messages.
     pub(super) fn messages(&self) -> u64 {
         u64::from(self.text) + u64::from(self.binary)
     }
 }
 
-/// The place of the smallest bound that `length` is not above, found without a search: bounds are the even
-/// powers of two from the fourth on.
+/// The index of the smallest bound that is at least `length`. It needs no search, as the bounds are 2⁴, 2⁶, 2⁸ and so on.
 #[inline]
 fn size_index(length: u64) -> usize {
     let bits = u64::BITS - length.saturating_sub(1).leading_zeros();

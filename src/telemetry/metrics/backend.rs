@@ -1,4 +1,4 @@
-//! What is counted of a pool and its backends.
+//! The metrics of a pool and its backends.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,7 +36,7 @@ impl PoolMetrics {
         &self.name
     }
 
-    /// Counts that a further candidate is tried because one failed.
+    /// Counts a further candidate that is tried because one failed.
     pub fn retried(&self) {
         self.retries.inc();
     }
@@ -98,12 +98,12 @@ impl BackendMetrics {
         &self.pool
     }
 
-    /// Notes whether it is up.
+    /// Sets whether it is up.
     pub fn set_up(&self, is_up: bool) {
         self.up.set(i64::from(is_up));
     }
 
-    /// Notes what its weight counts for.
+    /// Sets its effective weight.
     pub fn set_effective_weight(&self, weight: f64) {
         self.effective_weight.set(weight);
     }
@@ -113,15 +113,14 @@ impl BackendMetrics {
         self.checks.increment(result.label());
     }
 
-    /// Counts one more session on the backend for as long as the guard lives.
+    /// Counts a session until the guard is dropped.
     #[must_use]
     pub fn session(self: &Arc<Self>) -> BackendSession {
         self.sessions_active.inc();
         BackendSession(Arc::clone(self))
     }
 
-    /// Counts an attempt at the backend, from the dial to its answer; the durations of those that opened
-    /// are kept.
+    /// Counts an attempt at the backend, and records its duration, from the dial to the answer, if a session opened.
     pub fn connect_finished(&self, result: ConnectResult, duration: Duration) {
         self.connects.increment(result.label());
         if result == ConnectResult::Opened {
@@ -147,7 +146,7 @@ impl Series for BackendMetrics {
     }
 }
 
-/// One session in `wsgate_backend_sessions_active`.
+/// A session in `wsgate_backend_sessions_active`.
 pub struct BackendSession(Arc<BackendMetrics>);
 
 impl Drop for BackendSession {

@@ -1,4 +1,4 @@
-//! Until when certificates are valid that the gateway shows.
+//! The expiry of certificates that the gateway presents.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -11,7 +11,7 @@ use super::live::Series;
 use super::seconds_since_epoch;
 use crate::config::Name;
 
-/// The metrics of a certificate that a listener shows to clients, or a pool to backends.
+/// The metrics of a certificate that a listener presents to clients, or a pool to backends.
 pub struct CertificateMetrics {
     family: Family<IntGauge>,
     labels: [Name; 2],
@@ -29,7 +29,7 @@ impl CertificateMetrics {
         }
     }
 
-    /// Notes until when the certificate that is now in use is valid.
+    /// Sets the expiry of the certificate that is now in use.
     pub fn set_not_after(&self, moment: SystemTime) {
         self.not_after.set(seconds_since_epoch(moment));
     }

@@ -1,4 +1,4 @@
-//! What is counted of choosing a backend: who waited for a place, and what sticky cookies came to.
+//! Metrics of choosing a backend: the queue and sticky cookies.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,16 +11,15 @@ use super::families::BackendFamilies;
 use super::labels::label_values;
 
 label_values! {
-    /// What waiting for a place came to.
+    /// The outcome of waiting for a place.
     pub enum QueueResult {
         /// A place became free.
         Served => "served",
-        /// None did in time.
+        /// No place became free in time.
         Timeout => "timeout",
         /// The queue was full.
         Overflow => "overflow",
-        /// There is nothing to wait for any more: no backend is ready, or the gateway, the listener or the route is
-        /// stopping.
+        /// There is nothing to wait for any more: no backend is ready, or the gateway, the listener or the route is stopping.
         Dismissed => "dismissed",
         /// The client left.
         Abandoned => "abandoned",
@@ -28,20 +27,20 @@ label_values! {
 }
 
 label_values! {
-    /// What the sticky cookie of a request came to.
+    /// What the sticky cookie of a request led to.
     pub enum StickyResult {
-        /// There was none.
+        /// The request had none.
         New => "new",
         /// Its backend was chosen.
         Kept => "kept",
         /// Its backend could not be chosen, another was.
         Moved => "moved",
-        /// It names no backend: forged, of another key, or of a backend that is gone.
+        /// It names no backend: it is forged, of another key, or of a backend that is gone.
         Unknown => "unknown",
     }
 }
 
-/// The part of a pool's metrics that is about choosing.
+/// The metrics of a pool that are about choosing a backend.
 pub(super) struct Choices {
     queue_length: IntGauge,
     queue_wait: Histogram,
@@ -76,7 +75,7 @@ impl Choices {
 }
 
 impl PoolMetrics {
-    /// Counts one who waits for a place, until the guard is dropped.
+    /// Counts a waiter until the guard is dropped.
     #[must_use]
     pub fn waiting(self: &Arc<Self>) -> Waiting {
         self.choices.queue_length.inc();
@@ -87,18 +86,18 @@ impl PoolMetrics {
         }
     }
 
-    /// Counts one for whom there was no place in the queue.
+    /// Counts a request that found the queue full.
     pub fn queue_overflowed(&self) {
         self.choices.queue.increment(QueueResult::Overflow.label());
     }
 
-    /// Counts what a sticky cookie came to.
+    /// Counts a result of a sticky cookie.
     pub fn sticky_read(&self, result: StickyResult) {
         self.choices.sticky.increment(result.label());
     }
 }
 
-/// One in `wsgate_pool_queue_length`.
+/// A waiter in `wsgate_pool_queue_length`.
 pub struct Waiting {
     pool: Arc<PoolMetrics>,
     begun: Instant,
@@ -106,7 +105,7 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    /// Notes what it came to; without a word it was abandoned.
+    /// Notes the outcome; without one the wait was abandoned.
     pub fn ends(&mut self, result: QueueResult) {
         self.result = result;
     }

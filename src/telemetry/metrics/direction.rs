@@ -1,4 +1,4 @@
-//! What is counted of a route in one direction.
+//! The metrics of a route in one direction.
 
 use prometheus::IntCounter;
 
@@ -30,7 +30,7 @@ impl DirectionSeries {
         }
     }
 
-    /// Adds all that passed since the last report.
+    /// Adds what passed since the last report.
     pub(super) fn add(&self, traffic: &DirectionTraffic) {
         self.bytes.inc_by(traffic.bytes);
         if traffic.messages() > 0 {

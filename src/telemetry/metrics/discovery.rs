@@ -1,4 +1,4 @@
-//! What is counted of the search for the backends of a pool.
+//! The metrics of the discovery of a pool's backends.
 
 use std::sync::Arc;
 
@@ -30,12 +30,12 @@ impl DiscoveryMetrics {
         }
     }
 
-    /// Counts a question by what it came to.
+    /// Counts a query by its result.
     pub fn asked(&self, result: DiscoveryResult) {
         self.questions.increment(result.label());
     }
 
-    /// Notes how many backends are in use.
+    /// Sets the number of discovered backends in use.
     pub fn found(&self, backends: usize) {
         self.backends
             .set(i64::try_from(backends).unwrap_or(i64::MAX));

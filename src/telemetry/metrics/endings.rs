@@ -1,7 +1,7 @@
-//! Which endings of sessions have their series from the start.
+//! Which endings of sessions have a series from the start.
 //!
-//! Initiators, codes and reasons make 672 combinations, most of which never occur. Those that the gateway
-//! brings about by design begin with 0; any other appears with its first session.
+//! Of the 672 combinations of initiator, code and reason most never occur. The usual ones begin at zero; any other series is
+//! created when it first occurs.
 
 use crate::session::{Initiator, Reason};
 use crate::websocket::{CODE_LABELS, code_label};
@@ -9,13 +9,13 @@ use crate::websocket::{CODE_LABELS, code_label};
 /// The `initiator`, `code` and `reason` labels of an ending.
 pub(super) type Ending = [&'static str; 3];
 
-/// Those that applications and libraries say, and those that are in no other row.
+/// The codes that applications and libraries send, and those in no other row of [`usual`].
 const FINISHED: &[&str] = &[
     "none", "1000", "1001", "1003", "1007", "1010", "1011", "3xxx", "4xxx", "other",
 ];
 const HALF_CLOSE: &[&str] = &["none", "1000", "1001"];
 
-/// The endings that are there from the start, whatever the configuration.
+/// The endings with a series from the start, independent of the configuration.
 pub(super) fn expected() -> impl Iterator<Item = Ending> {
     Reason::ALL.into_iter().flat_map(|reason| {
         usual(reason)
@@ -24,7 +24,7 @@ pub(super) fn expected() -> impl Iterator<Item = Ending> {
     })
 }
 
-/// The endings for which the configuration has the codes.
+/// The endings whose codes are configured.
 pub(super) fn configured(backend_lost: Option<u16>, drain: u16) -> [Ending; 3] {
     let lost = |reason: Reason| {
         [
@@ -41,7 +41,7 @@ pub(super) fn configured(backend_lost: Option<u16>, drain: u16) -> [Ending; 3] {
     [lost(Reason::Lost), lost(Reason::PongOverdue), drain]
 }
 
-/// Every ending that there can ever be.
+/// All possible endings.
 pub(super) fn possible() -> impl Iterator<Item = Ending> {
     Reason::ALL.into_iter().flat_map(|reason| {
         Initiator::ALL
@@ -50,7 +50,7 @@ pub(super) fn possible() -> impl Iterator<Item = Ending> {
     })
 }
 
-/// Who usually brings an ending about, and with which codes; `none` where no Close may be seen.
+/// The usual initiators and codes of a reason; `none` if there may be no Close.
 fn usual(reason: Reason) -> &'static [(Initiator, &'static [&'static str])] {
     use Initiator::{Backend, Client, Gateway};
     match reason {

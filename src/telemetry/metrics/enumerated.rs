@@ -1,16 +1,16 @@
-//! Counters that are told apart by one closed enumeration.
+//! Counters by one label with a closed set of values.
 
 use prometheus::IntCounter;
 
 use super::family::Family;
 
-/// The counters of a family's last label, one for each of its values, all there from the start.
+/// One counter for each value of a family's last label, all created at the start.
 pub(super) struct Enumerated {
     counters: Box<[(&'static str, IntCounter)]>,
 }
 
 impl Enumerated {
-    /// Resolves `fixed`, the values of the other labels, with each of `values`.
+    /// Creates a counter for each of `values`; `fixed` are the values of the other labels.
     pub(super) fn new(
         family: &Family<IntCounter>,
         fixed: &[&str],
@@ -25,12 +25,12 @@ impl Enumerated {
         }
     }
 
-    /// Counts one of the values that the family was made with.
+    /// Increments the counter of `value`.
     pub(super) fn increment(&self, value: &'static str) {
         self.add(value, 1);
     }
 
-    /// As [`Enumerated::increment`], `count` times.
+    /// Adds `count` to the counter of `value`.
     pub(super) fn add(&self, value: &'static str, count: u64) {
         if count == 0 {
             return;
@@ -42,7 +42,7 @@ impl Enumerated {
         }
     }
 
-    /// Takes the series out of `family`.
+    /// Removes the series from `family`.
     pub(super) fn remove(&self, family: &Family<IntCounter>, fixed: &[&str]) {
         for (value, _) in &self.counters {
             family.remove_label_values(&[fixed, &[value]].concat());

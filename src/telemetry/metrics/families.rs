@@ -1,4 +1,4 @@
-//! Every metric: its name, its help, its labels, its buckets. docs/metrics.md says the same to operators.
+//! All metrics with their names, help texts, labels and buckets. docs/metrics.md describes them for operators.
 
 use prometheus::core::{Collector, Metric};
 use prometheus::proto::MetricType;
@@ -7,12 +7,12 @@ use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, IntGauge, Opts, Re
 use super::family::Family;
 use super::sizes::MessageSizes;
 
-/// Seconds; from a handshake within the machine to one that its deadline ends.
+/// Seconds; from a handshake within the machine to one at its deadline.
 const HANDSHAKE_BUCKETS: &[f64] = &[
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
 
-/// Seconds; from a page that was left at once to a tab that stays open for a week.
+/// Seconds; from a page that is left at once to a tab that stays open for a week.
 const SESSION_BUCKETS: &[f64] = &[
     0.1, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 10_800.0, 43_200.0, 86_400.0, 604_800.0,
 ];
@@ -28,7 +28,7 @@ const REQUEST_BUCKETS: &[f64] = &[
     60.0,
 ];
 
-/// The families, by what they are about.
+/// All families.
 pub(super) struct Families {
     pub(super) process: ProcessFamilies,
     pub(super) listener: ListenerFamilies,
@@ -347,7 +347,7 @@ impl BackendFamilies {
     }
 }
 
-/// Makes families with the common prefix and registers them.
+/// Creates families with the common prefix and registers them.
 struct Registrar<'a>(&'a Registry);
 
 impl Registrar<'_> {
@@ -421,7 +421,7 @@ impl Registrar<'_> {
     }
 }
 
-/// A name, a help and labels.
+/// A name, a help text and labels.
 struct About<'a>(&'a str, &'a str, &'a [&'a str]);
 
 fn valid<M>(made: prometheus::Result<M>) -> M {
@@ -432,7 +432,7 @@ fn options(name: &str, help: &str) -> Opts {
     Opts::new(name, help).namespace("wsgate")
 }
 
-/// Registers what has a name of its own.
+/// Registers a collector whose names no other has.
 pub(super) fn register(registry: &Registry, collector: impl Collector + 'static) {
     registry
         .register(Box::new(collector))

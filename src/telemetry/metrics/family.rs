@@ -1,7 +1,7 @@
-//! A metric family that tells its series apart by all of their label values.
+//! A metric family with the label values themselves as the key of a series.
 //!
-//! The library's own vector finds a series by a hash of the label values written one after the other, so
-//! `pool="a", backend="bc"` and `pool="ab", backend="c"` would be counted as one. Here the values are the key.
+//! The library's own vector uses a hash of the concatenated values, so that `pool="a", backend="bc"` and
+//! `pool="ab", backend="c"` would be the same series.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -10,7 +10,7 @@ use prometheus::Opts;
 use prometheus::core::{Collector, Desc, Describer, Metric};
 use prometheus::proto::{MetricFamily, MetricType};
 
-/// Series of one name, each with its own values of the family's labels.
+/// The series of one metric name, by their label values.
 pub(super) struct Family<M>(Arc<Shared<M>>);
 
 struct Shared<M> {
@@ -22,10 +22,10 @@ struct Shared<M> {
 }
 
 impl<M: Metric> Family<M> {
-    /// A family without series. `make` gets the options of one series, in which the labels are constant.
+    /// A family without series. `make` creates a series from options in which the labels are constant.
     ///
     /// # Errors
-    /// What the library says of the name or of a label.
+    /// When the name or a label is invalid.
     pub(super) fn new(
         kind: MetricType,
         options: Opts,
@@ -41,7 +41,7 @@ impl<M: Metric> Family<M> {
         })))
     }
 
-    /// The series with these values of the labels, in the order of the labels; made where there is none.
+    /// The series with these label values, in the order of the labels; created if there is none.
     pub(super) fn with_label_values<V: AsRef<str>>(&self, values: &[V]) -> M {
         let series = self.0.series.write();
         let mut series = series.unwrap_or_else(PoisonError::into_inner);
@@ -51,7 +51,7 @@ impl<M: Metric> Family<M> {
             .clone()
     }
 
-    /// Takes the series with these values out, if it is there.
+    /// Removes the series with these label values, if there is one.
     pub(super) fn remove_label_values<V: AsRef<str>>(&self, values: &[V]) {
         let series = self.0.series.write();
         let mut series = series.unwrap_or_else(PoisonError::into_inner);
@@ -71,7 +71,7 @@ impl<M: Metric> Family<M> {
     }
 }
 
-/// The values with a byte behind each that occurs in no text.
+/// The values, each followed by a byte that does not occur in UTF-8.
 fn key<V: AsRef<str>>(values: &[V]) -> Vec<u8> {
     const END: u8 = 0xff;
     let length = |value: &V| value.as_ref().len() + 1;

@@ -1,4 +1,4 @@
-//! The values that labels may have; each enumeration is closed, so that series stay bounded.
+//! The values of labels. They are closed sets, so that the number of series is bounded.
 
 use http::StatusCode;
 
@@ -31,13 +31,13 @@ macro_rules! label_values {
 pub(super) use label_values;
 
 label_values! {
-    /// What a reload came to.
+    /// The outcome of a reload.
     pub enum ReloadResult {
         /// The new configuration is in force.
         Success => "success",
-        /// There were errors; the old configuration stays.
+        /// There were errors; the old configuration stays in force.
         Failure => "failure",
-        /// The file says what runs already.
+        /// The configuration is the same as before.
         Noop => "noop",
     }
 }
@@ -57,11 +57,11 @@ label_values! {
         ProxyMissing => "proxy_missing",
         /// The PROXY header breaks the rules, or is too long.
         ProxyMalformed => "proxy_malformed",
-        /// The system could not accept, for instance because descriptors are used up.
+        /// The system refused to accept, for instance because descriptors are used up.
         AcceptFailed => "accept_failed",
         /// `limits.concurrent_tls_handshakes` are under way already.
         TlsFull => "tls_full",
-        /// What came is no sound HTTP.
+        /// The client sent no valid HTTP.
         BadRequest => "bad_request",
         /// The request head is larger than `limits.request_head`.
         HeadTooLarge => "head_too_large",
@@ -73,29 +73,29 @@ label_values! {
 }
 
 label_values! {
-    /// What a TLS handshake with a client came to.
+    /// The outcome of a TLS handshake with a client.
     pub enum TlsResult {
         /// The connection is encrypted.
         Success => "success",
-        /// The two could not agree, or the client broke the protocol.
+        /// No agreement was possible, or the client broke the protocol.
         Failure => "failure",
         /// It took longer than `handshake_timeout`.
         Timeout => "timeout",
-        /// The client left before the end, as the checks of balancers in front do.
+        /// The client left before the end, as TCP checks of load balancers do.
         ClientGone => "client_gone",
     }
 }
 
-/// What a request came to, before any session.
+/// The outcome of a request, before any session.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum HandshakeResult {
     /// A session opened.
     Accepted,
     /// The gateway refused.
     Refused(Rejection),
-    /// The backend answered something else than 101, and that was passed on.
+    /// The backend answered with another status than 101, which was forwarded.
     BackendAnswered,
-    /// The route answers by itself, and did.
+    /// The route answered by itself, without a pool.
     Answered,
     /// The client left before there was an answer.
     ClientGone,
@@ -116,30 +116,30 @@ impl HandshakeResult {
 }
 
 label_values! {
-    /// What an attempt at a backend came to.
+    /// The outcome of an attempt at a backend.
     pub enum ConnectResult {
-        /// It agreed to the handshake.
+        /// It accepted the handshake.
         Opened => "opened",
-        /// It answered something else than 101.
+        /// It answered with another status than 101.
         Answered => "answered",
         /// Its name could not be resolved.
         ResolveFailed => "resolve_failed",
-        /// No connection came about.
+        /// It could not be connected to.
         ConnectFailed => "connect_failed",
         /// No local port was free towards it.
         PortsExhausted => "ports_exhausted",
-        /// Its certificate is not valid, or the two could not agree on TLS.
+        /// Its certificate is invalid, or the TLS handshake failed otherwise.
         TlsFailed => "tls_failed",
         /// It did not answer in time.
         Timeout => "timeout",
-        /// It broke the handshake.
+        /// Its answer to the handshake was invalid.
         HandshakeFailed => "handshake_failed",
         /// The client left, or its body was too large, too slow or broken.
         Abandoned => "abandoned",
     }
 }
 
-/// The statuses that are counted by themselves; the others by their class.
+/// The statuses that are counted individually; others are counted by class.
 const STATUSES: [(u16, &str); 31] = [
     (200, "200"),
     (201, "201"),
@@ -174,10 +174,10 @@ const STATUSES: [(u16, &str); 31] = [
     (504, "504"),
 ];
 
-/// What is counted of statuses beyond [`STATUSES`], by their first digit; `none` where there was no answer.
+/// The labels of statuses that are not in [`STATUSES`]; `none` if there was no answer.
 const CLASSES: [&str; 6] = ["none", "2xx", "3xx", "4xx", "5xx", "other"];
 
-/// How the answer to a plain request is counted.
+/// The label of the answer to a plain request.
 pub(super) fn status(status: Option<StatusCode>) -> &'static str {
     let [
         none,
@@ -208,25 +208,25 @@ pub(super) fn statuses() -> impl Iterator<Item = &'static str> {
 }
 
 label_values! {
-    /// What a check of a backend came to.
+    /// The outcome of a check of a backend.
     pub enum CheckResult {
         /// It passed.
         Success => "success",
-        /// The backend could not be reached, or did not answer as it should.
+        /// The backend could not be reached, or answered wrongly.
         Failure => "failure",
-        /// It was not over in time.
+        /// It did not finish in time.
         Timeout => "timeout",
     }
 }
 
 label_values! {
-    /// What a question for the backends of a pool came to.
+    /// The result of a discovery query.
     pub enum DiscoveryResult {
-        /// There are some.
+        /// Backends were found.
         Success => "success",
-        /// The name, or what was asked of it, does not exist.
+        /// The name does not exist, or has no such records.
         Empty => "empty",
-        /// A name server refused, or answered nonsense.
+        /// A name server refused, or its answer was invalid.
         Failure => "failure",
         /// No name server answered in time.
         Timeout => "timeout",
@@ -247,12 +247,12 @@ pub(super) fn handshake_results() -> impl Iterator<Item = &'static str> {
         .chain(Rejection::LABELS)
 }
 
-/// What a message can begin as.
+/// The opcodes of messages.
 pub(super) fn message_opcodes() -> impl Iterator<Item = &'static str> {
     opcodes(|opcode| matches!(opcode, Opcode::Text | Opcode::Binary))
 }
 
-/// What a control frame can be.
+/// The opcodes of control frames.
 pub(super) fn control_opcodes() -> impl Iterator<Item = &'static str> {
     opcodes(Opcode::is_control)
 }

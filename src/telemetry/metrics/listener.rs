@@ -1,4 +1,4 @@
-//! What is counted of a listener.
+//! The metrics of a listener.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,17 +46,17 @@ impl ListenerMetrics {
         &self.name
     }
 
-    /// Counts a connection that was accepted.
+    /// Counts an accepted connection.
     pub fn accepted(&self) {
         self.accepts.inc();
     }
 
-    /// Counts a connection that the listener refused, at once or in answer to its requests, or one request over HTTP/2.
+    /// Counts a connection that the listener refused, at once or by the answer to a request; over HTTP/2 also a single request.
     pub fn rejected(&self, reason: ConnectionRejection) {
         self.rejects.increment(reason.label());
     }
 
-    /// Counts a TLS handshake; the durations of those that succeeded are kept.
+    /// Counts a TLS handshake, and records its duration if it succeeded.
     pub fn tls_finished(&self, result: TlsResult, duration: Duration) {
         self.tls_handshakes.increment(result.label());
         if result == TlsResult::Success {

@@ -1,4 +1,4 @@
-//! The handles in use, by identity.
+//! The handles in use, by the names that identify them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,16 +6,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::families::Families;
 use crate::config::Name;
 
-/// Metrics with resolved labels whose series go when nobody holds them any more.
+/// A handle whose series are removed when nobody holds it any more.
 pub(super) trait Series {
-    /// Takes the series out of their families.
+    /// Removes its series from their families.
     fn remove(&self, families: &Families);
 }
 
-/// Hands out one handle per identity and takes back the series of those that nobody holds.
+/// Hands out one handle per identity, and removes the series of handles that nobody holds.
 ///
-/// Handles have no Drop of their own: what is gone is found under the lock under which handles are made,
-/// so that a handle made anew cannot lose its series to the end of an older one.
+/// Handles do not remove their series on drop: the drop of an old handle could remove the series of a new one with the same
+/// identity. They are removed under the same lock under which handles are created.
 pub(super) struct Live<H> {
     handles: Mutex<HashMap<Box<[Name]>, Arc<H>>>,
 }
@@ -27,16 +27,16 @@ impl<H: Series> Live<H> {
         }
     }
 
-    /// The handle of `identity`, made where there is none.
+    /// The handle of `identity`, created if there is none.
     pub(super) fn handle(&self, identity: &[&Name], make: impl FnOnce() -> H) -> Arc<H> {
         let key: Box<[Name]> = identity.iter().map(|&name| Arc::clone(name)).collect();
         Arc::clone(self.lock().entry(key).or_insert_with(|| Arc::new(make())))
     }
 
-    /// Removes the series of handles that are held nowhere else.
+    /// Removes handles that are held nowhere else, with their series.
     pub(super) fn sweep(&self, families: &Families) {
         self.lock().retain(|_, handle| {
-            // Handles are only made under the lock, so a count of one cannot grow meanwhile.
+            // A count of one cannot grow meanwhile, as handles are only given out under the lock.
             let held = Arc::strong_count(handle) > 1;
             if !held {
                 handle.remove(families);

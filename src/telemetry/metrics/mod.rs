@@ -1,8 +1,8 @@
-//! Everything that is counted.
+//! All metrics.
 //!
-//! Names, helps and labels stand in `families.rs`, label values in `labels.rs`. What a snapshot holds are
-//! handles whose labels are resolved; the same live identity always gets the same handle, and the series
-//! of an identity leave with the first scrape or change after its last handle was dropped.
+//! Names, help texts and labels are in `families.rs`, label values in `labels.rs`. Snapshots hold handles with resolved
+//! labels. The same identity always gets the same handle; its series are removed by the first scrape or reload after the
+//! last handle was dropped.
 
 mod backend;
 mod certificate;
@@ -42,10 +42,10 @@ use families::Families;
 use live::Live;
 use route::RouteSeries;
 
-/// The `route` label of a request that no route took. No route can have this name.
+/// The `route` label of requests without a route. No route can have this name.
 const NO_ROUTE: &str = "";
 
-/// The metrics of a process.
+/// The metrics of the process.
 pub struct Metrics {
     registry: Registry,
     families: Families,
@@ -62,7 +62,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Registers every family and gives the enumerated series of the process their zeros.
+    /// Registers all families and creates the series of the process, at zero.
     #[must_use]
     pub fn new() -> Self {
         let registry = Registry::new();
@@ -107,7 +107,7 @@ impl Metrics {
         })
     }
 
-    /// The handle of a certificate of a listener, held by the snapshot; `name` is unique in the listener.
+    /// The handle of a certificate of a listener; `name` is unique in the listener.
     #[must_use]
     pub fn certificate(&self, listener: &Name, name: &Name) -> Arc<CertificateMetrics> {
         self.certificates.handle(&[listener, name], || {
@@ -116,7 +116,7 @@ impl Metrics {
         })
     }
 
-    /// The handle of the certificate that a pool shows to its backends, held by the snapshot.
+    /// The handle of the client certificate of a pool.
     #[must_use]
     pub fn pool_certificate(&self, pool: &Name, name: &Name) -> Arc<CertificateMetrics> {
         self.pool_certificates.handle(&[pool, name], || {
@@ -125,7 +125,7 @@ impl Metrics {
         })
     }
 
-    /// The handle of a route and the pool behind it; none for a route that answers by itself.
+    /// The handle of a route and its pool; none for a route that answers by itself.
     #[must_use]
     pub fn route(&self, route: &Name, pool: Option<&Name>) -> Arc<RouteMetrics> {
         let key: &[&Name] = match pool {
@@ -163,7 +163,7 @@ impl Metrics {
         })
     }
 
-    /// Counts a reload and notes whether and when the last one succeeded.
+    /// Counts a reload, and notes whether and when the last one succeeded.
     pub fn reloaded(&self, result: ReloadResult) {
         self.reloads.increment(result.label());
         let process = &self.families.process;
@@ -178,7 +178,7 @@ impl Metrics {
         }
     }
 
-    /// Notes how many sessions a drain still waits for.
+    /// Sets the number of sessions that a drain still waits for.
     pub fn set_drain_sessions(&self, sessions: usize) {
         self.families
             .process
@@ -186,7 +186,7 @@ impl Metrics {
             .set(i64::try_from(sessions).unwrap_or(i64::MAX));
     }
 
-    /// Brings the count of dropped access-log lines up to `total`; one call at a time.
+    /// Raises the count of dropped access-log lines to `total`. Not for concurrent calls.
     pub(super) fn set_dropped_lines(&self, total: u64) {
         let counter = &self.families.process.dropped_lines;
         counter.inc_by(total.saturating_sub(counter.get()));
@@ -207,12 +207,12 @@ impl Metrics {
             })
     }
 
-    /// Takes out the series of what is gone. A scrape does that, too; but nobody has to scrape.
+    /// Removes series whose handles are gone. Every scrape does that as well, but there may be no scrapes.
     pub fn sweep(&self) {
         self.listeners.sweep(&self.families);
         self.certificates.sweep(&self.families);
         self.pool_certificates.sweep(&self.families);
-        // Routes and backends hold handles of their own, so what they hold is swept after them.
+        // Routes and backends hold handles of route series and pools, so those are swept after them.
         self.routes.sweep(&self.families);
         self.route_series.sweep(&self.families);
         self.backends.sweep(&self.families);

@@ -1,4 +1,4 @@
-//! What is counted of a route.
+//! The metrics of a route.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,13 +18,13 @@ use crate::session::Closure;
 use crate::telemetry::Traffic;
 use crate::websocket::{Sender, code_label};
 
-/// The metrics of a route and the pool behind it.
+/// The metrics of a route and its pool.
 pub struct RouteMetrics {
     series: Arc<RouteSeries>,
     pool: Option<PoolSide>,
 }
 
-/// What is told apart by pool, because sessions stay with theirs when a reload gives the route another.
+/// What is counted by pool: when a reload gives the route another pool, sessions stay with the old one.
 struct PoolSide {
     name: Name,
     sessions_active: IntGauge,
@@ -51,13 +51,13 @@ impl RouteMetrics {
         &self.series.name
     }
 
-    /// The name of the pool behind it; none where the route answers by itself.
+    /// The name of its pool; none if the route answers by itself.
     #[must_use]
     pub fn pool(&self) -> Option<&Name> {
         self.pool.as_ref().map(|pool| &pool.name)
     }
 
-    /// How many sessions are open on this route and pool.
+    /// The number of open sessions on this route and pool.
     #[must_use]
     pub fn sessions_active(&self) -> u64 {
         let sessions = self
@@ -67,8 +67,8 @@ impl RouteMetrics {
         u64::try_from(sessions).unwrap_or(0)
     }
 
-    /// Has the endings with codes of the configuration begin with 0: a backend that crashes ends all its sessions
-    /// at once, and of a series that only appears with them `rate()` sees nothing.
+    /// Creates the series of endings with configured codes, at zero: a backend that crashes ends all its sessions at once, and
+    /// `rate()` does not see the first increase of a new series.
     pub fn expect_codes(&self, backend_lost: Option<u16>, drain: u16) {
         for ending in endings::configured(backend_lost, drain) {
             self.series.closed(ending);
@@ -79,7 +79,7 @@ impl RouteMetrics {
         self.series.handshakes.increment(result.label());
     }
 
-    /// Counts the opening of a session; its end is to be counted by [`RouteMetrics::session_closed`].
+    /// Counts the opening of a session; [`RouteMetrics::session_closed`] must follow.
     pub(in crate::telemetry) fn session_opened(&self, handshake: Duration) {
         self.handshake_finished(HandshakeResult::Accepted);
         self.series
@@ -107,7 +107,7 @@ impl RouteMetrics {
             .add(&traffic.backend_to_client);
     }
 
-    /// Counts a plain request by the status of its answer; none where the client left before.
+    /// Counts a plain request by the status of its answer; none if the client left before.
     pub(in crate::telemetry) fn request_answered(
         &self,
         status: Option<StatusCode>,
@@ -133,13 +133,13 @@ impl Series for RouteMetrics {
     }
 }
 
-/// What is counted of a route whatever its pool.
+/// What is counted of a route over all pools.
 pub(super) struct RouteSeries {
     name: Name,
     handshakes: Enumerated,
     handshake_duration: Histogram,
     session_duration: Histogram,
-    /// The counters of endings that occur by design.
+    /// The counters of usual endings, resolved in advance.
     usual_endings: Box<[(Ending, IntCounter)]>,
     sessions_closed: Family<IntCounter>,
     client_to_backend: DirectionSeries,
@@ -171,7 +171,7 @@ impl RouteSeries {
         }
     }
 
-    /// Looks the labels of an unusual ending up, because all combinations are too many to resolve.
+    /// The series of an unusual ending is looked up by its labels: there are too many combinations to resolve in advance.
     fn count_closed(&self, closure: &Closure) {
         let Closure {
             initiator,

@@ -1,5 +1,5 @@
-//! The histogram of message sizes. A whole report is added to it at once, where the library's own histogram
-//! takes one observation at a time.
+//! The histogram of message sizes. A whole report is added at once; the library's own histogram takes one observation at a
+//! time.
 
 use std::array;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ impl MessageSizes {
     pub(super) fn new(options: &Opts) -> Self {
         let labels = options.const_labels.iter();
         let mut labels: Vec<_> = labels.map(|(name, value)| label(name, value)).collect();
-        // The order in which the library writes the labels of its own metrics.
+        // The library sorts the labels of its own metrics, too.
         labels.sort();
         Self(Arc::new(Counts {
             labels,
@@ -36,7 +36,7 @@ impl MessageSizes {
         }))
     }
 
-    /// Adds the messages of a report. A size that did not occur costs no atomic operation.
+    /// Adds the messages of a report. Empty buckets cost no atomic operation.
     pub(super) fn add(&self, traffic: &DirectionTraffic) {
         let sizes = self.0.messages.iter().zip(traffic.sizes);
         for (counter, messages) in sizes.filter(|&(_, messages)| messages > 0) {
@@ -49,8 +49,8 @@ impl MessageSizes {
 }
 
 impl Metric for MessageSizes {
-    /// A scrape may see a part of a report that is just being added. The count is made of the buckets, so
-    /// these two always agree; the sum may be that one report off.
+    /// A scrape may see a report that has been added in part. The count is computed from the buckets, so the two always agree;
+    /// the sum may be off by that report.
     fn metric(&self) -> proto::Metric {
         let mut total = 0;
         let cumulative = self.0.messages.each_ref().map(|counter| {
@@ -83,7 +83,7 @@ fn bucket(bound: u64, count: u64) -> Bucket {
     bucket
 }
 
-/// The text format has floating point only: exact up to 2 to the 53rd; beyond it, a rate loses nothing that matters.
+/// The text format has floating point numbers only. They are exact up to 2⁵³; beyond that the error does not matter for rates.
 fn as_float(count: u64) -> f64 {
     count as f64
 }

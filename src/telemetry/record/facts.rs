@@ -1,5 +1,4 @@
-//! What a client said of itself, bounded and kept as small as can be: it lies in memory as long as the
-//! session does.
+//! The texts of a request for the log. They are limited and stored compactly, as they stay in memory as long as the session.
 
 use http::header::{ORIGIN, USER_AGENT};
 use http::uri::PathAndQuery;
@@ -7,13 +6,13 @@ use http::uri::PathAndQuery;
 use super::super::line::Line;
 use super::Request;
 
-/// Room for the texts of a usual request, so that they are allocated once.
+/// Capacity for the texts of a typical request, to avoid reallocation.
 const USUAL_LENGTH: usize = 512;
 
-/// Stands between the values. No header value and no target holds it (RFC 9110 section 5.5).
+/// Separates the values. No header value and no target can contain it (RFC 9110 section 5.5).
 const SEPARATOR: char = '\0';
 
-/// Stands where a value was cut.
+/// Marks the end of a truncated value.
 const CUT: char = '…';
 
 const METHOD_LIMIT: usize = 32;
@@ -22,7 +21,7 @@ const PATH_LIMIT: usize = 1024;
 const ORIGIN_LIMIT: usize = 256;
 const USER_AGENT_LIMIT: usize = 256;
 
-/// The texts of a request in one allocation; empty where no line will be written.
+/// The texts of a request in one allocation; empty if no line will be written.
 #[derive(Default)]
 pub(super) struct Facts(Box<str>);
 
@@ -35,7 +34,7 @@ impl Facts {
                 .map_or(&[][..], |value| value.as_bytes())
         };
         let host = request.host;
-        // Behind a name and a password, which are no part of a host (RFC 9110 section 4.2.4).
+        // Without userinfo, which may contain a password (RFC 9110 section 4.2.4).
         let host = host.rsplit(|byte| *byte == b'@').next().unwrap_or(host);
         let target = request.target.map_or("", PathAndQuery::as_str);
         let mut texts = String::with_capacity(USUAL_LENGTH);
@@ -58,7 +57,7 @@ impl Facts {
         self.write(line, &["request_id"], 0);
     }
 
-    /// Adds `host path origin user_agent`, those that were given.
+    /// Adds those of `host`, `path`, `origin` and `user_agent` that are not empty.
     pub(super) fn write_request(&self, line: &mut Line) {
         self.write(line, &["host", "path", "origin", "user_agent"], 2);
     }
@@ -77,12 +76,12 @@ impl Facts {
     }
 }
 
-/// Appends at most `limit` bytes of a value and the separator.
+/// Appends a value, truncated to `limit` bytes, and the separator.
 fn push(texts: &mut String, value: &[u8], limit: usize) {
     let kept = &value[..value.len().min(limit)];
     match str::from_utf8(kept) {
         Ok(kept) => texts.push_str(kept),
-        // Takes many times as long as the check, also for a value that is sound.
+        // Only if needed, as this takes many times as long as the check, even for valid UTF-8.
         Err(_) => texts.push_str(&String::from_utf8_lossy(kept)),
     }
     if value.len() > limit {
@@ -91,8 +90,8 @@ fn push(texts: &mut String, value: &[u8], limit: usize) {
     texts.push(SEPARATOR);
 }
 
-/// The target with every value of its query replaced; names stay, so that a line still says what was asked. What has no
-/// name, or no value, may be a token as a whole.
+/// The target with the values of its query replaced. Names stay; a pair without a name or a value is replaced as a whole, as
+/// it may be a token.
 fn redacted(path: &str, query: &str) -> String {
     let mut target = String::with_capacity(path.len() + query.len() + 16);
     target.push_str(path);

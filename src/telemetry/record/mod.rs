@@ -1,4 +1,4 @@
-//! The record of a request: gathers facts, becomes log lines and counts.
+//! The record of a request: collects facts and turns them into log lines and metrics.
 
 mod facts;
 mod plain;
@@ -18,29 +18,29 @@ use super::{DirectionTraffic, Rfc3339, Telemetry, Traffic};
 use crate::config::TlsVersion;
 use crate::session::{Closure, Initiator, Peer, Reason, Rejection, SessionId};
 
-/// What is known of a connection once it speaks HTTP.
+/// The facts about a connection once it speaks HTTP.
 #[derive(Clone)]
 pub struct Connection {
     /// The listener that accepted it.
     pub listener: Arc<ListenerMetrics>,
-    /// Where it comes from.
+    /// The client's address.
     pub client: Peer,
     /// The TLS version; none on a plain connection.
     pub tls_version: Option<TlsVersion>,
 }
 
-/// What is logged of a request. Header fields other than those of the access log are never looked at.
+/// What is logged of a request. Of the header fields only those in the access log are read.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
-    /// The X-Request-ID that was taken over, within its bound, or made.
+    /// The X-Request-ID: the client's if it was accepted, or a new one.
     pub id: &'a str,
-    /// The client, as far as those are believed who speak for it.
+    /// The client, as trusted proxies report it.
     pub client: Peer,
-    /// The host that is asked for; empty where none is known.
+    /// The requested host; empty if unknown.
     pub host: &'a [u8],
-    /// The target; none where it is not known.
+    /// The request target; none if unknown.
     pub target: Option<&'a PathAndQuery>,
-    /// The method; told of plain requests only, as a session has GET.
+    /// The method; logged for plain requests only.
     pub method: &'a Method,
     /// The version.
     pub version: Version,
@@ -50,17 +50,16 @@ pub struct Request<'a> {
 
 /// The record of one request and of the session that it may open.
 ///
-/// A plain request that a route takes has a record as well; see [`plain`](Self::plain).
+/// Plain requests that a route takes have a record as well; see [`plain`](Self::plain).
 ///
-/// Exactly one of [`refuse`](Self::refuse), [`relay`](Self::relay), [`answer`](Self::answer),
-/// [`open`](Self::open) followed by [`close`](Self::close), and [`pass`](Self::pass) followed by
-/// [`end`](Self::end) has an effect: the first that is called. A record dropped before an answer, or while
-/// one is passed on, counts as a client that left; one dropped while open, as a session that was cut. So there
-/// is always one final line and one set of counts.
+/// Exactly one of these has an effect, the first that is called: [`refuse`](Self::refuse), [`relay`](Self::relay),
+/// [`answer`](Self::answer), [`open`](Self::open) followed by [`close`](Self::close), or [`pass`](Self::pass) followed by
+/// [`end`](Self::end). A record dropped before that, or while an answer is forwarded, counts as a client that left; one
+/// dropped while the session is open, as a session that was cut. So there is always one final line and one set of counts.
 pub struct SessionRecord {
     telemetry: Arc<Telemetry>,
     connection: Connection,
-    /// The identity in every line of the session.
+    /// The session's id, in all its lines.
     id: SessionId,
     began: Instant,
     route: Option<Arc<RouteMetrics>>,
@@ -75,7 +74,7 @@ pub struct SessionRecord {
     stage: Stage,
 }
 
-/// What a session passed on in one direction since it opened.
+/// What a session has forwarded in one direction.
 #[derive(Default)]
 struct Total {
     bytes: u64,
@@ -89,18 +88,18 @@ impl Total {
     }
 }
 
-/// How far a record is.
+/// The state of a record.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Asked,
     Open,
-    /// The answer to a plain request is on its way; its status.
+    /// The answer to a plain request is being forwarded; its status.
     Passing(StatusCode),
     Ended,
 }
 
 impl SessionRecord {
-    /// Begins with the request.
+    /// Begins the record of a request.
     #[must_use]
     pub fn begin(
         telemetry: &Arc<Telemetry>,
@@ -137,7 +136,7 @@ impl SessionRecord {
         self.route = Some(Arc::clone(route));
     }
 
-    /// Notes which backend agreed or answered.
+    /// Notes which backend accepted or answered.
     pub fn backend(&mut self, backend: &Arc<BackendMetrics>) {
         self.backend = Some(Arc::clone(backend));
     }
@@ -148,17 +147,17 @@ impl SessionRecord {
         self.finish("refused", result, Some(rejection.status()));
     }
 
-    /// The backend answered something else than 101, and that is passed on.
+    /// The backend answered with another status than 101, and that is forwarded.
     pub fn relay(&mut self, status: StatusCode) {
         self.finish("refused", HandshakeResult::BackendAnswered, Some(status));
     }
 
-    /// The route answered by itself.
+    /// The route answered by itself, without a pool.
     pub fn answer(&mut self, status: StatusCode) {
         self.finish("answered", HandshakeResult::Answered, Some(status));
     }
 
-    /// Both sides agreed: the session is open.
+    /// Both sides accepted: the session is open.
     pub fn open(&mut self) {
         if self.stage != Stage::Asked {
             return;
@@ -178,8 +177,8 @@ impl SessionRecord {
         }
     }
 
-    /// Adds traffic to the session and to the shared counters; meant to be called every few seconds and
-    /// before [`close`](Self::close), not per message.
+    /// Adds traffic to the session and to the shared counters. To be called every few seconds and before
+    /// [`close`](Self::close), not for each message.
     pub fn add_traffic(&mut self, traffic: &Traffic) {
         self.inward.add(&traffic.client_to_backend);
         self.outward.add(&traffic.backend_to_client);
@@ -188,7 +187,7 @@ impl SessionRecord {
         }
     }
 
-    /// Notes how long the answer to a Ping of the gateway's own took.
+    /// Records the round-trip time of a Ping of the gateway.
     pub fn ping_answered(&self, round_trip: Duration) {
         if let Some(route) = &self.route {
             route.ping_answered(round_trip);
@@ -225,7 +224,7 @@ impl SessionRecord {
         }
     }
 
-    /// Ends a record that opened no session.
+    /// Ends a record without a session.
     fn finish(&mut self, event: &str, result: HandshakeResult, status: Option<StatusCode>) {
         if self.stage != Stage::Asked {
             return;
@@ -248,7 +247,7 @@ impl SessionRecord {
         }
     }
 
-    /// What all lines have in common.
+    /// Begins a line with the fields that all lines have.
     fn line(
         &self,
         event: &str,
@@ -313,7 +312,7 @@ impl Drop for SessionRecord {
     }
 }
 
-/// What is to be said of a refusal beyond the result.
+/// Adds the level and the detail of a refusal.
 fn write_refusal(result: HandshakeResult, line: &mut Line) {
     let HandshakeResult::Refused(rejection) = result else {
         return;

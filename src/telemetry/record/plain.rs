@@ -1,30 +1,29 @@
-//! Plain requests: one line each, when the answer has ended.
+//! Records of plain requests: one line each, when the answer has ended.
 
 use http::StatusCode;
 
 use super::{HandshakeResult, SessionRecord, Stage, write_refusal};
 use crate::session::Rejection;
 
-/// How an answer that was passed on ended. Where the client has left there is none of these.
+/// How a forwarded answer ended, unless the client left.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AnswerEnd {
-    /// Whole.
+    /// Completely forwarded.
     Whole,
-    /// The backend broke it off.
+    /// The backend aborted it.
     Broken,
     /// A drain ended it.
     Drained,
 }
 
 impl SessionRecord {
-    /// It is a plain request, and a route took it. Whatever it comes to is counted as such, and by no means as a
-    /// handshake.
+    /// Marks this as a plain request that a route took. Its outcome is counted as that of a plain request, not of a handshake.
     pub fn plain(&mut self) {
         self.is_plain = true;
     }
 
-    /// The head of the backend's answer is passed on. Counted now, so that an answer that streams for hours is
-    /// seen; the line follows when it has ended.
+    /// The head of the backend's answer is forwarded. It is counted now, so that an answer that streams for hours is visible;
+    /// the line is written when it has ended.
     pub fn pass(&mut self, status: StatusCode) {
         if self.stage != Stage::Asked {
             return;
@@ -35,13 +34,13 @@ impl SessionRecord {
         }
     }
 
-    /// Notes how many bytes of the two bodies have been passed on.
+    /// Notes how many bytes of the two bodies have been forwarded.
     pub fn note_bodies(&mut self, request: u64, answer: u64) {
         self.inward.bytes = request;
         self.outward.bytes = answer;
     }
 
-    /// The answer has ended. Dropped before, the client has left.
+    /// The answer has ended. If the record is dropped before, the client has left.
     pub fn end(&mut self, end: AnswerEnd) {
         if let Stage::Passing(status) = self.stage {
             self.stage = Stage::Ended;
