@@ -1,4 +1,4 @@
-//! Files of authorities: whose certificates are trusted.
+//! Trusted authorities, from a file or from the system.
 
 use rustls::RootCertStore;
 use rustls_pki_types::CertificateDer;
@@ -7,14 +7,14 @@ use super::error::{Problem, TlsError};
 use super::pem;
 use crate::config::NamedFile;
 
-/// Authorities as they were read, and as rustls wants them.
+/// Authorities, as certificates and as rustls' store of them.
 pub(super) struct Authorities {
     pub(super) certificates: Vec<CertificateDer<'static>>,
     pub(super) store: RootCertStore,
 }
 
 impl Authorities {
-    /// All of `certificates`.
+    /// All of `certificates`; an unusable one is an error.
     pub(super) fn of(certificates: Vec<CertificateDer<'static>>) -> Result<Self, Problem> {
         let mut store = RootCertStore::empty();
         for certificate in &certificates {
@@ -27,8 +27,8 @@ impl Authorities {
         })
     }
 
-    /// Those of the system: what cannot be used of them is passed over, as there are always a few.
-    pub(super) fn some_of(certificates: Vec<CertificateDer<'static>>) -> Self {
+    /// The usable ones of `certificates`: a system always has a few that are not.
+    pub(super) fn usable(certificates: Vec<CertificateDer<'static>>) -> Self {
         let mut store = RootCertStore::empty();
         store.add_parsable_certificates(certificates.iter().cloned());
         Self {
@@ -37,7 +37,7 @@ impl Authorities {
         }
     }
 
-    /// Those of a file.
+    /// All certificates of a file.
     pub(super) fn load(file: &NamedFile) -> Result<Self, TlsError> {
         Self::of(pem::certificates(file)?).map_err(|problem| TlsError::new(file, problem))
     }

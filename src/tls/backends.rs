@@ -16,29 +16,28 @@ use super::error::{Problem, TlsError};
 use super::{CertificateInfo, Fingerprint, info, provider, verifier};
 use crate::config::{BackendTls, NamedFile};
 
-/// What is offered by ALPN (RFC 7301): WebSocket upgrades need HTTP/1.1.
+/// The ALPN protocols (RFC 7301): WebSocket upgrades need HTTP/1.1.
 const PROTOCOLS: [&[u8]; 1] = [b"http/1.1"];
-/// Backends of a pool whose sessions are kept to be resumed; the oldest is forgotten for one more.
-const RESUMABLE: usize = 256;
-/// Stands in the place of a file where the system's authorities are meant.
+/// The number of backends of a pool whose TLS sessions are cached for resumption.
+const CACHED_SESSIONS: usize = 256;
+/// The file name in errors about the system's authorities.
 const SYSTEM: &str = "the system's authorities";
 
 /// What a pool needs to speak TLS to its backends.
 #[derive(Clone, Debug)]
 pub struct ClientTls {
-    /// The settings of every handshake. A certificate is verified in all of them.
+    /// The settings of every handshake. The backend's certificate is always verified.
     pub config: Arc<ClientConfig>,
-    /// What certificates have to bear; the backend's host where there is none.
+    /// The name in certificates; by default the backend's host.
     pub server_name: Option<ServerName<'static>>,
-    /// What backends that ask are shown.
+    /// The client certificate for backends that ask for one.
     pub certificate: Option<CertificateInfo>,
-    /// Tells whether the files changed while the configuration did not.
+    /// Tells whether the files changed while the configuration stayed the same.
     pub fingerprint: Fingerprint,
 }
 
-/// The authorities that the system trusts, read when they are first asked for.
-///
-/// Where they lie is told by the system's habits, or by its variables SSL_CERT_FILE and SSL_CERT_DIR.
+/// The authorities that the system trusts, read on first use from the system's usual place or from SSL_CERT_FILE and
+/// SSL_CERT_DIR.
 #[derive(Default)]
 pub struct SystemRoots(Option<Vec<CertificateDer<'static>>>);
 
@@ -68,7 +67,7 @@ pub fn client(tls: &BackendTls, roots: &mut SystemRoots) -> Result<ClientTls, Ve
     let provider = provider();
     let trusted = match &tls.ca {
         Some(path) => Authorities::load(path),
-        None => roots.read().map(<[_]>::to_vec).map(Authorities::some_of),
+        None => roots.read().map(<[_]>::to_vec).map(Authorities::usable),
     };
     let identity = tls
         .identity
@@ -95,10 +94,10 @@ pub fn client(tls: &BackendTls, roots: &mut SystemRoots) -> Result<ClientTls, Ve
     })
 }
 
-/// The settings of one who trusts `authority` alone, for the demo.
+/// Settings that trust `authority` only, for the demo.
 ///
 /// # Errors
-/// When it cannot be used as an authority.
+/// When the certificate is unusable.
 pub fn client_in_memory(authority: CertificateDer<'static>) -> Result<ClientTls, Problem> {
     let trusted = Authorities::of(vec![authority])?;
     Ok(ClientTls {
@@ -114,7 +113,7 @@ fn build(
     identity: Option<Certificate>,
     provider: Arc<CryptoProvider>,
 ) -> Result<Arc<ClientConfig>, Problem> {
-    let verifier = verifier::OfBackends::new(trusted, &provider)?;
+    let verifier = verifier::BackendVerifier::new(trusted, &provider)?;
     let builder = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13, &TLS12])
         .expect("both providers speak TLS 1.2 and 1.3")
@@ -127,7 +126,7 @@ fn build(
         None => builder.with_no_client_auth(),
     };
     config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
-    config.resumption = Resumption::in_memory_sessions(RESUMABLE);
+    config.resumption = Resumption::in_memory_sessions(CACHED_SESSIONS);
     Ok(Arc::new(config))
 }
 

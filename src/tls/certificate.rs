@@ -1,4 +1,4 @@
-//! A certificate chain with its key: do they fit, which names do they cover, when are they valid.
+//! A certificate chain with its key: whether they match, which names it covers, when it is valid.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::pem;
 use super::verifier::words;
 use crate::config::CertificateFiles;
 
-/// A chain whose key belongs to it.
+/// A chain with a matching key.
 #[derive(Debug)]
 pub(super) struct Certificate {
     pub(super) key: Arc<CertifiedKey>,
@@ -28,7 +28,7 @@ pub(super) struct Certificate {
 }
 
 impl Certificate {
-    /// Reads and checks both files; both are looked at even when the first is wrong.
+    /// Reads and checks both files; reports the problems of both.
     pub(super) fn load(
         files: &CertificateFiles,
         provider: &CryptoProvider,
@@ -67,7 +67,7 @@ impl Certificate {
             .map_err(|_| Problem::UnusableKey)?;
         let certified = CertifiedKey::new(chain, key);
         match certified.keys_match() {
-            // Unknown: a key that cannot tell its public half. It is found out by the first client.
+            // Unknown: the key does not reveal its public half, so a mismatch shows only in a handshake.
             Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => {}
             Err(Error::InconsistentKeys(_)) => return Err(Problem::KeyMismatch),
             Err(error) => return Err(Problem::BadCertificate(error.to_string())),
@@ -81,8 +81,8 @@ impl Certificate {
     }
 }
 
-/// `validity` without the time in which `issuer` is not valid. An issuer that is a certificate but not supported here changes
-/// nothing: clients may support it, or not need it.
+/// `validity` restricted to that of `issuer`. An issuer with features that are not supported here is ignored: clients may
+/// support them, or not need it.
 fn narrowed(
     validity: RangeInclusive<SystemTime>,
     issuer: &CertificateDer<'_>,
@@ -99,7 +99,7 @@ fn narrowed(
     }
 }
 
-/// What a certificate says of itself: its DNS names and its validity.
+/// The DNS names and the validity of a certificate.
 fn facts(
     certificate: &CertificateDer<'_>,
 ) -> Result<(Vec<String>, RangeInclusive<SystemTime>), webpki::Error> {
@@ -111,11 +111,10 @@ fn facts(
     Ok((dns_names, validity(&parsed)?))
 }
 
-/// From when to when it is valid (RFC 5280 section 4.1.2.5); from 1970, if it has been for longer.
+/// The validity of a certificate (RFC 5280 section 4.1.2.5); it begins in 1970 at the earliest.
 ///
-/// The verifier does not tell it outright, but asked about the beginning and the end of time it refuses the certificate
-/// and says from when or until when it is valid. Validity is the first thing it looks at, so that neither
-/// the issuer nor the purpose of the certificate matter here.
+/// The verifier has no function for it. But asked about the earliest and the latest time it rejects the certificate with an
+/// error that contains the limit. It checks validity first, so the issuer and the purpose of the certificate do not matter.
 fn validity(certificate: &EndEntityCert<'_>) -> Result<RangeInclusive<SystemTime>, webpki::Error> {
     let refusal_at = |seconds| {
         let time = UnixTime::since_unix_epoch(Duration::from_secs(seconds));

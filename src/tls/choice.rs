@@ -1,4 +1,4 @@
-//! Which certificate answers a client: the one that covers the name it asks for (RFC 6066 section 3).
+//! Selects the certificate for a client by the server name that it asks for (RFC 6066 section 3).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,14 +11,14 @@ use super::certificate::Certificate;
 
 /// Certificates by the names that they cover.
 ///
-/// An exact name goes before a wildcard. Of several for the same name (an ECDSA and an RSA one) the first in the file
-/// answers whose signatures the client can verify. Whoever asks for no name, or for one that nothing covers, is answered
-/// by all of them as if they were for its name: its own complaint tells a client more than an alert would.
+/// An exact name takes precedence over a wildcard. Of several for the same name (an ECDSA and an RSA one) the first in the file
+/// is used whose signatures the client can verify. For a client without a server name, or with one that no certificate covers,
+/// the choice is among all: its own error about the name tells more than an alert would.
 #[derive(Debug)]
 pub(super) struct ByServerName {
     all: Vec<Arc<CertifiedKey>>,
     exact: Named,
-    /// By what follows `*.`; a wildcard covers exactly one label (RFC 6125 section 6.4.3).
+    /// By the name behind `*.`; a wildcard covers exactly one label (RFC 6125 section 6.4.3).
     wildcard: Named,
 }
 
@@ -46,7 +46,7 @@ impl ByServerName {
         choice
     }
 
-    /// The certificates for a name, which rustls hands over in lower case, the best first.
+    /// The certificates for a name, the best first. rustls passes names in lower case.
     fn fitting(&self, name: &str) -> impl Iterator<Item = &Arc<CertifiedKey>> + Clone {
         let name = name.strip_suffix('.').unwrap_or(name);
         let suffix = name.split_once('.').map(|(_, suffix)| suffix);
@@ -67,7 +67,7 @@ impl ResolvesServerCert for ByServerName {
     }
 }
 
-/// The first that can sign by one of `schemes`; if none can, the first.
+/// The first one that supports one of `schemes`; if none does, the first.
 fn choose<'c>(
     mut keys: impl Iterator<Item = &'c Arc<CertifiedKey>> + Clone,
     schemes: &[SignatureScheme],

@@ -1,4 +1,4 @@
-//! Whether clients show certificates, and which authorities vouch for them.
+//! Whether clients present certificates, and which authorities issue them.
 
 use std::sync::Arc;
 
@@ -11,36 +11,36 @@ use super::error::TlsError;
 use super::verifier;
 use crate::config::ClientAuth;
 
-/// How the certificates of clients are judged.
+/// How client certificates are verified.
 pub(super) struct Clients {
-    /// The judge; `None` where clients are not asked.
+    /// `None` if clients are not asked for certificates.
     pub(super) verifier: Option<Arc<dyn ClientCertVerifier>>,
-    /// The authorities as they were read.
+    /// The authorities, for the fingerprint.
     pub(super) authorities: Vec<CertificateDer<'static>>,
 }
 
 impl Clients {
-    /// Clients are asked for nothing.
-    pub(super) fn unasked() -> Self {
+    /// Clients are not asked for certificates.
+    pub(super) fn none() -> Self {
         Self {
             verifier: None,
             authorities: Vec::new(),
         }
     }
 
-    /// Reads the file of authorities, if clients are asked.
+    /// Reads the file of authorities, if clients are asked for certificates.
     pub(super) fn load(
         client_auth: &ClientAuth,
         provider: &Arc<CryptoProvider>,
     ) -> Result<Self, TlsError> {
         let (file, required) = match client_auth {
-            ClientAuth::None => return Ok(Self::unasked()),
+            ClientAuth::None => return Ok(Self::none()),
             ClientAuth::Request(file) => (file, false),
             ClientAuth::Require(file) => (file, true),
         };
         let authorities = Authorities::load(file)?;
         let certificates = authorities.certificates.clone();
-        let verifier = verifier::OfClients::new(authorities, required, provider)
+        let verifier = verifier::ClientVerifier::new(authorities, required, provider)
             .map_err(|problem| TlsError::new(file, problem))?;
         Ok(Self {
             verifier: Some(Arc::new(verifier)),

@@ -1,4 +1,4 @@
-//! What may be wrong with certificates and keys, in words for an operator.
+//! Problems with certificates and keys, with texts for operators.
 
 use crate::config::NamedFile;
 
@@ -13,7 +13,7 @@ const ECDSA_CURVES: &str = if cfg!(feature = "aws-lc-rs") {
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {problem}", file.display())]
 pub struct TlsError {
-    /// The file that has to be mended.
+    /// The faulty file.
     pub file: NamedFile,
     /// What is wrong with it.
     pub problem: Problem,
@@ -28,7 +28,7 @@ impl TlsError {
     }
 }
 
-/// The problems as [`Written::problems`](crate::config::Written::problems) takes them.
+/// The errors in the form that [`Written::problems`](crate::config::Written::problems) takes.
 pub fn told(errors: &[TlsError]) -> impl Iterator<Item = (&NamedFile, String)> {
     errors.iter().map(|error| (&error.file, error.to_string()))
 }
@@ -39,13 +39,13 @@ pub enum Problem {
     /// The file cannot be read.
     #[error("cannot be read: {0}")]
     Unreadable(std::io::Error),
-    /// Something else than a file is there; says what.
+    /// It is not a regular file, but this.
     #[error("is {0}, not a file")]
     NotAFile(&'static str),
     /// The file is far larger than any chain or key.
     #[error("is larger than 1 MiB; this is no file of certificates or keys")]
     TooLarge,
-    /// A PEM section is broken (RFC 7468). The library's words are not told: they quote the file, and so a key.
+    /// A PEM section is broken (RFC 7468). The library's message is not used, as it quotes the file, and so possibly a key.
     #[error(
         "is not sound PEM: a section begins and ends with a line of its own, and has nothing but base64 between them"
     )]
@@ -53,21 +53,21 @@ pub enum Problem {
     /// No certificate is in the file.
     #[error("holds no certificate; a section BEGIN CERTIFICATE is expected")]
     NoCertificate,
-    /// A certificate cannot be used (RFC 5280); says why.
+    /// A certificate is unusable (RFC 5280), with the reason.
     #[error("holds a certificate that cannot be used: {0}")]
     BadCertificate(String),
     /// No private key is in the file.
     #[error("holds no private key; PKCS#8, PKCS#1 and SEC1 are read")]
     NoKey,
-    /// The private key needs a passphrase, and there is nobody to ask for it.
+    /// The private key is encrypted with a passphrase.
     #[error("holds an encrypted private key; decrypt it first, wsgate asks for no passphrase")]
     EncryptedKey,
-    /// The private key is of a kind or size that cannot sign a handshake.
+    /// The type or size of the private key is not supported.
     #[error(
         "holds a private key that cannot be used: ECDSA on {ECDSA_CURVES}, Ed25519, and RSA of 2048 to 8192 bits can"
     )]
     UnusableKey,
-    /// The system trusts no authority, or does not tell which.
+    /// The system's authorities cannot be read, or there are none.
     #[error(
         "there are none{}; name a file of authorities in `ca`",
         .0.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default()

@@ -41,27 +41,27 @@ use crate::config::{Config, Name, Tls, TlsVersion};
 pub struct ServerTls {
     /// The settings of every handshake.
     pub config: Arc<ServerConfig>,
-    /// How long a TLS handshake may take, once its turn has come.
+    /// The time limit of a TLS handshake, without any wait in the throttle.
     pub handshake_timeout: Duration,
     /// The certificates in the order of the file.
     pub certificates: Vec<CertificateInfo>,
-    /// Tells whether the files changed while the configuration did not.
+    /// Tells whether the files changed while the configuration stayed the same.
     pub fingerprint: Fingerprint,
 }
 
-/// Everything that a configuration needs for TLS.
+/// The TLS settings of all listeners and pools of a configuration.
 #[derive(Clone, Default, Debug)]
 pub struct Material {
-    /// What the listeners need that speak TLS.
+    /// Of listeners with TLS.
     pub listeners: BTreeMap<Name, ServerTls>,
-    /// What the pools need whose backends speak TLS.
+    /// Of pools whose backends speak TLS.
     pub pools: BTreeMap<Name, ClientTls>,
 }
 
-/// Reads every file that a configuration names for TLS, and the system's authorities if they are needed.
+/// Reads all TLS files of a configuration, and the system's authorities if they are needed.
 ///
 /// # Errors
-/// Every problem of every file. Where no key names the file, that of its owner does: `pools.chat.tls`.
+/// Every problem of every file. A problem of a file that no key names is reported at the key of its owner: `pools.chat.tls`.
 pub fn material(config: &Config, tickets: &Tickets) -> Result<Material, Vec<TlsError>> {
     let mut material = Material::default();
     let mut errors = Vec::new();
@@ -97,20 +97,20 @@ pub fn material(config: &Config, tickets: &Tickets) -> Result<Material, Vec<TlsE
     }
 }
 
-/// What metrics and warnings say of a certificate.
+/// The facts about a certificate for metrics and warnings.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CertificateInfo {
     /// Its first DNS name, or the path of its file where it has none.
     pub name: String,
     /// When it is valid (RFC 5280 section 4.1.2.5).
     pub validity: RangeInclusive<SystemTime>,
-    /// When all of its chain is valid, itself included.
+    /// When all certificates of its chain are valid, itself included.
     pub chain_validity: RangeInclusive<SystemTime>,
 }
 
 impl CertificateInfo {
-    /// What is to be told of it, if it is not valid at `now`. It is served all the same: some clients do not mind, and a
-    /// listener that does not come up helps none of them.
+    /// A warning if the certificate or its chain is not valid at `now`. It is served all the same: some clients accept it, and
+    /// refusing to start would not help the others.
     #[must_use]
     pub fn warning(&self, now: SystemTime) -> Option<String> {
         let (what, validity) = if self.validity.contains(&now) {
@@ -130,8 +130,8 @@ impl CertificateInfo {
     }
 }
 
-/// Stands for the content of all files of a listener; different content has the same one with
-/// a probability of 2⁻⁶⁴. Keys are not in it: a key that changes changes its certificate.
+/// A hash of the certificates of a listener or pool; a change goes unnoticed with a probability of 2⁻⁶⁴. Keys are not included:
+/// a new key comes with a new certificate.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Fingerprint(u64);
 
@@ -161,18 +161,15 @@ pub fn server(tls: &Tls, tickets: &Tickets) -> Result<ServerTls, Vec<TlsError>> 
     Ok(ServerTls {
         certificates: std::iter::zip(&certificates, paths).map(info).collect(),
         fingerprint: fingerprint(&certificates, &clients),
-        config: settings::offering(
-            settings::build(&certificates, clients, tls.min_version, tickets, provider),
-            tls.http2,
-        ),
+        config: settings::build(&certificates, clients, tls.min_version, tls.http2, tickets),
         handshake_timeout: tls.handshake_timeout,
     })
 }
 
-/// Builds the settings of a listener from a chain, leaf first, and a key that lie on no disk.
+/// Builds the settings of a listener from a chain, leaf first, and a key in memory.
 ///
 /// # Errors
-/// When the key does not belong to the chain, or one of them cannot be used.
+/// When the key does not belong to the chain, or one of them is unusable.
 pub fn server_in_memory(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
@@ -181,17 +178,14 @@ pub fn server_in_memory(
 ) -> Result<ServerTls, Problem> {
     let provider = provider();
     let certificates = [Certificate::new(chain, key, &provider)?];
-    let clients = Clients::unasked();
+    let clients = Clients::none();
     Ok(ServerTls {
         certificates: certificates
             .iter()
             .map(|one| info((one, Path::new("memory"))))
             .collect(),
         fingerprint: fingerprint(&certificates, &clients),
-        config: settings::offering(
-            settings::build(&certificates, clients, TlsVersion::Tls12, tickets, provider),
-            true,
-        ),
+        config: settings::build(&certificates, clients, TlsVersion::Tls12, true, tickets),
         handshake_timeout,
     })
 }

@@ -1,6 +1,4 @@
-//! PEM files: certificates and private keys as they lie on disk.
-//!
-//! The only file that knows the PEM library. What the sections mean is decided elsewhere.
+//! Reads PEM files with certificates and private keys. Only this file uses the PEM library.
 
 use std::fs::File;
 use std::io::Read;
@@ -11,20 +9,20 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use super::error::{Problem, TlsError};
 use crate::config::{NamedFile, not_a_file};
 
-/// Bytes that are read of one file; the bundle of all public authorities is a fifth of it.
+/// The maximum size of a file in bytes, five times that of the bundle of all public authorities.
 const FILE_SIZE_MAX: u64 = 1 << 20;
 
-/// What editors on Windows put before the text of a file (RFC 3629 section 6). The PEM library finds no section on the line
-/// that begins with it.
+/// Editors on Windows write this at the beginning of a file (RFC 3629 section 6). The PEM library does not recognize a section
+/// behind it.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// The marks of a key with a passphrase: PKCS#8 (RFC 5958), and the older form (RFC 1421).
+/// The markers of an encrypted key: PKCS#8 (RFC 5958), and the older form (RFC 1421).
 const ENCRYPTED: [&[u8]; 2] = [
     b"-----BEGIN ENCRYPTED PRIVATE KEY-----",
     b"Proc-Type: 4,ENCRYPTED",
 ];
 
-/// Every certificate of the file, in its order; at least one.
+/// All certificates of the file in order, at least one.
 pub(super) fn certificates(file: &NamedFile) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let parsed = read(file).and_then(|content| parse_certificates(&content));
     parsed.map_err(|problem| TlsError::new(file, problem))
@@ -48,7 +46,7 @@ fn parse_certificates(mut content: &[u8]) -> Result<Vec<CertificateDer<'static>>
 fn parse_private_key(content: &[u8]) -> Result<PrivateKeyDer<'static>, Problem> {
     match rustls_pemfile::private_key(&mut &*content) {
         Ok(Some(key)) => Ok(key),
-        // The library passes over one of the encrypted forms and calls the other broken.
+        // The library ignores one of the encrypted forms, and reports the other as broken.
         Ok(None) | Err(_) if is_encrypted(content) => Err(Problem::EncryptedKey),
         Ok(None) => Err(Problem::NoKey),
         Err(_) => Err(Problem::BadPem),
@@ -115,7 +113,7 @@ mod tests {
         ));
     }
 
-    /// As a key that went through a variable often is.
+    /// Keys that were passed through an environment variable often have none.
     #[test]
     fn tells_nothing_of_a_key_without_line_breaks() {
         for between in ["", " ", "\\n"] {

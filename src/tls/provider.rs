@@ -1,4 +1,4 @@
-//! Who does the cryptography, and the keys of session tickets.
+//! The cryptography provider, and the keys of session tickets.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,24 +13,24 @@ use rustls::server::ProducesTickets;
 #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
 compile_error!("one of the features aws-lc-rs and ring is needed");
 
-/// The provider of cryptography, named wherever rustls is configured: a process-wide default would
-/// be global state, and is not there when two providers are compiled in.
+/// The cryptography provider. It is passed explicitly wherever rustls is configured: a process-wide default would be global
+/// state, and does not exist if two providers are compiled in.
 #[must_use]
 pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(chosen::default_provider())
 }
 
-/// The keys of session tickets (RFC 8446 section 4.6.1), which change by themselves every 6 hours.
+/// The keys of session tickets (RFC 8446 section 4.6.1), which rotate every 6 hours.
 ///
-/// Made once for the process, so that a session resumes on every worker and after a reload.
+/// There is one for the process, so that TLS sessions can be resumed on every worker and after a reload.
 #[derive(Clone)]
 pub struct Tickets(Arc<dyn ProducesTickets>);
 
 impl Tickets {
-    /// Makes the first key.
+    /// Creates the first key.
     ///
     /// # Errors
-    /// When the system gives no random bytes.
+    /// When the system has no random bytes.
     pub fn new() -> Result<Self, rustls::Error> {
         chosen::Ticketer::new().map(Self)
     }

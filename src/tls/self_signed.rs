@@ -1,12 +1,12 @@
-//! A certificate made in memory, for the demo and for tests. It is never written to disk.
+//! Creates a self-signed certificate in memory, for the demo and for tests.
 
 use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
-/// Makes a P-256 key and a certificate that it signs itself, for DNS names and IP addresses.
+/// Creates a P-256 key and a self-signed certificate for DNS names and IP addresses.
 ///
 /// # Errors
-/// When a name is neither a DNS name nor an address, or the system gives no random bytes.
+/// When a name is neither a DNS name nor an address, or the system has no random bytes.
 pub fn self_signed(
     names: &[&str],
 ) -> Result<(CertificateDer<'static>, PrivateKeyDer<'static>), rcgen::Error> {

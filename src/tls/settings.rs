@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use rustls::crypto::CryptoProvider;
 use rustls::server::NoServerSessionStorage;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ServerConfig, SupportedProtocolVersion};
@@ -10,30 +9,29 @@ use rustls::{ServerConfig, SupportedProtocolVersion};
 use super::certificate::Certificate;
 use super::choice::ByServerName;
 use super::clients::Clients;
-use super::provider::Tickets;
+use super::provider::{Tickets, provider};
 use crate::config::TlsVersion;
 
 /// HTTP/2 in ALPN (RFC 7301, RFC 9113 section 3.2).
 pub const HTTP2: &[u8] = b"h2";
 /// HTTP/1.1 in ALPN.
 const HTTP1: &[u8] = b"http/1.1";
-/// What some old clients offer alone; they are answered by the same code.
+/// HTTP/1.0 in ALPN, which is all that some old clients offer. The same code answers them.
 const HTTP1_0: &[u8] = b"http/1.0";
 
-/// Puts the parts together.
+/// Builds the settings of a listener.
 pub(super) fn build(
     certificates: &[Certificate],
     clients: Clients,
     min_version: TlsVersion,
+    http2: bool,
     tickets: &Tickets,
-    provider: Arc<CryptoProvider>,
-) -> ServerConfig {
-    let builder = ServerConfig::builder_with_provider(provider)
+) -> Arc<ServerConfig> {
+    let builder = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&versions(min_version))
         .expect("both providers speak TLS 1.2 and 1.3");
-    // A ticket stands for a handshake that was judged once. The keys are shared by all listeners,
-    // so where clients show certificates no ticket is taken or given: one from a listener
-    // that asks for none would open the other, and a withdrawn authority would live on.
+    // With client certificates no tickets are issued or accepted. All listeners share the ticket keys, so a ticket from a
+    // listener without client certificates would be accepted here; and a ticket would outlive the removal of an authority.
     let resumes = clients.verifier.is_none();
     let builder = match clients.verifier {
         Some(verifier) => builder.with_client_cert_verifier(verifier),
@@ -45,11 +43,6 @@ pub(super) fn build(
     if resumes {
         config.ticketer = tickets.producer();
     }
-    config
-}
-
-/// Adds which versions of HTTP are offered.
-pub(super) fn offering(mut config: ServerConfig, http2: bool) -> Arc<ServerConfig> {
     let offered = http2.then_some(HTTP2).into_iter().chain([HTTP1, HTTP1_0]);
     config.alpn_protocols = offered.map(<[u8]>::to_vec).collect();
     Arc::new(config)

@@ -1,8 +1,8 @@
-//! How the certificates of backends and of clients are judged.
+//! Verification of the certificates of backends and clients.
 //!
-//! rustls takes the certificate of an authority for no server's and no client's, also where it is the very one that the
-//! operator named. But `openssl req -x509` makes every certificate one of an authority, and so most of those that people
-//! make for themselves: such a one is taken where it is named.
+//! rustls rejects a CA certificate as that of a server or client, even if it is the very certificate that the operator
+//! configured as trusted. But `openssl req -x509` makes every certificate a CA certificate, and so most self-signed ones are:
+//! they are accepted here if they are configured themselves.
 
 use std::sync::Arc;
 
@@ -17,14 +17,14 @@ use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use super::authorities::Authorities;
 use super::error::Problem;
 
-/// Trusts the backends for which authorities vouch, and those that are the authorities themselves.
+/// Accepts backend certificates that an authority issued, or that are configured as an authority themselves.
 #[derive(Debug)]
-pub(super) struct OfBackends {
+pub(super) struct BackendVerifier {
     authorities: Vec<CertificateDer<'static>>,
     by_authority: Arc<WebPkiServerVerifier>,
 }
 
-impl OfBackends {
+impl BackendVerifier {
     pub(super) fn new(
         authorities: Authorities,
         provider: &Arc<CryptoProvider>,
@@ -45,7 +45,7 @@ impl OfBackends {
     }
 }
 
-impl ServerCertVerifier for OfBackends {
+impl ServerCertVerifier for BackendVerifier {
     fn verify_server_cert(
         &self,
         certificate: &CertificateDer<'_>,
@@ -58,7 +58,7 @@ impl ServerCertVerifier for OfBackends {
             self.by_authority
                 .verify_server_cert(certificate, intermediates, name, ocsp, now);
         match verdict {
-            Err(error) if is_of_authority(&error) && self.authorities.contains(certificate) => {
+            Err(error) if is_ca_certificate(&error) && self.authorities.contains(certificate) => {
                 verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
                 Ok(ServerCertVerified::assertion())
             }
@@ -91,15 +91,15 @@ impl ServerCertVerifier for OfBackends {
     }
 }
 
-/// Trusts the clients for which authorities vouch, and those that are the authorities themselves.
+/// Accepts client certificates that an authority issued, or that are configured as an authority themselves.
 #[derive(Debug)]
-pub(super) struct OfClients {
+pub(super) struct ClientVerifier {
     authorities: Vec<CertificateDer<'static>>,
     by_authority: Arc<dyn ClientCertVerifier>,
 }
 
-impl OfClients {
-    /// Those who show no certificate are let in, unless that `is_required`.
+impl ClientVerifier {
+    /// Clients without a certificate are accepted, unless it `is_required`.
     pub(super) fn new(
         authorities: Authorities,
         is_required: bool,
@@ -124,7 +124,7 @@ impl OfClients {
     }
 }
 
-impl ClientCertVerifier for OfClients {
+impl ClientCertVerifier for ClientVerifier {
     fn client_auth_mandatory(&self) -> bool {
         self.by_authority.client_auth_mandatory()
     }
@@ -143,7 +143,7 @@ impl ClientCertVerifier for OfClients {
             .by_authority
             .verify_client_cert(certificate, intermediates, now);
         match verdict {
-            Err(error) if is_of_authority(&error) && self.authorities.contains(certificate) => {
+            Err(error) if is_ca_certificate(&error) && self.authorities.contains(certificate) => {
                 Ok(ClientCertVerified::assertion())
             }
             verdict => verdict,
@@ -175,22 +175,22 @@ impl ClientCertVerifier for OfClients {
     }
 }
 
-/// Whether that is what is wrong with a certificate. Its dates were looked at before; what else it may be used for is not,
-/// as the operator has named it.
-fn is_of_authority(error: &Error) -> bool {
+/// Whether a certificate was rejected for being a CA certificate. Its dates have been checked by then; its extended key usage
+/// has not, and is not needed for a certificate that the operator configured.
+fn is_ca_certificate(error: &Error) -> bool {
     let Error::InvalidCertificate(fault) = error else {
         return false;
     };
-    kind_fault(fault) == Some(&webpki::Error::CaUsedAsEndEntity)
+    webpki_error(fault) == Some(&webpki::Error::CaUsedAsEndEntity)
 }
 
-/// What is wrong with a certificate for which rustls has no word of its own, in words for an operator.
+/// A text for operators for errors of certificates that rustls has no variant for.
 #[must_use]
 pub fn unsuitable(fault: &CertificateError) -> Option<&'static str> {
-    words(kind_fault(fault)?)
+    words(webpki_error(fault)?)
 }
 
-/// The same of what its parser finds.
+/// As [`unsuitable`], for an error of the certificate parser.
 pub(super) fn words(fault: &webpki::Error) -> Option<&'static str> {
     match fault {
         webpki::Error::CaUsedAsEndEntity => {
@@ -204,7 +204,7 @@ pub(super) fn words(fault: &webpki::Error) -> Option<&'static str> {
     }
 }
 
-fn kind_fault(fault: &CertificateError) -> Option<&webpki::Error> {
+fn webpki_error(fault: &CertificateError) -> Option<&webpki::Error> {
     let CertificateError::Other(other) = fault else {
         return None;
     };

@@ -52,7 +52,7 @@ pub(super) fn expired(names: &[&str], key: &KeyPair) -> Certificate {
     parameters.self_signed(key).unwrap()
 }
 
-/// A certificate with an extension that nobody knows and nobody may pass over.
+/// A certificate with an unknown critical extension.
 pub(super) fn with_critical_extension(key: &KeyPair) -> Certificate {
     let mut parameters = parameters(&["odd.example"]);
     let mut extension = CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 99_999], vec![5, 0]);
