@@ -1,5 +1,6 @@
 //! The settings of rustls for the backends of one pool.
 
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,7 +14,8 @@ use rustls_pki_types::{CertificateDer, ServerName};
 use super::authorities::Authorities;
 use super::certificate::Certificate;
 use super::error::{Problem, TlsError};
-use super::{CertificateInfo, Fingerprint, info, provider, verifier};
+use super::verifier::BackendVerifier;
+use super::{CertificateInfo, Fingerprint, info, provider};
 use crate::config::{BackendTls, NamedFile};
 
 /// The ALPN protocols (RFC 7301): WebSocket upgrades need HTTP/1.1.
@@ -36,58 +38,70 @@ pub struct ClientTls {
     pub fingerprint: Fingerprint,
 }
 
-/// The authorities that the system trusts, read on first use from the system's usual place or from SSL_CERT_FILE and
-/// SSL_CERT_DIR.
+/// The verifiers of backend certificates by the file of their authorities, none for those of the system. Pools with the same
+/// authorities share one: those of the system take some 270 kB.
 #[derive(Default)]
-pub struct SystemRoots(Option<Vec<CertificateDer<'static>>>);
+pub struct Verifiers(BTreeMap<Option<PathBuf>, Arc<BackendVerifier>>);
 
-impl SystemRoots {
-    fn read(&mut self) -> Result<&[CertificateDer<'static>], TlsError> {
-        if self.0.is_none() {
-            let found = rustls_native_certs::load_native_certs();
-            if found.certs.is_empty() {
-                let reason = found.errors.first().map(ToString::to_string);
-                return Err(TlsError::new(&system(), Problem::NoRoots(reason)));
-            }
-            self.0 = Some(found.certs);
+impl Verifiers {
+    /// The verifier for the authorities in `ca`, or those of the system.
+    fn of(
+        &mut self,
+        ca: Option<&NamedFile>,
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<Arc<BackendVerifier>, TlsError> {
+        let key = ca.map(|file| file.to_path_buf());
+        if let Some(known) = self.0.get(&key) {
+            return Ok(Arc::clone(known));
         }
-        Ok(self.0.as_deref().unwrap_or_default())
+        let fail = |problem| match ca {
+            Some(file) => TlsError::new(file, problem),
+            None => TlsError::new(&PathBuf::from(SYSTEM).into(), problem),
+        };
+        let authorities = match ca {
+            Some(file) => Authorities::load(file)?,
+            None => system_authorities().map_err(fail)?,
+        };
+        let verifier = Arc::new(BackendVerifier::new(authorities, provider).map_err(fail)?);
+        self.0.insert(key, Arc::clone(&verifier));
+        Ok(verifier)
     }
 }
 
-fn system() -> NamedFile {
-    PathBuf::from(SYSTEM).into()
+/// The authorities that the system trusts, from its usual place or from SSL_CERT_FILE and SSL_CERT_DIR.
+fn system_authorities() -> Result<Authorities, Problem> {
+    let found = rustls_native_certs::load_native_certs();
+    if found.certs.is_empty() {
+        let reason = found.errors.first().map(ToString::to_string);
+        return Err(Problem::NoRoots(reason));
+    }
+    Ok(Authorities::usable(found.certs))
 }
 
 /// Reads the files of a pool and builds its settings.
 ///
 /// # Errors
 /// Every problem of every file.
-pub fn client(tls: &BackendTls, roots: &mut SystemRoots) -> Result<ClientTls, Vec<TlsError>> {
+pub fn client(tls: &BackendTls, verifiers: &mut Verifiers) -> Result<ClientTls, Vec<TlsError>> {
     let provider = provider();
-    let trusted = match &tls.ca {
-        Some(path) => Authorities::load(path),
-        None => roots.read().map(<[_]>::to_vec).map(Authorities::usable),
-    };
+    let verifier = verifiers.of(tls.ca.as_ref(), &provider);
     let identity = tls
         .identity
         .as_ref()
         .map(|files| Certificate::load(files, &provider))
         .transpose();
-    let (trusted, identity) = match (trusted, identity) {
-        (Ok(trusted), Ok(identity)) => (trusted, identity),
-        (trusted, identity) => {
-            let errors = trusted.err().into_iter();
+    let (verifier, identity) = match (verifier, identity) {
+        (Ok(verifier), Ok(identity)) => (verifier, identity),
+        (verifier, identity) => {
+            let errors = verifier.err().into_iter();
             return Err(errors.chain(identity.err().unwrap_or_default()).collect());
         }
     };
-    let fingerprint = fingerprint(&trusted, identity.as_ref());
+    let fingerprint = fingerprint(&verifier, identity.as_ref());
     let path = tls.identity.as_ref().map(|files| &*files.certificate);
     let certificate = identity.as_ref().zip(path).map(info);
-    let named = || tls.ca.clone().unwrap_or_else(system);
-    let config = build(trusted, identity, provider);
     Ok(ClientTls {
-        config: config.map_err(|problem| vec![TlsError::new(&named(), problem)])?,
+        config: build(verifier, identity, provider),
         server_name: tls.server_name.clone(),
         certificate,
         fingerprint,
@@ -99,26 +113,27 @@ pub fn client(tls: &BackendTls, roots: &mut SystemRoots) -> Result<ClientTls, Ve
 /// # Errors
 /// When the certificate is unusable.
 pub fn client_in_memory(authority: CertificateDer<'static>) -> Result<ClientTls, Problem> {
-    let trusted = Authorities::of(vec![authority])?;
+    let provider = provider();
+    let verifier = BackendVerifier::new(Authorities::of(vec![authority])?, &provider)?;
+    let verifier = Arc::new(verifier);
     Ok(ClientTls {
-        fingerprint: fingerprint(&trusted, None),
-        config: build(trusted, None, provider())?,
+        fingerprint: fingerprint(&verifier, None),
+        config: build(verifier, None, provider),
         server_name: None,
         certificate: None,
     })
 }
 
 fn build(
-    trusted: Authorities,
+    verifier: Arc<BackendVerifier>,
     identity: Option<Certificate>,
     provider: Arc<CryptoProvider>,
-) -> Result<Arc<ClientConfig>, Problem> {
-    let verifier = verifier::BackendVerifier::new(trusted, &provider)?;
+) -> Arc<ClientConfig> {
     let builder = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13, &TLS12])
         .expect("both providers speak TLS 1.2 and 1.3")
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier));
+        .with_custom_certificate_verifier(verifier);
     let mut config = match identity {
         Some(identity) => builder.with_client_cert_resolver(Arc::new(
             rustls::sign::SingleCertAndKey::from(Arc::unwrap_or_clone(identity.key)),
@@ -127,14 +142,40 @@ fn build(
     };
     config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
     config.resumption = Resumption::in_memory_sessions(CACHED_SESSIONS);
-    Ok(Arc::new(config))
+    Arc::new(config)
 }
 
-fn fingerprint(trusted: &Authorities, identity: Option<&Certificate>) -> Fingerprint {
+fn fingerprint(verifier: &BackendVerifier, identity: Option<&Certificate>) -> Fingerprint {
     let mut hasher = DefaultHasher::new();
-    trusted.certificates.hash(&mut hasher);
+    verifier.digest.hash(&mut hasher);
     identity
         .map(|identity| &identity.key.cert)
         .hash(&mut hasher);
     Fingerprint(hasher.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pools_with_the_same_authorities_share_a_verifier() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| {
+            let path = folder.path().join(name);
+            let (certificate, _) = crate::tls::self_signed(&["authority"]).unwrap();
+            let text =
+                base64::Engine::encode(&base64::engine::general_purpose::STANDARD, certificate);
+            let pem = format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n");
+            std::fs::write(&path, pem).unwrap();
+            NamedFile::from(path)
+        };
+        let (one, other) = (file("one.crt"), file("other.crt"));
+        let (provider, mut verifiers) = (provider(), Verifiers::default());
+        let [first, again, another] =
+            [&one, &one, &other].map(|ca| verifiers.of(Some(ca), &provider).unwrap());
+        assert!(Arc::ptr_eq(&first, &again));
+        assert!(!Arc::ptr_eq(&first, &another));
+        assert_ne!(fingerprint(&first, None), fingerprint(&another, None));
+    }
 }

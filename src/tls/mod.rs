@@ -26,7 +26,7 @@ use std::time::{Duration, SystemTime};
 use rustls::ServerConfig;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-pub use self::backends::{ClientTls, SystemRoots, client, client_in_memory};
+pub use self::backends::{ClientTls, Verifiers, client, client_in_memory};
 use self::certificate::Certificate;
 use self::clients::Clients;
 pub use self::error::{Problem, TlsError, told};
@@ -72,13 +72,13 @@ pub fn material(config: &Config, tickets: &Tickets) -> Result<Material, Vec<TlsE
             None => {}
         }
     }
-    let mut roots = SystemRoots::default();
+    let mut verifiers = Verifiers::default();
     for (name, pool) in &config.pools {
         match pool
             .transport
             .tls
             .as_ref()
-            .map(|tls| client(tls, &mut roots))
+            .map(|tls| client(tls, &mut verifiers))
         {
             Some(Ok(tls)) => drop(material.pools.insert(Name::clone(name), tls)),
             Some(Err(problems)) => {

@@ -4,6 +4,7 @@
 //! configured as trusted. But `openssl req -x509` makes every certificate a CA certificate, and so most self-signed ones are:
 //! they are accepted here if they are configured themselves.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -21,6 +22,8 @@ use super::error::Problem;
 #[derive(Debug)]
 pub(super) struct BackendVerifier {
     authorities: Vec<CertificateDer<'static>>,
+    /// Of the authorities, for fingerprints.
+    pub(super) digest: u64,
     by_authority: Arc<WebPkiServerVerifier>,
 }
 
@@ -38,8 +41,11 @@ impl BackendVerifier {
         let by_authority = builder
             .build()
             .map_err(|error| Problem::BadCertificate(error.to_string()))?;
+        let mut hasher = DefaultHasher::new();
+        certificates.hash(&mut hasher);
         Ok(Self {
             authorities: certificates,
+            digest: hasher.finish(),
             by_authority,
         })
     }
