@@ -1,6 +1,7 @@
 //! The client of the admin side, by which `wsgate reload` asks a running gateway.
 
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -27,12 +28,28 @@ const MAX_ANSWER: usize = 1024 * 1024;
 pub async fn ask_for_reload(admin: &Address) -> io::Result<ReloadReport> {
     let asking = async {
         match admin {
-            Address::Tcp(address) => post_reload(TcpStream::connect(address).await?).await,
+            Address::Tcp(address) => {
+                post_reload(TcpStream::connect(&*destinations(*address)).await?).await
+            }
             Address::Unix(path) => post_reload(UnixStream::connect(path).await?).await,
         }
     };
     let answered = timeout(TIMEOUT, asking).await;
     answered.unwrap_or_else(|_elapsed| Err(io::ErrorKind::TimedOut.into()))
+}
+
+/// The addresses at which to try a gateway that listens at `address`. Loopback stands for an unspecified address: with IPv6
+/// disabled a gateway can listen at `[::]`, and accepts IPv4 there, but nobody can connect to `[::]`.
+fn destinations(address: SocketAddr) -> Vec<SocketAddr> {
+    if !address.ip().is_unspecified() {
+        return vec![address];
+    }
+    let at = |ip: IpAddr| SocketAddr::new(ip, address.port());
+    let v4 = at(Ipv4Addr::LOCALHOST.into());
+    match address {
+        SocketAddr::V4(_) => vec![v4],
+        SocketAddr::V6(_) => vec![at(Ipv6Addr::LOCALHOST.into()), v4],
+    }
 }
 
 async fn post_reload<S>(stream: S) -> io::Result<ReloadReport>
@@ -68,4 +85,22 @@ fn read(status: StatusCode, body: &[u8]) -> io::Result<ReloadReport> {
     let report = report.and_then(|json| ReloadReport::from_json(&json));
     report
         .ok_or_else(|| io::Error::other(format!("answered {status}, which is not how wsgate does")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gateway_at_any_address_is_asked_over_loopback() {
+        for (address, expected) in [
+            ("192.0.2.1:9901", &["192.0.2.1:9901"][..]),
+            ("0.0.0.0:9901", &["127.0.0.1:9901"]),
+            ("[::]:9901", &["[::1]:9901", "127.0.0.1:9901"]),
+        ] {
+            let found = destinations(address.parse().unwrap());
+            let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+            assert_eq!(found, expected);
+        }
+    }
 }
