@@ -11,6 +11,9 @@ use crate::config::{self, Config};
 use crate::drain::Drain;
 use crate::snapshot::Snapshot;
 
+/// How many changes the log line of a reload lists. Log collectors cut lines of some ten kilobytes.
+const LOGGED_CHANGES: usize = 20;
+
 impl Server {
     /// Puts a configuration into force. Sessions of removed listeners, routes and backends are drained, all others are not
     /// touched.
@@ -190,17 +193,40 @@ fn tell(report: &ReloadReport, source: &str) {
         } => {
             tracing::info!(
                 generation,
-                changes = changes.join("; "),
+                changes = summary(changes),
                 "configuration reloaded"
             );
         }
         ReloadReport::Unchanged { changes } => {
-            tracing::info!(changes = changes.join("; "), "configuration is the same");
+            tracing::info!(changes = summary(changes), "configuration is the same");
         }
         ReloadReport::Refused { errors } => {
             for error in errors {
                 tracing::error!(source, "configuration refused: {error}");
             }
         }
+    }
+}
+
+/// The first changes, and how many more there are. POST /reload answers with all of them.
+fn summary(changes: &[String]) -> String {
+    let shown = changes.len().min(LOGGED_CHANGES);
+    let text = changes[..shown].join("; ");
+    match changes.len() - shown {
+        0 => text,
+        more => format!("{text}; and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_lists_no_more_changes_than_a_line_can_hold() {
+        let changes = vec!["changed".to_owned(); LOGGED_CHANGES + 5];
+        assert_eq!(summary(&changes[..2]), "changed; changed");
+        assert!(summary(&changes[..LOGGED_CHANGES]).ends_with("changed"));
+        assert!(summary(&changes).ends_with("changed; and 5 more"));
     }
 }
