@@ -8,11 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::task::coop::consume_budget;
 
 use super::workers::Places;
-use crate::config::Name;
 use crate::drain::Drain;
 use crate::listener::{Accepted, Bound, Entry, Handler, Listener, Settings, Visitors, serve};
 use crate::occupancy::Occupancy;
-use crate::telemetry::{ConnectionRejection, ListenerMetrics};
+use crate::telemetry::{ConnectionRejection, ListenerMetrics, Telemetry};
 
 /// How many connections beyond `limits.max_connections` are still accepted, so that they get an answer that says so. More
 /// than that wait in the system's queue.
@@ -20,9 +19,6 @@ const SURPLUS: usize = 64;
 
 /// Finds the current settings of a listener; none once it is removed.
 pub(super) type FindSettings = Arc<dyn Fn(&str) -> Option<Arc<Settings>> + Send + Sync>;
-
-/// Finds the metrics of a listener.
-pub(super) type FindMetrics = Arc<dyn Fn(&Name) -> Arc<ListenerMetrics> + Send + Sync>;
 
 /// What serves the connections of listeners.
 pub(super) struct Service<H> {
@@ -32,22 +28,10 @@ pub(super) struct Service<H> {
     pub(super) handler: Arc<H>,
     /// Finds the settings of a listener.
     pub(super) settings: FindSettings,
-    /// Finds the metrics of a listener.
-    pub(super) metrics: FindMetrics,
+    /// Has the metrics of the listeners.
+    pub(super) telemetry: Arc<Telemetry>,
     /// The highest descriptor that its connections may use.
     pub(super) last_descriptor: RawFd,
-}
-
-impl<H> Clone for Service<H> {
-    fn clone(&self) -> Self {
-        Self {
-            places: self.places.clone(),
-            handler: Arc::clone(&self.handler),
-            settings: Arc::clone(&self.settings),
-            metrics: Arc::clone(&self.metrics),
-            last_descriptor: self.last_descriptor,
-        }
-    }
 }
 
 /// The accept loop of one listener.
@@ -58,7 +42,7 @@ pub(super) struct Acceptor<H> {
     pub(super) drain: Arc<Drain>,
     /// Its open connections.
     pub(super) connections: Arc<Occupancy>,
-    pub(super) service: Service<H>,
+    pub(super) service: Arc<Service<H>>,
 }
 
 impl<H: Handler> Acceptor<H> {
@@ -97,7 +81,10 @@ impl<H: Handler> Acceptor<H> {
             settings = (service.settings)(&name).unwrap_or(settings);
             let (runtime, place) = service.places.take();
             let is_listener_full = connections.taken() >= settings.limits.max_connections;
-            count(&metrics, is_listener_full);
+            metrics.accepted();
+            if is_listener_full {
+                metrics.rejected(ConnectionRejection::Full);
+            }
             let entry = Entry {
                 settings: Arc::clone(&settings),
                 metrics: Arc::clone(&metrics),
@@ -108,13 +95,6 @@ impl<H: Handler> Acceptor<H> {
             };
             start(runtime, accepted, entry, &service.handler);
         }
-    }
-}
-
-fn count(metrics: &ListenerMetrics, is_listener_full: bool) {
-    metrics.accepted();
-    if is_listener_full {
-        metrics.rejected(ConnectionRejection::Full);
     }
 }
 

@@ -42,14 +42,13 @@ impl AdminSide {
         let thread = Workers::single(ADMIN).map_err(fail)?;
         let admin = Admin::new(Arc::clone(telemetry), Arc::clone(shared));
         let settings = Arc::new(admin_settings());
-        let metrics = Arc::clone(telemetry);
-        let service = Service {
+        let service = Arc::new(Service {
             places: thread.places(),
             handler: Arc::new(admin),
             settings: Arc::new(move |_| Some(Arc::clone(&settings))),
-            metrics: Arc::new(move |name| metrics.metrics.listener(name)),
+            telemetry: Arc::clone(telemetry),
             last_descriptor: RawFd::MAX,
-        };
+        });
         let mut ports = Ports::default();
         ports.open(prepared, &service);
         Ok(Self {

@@ -54,7 +54,7 @@ pub struct Server {
     telemetry: Arc<Telemetry>,
     shared: Arc<Shared>,
     commands: mpsc::Receiver<Command>,
-    service: Service<Gateway>,
+    service: Arc<Service<Gateway>>,
     _tending: AbortOnDrop,
     // Fields are dropped in order: the workers after the accept loops that give them work, the log after everything that
     // writes to it.
@@ -188,13 +188,12 @@ fn service(
     gateway: Gateway,
     current: Arc<Current>,
     telemetry: &Arc<Telemetry>,
-) -> Service<Gateway> {
-    let metrics = Arc::clone(telemetry);
-    Service {
+) -> Arc<Service<Gateway>> {
+    Arc::new(Service {
         places,
         handler: Arc::new(gateway),
         settings: Arc::new(move |name| current.load().listeners.get(name).cloned()),
-        metrics: Arc::new(move |name| metrics.metrics.listener(name)),
+        telemetry: Arc::clone(telemetry),
         last_descriptor: limits::last_descriptor(),
-    }
+    })
 }

@@ -194,7 +194,7 @@ impl Ports {
     }
 
     /// Opens a listener: it accepts from now on.
-    pub(super) fn open<H: Handler>(&mut self, prepared: Prepared, service: &Service<H>) {
+    pub(super) fn open<H: Handler>(&mut self, prepared: Prepared, service: &Arc<Service<H>>) {
         let address = prepared.address().clone();
         let Prepared {
             name,
@@ -204,10 +204,10 @@ impl Ports {
         } = prepared;
         let acceptor = Acceptor {
             socket,
-            metrics: (service.metrics)(&name),
+            metrics: service.telemetry.metrics.listener(&name),
             drain: Arc::default(),
             connections: Arc::default(),
-            service: service.clone(),
+            service: Arc::clone(service),
         };
         let drain = Arc::clone(&acceptor.drain);
         let connections = Arc::clone(&acceptor.connections);
