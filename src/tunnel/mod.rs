@@ -261,13 +261,13 @@ impl<G, L> Tunnel<G, L> {
 
     /// `side` takes nothing any more.
     fn lose(&mut self, side: Side) {
-        let has_ended = self.relay_from(side).has_read_end();
+        let is_other_told = self.relay_from(side).writer.is_ending();
         match self.phase {
-            // It has said all that it had to say, so nothing more comes from either.
+            // It said Close before, so nothing more comes from either side.
             Phase::HalfOpen(ending) if self.has_closed(side) => self.leave(ending),
-            // It had ended, and the other side is told or about to be.
-            Phase::HalfOpen(ending) if has_ended && self.is_lost(side) => self.leave(ending),
-            // What it sent before it broke may still be here: the other direction goes on.
+            // All that it sent has been passed on, and the other side was told of the loss.
+            Phase::HalfOpen(ending) if is_other_told && self.is_lost(side) => self.leave(ending),
+            // What it sent before may still be on its way to the other side.
             _ => self.half_open(Ending::Lost(side)),
         }
     }

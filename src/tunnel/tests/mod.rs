@@ -5,6 +5,7 @@ mod ending;
 mod follow;
 mod frames;
 mod keepalive;
+mod loss;
 mod peer;
 mod properties;
 mod turns;

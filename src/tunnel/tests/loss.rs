@@ -1,0 +1,135 @@
+//! A side that breaks while the other one is slow to take what it had sent.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::sleep;
+
+use super::super::{Account, Agreed, End, Tunnel};
+use super::frames::{TEXT, frame};
+use super::{record, terms};
+use crate::drain::Drain;
+use crate::stream::{SharedStream, Stream};
+use crate::websocket::{Extensions, Sender};
+
+/// A side that sends these bytes.
+#[derive(Debug)]
+struct Side {
+    sends: Vec<u8>,
+    /// Whether its stream ends behind them, and takes nothing.
+    is_broken: bool,
+    seen: Arc<Mutex<Seen>>,
+}
+
+/// What a side got.
+#[derive(Debug, Default)]
+struct Seen {
+    /// Whether it takes what the stream still holds for it.
+    takes: bool,
+    waker: Option<Waker>,
+    has_ended: bool,
+    is_reset: bool,
+}
+
+/// The backend crashes in the middle of its second message, while the first one still waits in the client's TLS.
+#[tokio::test(start_paused = true)]
+async fn a_slow_client_gets_what_a_backend_sent_before_it_broke() {
+    let seen = Arc::new(Mutex::new(Seen::default()));
+    let client = Side {
+        sends: frame(Sender::Client, TEXT, b"nobody takes this"),
+        is_broken: false,
+        seen: Arc::clone(&seen),
+    };
+    let mut sent = frame(Sender::Backend, TEXT, b"whole");
+    sent.extend(&frame(Sender::Backend, TEXT, b"interrupted")[..5]);
+    let backend = Side {
+        sends: sent,
+        is_broken: true,
+        seen: Arc::default(),
+    };
+    let session = tokio::spawn(tunnel(client, backend));
+    sleep(terms().close + Duration::from_secs(1)).await;
+    let waker = {
+        let mut seen = seen.lock().unwrap();
+        assert!(!seen.is_reset, "there was more time than that");
+        seen.takes = true;
+        seen.waker.take()
+    };
+    waker.expect("the tunnel waits for the client").wake();
+    session.await.unwrap();
+    let seen = seen.lock().unwrap();
+    assert!(seen.has_ended && !seen.is_reset, "{seen:?}");
+}
+
+fn tunnel(client: Side, backend: Side) -> Tunnel<(), ()> {
+    let ends = [client, backend].map(|side| End {
+        stream: Stream::Shared(Box::new(side)),
+        early: &[],
+    });
+    let agreed = Agreed {
+        terms: Arc::new(terms()),
+        extensions: Extensions::None,
+    };
+    let drain = Drain::default();
+    let account = Account {
+        watches: [drain.watch(), drain.watch(), drain.watch()],
+        record: record(io::sink()).0,
+        lease: (),
+    };
+    Tunnel::new(ends, agreed, account, ())
+}
+
+impl AsyncRead for Side {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.sends.is_empty() && !self.is_broken {
+            return Poll::Pending;
+        }
+        buffer.put_slice(&std::mem::take(&mut self.sends));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Side {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(match self.is_broken {
+            true => Err(io::ErrorKind::BrokenPipe.into()),
+            false => Ok(bytes.len()),
+        })
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut seen = self.seen.lock().unwrap();
+        if seen.takes {
+            return Poll::Ready(Ok(()));
+        }
+        seen.waker = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.seen.lock().unwrap().has_ended = true;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl SharedStream for Side {
+    fn is_broken(&self) -> bool {
+        false
+    }
+
+    fn reset_on_close(&mut self) {
+        self.seen.lock().unwrap().is_reset = true;
+    }
+}
