@@ -12,7 +12,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use wsgate::websocket::{ControlFrame, Event, Extensions, FrameTracker, Sender};
+use wsgate::websocket::{ControlFrame, Event, Extensions, FrameTracker, Side};
 
 /// What a relay reads at once at most.
 const SCRATCH: usize = 256 * 1024;
@@ -26,7 +26,7 @@ fn main() {
     let small = data_frame(64);
     let medium = data_frame(16 * 1024);
     let large = data_frame(1024 * 1024);
-    let ping = ControlFrame::ping(Sender::Client, b"12345678")
+    let ping = ControlFrame::ping(Side::Client, b"12345678")
         .as_bytes()
         .to_vec();
     measure("64 B, a frame a chunk", &small, small.len());
@@ -51,7 +51,7 @@ fn measure(case: &str, frame: &[u8], chunk_length: usize) {
     let repeats = (ROUND_BYTES / stream.len()).min(ROUND_FRAMES * frame.len() / stream.len());
     let mut best = f64::INFINITY;
     for _ in 0..ROUNDS {
-        let mut tracker = FrameTracker::new(Sender::Client, Extensions::None);
+        let mut tracker = FrameTracker::new(Side::Client, Extensions::None);
         let mut ended = 0;
         let start = Instant::now();
         for _ in 0..repeats {

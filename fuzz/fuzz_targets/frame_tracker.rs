@@ -6,7 +6,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use wsgate::websocket::{Event, Extensions, FrameTracker, Sender};
+use wsgate::websocket::{Event, Extensions, FrameTracker, Side};
 
 #[path = "../../src/websocket/tracker/tests/follow.rs"]
 mod follow;

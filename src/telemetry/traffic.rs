@@ -1,7 +1,7 @@
 //! Counts of what passes through a tunnel, in plain integers: the task of the tunnel counts each frame here, and adds all of
 //! it to the shared counters every few seconds and at the end.
 
-use crate::websocket::{Opcode, Sender};
+use crate::websocket::{Opcode, Side};
 
 /// Upper bounds of the message size buckets in bytes, each four times the one before. A further bucket is unbounded.
 pub(super) const SIZE_BOUNDS: [u64; 11] = [
@@ -32,19 +32,19 @@ pub struct Traffic {
 
 impl Traffic {
     /// The counts of what `sender` sends.
-    pub fn from_sender(&mut self, sender: Sender) -> &mut DirectionTraffic {
+    pub fn direction_mut(&mut self, sender: Side) -> &mut DirectionTraffic {
         match sender {
-            Sender::Client => &mut self.client_to_backend,
-            Sender::Backend => &mut self.backend_to_client,
+            Side::Client => &mut self.client_to_backend,
+            Side::Backend => &mut self.backend_to_client,
         }
     }
 
-    /// As [`Traffic::from_sender`], for reading.
+    /// As [`Traffic::direction_mut`], for reading.
     #[must_use]
-    pub fn of_sender(&self, sender: Sender) -> &DirectionTraffic {
+    pub fn direction(&self, sender: Side) -> &DirectionTraffic {
         match sender {
-            Sender::Client => &self.client_to_backend,
-            Sender::Backend => &self.backend_to_client,
+            Side::Client => &self.client_to_backend,
+            Side::Backend => &self.backend_to_client,
         }
     }
 }
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn tells_messages_and_control_frames_apart() {
         let mut traffic = Traffic::default();
-        let direction = traffic.from_sender(Sender::Backend);
+        let direction = traffic.direction_mut(Side::Backend);
         direction.message(Opcode::Text, 5);
         direction.message(Opcode::Text, 17);
         direction.message(Opcode::Binary, 1 << 30);

@@ -2,30 +2,7 @@
 
 use super::terms::{Terms, Words};
 use crate::session::{Closure, Initiator, Reason};
-use crate::websocket::{CloseCode, ProtocolError};
-
-/// One of the two ends of a tunnel.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Side {
-    Client,
-    Backend,
-}
-
-impl Side {
-    pub(super) fn other(self) -> Self {
-        match self {
-            Self::Client => Self::Backend,
-            Self::Backend => Self::Client,
-        }
-    }
-
-    fn initiator(self) -> Initiator {
-        match self {
-            Self::Client => Initiator::Client,
-            Self::Backend => Initiator::Backend,
-        }
-    }
-}
+use crate::websocket::{CloseCode, ProtocolError, Side};
 
 /// Why a tunnel ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -105,10 +82,10 @@ impl Ending {
     /// heard is not recorded.
     pub(super) fn closure(self, terms: &Terms, is_told: impl Fn(Side) -> bool) -> Closure {
         let (initiator, reason) = match self {
-            Self::Finished(side, _) => (side.initiator(), Reason::Finished),
-            Self::Lost(side) => (side.initiator(), Reason::Lost),
-            Self::HalfClose(side, _) => (side.initiator(), Reason::HalfClose),
-            Self::PongOverdue(side) => (side.initiator(), Reason::PongOverdue),
+            Self::Finished(side, _) => (initiator(side), Reason::Finished),
+            Self::Lost(side) => (initiator(side), Reason::Lost),
+            Self::HalfClose(side, _) => (initiator(side), Reason::HalfClose),
+            Self::PongOverdue(side) => (initiator(side), Reason::PongOverdue),
             Self::Idle => (Initiator::Gateway, Reason::Idle),
             Self::MaxAge => (Initiator::Gateway, Reason::MaxAge),
             Self::Drain => (Initiator::Gateway, Reason::Drain),
@@ -144,5 +121,12 @@ impl Ending {
         let mut told = sides.filter(|side| is_told(*side));
         told.find_map(|side| self.told(side, terms))
             .map(|(code, _)| code.number())
+    }
+}
+
+fn initiator(side: Side) -> Initiator {
+    match side {
+        Side::Client => Initiator::Client,
+        Side::Backend => Initiator::Backend,
     }
 }

@@ -10,14 +10,14 @@ use crate::config::OnProtocolError;
 use crate::telemetry::DirectionTraffic;
 use crate::websocket::{
     Close, CloseCode, ControlPayload, Event, Extensions, FrameHeader, FrameTracker, Opcode,
-    ProtocolError, Sender,
+    ProtocolError, Side,
 };
 
 /// Follows one direction and draws conclusions from its frames.
 #[derive(Debug)]
 pub(super) struct Follower {
     tracker: FrameTracker,
-    sender: Sender,
+    sender: Side,
     mode: Mode,
     /// Whether a finding keeps the next frame back, so that what was forwarded ends before it.
     has_stopped: bool,
@@ -76,7 +76,7 @@ pub(super) enum Finding {
 }
 
 impl Follower {
-    pub(super) fn new(sender: Sender, extensions: Extensions) -> Self {
+    pub(super) fn new(sender: Side, extensions: Extensions) -> Self {
         Self {
             tracker: FrameTracker::new(sender, extensions),
             sender,
@@ -284,7 +284,7 @@ impl Follower {
             return Some(Finding::MessageTooBig);
         }
         let limit = terms.websocket.max_messages_per_second?;
-        if self.sender == Sender::Backend || header.opcode == Opcode::Continuation {
+        if self.sender == Side::Backend || header.opcode == Opcode::Continuation {
             return None;
         }
         let rate = self.rate.get_or_insert_with(Box::default);

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::ending::Side;
 use super::relay::Relay;
-use crate::websocket::{ControlFrame, Sender};
+use crate::websocket::{ControlFrame, Side};
 
 /// How late a look at what is due may be without saying anything: timers and busy workers are that inexact.
 const LATE: Duration = Duration::from_millis(250);
@@ -44,12 +43,8 @@ impl Keepalive {
         if self.asked(side).is_some() || from.follower.is_blind() || towards.follower.is_blind() {
             return true;
         }
-        let sender = match side {
-            Side::Client => Sender::Backend,
-            Side::Backend => Sender::Client,
-        };
         let payload = from.follower.await_pong();
-        let ping = ControlFrame::ping(sender, &payload);
+        let ping = ControlFrame::ping(side.other(), &payload);
         if !towards.writer.is_clear() || !towards.insert(&ping) {
             return false;
         }

@@ -5,13 +5,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::alarm::Alarm;
-use super::ending::{Ending, Side};
+use super::ending::Ending;
 use super::farewell::{Farewell, Parting, Step};
 use super::relay::{Lane, Relay};
 use super::terms::Terms;
 use super::{Phase, Tunnel};
 use crate::session::{Closure, Initiator, Reason};
-use crate::websocket::{ControlFrame, Sender};
+use crate::websocket::{ControlFrame, Side};
 
 /// How long a backend that has said its last may take to end its connection. One that does not is ended by the gateway.
 const YIELD: Duration = Duration::from_secs(1);
@@ -244,10 +244,6 @@ fn farewell(
 
 pub(super) fn close_frame(ending: Ending, side: Side, terms: &Terms) -> Option<ControlFrame> {
     let (code, reason) = ending.told(side, terms)?;
-    // Towards the client the gateway stands for the backend, and the other way round.
-    let sender = match side {
-        Side::Client => Sender::Backend,
-        Side::Backend => Sender::Client,
-    };
-    Some(ControlFrame::close(sender, code, reason))
+    // The gateway speaks to each side as the other one.
+    Some(ControlFrame::close(side.other(), code, reason))
 }

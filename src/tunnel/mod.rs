@@ -27,9 +27,9 @@ use crate::drain::{self, DrainWatch};
 use crate::session::Closure;
 use crate::stream::Stream;
 use crate::telemetry::SessionRecord;
-use crate::websocket::{Extensions, Sender};
+use crate::websocket::{Extensions, Side};
 use alarm::{Alarm, Alarms};
-use ending::{Ending, Side};
+use ending::Ending;
 use follow::{Finding, SeenClose};
 use keepalive::Keepalive;
 use leaving::{Leaving, close_frame};
@@ -122,8 +122,8 @@ impl<G, L> Tunnel<G, L> {
     ) -> Self {
         let Agreed { terms, extensions } = agreed;
         let mut tunnel = Self {
-            upward: Relay::new(Sender::Client, extensions),
-            downward: Relay::new(Sender::Backend, extensions),
+            upward: Relay::new(Side::Client, extensions),
+            downward: Relay::new(Side::Backend, extensions),
             client: client.stream,
             backend: backend.stream,
             alarms: Alarms::default(),

@@ -16,7 +16,7 @@ use super::tally::Tally;
 use super::terms::Terms;
 use super::writer::{Broken, Writer};
 use crate::stream::{Spliced, Stream, can_splice};
-use crate::websocket::{ControlFrame, Extensions, Sender};
+use crate::websocket::{ControlFrame, Extensions, Side};
 
 /// What a read takes at first. Reads that fill it grow up to [`LARGEST_READ`].
 const SMALLEST_READ: usize = 16 * 1024;
@@ -29,7 +29,7 @@ const LEAST_SPLICE: u64 = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Relay {
     pub(super) follower: Follower,
-    sender: Sender,
+    sender: Side,
     pub(super) writer: Writer,
     /// What the direction came to; nothing is read for the sink any more.
     verdict: Option<Verdict>,
@@ -86,7 +86,7 @@ pub(super) enum Verdict {
 
 impl Relay {
     /// A direction whose first bytes are `early`: those that arrived together with a head.
-    pub(super) fn new(sender: Sender, extensions: Extensions) -> Self {
+    pub(super) fn new(sender: Side, extensions: Extensions) -> Self {
         Self {
             follower: Follower::new(sender, extensions),
             sender,

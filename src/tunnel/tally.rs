@@ -1,7 +1,7 @@
 //! What was counted since the last report; held only while something was.
 
 use crate::telemetry::{DirectionTraffic, SessionRecord, Traffic};
-use crate::websocket::Sender;
+use crate::websocket::Side;
 
 /// The counts of one tunnel. An idle tunnel pays one pointer.
 #[derive(Default)]
@@ -11,14 +11,14 @@ pub(super) struct Tally {
 
 impl Tally {
     /// The counts of the direction in which `sender` sends.
-    pub(super) fn direction(&mut self, sender: Sender) -> &mut DirectionTraffic {
-        self.traffic.get_or_insert_default().from_sender(sender)
+    pub(super) fn direction(&mut self, sender: Side) -> &mut DirectionTraffic {
+        self.traffic.get_or_insert_default().direction_mut(sender)
     }
 
     /// How many bytes are counted of that direction.
-    pub(super) fn bytes(&self, sender: Sender) -> u64 {
+    pub(super) fn bytes(&self, sender: Side) -> u64 {
         let traffic = self.traffic.as_ref();
-        traffic.map_or(0, |traffic| traffic.of_sender(sender).bytes)
+        traffic.map_or(0, |traffic| traffic.direction(sender).bytes)
     }
 
     pub(super) fn is_empty(&self) -> bool {

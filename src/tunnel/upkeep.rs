@@ -7,11 +7,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::alarm::Alarm;
-use super::ending::{Ending, Side};
+use super::ending::Ending;
 use super::farewell::Step;
 use super::{Account, BACKEND, Phase, Tunnel, Watches};
 use crate::drain::Stage;
 use crate::session::Closure;
+use crate::websocket::Side;
 
 /// How often a busy session's counts are added to the shared counters.
 const REPORT_INTERVAL: Duration = Duration::from_secs(2);

@@ -12,7 +12,7 @@ use crate::config::{ActiveHealth, Check, CheckRequest};
 use crate::stream::Stream;
 use crate::telemetry::CheckResult;
 use crate::websocket::{
-    CloseCode, ControlFrame, Event, Extensions, FrameTracker, Key, Opcode, Sender, VERSION,
+    CloseCode, ControlFrame, Event, Extensions, FrameTracker, Key, Opcode, Side, VERSION,
 };
 
 /// The payload of the Ping and its Pong.
@@ -119,15 +119,15 @@ fn head(member: &Member, request: &CheckRequest, fields: &str) -> Vec<u8> {
 /// A Ping and its Pong, a Close and its answer. Other frames of the backend are skipped.
 async fn converse(switched: Switched) -> Result<(), Fault> {
     let mut conversation = Conversation {
-        tracker: FrameTracker::new(Sender::Backend, Extensions::agreed(&switched.headers)),
+        tracker: FrameTracker::new(Side::Backend, Extensions::agreed(&switched.headers)),
         unread: switched.early.to_vec(),
         read: switched.early.len(),
         stream: switched.stream,
     };
-    let ping = ControlFrame::ping(Sender::Client, PING);
+    let ping = ControlFrame::ping(Side::Client, PING);
     conversation.say(&ping, "Pong").await?;
     conversation.hear(Opcode::Pong, PING, "Pong").await?;
-    let close = ControlFrame::close(Sender::Client, CloseCode::NORMAL, "");
+    let close = ControlFrame::close(Side::Client, CloseCode::NORMAL, "");
     conversation.say(&close, "Close").await?;
     conversation.hear(Opcode::Close, &[], "Close").await
 }

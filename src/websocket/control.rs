@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::close::CloseCode;
 use super::frame::{MAX_CONTROL_FRAME, MAX_CONTROL_PAYLOAD, mask};
-use super::opcode::{Opcode, Sender};
+use super::opcode::{Opcode, Side};
 
 /// A complete control frame in wire format, at most 131 bytes, stored inline.
 #[derive(Clone, Copy)]
@@ -17,7 +17,7 @@ impl ControlFrame {
     /// A Close with a code and a reason, sent as `sender`. A reason of more than 123 bytes is truncated, between two
     /// characters.
     #[must_use]
-    pub fn close(sender: Sender, code: CloseCode, reason: &str) -> Self {
+    pub fn close(sender: Side, code: CloseCode, reason: &str) -> Self {
         let mut payload = [0; MAX_CONTROL_PAYLOAD];
         let (number, text) = payload.split_at_mut(2);
         number.copy_from_slice(&code.number().to_be_bytes());
@@ -28,7 +28,7 @@ impl ControlFrame {
 
     /// A Ping, sent as `sender`; only the first 125 bytes of `payload` are used.
     #[must_use]
-    pub fn ping(sender: Sender, payload: &[u8]) -> Self {
+    pub fn ping(sender: Side, payload: &[u8]) -> Self {
         Self::new(sender, Opcode::Ping, payload)
     }
 
@@ -39,10 +39,10 @@ impl ControlFrame {
     }
 
     /// Frames sent as a client are masked with a fresh random key (section 10.3).
-    fn new(sender: Sender, opcode: Opcode, payload: &[u8]) -> Self {
+    fn new(sender: Side, opcode: Opcode, payload: &[u8]) -> Self {
         let key = match sender {
-            Sender::Client => Some(rand::random()),
-            Sender::Backend => None,
+            Side::Client => Some(rand::random()),
+            Side::Backend => None,
         };
         Self::with_key(key, opcode, payload)
     }
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn writes_the_examples_of_the_rfc() {
         assert_eq!(
-            ControlFrame::ping(Sender::Backend, b"Hello").as_bytes(),
+            ControlFrame::ping(Side::Backend, b"Hello").as_bytes(),
             b"\x89\x05Hello"
         );
         let key = Some([0x37, 0xfa, 0x21, 0x3d]);
@@ -130,19 +130,16 @@ mod tests {
 
     #[test]
     fn masks_as_the_client_with_a_fresh_key() {
-        let keys = [(); 2].map(|()| read(&ControlFrame::ping(Sender::Client, b"x")).0.mask);
+        let keys = [(); 2].map(|()| read(&ControlFrame::ping(Side::Client, b"x")).0.mask);
         assert!(keys[0].is_some());
         assert_ne!(keys[0], keys[1]);
-        assert_eq!(
-            read(&ControlFrame::ping(Sender::Backend, b"x")).0.mask,
-            None
-        );
+        assert_eq!(read(&ControlFrame::ping(Side::Backend, b"x")).0.mask, None);
     }
 
     #[test]
     fn cuts_a_long_reason_between_two_characters() {
         let reason = "é".repeat(100);
-        let frame = ControlFrame::close(Sender::Client, CloseCode::GOING_AWAY, &reason);
+        let frame = ControlFrame::close(Side::Client, CloseCode::GOING_AWAY, &reason);
         let (_, payload) = read(&frame);
         let close = Close::parse(&payload).unwrap();
         assert_eq!(close.code, Some(CloseCode::GOING_AWAY));
@@ -152,7 +149,7 @@ mod tests {
     proptest! {
         #[test]
         fn writes_what_is_read_again(payload: Vec<u8>, masked: bool) {
-            let sender = if masked { Sender::Client } else { Sender::Backend };
+            let sender = if masked { Side::Client } else { Side::Backend };
             let (header, read_again) = read(&ControlFrame::ping(sender, &payload));
             prop_assert_eq!((header.fin, header.reserved, header.opcode), (true, 0, Opcode::Ping));
             prop_assert_eq!(header.mask.is_some(), masked);
@@ -161,7 +158,7 @@ mod tests {
 
         #[test]
         fn keeps_the_beginning_of_a_reason(reason: String) {
-            let frame = ControlFrame::close(Sender::Backend, CloseCode::NORMAL, &reason);
+            let frame = ControlFrame::close(Side::Backend, CloseCode::NORMAL, &reason);
             let (_, payload) = read(&frame);
             let close = Close::parse(&payload).unwrap();
             prop_assert!(reason.starts_with(close.reason));

@@ -26,6 +26,6 @@ pub use handshake::{
 };
 pub use headers::{Sole, list_has_token, list_items, write_name};
 pub use key::{Key, accept_key};
-pub use opcode::{Opcode, Sender};
+pub use opcode::{Opcode, Side};
 pub use protocol_error::ProtocolError;
 pub use tracker::{ControlPayload, Event, FrameTracker, Step};

@@ -1,14 +1,26 @@
 //! What a frame is, and who sends it.
 
-/// Who sends in a direction: a client masks its frames, a backend does not (RFC 6455 section 5.1).
+/// One of the two sides of a session. A client masks the frames that it sends, a backend does not (RFC 6455 section
+/// 5.1).
 ///
-/// The gateway speaks as the client towards the backend and as the backend towards the client.
+/// The gateway speaks to each side as the [other](Side::other) one.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Sender {
-    /// The frames run from the client to the backend.
+pub enum Side {
+    /// The client.
     Client,
-    /// The frames run from the backend to the client.
+    /// The backend.
     Backend,
+}
+
+impl Side {
+    /// The opposite side.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Client => Self::Backend,
+            Self::Backend => Self::Client,
+        }
+    }
 }
 
 /// What a frame is.

@@ -7,7 +7,7 @@ use super::families::RouteFamilies;
 use super::labels::{control_opcodes, message_opcodes};
 use super::sizes::MessageSizes;
 use crate::telemetry::DirectionTraffic;
-use crate::websocket::{Opcode, Sender};
+use crate::websocket::{Opcode, Side};
 
 /// The series of a route and a direction.
 pub(super) struct DirectionSeries {
@@ -19,7 +19,7 @@ pub(super) struct DirectionSeries {
 }
 
 impl DirectionSeries {
-    pub(super) fn new(families: &RouteFamilies, route: &str, sender: Sender) -> Self {
+    pub(super) fn new(families: &RouteFamilies, route: &str, sender: Side) -> Self {
         let labels = &[route, label(sender)];
         Self {
             bytes: families.bytes.with_label_values(labels),
@@ -51,7 +51,7 @@ impl DirectionSeries {
             .inc_by(u64::from(traffic.protocol_errors));
     }
 
-    pub(super) fn remove(&self, families: &RouteFamilies, route: &str, sender: Sender) {
+    pub(super) fn remove(&self, families: &RouteFamilies, route: &str, sender: Side) {
         let labels = &[route, label(sender)];
         self.messages.remove(&families.messages, labels);
         self.control_frames.remove(&families.control_frames, labels);
@@ -62,9 +62,9 @@ impl DirectionSeries {
 }
 
 /// The value of the `direction` label.
-fn label(sender: Sender) -> &'static str {
+fn label(sender: Side) -> &'static str {
     match sender {
-        Sender::Client => "client_to_backend",
-        Sender::Backend => "backend_to_client",
+        Side::Client => "client_to_backend",
+        Side::Backend => "backend_to_client",
     }
 }

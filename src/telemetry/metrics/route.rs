@@ -16,7 +16,7 @@ use super::live::Series;
 use crate::config::Name;
 use crate::session::Closure;
 use crate::telemetry::Traffic;
-use crate::websocket::{Sender, code_label};
+use crate::websocket::{Side, code_label};
 
 /// The metrics of a route and its pool.
 pub struct RouteMetrics {
@@ -163,8 +163,8 @@ impl RouteSeries {
             handshake_duration: families.handshake_duration.with_label_values(&[name]),
             session_duration: families.session_duration.with_label_values(&[name]),
             sessions_closed: families.sessions_closed.clone(),
-            client_to_backend: DirectionSeries::new(families, name, Sender::Client),
-            backend_to_client: DirectionSeries::new(families, name, Sender::Backend),
+            client_to_backend: DirectionSeries::new(families, name, Side::Client),
+            backend_to_client: DirectionSeries::new(families, name, Side::Backend),
             ping_rtt: families.ping_rtt.with_label_values(&[name]),
             requests: Enumerated::new(&families.plain.requests, &[name], labels::statuses()),
             request_duration: families.plain.duration.with_label_values(&[name]),
@@ -207,9 +207,9 @@ impl Series for RouteSeries {
         self.requests.remove(&families.plain.requests, name);
         families.plain.duration.remove_label_values(name);
         self.client_to_backend
-            .remove(families, &self.name, Sender::Client);
+            .remove(families, &self.name, Side::Client);
         self.backend_to_client
-            .remove(families, &self.name, Sender::Backend);
+            .remove(families, &self.name, Side::Backend);
         for [initiator, code, reason] in endings::possible() {
             let labels = [&self.name, initiator, code, reason];
             families.sessions_closed.remove_label_values(&labels);

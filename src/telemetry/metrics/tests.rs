@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::session::{Closure, Initiator, Reason, Rejection};
 use crate::telemetry::Traffic;
-use crate::websocket::{Opcode, Sender};
+use crate::websocket::{Opcode, Side};
 
 fn name(name: &str) -> Name {
     Name::from(name)
@@ -95,7 +95,7 @@ fn traffic_is_added_to_its_direction_alone() {
     let metrics = Metrics::new();
     let route = metrics.route(&name("chat"), Some(&name("rooms")));
     let mut traffic = Traffic::default();
-    let backend = traffic.from_sender(Sender::Backend);
+    let backend = traffic.direction_mut(Side::Backend);
     backend.bytes = 100;
     backend.message(Opcode::Text, 16);
     backend.message(Opcode::Binary, 17);

@@ -14,7 +14,7 @@ use super::frames::{TEXT, close, frame};
 use super::{record, terms};
 use crate::drain::Drain;
 use crate::stream::{Socket, Stream};
-use crate::websocket::{Extensions, Sender};
+use crate::websocket::{Extensions, Side};
 
 /// A log that hands over what is written.
 struct Log(Lines<Vec<u8>>);
@@ -34,12 +34,9 @@ impl Write for Log {
 #[tokio::test]
 async fn an_answer_that_is_quick_is_still_an_answer() {
     let [(mut client, to_client), (mut backend, to_backend)] = [pair(), pair()];
-    client
-        .write_all(&close(Sender::Client, 1000))
-        .await
-        .unwrap();
+    client.write_all(&close(Side::Client, 1000)).await.unwrap();
     backend
-        .write_all(&close(Sender::Backend, 1000))
+        .write_all(&close(Side::Backend, 1000))
         .await
         .unwrap();
     backend.shutdown().await.unwrap();
@@ -53,11 +50,11 @@ async fn an_answer_that_is_quick_is_still_an_answer() {
 async fn a_backend_that_says_close_and_breaks_has_said_it() {
     let [(mut client, to_client), (mut backend, to_backend)] = [pair(), pair()];
     client
-        .write_all(&frame(Sender::Client, TEXT, b"one more"))
+        .write_all(&frame(Side::Client, TEXT, b"one more"))
         .await
         .unwrap();
     backend
-        .write_all(&close(Sender::Backend, 1000))
+        .write_all(&close(Side::Backend, 1000))
         .await
         .unwrap();
     drop(backend);

@@ -1,10 +1,10 @@
 //! What each side is told and what the record says, ending by ending.
 
-use super::super::ending::{Ending, Side};
+use super::super::ending::Ending;
 use super::super::terms::Terms;
 use super::terms;
 use crate::session::{Closure, Initiator, Reason};
-use crate::websocket::ProtocolError;
+use crate::websocket::{ProtocolError, Side};
 
 const CLIENT: Side = Side::Client;
 const BACKEND: Side = Side::Backend;

@@ -11,11 +11,11 @@ use super::frames::{CONTINUED, ENDED, PING, PONG, TEXT, TEXT_BEGUN, close as clo
 use super::terms;
 use crate::config::OnProtocolError;
 use crate::telemetry::DirectionTraffic;
-use crate::websocket::{Extensions, ProtocolError, Sender};
+use crate::websocket::{Extensions, ProtocolError, Side};
 
-const SENDERS: [Sender; 2] = [Sender::Client, Sender::Backend];
+const SIDES: [Side; 2] = [Side::Client, Side::Backend];
 
-fn follower(sender: Sender) -> Follower {
+fn follower(sender: Side) -> Follower {
     Follower::new(sender, Extensions::None)
 }
 
@@ -57,7 +57,7 @@ fn all_cuts(length: usize) -> impl Iterator<Item = [usize; 2]> {
 
 #[test]
 fn only_the_awaited_pongs_are_taken_out_wherever_the_stream_is_cut() {
-    for sender in SENDERS {
+    for sender in SIDES {
         let mut follower = follower(sender);
         let payload = follower.await_pong();
         let before = frame(sender, TEXT_BEGUN, b"ab");
@@ -78,8 +78,8 @@ fn only_the_awaited_pongs_are_taken_out_wherever_the_stream_is_cut() {
 
 #[test]
 fn an_unawaited_pong_passes() {
-    let stream = frame(Sender::Client, PONG, &7_u64.to_be_bytes());
-    let mut follower = follower(Sender::Client);
+    let stream = frame(Side::Client, PONG, &7_u64.to_be_bytes());
+    let mut follower = follower(Side::Client);
     let (out, _) = drive(&mut follower, &stream, &[], &terms());
     assert_eq!(out, stream);
     assert!(!follower.take_has_pong());
@@ -87,15 +87,15 @@ fn an_unawaited_pong_passes() {
 
 #[test]
 fn a_frame_that_has_begun_is_finished_and_a_close_behind_it_is_heard_but_not_passed() {
-    let begun = frame(Sender::Client, TEXT_BEGUN, b"begun");
+    let begun = frame(Side::Client, TEXT_BEGUN, b"begun");
     let behind = [
-        frame(Sender::Client, ENDED, b"dropped"),
-        close_of(Sender::Client, 1000),
+        frame(Side::Client, ENDED, b"dropped"),
+        close_of(Side::Client, 1000),
     ]
     .concat();
     let stream = [&begun[..], &behind].concat();
     for cuts in all_cuts(stream.len()).filter(|cuts| (6..begun.len()).contains(&cuts[0])) {
-        let mut follower = follower(Sender::Client);
+        let mut follower = follower(Side::Client);
         let (head, tail) = stream.split_at(cuts[0]);
         let (first, _) = drive(&mut follower, head, &[], &terms());
         assert!(!follower.at_boundary(), "{cuts:?}");
@@ -111,12 +111,12 @@ fn a_frame_that_has_begun_is_finished_and_a_close_behind_it_is_heard_but_not_pas
 
 #[test]
 fn a_close_that_passes_is_noted_with_its_code() {
-    let mut coded = follower(Sender::Backend);
-    let stream = close_of(Sender::Backend, 4001);
+    let mut coded = follower(Side::Backend);
+    let stream = close_of(Side::Backend, 4001);
     let (out, found) = drive(&mut coded, &stream, &[1, 3], &terms());
     assert_eq!((out, found), (stream, None));
     assert_eq!(coded.close(), Some(SeenClose(Some(4001))));
-    let mut bare = follower(Sender::Backend);
+    let mut bare = follower(Side::Backend);
     drive(&mut bare, &[0x88, 0], &[], &terms());
     assert_eq!(bare.close(), Some(SeenClose(None)));
 }
@@ -129,7 +129,7 @@ fn at_most(bytes: u64) -> Terms {
 
 #[test]
 fn of_a_frame_that_is_too_big_not_even_the_header_goes_out() {
-    for sender in SENDERS {
+    for sender in SIDES {
         let sound = [
             frame(sender, TEXT, b"1234"),
             frame(sender, TEXT_BEGUN, b"12"),
@@ -156,7 +156,7 @@ fn the_size_is_decided_by_the_header_alone() {
     let header = [
         0x82, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4,
     ];
-    let mut follower = follower(Sender::Client);
+    let mut follower = follower(Side::Client);
     let decided = drive(&mut follower, &header, &[5], &at_most(u64::MAX >> 2));
     assert_eq!(decided, (Vec::new(), Some(Finding::MessageTooBig)));
     assert!(follower.at_boundary());
@@ -165,12 +165,12 @@ fn the_size_is_decided_by_the_header_alone() {
 #[test]
 fn a_message_of_exactly_the_limit_passes() {
     let stream = [
-        frame(Sender::Client, TEXT_BEGUN, b"12"),
-        frame(Sender::Client, CONTINUED, b""),
-        frame(Sender::Client, ENDED, b"34"),
+        frame(Side::Client, TEXT_BEGUN, b"12"),
+        frame(Side::Client, CONTINUED, b""),
+        frame(Side::Client, ENDED, b"34"),
     ]
     .concat();
-    let mut follower = follower(Sender::Client);
+    let mut follower = follower(Side::Client);
     assert_eq!(
         drive(&mut follower, &stream, &[3], &at_most(4)),
         (stream.clone(), None)
@@ -189,8 +189,8 @@ async fn the_rate_counts_messages_of_the_client_and_not_fragments() {
         ]
         .concat()
     };
-    let one = message(Sender::Client);
-    let mut client = follower(Sender::Client);
+    let one = message(Side::Client);
+    let mut client = follower(Side::Client);
     for _ in 0..5 {
         let two = one.repeat(2);
         assert_eq!(drive(&mut client, &two, &[], &terms), (two, None));
@@ -201,29 +201,29 @@ async fn the_rate_counts_messages_of_the_client_and_not_fragments() {
     advance(Duration::from_secs(9)).await;
     let stopped = drive(&mut client, &one.repeat(3), &[], &terms);
     assert_eq!(stopped, (one.repeat(2), Some(Finding::TooManyMessages)));
-    let many = message(Sender::Backend).repeat(9);
-    let mut backend = follower(Sender::Backend);
+    let many = message(Side::Backend).repeat(9);
+    let mut backend = follower(Side::Backend);
     assert_eq!(drive(&mut backend, &many, &[], &terms), (many, None));
 }
 
 #[test]
 fn a_frame_against_the_protocol_is_kept_back_or_passes_with_all_that_follows() {
-    let sound = frame(Sender::Client, TEXT, b"sound");
+    let sound = frame(Side::Client, TEXT, b"sound");
     let broken = [
-        frame(Sender::Client, 0xc1, b"reserved bit"),
-        frame(Sender::Client, PONG, &7_u64.to_be_bytes()),
+        frame(Side::Client, 0xc1, b"reserved bit"),
+        frame(Side::Client, PONG, &7_u64.to_be_bytes()),
     ]
     .concat();
     let stream = [&sound[..], &broken].concat();
     let mut passing = terms();
     passing.websocket.on_protocol_error = OnProtocolError::Pass;
     for cuts in all_cuts(stream.len()) {
-        let mut closing = follower(Sender::Client);
+        let mut closing = follower(Side::Client);
         let stopped = drive(&mut closing, &stream, &cuts, &terms());
         let finding = Finding::ProtocolError(ProtocolError::ReservedBits);
         assert_eq!(stopped, (sound.clone(), Some(finding)));
         assert!(closing.at_boundary());
-        let mut blind = follower(Sender::Client);
+        let mut blind = follower(Side::Client);
         blind.await_pong();
         let passed = drive(&mut blind, &stream, &cuts, &passing);
         assert_eq!(passed, (stream.clone(), None), "{cuts:?}");
@@ -233,15 +233,15 @@ fn a_frame_against_the_protocol_is_kept_back_or_passes_with_all_that_follows() {
 
 #[test]
 fn a_frame_under_way_is_data_and_a_ping_is_none() {
-    let mut follower = follower(Sender::Backend);
+    let mut follower = follower(Side::Backend);
     drive(
         &mut follower,
-        &frame(Sender::Backend, PING, b""),
+        &frame(Side::Backend, PING, b""),
         &[],
         &terms(),
     );
     assert!(!follower.take_has_data());
-    let long = frame(Sender::Backend, TEXT, &[0; 500]);
+    let long = frame(Side::Backend, TEXT, &[0; 500]);
     for piece in long.chunks(100) {
         drive(&mut follower, piece, &[], &terms());
         assert!(follower.take_has_data());

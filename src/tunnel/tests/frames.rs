@@ -1,6 +1,6 @@
 //! Frames as bytes.
 
-use crate::websocket::{Sender, mask};
+use crate::websocket::{Side, mask};
 
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
@@ -13,7 +13,7 @@ pub(super) const PING: u8 = 0x89;
 pub(super) const PONG: u8 = 0x8a;
 
 /// A frame with this first byte, as `sender` sends it.
-pub(super) fn frame(sender: Sender, first: u8, payload: &[u8]) -> Vec<u8> {
+pub(super) fn frame(sender: Side, first: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![first];
     match u16::try_from(payload.len()) {
         Ok(length @ ..=125) => frame.extend(length.to_be_bytes().get(1)),
@@ -26,7 +26,7 @@ pub(super) fn frame(sender: Sender, first: u8, payload: &[u8]) -> Vec<u8> {
             frame.extend((payload.len() as u64).to_be_bytes());
         }
     }
-    if sender == Sender::Backend {
+    if sender == Side::Backend {
         frame.extend(payload);
         return frame;
     }
@@ -39,6 +39,6 @@ pub(super) fn frame(sender: Sender, first: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 /// A Close with this code.
-pub(super) fn close(sender: Sender, code: u16) -> Vec<u8> {
+pub(super) fn close(sender: Side, code: u16) -> Vec<u8> {
     frame(sender, CLOSE, &code.to_be_bytes())
 }

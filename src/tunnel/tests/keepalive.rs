@@ -4,20 +4,19 @@ use std::time::Duration;
 
 use tokio::time::{Instant, advance};
 
-use super::super::ending::Side;
 use super::super::keepalive::Keepalive;
 use super::super::relay::Relay;
 use super::super::tally::Tally;
 use super::frames::{PONG, frame};
 use super::terms;
-use crate::websocket::{Extensions, Sender};
+use crate::websocket::{Extensions, Side};
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A client that has just been asked: what it sends, and the Pings.
 fn asked() -> (Relay, Keepalive) {
     let [mut from, mut towards] =
-        [Sender::Client, Sender::Backend].map(|sender| Relay::new(sender, Extensions::None));
+        [Side::Client, Side::Backend].map(|sender| Relay::new(sender, Extensions::None));
     let mut keepalive = Keepalive::default();
     assert!(keepalive.ask(Side::Client, &mut towards, &mut from));
     (from, keepalive)
@@ -48,7 +47,7 @@ async fn a_round_trip_is_as_long_as_it_was() {
     let (mut from, mut keepalive) = asked();
     advance(TIMEOUT * 3).await;
     assert!(!keepalive.is_overdue(Side::Client, &mut from, TIMEOUT));
-    let pong = frame(Sender::Client, PONG, &from.follower.await_pong());
+    let pong = frame(Side::Client, PONG, &from.follower.await_pong());
     from.begin(&pong, &terms(), &mut Tally::default());
     let answered = keepalive.answered(Side::Client, &mut from);
     assert_eq!(answered, Some(TIMEOUT * 3));

@@ -14,11 +14,11 @@ use super::frames::{TEXT, frame};
 use super::{record, terms};
 use crate::drain::Drain;
 use crate::stream::{SharedStream, Stream};
-use crate::websocket::{Extensions, Sender};
+use crate::websocket::{Extensions, Side};
 
 /// A side that sends these bytes.
 #[derive(Debug)]
-struct Side {
+struct Scripted {
     sends: Vec<u8>,
     /// Whether its stream ends behind them, and takes nothing.
     is_broken: bool,
@@ -39,14 +39,14 @@ struct Seen {
 #[tokio::test(start_paused = true)]
 async fn a_slow_client_gets_what_a_backend_sent_before_it_broke() {
     let seen = Arc::new(Mutex::new(Seen::default()));
-    let client = Side {
-        sends: frame(Sender::Client, TEXT, b"nobody takes this"),
+    let client = Scripted {
+        sends: frame(Side::Client, TEXT, b"nobody takes this"),
         is_broken: false,
         seen: Arc::clone(&seen),
     };
-    let mut sent = frame(Sender::Backend, TEXT, b"whole");
-    sent.extend(&frame(Sender::Backend, TEXT, b"interrupted")[..5]);
-    let backend = Side {
+    let mut sent = frame(Side::Backend, TEXT, b"whole");
+    sent.extend(&frame(Side::Backend, TEXT, b"interrupted")[..5]);
+    let backend = Scripted {
         sends: sent,
         is_broken: true,
         seen: Arc::default(),
@@ -65,7 +65,7 @@ async fn a_slow_client_gets_what_a_backend_sent_before_it_broke() {
     assert!(seen.has_ended && !seen.is_reset, "{seen:?}");
 }
 
-fn tunnel(client: Side, backend: Side) -> Tunnel<(), ()> {
+fn tunnel(client: Scripted, backend: Scripted) -> Tunnel<(), ()> {
     let ends = [client, backend].map(|side| End {
         stream: Stream::Shared(Box::new(side)),
         early: &[],
@@ -83,7 +83,7 @@ fn tunnel(client: Side, backend: Side) -> Tunnel<(), ()> {
     Tunnel::new(ends, agreed, account, ())
 }
 
-impl AsyncRead for Side {
+impl AsyncRead for Scripted {
     fn poll_read(
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
@@ -97,7 +97,7 @@ impl AsyncRead for Side {
     }
 }
 
-impl AsyncWrite for Side {
+impl AsyncWrite for Scripted {
     fn poll_write(
         self: Pin<&mut Self>,
         _: &mut Context<'_>,
@@ -124,7 +124,7 @@ impl AsyncWrite for Side {
     }
 }
 
-impl SharedStream for Side {
+impl SharedStream for Scripted {
     fn is_broken(&self) -> bool {
         false
     }

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use super::frames::{CLOSE, PING, PONG, close, frame};
 use crate::stream::Socket;
-use crate::websocket::Sender;
+use crate::websocket::Side;
 
 /// As long is the payload of the gateway's Pings; no Ping of a peer has this length here.
 pub(super) const GATEWAY_PING: usize = 8;
@@ -18,7 +18,7 @@ pub(super) const GATEWAY_PING: usize = 8;
 /// What a peer does.
 #[derive(Clone, Debug)]
 pub(super) struct Script {
-    pub(super) sender: Sender,
+    pub(super) sender: Side,
     /// Whole frames in their order.
     pub(super) frames: Vec<Vec<u8>>,
     /// Whether it says Close behind the last frame, without having been told one.
@@ -46,10 +46,10 @@ pub(super) struct Frame {
 
 impl Frame {
     /// The frame at the beginning of `bytes`, if it is complete.
-    fn read(bytes: &[u8], from: Sender) -> Option<Self> {
+    fn read(bytes: &[u8], from: Side) -> Option<Self> {
         let second = *bytes.get(1)?;
         let masked = second >= 128;
-        assert_eq!(masked, from == Sender::Client, "masked on the wrong side");
+        assert_eq!(masked, from == Side::Client, "masked on the wrong side");
         let (length, mut at) = match second % 128 {
             126 => (number(bytes.get(2..4)?), 4),
             127 => (number(bytes.get(2..10)?), 10),
@@ -165,10 +165,7 @@ async fn read(
     mut reads: ReadHalf<Socket>,
     tell: UnboundedSender<News>,
 ) -> Vec<Frame> {
-    let from = match script.sender {
-        Sender::Client => Sender::Backend,
-        Sender::Backend => Sender::Client,
-    };
+    let from = script.sender.other();
     let mut random = Rng::with_seed(!script.seed);
     let mut frames = Vec::new();
     let mut bytes = Vec::new();

@@ -18,7 +18,7 @@ use super::{record, terms};
 use crate::config;
 use crate::drain::{Drain, Plan};
 use crate::stream::{Socket, Stream};
-use crate::websocket::{Extensions, Sender};
+use crate::websocket::{Extensions, Side};
 
 /// Longer than any case takes; one that takes so long hangs.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -44,7 +44,7 @@ fn lengths() -> impl Strategy<Value = usize> {
 }
 
 /// A message of some fragments, with control frames behind each.
-fn messages(sender: Sender) -> impl Strategy<Value = Vec<Vec<u8>>> {
+fn messages(sender: Side) -> impl Strategy<Value = Vec<Vec<u8>>> {
     let controls = prop::collection::vec((prop_oneof![Just(PING), Just(PONG)], 0..125_usize), 0..3);
     let fragments = prop::collection::vec((lengths(), any::<u8>(), controls), 1..4);
     fragments.prop_map(move |fragments| {
@@ -68,7 +68,7 @@ fn messages(sender: Sender) -> impl Strategy<Value = Vec<Vec<u8>>> {
     })
 }
 
-fn scripts(sender: Sender) -> impl Strategy<Value = Script> {
+fn scripts(sender: Side) -> impl Strategy<Value = Script> {
     let frames = prop::collection::vec(messages(sender), 0..12);
     (frames, any::<u64>()).prop_map(move |(frames, seed)| Script {
         sender,
@@ -81,8 +81,8 @@ fn scripts(sender: Sender) -> impl Strategy<Value = Script> {
 
 fn cases() -> impl Strategy<Value = Case> {
     (
-        scripts(Sender::Client),
-        scripts(Sender::Backend),
+        scripts(Side::Client),
+        scripts(Side::Backend),
         prop::option::of(1..8_u64),
         prop::option::of(0..20_000_u64),
         prop_oneof![Just(4 << 10), Just(64 << 10)],

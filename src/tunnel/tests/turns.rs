@@ -15,7 +15,7 @@ use super::super::relay::{Lane, Relay, TURN, poll_until_end};
 use super::super::tally::Tally;
 use super::terms;
 use crate::stream::{SharedStream, Socket, Stream};
-use crate::websocket::{Extensions, Sender};
+use crate::websocket::{Extensions, Side};
 
 /// A backend that sends empty messages without end, and takes all that it is sent.
 #[derive(Debug)]
@@ -68,7 +68,7 @@ fn endless() -> Stream {
 fn a_source_without_end_leaves_others_their_turn() {
     let (mut source, mut sink, terms) = (endless(), endless(), terms());
     let mut tally = Tally::default();
-    let mut relay = Relay::new(Sender::Backend, Extensions::None);
+    let mut relay = Relay::new(Side::Backend, Extensions::None);
     let mut context = Context::from_waker(Waker::noop());
     for turn in 1..4 {
         let lane = Lane {
@@ -78,7 +78,7 @@ fn a_source_without_end_leaves_others_their_turn() {
             tally: &mut tally,
         };
         assert!(relay.poll(&mut context, lane).is_pending());
-        let passed = tally.bytes(Sender::Backend);
+        let passed = tally.bytes(Side::Backend);
         let most = TURN + LARGEST_READ as u64;
         assert!((turn * TURN..=turn * most).contains(&passed), "{passed}");
     }
@@ -89,7 +89,7 @@ async fn a_look_that_finds_nothing_counts_nothing() {
     let (_peer, ours) = UnixStream::pair().unwrap();
     let (mut source, mut sink) = (Stream::Plain(Socket::Unix(ours)), endless());
     let (mut tally, terms) = (Tally::default(), terms());
-    let mut relay = Relay::new(Sender::Backend, Extensions::None);
+    let mut relay = Relay::new(Side::Backend, Extensions::None);
     let lane = Lane {
         source: &mut source,
         sink: &mut sink,

@@ -17,7 +17,7 @@ use self::held::{HeldControl, HeldHeader};
 use super::close::Close;
 use super::extensions::Extensions;
 use super::frame::{FrameHeader, MAX_CONTROL_FRAME};
-use super::opcode::{Opcode, Sender};
+use super::opcode::{Opcode, Side};
 use super::protocol_error::ProtocolError;
 
 /// Knows at every byte where in a frame the stream is.
@@ -35,7 +35,7 @@ pub struct FrameTracker {
     /// Whether the message in progress is text or binary.
     message: Option<Opcode>,
     message_length: u64,
-    sender: Sender,
+    sender: Side,
     extensions: Extensions,
 }
 
@@ -67,7 +67,7 @@ impl FrameTracker {
 
     /// Follows a stream from its first frame.
     #[must_use]
-    pub fn new(sender: Sender, extensions: Extensions) -> Self {
+    pub fn new(sender: Side, extensions: Extensions) -> Self {
         Self {
             place: Place::Header,
             header: HeldHeader::default(),
@@ -224,9 +224,9 @@ impl FrameTracker {
             return Err(ProtocolError::ReservedBits);
         }
         match self.sender {
-            Sender::Client if header.mask.is_none() => return Err(ProtocolError::Unmasked),
-            Sender::Backend if header.mask.is_some() => return Err(ProtocolError::Masked),
-            Sender::Client | Sender::Backend => {}
+            Side::Client if header.mask.is_none() => return Err(ProtocolError::Unmasked),
+            Side::Backend if header.mask.is_some() => return Err(ProtocolError::Masked),
+            Side::Client | Side::Backend => {}
         }
         match header.opcode {
             Opcode::Continuation if self.message.is_none() => {

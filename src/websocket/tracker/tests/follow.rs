@@ -3,7 +3,7 @@
 //! The fuzzer uses this file, too: the types of the room come from whoever includes it.
 
 use super::reference::{Rules, Seen};
-use super::{Event, Extensions, FrameTracker, Sender};
+use super::{Event, Extensions, FrameTracker, Side};
 
 /// What a tracker sees in `stream` when it comes in pieces of these lengths, and then in one.
 pub(super) fn follow(stream: &[u8], rules: Rules, pieces: &[usize]) -> Vec<Seen> {
@@ -27,9 +27,9 @@ struct Follower<'a> {
 impl<'a> Follower<'a> {
     fn new(stream: &'a [u8], rules: Rules) -> Self {
         let sender = if rules.from_client {
-            Sender::Client
+            Side::Client
         } else {
-            Sender::Backend
+            Side::Backend
         };
         let extensions = match (rules.unknown, rules.deflate) {
             (true, _) => Extensions::Unknown,
