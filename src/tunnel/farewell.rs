@@ -38,7 +38,7 @@ pub(super) struct Farewell {
 }
 
 /// The two directions as one side sees them.
-pub(super) struct Parting<'a> {
+pub(super) struct Pair<'a> {
     /// The direction towards this side.
     pub(super) towards: &'a mut Relay,
     /// The direction from this side.
@@ -125,20 +125,20 @@ impl Farewell {
     pub(super) fn poll(
         &mut self,
         context: &mut Context<'_>,
-        parting: &mut Parting<'_>,
+        pair: &mut Pair<'_>,
         other: Step,
     ) -> Poll<()> {
         loop {
             self.step = match self.step {
-                Step::Finishing => ready!(self.poll_finish(context, parting)),
-                Step::Telling | Step::Ending => ready!(self.poll_out(context, parting)),
+                Step::Finishing => ready!(self.poll_finish(context, pair)),
+                Step::Telling | Step::Ending => ready!(self.poll_out(context, pair)),
                 Step::Hearing if other == Step::Finishing => return Poll::Pending,
-                Step::Hearing => ready!(self.poll_hear(context, parting)),
-                Step::Yielding => ready!(self.poll_yield(context, parting)),
-                Step::Waiting if self.has_ended || parting.from.has_read_end() => Step::Done,
+                Step::Hearing => ready!(self.poll_hear(context, pair)),
+                Step::Yielding => ready!(self.poll_yield(context, pair)),
+                Step::Waiting if self.has_ended || pair.from.has_read_end() => Step::Done,
                 Step::Waiting if other == Step::Finishing => return Poll::Pending,
                 Step::Waiting => {
-                    ready!(poll_until_end(context, parting.lane.sink));
+                    ready!(poll_until_end(context, pair.lane.sink));
                     Step::Done
                 }
                 Step::Done => return Poll::Ready(()),
@@ -148,13 +148,13 @@ impl Farewell {
 
     /// Forwards the rest of the frame that has begun, then puts the Close behind it. Without a boundary the
     /// side can only be ended; where frames are not followed any more, there is none to wait for.
-    fn poll_finish(&mut self, context: &mut Context<'_>, parting: &mut Parting<'_>) -> Poll<Step> {
-        let Parting { towards, lane, .. } = parting;
+    fn poll_finish(&mut self, context: &mut Context<'_>, pair: &mut Pair<'_>) -> Poll<Step> {
+        let Pair { towards, lane, .. } = pair;
         if towards.follower.is_blind() {
             return Poll::Ready(Step::Ending);
         }
         if !towards.follower.at_boundary() {
-            match ready!(towards.poll(context, lane.again())) {
+            match ready!(towards.poll(context, lane.reborrow())) {
                 Verdict::Stopped(_) => {}
                 Verdict::SinkLost => return Poll::Ready(Step::Done),
                 Verdict::SourceEnded | Verdict::SourceLost => return Poll::Ready(Step::Ending),
@@ -166,26 +166,26 @@ impl Farewell {
     }
 
     /// Drops what this side still sends, up to its Close.
-    fn poll_hear(&self, context: &mut Context<'_>, parting: &mut Parting<'_>) -> Poll<Step> {
-        ready!(parting.from.poll_drop(context, &mut parting.lane.turned()));
-        Poll::Ready(if self.may_end_first(parting.from) {
+    fn poll_hear(&self, context: &mut Context<'_>, pair: &mut Pair<'_>) -> Poll<Step> {
+        ready!(pair.from.poll_drop(context, &mut pair.lane.reversed()));
+        Poll::Ready(if self.may_end_first(pair.from) {
             Step::Yielding
         } else {
             Step::Ending
         })
     }
 
-    fn poll_yield(&mut self, context: &mut Context<'_>, parting: &mut Parting<'_>) -> Poll<Step> {
-        if !parting.from.has_read_end() {
-            ready!(poll_until_end(context, parting.lane.sink));
+    fn poll_yield(&mut self, context: &mut Context<'_>, pair: &mut Pair<'_>) -> Poll<Step> {
+        if !pair.from.has_read_end() {
+            ready!(poll_until_end(context, pair.lane.sink));
         }
         self.has_ended = true;
         Poll::Ready(Step::Ending)
     }
 
     /// Brings out what is kept for this side; at the end, with the end of the stream behind it.
-    fn poll_out(&mut self, context: &mut Context<'_>, parting: &mut Parting<'_>) -> Poll<Step> {
-        let Parting { towards, lane, .. } = parting;
+    fn poll_out(&mut self, context: &mut Context<'_>, pair: &mut Pair<'_>) -> Poll<Step> {
+        let Pair { towards, lane, .. } = pair;
         if self.step == Step::Ending {
             towards.writer.end_sink();
         }

@@ -159,14 +159,14 @@ impl Follower {
     }
 
     /// So many bytes at least are forwarded next, whatever they are.
-    pub(super) fn assured(&self) -> u64 {
+    pub(super) fn payload_remaining(&self) -> u64 {
         match self.mode {
             Mode::Forward | Mode::FinishFrame => self.tracker.remaining(),
             Mode::Drop | Mode::Blind => 0,
         }
     }
 
-    /// As [`Follower::follow`], for `count` bytes that nobody looks at, of those that are [assured](Self::assured).
+    /// As [`Follower::follow`], for `count` bytes that nobody looks at, of those that are [payload_remaining](Self::payload_remaining).
     pub(super) fn skip(
         &mut self,
         count: usize,
@@ -318,7 +318,7 @@ impl Follower {
         let is_own = opcode == Opcode::Pong && self.awaited.is_some_and(is_awaited);
         if is_own {
             self.has_pong = true;
-            walk.take_frame_out();
+            walk.remove_frame();
         }
         walk.frame = walk.at;
         !is_own
@@ -374,7 +374,7 @@ impl Walk<'_> {
     }
 
     /// Takes out the frame that ends here. What follows is moved over it later, once, however many frames are taken out.
-    fn take_frame_out(&mut self) {
+    fn remove_frame(&mut self) {
         self.settle(self.frame);
         self.gap += self.at - self.frame;
         self.settled = self.at;

@@ -48,7 +48,7 @@ impl Keepalive {
         if !towards.writer.is_clear() || !towards.insert(&ping) {
             return false;
         }
-        from.take_has_heard();
+        from.take_has_received();
         let now = Instant::now();
         let asked = self.asked.get_or_insert_default();
         *asked.of(side) = Some(Ping {
@@ -77,7 +77,7 @@ impl Keepalive {
             ping.since += late + MOMENT;
             return false;
         }
-        if from.take_has_heard() || !from.writer.is_clear() {
+        if from.take_has_received() || !from.writer.is_clear() {
             self.take(side);
             return false;
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::alarm::Alarm;
 use super::ending::Ending;
-use super::farewell::{Farewell, Parting, Step};
+use super::farewell::{Farewell, Pair, Step};
 use super::relay::{Lane, Relay};
 use super::terms::Terms;
 use super::{Phase, Tunnel};
@@ -99,12 +99,12 @@ impl<G, L> Tunnel<G, L> {
     fn is_taking(&mut self) -> bool {
         let relays = [&mut self.upward, &mut self.downward];
         relays
-            .map(|relay| relay.writer.take_is_emptying())
+            .map(|relay| relay.writer.take_is_progressing())
             .contains(&true)
     }
 
     /// A side that is still at `step` has had its time for that.
-    pub(super) fn wait_no_longer(&mut self, step: Step) {
+    pub(super) fn give_up_waiting(&mut self, step: Step) {
         if let Phase::Leaving(leaving) = &mut self.phase {
             leaving.client.end_from(step);
             leaving.backend.end_from(step);
@@ -133,20 +133,20 @@ impl<G, L> Tunnel<G, L> {
         };
         loop {
             let before = leaving.steps();
-            let mut parting = Parting {
+            let mut pair = Pair {
                 towards: downward,
                 from: upward,
-                lane: lane.turned(),
+                lane: lane.reversed(),
             };
             let other = leaving.backend.step();
-            let _is_done = leaving.client.poll(context, &mut parting, other);
-            let mut parting = Parting {
+            let _is_done = leaving.client.poll(context, &mut pair, other);
+            let mut pair = Pair {
                 towards: upward,
                 from: downward,
-                lane: lane.again(),
+                lane: lane.reborrow(),
             };
             let other = leaving.client.step();
-            let _is_done = leaving.backend.poll(context, &mut parting, other);
+            let _is_done = leaving.backend.poll(context, &mut pair, other);
             // One may have waited for the other to come further, and nothing else wakes this task for it.
             if leaving.steps() == before {
                 break;
@@ -194,8 +194,8 @@ impl<G, L> Tunnel<G, L> {
 
     fn closure(&self, ending: Ending) -> Closure {
         let mut closure = ending.closure(&self.terms, |side| match side {
-            Side::Client => self.downward.writer.has_said(),
-            Side::Backend => self.upward.writer.has_said(),
+            Side::Client => self.downward.writer.has_sent_close(),
+            Side::Backend => self.upward.writer.has_sent_close(),
         });
         if let Phase::Leaving(leaving) = &self.phase
             && let Some(code) = leaving.said

@@ -80,7 +80,7 @@ pub struct Tunnel<G, L> {
     /// So many parts of the idle time have passed without data.
     idle_parts: u8,
     /// So many times the other side was given as long again, as the client was still taking.
-    reprieves: u8,
+    half_close_extensions: u8,
     /// What the session counts for; none once both sides have said their last.
     account: Option<Account<L>>,
     /// How far each drain had come when this tunnel last looked; none before the first poll.
@@ -131,7 +131,7 @@ impl<G, L> Tunnel<G, L> {
             tally: Tally::default(),
             phase: Phase::Open,
             idle_parts: 0,
-            reprieves: 0,
+            half_close_extensions: 0,
             account: Some(account),
             heard: [None; 3],
             drain_share: fastrand::f32(),
@@ -224,7 +224,7 @@ impl<G, L> Tunnel<G, L> {
         };
         match source {
             Side::Client => self.upward.poll(context, lane),
-            Side::Backend => self.downward.poll(context, lane.turned()),
+            Side::Backend => self.downward.poll(context, lane.reversed()),
         }
     }
 
@@ -345,7 +345,7 @@ impl<G, L> Tunnel<G, L> {
         match (&self.phase, ending) {
             (Phase::Open, _) => {
                 self.phase = Phase::HalfOpen(ending);
-                let _before = self.downward.writer.take_is_emptying();
+                let _before = self.downward.writer.take_is_progressing();
                 self.alarms.set(Alarm::HalfClose, self.terms.half_close);
             }
             (Phase::HalfOpen(Ending::Finished(first, code)), Ending::Lost(lost))

@@ -34,7 +34,7 @@ pub(super) struct Relay {
     /// What the direction came to; nothing is read for the sink any more.
     verdict: Option<Verdict>,
     /// Whether the source sent bytes since this was last asked.
-    has_heard: bool,
+    has_received: bool,
     /// Whether the sink is a client that has sent Close: nothing follows the answering Close but the end of the stream.
     pub(super) is_close_last: bool,
     /// What the next read takes at most; follows what the sink accepts.
@@ -51,7 +51,7 @@ pub(super) struct Lane<'a> {
 
 impl Lane<'_> {
     /// The same once more, for a call.
-    pub(super) fn again(&mut self) -> Lane<'_> {
+    pub(super) fn reborrow(&mut self) -> Lane<'_> {
         Lane {
             source: self.source,
             sink: self.sink,
@@ -61,7 +61,7 @@ impl Lane<'_> {
     }
 
     /// The other direction.
-    pub(super) fn turned(&mut self) -> Lane<'_> {
+    pub(super) fn reversed(&mut self) -> Lane<'_> {
         Lane {
             source: self.sink,
             sink: self.source,
@@ -92,7 +92,7 @@ impl Relay {
             sender,
             writer: Writer::default(),
             verdict: None,
-            has_heard: false,
+            has_received: false,
             is_close_last: false,
             read_size: SMALLEST_READ,
         }
@@ -148,7 +148,7 @@ impl Relay {
     ) -> Poll<Verdict> {
         let enough = lane.tally.bytes(self.sender) + TURN;
         while lane.tally.bytes(self.sender) < enough {
-            let most = self.follower.assured();
+            let most = self.follower.payload_remaining();
             let passed = if most >= LEAST_SPLICE && can_splice(lane.source, lane.sink) {
                 self.poll_splice(context, lane, most)
             } else {
@@ -180,7 +180,7 @@ impl Relay {
             self.writer.keep(&scratch[..held]);
             return stop(Verdict::SourceEnded);
         }
-        self.has_heard = true;
+        self.has_received = true;
         let tally = lane.tally.direction(self.sender);
         tally.bytes += read as u64;
         let chunk = &mut scratch[..held + read];
@@ -215,7 +215,7 @@ impl Relay {
         if taken == 0 {
             return stop(Verdict::SourceEnded);
         }
-        self.has_heard = true;
+        self.has_received = true;
         let tally = lane.tally.direction(self.sender);
         tally.bytes += taken as u64;
         let finding = self.follower.skip(taken, lane.terms, tally);
@@ -301,8 +301,8 @@ impl Relay {
     }
 
     /// Whether the source sent bytes since the last call.
-    pub(super) fn take_has_heard(&mut self) -> bool {
-        std::mem::take(&mut self.has_heard)
+    pub(super) fn take_has_received(&mut self) -> bool {
+        std::mem::take(&mut self.has_received)
     }
 }
 

@@ -28,7 +28,7 @@ const IDLE_PARTS: u8 = 4;
 
 /// How often `half_close` begins anew for a client that is slow to take what comes before the answer to its Close. A minute
 /// in all with the default: the backend may as well answer nothing and send on.
-const MOST_REPRIEVES: u8 = 5;
+const MAX_HALF_CLOSE_EXTENSIONS: u8 = 5;
 
 impl<G, L> Tunnel<G, L> {
     pub(super) fn set_alarms(&mut self) {
@@ -58,8 +58,8 @@ impl<G, L> Tunnel<G, L> {
         match (alarm, &self.phase) {
             (Alarm::Cut, _) => return Some(self.cut()),
             (Alarm::Close, _) => return self.close(),
-            (Alarm::Yield, _) => self.wait_no_longer(Step::Yielding),
-            (Alarm::LastAnswer, _) => self.wait_no_longer(Step::Hearing),
+            (Alarm::Yield, _) => self.give_up_waiting(Step::Yielding),
+            (Alarm::LastAnswer, _) => self.give_up_waiting(Step::Hearing),
             (Alarm::Report, _) => self.report(),
             (Alarm::Drain, _) => self.leave(Ending::Drain),
             (Alarm::MaxAge, _) => self.leave(Ending::MaxAge),
@@ -165,8 +165,10 @@ impl<G, L> Tunnel<G, L> {
     /// What is awaited may be behind what the client has yet to take. A backend is not waited for like that: it would
     /// be up to the client for how long.
     fn check_half_close(&mut self, ending: Ending) {
-        if self.downward.writer.take_is_emptying() && self.reprieves < MOST_REPRIEVES {
-            self.reprieves += 1;
+        if self.downward.writer.take_is_progressing()
+            && self.half_close_extensions < MAX_HALF_CLOSE_EXTENSIONS
+        {
+            self.half_close_extensions += 1;
             self.alarms.set(Alarm::HalfClose, self.terms.half_close);
         } else if let Ending::Finished(side, code) = ending {
             self.leave(Ending::HalfClose(side, code));

@@ -17,13 +17,13 @@ pub(super) struct Writer {
     backlog: Backlog,
     end: SinkEnd,
     /// Whether the gateway said Close to the sink; nothing follows that.
-    has_told: bool,
+    has_queued_close: bool,
     /// Whether bytes may still sit in the sink (under TLS, ciphertext does) and have to be flushed.
     unflushed: bool,
     /// Whether the sink took bytes since this was last asked, by who looks for a stall.
     has_progress: bool,
     /// The same for who waits for the end.
-    has_emptied: bool,
+    has_progress_at_end: bool,
 }
 
 /// How far the sink's sending half is ended.
@@ -125,26 +125,26 @@ impl Writer {
     /// As [`Writer::insert`], for the Close that is the last that the sink gets.
     pub(super) fn tell(&mut self, close: &ControlFrame) -> bool {
         let can = self.insert(close);
-        self.has_told |= can;
+        self.has_queued_close |= can;
         can
     }
 
     /// The sink takes no more. A Close that did not get out was not said.
     pub(super) fn give_up(&mut self) {
-        self.has_told = self.has_said();
+        self.has_queued_close = self.has_sent_close();
         self.backlog = Backlog::default();
         self.unflushed = false;
         self.end = SinkEnd::Done;
     }
 
     /// Whether a Close of the gateway's own has gone out to the sink.
-    pub(super) fn has_said(&self) -> bool {
-        self.has_told && self.is_clear()
+    pub(super) fn has_sent_close(&self) -> bool {
+        self.has_queued_close && self.is_clear()
     }
 
     /// Whether the sink was told a Close of the gateway's own, and not its end yet.
     pub(super) fn may_be_answered(&self) -> bool {
-        self.has_told && self.end == SinkEnd::Open
+        self.has_queued_close && self.end == SinkEnd::Open
     }
 
     /// Ends the sink's sending half once all that is kept is out.
@@ -156,7 +156,7 @@ impl Writer {
 
     /// Whether the sink has got, or is getting, its last: a Close of the gateway's own, or its end.
     pub(super) fn is_ending(&self) -> bool {
-        self.has_told || self.end != SinkEnd::Open
+        self.has_queued_close || self.end != SinkEnd::Open
     }
 
     /// Whether the sink got all there is and its sending half is ended, or it broke.
@@ -171,7 +171,7 @@ impl Writer {
 
     fn note_progress(&mut self) {
         self.has_progress = true;
-        self.has_emptied = true;
+        self.has_progress_at_end = true;
     }
 
     /// Whether the sink took bytes since the last call.
@@ -180,9 +180,9 @@ impl Writer {
     }
 
     /// Whether the sink took bytes since the last call and has yet to take more, or the end.
-    pub(super) fn take_is_emptying(&mut self) -> bool {
-        let has_emptied = std::mem::take(&mut self.has_emptied);
-        has_emptied && (!self.is_clear() || self.end == SinkEnd::Asked)
+    pub(super) fn take_is_progressing(&mut self) -> bool {
+        let has_progress_at_end = std::mem::take(&mut self.has_progress_at_end);
+        has_progress_at_end && (!self.is_clear() || self.end == SinkEnd::Asked)
     }
 }
 
