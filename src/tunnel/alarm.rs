@@ -1,4 +1,4 @@
-//! All deadlines of one tunnel behind one timer, which exists only while something is due.
+//! All deadlines of a tunnel behind one timer, which exists only while a deadline is set.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -8,34 +8,34 @@ use std::time::Duration;
 use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// What a tunnel may have to do at a certain time. Of those due at one moment the first comes first.
+/// The deadlines of a tunnel, by priority: of those that are due together, the first goes off first.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Alarm {
-    /// The deadline of a drain has come: cut.
+    /// The deadline of a drain: cut.
     Cut,
-    /// The end was asked for and has not come: cut, unless it is on its way.
+    /// The time for the end of both sides is over: cut, unless one is still taking bytes.
     Close,
-    /// A backend was let end first, and has not.
+    /// A backend that may end its connection first has not.
     Yield,
-    /// The answer to a Close was awaited that stands for a side which broke, and has not come.
+    /// A side has not answered the Close that told it of the loss of the other.
     LastAnswer,
-    /// The moment in the drain's window has come.
+    /// The moment of this tunnel in the window of a drain.
     Drain,
-    /// One side ended its sending half and the other did not follow.
+    /// One side sent Close or ended, and the other has not followed.
     HalfClose,
-    /// The session is as old as it may get.
+    /// The session has reached its maximum age.
     MaxAge,
-    /// A side that was asked has not answered.
+    /// Check for Pings without a Pong.
     Pong,
-    /// Look whether a side broke that is not read from, because the other one takes no bytes.
+    /// Check whether a side broke that is not read from because the other one is full.
     Broken,
-    /// Look whether a side takes no bytes.
+    /// Check whether a side takes no bytes.
     Stall,
-    /// Look whether data still passes.
+    /// Check whether data still passes.
     Idle,
-    /// Ask whether a side is there.
+    /// Send a Ping.
     Ping,
-    /// Add what was counted to the shared counters.
+    /// Add the counts to the shared counters.
     Report,
 }
 
@@ -57,19 +57,19 @@ impl Alarm {
     ];
 }
 
-/// The alarms of one tunnel. A tunnel that waits for nothing pays one pointer.
+/// The alarms of one tunnel. While none is set, this is one pointer.
 #[derive(Debug, Default)]
 pub(super) struct Alarms {
     armed: Option<Pin<Box<Armed>>>,
 }
 
 impl Alarms {
-    /// Sets `alarm` to go off after `wait`, unless it is set to an earlier time.
+    /// Sets `alarm` to go off after `wait`, unless it is set to go off earlier.
     pub(super) fn set(&mut self, alarm: Alarm, wait: Duration) {
         self.set_at(alarm, Instant::now() + wait);
     }
 
-    /// Sets `alarm` to `at`, unless it is set to an earlier time.
+    /// Sets `alarm` to go off at `at`, unless it is set to go off earlier.
     pub(super) fn set_at(&mut self, alarm: Alarm, at: Instant) {
         let armed = self.armed.get_or_insert_with(|| Box::pin(Armed::new(at)));
         armed.as_mut().set_sooner(alarm, at);
@@ -82,7 +82,7 @@ impl Alarms {
             .is_some_and(|armed| armed.due[alarm as usize] != NEVER)
     }
 
-    /// The next alarm that is due; it is no longer set then.
+    /// Ready with the next alarm that is due, which is then no longer set.
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Alarm> {
         let Some(armed) = &mut self.armed else {
             return Poll::Pending;
@@ -95,20 +95,20 @@ impl Alarms {
     }
 }
 
-/// What times are counted in: a quarter of the size of an instant lasts for two years then. No alarm is early,
-/// and none later than this.
+/// The resolution of alarms. With it, 32 bits (a quarter of an `Instant`) last for two years. An alarm is never early, and
+/// late by at most this.
 const TICK: Duration = Duration::from_millis(16);
-/// A time that does not come.
+/// The time of an alarm that is not set.
 const NEVER: u32 = u32::MAX;
 
 pin_project_lite::pin_project! {
     #[derive(Debug)]
     struct Armed {
-        // When the first alarm was set; the others are told from here.
+        // When the first alarm was set; all times count from here.
         begun: Instant,
         // Ticks after `begun`.
         due: [u32; Alarm::ALL.len()],
-        // Whether the timer knows the task that it is to wake.
+        // Whether the timer has been polled since it was reset, and so wakes the task.
         is_awaited: bool,
         #[pin]
         sleep: Sleep,
@@ -137,7 +137,7 @@ impl Armed {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Alarm> {
         loop {
-            // A tunnel is polled for every message; the timer is left alone until it has gone off.
+            // A tunnel is polled for every message: do not poll the timer again until it has elapsed.
             if self.is_awaited && !self.sleep.is_elapsed() {
                 return Poll::Pending;
             }
@@ -152,8 +152,8 @@ impl Armed {
                 this.sleep.as_mut().reset(at);
             }
             *this.is_awaited = true;
-            // Whatever the streams have spent of the task's budget: otherwise the timer would not know the
-            // task, or a tunnel that is always busy would hear of no time.
+            // Not limited by the budget that the streams have used up: otherwise the timer would not register the task,
+            // and a tunnel that is always busy would never see an alarm.
             ready!(pin!(unconstrained(this.sleep)).poll(context));
             let now = self.begun.elapsed().as_nanos() / TICK.as_nanos();
             let is_due = |alarm: &Alarm| u128::from(self.due[*alarm as usize]) <= now;

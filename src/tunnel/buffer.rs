@@ -1,5 +1,5 @@
-//! Where bytes stand on their way: borrowed from the thread while in hand. What a slow peer does not take is kept by its
-//! relay, in a [`Backlog`](crate::stream::Backlog).
+//! The read buffer of a thread, which a tunnel borrows while it is polled. What a slow peer does not take is copied to a
+//! [`Backlog`](crate::stream::Backlog).
 
 use std::cell::RefCell;
 
@@ -7,11 +7,11 @@ use crate::websocket::FrameTracker;
 
 /// The most bytes one read takes.
 pub(super) const LARGEST_READ: usize = 256 * 1024;
-/// Room in front of a read for what was held back before.
+/// Room in front of a read for the bytes that were held back before.
 const LARGEST_HELD: usize = FrameTracker::MAX_PENDING;
 
 thread_local! {
-    /// One buffer for all tunnels of a worker: a tunnel that is not being polled holds none.
+    /// One buffer for all tunnels of a worker.
     static SCRATCH: RefCell<Box<[u8]>> =
         RefCell::new(vec![0; LARGEST_HELD + LARGEST_READ].into_boxed_slice());
 }

@@ -7,21 +7,21 @@ use crate::websocket::{CloseCode, ProtocolError, Side};
 /// Why a tunnel ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Ending {
-    /// This side said Close first, and the code that it gave.
+    /// This side sent Close first, with this code.
     Finished(Side, Option<u16>),
     /// This side broke, or ended without a Close.
     Lost(Side),
-    /// This side said Close first, with this code, and the other did not follow.
+    /// This side sent Close first, with this code, and the other did not answer.
     HalfClose(Side, Option<u16>),
     /// This side sent no byte after a Ping.
     PongOverdue(Side),
-    /// No data passed.
+    /// No data frames for the idle time.
     Idle,
-    /// The session is as old as it may get, or as its TLS lets it get.
+    /// The session has reached its maximum age, or the limit of its TLS keys.
     MaxAge,
-    /// Something stops or was removed.
+    /// A drain of its listener, route or backend.
     Drain,
-    /// Another backend has room for it.
+    /// It was asked to move to another backend.
     Rebalance,
     /// This side sent a message larger than allowed.
     MessageTooBig(Side),
@@ -29,15 +29,15 @@ pub(super) enum Ending {
     TooManyMessages,
     /// This side broke the protocol.
     ProtocolError(Side, ProtocolError),
-    /// This side took no bytes.
+    /// This side took no bytes for the stall time.
     Stalled(Side),
 }
 
-/// What a side is told: a Close with these words, or nothing but the end of the stream.
+/// What a side is told: a Close with this code and reason, or nothing but the end of the stream.
 pub(super) type Told<'a> = Option<(CloseCode, &'a str)>;
 
 impl Ending {
-    /// What `side` is told. Nothing where it is the one that is gone, or has ended in order.
+    /// What `side` is told; `None` if it is lost itself, or after a clean close.
     pub(super) fn told<'a>(&self, side: Side, terms: &'a Terms) -> Told<'a> {
         match (*self, side) {
             (Self::Finished(..), Side::Backend) => None,
@@ -78,8 +78,8 @@ impl Ending {
         })
     }
 
-    /// What the record says. `is_told` tells whether the gateway said Close to a side: a code that nobody
-    /// heard is not recorded.
+    /// What the record says. `is_told` tells whether a Close of the gateway was sent to a side: a code that no side got
+    /// is not recorded.
     pub(super) fn closure(self, terms: &Terms, is_told: impl Fn(Side) -> bool) -> Closure {
         let (initiator, reason) = match self {
             Self::Finished(side, _) => (initiator(side), Reason::Finished),
@@ -106,7 +106,7 @@ impl Ending {
         }
     }
 
-    /// The code of the first Close: of the one that a side said, or of the gateway's own.
+    /// The code of the first Close: that of a side, or else of the gateway.
     fn code(self, terms: &Terms, is_told: impl Fn(Side) -> bool) -> Option<u16> {
         if let Self::Finished(_, code) | Self::HalfClose(_, code) = self {
             return code;

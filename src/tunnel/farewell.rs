@@ -1,24 +1,24 @@
-//! The last exchange: each side is brought to a frame boundary, told, heard, and ended.
+//! The last exchange with one side: finish the frame, send Close, hear the answer, end the stream.
 
 use std::task::{Context, Poll, ready};
 
 use super::relay::{Lane, Relay, Verdict, poll_until_end};
 use crate::websocket::ControlFrame;
 
-/// How far the farewell of one side has come.
+/// The steps of a farewell, in their order; some are skipped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Step {
-    /// The frame that is on its way to this side has to end first.
+    /// The frame that is being sent to this side has to end first.
     Finishing,
-    /// The last words are on their way.
+    /// What is kept for it is being sent, its Close last.
     Telling,
-    /// Its answering Close is awaited.
+    /// It is to answer with a Close.
     Hearing,
-    /// It has said its last, and may end first.
+    /// It has sent Close and, as the server, may end its stream first.
     Yielding,
-    /// Its stream is ended.
+    /// The rest is being sent, and the end of the stream behind it.
     Ending,
-    /// It is to end too.
+    /// It is to end its own stream.
     Waiting,
     /// Over.
     Done,
@@ -28,12 +28,12 @@ pub(super) enum Step {
 #[derive(Debug)]
 pub(super) struct Farewell {
     step: Step,
-    /// What it is told.
+    /// The Close that it is to get.
     close: Option<ControlFrame>,
-    /// Whether it is the server of its connection, and so the one to end it once both have said Close (RFC 6455 section
-    /// 7.1.1): who ends first keeps the connection for a minute, and with it one of the ports towards that server.
+    /// Whether it is the server of its connection. A server ends the connection first once both have sent Close (RFC 6455
+    /// section 7.1.1), because whoever does keeps it in TIME_WAIT for a minute, and with it a local port.
     is_server: bool,
-    /// Whether it ended first.
+    /// Whether it ended its stream before the gateway did.
     has_ended: bool,
 }
 
@@ -43,12 +43,12 @@ pub(super) struct Pair<'a> {
     pub(super) towards: &'a mut Relay,
     /// The direction from this side.
     pub(super) from: &'a mut Relay,
-    /// From the other side to this one.
+    /// The streams and counts, from the other side to this one.
     pub(super) lane: Lane<'a>,
 }
 
 impl Farewell {
-    /// The farewell of a server, or of a client, that is told nothing: it gets what is kept for it and the end of the stream.
+    /// The side is told nothing: it gets what is kept for it and the end of the stream.
     pub(super) fn of(is_server: bool) -> Self {
         Self {
             step: Step::Ending,
@@ -58,7 +58,7 @@ impl Farewell {
         }
     }
 
-    /// The side is told `close`, after the frame that is on its way.
+    /// The side gets `close`, after the frame that is being sent.
     pub(super) fn telling(self, close: ControlFrame, towards: &mut Relay) -> Self {
         towards.follower.finish_frame();
         Self {
@@ -68,7 +68,7 @@ impl Farewell {
         }
     }
 
-    /// The side was told a Close, and not its end yet.
+    /// The side has got a Close before, but not its end.
     pub(super) fn told(self, from: &Relay) -> Self {
         if from.follower.has_said_close() {
             return self.answered(from);
@@ -77,7 +77,7 @@ impl Farewell {
         Self { step, ..self }
     }
 
-    /// The side has got a Close, or its end, before.
+    /// The side has got a Close or its end before, and no answer is awaited.
     pub(super) fn answered(self, from: &Relay) -> Self {
         let step = if self.may_end_first(from) {
             Step::Telling
@@ -99,17 +99,17 @@ impl Farewell {
         self.step
     }
 
-    /// Whether the frame that is on its way to this side has yet to end.
+    /// Whether the frame that is being sent to this side has yet to end.
     pub(super) fn is_finishing(&self) -> bool {
         self.step == Step::Finishing
     }
 
-    /// Whether this side may be cut without losing anything: it has all that it is to get but the end, which cutting gives.
+    /// Whether this side has got everything but perhaps the end of its stream, so that nothing is lost by closing it.
     pub(super) fn is_settled(&self) -> bool {
         matches!(self.step, Step::Yielding | Step::Waiting | Step::Done)
     }
 
-    /// Where it is still at `step`, its stream is ended now.
+    /// If it is still at `step`, goes on to end its stream.
     pub(super) fn end_from(&mut self, step: Step) {
         if self.step == step {
             self.step = Step::Ending;
@@ -120,8 +120,8 @@ impl Farewell {
         self.is_server && from.follower.has_said_close()
     }
 
-    /// Ready when nothing is left to be said or heard. `other` is how far the other side's farewell is:
-    /// while that one finishes a frame, it is the one that reads from this side.
+    /// Ready when the farewell is over. `other` is the step of the other side's farewell: while that one finishes a frame,
+    /// it reads from this side, so this one must not.
     pub(super) fn poll(
         &mut self,
         context: &mut Context<'_>,
@@ -146,8 +146,8 @@ impl Farewell {
         }
     }
 
-    /// Forwards the rest of the frame that has begun, then puts the Close behind it. Without a boundary the
-    /// side can only be ended; where frames are not followed any more, there is none to wait for.
+    /// Forwards the rest of the frame that has begun, and queues the Close behind it. If the frame cannot be finished, or
+    /// boundaries are unknown, the stream is ended without a Close.
     fn poll_finish(&mut self, context: &mut Context<'_>, pair: &mut Pair<'_>) -> Poll<Step> {
         let Pair { towards, lane, .. } = pair;
         if towards.follower.is_blind() {
@@ -165,7 +165,7 @@ impl Farewell {
         Poll::Ready(if is_told { Step::Telling } else { Step::Ending })
     }
 
-    /// Drops what this side still sends, up to its Close.
+    /// Reads and drops what this side still sends, up to its Close.
     fn poll_hear(&self, context: &mut Context<'_>, pair: &mut Pair<'_>) -> Poll<Step> {
         ready!(pair.from.poll_drop(context, &mut pair.lane.reversed()));
         Poll::Ready(if self.may_end_first(pair.from) {
@@ -183,7 +183,7 @@ impl Farewell {
         Poll::Ready(Step::Ending)
     }
 
-    /// Brings out what is kept for this side; at the end, with the end of the stream behind it.
+    /// Sends what is kept for this side, and at [`Step::Ending`] the end of its stream.
     fn poll_out(&mut self, context: &mut Context<'_>, pair: &mut Pair<'_>) -> Poll<Step> {
         let Pair { towards, lane, .. } = pair;
         if self.step == Step::Ending {

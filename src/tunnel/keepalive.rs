@@ -1,4 +1,4 @@
-//! Asking whether a side is there, and how long its answer takes.
+//! Pings to both sides: whether a side is alive, and how long its Pong takes.
 
 use std::time::Duration;
 
@@ -7,38 +7,38 @@ use tokio::time::Instant;
 use super::relay::Relay;
 use crate::websocket::{ControlFrame, Side};
 
-/// How late a look at what is due may be without saying anything: timers and busy workers are that inexact.
+/// How late a check may be without meaning anything: timers and busy workers are that imprecise.
 const LATE: Duration = Duration::from_millis(250);
-/// How much longer a side has where the look was later.
+/// How much more time a side gets if the check was later than that.
 const MOMENT: Duration = Duration::from_secs(1);
 
-/// The Pings of one tunnel. While none waits for its Pong this is one pointer.
+/// The Pings of one tunnel. While none is unanswered, this is one pointer.
 #[derive(Debug, Default)]
 pub(super) struct Keepalive {
     asked: Option<Box<Asked>>,
 }
 
-/// The Pings that the sides have not answered yet.
+/// The Pings that were not answered yet.
 #[derive(Debug, Default)]
 struct Asked {
     client: Option<Ping>,
     backend: Option<Ping>,
 }
 
-/// A Ping that has gone out.
+/// A Ping that was sent.
 #[derive(Clone, Copy, Debug)]
 struct Ping {
     sent: Instant,
-    /// From when the time of its answer counts; later where the process was held up.
+    /// When the time for its Pong began: as it was sent, or later if the process was suspended.
     since: Instant,
 }
 
 impl Keepalive {
-    /// Puts a Ping into the stream towards `side`. Its Pong, read by `from`, will not be forwarded. False where it has to be
-    /// tried again: that stream stands in a frame, or something waits there.
+    /// Inserts a Ping into the stream towards `side`. Its Pong, which `from` reads, will not be forwarded. False if the
+    /// caller has to try again later: the stream is inside a frame, or bytes wait for the side.
     ///
-    /// True also where there is nothing to ask: a side that has not answered the last one is not asked again, nor is one
-    /// with a direction that is not followed any more, where its Pong would not be known.
+    /// True also if no Ping is needed: the last one is still unanswered, or frames are no longer followed in one of the
+    /// directions, so that the Pong would not be recognised.
     pub(super) fn ask(&mut self, side: Side, towards: &mut Relay, from: &mut Relay) -> bool {
         if self.asked(side).is_some() || from.follower.is_blind() || towards.follower.is_blind() {
             return true;
@@ -58,12 +58,11 @@ impl Keepalive {
         true
     }
 
-    /// Whether `side` was asked so long ago and has sent no byte since. One that sent bytes but no Pong is
-    /// there, and may be asked again; so may one that is not read now, because the other side takes nothing: what it
-    /// sends is not known.
+    /// Whether `side` has sent no byte within `timeout` of its Ping. A side that sent bytes but no Pong is alive, and may be
+    /// asked again. So may one that is not read, because the other side is full: what it sent is not known.
     ///
-    /// Where this is asked late, the whole process was held up (a debugger, a frozen container), and what came meanwhile may
-    /// lie unread: such a side has a moment more.
+    /// If the check itself is late, the whole process was suspended (a debugger, a frozen container), and a Pong may wait
+    /// unread: such a side gets a moment more.
     pub(super) fn is_overdue(&mut self, side: Side, from: &mut Relay, timeout: Duration) -> bool {
         let asked = self.asked.as_deref_mut();
         let Some(ping) = asked.and_then(|asked| asked.of(side).as_mut()) else {
@@ -84,7 +83,7 @@ impl Keepalive {
         true
     }
 
-    /// The time between the last Ping to `side` and its Pong, if that has just come.
+    /// The time between the Ping to `side` and its Pong, if that has just come.
     pub(super) fn answered(&mut self, side: Side, from: &mut Relay) -> Option<Duration> {
         if !from.follower.take_has_pong() {
             return None;
@@ -92,7 +91,7 @@ impl Keepalive {
         self.take(side).map(|ping| ping.sent.elapsed())
     }
 
-    /// From when the time of the first of the answers counts that are awaited.
+    /// When the time for the first of the awaited Pongs began.
     pub(super) fn first_since(&self) -> Option<Instant> {
         let asked = [self.asked(Side::Client), self.asked(Side::Backend)];
         asked.into_iter().flatten().map(|ping| ping.since).min()

@@ -13,24 +13,24 @@ use super::{Phase, Tunnel};
 use crate::session::{Closure, Initiator, Reason};
 use crate::websocket::{ControlFrame, Side};
 
-/// How long a backend that has said its last may take to end its connection. One that does not is ended by the gateway.
+/// How long a backend may take to end its connection after both Closes. Then the gateway ends it.
 const YIELD: Duration = Duration::from_secs(1);
-/// How long the answer to a Close is awaited that stands for a side which broke. It reaches nobody.
+/// How long the answer to a Close is awaited if the other side is lost: the answer cannot be passed on.
 const LAST_ANSWER: Duration = Duration::from_millis(500);
 
-/// The end of a tunnel that is under way.
+/// The state of a tunnel that is ending.
 #[derive(Debug)]
 pub(super) struct Leaving {
     ending: Ending,
-    /// The code of the Close that a side had said by then, if one had.
+    /// The code of the Close that a side had sent by then, if one had.
     said: Option<Option<u16>>,
     client: Farewell,
     backend: Farewell,
 }
 
 impl<G, L> Tunnel<G, L> {
-    /// Decides the end: both sides are told, and have `terms.close` to end too. A frame that has begun when a
-    /// drain ends the tunnel has until the drain's own deadline before that.
+    /// Begins the end, unless it has begun: both sides are told, and have `terms.close` to end as well. If a drain ends
+    /// the tunnel, a frame that has begun may take until the deadline of the drain.
     pub(super) fn leave(&mut self, ending: Ending) {
         if matches!(self.phase, Phase::Leaving(_)) {
             return;
@@ -68,7 +68,8 @@ impl<G, L> Tunnel<G, L> {
         }
     }
 
-    /// Sets the time of the cut, once no frame is waited for. Sets how long a side may end first.
+    /// Sets the alarms of the farewell: for the cut once no frame has to be finished, and for steps that must not wait
+    /// that long.
     pub(super) fn limit_farewell(&mut self) {
         let Phase::Leaving(leaving) = &self.phase else {
             return;
@@ -84,8 +85,8 @@ impl<G, L> Tunnel<G, L> {
         }
     }
 
-    /// The sides have had their time to end: cut, unless one goes on taking what is kept for it. That only grows less,
-    /// but for the frame that has begun, which may never end.
+    /// `terms.close` is over: cuts, unless a side is still taking what is kept for it. What is kept only shrinks, so that
+    /// ends; a frame that has begun may not, so it is not waited for again.
     pub(super) fn close(&mut self) -> Option<Closure> {
         let is_finishing = matches!(&self.phase, Phase::Leaving(leaving) if leaving.is_finishing());
         if is_finishing || !self.is_taking() {
@@ -95,7 +96,7 @@ impl<G, L> Tunnel<G, L> {
         None
     }
 
-    /// Whether a side has taken a part of what is kept for it since this was last asked.
+    /// Whether a side took some of what is kept for it since the last call.
     fn is_taking(&mut self) -> bool {
         let relays = [&mut self.upward, &mut self.downward];
         relays
@@ -103,7 +104,7 @@ impl<G, L> Tunnel<G, L> {
             .contains(&true)
     }
 
-    /// A side that is still at `step` has had its time for that.
+    /// Ends the streams of sides that are still at `step`.
     pub(super) fn give_up_waiting(&mut self, step: Step) {
         if let Phase::Leaving(leaving) = &mut self.phase {
             leaving.client.end_from(step);
@@ -147,7 +148,7 @@ impl<G, L> Tunnel<G, L> {
             };
             let other = leaving.client.step();
             let _is_done = leaving.backend.poll(context, &mut pair, other);
-            // One may have waited for the other to come further, and nothing else wakes this task for it.
+            // One side may wait for a step of the other, and nothing else wakes this task for that.
             if leaving.steps() == before {
                 break;
             }
@@ -163,7 +164,7 @@ impl<G, L> Tunnel<G, L> {
         }
     }
 
-    /// Resets what has not ended, now.
+    /// Ends the tunnel now: resets the sides that have not got everything.
     pub(super) fn cut(&mut self) -> Closure {
         let Phase::Leaving(leaving) = &self.phase else {
             self.client.reset_on_close();
@@ -183,7 +184,7 @@ impl<G, L> Tunnel<G, L> {
                 stream.reset_on_close();
             }
         }
-        // That a frame does not end is what a stalled side is left for.
+        // For a stalled side an unfinished frame is to be expected: the reason stays.
         let is_stuck = leaving.is_finishing() && !matches!(leaving.ending, Ending::Stalled(_));
         let mut closure = self.closure(leaving.ending);
         if is_stuck {
@@ -207,12 +208,12 @@ impl<G, L> Tunnel<G, L> {
 }
 
 impl Leaving {
-    /// Whether a side waits for the end of a frame.
+    /// Whether a frame that has begun has to be finished.
     fn is_finishing(&self) -> bool {
         self.client.is_finishing() || self.backend.is_finishing()
     }
 
-    /// Whether both sides have said their last.
+    /// Whether neither side has anything left to get or to send.
     fn is_settled(&self) -> bool {
         self.client.is_settled() && self.backend.is_settled()
     }
@@ -222,8 +223,8 @@ impl Leaving {
     }
 }
 
-/// How `side` is parted from. One that has got a Close or its end already is told nothing more; one that is
-/// told nothing gets what is kept for it, unless it was given up.
+/// The farewell of `side`. One that has got a Close or its end already gets no other Close; one that gets no Close
+/// still gets what is kept for it, unless its Pong is overdue.
 fn farewell(
     ending: Ending,
     side: Side,
@@ -242,6 +243,7 @@ fn farewell(
     }
 }
 
+/// The Close that `side` gets for this ending, if any.
 pub(super) fn close_frame(ending: Ending, side: Side, terms: &Terms) -> Option<ControlFrame> {
     let (code, reason) = ending.told(side, terms)?;
     // The gateway speaks to each side as the other one.

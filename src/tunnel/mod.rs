@@ -1,7 +1,7 @@
-//! Two open streams until both have ended.
+//! Two open streams, until both have ended.
 //!
-//! A [`Tunnel`] is a future written by hand and spawned as a task of its own, because its size is what an
-//! idle session costs. It owns everything that a session holds and gives it back when it is dropped.
+//! A [`Tunnel`] is a hand-written future, spawned as a task of its own: its size is what an idle session costs. It owns
+//! everything that a session holds, and releases it when it is dropped.
 
 mod alarm;
 mod buffer;
@@ -37,34 +37,34 @@ use relay::{Lane, Relay, Verdict};
 use tally::Tally;
 pub use terms::{Terms, Words};
 
-/// One end of a tunnel: the stream, and the bytes that arrived together with the head.
+/// One end of a tunnel: the stream, and the bytes that arrived together with the head of the handshake.
 #[derive(Debug)]
 pub struct End<'a> {
     /// The open stream.
     pub stream: Stream,
-    /// Bytes that were read behind the head; they belong to the tunnel.
+    /// Bytes that were read behind the head; they belong to the tunnel already.
     pub early: &'a [u8],
 }
 
 /// What both sides agreed on in the opening handshake.
 #[derive(Debug)]
 pub struct Agreed {
-    /// What holds on the route.
+    /// The settings of the route.
     pub terms: Arc<Terms>,
     /// The extensions of the 101.
     pub extensions: Extensions,
 }
 
-/// Those who may ask a session to end: its listener, its route, its backend.
+/// The drains that may end a session: of its listener, its route and its backend.
 pub type Watches = [DrainWatch; 3];
-/// Which of them is the backend.
+/// The index of the backend's watch.
 const BACKEND: usize = 2;
 
 /// A session after both sides agreed. Resolves when both streams have ended.
 ///
-/// Its account is closed, which gives the claim on the backend back and writes the record, when both sides have said their last:
-/// how long a peer leaves its socket open behind that is no part of the session. `G` is what is held for as long as the
-/// sockets are open.
+/// Its account is closed as soon as neither side has anything left to say: that releases the lease on the backend and
+/// writes the record. How long a peer keeps its socket open after that is not part of the session. `G` is held until
+/// the sockets are closed.
 pub struct Tunnel<G, L> {
     client: Stream,
     backend: Stream,
@@ -77,36 +77,36 @@ pub struct Tunnel<G, L> {
     keepalive: Keepalive,
     tally: Tally,
     phase: Phase,
-    /// So many parts of the idle time have passed without data.
+    /// How many parts of the idle time have passed without data.
     idle_parts: u8,
-    /// So many times the other side was given as long again, as the client was still taking.
+    /// How often `half_close` was extended because the client was still taking bytes.
     half_close_extensions: u8,
-    /// What the session counts for; none once both sides have said their last.
+    /// `None` once the session is settled.
     account: Option<Account<L>>,
-    /// How far each drain had come when this tunnel last looked; none before the first poll.
+    /// The stage of each drain when it was last checked; `None` before the first poll.
     heard: [Option<drain::Stage>; 3],
     /// Where in the window of a drain it ends, from 0 to 1; random.
     drain_share: f32,
-    /// How many rounds of asking at the backend's drain it has seen.
+    /// The number of [`DrainWatch::asks`] of the backend that was last seen.
     heard_asks: u32,
     _guards: G,
 }
 
-/// Where a session is counted.
+/// What a session holds until it is settled.
 pub struct Account<L> {
-    /// Those taken before the 101.
+    /// Taken before the 101, so that no drain is missed.
     pub watches: Watches,
     /// Its record.
     pub record: SessionRecord,
-    /// Its claim on the backend.
+    /// Its lease on the backend.
     pub lease: L,
 }
 
 #[derive(Debug)]
 enum Phase {
-    /// Bytes pass both ways.
+    /// Frames are relayed both ways.
     Open,
-    /// One side has said or sent its last; the other may still send.
+    /// One side has sent Close or ended; the other may still send.
     HalfOpen(Ending),
     /// The end is decided; both sides are told.
     Leaving(Box<Leaving>),
@@ -171,7 +171,7 @@ impl<G, L> Tunnel<G, L> {
         }
     }
 
-    /// Moves bytes both ways, and decides on the end when there is nothing more to move.
+    /// Relays both ways as far as possible, and decides on the end of the tunnel.
     fn pass(&mut self, context: &mut Context<'_>) {
         loop {
             let ending = [
@@ -179,8 +179,7 @@ impl<G, L> Tunnel<G, L> {
                 self.downward.writer.is_ending(),
             ];
             self.pass_once(context);
-            // An end that was passed on just now is put before the sink here, since nothing else wakes this
-            // task for it.
+            // A Close or an end that was queued just now is written by another pass: nothing else wakes this task for it.
             let is_unchanged = ending
                 == [
                     self.upward.writer.is_ending(),
@@ -194,10 +193,10 @@ impl<G, L> Tunnel<G, L> {
 
     fn pass_once(&mut self, context: &mut Context<'_>) {
         let upward = self.poll_relay(Side::Client, context);
-        // A backend can answer a Close, and end, while this looks: the client's was first all the same.
+        // Before the backend is read: if it has answered the client's Close meanwhile, the client's was still first.
         self.hear_closes();
         let downward = self.poll_relay(Side::Backend, context);
-        // What a side said last counts before that it broke then.
+        // Before the verdicts: a side that sent Close and then broke has closed, and is not lost.
         self.hear_closes();
         if let Poll::Ready(verdict) = upward {
             self.conclude(verdict, Side::Client);
@@ -228,7 +227,7 @@ impl<G, L> Tunnel<G, L> {
         }
     }
 
-    /// Draws the conclusion from what the direction from `source` came to.
+    /// Acts on the verdict of the direction from `source`.
     fn conclude(&mut self, verdict: Verdict, source: Side) {
         if matches!(self.phase, Phase::Leaving(_)) {
             return;
@@ -236,9 +235,9 @@ impl<G, L> Tunnel<G, L> {
         match verdict {
             Verdict::SourceEnded => self.pass_end_on(source),
             Verdict::SinkLost => self.lose(source.other()),
-            // Its last words are said; that it breaks then is no loss.
+            // It broke after its Close: that is no loss.
             Verdict::SourceLost if self.has_closed(source) => self.pass_end_on(source),
-            // The other one was lost first, and this one was told.
+            // The other side was lost first, and this one was told.
             Verdict::SourceLost if self.is_lost(source.other()) => {
                 self.leave(Ending::Lost(source.other()));
             }
@@ -248,7 +247,7 @@ impl<G, L> Tunnel<G, L> {
             Verdict::Stopped(Finding::ProtocolError(error)) => {
                 self.leave(Ending::ProtocolError(source, error));
             }
-            // Only a farewell asks for one.
+            // Only a farewell stops at a boundary.
             Verdict::Stopped(Finding::Boundary) => {}
         }
         if let Phase::HalfOpen(ending) = self.phase
@@ -259,7 +258,7 @@ impl<G, L> Tunnel<G, L> {
         }
     }
 
-    /// `side` takes nothing any more.
+    /// `side` takes no more bytes: a write to it failed.
     fn lose(&mut self, side: Side) {
         let is_other_told = self.relay_from(side).writer.is_ending();
         match self.phase {
@@ -272,8 +271,9 @@ impl<G, L> Tunnel<G, L> {
         }
     }
 
-    /// The source's end passes on. If it did not say Close, the gateway says it in its place, and a client is let answer that
-    /// before the end: under TLS some take an end right behind a Close for a loss, and have no other word of it.
+    /// Passes on that `source` has ended. If it did not send Close, the gateway sends one in its place. A client may answer
+    /// that before its stream ends: under TLS, some clients take an end right behind a Close for a broken connection, and
+    /// report 1006.
     fn pass_end_on(&mut self, source: Side) {
         let other = source.other();
         let is_other_over = self.relay_from(other).has_read_end();
@@ -288,8 +288,8 @@ impl<G, L> Tunnel<G, L> {
             Some(SeenClose(code)) => Ending::Finished(source, code),
             None => Ending::Lost(source),
         };
-        // It is the backend that ends first (RFC 6455 section 7.1.1). Some take a client's end right behind its
-        // Close for a loss, and do not answer the Close; so they are let answer before the end passes on.
+        // The backend, as the server, ends its connection first (RFC 6455 section 7.1.1). Some backends take a client's end
+        // right behind its Close for a loss and do not answer; so the end is not passed on before the answer.
         if matches!((source, ending), (Side::Client, Ending::Finished(..))) && !is_other_over {
             self.half_open(ending);
             return;
@@ -298,18 +298,18 @@ impl<G, L> Tunnel<G, L> {
         let may_answer = other == Side::Client && !self.has_closed(other);
         let relay = self.relay_from(source);
         let close = close.filter(|_| relay.follower.held().is_empty());
-        let is_asked = close.is_some_and(|close| relay.tell(&close)) && may_answer;
-        if !is_asked {
+        let awaits_answer = close.is_some_and(|close| relay.tell(&close)) && may_answer;
+        if !awaits_answer {
             relay.writer.end_sink();
         }
         self.half_open(ending);
-        if is_asked {
-            let patience = self.terms.close.min(self.terms.half_close);
-            self.alarms.set(Alarm::HalfClose, patience);
+        if awaits_answer {
+            let wait = self.terms.close.min(self.terms.half_close);
+            self.alarms.set(Alarm::HalfClose, wait);
         }
     }
 
-    /// A Close that passed is the end of what its side has to say; two are the end of the session.
+    /// Looks for Closes that were passed on. One makes the tunnel half-open, two end it.
     fn hear_closes(&mut self) {
         let closes = (self.upward.follower.close(), self.downward.follower.close());
         match closes {
@@ -327,7 +327,7 @@ impl<G, L> Tunnel<G, L> {
         }
     }
 
-    /// `side` said Close, the other has not. That answers the gateway where the other is lost.
+    /// `side` sent Close, the other has not. If the other is lost, this answers the gateway's Close.
     fn hear_close(&mut self, side: Side, code: Option<u16>) {
         match self.phase {
             Phase::Open => {
@@ -335,7 +335,7 @@ impl<G, L> Tunnel<G, L> {
                 self.half_open(Ending::Finished(side, code));
             }
             Phase::HalfOpen(Ending::Lost(lost)) if lost != side => self.leave(Ending::Lost(lost)),
-            // It said Close before it broke; no answer would reach it.
+            // It sent Close before it broke; no answer would reach it.
             Phase::HalfOpen(Ending::Lost(_)) => self.leave(Ending::Finished(side, code)),
             Phase::HalfOpen(_) | Phase::Leaving(_) => {}
         }
@@ -345,6 +345,7 @@ impl<G, L> Tunnel<G, L> {
         match (&self.phase, ending) {
             (Phase::Open, _) => {
                 self.phase = Phase::HalfOpen(ending);
+                // What the client took before does not extend the time.
                 let _before = self.downward.writer.take_is_progressing();
                 self.alarms.set(Alarm::HalfClose, self.terms.half_close);
             }
@@ -362,7 +363,7 @@ impl<G, L> Tunnel<G, L> {
         matches!(self.phase, Phase::HalfOpen(Ending::Lost(lost)) if lost == side)
     }
 
-    /// Whether a Close of `side` was passed on.
+    /// Whether `side` sent a Close that was passed on.
     fn has_closed(&self, side: Side) -> bool {
         let relay = match side {
             Side::Client => &self.upward,
@@ -371,7 +372,7 @@ impl<G, L> Tunnel<G, L> {
         relay.follower.close().is_some()
     }
 
-    /// The session is over, once.
+    /// Ends the session, unless it has ended: writes its record and releases its lease.
     fn settle(&mut self, closure: Closure) {
         if let Some(mut account) = self.account.take() {
             self.tally.report(&mut account.record);

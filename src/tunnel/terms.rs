@@ -1,24 +1,24 @@
-//! What holds for the tunnels of a route.
+//! The settings of tunnels.
 
 use std::time::Duration;
 
 use crate::config::WebSocket;
 use crate::websocket::CloseCode;
 
-/// What holds for the tunnels of a route; shared by all of them.
+/// The settings of the tunnels of a route, shared by all of them.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Terms {
-    /// For the answer to a Close of the gateway's own.
+    /// The time for the answer to a Close of the gateway (`timeouts.close`).
     pub close: Duration,
-    /// For the other side to end once one has.
+    /// The time for one side to follow when the other has closed (`timeouts.half_close`).
     pub half_close: Duration,
-    /// Keepalive, ages and limits.
+    /// Keepalive, maximum age and limits.
     pub websocket: WebSocket,
-    /// What sessions are told when something stops.
+    /// What sides are told at a drain.
     pub drain: Words,
 }
 
-/// What a Close frame says.
+/// The content of a Close frame.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Words {
     /// The code.

@@ -1,5 +1,5 @@
-//! What a tunnel does by the clock: asking whether sides are there, looking for idle and stalled ones,
-//! reporting, hearing drains.
+//! What a tunnel does by the clock: Pings, idle and stall checks, reports of its counts. And how it hears of
+//! drains.
 
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -14,20 +14,20 @@ use crate::drain::Stage;
 use crate::session::Closure;
 use crate::websocket::Side;
 
-/// How often a busy session's counts are added to the shared counters.
+/// How often a busy session adds its counts to the shared counters.
 const REPORT_INTERVAL: Duration = Duration::from_secs(2);
-/// When they are added first after a silence, so that a session which says little holds them only briefly.
+/// The delay of the first report after a silence, so that counts of quiet sessions are not late.
 const FIRST_REPORT: Duration = Duration::from_millis(100);
-/// How often a side is looked at that is not read from.
+/// How often a side that is not read from is checked for a reset.
 const BROKEN_INTERVAL: Duration = Duration::from_millis(500);
-/// When a Ping that could not be put in between two frames is tried again.
+/// When a Ping that could not be inserted between two frames is tried again.
 const PING_RETRY: Duration = Duration::from_secs(1);
-/// Into how many parts the idle time is divided; a session is idle after that many parts without data, so it
-/// may last one part longer than it should.
+/// The idle time is checked in this many parts. A session is idle after all of them passed without data, so it may last
+/// one part longer than configured.
 const IDLE_PARTS: u8 = 4;
 
-/// How often `half_close` begins anew for a client that is slow to take what comes before the answer to its Close. A minute
-/// in all with the default: the backend may as well answer nothing and send on.
+/// How often `half_close` is extended for a client that is slow to take what comes before the answer to its Close: a
+/// minute in all with the default. The limit is for backends that never answer and go on sending.
 const MAX_HALF_CLOSE_EXTENSIONS: u8 = 5;
 
 impl<G, L> Tunnel<G, L> {
@@ -53,7 +53,7 @@ impl<G, L> Tunnel<G, L> {
         }
     }
 
-    /// Some when the tunnel is over at once.
+    /// Acts on an alarm. `Some` if that ends the tunnel at once.
     pub(super) fn answer(&mut self, alarm: Alarm) -> Option<Closure> {
         match (alarm, &self.phase) {
             (Alarm::Cut, _) => return Some(self.cut()),
@@ -98,13 +98,13 @@ impl<G, L> Tunnel<G, L> {
             self.alarms.set(Alarm::Pong, ping.timeout);
             self.alarms.set(Alarm::Ping, ping.interval);
         } else {
-            // In the middle of a frame: whoever sends it, or takes it, is there.
+            // In the middle of a frame: both sides are alive, as they are sending or taking it.
             self.alarms.set(Alarm::Ping, ping.interval.min(PING_RETRY));
         }
     }
 
-    /// Reports, and goes on doing so until nothing has been counted for a whole interval. Ends a session whose TLS cannot carry
-    /// much more.
+    /// Reports the counts, and again after each interval in which there were any. Ends a session whose TLS keys cannot be
+    /// used much longer.
     fn report(&mut self) {
         let Some(account) = &mut self.account else {
             return;
@@ -162,8 +162,8 @@ impl<G, L> Tunnel<G, L> {
         }
     }
 
-    /// What is awaited may be behind what the client has yet to take. A backend is not waited for like that: it would
-    /// be up to the client for how long.
+    /// The half-close time is over. It is extended while the client takes bytes, as the awaited Close may come behind them.
+    /// It is not extended for a slow backend, as the client could keep that up for as long as it likes.
     fn check_half_close(&mut self, ending: Ending) {
         if self.downward.writer.take_is_progressing()
             && self.half_close_extensions < MAX_HALF_CLOSE_EXTENSIONS
@@ -186,7 +186,7 @@ impl<G, L> Tunnel<G, L> {
         }
     }
 
-    /// A side is read from, and so found broken, only while the other one takes what it sends.
+    /// Checks sides that are not read from, because the other side is full: a read would find that they are broken.
     fn check_broken(&mut self) {
         for side in [Side::Client, Side::Backend] {
             let is_waiting = !self.relay_from(side).writer.is_clear();
@@ -196,7 +196,7 @@ impl<G, L> Tunnel<G, L> {
         }
     }
 
-    /// Sets the alarms that are needed only while bytes move, or wait.
+    /// Sets the alarms that are needed only while bytes move or wait.
     pub(super) fn watch_traffic(&mut self) {
         if !self.tally.is_empty() && !self.alarms.is_set(Alarm::Report) {
             self.alarms.set(Alarm::Report, FIRST_REPORT);
@@ -216,8 +216,7 @@ impl<G, L> Tunnel<G, L> {
         }
     }
 
-    /// Looks whether this session is among those that are to go to another backend. Costs an atomic load while
-    /// none is.
+    /// Checks whether this session was asked to move to another backend. Costs one atomic load if nobody was.
     pub(super) fn hear_asks(&mut self) {
         let Some(account) = &self.account else { return };
         let asks = account.watches[BACKEND].asks();
@@ -230,7 +229,7 @@ impl<G, L> Tunnel<G, L> {
         }
     }
 
-    /// Looks whether a drain has come further. Costs three atomic loads when none has.
+    /// Checks whether a drain has reached another stage. Costs three atomic loads if none has.
     pub(super) fn hear_drains(&mut self, context: &mut Context<'_>) {
         for place in 0..self.heard.len() {
             let Some(account) = &self.account else { return };
@@ -268,7 +267,7 @@ impl<G, L> Tunnel<G, L> {
     }
 }
 
-/// Leaves it to one drain, the first that asked, to count this tunnel among the sessions that are to end.
+/// Has only the drain at `place`, the first to begin, count this session among those that are to end.
 fn count_at(place: usize, watches: &Watches) {
     for (other, watch) in watches.iter().enumerate() {
         if other != place {
