@@ -108,7 +108,7 @@ pin_project_lite::pin_project! {
         begun: Instant,
         // Ticks after `begun`.
         due: [u32; Alarm::ALL.len()],
-        // Whether the timer has been polled since it was reset, and so wakes the task.
+        // Whether the timer is set to the next deadline and was polled, so that it wakes the task.
         is_awaited: bool,
         #[pin]
         sleep: Sleep,
