@@ -1,4 +1,4 @@
-//! What a chunk of one direction contains, before any of it is forwarded.
+//! Follows the frames of one direction, and decides what of each chunk is forwarded.
 
 use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
@@ -13,26 +13,25 @@ use crate::websocket::{
     ProtocolError, Side,
 };
 
-/// Follows one direction and draws conclusions from its frames.
+/// Follows the frames of one direction.
 #[derive(Debug)]
 pub(super) struct Follower {
     tracker: FrameTracker,
     sender: Side,
     mode: Mode,
-    /// Whether a finding keeps the next frame back, so that what was forwarded ends before it.
+    /// Whether a finding stopped the direction in front of a frame, so that what was forwarded ends at a boundary.
     has_stopped: bool,
-    /// The payload of the gateway's own Pings to the source, the same in all of them: their Pongs are not
-    /// forwarded, however late they come.
+    /// The payload of all Pings of the gateway to the source: their Pongs are not forwarded, however late they come.
     awaited: Option<NonZeroU64>,
     /// Whether such a Pong came.
     has_pong: bool,
-    /// The first Close that was passed on.
+    /// The first Close that was forwarded.
     close: Option<SeenClose>,
-    /// Whether the source said Close, passed on or not.
+    /// Whether the source sent Close, forwarded or not.
     has_said_close: bool,
-    /// Whether bytes of a data frame came since this was last asked.
+    /// Whether bytes of a data frame came since the last [`Follower::take_has_data`].
     has_data: bool,
-    /// Only where the route limits messages per second.
+    /// Used only if the route limits messages per second.
     rate: Option<Box<MessageRate>>,
 }
 
@@ -41,31 +40,31 @@ pub(super) struct Follower {
 enum Mode {
     /// They are forwarded.
     Forward,
-    /// The frame that has begun is forwarded to its end, no more.
+    /// The frame that has begun is forwarded to its end, then nothing more.
     FinishFrame,
-    /// They are dropped; only a Close still matters.
+    /// They are dropped; only a Close is noted.
     Drop,
-    /// The stream broke the protocol and is forwarded unseen.
+    /// The stream broke the protocol and is forwarded without being followed.
     Blind,
 }
 
-/// A Close frame that passed, and its code if it has one.
+/// A Close frame that was forwarded, and its code if it has one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct SeenClose(pub(super) Option<u16>);
 
-/// What a chunk comes to.
+/// What to do with a chunk.
 #[derive(PartialEq, Eq, Debug)]
 pub(super) struct Passage {
-    /// So many bytes at the front of the chunk go out.
+    /// How many bytes at the front of the chunk to forward.
     pub(super) forward: usize,
-    /// Why the passage ends there; what lies behind is not forwarded.
+    /// Why nothing behind them is forwarded, if that is so.
     pub(super) finding: Option<Finding>,
 }
 
 /// Why nothing more of a direction is forwarded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Finding {
-    /// The frame that was to be finished is.
+    /// The frame that was to be finished has ended.
     Boundary,
     /// The next frame makes a message larger than allowed.
     MessageTooBig,
@@ -91,7 +90,7 @@ impl Follower {
         }
     }
 
-    /// Bytes that were read but wait for the rest of their header or control frame.
+    /// Bytes that are held back until the rest of their header or control frame comes.
     pub(super) fn held(&self) -> &[u8] {
         if self.mode == Mode::Blind {
             &[]
@@ -100,18 +99,18 @@ impl Follower {
         }
     }
 
-    /// Whether what has been forwarded ends between two frames, so that another may be put in.
+    /// Whether what was forwarded ends between two frames, so that a frame of the gateway may be inserted.
     pub(super) fn at_boundary(&self) -> bool {
         let is_between = self.tracker.at_boundary() || !self.tracker.pending().is_empty();
         self.mode != Mode::Blind && (self.has_stopped || is_between)
     }
 
-    /// The first Close that the source sent and that was passed on.
+    /// The first Close of the source that was forwarded.
     pub(super) fn close(&self) -> Option<SeenClose> {
         self.close
     }
 
-    /// Whether the source said Close, also where that was not passed on.
+    /// Whether the source sent Close, forwarded or not.
     pub(super) fn has_said_close(&self) -> bool {
         self.has_said_close
     }
@@ -121,18 +120,17 @@ impl Follower {
         std::mem::take(&mut self.has_data)
     }
 
-    /// Whether the stream is not followed any more.
+    /// Whether frames are no longer followed.
     pub(super) fn is_blind(&self) -> bool {
         self.mode == Mode::Blind
     }
 
-    /// Whether the source broke the protocol: where its frames end, and whether it says Close, is not known
-    /// any more.
+    /// Whether the source broke the protocol: from there on, frames and Closes cannot be recognised.
     pub(super) fn is_lost(&self) -> bool {
         self.tracker.is_invalid()
     }
 
-    /// Awaits Pongs; what the Pings have to say.
+    /// The payload for a Ping to the source, whose Pong will be recognised by it.
     pub(super) fn await_pong(&mut self) -> [u8; 8] {
         let random = || fastrand::u64(1..).try_into().expect("it is at least 1");
         let payload = self.awaited.get_or_insert_with(random);
@@ -158,7 +156,7 @@ impl Follower {
         }
     }
 
-    /// So many bytes at least are forwarded next, whatever they are.
+    /// How many bytes of payload come next that are forwarded whatever they are.
     pub(super) fn payload_remaining(&self) -> u64 {
         match self.mode {
             Mode::Forward | Mode::FinishFrame => self.tracker.remaining(),
@@ -166,7 +164,7 @@ impl Follower {
         }
     }
 
-    /// As [`Follower::follow`], for `count` bytes that nobody looks at, of those that are [payload_remaining](Self::payload_remaining).
+    /// As [`Follower::follow`], for `count` bytes of the [remaining payload](Self::payload_remaining), which are not read.
     pub(super) fn skip(
         &mut self,
         count: usize,
@@ -177,7 +175,7 @@ impl Follower {
         self.follow(&mut [], 0, terms, tally).finding
     }
 
-    /// Looks through `chunk`, whose first `held` bytes are those that [`Follower::held`] named before.
+    /// Follows `chunk`, whose first `held` bytes are those that [`Follower::held`] returned before.
     pub(super) fn follow(
         &mut self,
         chunk: &mut [u8],
@@ -211,15 +209,15 @@ impl Follower {
         passage
     }
 
-    /// Goes on behind a finding, in what is not forwarded: the source's last Close may be there, and what
-    /// comes in later chunks is only understood by who has seen all before.
+    /// Follows what comes behind a finding and is not forwarded: the Close of the source may be there, and later chunks
+    /// can be followed only if nothing was skipped.
     #[cold]
     fn follow_dropped(&mut self, walk: &mut Walk<'_>, terms: &Terms, tally: &mut DirectionTraffic) {
         self.mode = Mode::Drop;
         while self.step(walk, terms, tally).is_none() {}
     }
 
-    /// One event further. Some where the walk through the chunk is over.
+    /// Handles the next event. `Some` when the chunk is done with.
     #[inline]
     fn step(
         &mut self,
@@ -232,7 +230,7 @@ impl Follower {
         match step.event {
             Event::NeedMore => {
                 self.has_data |= self.tracker.is_in_data();
-                // While frames are dropped, held bytes are not in the chunk.
+                // While frames are dropped, the held bytes may not be in this chunk: hence saturating.
                 let forward = walk
                     .chunk
                     .len()
@@ -270,7 +268,7 @@ impl Follower {
         Passage { forward, finding }
     }
 
-    /// The limits that are decided by a header, before any of its payload is forwarded.
+    /// Checks the limits that a header is enough to decide, before any of its payload is forwarded.
     #[inline]
     fn check(&mut self, header: &FrameHeader, terms: &Terms) -> Option<Finding> {
         if header.opcode.is_control() || self.mode == Mode::Drop {
@@ -301,8 +299,7 @@ impl Follower {
         self.passage(forward, Some(finding))
     }
 
-    /// Notes what a control frame means, and takes the Pong to the gateway's own Ping out of the chunk. False
-    /// for that one.
+    /// Notes a Close, and removes the Pong to a Ping of the gateway from the chunk. False for that Pong.
     #[cold]
     fn note_control(
         &mut self,
@@ -354,16 +351,16 @@ impl Follower {
     }
 }
 
-/// The way through a chunk.
+/// The position in a chunk, and what was removed from it.
 struct Walk<'a> {
     chunk: &'a mut [u8],
-    /// Where the next step looks.
+    /// Where the next step begins.
     at: usize,
     /// Where the current frame begins, if it began in this chunk.
     frame: usize,
-    /// Up to here all that is forwarded has been moved over the frames that were taken out.
+    /// Up to here, what stays has been moved over the removed frames.
     settled: usize,
-    /// How many bytes those had.
+    /// The length of all removed frames.
     gap: usize,
 }
 
@@ -373,14 +370,15 @@ impl Walk<'_> {
         &self.chunk[self.at..]
     }
 
-    /// Takes out the frame that ends here. What follows is moved over it later, once, however many frames are taken out.
+    /// Removes the frame that ends here. What follows is moved over it later, and only once, however many frames are
+    /// removed.
     fn remove_frame(&mut self) {
         self.settle(self.frame);
         self.gap += self.at - self.frame;
         self.settled = self.at;
     }
 
-    /// Moves what lies in front of `end` over the frames that were taken out; where it ends then.
+    /// Moves what is in front of `end` over the removed frames. Returns where it ends then.
     #[inline]
     fn settle(&mut self, end: usize) -> usize {
         if self.gap > 0 && end > self.settled {
@@ -388,12 +386,12 @@ impl Walk<'_> {
             self.chunk.copy_within(self.settled..end, to);
             self.settled = end;
         }
-        // Nothing at all is forwarded where frames are dropped.
+        // `end` is 0 while frames are dropped.
         end.saturating_sub(self.gap)
     }
 }
 
-/// Counts messages against a limit, in seconds that begin with the first message counted in them.
+/// Counts messages against a limit, in windows of a second that begin with a message.
 #[derive(Default, Debug)]
 struct MessageRate {
     begun: Option<Instant>,

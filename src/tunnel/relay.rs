@@ -1,6 +1,6 @@
-//! One direction of a tunnel: read, follow, hand on to the writer of the sink.
+//! One direction of a tunnel: read from the source, follow the frames, write to the sink.
 //!
-//! A relay moves bytes and says what it came to; what follows from that is the tunnel's to decide.
+//! A relay moves bytes and returns a verdict; the tunnel decides what follows from it.
 
 use std::future::Future;
 use std::ops::ControlFlow;
@@ -18,11 +18,11 @@ use super::writer::{Broken, Writer};
 use crate::stream::{Spliced, Stream, can_splice};
 use crate::websocket::{ControlFrame, Extensions, Side};
 
-/// What a read takes at first. Reads that fill it grow up to [`LARGEST_READ`].
+/// The size of the first read. Reads that are filled grow up to [`LARGEST_READ`].
 const SMALLEST_READ: usize = 16 * 1024;
-/// After so many bytes others have their turn. In frames of a few bytes each they take a millisecond.
+/// After this many bytes other tasks get their turn. In frames of a few bytes each they take a millisecond.
 pub(super) const TURN: u64 = 512 * 1024;
-/// Of so many bytes of a payload it takes less to have the system move them than to read and write them.
+/// From this many bytes of payload on, splicing is cheaper than reading and writing.
 const LEAST_SPLICE: u64 = 64 * 1024;
 
 /// One direction of a tunnel.
@@ -31,17 +31,17 @@ pub(super) struct Relay {
     pub(super) follower: Follower,
     sender: Side,
     pub(super) writer: Writer,
-    /// What the direction came to; nothing is read for the sink any more.
+    /// Why nothing more is read for the sink.
     verdict: Option<Verdict>,
-    /// Whether the source sent bytes since this was last asked.
+    /// Whether the source sent bytes since the last [`Relay::take_has_received`].
     has_received: bool,
     /// Whether the sink is a client that has sent Close: nothing follows the answering Close but the end of the stream.
     pub(super) is_close_last: bool,
-    /// What the next read takes at most; follows what the sink accepts.
+    /// The size of the next read, which adapts to what the sink takes.
     read_size: usize,
 }
 
-/// What a direction works with.
+/// The streams, settings and counts that a direction works with.
 pub(super) struct Lane<'a> {
     pub(super) source: &'a mut Stream,
     pub(super) sink: &'a mut Stream,
@@ -50,7 +50,7 @@ pub(super) struct Lane<'a> {
 }
 
 impl Lane<'_> {
-    /// The same once more, for a call.
+    /// The same lane, for a call.
     pub(super) fn reborrow(&mut self) -> Lane<'_> {
         Lane {
             source: self.source,
@@ -60,7 +60,7 @@ impl Lane<'_> {
         }
     }
 
-    /// The other direction.
+    /// The lane of the other direction.
     pub(super) fn reversed(&mut self) -> Lane<'_> {
         Lane {
             source: self.sink,
@@ -71,7 +71,7 @@ impl Lane<'_> {
     }
 }
 
-/// What a direction came to.
+/// Why a direction has stopped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Verdict {
     /// The source ended its sending half.
@@ -85,7 +85,7 @@ pub(super) enum Verdict {
 }
 
 impl Relay {
-    /// A direction whose first bytes are `early`: those that arrived together with a head.
+    /// A direction in which `sender` sends.
     pub(super) fn new(sender: Side, extensions: Extensions) -> Self {
         Self {
             follower: Follower::new(sender, extensions),
@@ -98,7 +98,7 @@ impl Relay {
         }
     }
 
-    /// Takes `early` as the first bytes of the source: those that arrived together with a head.
+    /// Takes `early` as the first bytes of the source: they arrived together with the head of the handshake.
     pub(super) fn begin(&mut self, early: &[u8], terms: &Terms, tally: &mut Tally) {
         let mut early = early.to_vec();
         if early.is_empty() {
@@ -111,8 +111,8 @@ impl Relay {
         self.verdict = passage.finding.map(Verdict::Stopped);
     }
 
-    /// Moves bytes until one side has no more to give or to take. Ready when the direction came to
-    /// something, and all that it forwards is out.
+    /// Moves bytes until the source has no more or the sink is full. Ready when the direction has stopped and everything
+    /// that it forwards is written.
     pub(super) fn poll(&mut self, context: &mut Context<'_>, mut lane: Lane<'_>) -> Poll<Verdict> {
         if ready!(self.writer.poll_out(context, lane.sink)).is_err() {
             return Poll::Ready(self.lose_sink());
@@ -126,7 +126,7 @@ impl Relay {
             return Poll::Ready(self.lose_sink());
         }
         self.verdict = Some(verdict);
-        // Nothing wakes this task for what is left to flush, unless the sink is asked now.
+        // Flush now: otherwise nothing wakes this task for what is left.
         match ready!(self.writer.poll_out(context, lane.sink)) {
             Ok(()) => Poll::Ready(verdict),
             Err(Broken) => Poll::Ready(self.lose_sink()),
@@ -139,7 +139,7 @@ impl Relay {
         Verdict::SinkLost
     }
 
-    /// Passes bytes through the thread's buffer, until there is a verdict or others are to have their turn.
+    /// Moves bytes until there is a verdict or other tasks are to get their turn.
     fn poll_pass(
         &mut self,
         context: &mut Context<'_>,
@@ -161,7 +161,7 @@ impl Relay {
         poll_again(context)
     }
 
-    /// Reads once, follows what came, and writes it.
+    /// Reads once, follows the chunk, and writes it.
     fn poll_chunk(
         &mut self,
         context: &mut Context<'_>,
@@ -198,7 +198,7 @@ impl Relay {
         self.go_on()
     }
 
-    /// Passes up to `most` bytes of a payload on without reading them.
+    /// Splices up to `most` bytes of a payload.
     fn poll_splice(
         &mut self,
         context: &mut Context<'_>,
@@ -226,7 +226,7 @@ impl Relay {
         self.go_on()
     }
 
-    /// Nothing more comes for now: brings out what may still sit in the sink.
+    /// Nothing more comes for now: flushes the sink.
     fn poll_pause(
         &mut self,
         context: &mut Context<'_>,
@@ -243,7 +243,7 @@ impl Relay {
         Poll::Ready(verdict.map_or(ControlFlow::Continue(()), ControlFlow::Break))
     }
 
-    /// A source that fills its reads is read in larger pieces, for a sink that does not take them in smaller ones.
+    /// Doubles the read size after a read that was filled, and halves it when the sink is full.
     fn fit_reads(&mut self, read: usize, is_sink_full: bool) {
         if is_sink_full {
             self.read_size = (self.read_size / 2).max(SMALLEST_READ);
@@ -252,8 +252,8 @@ impl Relay {
         }
     }
 
-    /// Reads and drops what the source still sends. Ready when it has said Close, ended or broken; or when it
-    /// broke the protocol, where its Close would not be known.
+    /// Reads and drops what the source still sends. Ready when it has sent Close, ended or broken, or violated the
+    /// protocol: then its Close would not be recognised.
     pub(super) fn poll_drop(&mut self, context: &mut Context<'_>, lane: &mut Lane<'_>) -> Poll<()> {
         self.follower.drop_rest();
         with_scratch(|scratch| self.poll_drop_through(context, lane, scratch))
@@ -281,18 +281,18 @@ impl Relay {
         Poll::Ready(())
     }
 
-    /// Puts a frame of the gateway's own behind what has been forwarded. False where that is not between two
-    /// frames, or where the sink gets nothing more.
+    /// Inserts a frame of the gateway behind what was forwarded. False if that is inside a frame, or if the sink gets
+    /// nothing more.
     pub(super) fn insert(&mut self, frame: &ControlFrame) -> bool {
         self.follower.at_boundary() && self.writer.insert(frame)
     }
 
-    /// Says Close to the sink in the gateway's own name, as [`Relay::insert`] puts in frames; the last of them.
+    /// As [`Relay::insert`], for a Close, after which the sink gets nothing more.
     pub(super) fn tell(&mut self, close: &ControlFrame) -> bool {
         self.follower.at_boundary() && self.writer.tell(close)
     }
 
-    /// Whether nothing more comes from the source, as its end was read.
+    /// Whether the end of the source, or its failure, was read.
     pub(super) fn has_read_end(&self) -> bool {
         matches!(
             self.verdict,
@@ -306,8 +306,8 @@ impl Relay {
     }
 }
 
-/// Reads and drops everything until `side` ends or breaks. A socket closed with unread bytes would be reset,
-/// and the reset could overtake the last words.
+/// Reads and drops everything until `side` ends or breaks. Closing a socket with unread bytes resets it, and the peer
+/// could lose what was sent last.
 pub(super) fn poll_until_end(context: &mut Context<'_>, side: &mut Stream) -> Poll<()> {
     with_scratch(|scratch| {
         let mut dropped = 0;
@@ -321,14 +321,14 @@ pub(super) fn poll_until_end(context: &mut Context<'_>, side: &mut Stream) -> Po
     })
 }
 
-/// Has the task polled once more when all others that are ready have had their turn, and the system was asked who else is:
-/// a task that wakes itself comes before that.
+/// Has the task polled again after all other ready tasks, and after the I/O driver was polled. (A task that wakes itself
+/// would run before that.)
 fn poll_again<T>(context: &mut Context<'_>) -> Poll<T> {
     let _pending = pin!(yield_now()).poll(context);
     Poll::Pending
 }
 
-/// What `source` sends next; nothing when it ended or broke.
+/// Reads the next bytes of `source`; none if it has ended or broken.
 fn poll_bytes<'a>(
     context: &mut Context<'_>,
     source: &mut Stream,

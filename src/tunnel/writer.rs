@@ -1,6 +1,7 @@
-//! What goes out to one side: written at once, kept where that is full, flushed, ended.
+//! Writes to one side: at once if possible, else when the side is writable again; flushes and ends its stream.
 //!
-//! Nobody else writes to that side, and only a [relay](super::relay) knows where a frame of the gateway's own may stand.
+//! Nothing else writes to that side. Where a frame of the gateway may be inserted is known to the
+//! [relay](super::relay).
 
 use std::io;
 use std::pin::Pin;
@@ -16,17 +17,17 @@ use crate::websocket::ControlFrame;
 pub(super) struct Writer {
     backlog: Backlog,
     end: SinkEnd,
-    /// Whether the gateway said Close to the sink; nothing follows that.
+    /// Whether a Close of the gateway was queued; nothing follows it.
     has_queued_close: bool,
-    /// Whether bytes may still sit in the sink (under TLS, ciphertext does) and have to be flushed.
+    /// Whether the sink may hold bytes that have to be flushed (TLS keeps ciphertext).
     unflushed: bool,
-    /// Whether the sink took bytes since this was last asked, by who looks for a stall.
+    /// Whether the sink took bytes since the last [`Writer::take_has_progress`], for the stall check.
     has_progress: bool,
-    /// The same for who waits for the end.
+    /// The same since the last [`Writer::take_is_progressing`], for the waits at the end of a session.
     has_progress_at_end: bool,
 }
 
-/// How far the sink's sending half is ended.
+/// Whether the stream to the sink is ended.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 enum SinkEnd {
     #[default]
@@ -35,17 +36,17 @@ enum SinkEnd {
     Done,
 }
 
-/// A sink that takes no more bytes, ever.
+/// The error of a sink that will take no more bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Broken;
 
 impl Writer {
-    /// Keeps `bytes` behind what is kept already.
+    /// Adds `bytes` to what is kept.
     pub(super) fn keep(&mut self, bytes: &[u8]) {
         self.backlog.append(bytes);
     }
 
-    /// Writes `bytes`. Pending when the sink is full: what it did not take is kept.
+    /// Writes `bytes`. Pending if the sink is full: what it did not take is kept.
     pub(super) fn poll_write(
         &mut self,
         context: &mut Context<'_>,
@@ -68,7 +69,7 @@ impl Writer {
         Poll::Ready(Ok(()))
     }
 
-    /// Moves up to `most` bytes of `source` to the sink inside the system. What the sink does not take is kept.
+    /// Splices up to `most` bytes from `source` to the sink. What the sink does not take is kept.
     pub(super) fn poll_splice(
         &mut self,
         context: &mut Context<'_>,
@@ -83,7 +84,7 @@ impl Writer {
         Poll::Ready(Ok(spliced))
     }
 
-    /// Brings out what is kept, and what may still sit in the sink.
+    /// Writes what is kept and flushes the sink, then ends its stream if that was asked for.
     pub(super) fn poll_out(
         &mut self,
         context: &mut Context<'_>,
@@ -113,7 +114,7 @@ impl Writer {
         Poll::Ready(Ok(()))
     }
 
-    /// Puts `frame` behind what has been written. False where the sink gets nothing more.
+    /// Queues `frame` behind what was written. False if the sink gets nothing more.
     pub(super) fn insert(&mut self, frame: &ControlFrame) -> bool {
         let can = !self.is_ending();
         if can {
@@ -122,14 +123,14 @@ impl Writer {
         can
     }
 
-    /// As [`Writer::insert`], for the Close that is the last that the sink gets.
+    /// As [`Writer::insert`], for a Close, after which the sink gets nothing more.
     pub(super) fn tell(&mut self, close: &ControlFrame) -> bool {
         let can = self.insert(close);
         self.has_queued_close |= can;
         can
     }
 
-    /// The sink takes no more. A Close that did not get out was not said.
+    /// The sink is broken: drops what is kept. A Close that was not written does not count as sent.
     pub(super) fn give_up(&mut self) {
         self.has_queued_close = self.has_sent_close();
         self.backlog = Backlog::default();
@@ -137,34 +138,34 @@ impl Writer {
         self.end = SinkEnd::Done;
     }
 
-    /// Whether a Close of the gateway's own has gone out to the sink.
+    /// Whether a Close of the gateway was written to the sink.
     pub(super) fn has_sent_close(&self) -> bool {
         self.has_queued_close && self.is_clear()
     }
 
-    /// Whether the sink was told a Close of the gateway's own, and not its end yet.
+    /// Whether the sink got a Close of the gateway, but not the end of its stream.
     pub(super) fn may_be_answered(&self) -> bool {
         self.has_queued_close && self.end == SinkEnd::Open
     }
 
-    /// Ends the sink's sending half once all that is kept is out.
+    /// Ends the stream to the sink once all that is kept is written.
     pub(super) fn end_sink(&mut self) {
         if self.end == SinkEnd::Open {
             self.end = SinkEnd::Asked;
         }
     }
 
-    /// Whether the sink has got, or is getting, its last: a Close of the gateway's own, or its end.
+    /// Whether the last thing that the sink gets is queued or written: a Close of the gateway, or the end of its stream.
     pub(super) fn is_ending(&self) -> bool {
         self.has_queued_close || self.end != SinkEnd::Open
     }
 
-    /// Whether the sink got all there is and its sending half is ended, or it broke.
+    /// Whether the stream to the sink is ended behind all that was kept, or it broke.
     pub(super) fn has_ended(&self) -> bool {
         self.end == SinkEnd::Done
     }
 
-    /// Whether nothing waits for the sink, here or in its TLS.
+    /// Whether nothing waits for the sink, neither here nor in its TLS.
     pub(super) fn is_clear(&self) -> bool {
         self.backlog.is_empty() && !self.unflushed
     }
@@ -179,7 +180,7 @@ impl Writer {
         std::mem::take(&mut self.has_progress)
     }
 
-    /// Whether the sink took bytes since the last call and has yet to take more, or the end.
+    /// Whether the sink took bytes since the last call, and more of them or its end are still to come.
     pub(super) fn take_is_progressing(&mut self) -> bool {
         let has_progress_at_end = std::mem::take(&mut self.has_progress_at_end);
         has_progress_at_end && (!self.is_clear() || self.end == SinkEnd::Asked)
