@@ -7,10 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::net::sockopt::set_tcp_quickack;
 use socket2::{Domain, SockRef, Type};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::task::{JoinSet, yield_now};
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::handshake::Failure;
@@ -52,9 +51,6 @@ pub(super) async fn connect(
         // The peer may be gone already; then the handshake tells it better.
         tracing::debug!(%error, "socket options refused");
     }
-    // Lets other tasks connect first, so that the first bytes of several connections are sent one right after the other:
-    // waking a backend on the same machine costs less once than for each of them.
-    yield_now().await;
     Ok(Socket::Tcp(socket.into()))
 }
 
@@ -195,9 +191,6 @@ fn has_way(destination: SocketAddr) -> bool {
 /// A connection to the same machine is there at once although the system reports it as in progress, so that is looked at
 /// before waiting for epoll.
 async fn connect_socket(socket: socket2::Socket, destination: SocketAddr) -> io::Result<TcpStream> {
-    // The client sends first in every protocol spoken here, so the ACK that ends TCP's handshake waits for those bytes and
-    // travels with them. The kernel acknowledges at once again from there on.
-    set_tcp_quickack(&socket, false)?;
     match socket.connect(&destination.into()) {
         Err(error) if Errno::from_io_error(&error) != Some(Errno::INPROGRESS) => return Err(error),
         _ => {}
