@@ -191,7 +191,7 @@ impl Stream {
         }
     }
 
-    /// As [`TlsStream::is_key_used_up`]; never without TLS.
+    /// As [`TlsStream::is_key_used_up`]. Never for a stream of an HTTP/2 connection, which all its streams would have to leave.
     #[must_use]
     pub fn is_key_used_up(&self) -> bool {
         match self {

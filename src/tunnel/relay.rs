@@ -20,6 +20,8 @@ use crate::websocket::{ControlFrame, Extensions, Side};
 
 /// The size of the first read. Reads that are filled grow up to [`LARGEST_READ`].
 const SMALLEST_READ: usize = 16 * 1024;
+/// What fits into a packet on any path. A longer end of the stream is sent as it comes.
+const ONE_PACKET: usize = 1024;
 /// After this many bytes other tasks get their turn. In frames of a few bytes each they take a millisecond.
 pub(super) const TURN: u64 = 512 * 1024;
 /// From this many bytes of payload on, splicing is cheaper than reading and writing.
@@ -186,10 +188,10 @@ impl Relay {
         let chunk = &mut scratch[..held + read];
         let passage = self.follower.follow(chunk, held, lane.terms, tally);
         self.verdict = passage.finding.map(Verdict::Stopped);
-        if self.is_close_last && self.follower.close().is_some() {
+        let forward = &chunk[..passage.forward];
+        if self.is_close_last && forward.len() <= ONE_PACKET && self.follower.close().is_some() {
             lane.sink.cork();
         }
-        let forward = &chunk[..passage.forward];
         let written = self.writer.poll_write(context, lane.sink, forward);
         self.fit_reads(read, written.is_pending());
         if ready!(written).is_err() {

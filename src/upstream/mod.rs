@@ -80,8 +80,8 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// A pool of `members`, all of whose backends know `queue`. It takes over what the balancer of `previous` knows of surviving backends, so that a reload does
-    /// not begin the round anew. `previous` is not changed until it hands over.
+    /// A pool of `members`, all of whose backends know `queue`. It takes over what the balancer of `previous` knows of
+    /// surviving backends, so that a reload does not begin the round anew. `previous` is not changed until it hands over.
     #[must_use]
     pub fn new(
         config: &config::Pool,
@@ -90,6 +90,12 @@ impl Pool {
         metrics: Arc<PoolMetrics>,
         previous: Option<&Self>,
     ) -> Self {
+        debug_assert!(
+            members
+                .iter()
+                .all(|member| Arc::ptr_eq(member.backend().queue(), &queue)),
+            "waiters and `keep_time` hear of a backend by the queue of its pool"
+        );
         let name = metrics.name();
         let mut balancer = Balancer::new(&config.strategy, &members);
         if let Some(previous) = previous {

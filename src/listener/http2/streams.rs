@@ -261,6 +261,6 @@ mod tests {
 
     async fn expect_patience(streams: &Streams) {
         let flooded = tokio::time::timeout(Duration::ZERO, streams.flooded());
-        assert!(flooded.await.is_err(), "it is taken for a flooded");
+        assert!(flooded.await.is_err(), "it is taken for a flood");
     }
 }
