@@ -1,5 +1,6 @@
 //! Puts a configuration that was read into force: compare, bind, swap. After any error everything stays as it was.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::Server;
@@ -13,6 +14,8 @@ use crate::snapshot::Snapshot;
 
 /// How many changes the log line of a reload lists. Log collectors cut lines of some ten kilobytes.
 const LOGGED_CHANGES: usize = 20;
+/// How many bytes of each change it shows: one change lists all the backends of a pool that differ.
+const LOGGED_BYTES: usize = 300;
 
 impl Server {
     /// Puts a configuration into force. Sessions of removed listeners, routes and backends are drained, all others are not
@@ -208,13 +211,29 @@ fn tell(report: &ReloadReport, source: &str) {
     }
 }
 
-/// The first changes, and how many more there are. POST /reload answers with all of them.
+/// The first changes, long ones cut, and how many more there are. POST /reload answers with all of them as they are.
 fn summary(changes: &[String]) -> String {
     let shown = changes.len().min(LOGGED_CHANGES);
-    let text = changes[..shown].join("; ");
+    let text: Vec<_> = changes[..shown].iter().map(|change| cut(change)).collect();
+    let text = text.join("; ");
     match changes.len() - shown {
         0 => text,
         more => format!("{text}; and {more} more"),
+    }
+}
+
+/// `change`, if it is too long only what stands before its last comma that fits, and how many items follow.
+fn cut(change: &str) -> Cow<'_, str> {
+    if change.len() <= LOGGED_BYTES {
+        return Cow::Borrowed(change);
+    }
+    let fits = &change[..change.floor_char_boundary(LOGGED_BYTES)];
+    match fits.rfind(", ") {
+        Some(end) => {
+            let more = change[end..].matches(", ").count();
+            Cow::Owned(format!("{} and {more} more", &change[..end]))
+        }
+        None => Cow::Owned(format!("{fits}…")),
     }
 }
 
@@ -228,5 +247,15 @@ mod tests {
         assert_eq!(summary(&changes[..2]), "changed; changed");
         assert!(summary(&changes[..LOGGED_CHANGES]).ends_with("changed"));
         assert!(summary(&changes).ends_with("changed; and 5 more"));
+    }
+
+    #[test]
+    fn the_log_cuts_a_change_that_lists_thousands() {
+        let backends = vec!["added backend 10.0.0.1:80"; 5000].join(", ");
+        let logged = summary(&[format!("changed pool chat: {backends}")]);
+        assert!(logged.len() < 350, "{}", logged.len());
+        assert!(logged.ends_with("added backend 10.0.0.1:80 and 4990 more"));
+        let name = "é".repeat(5000);
+        assert!(summary(&[format!("added route {name}")]).ends_with("é…"));
     }
 }
