@@ -33,11 +33,11 @@ impl Server {
     async fn take(&self, loaded: Loaded) -> ReloadReport {
         let before = self.shared.current.load();
         let renewed = renewed_certificates(&before, &loaded);
-        let mut changes = loaded.config.changes_since(&before.config);
-        let is_same_config = changes.is_empty();
-        changes.extend(renewed);
-        let is_same = changes.is_empty();
-        changes.extend(deferred(&self.booted, &loaded.config));
+        let differing = loaded.config.changes_since(&before.config);
+        let is_same_config = differing.is_empty();
+        let is_same = is_same_config && renewed.is_empty();
+        // What nobody may miss comes first: the log cuts the end.
+        let changes = [deferred(&self.booted, &loaded.config), renewed, differing].concat();
         if is_same {
             return ReloadReport::Unchanged { changes };
         }

@@ -68,6 +68,24 @@ async fn files_that_changed_on_disk_are_taken_though_the_configuration_is_the_sa
 }
 
 #[tokio::test]
+async fn new_certificates_are_told_before_what_else_changed() {
+    let backend = Backend::echo().await;
+    let directory = directory();
+    let old = Identity::make(directory.path(), "site", &[NAME]);
+    let yaml = yaml(&backend, &old, "");
+    let gateway = Gateway::start_in(directory, &yaml).await;
+    Identity::make(gateway.directory(), "site", &[NAME]);
+    gateway.rewrite(&format!("{yaml}drain: {{ window: 3s }}\n"));
+    let ReloadReport::Taken { changes, .. } = gateway.reload().await else {
+        panic!("a sound file is refused");
+    };
+    assert_eq!(
+        changes,
+        ["listener main: new certificates", "changed drain"]
+    );
+}
+
+#[tokio::test]
 async fn a_key_of_another_certificate_is_refused() {
     let backend = Backend::echo().await;
     let directory = directory();

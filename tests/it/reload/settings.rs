@@ -22,6 +22,7 @@ async fn what_takes_a_restart_is_told_and_stays_as_it_was() {
     let ReloadReport::Unchanged { changes: again } = gateway.reload().await else {
         panic!("the same file is another one");
     };
+    // They come first: the log shows only the beginning of a long list.
     for key in [
         "admin.address",
         "log.format",
@@ -29,7 +30,7 @@ async fn what_takes_a_restart_is_told_and_stays_as_it_was() {
         "runtime.io_uring",
     ] {
         let told = format!("{key} takes effect after a restart");
-        assert!(changes.contains(&told), "{key} in {changes:?}");
+        assert!(changes[..4].contains(&told), "{key} in {changes:?}");
         assert!(again.contains(&told), "{key} in {again:?}");
     }
     assert_eq!(gateway.admin("GET", "/healthz").await.status(), 200);
