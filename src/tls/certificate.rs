@@ -23,7 +23,7 @@ pub(super) struct Certificate {
     pub(super) dns_names: Vec<String>,
     /// When the leaf is valid.
     pub(super) validity: RangeInclusive<SystemTime>,
-    /// When every certificate of the chain is valid.
+    /// When every certificate of the chain is valid, except roots.
     pub(super) chain_validity: RangeInclusive<SystemTime>,
 }
 
@@ -81,13 +81,14 @@ impl Certificate {
     }
 }
 
-/// `validity` restricted to that of `issuer`. An issuer with features that are not supported here is ignored: clients may
-/// support them, or not need it.
+/// `validity` restricted to that of `issuer`. A root is ignored, and an issuer with features that are not supported here:
+/// clients may support them, or not need it.
 fn narrowed(
     validity: RangeInclusive<SystemTime>,
     issuer: &CertificateDer<'_>,
 ) -> Result<RangeInclusive<SystemTime>, Problem> {
     match facts(issuer) {
+        Ok(_) if is_root(issuer) => Ok(validity),
         Ok((_, other)) => {
             let begin = *validity.start().max(other.start());
             Ok(begin..=*validity.end().min(other.end()))
@@ -97,6 +98,12 @@ fn narrowed(
         ),
         Err(_) => Ok(validity),
     }
+}
+
+/// Whether a certificate names itself as its issuer. Clients do not look at one in a chain: they verify by their own copy of
+/// a root, which may be newer (RFC 5246 section 7.4.2).
+fn is_root(certificate: &CertificateDer<'_>) -> bool {
+    EndEntityCert::try_from(certificate).is_ok_and(|it| it.issuer() == it.subject())
 }
 
 /// The DNS names and the validity of a certificate.

@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 use rcgen::KeyPair;
 
 use super::workshop::{
-    Folder, authority, certificate, expired, older_form, pem, settings, with_critical_extension,
+    Folder, authority, certificate, expired, expired_intermediate, older_form, pem, settings,
+    with_critical_extension,
 };
 use crate::config::{CertificateFiles, ClientAuth, NamedFile};
 use crate::tls::{Problem, Tickets, TlsError, self_signed, server, server_in_memory};
@@ -174,7 +175,7 @@ fn tells_of_an_intermediate_that_has_expired() {
         certificate: folder.write("chain.crt", &format!("{leaf}{issuer}")),
         key: folder.write("chain.key", &key.serialize_pem()),
     };
-    let files = chain_of(&expired(&["intermediate"], &key).pem());
+    let files = chain_of(&expired_intermediate(&key).pem());
     let tls = server(&settings(vec![files]), &Tickets::new().unwrap()).unwrap();
     let info = &tls.certificates[0];
     let expected = "a certificate in the chain of new.example has expired";
@@ -186,17 +187,21 @@ fn tells_of_an_intermediate_that_has_expired() {
 }
 
 #[test]
-fn tells_nothing_of_an_issuer_that_is_not_supported() {
+fn tells_nothing_of_an_issuer_that_is_not_supported_and_of_a_root() {
     let folder = Folder::new();
     let key = KeyPair::generate().unwrap();
-    let issuer = with_critical_extension(&key).pem();
     let leaf = certificate(&["new.example"], &key).pem();
-    let files = CertificateFiles {
-        certificate: folder.write("chain.crt", &format!("{leaf}{issuer}")),
-        key: folder.write("chain.key", &key.serialize_pem()),
-    };
-    let tls = server(&settings(vec![files]), &Tickets::new().unwrap()).unwrap();
-    assert_eq!(tls.certificates[0].warning(SystemTime::now()), None);
+    let root = expired(&["root"], &key).pem();
+    for issuer in [with_critical_extension(&key).pem(), root] {
+        let files = CertificateFiles {
+            certificate: folder.write("chain.crt", &format!("{leaf}{issuer}")),
+            key: folder.write("chain.key", &key.serialize_pem()),
+        };
+        let tls = server(&settings(vec![files]), &Tickets::new().unwrap()).unwrap();
+        let info = &tls.certificates[0];
+        assert_eq!(info.warning(SystemTime::now()), None);
+        assert_eq!(info.validity, info.chain_validity);
+    }
 }
 
 #[test]

@@ -5,8 +5,8 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rcgen::{
-    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, CustomExtension, IsCa,
-    KeyPair, date_time_ymd,
+    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, CustomExtension, DnType,
+    IsCa, KeyPair, date_time_ymd,
 };
 use tempfile::TempDir;
 
@@ -46,10 +46,22 @@ pub(super) fn certificate(names: &[&str], key: &KeyPair) -> Certificate {
 
 /// A certificate that ended with the year 2020.
 pub(super) fn expired(names: &[&str], key: &KeyPair) -> Certificate {
+    in_2020(names).self_signed(key).unwrap()
+}
+
+/// An intermediate that ended with the year 2020.
+pub(super) fn expired_intermediate(key: &KeyPair) -> Certificate {
+    let mut parameters = in_2020(&["intermediate"]);
+    let name = &mut parameters.distinguished_name;
+    name.push(DnType::CommonName, "intermediate");
+    parameters.signed_by(key, &authority()).unwrap()
+}
+
+fn in_2020(names: &[&str]) -> CertificateParams {
     let mut parameters = parameters(names);
     parameters.not_before = date_time_ymd(2020, 1, 1);
     parameters.not_after = date_time_ymd(2021, 1, 1);
-    parameters.self_signed(key).unwrap()
+    parameters
 }
 
 /// A certificate with an unknown critical extension.
