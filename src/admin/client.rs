@@ -18,8 +18,8 @@ use crate::config::Address;
 
 /// How long a gateway may take to read its configuration and answer.
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// The maximum size of an answer in bytes.
-const MAX_ANSWER: usize = 1024 * 1024;
+/// The maximum size of an answer in bytes. It tells each change in words, so it can be some ten times the size of the file.
+const MAX_ANSWER: usize = 64 * 1024 * 1024;
 
 /// Has the gateway whose admin side listens at `admin` read its configuration again.
 ///
@@ -89,7 +89,28 @@ fn read(status: StatusCode, body: &[u8]) -> io::Result<ReloadReport> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
     use super::*;
+
+    #[tokio::test]
+    async fn an_answer_that_tells_of_a_whole_file_is_read() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let changes = vec!["x".repeat(1024); 8 * 1024];
+        let report = ReloadReport::Unchanged { changes };
+        let body = report.to_json().to_string();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            assert!(stream.read(&mut [0; 1024]).await.unwrap() > 0);
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+            stream.write_all(head.as_bytes()).await.unwrap();
+            stream.write_all(body.as_bytes()).await.unwrap();
+        });
+        let answer = ask_for_reload(&Address::Tcp(address)).await;
+        assert_eq!(answer.unwrap(), report);
+    }
 
     #[test]
     fn a_gateway_at_any_address_is_asked_over_loopback() {
