@@ -1,7 +1,6 @@
 //! Who said Close first, where one look at both sides finds all of it.
 
 use std::io::{self, Write};
-use std::sync::Arc;
 use std::sync::mpsc::{Sender as Lines, channel};
 use std::time::Duration;
 
@@ -9,12 +8,12 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-use super::super::{Account, Agreed, End, Tunnel};
+use super::super::End;
 use super::frames::{TEXT, close, frame};
-use super::{record, terms};
+use super::{record, terms, tunnel};
 use crate::drain::Drain;
 use crate::stream::{Socket, Stream};
-use crate::websocket::{Extensions, Side};
+use crate::websocket::Side;
 
 /// A log that hands over what is written.
 struct Log(Lines<Vec<u8>>);
@@ -69,20 +68,9 @@ async fn closed<const N: usize>(
     peers: [UnixStream; N],
     ends: [End<'static>; 2],
 ) -> serde_json::Value {
-    let drain = Drain::default();
-    let watches = [drain.watch(), drain.watch(), drain.watch()];
-    let agreed = Agreed {
-        terms: Arc::new(terms()),
-        extensions: Extensions::None,
-    };
     let (log, lines) = channel();
     let (record, flushing) = record(Log(log));
-    let account = Account {
-        watches,
-        record,
-        lease: (),
-    };
-    let tunnel = Tunnel::new(ends, agreed, account, ());
+    let tunnel = tunnel(ends, terms(), &Drain::default(), record);
     let ending = tokio::spawn(tunnel);
     drop(peers);
     let ended = timeout(Duration::from_secs(30), ending).await;

@@ -9,12 +9,12 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::sleep;
 
-use super::super::{Account, Agreed, End, Tunnel};
+use super::super::{End, Tunnel};
 use super::frames::{TEXT, frame};
-use super::{record, terms};
+use super::{record, terms, tunnel};
 use crate::drain::Drain;
 use crate::stream::{SharedStream, Stream};
-use crate::websocket::{Extensions, Side};
+use crate::websocket::Side;
 
 /// A side that sends these bytes.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ async fn a_slow_client_gets_what_a_backend_sent_before_it_broke() {
         is_broken: true,
         seen: Arc::default(),
     };
-    let session = tokio::spawn(tunnel(client, backend));
+    let session = tokio::spawn(scripted(client, backend));
     sleep(terms().close + Duration::from_secs(1)).await;
     let waker = {
         let mut seen = seen.lock().unwrap();
@@ -65,22 +65,12 @@ async fn a_slow_client_gets_what_a_backend_sent_before_it_broke() {
     assert!(seen.has_ended && !seen.is_reset, "{seen:?}");
 }
 
-fn tunnel(client: Scripted, backend: Scripted) -> Tunnel<(), ()> {
+fn scripted(client: Scripted, backend: Scripted) -> Tunnel<(), ()> {
     let ends = [client, backend].map(|side| End {
         stream: Stream::Shared(Box::new(side)),
         early: &[],
     });
-    let agreed = Agreed {
-        terms: Arc::new(terms()),
-        extensions: Extensions::None,
-    };
-    let drain = Drain::default();
-    let account = Account {
-        watches: [drain.watch(), drain.watch(), drain.watch()],
-        record: record(io::sink()).0,
-        lease: (),
-    };
-    Tunnel::new(ends, agreed, account, ())
+    tunnel(ends, terms(), &Drain::default(), record(io::sink()).0)
 }
 
 impl AsyncRead for Scripted {

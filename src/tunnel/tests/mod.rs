@@ -11,13 +11,16 @@ mod properties;
 mod turns;
 
 use std::io::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::terms::{Terms, Words};
+use super::{Account, Agreed, End, Tunnel};
 use crate::config::{self, Name, OnProtocolError, WebSocket};
+use crate::drain::Drain;
 use crate::session::Peer;
 use crate::telemetry::{Connection, FlushGuard, Request, SessionRecord, Telemetry};
-use crate::websocket::CloseCode;
+use crate::websocket::{CloseCode, Extensions};
 
 /// Terms without keepalive, age or limits.
 fn terms() -> Terms {
@@ -40,6 +43,25 @@ fn terms() -> Terms {
             reason: "service restart".into(),
         },
     }
+}
+
+/// A tunnel between `ends` that `drain` may end.
+fn tunnel(
+    ends: [End<'_>; 2],
+    terms: Terms,
+    drain: &Drain,
+    record: SessionRecord,
+) -> Tunnel<(), ()> {
+    let agreed = Agreed {
+        terms: Arc::new(terms),
+        extensions: Extensions::None,
+    };
+    let account = Account {
+        watches: [drain.watch(), drain.watch(), drain.watch()],
+        record,
+        lease: (),
+    };
+    Tunnel::new(ends, agreed, account, ())
 }
 
 /// A record, and what brings its line at the end out to `log` when it is dropped.

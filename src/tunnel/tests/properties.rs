@@ -3,7 +3,6 @@
 //! other gets, up to the Close.
 
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -11,14 +10,14 @@ use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::time::{sleep, timeout};
 
-use super::super::{Account, Agreed, End, Tunnel};
+use super::super::End;
 use super::frames::{CLOSE, CONTINUED, ENDED, PING, PONG, TEXT, TEXT_BEGUN, frame};
 use super::peer::{Frame, GATEWAY_PING, Passed, Script};
-use super::{record, terms};
+use super::{record, terms, tunnel};
 use crate::config;
 use crate::drain::{Drain, Plan};
 use crate::stream::{Socket, Stream};
-use crate::websocket::{Extensions, Side};
+use crate::websocket::Side;
 
 /// Longer than any case takes; one that takes so long hangs.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -150,20 +149,10 @@ async fn run(case: Case) -> [Passed; 2] {
         client: true,
         backend: true,
     });
-    let agreed = Agreed {
-        terms: Arc::new(terms),
-        extensions: Extensions::None,
-    };
     let drain = Drain::default();
-    let watches = [drain.watch(), drain.watch(), drain.watch()];
     let (client, to_client) = pair(&case).await;
     let (backend, to_backend) = pair(&case).await;
-    let account = Account {
-        watches,
-        record: record(io::sink()).0,
-        lease: (),
-    };
-    let tunnel = Tunnel::new([to_client, to_backend], agreed, account, ());
+    let tunnel = tunnel([to_client, to_backend], terms, &drain, record(io::sink()).0);
     let draining = async {
         if let Some(after) = case.drain_after {
             sleep(Duration::from_micros(after)).await;
