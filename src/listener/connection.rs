@@ -83,9 +83,10 @@ async fn establish(
         .ok()?;
     let negotiated = match &settings.tls {
         Some(tls) => {
+            // Boxed: it needs several kilobytes, which the task of a connection would otherwise hold to its end.
+            let mut accepting = Box::pin(tls::accept(socket, tls, &settings.throttle, metrics));
             // A drain ends a TLS handshake at once.
-            let accepting = pin!(tls::accept(socket, tls, &settings.throttle, metrics));
-            watch.within(Stage::Open, accepting).await??
+            watch.within(Stage::Open, accepting.as_mut()).await??
         }
         None => plain(socket, since, settings).await?,
     };

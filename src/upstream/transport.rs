@@ -73,7 +73,8 @@ impl Transport {
         self.introduce(&mut socket, client).await?;
         match &self.tls {
             _ if !address.is_tls() => Ok(Stream::Plain(socket)),
-            Some(tls) => secure(socket, address, tls).await,
+            // Boxed, as it needs far more memory than the rest of a request that waits for its backend.
+            Some(tls) => Box::pin(secure(socket, address, tls)).await,
             // Not reached, as such backends are not kept; but it must never fall back to plain text.
             None => Err(Failure::Tls("the pool has no settings for it".to_owned())),
         }
