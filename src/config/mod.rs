@@ -47,9 +47,14 @@ use reading::{Definitions, FromNode};
 /// The JSON Schema of a configuration file, for editors.
 #[must_use]
 pub fn json_schema() -> String {
+    format!("{:#}", definitions().schema("File"))
+}
+
+/// The maps of a configuration file; the whole is called `File`.
+fn definitions() -> Definitions {
     let mut definitions = Definitions::default();
     schema::File::forms(&mut definitions);
-    format!("{:#}", definitions.schema("File"))
+    definitions
 }
 
 #[cfg(test)]

@@ -190,14 +190,6 @@ impl Findings {
         self.add_with(place, || complaint.into());
     }
 
-    /// Adds an unknown key; the nearest known one is suggested.
-    pub(super) fn add_unknown_key(&mut self, place: &Place, key: &str, known: &[&str]) {
-        self.add_with(place, || Complaint {
-            message: "unknown key".to_owned(),
-            suggestion: nearest(key, known.iter().copied()),
-        });
-    }
-
     /// Adds a problem whose message and suggestion are only computed if it is reported.
     pub(super) fn add_with(&mut self, place: &Place, complaint: impl FnOnce() -> Complaint) {
         if self.is_full() {
@@ -244,7 +236,7 @@ impl Findings {
 }
 
 /// The known word nearest to a misspelt one, if one is near enough.
-fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<String> {
+pub(super) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<String> {
     /// No known word is longer, and comparing takes memory by the product of both lengths.
     const LONGEST: usize = 64;
     if word.len() > LONGEST {

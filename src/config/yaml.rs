@@ -144,7 +144,11 @@ impl Fault {
             (None, Some(position)) if stands_at_tab(text, position) => {
                 "a tab: YAML is indented with spaces only".to_owned()
             }
-            (None, Some(_)) => format!("not valid YAML: {}", without_place(error)),
+            (None, Some(_)) => {
+                let words = without_place(error);
+                let hint = missing_quotes(&words);
+                format!("not valid YAML: {words}{hint}")
+            }
             (None, None) if error.to_string().contains("repetition limit") => {
                 "aliases repeat more than any configuration needs".to_owned()
             }
@@ -162,6 +166,16 @@ fn without_place(error: &serde_yaml::Error) -> String {
     };
     let place = format!(" at line {} column {}", found.line(), found.column());
     words.replace(&place, "")
+}
+
+/// What to do if values such as `*.example.com` and `[::]:8080` are to blame, which YAML takes for more than text.
+fn missing_quotes(words: &str) -> &'static str {
+    let blamed = ["scanning an alias", "expected node content"];
+    if blamed.iter().any(|blamed| words.contains(blamed)) {
+        "; a value that begins with `*` or `[` stands in quotes"
+    } else {
+        ""
+    }
 }
 
 fn stands_at_tab(text: &str, position: Position) -> bool {

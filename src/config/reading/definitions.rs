@@ -1,5 +1,7 @@
 //! Builds the JSON Schema from the forms of all kinds.
 
+use std::collections::VecDeque;
+
 use serde_json::{Map, Value, json};
 
 /// The maps with known keys, by name.
@@ -46,6 +48,22 @@ impl Definitions {
         self.0.insert(name.to_owned(), schema);
     }
 
+    /// Where `key` stands below the map called `from`, as a path of keys: the place with the fewest steps.
+    pub(in crate::config) fn find(&self, from: &str, key: &str) -> Option<String> {
+        let mut waiting = VecDeque::from([(String::new(), from)]);
+        while let Some((path, name)) = waiting.pop_front() {
+            let keys = self.0.get(name)?["properties"].as_object()?;
+            if keys.contains_key(key) {
+                return Some(path + key);
+            }
+            let below = keys
+                .iter()
+                .flat_map(|(inner, schema)| maps_of(schema, format!("{path}{inner}.")));
+            waiting.extend(below);
+        }
+        None
+    }
+
     /// The schema of a file that is a map of this name.
     pub(in crate::config) fn schema(mut self, name: &str) -> Value {
         let mut schema = self.0.remove(name).unwrap_or_default();
@@ -53,6 +71,21 @@ impl Definitions {
         schema["$defs"] = self.0.into();
         schema
     }
+}
+
+/// The names of the maps that `schema` refers to, each with the path of the keys in it.
+fn maps_of(schema: &Value, path: String) -> Vec<(String, &str)> {
+    let forms = schema["anyOf"].as_array().into_iter().flatten();
+    let maps = forms.flat_map(|form| {
+        if let Some(reference) = form["$ref"].as_str() {
+            let name = reference.trim_start_matches("#/$defs/");
+            return vec![(path.clone(), name)];
+        }
+        let items = maps_of(&form["items"], path.clone());
+        let named = maps_of(&form["additionalProperties"], format!("{path}NAME."));
+        [items, named].concat()
+    });
+    maps.collect()
 }
 
 /// A text that fits a regular expression.

@@ -1,7 +1,8 @@
 //! Maps with known keys.
 
 use super::{At, FromNode, Placed, Reader, Setting, place_of, shortened};
-use crate::config::problems::Place;
+use crate::config;
+use crate::config::problems::{Complaint, Place, nearest};
 use crate::config::tree::Pair;
 
 /// A map with known keys, from which one after the other is taken.
@@ -50,15 +51,24 @@ impl<'n> Keys<'n> {
         }
     }
 
-    /// Notes every key that was not taken.
-    pub(in crate::config) fn close(self, reader: &mut Reader<'_>) {
+    /// Notes every key that was not taken; the map is called `name` in the schema.
+    pub(in crate::config) fn close(self, name: &str, reader: &mut Reader<'_>) {
         for pair in self.pairs {
             let place = self.place.key(pair.key_id, &shortened(&pair.key));
-            reader
-                .findings
-                .add_unknown_key(&place, &pair.key, &self.known);
+            let known = self.known.iter().copied();
+            reader.findings.add_with(&place, || Complaint {
+                message: "unknown key".to_owned(),
+                suggestion: nearest(&pair.key, known).or_else(|| elsewhere(name, &pair.key)),
+            });
         }
     }
+}
+
+/// The path of a key that stands in a map other than the one called `name`: from that map if it is below, else from the top.
+fn elsewhere(name: &str, key: &str) -> Option<String> {
+    let definitions = config::definitions();
+    let below = definitions.find(name, key);
+    below.or_else(|| definitions.find("File", key))
 }
 
 /// Declares a map of the configuration: its keys, the kind of each, and its description in the JSON Schema. The only
@@ -87,7 +97,7 @@ macro_rules! keys {
             ) -> Option<Self> {
                 let mut keys = $crate::config::reading::Keys::open(at, reader)?;
                 let read = Self { $($key: keys.take::<$kind>(stringify!($key), reader),)* };
-                keys.close(reader);
+                keys.close(stringify!($name), reader);
                 Some(read)
             }
 

@@ -104,6 +104,16 @@ fn what_is_no_document_is_told_with_its_place() {
             "wsgate.yaml:1:3: a key is a text, not a map or a list",
         ),
         ("a: *x\n", "wsgate.yaml:1:4: not valid YAML: unknown anchor"),
+        (
+            "hosts: [*.example.com]\n",
+            "wsgate.yaml:1:10: not valid YAML: did not find expected alphabetic or numeric character, while \
+             scanning an alias at line 1 column 9; a value that begins with `*` or `[` stands in quotes",
+        ),
+        (
+            "address: [::]:8080\n",
+            "wsgate.yaml:1:11: not valid YAML: did not find expected node content, while parsing a flow node; \
+             a value that begins with `*` or `[` stands in quotes",
+        ),
         ("- a\n", "wsgate.yaml:1:1: must be a map, not a list"),
         (
             "hello",
