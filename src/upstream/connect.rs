@@ -147,20 +147,21 @@ fn weight(failure: &Failure) -> u8 {
     }
 }
 
-/// Connects to `destination` from the next source address in turn, or from the one after it if that has no free port. If none
-/// is of the destination's family the system chooses.
+/// Connects to `destination` from the next source address in turn, or from the one after it if that has no free port or is
+/// not of this machine (a floating address moves). If none is of the destination's family the system chooses.
 async fn connect_tcp(destination: SocketAddr, sources: &Sources) -> Result<TcpStream, Failure> {
     let fitting = sources.in_turn(destination);
     if fitting.is_empty() {
         return connect_from(None, destination).await;
     }
+    let mut failed = Failure::NoLocalPort;
     for source in fitting {
         match connect_from(Some(source), destination).await {
-            Err(Failure::NoLocalPort) => {}
+            Err(failure @ (Failure::NoLocalPort | Failure::BadSource(..))) => failed = failure,
             outcome => return outcome,
         }
     }
-    Err(Failure::NoLocalPort)
+    Err(failed)
 }
 
 async fn connect_from(
@@ -329,6 +330,20 @@ mod tests {
             let connected = connect_tcp(destination, &sources).await.unwrap();
             assert_eq!(connected.local_addr().unwrap().ip().to_string(), expected);
             assert_eq!(connected.peer_addr().unwrap(), destination);
+        }
+    }
+
+    #[tokio::test]
+    async fn passes_over_an_address_that_is_not_of_this_machine() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let destination = listener.local_addr().unwrap();
+        let sources = Sources::new(&["192.0.2.1", "127.0.0.2"].map(|text| text.parse().unwrap()));
+        for _ in 0..2 {
+            let connected = connect_tcp(destination, &sources).await.unwrap();
+            assert_eq!(
+                connected.local_addr().unwrap().ip().to_string(),
+                "127.0.0.2"
+            );
         }
     }
 
