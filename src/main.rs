@@ -95,6 +95,7 @@ async fn serve(
 
 /// Runs four backends, a gateway in front of them, and a page to try it with.
 async fn run_demo(wanted: DemoPorts) -> anyhow::Result<Exit> {
+    let wanted = wanted.without_clashes();
     let ports = DemoPorts {
         page: free(wanted.page),
         ws: free(wanted.ws),

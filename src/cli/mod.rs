@@ -42,11 +42,11 @@ pub struct ConfigFile {
 /// The running gateway that a command talks to; without either option, one with the default admin address.
 #[derive(Clone, PartialEq, Eq, Debug, Args)]
 pub struct Gateway {
-    /// The configuration file of the gateway, to find its admin address [default: 127.0.0.1:9901]
+    /// The configuration file of the gateway, to find its admin address
     #[arg(long, short, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// The admin address of the gateway; overrides --config
-    #[arg(long, value_name = "ADDRESS")]
+    /// The admin address of the gateway; overrides --config [default: 127.0.0.1:9901]
+    #[arg(long, value_name = "ADDRESS", value_parser = admin_address)]
     pub admin: Option<Address>,
 }
 
@@ -65,6 +65,37 @@ pub struct DemoPorts {
     /// Port for the admin side; the system chooses if it is 0 or in use
     #[arg(long = "admin-port", value_name = "PORT", default_value_t = 9901)]
     pub admin: u16,
+}
+
+impl DemoPorts {
+    /// Where two have the same port, the system chooses that of the one that has it by default.
+    #[must_use]
+    pub fn without_clashes(self) -> Self {
+        const DEFAULTS: [u16; 4] = [8000, 8080, 8443, 9901];
+        let wanted = [self.page, self.ws, self.wss, self.admin];
+        let [page, ws, wss, admin] = std::array::from_fn(|index| {
+            let port = wanted[index];
+            let yields =
+                |other: usize| port == DEFAULTS[index] || other < index && port != DEFAULTS[other];
+            let is_taken = (0..wanted.len())
+                .any(|other| other != index && wanted[other] == port && yields(other));
+            if is_taken { 0 } else { port }
+        });
+        Self {
+            page,
+            ws,
+            wss,
+            admin,
+        }
+    }
+}
+
+/// The address of an admin side, also as the URL under which a browser shows it.
+fn admin_address(text: &str) -> Result<Address, String> {
+    match text.strip_prefix("http://") {
+        Some(address) => address.trim_end_matches('/').parse(),
+        None => text.parse(),
+    }
 }
 
 /// How the program exits.
@@ -198,6 +229,36 @@ mod tests {
             read_words("wsgate demo --wss-port 0"),
             Ok(Command::Demo(ports))
         );
+    }
+
+    #[test]
+    fn the_admin_side_may_be_given_as_a_url() {
+        let asked = |words| match read_words(words) {
+            Ok(Command::Reload(gateway)) => gateway.admin.map(|address| address.to_string()),
+            other => panic!("{other:?}"),
+        };
+        let address = Some("127.0.0.1:9901".to_owned());
+        assert_eq!(asked("wsgate reload --admin 127.0.0.1:9901"), address);
+        assert_eq!(
+            asked("wsgate reload --admin http://localhost:9901/"),
+            address
+        );
+    }
+
+    #[test]
+    fn a_port_that_was_given_stays_and_a_default_moves() {
+        let ports = |words| match read_words(words) {
+            Ok(Command::Demo(ports)) => {
+                let ports = ports.without_clashes();
+                [ports.page, ports.ws, ports.wss, ports.admin]
+            }
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(ports("wsgate demo"), [8000, 8080, 8443, 9901]);
+        assert_eq!(ports("wsgate demo --ws-port 8000"), [0, 8000, 8443, 9901]);
+        assert_eq!(ports("wsgate demo --page-port 9901"), [9901, 8080, 8443, 0]);
+        let both = "wsgate demo --ws-port 9000 --wss-port 9000";
+        assert_eq!(ports(both), [8000, 9000, 0, 9901]);
     }
 
     #[test]
