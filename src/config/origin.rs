@@ -55,7 +55,10 @@ impl Origin {
         let (scheme, host, port) = split(text)?;
         Ok(Self {
             port: port.or(default_port(&scheme)),
-            host: spell(host)?,
+            host: match has_dot_for_host(&scheme, host) {
+                true => host.to_owned(),
+                false => spell(host)?,
+            },
             scheme,
         })
     }
@@ -84,7 +87,10 @@ impl OriginPattern {
     /// Says which part is not that of an origin.
     pub fn parse(text: &str) -> Result<Self, OriginFault> {
         let (scheme, host, port) = split(text)?;
-        let host = HostPattern::parse(host)?;
+        let host = match has_dot_for_host(&scheme, host) {
+            true => HostPattern::Exact(host.to_owned()),
+            false => HostPattern::parse(host)?,
+        };
         Ok(Self {
             port: port.or(default_port(&scheme)),
             host,
@@ -181,6 +187,11 @@ fn split(text: &str) -> Result<(String, &str, Option<u16>), OriginFault> {
     Ok((scheme.to_ascii_lowercase(), host, port))
 }
 
+/// Whether it is the origin of a page such as `app://./index.html`, as many Electron applications load it.
+fn has_dot_for_host(scheme: &str, host: &str) -> bool {
+    host == "." && default_port(scheme).is_none()
+}
+
 /// RFC 3986 section 3.1.
 fn is_scheme(scheme: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
@@ -251,6 +262,19 @@ mod tests {
         assert!(matches("ws://localhost", "ws://localhost:80"));
         assert!(matches("wss://localhost:443", "wss://localhost"));
         assert!(!matches("http://localhost:443", "http://localhost"));
+    }
+
+    #[test]
+    fn applications_may_have_a_dot_for_a_host() {
+        assert!(matches("app://.", "app://."));
+        assert!(!matches("app://.", "app://a"));
+        assert!(!matches("app://.", "other://."));
+        assert_eq!(
+            OriginPattern::parse("app://.").unwrap().to_string(),
+            "app://."
+        );
+        assert!(OriginPattern::parse("https://.").is_err());
+        assert!(OriginPattern::parse("app://..").is_err());
     }
 
     #[test]
