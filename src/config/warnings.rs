@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::cookie_conflicts::CookieConflicts;
-use super::model::{Address, Check, Config, Listener, Name, Pool, Queue, Route, Target};
+use super::model::{Address, Check, Config, Listener, Name, Pool, Queue, Route, Strategy, Target};
 use super::origin::Origins;
 
 impl Config {
@@ -14,7 +14,7 @@ impl Config {
             let told = [
                 cookies_without_secret(pool),
                 unused_queue_timeout(pool),
-                rebalancing_of_sticky_clients(pool),
+                rebalancing_in_vain(pool),
                 self.checks_without_sessions(pool),
             ];
             told.into_iter().flatten()
@@ -106,14 +106,15 @@ fn unused_queue_timeout((name, pool): (&Name, &Pool)) -> Option<String> {
         .then(|| format!("pools.{name}.queue.timeout: nobody waits that long, as `max` is 0"))
 }
 
-/// Rebalancing of sticky clients: their cookie leads them back.
-fn rebalancing_of_sticky_clients((name, pool): (&Name, &Pool)) -> Option<String> {
-    let is_vain = pool.rebalance.is_some() && pool.sticky.is_some();
-    is_vain.then(|| {
-        format!(
-            "pools.{name}.rebalance: clients that keep the cookie of `sticky` are led back to the backend that they were \
-             asked to leave"
-        )
+/// Rebalancing of clients that are led back to the backend that they leave.
+fn rebalancing_in_vain((name, pool): (&Name, &Pool)) -> Option<String> {
+    let leader = match &pool.strategy {
+        _ if pool.sticky.is_some() => "clients that keep the cookie of `sticky` are led back",
+        Strategy::Hash(_) => "`strategy: hash` may lead clients back",
+        _ => return None,
+    };
+    pool.rebalance.is_some().then(|| {
+        format!("pools.{name}.rebalance: {leader} to the backend that they were asked to leave")
     })
 }
 

@@ -245,6 +245,9 @@ fn rebalancing_against_cookies_is_warned_of() {
     };
     let (rebalance, sticky) = ("    rebalance: {}\n", "    sticky: {}\n");
     assert!(told(&format!("{rebalance}{sticky}")));
+    let hash = "    strategy: hash\n    hash: { key: client }\n";
+    assert!(told(&format!("{rebalance}{hash}")));
+    assert!(!told(hash));
     assert!(!told(rebalance) && !told(sticky));
 }
 

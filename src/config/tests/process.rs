@@ -16,8 +16,8 @@ fn a_drain_ends_in_time_with_a_code_that_may_be_sent() {
     );
     assert_eq!(
         problems_after("drain: { close_code: 1006 }\n"),
-        "wsgate.yaml:11:22: drain.close_code: the code 1006 is never sent by a server; 1012, 1001 or \
-         4000 to 4999 are"
+        "wsgate.yaml:11:22: drain.close_code: the code 1006 is never sent by a server; 1000 to 1003, \
+         1007 to 1009, 1011 to 1014 and 3000 to 4999 are"
     );
     let reason = "\u{e9}".repeat(62);
     assert_eq!(

@@ -22,8 +22,11 @@ impl FromScalar for CloseCode {
     fn from_scalar(scalar: &Scalar) -> Option<Result<u16, Complaint>> {
         let digits = scalar.as_number()?;
         let complaint = || {
-            let message = "is never sent by a server; 1012, 1001 or 4000 to 4999 are";
-            format!("the code {digits} {message}").into()
+            format!(
+                "the code {digits} is never sent by a server; 1000 to 1003, 1007 to 1009, 1011 to 1014 and 3000 to \
+                 4999 are"
+            )
+            .into()
         };
         Some(match digits.parse() {
             Ok(code @ (1000..=1003 | 1007..=1009 | 1011..=1014 | 3000..=4999)) => Ok(code),
