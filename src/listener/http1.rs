@@ -41,7 +41,8 @@ pub(super) async fn serve<H: Handler>(
     let service = service_fn(|request: Request<Incoming>| {
         // Here, not when the future is first polled: hyper reads on before that.
         let busy = pulse.busy(!request.body().is_end_stream());
-        answer(request, busy, client, &*handler)
+        // Boxed, as hyper holds room for the future also between requests.
+        Box::pin(answer(request, busy, client, &*handler))
     });
     let watched = TokioIo::new(Watched::new(negotiated.stream, Arc::clone(&pulse)));
     let mut connection = builder(settings)
