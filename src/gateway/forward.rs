@@ -10,6 +10,7 @@ use hyper::body::{Body as _, Incoming};
 
 use super::cors::Grant;
 use super::download::{Download, DrainMoment, Exchange};
+use super::gather::Gathered;
 use super::{Outcome, RequestContext, cors, headers, path, respond};
 use crate::config::{FieldRules, Http};
 use crate::drain::{Drain, DrainWatch, Stage};
@@ -144,7 +145,7 @@ impl Forwarded {
         if !has_read {
             respond::announce_close(&mut head.headers);
         }
-        Response::from_parts(head, download.boxed_unsync())
+        Response::from_parts(head, Gathered::new(download).boxed_unsync())
     }
 }
 

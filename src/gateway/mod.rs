@@ -5,6 +5,7 @@ mod cors;
 mod download;
 mod forward;
 mod framing;
+mod gather;
 mod headers;
 mod path;
 mod provenance;
