@@ -55,13 +55,22 @@ impl<'n> Keys<'n> {
     pub(in crate::config) fn close(self, name: &str, reader: &mut Reader<'_>) {
         for pair in self.pairs {
             let place = self.place.key(pair.key_id, &shortened(&pair.key));
-            let known = self.known.iter().copied();
             reader.findings.add_with(&place, || Complaint {
                 message: "unknown key".to_owned(),
-                suggestion: nearest(&pair.key, known).or_else(|| elsewhere(name, &pair.key)),
+                suggestion: nested(&pair.key, &self.known)
+                    .or_else(|| nearest(&pair.key, self.known.iter().copied()))
+                    .or_else(|| elsewhere(name, &pair.key)),
             });
         }
     }
+}
+
+/// How a path such as `log.level`, as documents and messages write it, is written in a file.
+fn nested(path: &str, known: &[&str]) -> Option<String> {
+    let (key, rest) = path.split_once('.')?;
+    known
+        .contains(&key)
+        .then(|| format!("{key}: {{ {}: … }}", rest.replace('.', ": { ")))
 }
 
 /// The path of a key that stands in a map other than the one called `name`: from that map if it is below, else from the top.
