@@ -1,13 +1,13 @@
 //! Builds a snapshot from a configuration and the previous snapshot, whose live state is carried over.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Weak};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use tokio::time::Instant;
 
 use super::{
-    Departed, Found, PoolTarget, Route, Snapshot, Target, Transports, departed_from, find_backend,
+    Departed, Found, PoolTarget, Route, Snapshot, Target, Transports, addresses, departed_from,
 };
 use crate::config::{self, Config, FieldRules, Name};
 use crate::listener::{Settings, Throttle};
@@ -59,7 +59,7 @@ impl Snapshot {
             found,
             listeners,
             certificates,
-            departed: Vec::new(),
+            departed: Departed::new(),
         };
         bare.furnish(metrics, previous)
     }
@@ -85,7 +85,7 @@ impl Snapshot {
             found,
             listeners: self.listeners.clone(),
             certificates: self.certificates.clone(),
-            departed: Vec::new(),
+            departed: Departed::new(),
         };
         bare.furnish(metrics, Some(self))
     }
@@ -93,7 +93,7 @@ impl Snapshot {
     /// Builds the pools, and the routes that lead to them.
     fn furnish(mut self, metrics: &Metrics, previous: Option<&Self>) -> Self {
         self.pools = self.build_pools(metrics, previous);
-        self.departed = previous.map_or_else(Vec::new, |previous| departed(previous, &self));
+        self.departed = previous.map_or_else(Departed::new, |previous| departed(previous, &self));
         self.routes = build_routes(&self.config, &self.pools, metrics, previous);
         self.table = table(&self.config, &self.routes);
         self
@@ -115,9 +115,11 @@ impl Snapshot {
             let queue = before.map(Pool::queue).cloned();
             let queue = queue.or_else(|| previous.and_then(|previous| queue_left(previous, name)));
             let queue = queue.unwrap_or_default();
+            let live = previous.into_iter().flat_map(|it| live_backends(it, name));
+            let live: HashMap<_, _> = live.map(|it| (it.address().clone(), it)).collect();
             let members = backends.iter().map(|backend| {
                 let address = &backend.address;
-                let live = previous.and_then(|previous| find_state(previous, name, address));
+                let live = live.get(address).cloned();
                 let live = live.unwrap_or_else(|| new_backend(address, &queue, before));
                 let metrics = metrics.backend(name, &backend.name);
                 Member::new(
@@ -286,14 +288,12 @@ fn build_transports(
     config.pools.iter().map(build).collect()
 }
 
-/// The live state of the backend with this identity, even if it left an earlier configuration and still has sessions.
-fn find_state(
-    previous: &Snapshot,
-    pool: &Name,
-    address: &config::BackendAddress,
-) -> Option<Arc<Backend>> {
-    let left = || departed_from(previous, pool).find(|backend| backend.address() == address);
-    find_backend(previous, pool, address).or_else(left)
+/// The backends of a pool, and those that left it and still have sessions.
+fn live_backends(snapshot: &Snapshot, pool: &Name) -> impl Iterator<Item = Arc<Backend>> {
+    let members = snapshot.pools.get(pool).into_iter();
+    let members = members.flat_map(|pool| pool.members());
+    let backends = members.map(|member| Arc::clone(member.backend()));
+    departed_from(snapshot, pool).chain(backends)
 }
 
 /// The queue of departed backends that a pool of this name once had.
@@ -304,16 +304,18 @@ fn queue_left(previous: &Snapshot, pool: &Name) -> Option<Arc<Queue>> {
 
 /// The backends that had left before, and those that leave now.
 fn departed(previous: &Snapshot, now: &Snapshot) -> Departed {
-    let before = previous.pools.iter().flat_map(|(name, pool)| {
-        let backends = pool.members().iter().map(Member::backend);
-        backends.map(move |backend| (Arc::clone(name), Arc::downgrade(backend)))
+    let names = previous.pools.keys().chain(previous.departed.keys());
+    let left = names.map(|name| {
+        let kept = addresses(now, name);
+        let known = live_backends(previous, name);
+        let left = known.filter(|backend| !kept.contains(backend.address()));
+        (
+            Arc::clone(name),
+            left.map(|it| Arc::downgrade(&it)).collect(),
+        )
     });
-    let has_left = |(pool, backend): &(Name, Weak<Backend>)| {
-        let backend = backend.upgrade();
-        backend.is_some_and(|it| find_backend(now, pool, it.address()).is_none())
-    };
-    let all = previous.departed.iter().cloned().chain(before);
-    all.filter(has_left).collect()
+    left.filter(|(_, left): &(_, Vec<_>)| !left.is_empty())
+        .collect()
 }
 
 /// A new backend. If `before` had backends, its slow start begins now; the first backends of a pool share the sessions evenly

@@ -5,7 +5,7 @@
 
 mod build;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
@@ -53,7 +53,7 @@ type Transports = BTreeMap<Name, Arc<Transport>>;
 type Found = BTreeMap<Name, Vec<config::Backend>>;
 /// Backends of earlier configurations that may still have sessions, by the pool's name. `Weak`, so that they are freed with
 /// their last session.
-type Departed = Vec<(Name, Weak<Backend>)>;
+type Departed = BTreeMap<Name, Vec<Weak<Backend>>>;
 
 /// A route and what it leads to.
 pub struct Route {
@@ -160,12 +160,12 @@ impl Snapshot {
             .iter()
             .filter(|(name, _)| !self.routes.contains_key(*name))
             .map(|(_, route)| Arc::clone(&route.drain));
-        let backends = previous
-            .pools
-            .iter()
-            .flat_map(|(name, pool)| pool.members().iter().map(move |member| (name, member)))
-            .filter(|(name, member)| find_backend(self, name, member.address()).is_none())
-            .map(|(_, member)| member.remove());
+        let backends = previous.pools.iter().flat_map(|(name, pool)| {
+            let kept = addresses(self, name);
+            let members = pool.members().iter();
+            members.filter(move |member| !kept.contains(member.address()))
+        });
+        let backends = backends.map(Member::remove);
         routes.chain(backends)
     }
 }
@@ -203,24 +203,15 @@ impl Current {
     }
 }
 
-/// The backend with this identity: the pool's name and the address.
-fn find_backend(
-    snapshot: &Snapshot,
-    pool: &Name,
-    address: &config::BackendAddress,
-) -> Option<Arc<Backend>> {
-    let members = snapshot.pools.get(pool)?.members();
-    let member = members.iter().find(|member| member.address() == address)?;
-    Some(Arc::clone(member.backend()))
+/// The addresses of a pool's backends, which identify them.
+fn addresses<'a>(snapshot: &'a Snapshot, pool: &Name) -> HashSet<&'a config::BackendAddress> {
+    let members = snapshot.pools.get(pool).into_iter();
+    let members = members.flat_map(|pool| pool.members());
+    members.map(Member::address).collect()
 }
 
 /// Departed backends of the pool of this name that still have sessions.
-fn departed_from<'a>(
-    snapshot: &'a Snapshot,
-    pool: &'a Name,
-) -> impl Iterator<Item = Arc<Backend>> + 'a {
-    let departed = snapshot.departed.iter();
-    departed
-        .filter(move |(from, _)| from == pool)
-        .filter_map(|(_, backend)| backend.upgrade())
+fn departed_from(snapshot: &Snapshot, pool: &Name) -> impl Iterator<Item = Arc<Backend>> {
+    let departed = snapshot.departed.get(pool).into_iter().flatten();
+    departed.filter_map(Weak::upgrade)
 }

@@ -30,6 +30,7 @@ mod sticky;
 mod transport;
 mod upload;
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
@@ -98,12 +99,14 @@ impl Pool {
         );
         let name = metrics.name();
         let mut balancer = Balancer::new(&config.strategy, &members);
+        let old_members = previous.map_or(&[][..], Self::members);
+        let positions = positions(&members, old_members);
         if let Some(previous) = previous {
-            balancer.resume(&members, &previous.balancer(), &previous.members);
+            balancer.resume(&members, &previous.balancer(), old_members, &positions);
         }
         let before = previous.and_then(|previous| previous.sticky.as_ref());
         let sticky = config.sticky.as_ref();
-        let rebalance = Rebalance::new(config.rebalance, &members, previous);
+        let rebalance = Rebalance::new(config.rebalance, &positions, previous);
         Self {
             name: Arc::clone(name),
             attempts: config.attempts,
@@ -201,4 +204,12 @@ impl Pool {
     fn latest(self: &Arc<Self>) -> Arc<Self> {
         self.in_force.or(self)
     }
+}
+
+/// The position that each of `members` has in `before`; none if the backend is new.
+fn positions(members: &[Member], before: &[Member]) -> Vec<Option<usize>> {
+    let identity = |member: &Member| Arc::as_ptr(member.backend());
+    let known: HashMap<_, _> = before.iter().map(identity).zip(0..).collect();
+    let positions = members.iter().map(|it| known.get(&identity(it)).copied());
+    positions.collect()
 }

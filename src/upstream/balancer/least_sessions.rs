@@ -1,7 +1,6 @@
 //! The backend with the fewest sessions for its weight.
 
 use super::Field;
-use crate::upstream::Member;
 
 /// The counts are those of the live backends, so a backend that has just joined gets the next sessions. Of several with equal
 /// counts the one is chosen that was chosen the longest ago.
@@ -44,17 +43,12 @@ impl LeastSessions {
         Some(index)
     }
 
-    /// Takes over the turns of those `members` that have a position in `previous`.
-    pub(super) fn resume(
-        &mut self,
-        members: &[Member],
-        previous: &Self,
-        position: impl Fn(&Member) -> Option<usize>,
-    ) {
+    /// Takes over the turns of those members that have one of `positions` in `previous`.
+    pub(super) fn resume(&mut self, previous: &Self, positions: &[Option<usize>]) {
         self.turn = previous.turn;
-        for (turn, member) in self.turns.iter_mut().zip(members) {
-            if let Some(index) = position(member) {
-                *turn = previous.turns[index];
+        for (turn, position) in self.turns.iter_mut().zip(positions) {
+            if let Some(index) = position {
+                *turn = previous.turns[*index];
             }
         }
     }

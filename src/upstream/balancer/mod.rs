@@ -14,8 +14,6 @@ mod tests;
 #[cfg(test)]
 pub(super) mod workshop;
 
-use std::sync::Arc;
-
 use super::backend::Member;
 use crate::config::Strategy;
 pub use field::Purpose;
@@ -52,19 +50,19 @@ impl Balancer {
         }
     }
 
-    /// Takes over the state of `previous` for those `members` that were there `before`.
-    pub(super) fn resume(&mut self, members: &[Member], previous: &Self, before: &[Member]) {
-        let position = |member: &Member| {
-            let same = |other: &Member| Arc::ptr_eq(member.backend(), other.backend());
-            before.iter().position(same)
-        };
+    /// Takes over the state of `previous` for those `members` that had a position among its members, `before`.
+    pub(super) fn resume(
+        &mut self,
+        members: &[Member],
+        previous: &Self,
+        before: &[Member],
+        positions: &[Option<usize>],
+    ) {
         match (self, previous) {
             (Self::RoundRobin(new), Self::RoundRobin(old)) => {
-                new.resume(members, old, before, position);
+                new.resume(members, old, before, positions);
             }
-            (Self::LeastSessions(new), Self::LeastSessions(old)) => {
-                new.resume(members, old, position);
-            }
+            (Self::LeastSessions(new), Self::LeastSessions(old)) => new.resume(old, positions),
             // The others have no state, and the state of one strategy means nothing to another.
             _ => {}
         }

@@ -43,12 +43,12 @@ impl Rounds {
         members: &[Member],
         previous: &Self,
         before: &[Member],
-        position: impl Fn(&Member) -> Option<usize>,
+        positions: &[Option<usize>],
     ) {
         self.sessions
-            .resume(members, &previous.sessions, before, &position);
+            .resume(members, &previous.sessions, before, positions);
         self.requests
-            .resume(members, &previous.requests, before, &position);
+            .resume(members, &previous.requests, before, positions);
     }
 }
 
@@ -84,12 +84,12 @@ impl RoundRobin {
         members: &[Member],
         previous: &Self,
         before: &[Member],
-        position: impl Fn(&Member) -> Option<usize>,
+        positions: &[Option<usize>],
     ) {
         let (was, is) = (whole_round(before), whole_round(members));
-        for (credit, member) in self.credits.iter_mut().zip(members) {
-            if let Some(index) = position(member) {
-                let scaled = i128::from(previous.credits[index]) * is / was;
+        for (credit, position) in self.credits.iter_mut().zip(positions) {
+            if let Some(index) = position {
+                let scaled = i128::from(previous.credits[*index]) * is / was;
                 *credit = i64::try_from(scaled).unwrap_or_default();
             }
         }

@@ -9,7 +9,7 @@ use super::{Balancer, Field, Purpose, Reach};
 use crate::config::{self, BackendAddress, BackendHost, Name};
 use crate::telemetry::Metrics;
 use crate::upstream::backend::Failed;
-use crate::upstream::{Backend, Lease, Member, Queue, Transport};
+use crate::upstream::{Backend, Lease, Member, Queue, Transport, positions};
 
 /// The slow start of every member here.
 pub(in crate::upstream) const SLOW_START: Duration = Duration::from_secs(100);
@@ -119,7 +119,8 @@ impl Chooser {
     /// The members of the next configuration; what the strategy remembers is taken over.
     pub(super) fn reload(&mut self, strategy: &config::Strategy, members: Vec<Member>) {
         let mut next = Balancer::new(strategy, &members);
-        next.resume(&members, &self.balancer, &self.members);
+        let positions = positions(&members, &self.members);
+        next.resume(&members, &self.balancer, &self.members, &positions);
         (self.balancer, self.members) = (next, members);
     }
 }

@@ -5,7 +5,7 @@ mod plan;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use tokio::time::Instant;
 
@@ -29,13 +29,13 @@ struct Progress {
 }
 
 impl Rebalance {
-    /// For `members`, some of which `previous` may have had.
+    /// For members that have these `positions` in `previous`.
     pub(super) fn new(
         settings: Option<config::Rebalance>,
-        members: &[Member],
+        positions: &[Option<usize>],
         previous: Option<&Pool>,
     ) -> Self {
-        let progress = previous.map(|previous| Progress::after(previous, members, settings));
+        let progress = previous.map(|previous| Progress::after(previous, positions, settings));
         Self {
             settings,
             progress: Mutex::new(progress.unwrap_or_default()),
@@ -44,20 +44,20 @@ impl Rebalance {
 }
 
 impl Progress {
-    /// For `members` with these settings, after that of `previous`.
-    fn after(previous: &Pool, members: &[Member], settings: Option<config::Rebalance>) -> Self {
+    /// With these settings, after that of `previous`.
+    fn after(
+        previous: &Pool,
+        positions: &[Option<usize>],
+        settings: Option<config::Rebalance>,
+    ) -> Self {
         let Rebalance {
             settings: settings_before,
             progress: before,
         } = &previous.rebalance;
         let before = before.lock().unwrap_or_else(PoisonError::into_inner);
         let goes_on = *settings_before == settings;
-        let place = |member: &Member| {
-            let is_same = |other: &Member| Arc::ptr_eq(other.backend(), member.backend());
-            let index = previous.members.iter().position(is_same)?;
-            Some(before.rebalancer.place(index, goes_on))
-        };
-        let places = members.iter().map(|it| place(it).unwrap_or_default());
+        let place = |index| before.rebalancer.place(index, goes_on);
+        let places = positions.iter().map(|it| it.map(place).unwrap_or_default());
         let mut after = Self {
             rebalancer: Rebalancer::new(places.collect()),
             last: None,

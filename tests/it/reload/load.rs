@@ -11,6 +11,8 @@ use crate::harness::{Gateway, WebSocket, echo, eventually, open};
 const SESSIONS: usize = 100;
 const RELOADS: usize = 20;
 
+const BACKENDS: usize = 5000;
+
 /// Each generation has other weights, other timeouts, and a route and a pool more or less.
 fn yaml(backends: &[Backend; 2], generation: usize) -> String {
     let [one, two] = backends.each_ref().map(Backend::url);
@@ -72,4 +74,21 @@ async fn no_session_drops_while_reloads_come() {
     while let Some(session) = sessions.join_next().await {
         session.expect("no session drops");
     }
+}
+
+/// None of the new backends is one of the old, so each is looked for in vain: that must not take longer the more there are.
+#[tokio::test]
+async fn thousands_of_backends_are_replaced_in_no_time() {
+    let yaml = |port: usize| {
+        let backends =
+            (0..BACKENDS).map(|it| format!("\"ws://10.0.{}.{}:{port}\"", it / 256, it % 256));
+        let backends: Vec<_> = backends.collect();
+        format!(
+            "routes: {{ chat: {{ origins: any, pool: chat }} }}\n\
+             pools: {{ chat: {{ backends: [{}] }} }}\n",
+            backends.join(", ")
+        )
+    };
+    let gateway = Gateway::start(&yaml(80)).await;
+    gateway.change(&yaml(81)).await;
 }
