@@ -99,6 +99,7 @@ impl Discoveries {
                     since: SystemTime::now(),
                 })),
                 told: None,
+                is_over: false,
                 empty: 0,
                 first: Arc::clone(&self.first),
                 hosts: hosts.unwrap_or_default(),
@@ -140,6 +141,8 @@ struct Inquiry {
     progress: Arc<Mutex<Progress>>,
     /// The backends that were sent to the server last.
     told: Option<Vec<Backend>>,
+    /// Whether the last answer had more than [`BACKENDS`].
+    is_over: bool,
     /// Empty answers in a row.
     empty: u32,
     first: Arc<FirstAnswers>,
@@ -176,9 +179,10 @@ impl Inquiry {
             Err(fault) => (DiscoveryResult::Failure, fault.to_string()),
         };
         self.note(result, &reason);
-        let Ok(Answer { found, .. }) = answer else {
+        let Ok(Answer { mut found, .. }) = answer else {
             return Some(());
         };
+        self.limit(&mut found);
         self.empty = if found.is_empty() { self.empty + 1 } else { 0 };
         let is_early = found.is_empty() && self.empty < EMPTY_ANSWERS;
         if is_early {
@@ -198,6 +202,16 @@ impl Inquiry {
             backends: found,
         };
         self.commands.send(Command::Found(found)).await.ok()
+    }
+
+    /// Drops what a pool cannot have, which is logged when it begins.
+    fn limit(&mut self, found: &mut Vec<Backend>) {
+        let was_over = std::mem::replace(&mut self.is_over, found.len() > BACKENDS);
+        if self.is_over && !was_over {
+            let (pool, name, count) = (&self.pool, self.discovery.question.name(), found.len());
+            tracing::warn!(%pool, name, "only the first {BACKENDS} of {count} backends are used");
+        }
+        found.truncate(BACKENDS);
     }
 
     /// Counts a result, and logs it if it differs from the one before.
@@ -269,7 +283,6 @@ async fn backends(
     found.sort_unstable();
     found.dedup_by_key(|spot| (spot.ip, spot.port));
     found.sort_by_key(|spot| spot.priority);
-    found.truncate(BACKENDS);
     let backend = |spot: Spot| {
         let host = BackendHost::Ip(spot.ip);
         let port = spot.port;

@@ -1,7 +1,8 @@
 //! Resolvers that fail, and names that lead nowhere for a while.
 
-use super::{NAME, backend_at, backends, has, yaml};
-use crate::harness::{Conduct, Gateway, NameServer, eventually};
+use super::{NAME, backend_at, backends, has, of, yaml};
+use crate::harness::{Conduct, Gateway, NameServer, Place, eventually};
+use crate::process::Process;
 
 async fn expect_kept(conduct: Conduct, result: &str) {
     let server = NameServer::start().await;
@@ -72,4 +73,24 @@ async fn a_pool_that_is_gone_is_asked_for_no_longer() {
             .is_none()
     })
     .await;
+}
+
+/// Thirty ports at forty addresses.
+#[tokio::test]
+async fn more_backends_than_a_pool_takes_are_told_once() {
+    let server = NameServer::start().await;
+    let addresses: Vec<_> = (1..=40).map(|it| format!("127.0.1.{it}")).collect();
+    let addresses: Vec<_> = addresses.iter().map(String::as_str).collect();
+    server.set_addresses("host.internal", &addresses);
+    let places = (1..=30).map(|port| Place::Service(0, 0, port, "host.internal"));
+    server.set("_ws._tcp.chat.internal", &places.collect::<Vec<_>>());
+    let process = Process::start(&of("srv: _ws._tcp.chat.internal,", &server)).await;
+    let told = || {
+        let words = "only the first 1000 of 1200 backends are used";
+        process.log().matches(words).count()
+    };
+    eventually("it is told", || told() == 1).await;
+    let asked = server.questions();
+    eventually("it is asked again", || server.questions() > asked + 4).await;
+    assert_eq!(told(), 1);
 }
