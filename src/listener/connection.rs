@@ -84,7 +84,8 @@ async fn establish(
     let negotiated = match &settings.tls {
         Some(tls) => {
             // Boxed: it needs several kilobytes, which the task of a connection would otherwise hold to its end.
-            let mut accepting = Box::pin(tls::accept(socket, tls, &settings.throttle, metrics));
+            let accepting = tls::accept(socket, tls, &settings.throttle, metrics, peer);
+            let mut accepting = Box::pin(accepting);
             // A drain ends a TLS handshake at once.
             watch.within(Stage::Open, accepting.as_mut()).await??
         }

@@ -13,6 +13,8 @@ use crate::occupancy::Occupancy;
 
 /// The longest wait in a queue.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// The shortest time between two failed TLS handshakes that are logged.
+const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// The limits of a listener. It is kept across reloads, which adjust it: handshakes under way stay counted, and new limits
 /// hold for open connections, too.
@@ -20,6 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub struct Throttle {
     tls: Mutex<Option<Arc<Gate>>>,
     openings: Pace,
+    /// When a failed TLS handshake was last logged.
+    told: Spaced,
 }
 
 impl Throttle {
@@ -29,7 +33,13 @@ impl Throttle {
         Self {
             tls: Mutex::new(gate(limits)),
             openings: Pace::new(limits.handshakes_per_second),
+            told: Spaced::default(),
         }
+    }
+
+    /// Whether a failed TLS handshake is logged for operators: strangers can have as many as they like.
+    pub(super) fn may_tell(&self) -> bool {
+        self.told.pass()
     }
 
     /// Applies new limits. If the number of concurrent TLS handshakes changes, those under way are no longer counted.
@@ -105,6 +115,22 @@ impl Gate {
         }
         let place = timeout(PATIENCE, places().acquire_owned()).await;
         place.ok().and_then(Result::ok).ok_or(Throttled)
+    }
+}
+
+/// Something that happens once in [`TELL_EVERY`], and when it last did.
+#[derive(Default, Debug)]
+struct Spaced(Mutex<Option<Instant>>);
+
+impl Spaced {
+    /// Whether it is time.
+    fn pass(&self) -> bool {
+        let (mut last, now) = (lock(&self.0), Instant::now());
+        let is_time = last.is_none_or(|last| now.duration_since(last) >= TELL_EVERY);
+        if is_time {
+            *last = Some(now);
+        }
+        is_time
     }
 }
 
@@ -188,6 +214,14 @@ mod tests {
         assert_eq!(begun.elapsed(), PATIENCE);
         drop(place);
         assert!(gate.enter().await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failed_handshakes_are_logged_now_and_then() {
+        let told = Spaced::default();
+        assert_eq!([(); 3].map(|()| told.pass()), [true, false, false]);
+        tokio::time::advance(TELL_EVERY).await;
+        assert_eq!([(); 2].map(|()| told.pass()), [true, false]);
     }
 
     /// The waits, in milliseconds, of so many who arrive at once.

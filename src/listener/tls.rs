@@ -11,6 +11,7 @@ use super::deadline::timeout_at;
 use super::linger::linger;
 use super::throttle::Throttle;
 use crate::config::TlsVersion;
+use crate::session::Peer;
 use crate::stream::{Refused, Socket, Stream, TlsStream};
 use crate::telemetry::{ConnectionRejection, ListenerMetrics, TlsResult};
 use crate::tls::{HTTP2, ServerTls};
@@ -24,6 +25,7 @@ pub(super) async fn accept(
     tls: &ServerTls,
     throttle: &Throttle,
     metrics: &ListenerMetrics,
+    peer: Peer,
 ) -> Option<Negotiated> {
     let Ok(under_way) = throttle.begin_tls().await else {
         metrics.rejected(ConnectionRejection::TlsFull);
@@ -40,6 +42,13 @@ pub(super) async fn accept(
         None => TlsResult::Timeout,
     };
     metrics.tls_finished(result, begun.elapsed());
+    if let (TlsResult::Failure, Some(Err(Refused { error, .. }))) = (result, &outcome) {
+        let listener = metrics.name();
+        match throttle.may_tell() {
+            true => tracing::info!(%listener, %peer, %error, "TLS handshake failed"),
+            false => tracing::debug!(%listener, %peer, %error, "TLS handshake failed"),
+        }
+    }
     let stream = match outcome? {
         Ok(stream) => stream,
         Err(Refused { socket, .. }) => {
@@ -68,9 +77,6 @@ fn failure(error: &io::Error) -> TlsResult {
         io::ErrorKind::UnexpectedEof
         | io::ErrorKind::ConnectionReset
         | io::ErrorKind::BrokenPipe => TlsResult::ClientGone,
-        _ => {
-            tracing::debug!(%error, "TLS handshake failed");
-            TlsResult::Failure
-        }
+        _ => TlsResult::Failure,
     }
 }

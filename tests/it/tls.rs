@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 use crate::harness::{Gateway, Identity, Wire, connect_tls, directory, eventually};
+use crate::process::Process;
 
 const NAME: &str = "gateway.test";
 const REQUEST: &str = "GET / HTTP/1.1\r\nHost: gateway.test\r\n\r\n";
@@ -299,4 +300,33 @@ async fn clients_may_show_a_known_certificate_where_it_is_requested() {
 async fn an_authority_that_is_named_may_be_the_client_itself() {
     let served = served_under("require", IsCa::Ca(BasicConstraints::Unconstrained)).await;
     assert_eq!(served, [true, false, false]);
+}
+
+#[tokio::test]
+async fn who_fails_a_handshake_is_told_with_the_reason() {
+    let directory = directory();
+    let identity = Identity::make(directory.path(), "site", &[NAME]);
+    let process = Process::start(&format!(
+        "    tls: {{ certificates: [{}] }}\n\
+         routes: {{ fixed: {{ respond: {{ status: 200, body: in }} }} }}\n",
+        identity.yaml()
+    ))
+    .await;
+    let mut wire = process.connect().await;
+    wire.send("GET / HTTP/1.1\r\n\r\n").await;
+    wire.gone().await;
+    let is_told = || {
+        let log = process.log();
+        let line = log
+            .lines()
+            .find(|line| line.contains("TLS handshake failed"));
+        let facts = [
+            "\"listener\":\"main\"",
+            "\"peer\":\"unix\"",
+            "\"INFO\"",
+            "corrupt",
+        ];
+        line.is_some_and(|line| facts.iter().all(|fact| line.contains(fact)))
+    };
+    eventually("the failure is told", is_told).await;
 }
