@@ -3,6 +3,7 @@
 //! Accepted sockets are handed to other threads, so they must not be registered with the runtime that accepts them, as
 //! tokio's own listeners would do. Watching the bare descriptor does not register them, at the price of one `unsafe`.
 
+use std::fs::Metadata;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
@@ -158,6 +159,24 @@ impl Bound {
         }
     }
 
+    /// Whether `address` is taken by this socket: it overlaps, or spells the path of its file in another way.
+    #[must_use]
+    pub fn is_at(&self, address: &Address) -> bool {
+        match address {
+            Address::Tcp(_) => self.address.collides(address),
+            Address::Unix(path) => {
+                let file = std::fs::metadata(path).ok();
+                file.is_some() && file.as_ref().map(file_identity) == self.file
+            }
+        }
+    }
+
+    /// Whether the file of a unix socket is not there any more, so that nobody can connect.
+    #[must_use]
+    pub fn has_lost_its_file(&self) -> bool {
+        self.file.is_some() && identity(&self.address) != self.file
+    }
+
     fn accept(&self) -> io::Result<Accepted> {
         match &self.socket {
             BoundSocket::Tcp(socket) => {
@@ -311,9 +330,13 @@ fn identity(address: &Address) -> Option<FileIdentity> {
         Address::Tcp(_) => None,
         Address::Unix(path) => {
             let file = std::fs::symlink_metadata(path).ok()?;
-            Some((file.dev(), file.ino()))
+            Some(file_identity(&file))
         }
     }
+}
+
+fn file_identity(file: &Metadata) -> FileIdentity {
+    (file.dev(), file.ino())
 }
 
 /// Whether a unix socket file was left behind by a process that is gone. A regular file also refuses connections, but must

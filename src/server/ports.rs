@@ -86,6 +86,47 @@ impl Port {
         &self.drain
     }
 
+    /// Accepts connections of the listener `name` from `socket` from now on.
+    fn accept<H: Handler>(
+        &mut self,
+        name: &Name,
+        socket: Bound,
+        home: usize,
+        service: &Arc<Service<H>>,
+    ) {
+        let acceptor = Acceptor {
+            socket,
+            metrics: service.telemetry.metrics.listener(name),
+            drain: Arc::clone(&self.drain),
+            connections: Arc::clone(&self.connections),
+            service: Arc::clone(service),
+        };
+        self.accepting = Some(spawn(service.places.home(home), acceptor.run()));
+    }
+
+    /// Binds a unix socket anew if somebody removed its file; open connections are not touched. Says what it did.
+    fn restore<H: Handler>(
+        &mut self,
+        name: &Name,
+        home: usize,
+        service: &Arc<Service<H>>,
+    ) -> Option<String> {
+        let is_lost = self.door.as_ref()?.0.has_lost_its_file();
+        let bound = is_lost.then(|| Prepared::bind(name, &self.configured))?;
+        let outcome = match bound {
+            Ok(prepared) => {
+                self.door = Some(prepared.door);
+                self.accept(name, prepared.socket, home, service);
+                "is bound anew".to_owned()
+            }
+            Err(error) => format!("cannot be bound anew: {error}"),
+        };
+        let at = &self.address;
+        Some(format!(
+            "listener {name}: the file of {at} was removed; it {outcome}"
+        ))
+    }
+
     /// Stops accepting. Ready when the address is free to be bound again, and the system refuses new connections.
     pub(super) fn close(&mut self) -> impl Future<Output = ()> + use<> {
         self.door = None;
@@ -173,12 +214,23 @@ impl Ports {
                 "the admin side holds this port at {at} until the process ends: another `admin.address` takes a restart"
             ));
         }
-        let (name, port) = self.iter().find(|(_, it)| it.address.collides(address))?;
-        let at = &port.address;
+        let is_at = |port: &Port| port.door.as_ref().is_some_and(|door| door.0.is_at(address));
+        let (name, port) = self.iter().find(|(_, port)| is_at(port))?;
+        let (at, what) = match &port.address {
+            at @ Address::Tcp(_) => (at, "port"),
+            at @ Address::Unix(_) => (at, "socket"),
+        };
         Some(format!(
-            "listener {name} holds this port at {at} until it is closed: take it out in one reload, or move it to another \
-             port, and bring this address in the next"
+            "listener {name} holds this {what} at {at} until it is closed: take it out in one reload, or move it to another \
+             {what}, and bring this address in the next"
         ))
+    }
+
+    /// Binds unix sockets anew whose files somebody removed, and says so.
+    pub(super) fn restore<H: Handler>(&mut self, service: &Arc<Service<H>>) -> Vec<String> {
+        let ports = self.open.iter_mut().enumerate();
+        let restored = ports.filter_map(|(home, (name, port))| port.restore(name, home, service));
+        restored.collect()
     }
 
     /// Removes and returns the listeners that are not in `wanted`, or have another address there.
@@ -202,24 +254,15 @@ impl Ports {
             door,
             socket,
         } = prepared;
-        let acceptor = Acceptor {
-            socket,
-            metrics: service.telemetry.metrics.listener(&name),
-            drain: Arc::default(),
-            connections: Arc::default(),
-            service: Arc::clone(service),
-        };
-        let drain = Arc::clone(&acceptor.drain);
-        let connections = Arc::clone(&acceptor.connections);
-        let home = service.places.home(self.open.len());
-        let port = Port {
+        let mut port = Port {
             configured,
             address,
             door: Some(door),
-            drain,
-            connections,
-            accepting: Some(spawn(home, acceptor.run())),
+            drain: Arc::default(),
+            connections: Arc::default(),
+            accepting: None,
         };
+        port.accept(&name, socket, self.open.len(), service);
         self.open.insert(name, port);
     }
 }

@@ -37,7 +37,9 @@ impl Server {
         let is_same_config = differing.is_empty();
         let is_same = is_same_config && renewed.is_empty();
         // What nobody may miss comes first: the log cuts the end.
-        let changes = [deferred(&self.booted, &loaded.config), renewed, differing].concat();
+        let restored = self.shared.ports().restore(&self.service);
+        let deferred = deferred(&self.booted, &loaded.config);
+        let changes = [restored, deferred, renewed, differing].concat();
         if is_same {
             return ReloadReport::Unchanged { changes };
         }

@@ -157,6 +157,52 @@ async fn a_unix_listener_comes_moves_and_goes_with_its_file() {
 }
 
 #[tokio::test]
+async fn the_file_of_a_socket_that_was_removed_comes_back_with_a_reload() {
+    let directory = directory();
+    let path = directory.path().join("socket");
+    let local = format!("unix:{}", path.display());
+    let yaml = named(&[("main", "127.0.0.1:0"), ("local", &local)]);
+    let gateway = Gateway::start(&yaml).await;
+    let stream = soon("a connection", UnixStream::connect(&path)).await;
+    let mut wire = Wire::new(stream.expect("the socket takes connections"));
+    std::fs::remove_file(&path).expect("it is there");
+    let ReloadReport::Unchanged { changes } = gateway.reload().await else {
+        panic!("the configuration is another one");
+    };
+    let told = format!("listener local: the file of {local} was removed; it is bound anew");
+    assert_eq!(changes, [told]);
+    assert_eq!(body_by_path(&path).await, "local");
+    wire.send(REQUEST).await;
+    assert_eq!(wire.answer().await.body, "local");
+    std::fs::remove_file(&path).expect("it is there");
+    std::fs::write(&path, "another's").expect("the directory takes files");
+    let ReloadReport::Unchanged { changes } = gateway.reload().await else {
+        panic!("the configuration is another one");
+    };
+    assert!(changes[0].contains("cannot be bound anew"), "{changes:?}");
+    gateway.change(&named(&[("main", "127.0.0.1:0")])).await;
+    assert!(path.exists(), "it is another's");
+}
+
+#[tokio::test]
+async fn who_is_in_the_way_of_another_spelling_of_a_path_is_named() {
+    let directory = directory();
+    let (real, link) = (directory.path().join("real"), directory.path().join("link"));
+    std::fs::create_dir(&real).expect("a free path");
+    std::os::unix::fs::symlink(&real, &link).expect("a free path");
+    let [before, after] = [link, real].map(|it| format!("unix:{}/socket", it.display()));
+    let gateway = Gateway::start(&named(&[("main", "127.0.0.1:0"), ("local", &before)])).await;
+    gateway.rewrite(&named(&[("main", "127.0.0.1:0"), ("local", &after)]));
+    let ReloadReport::Refused { errors } = gateway.reload().await else {
+        panic!("one file is bound twice");
+    };
+    let expected = format!(
+        "listeners.local.address: {after}: listener local holds this socket at {before} until"
+    );
+    assert!(errors[0].starts_with(&expected), "{errors:?}");
+}
+
+#[tokio::test]
 async fn a_file_that_is_no_socket_is_refused_and_kept() {
     let directory = directory();
     let file = directory.path().join("precious");
