@@ -3,6 +3,7 @@
 //! It runs on the server's own runtime: checks do not delay sessions, and busy workers do not delay checks.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -95,8 +96,7 @@ struct Checks {
 }
 
 impl Checks {
-    /// Runs checks when they are due, as long as the pool is in force. A check that has begun is finished even if the pool is
-    /// replaced: if discovery replaced the pool often enough, a hanging backend would otherwise never fail a check.
+    /// Runs checks when they are due, as long as the pool is in force.
     async fn keep_on(self, mut is_in_force: watch::Receiver<()>) {
         while let Some(due) = self.pool.check_due(&self.member) {
             let turn = tokio::select! {
@@ -107,9 +107,24 @@ impl Checks {
             let Some((_alone, _permit)) = turn else {
                 continue;
             };
-            if let Some(on_unhealthy) = self.pool.check(&self.member).await {
+            if let Some(on_unhealthy) = self.check().await {
                 self.shared.end_sessions(&self.member, on_unhealthy);
             }
+        }
+    }
+
+    /// Runs a check. It is finished even if the pool is replaced: if discovery replaced the pool often enough, a hanging backend
+    /// would otherwise never fail a check. It is given up once checks have other settings, as its result would not count and
+    /// the first new check waits for it.
+    async fn check(&self) -> Option<OnUnhealthy> {
+        let mut check = pin!(self.pool.check(&self.member));
+        let mut changes = self.pool.queue().changes();
+        loop {
+            tokio::select! {
+                biased;
+                on_unhealthy = &mut check => return on_unhealthy,
+                _ = changes.changed() => self.pool.check_due(&self.member)?,
+            };
         }
     }
 

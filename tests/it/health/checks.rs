@@ -295,3 +295,17 @@ async fn open_until(gateway: Arc<Gateway>, stop: Arc<AtomicBool>) -> Vec<u16> {
     }
     statuses
 }
+
+/// The backend takes connections and says nothing.
+#[tokio::test]
+async fn a_check_by_old_settings_does_not_hold_up_the_first_by_new_ones() {
+    let backend = Backend::silent().await;
+    let hangs = active("type: http").replace("timeout: 1s", "timeout: 1h");
+    let gateway = Gateway::start(&configuration(&hangs, &[entry(&backend)])).await;
+    eventually("it is asked", || backend.connections() > 0).await;
+    let ends = active("type: http, unhealthy_threshold: 1").replace("timeout: 1s", "timeout: 50ms");
+    gateway
+        .change(&configuration(&ends, &[entry(&backend)]))
+        .await;
+    becomes(&gateway, "a", "down").await;
+}
