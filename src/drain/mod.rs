@@ -27,8 +27,15 @@ pub enum Stage {
     Open,
     /// Watchers end, each at a moment within the plan.
     Draining,
+    /// The same with a plan that ends earlier.
+    Hastened,
     /// Watchers end at once.
     Cut,
+}
+
+impl Stage {
+    /// The last one in which work may go on.
+    pub const BEFORE_CUT: Self = Self::Hastened;
 }
 
 /// The times of a drain.
@@ -55,6 +62,21 @@ impl Plan {
     #[must_use]
     pub fn moment(&self, share: f32) -> Instant {
         self.begun + self.window.mul_f32(share)
+    }
+
+    /// With the ends that are left when `sooner` begins spread over the window of that one, unless it ends later.
+    fn hastened(self, sooner: Self) -> Self {
+        if sooner.begun + sooner.window >= self.begun + self.window {
+            return self;
+        }
+        let elapsed = sooner.begun.saturating_duration_since(self.begun);
+        let over = elapsed.div_duration_f32(self.window);
+        // Those with a share of `over` end when `sooner` begins, those with 1 at its end.
+        let window = sooner.window.div_f32(1.0 - over);
+        Self {
+            begun: sooner.begun - window.mul_f32(over),
+            window,
+        }
     }
 }
 
@@ -95,6 +117,16 @@ impl Drain {
     /// Begins the drain. Further calls change nothing: the first plan stays.
     pub fn begin(&self, plan: Plan) {
         self.advance(Stage::Draining, Some(plan));
+    }
+
+    /// Begins the drain, or has one that has begun end as early as `plan` does. Once only.
+    pub fn hasten(&self, plan: Plan) {
+        match self.stage() {
+            Stage::Open => self.begin(plan),
+            Stage::Draining | Stage::Hastened | Stage::Cut => {
+                self.advance(Stage::Hastened, Some(plan));
+            }
+        }
     }
 
     /// Tells the remaining watchers to end at once.
@@ -172,9 +204,15 @@ impl Drain {
     /// Waits until it has begun, then until the [moment](Plan::moment) at `share`. Whoever waits here is no watcher.
     pub async fn moment(&self, share: f32) {
         self.begun().await;
-        let plan = self.shared.state().plan;
-        if let Some(plan) = plan {
-            sleep_until(plan.moment(share)).await;
+        loop {
+            let changed = self.shared.changed.notified();
+            let Some(plan) = self.shared.state().plan else {
+                return;
+            };
+            tokio::select! {
+                () = sleep_until(plan.moment(share)) => return,
+                () = changed => {}
+            }
         }
     }
 
@@ -201,7 +239,10 @@ impl Drain {
         if self.shared.stage() >= stage {
             return;
         }
-        state.plan = state.plan.or(plan);
+        state.plan = match (state.plan, plan) {
+            (Some(first), Some(sooner)) => Some(first.hastened(sooner)),
+            (first, plan) => first.or(plan),
+        };
         self.shared.stage.store(stage as u8, Ordering::Release);
         let wakers: Vec<Waker> = state
             .watchers
@@ -366,6 +407,7 @@ impl Shared {
         match self.stage.load(Ordering::Acquire) {
             0 => Stage::Open,
             1 => Stage::Draining,
+            2 => Stage::Hastened,
             _ => Stage::Cut,
         }
     }

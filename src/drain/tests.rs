@@ -125,3 +125,43 @@ fn spreads_moments_over_the_window() {
     assert_eq!(plan.moment(0.5), plan.begun + plan.window / 2);
     assert_eq!(plan.moment(1.0), plan.begun + plan.window);
 }
+
+#[test]
+fn spreads_what_is_left_over_an_earlier_window() {
+    let plan = plan();
+    let after = |seconds, window| {
+        let begun = plan.begun + Duration::from_secs(seconds);
+        plan.hastened(Plan {
+            begun,
+            window: Duration::from_secs(window),
+        })
+    };
+    let near = |at: Instant, seconds: f32| {
+        let at = at.duration_since(plan.begun).as_secs_f32();
+        assert!((at - seconds).abs() < 0.01, "{at} is not {seconds}");
+    };
+    let hastened = after(15, 1);
+    near(hastened.moment(0.5), 15.0);
+    near(hastened.moment(0.75), 15.5);
+    near(hastened.moment(1.0), 16.0);
+    near(after(0, 3).moment(0.5), 1.5);
+    near(after(29, 0).moment(1.0), 29.0);
+    assert_eq!(after(15, 15), plan);
+    assert_eq!(after(60, 0), plan);
+}
+
+#[tokio::test(start_paused = true)]
+async fn hears_of_an_earlier_end_while_it_waits_for_the_first() {
+    let drain = Drain::default();
+    let watch = drain.watch();
+    drain.begin(plan());
+    let hasten = async {
+        tokio::task::yield_now().await;
+        drain.hasten(Plan::now(Duration::from_secs(1)));
+    };
+    let begun = Instant::now();
+    let moment = drain.moment(1.0);
+    let heard = watch.beyond(Stage::Draining);
+    assert_eq!(tokio::join!(moment, heard, hasten).1, Stage::Hastened);
+    assert_eq!(begun.elapsed().as_secs(), 1);
+}

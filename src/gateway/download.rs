@@ -69,7 +69,7 @@ impl Exchange {
             self.is_counted = true;
         }
         let mut watches = watches.into_iter();
-        watches.any(|it| it.poll_beyond(Stage::Draining, context).is_ready())
+        watches.any(|it| it.poll_beyond(Stage::BEFORE_CUT, context).is_ready())
     }
 }
 

@@ -63,7 +63,7 @@ pub(super) async fn open(
     let hints = context.hints(None);
     let answered = watch
         .within(
-            Stage::Draining,
+            Stage::BEFORE_CUT,
             pin!(target.pool.forward(&mut errand, hints, timeouts)),
         )
         .await

@@ -50,7 +50,7 @@ pub async fn serve<H: Handler>(
             http1::serve(negotiated, &client, &watch, handler).await;
         }
     });
-    watch.within(Stage::Draining, serving).await;
+    watch.within(Stage::BEFORE_CUT, serving).await;
 }
 
 /// Waits until the listener has stopped and the grace period is over.

@@ -72,7 +72,8 @@ async fn drain_all(
     orders: &mut Orders<'_>,
 ) {
     for drain in drains {
-        drain.begin(Plan::now(window));
+        // That of a removed listener has begun, perhaps over a longer window.
+        drain.hasten(Plan::now(window));
     }
     tokio::select! {
         () = ended(drains) => {}

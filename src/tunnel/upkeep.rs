@@ -254,10 +254,10 @@ impl<G, L> Tunnel<G, L> {
         self.heard[place] = Some(stage);
         match (stage, watch.plan()) {
             (Stage::Open, _) => return,
-            (Stage::Draining, Some(plan)) => self
+            (Stage::Draining | Stage::Hastened, Some(plan)) => self
                 .alarms
                 .set_at(Alarm::Drain, plan.moment(self.drain_share)),
-            (Stage::Draining, None) | (Stage::Cut, _) => {
+            (Stage::Draining | Stage::Hastened, None) | (Stage::Cut, _) => {
                 self.alarms.set_at(Alarm::Cut, Instant::now());
             }
         }

@@ -240,7 +240,7 @@ impl Pool {
             let watch = lease.watch();
             let asked = watch
                 .within(
-                    drain::Stage::Draining,
+                    drain::Stage::BEFORE_CUT,
                     pin!(attempt(witness.member(), errand, timeouts)),
                 )
                 .await

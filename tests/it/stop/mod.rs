@@ -84,6 +84,23 @@ async fn ends_are_spread_over_the_window() {
     assert_eq!(gateway.outcome().await, Outcome::Drained);
 }
 
+/// No other drain tells its sessions to end.
+#[tokio::test]
+async fn a_stop_hastens_the_drain_of_a_listener_that_was_removed() {
+    let backend = Backend::echo().await;
+    let less =
+        "listeners:\n  main: { address: \"127.0.0.1:0\" }\n  less: { address: \"127.0.0.1:0\" }\n";
+    let slow = draining(&backend, "{ window: 8000h, deadline: 8000h }");
+    let mut gateway = Gateway::start(&format!("{less}{slow}")).await;
+    let socket = open(gateway.address_of("less"), "/").await;
+    gateway.change(&slow).await;
+    let quick = draining(&backend, "{ window: 100ms, deadline: 1h }");
+    gateway.change(&quick).await;
+    gateway.stop().await;
+    assert_eq!(end_of(socket).await, Some(1012));
+    assert_eq!(gateway.outcome().await, Outcome::Drained);
+}
+
 #[tokio::test]
 async fn a_stop_ends_at_its_deadline_although_nobody_answers() {
     let more = "defaults: { timeouts: { close: 1h } }\ndrain: { window: 0s, deadline: 300ms }\n";
