@@ -29,7 +29,9 @@ impl Definitions {
         let either: Vec<Value> = either.collect();
         let properties = keys.into_iter().map(|(key, about, mut forms)| {
             // `key:` without a value is the same as no key.
-            forms.push(json!({ "type": "null" }));
+            if !about.starts_with(REQUIRED) {
+                forms.push(json!({ "type": "null" }));
+            }
             (
                 key.to_owned(),
                 json!({ "description": about, "anyOf": forms }),

@@ -9,7 +9,7 @@ use crate::config::problems::{Findings, Place};
 use crate::config::reading::{Placed, Setting};
 use crate::config::schema;
 use crate::config::tree::quote;
-use crate::config::values::{BackendUrl, name};
+use crate::config::values::BackendUrl;
 
 pub(super) fn one(place: &Place, raw: schema::Pool, findings: &mut Findings) -> Option<Pool> {
     let members = members(place, raw.backends, raw.discovery, findings);
@@ -121,10 +121,7 @@ fn backend(place: &Place, raw: schema::Backend, findings: &mut Findings) -> Opti
         schema::Backend::Url(url) => return Some(named_by_address(url)),
         schema::Backend::Keys(raw) => *raw,
     };
-    let name = raw
-        .name
-        .placed()
-        .map(|placed| checked_name(placed, findings));
+    let name = raw.name.value().map(Name::from);
     let url = raw.url.require("url", place, findings)?;
     let backend = named_by_address(url.value);
     Some(Backend {
@@ -144,13 +141,6 @@ fn named_by_address(url: BackendUrl) -> Backend {
         max_sessions: None,
         priority: 0,
     }
-}
-
-fn checked_name(placed: Placed<String>, findings: &mut Findings) -> Name {
-    if let Err(complaint) = name::check(&placed.value) {
-        findings.add(&placed.place, complaint);
-    }
-    placed.value.into()
 }
 
 /// Names and addresses of a pool's backends so far, with the path of the backend.

@@ -12,8 +12,8 @@ use crate::config::reading::{At, Definitions, FromNode, Placed, Reader, keys};
 use crate::config::tree::Value;
 use crate::config::values::choice::{HashWord, StrategyWord};
 use crate::config::values::{
-    BackendUrl, CookieName, DnsName, FilePath, LocalAddress, NameServer, QueryName, Rate, Scheme,
-    Surplus, Timeout, Whole,
+    BackendUrl, CookieName, DnsName, FilePath, GivenName, LocalAddress, NameServer, QueryName,
+    Rate, Scheme, Surplus, Timeout, Whole,
 };
 
 keys! {
@@ -54,7 +54,7 @@ keys! {
     }
 
     /// A key of the request; one of the three.
-    HashKeyPart {
+    HashKeyPart either [["header"], ["cookie"], ["query"]] {
         /// The value of this header field.
         header: HeaderName,
         /// The value of this cookie.
@@ -124,7 +124,7 @@ keys! {
     /// One backend of a pool.
     BackendKeys {
         /// Its name, a metric label; the address by default.
-        name: String,
+        name: GivenName,
         /// Required. ws://host:port, wss://host:port or unix:/path
         url: BackendUrl,
         /// Its share of the sessions; 1 by default.

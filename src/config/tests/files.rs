@@ -142,6 +142,37 @@ fn the_schema_lets_variables_stand_where_the_documentation_says() {
 }
 
 #[test]
+fn the_schema_says_what_values_may_be() {
+    let schema: serde_json::Value = serde_json::from_str(&json_schema()).expect("JSON");
+    let takes = |holder: &str, key: &str, form: serde_json::Value| {
+        let taken = &schema["$defs"][holder]["properties"][key]["anyOf"];
+        let forms = taken.as_array().expect("several forms");
+        let wanted = form.as_object().expect("a map");
+        let fits = |form: &serde_json::Value| {
+            wanted.iter().all(|(name, value)| form.get(name) == Some(value))
+        };
+        forms.iter().any(fits)
+    };
+    let name = json!({ "pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$" });
+    assert!(takes("BackendKeys", "name", name));
+    let above_zero = json!({ "pattern": "^[0-9]*[1-9][0-9]*(ms|s|m|h)$" });
+    assert!(takes("SessionTimeouts", "connect", above_zero.clone()));
+    assert!(!takes("Drain", "window", above_zero));
+    let share = json!({ "pattern": "^0*(100|[0-9]{1,2})%$" });
+    assert!(takes("PassiveHealth", "max_ejected", share));
+    let code = |least, most| json!({ "minimum": least, "maximum": most });
+    assert!(takes("Drain", "close_code", code(1011, 1014)));
+    assert!(!takes("Drain", "close_code", code(1000, 4999)));
+    let nothing = json!({ "type": "null" });
+    assert!(takes("Listener", "tls", nothing.clone()));
+    assert!(!takes("Tls", "certificates", nothing.clone()));
+    assert!(!takes("BackendKeys", "url", nothing));
+    let keys =
+        json!([{ "required": ["header"] }, { "required": ["cookie"] }, { "required": ["query"] }]);
+    assert_eq!(schema["$defs"]["HashKeyPart"]["anyOf"], keys);
+}
+
+#[test]
 fn the_schema_says_which_keys_must_be_there() {
     let schema: serde_json::Value = serde_json::from_str(&json_schema()).expect("JSON");
     assert_eq!(schema["required"], json!(["listeners", "routes"]));

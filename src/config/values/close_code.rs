@@ -6,6 +6,9 @@ use crate::config::problems::Complaint;
 use crate::config::reading::FromScalar;
 use crate::config::tree::Scalar;
 
+/// The codes, each range with its ends.
+const RANGES: [(u16, u16); 4] = [(1000, 1003), (1007, 1009), (1011, 1014), (3000, 4999)];
+
 /// A code that a server may send (RFC 6455 section 7.4 and the registry of IANA): 1004 to 1006 and 1015 never go on the
 /// wire, 1010 is the client's, 1016 to 2999 mean nothing.
 pub(in crate::config) enum CloseCode {}
@@ -16,7 +19,8 @@ impl FromScalar for CloseCode {
     const WANTED: &'static str = "a close code such as `1012` or `1014`";
 
     fn written() -> Vec<Value> {
-        vec![json!({ "type": "integer", "minimum": 1000, "maximum": 4999 })]
+        let form = |(least, most)| json!({ "type": "integer", "minimum": least, "maximum": most });
+        RANGES.map(form).to_vec()
     }
 
     fn from_scalar(scalar: &Scalar) -> Option<Result<u16, Complaint>> {
@@ -28,9 +32,11 @@ impl FromScalar for CloseCode {
             )
             .into()
         };
-        Some(match digits.parse() {
-            Ok(code @ (1000..=1003 | 1007..=1009 | 1011..=1014 | 3000..=4999)) => Ok(code),
-            Ok(_) | Err(_) => Err(complaint()),
-        })
+        let may_be_sent = |code: &u16| {
+            let mut ranges = RANGES.iter();
+            ranges.any(|(least, most)| (least..=most).contains(&code))
+        };
+        let code = digits.parse().ok().filter(may_be_sent);
+        Some(code.ok_or_else(complaint))
     }
 }

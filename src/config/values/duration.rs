@@ -12,6 +12,8 @@ use crate::config::tree::{Scalar, quote};
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 /// The rule as a regular expression.
 const PATTERN: &str = "^[0-9]+(ms|s|m|h)$";
+/// The same without 0.
+const ABOVE_ZERO: &str = "^[0-9]*[1-9][0-9]*(ms|s|m|h)$";
 
 /// A duration, 0 included.
 impl FromScalar for Duration {
@@ -49,7 +51,7 @@ impl FromScalar for Timeout {
     const WANTED: &'static str = Duration::WANTED;
 
     fn written() -> Vec<Value> {
-        vec![text(Self::WANTED, PATTERN)]
+        vec![text(Self::WANTED, ABOVE_ZERO)]
     }
 
     fn from_scalar(scalar: &Scalar) -> Option<Result<Duration, Complaint>> {

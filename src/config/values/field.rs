@@ -37,6 +37,7 @@ impl FromText for Method {
     type Value = Self;
 
     const WANTED: &'static str = "a method such as `PUT`";
+    const PATTERN: &'static str = "^[A-Z-]+$";
 
     fn from_text(text: &str) -> Result<Self, Complaint> {
         let is_sound = text

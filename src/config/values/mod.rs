@@ -26,6 +26,7 @@ pub(super) use choice::Scheme;
 pub(super) use close_code::CloseCode;
 pub(super) use duration::Timeout;
 pub(super) use field::Destination;
+pub(super) use name::GivenName;
 pub(super) use network::TrustedProxy;
 pub(super) use not_yet::NotYet;
 pub(super) use number::{Whole, Workers};

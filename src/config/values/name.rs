@@ -1,7 +1,10 @@
 //! Names that the operator gives; they become metric labels and words of log lines.
 
+use serde_json::Value;
+
 use crate::config::problems::Complaint;
-use crate::config::tree::quote;
+use crate::config::reading::{FromScalar, text};
+use crate::config::tree::{Scalar, quote};
 
 /// The rule as a regular expression, for the JSON Schema.
 pub(in crate::config) const PATTERN: &str = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$";
@@ -18,4 +21,22 @@ pub(in crate::config) fn check(name: &str) -> Result<(), Complaint> {
         quote(name)
     )
     .into())
+}
+
+/// A name that is the value of a key.
+pub(in crate::config) enum GivenName {}
+
+impl FromScalar for GivenName {
+    type Value = String;
+
+    const WANTED: &'static str = String::WANTED;
+
+    fn written() -> Vec<Value> {
+        vec![text("a name", PATTERN)]
+    }
+
+    fn from_scalar(scalar: &Scalar) -> Option<Result<String, Complaint>> {
+        let read = String::from_scalar(scalar)?;
+        Some(read.and_then(|name| check(&name).map(|()| name)))
+    }
 }

@@ -15,7 +15,7 @@ impl FromScalar for Percent {
     const WANTED: &'static str = "a share such as `10%`";
 
     fn written() -> Vec<Value> {
-        vec![text(Self::WANTED, "^[0-9]{1,3}%$")]
+        vec![text(Self::WANTED, "^0*(100|[0-9]{1,2})%$")]
     }
 
     fn from_scalar(scalar: &Scalar) -> Option<Result<f64, Complaint>> {
@@ -53,7 +53,10 @@ impl FromScalar for Surplus {
     const WANTED: &'static str = "a share such as `120%`";
 
     fn written() -> Vec<Value> {
-        vec![text(Self::WANTED, "^[0-9]{3,4}%$")]
+        vec![text(
+            Self::WANTED,
+            "^0*(10[1-9]|1[1-9][0-9]|[2-9][0-9]{2}|1000)%$",
+        )]
     }
 
     fn from_scalar(scalar: &Scalar) -> Option<Result<f64, Complaint>> {
@@ -78,7 +81,10 @@ impl FromScalar for Rate {
     const WANTED: &'static str = "a rate such as `1%/s`";
 
     fn written() -> Vec<Value> {
-        vec![text(Self::WANTED, r"^[0-9]{1,3}(\.[0-9]{1,2})?%/s$")]
+        vec![text(
+            Self::WANTED,
+            r"^0*(100(\.00?)?|[0-9]{1,2}(\.[0-9]{1,2})?)%/s$",
+        )]
     }
 
     fn from_scalar(scalar: &Scalar) -> Option<Result<f64, Complaint>> {
