@@ -205,7 +205,7 @@ impl RouteFamilies {
             ),
             bytes: registrar.counters(
                 "bytes_total",
-                "Bytes of WebSocket streams passed on, frame headers included.",
+                "Bytes of WebSocket streams that were read, frame headers included.",
                 &["route", "direction"],
             ),
             messages: registrar.counters(
@@ -215,7 +215,7 @@ impl RouteFamilies {
             ),
             control_frames: registrar.counters(
                 "control_frames_total",
-                "Control frames of clients and backends that were passed on.",
+                "Control frames that clients and backends sent.",
                 &["route", "direction", "opcode"],
             ),
             message_sizes: registrar.message_sizes(
