@@ -62,6 +62,17 @@ impl Facts {
         self.write(line, &["host", "path", "origin", "user_agent"], 2);
     }
 
+    /// The same with the query redacted, of texts in which it is not.
+    pub(super) fn write_redacted_request(&self, line: &mut Line) {
+        self.write(line, &["host"], 2);
+        let target = self.0.split(SEPARATOR).nth(3).unwrap_or_default();
+        match target.split_once('?') {
+            Some((path, query)) => line.text("path", &redacted(path, query)),
+            None => self.write(line, &["path"], 3),
+        }
+        self.write(line, &["origin", "user_agent"], 4);
+    }
+
     /// Adds `method`.
     pub(super) fn write_method(&self, line: &mut Line) {
         self.write(line, &["method"], 1);

@@ -69,6 +69,8 @@ pub struct SessionRecord {
     /// From the backend to the client.
     outward: Total,
     facts: Facts,
+    /// Whether the query in `facts` is redacted.
+    is_redacted: bool,
     http2: bool,
     is_plain: bool,
     stage: Stage,
@@ -107,8 +109,9 @@ impl SessionRecord {
         request: Request<'_>,
     ) -> Self {
         let log = &telemetry.access_log;
+        let is_redacted = log.redacts_query();
         let facts = if log.writes_open() || log.writes_close() || log.writes_request() {
-            Facts::of(&request, log.redacts_query())
+            Facts::of(&request, is_redacted)
         } else {
             Facts::default()
         };
@@ -125,6 +128,7 @@ impl SessionRecord {
             inward: Total::default(),
             outward: Total::default(),
             facts,
+            is_redacted,
             is_plain: false,
             http2: request.version == Version::HTTP_2,
             stage: Stage::Asked,
@@ -271,7 +275,11 @@ impl SessionRecord {
         if let Some(backend) = &self.backend {
             line.text("backend", backend.name());
         }
-        self.facts.write_request(&mut line);
+        if self.is_redacted || !self.telemetry.access_log.redacts_query() {
+            self.facts.write_request(&mut line);
+        } else {
+            self.facts.write_redacted_request(&mut line);
+        }
         line.text("protocol", if self.http2 { "h2" } else { "h1" });
         if let Some(version) = self.connection.tls_version {
             line.text("tls_version", tls_label(version));

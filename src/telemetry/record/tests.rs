@@ -382,3 +382,24 @@ fn a_reload_changes_which_lines_are_written() {
     assert_eq!(lines.len(), 1);
     assert_eq!(lines[0]["result"], "no_ready_backend");
 }
+
+#[test]
+fn a_reload_redacts_the_queries_of_open_sessions() {
+    let access = |redact_query| config::AccessLog {
+        open: true,
+        close: true,
+        request: true,
+        redact_query,
+    };
+    let scenario = Scenario::with(access(false));
+    let mut record = scenario.routed();
+    record.open();
+    scenario.telemetry.access_log.apply(&access(true));
+    record.close(finished());
+    let lines = scenario.lines();
+    assert_eq!(lines[0]["path"], "/chat?token=secret&x&y=");
+    assert_eq!(lines[1]["path"], "/chat?token=***&***&***");
+    for key in ["host", "origin", "user_agent"] {
+        assert_eq!(lines[0][key], lines[1][key]);
+    }
+}
