@@ -138,10 +138,10 @@ fn foreign_variables<'c>((name, route): (&'c Name, &'c Route)) -> impl Iterator<
     let found = to_backends
         .chain(to_clients)
         .filter(|(.., (_, value))| is_foreign_variable(value.as_bytes()));
-    found.map(move |(who, key, (field, value))| {
-        let value = String::from_utf8_lossy(value.as_bytes());
+    // The value is not shown: it may be a secret from the environment.
+    found.map(move |(who, key, (field, _))| {
         format!(
-            "routes.{name}: {who} get the field `{field}` as `{key}` has it, `{value}`: there are no variables \
+            "routes.{name}: {who} get the field `{field}` as `{key}` has it: there are no variables \
              but those of the environment, `${{NAME}}`"
         )
     })

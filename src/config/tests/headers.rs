@@ -136,3 +136,13 @@ fn variables_of_other_proxies_in_answers_are_warned_of() {
         "{told:?}"
     );
 }
+
+/// It may be one from the environment.
+#[test]
+fn no_warning_shows_the_value_of_a_field() {
+    let keys = "    pool: chat\n    headers: { set: { X-Api-Key: \"${DOLLAR}\" } }\n";
+    let config = sound(&SOUND.replacen("    pool: chat\n", keys, 1));
+    let told: Vec<_> = config.warnings().collect();
+    assert!(told[0].contains("the field `x-api-key`"), "{told:?}");
+    assert!(!told[0].contains("ecret"), "{told:?}");
+}

@@ -44,6 +44,7 @@ fn parse(text: &str) -> Result<Config, Problems> {
         "ZERO" => Some("0".into()),
         "FLAG" => Some("false".into()),
         "SECRET" => Some("hunter2".into()),
+        "DOLLAR" => Some("$ecret".into()),
         _ => None,
     };
     Config::parse(text, "wsgate.yaml", Path::new("/etc/wsgate"), &environment)
