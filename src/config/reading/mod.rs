@@ -196,6 +196,26 @@ impl<T: FromNode> FromNode for OrNull<T> {
     }
 }
 
+/// What restricts. Left empty it would do the opposite, and is more often forgotten than meant.
+pub(in crate::config) struct NotEmpty<T>(PhantomData<T>);
+
+impl<T: FromNode> FromNode for NotEmpty<T> {
+    type Value = T::Value;
+
+    const TAKES_NULL: bool = true;
+
+    fn read(at: &At<'_>, reader: &mut Reader<'_>) -> Option<Self::Value> {
+        if at.node.is_null() {
+            return reader.refuse(at, "is empty: say what holds, or leave the key out");
+        }
+        T::read(at, reader)
+    }
+
+    fn forms(definitions: &mut Definitions) -> Vec<Value> {
+        T::forms(definitions)
+    }
+}
+
 /// What reading a file needs, and the problems that it found.
 pub(in crate::config) struct Reader<'r> {
     /// Where relative paths begin.

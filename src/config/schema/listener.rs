@@ -5,7 +5,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use ipnet::IpNet;
 
 use crate::config::model::{Address, ProxyHeader, TlsVersion};
-use crate::config::reading::{Placed, keys};
+use crate::config::reading::{NotEmpty, Placed, keys};
 use crate::config::values::choice::ClientAuthMode;
 use crate::config::values::{FilePath, Size, Timeout, TrustedProxy, Whole};
 
@@ -19,7 +19,7 @@ keys! {
         /// Whether connections of trusted_proxies, or of a unix socket, may or must begin with a PROXY header; none by default.
         proxy_protocol: ProxyHeader,
         /// TLS settings; a listener without them is plain.
-        tls: Tls,
+        tls: NotEmpty<Tls>,
         /// Whether HTTP/2, and WebSocket over it, is offered under TLS; true by default.
         http2: bool,
         /// Whether HTTP/2 by prior knowledge is taken without TLS; false by default.
@@ -29,9 +29,9 @@ keys! {
         /// Bounds on connections.
         limits: ListenerLimits,
         /// Networks that may connect; all by default.
-        allow: Vec<Placed<IpNet>>,
+        allow: NotEmpty<Vec<Placed<IpNet>>>,
         /// Networks that may not connect, whatever allow says; none by default.
-        deny: Vec<Placed<IpNet>>,
+        deny: NotEmpty<Vec<Placed<IpNet>>>,
     }
 
     /// TLS settings of a listener.
@@ -43,7 +43,7 @@ keys! {
         /// How long a TLS handshake may take, once its turn has come; 10s by default.
         handshake_timeout: Timeout,
         /// Whether clients show certificates.
-        client_auth: ClientAuth,
+        client_auth: NotEmpty<ClientAuth>,
     }
 
     /// A certificate chain and its key, as PEM files.

@@ -149,7 +149,9 @@ fn the_schema_says_what_values_may_be() {
         let forms = taken.as_array().expect("several forms");
         let wanted = form.as_object().expect("a map");
         let fits = |form: &serde_json::Value| {
-            wanted.iter().all(|(name, value)| form.get(name) == Some(value))
+            wanted
+                .iter()
+                .all(|(name, value)| form.get(name) == Some(value))
         };
         forms.iter().any(fits)
     };

@@ -129,3 +129,22 @@ fn a_network_is_an_address_or_a_prefix() {
          address, or one with the length of its prefix, such as `10.0.0.0/8`"
     );
 }
+
+/// A list or a map of which everything is commented out.
+#[test]
+fn what_restricts_is_not_left_empty() {
+    let with = |lines: &str| problems_with("routes:\n", &format!("    {lines}\nroutes:\n"));
+    let fault = "is empty: say what holds, or leave the key out";
+    for key in ["tls", "allow", "deny"] {
+        assert_eq!(
+            with(&format!("{key}:")),
+            format!("wsgate.yaml:4:5: listeners.public.{key}: {fault}")
+        );
+    }
+    let certificates = "certificates: [{ certificate: a, key: b }]";
+    assert_eq!(
+        with(&format!("tls: {{ {certificates}, client_auth: }}")),
+        format!("wsgate.yaml:4:56: listeners.public.tls.client_auth: {fault}")
+    );
+    sound(&SOUND.replacen("routes:\n", "    allow: []\nroutes:\n", 1));
+}
