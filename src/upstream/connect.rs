@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use socket2::{Domain, SockRef, Type};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::handshake::Failure;
 use super::lookup::Lookups;
@@ -28,7 +28,7 @@ const LONGEST_CROWDED: Duration = Duration::from_millis(160);
 /// The most addresses of a name that are tried.
 const ADDRESSES: usize = 16;
 
-/// Connects to `address`; the caller sets the deadline.
+/// Connects to `address`. The caller enforces the deadline, which is known here to tell a slow look-up by its name.
 ///
 /// # Errors
 /// The most informative failure of its addresses.
@@ -36,14 +36,15 @@ pub(super) async fn connect(
     address: &BackendAddress,
     sources: &Arc<Sources>,
     lookups: &Lookups,
+    deadline: Instant,
 ) -> Result<Socket, Failure> {
     let socket = match address {
         BackendAddress::Unix(path) => return connect_unix(path).await,
         BackendAddress::Tcp { host, port, .. } => match host {
             BackendHost::Ip(ip) => connect_tcp(SocketAddr::new(*ip, *port), sources).await?,
             BackendHost::Name(name) => {
-                let found = lookups.find(name, *port).await?;
-                connect_any(found, sources).await?
+                let found = timeout_at(deadline, lookups.find(name, *port)).await;
+                connect_any(found.map_err(|_| Failure::LookupTimeout)??, sources).await?
             }
         },
     };

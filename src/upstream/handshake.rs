@@ -134,6 +134,9 @@ pub enum Failure {
     /// The process, or the system, has reached its limit of threads.
     #[error("no thread can be started to look up its name")]
     NoThread,
+    /// Looking up its name took too long.
+    #[error("its name was not looked up in time")]
+    LookupTimeout,
     /// Connecting took too long.
     #[error("the connection was not there in time")]
     ConnectTimeout,
@@ -186,7 +189,9 @@ impl Failure {
     #[must_use]
     pub fn result(&self) -> ConnectResult {
         match self {
-            Self::Unresolved(_) | Self::NoThread => ConnectResult::ResolveFailed,
+            Self::Unresolved(_) | Self::NoThread | Self::LookupTimeout => {
+                ConnectResult::ResolveFailed
+            }
             Self::Refused | Self::Unreachable(_) | Self::BadSource(..) | Self::NoDescriptor => {
                 ConnectResult::ConnectFailed
             }
@@ -204,7 +209,9 @@ impl Failure {
     pub fn rejection(&self) -> Rejection {
         match self {
             Self::NoDescriptor | Self::NoThread => Rejection::GatewayFull,
-            Self::ConnectTimeout | Self::AnswerTimeout => Rejection::BackendTimeout,
+            Self::LookupTimeout | Self::ConnectTimeout | Self::AnswerTimeout => {
+                Rejection::BackendTimeout
+            }
             Self::Unresolved(_)
             | Self::Refused
             | Self::Unreachable(_)

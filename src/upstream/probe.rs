@@ -43,9 +43,10 @@ impl Fault {
     /// How the check is counted.
     pub(super) fn result(&self) -> CheckResult {
         match self {
-            Self::Timeout | Self::Failed(Failure::ConnectTimeout | Failure::AnswerTimeout) => {
-                CheckResult::Timeout
-            }
+            Self::Timeout
+            | Self::Failed(
+                Failure::LookupTimeout | Failure::ConnectTimeout | Failure::AnswerTimeout,
+            ) => CheckResult::Timeout,
             Self::Failed(_)
             | Self::Status(_)
             | Self::Lost(_)

@@ -59,7 +59,7 @@ impl Transport {
         client: Option<Ends>,
         deadline: Instant,
     ) -> Result<Stream, Failure> {
-        timeout_at(deadline, self.open(address, client))
+        timeout_at(deadline, self.open(address, client, deadline))
             .await
             .unwrap_or(Err(Failure::ConnectTimeout))
     }
@@ -68,8 +68,9 @@ impl Transport {
         &self,
         address: &BackendAddress,
         client: Option<Ends>,
+        deadline: Instant,
     ) -> Result<Stream, Failure> {
-        let mut socket = connect(address, &self.sources, &self.lookups).await?;
+        let mut socket = connect(address, &self.sources, &self.lookups, deadline).await?;
         self.introduce(&mut socket, client).await?;
         match &self.tls {
             _ if !address.is_tls() => Ok(Stream::Plain(socket)),
@@ -98,6 +99,27 @@ mod tests {
     use super::*;
     use crate::config::BackendHost;
 
+    fn plain() -> config::Transport {
+        config::Transport {
+            proxy_protocol: ProxyProtocol::None,
+            source_addresses: Vec::new(),
+            tls: None,
+        }
+    }
+
+    /// A look-up takes a moment, as a thread does it.
+    #[tokio::test]
+    async fn a_name_that_is_not_looked_up_in_time_is_told_apart() {
+        let address = BackendAddress::Tcp {
+            tls: false,
+            host: BackendHost::Name("backend.invalid".to_owned()),
+            port: 80,
+        };
+        let transport = Transport::new(&plain(), None);
+        let dialled = transport.dial(&address, None, Instant::now()).await;
+        assert!(matches!(dialled, Err(Failure::LookupTimeout)));
+    }
+
     /// After a reload from `wss` to `ws`, until the DNS has answered again.
     #[tokio::test]
     async fn never_speaks_plainly_where_tls_is_wanted() {
@@ -107,13 +129,8 @@ mod tests {
             host: BackendHost::Ip(Ipv4Addr::LOCALHOST.into()),
             port: listener.local_addr().unwrap().port(),
         };
-        let config = config::Transport {
-            proxy_protocol: ProxyProtocol::None,
-            source_addresses: Vec::new(),
-            tls: None,
-        };
         let deadline = Instant::now() + Duration::from_secs(20);
-        let transport = Transport::new(&config, None);
+        let transport = Transport::new(&plain(), None);
         let dialled = transport.dial(&address, None, deadline).await;
         assert!(matches!(dialled, Err(Failure::Tls(_))));
     }
