@@ -7,9 +7,8 @@ use prometheus::{Gauge, Histogram, IntCounter, IntGauge};
 
 use super::choices::Choices;
 use super::enumerated::Enumerated;
-use super::families::{BackendFamilies, Families};
+use super::families::{BackendFamilies, PoolFamilies};
 use super::labels::{CheckResult, ConnectResult};
-use super::live::Series;
 use crate::config::Name;
 
 /// The metrics of a pool.
@@ -21,7 +20,7 @@ pub struct PoolMetrics {
 }
 
 impl PoolMetrics {
-    pub(super) fn new(families: &BackendFamilies, name: &Name) -> Self {
+    pub(super) fn new(families: &PoolFamilies, name: &Name) -> Self {
         Self {
             name: Arc::clone(name),
             connect_duration: families.connect_duration.with_label_values(&[name]),
@@ -39,17 +38,6 @@ impl PoolMetrics {
     /// Counts a further candidate that is tried because one failed.
     pub fn retried(&self) {
         self.retries.inc();
-    }
-}
-
-impl Series for PoolMetrics {
-    fn remove(&self, families: &Families) {
-        families
-            .backend
-            .connect_duration
-            .remove_label_values(&[&self.name]);
-        families.backend.retries.remove_label_values(&[&self.name]);
-        self.choices.remove(&families.backend, &self.name);
     }
 }
 
@@ -126,23 +114,6 @@ impl BackendMetrics {
         if result == ConnectResult::Opened {
             self.pool.connect_duration.observe(duration.as_secs_f64());
         }
-    }
-}
-
-impl Series for BackendMetrics {
-    fn remove(&self, families: &Families) {
-        let labels: [&str; 2] = [&self.pool.name, &self.name];
-        families.backend.up.remove_label_values(&labels);
-        self.checks.remove(&families.backend.checks, &labels);
-        families
-            .backend
-            .sessions_active
-            .remove_label_values(&labels);
-        families
-            .backend
-            .effective_weight
-            .remove_label_values(&labels);
-        self.connects.remove(&families.backend.connects, &labels);
     }
 }
 

@@ -7,7 +7,7 @@ use prometheus::{Histogram, IntGauge};
 
 use super::backend::PoolMetrics;
 use super::enumerated::Enumerated;
-use super::families::BackendFamilies;
+use super::families::PoolFamilies;
 use super::labels::label_values;
 
 label_values! {
@@ -49,7 +49,7 @@ pub(super) struct Choices {
 }
 
 impl Choices {
-    pub(super) fn new(families: &BackendFamilies, pool: &str) -> Self {
+    pub(super) fn new(families: &PoolFamilies, pool: &str) -> Self {
         Self {
             queue_length: families.queue_length.with_label_values(&[pool]),
             queue_wait: families.queue_wait.with_label_values(&[pool]),
@@ -64,13 +64,6 @@ impl Choices {
                 StickyResult::ALL.map(StickyResult::label),
             ),
         }
-    }
-
-    pub(super) fn remove(&self, families: &BackendFamilies, pool: &str) {
-        families.queue_length.remove_label_values(&[pool]);
-        families.queue_wait.remove_label_values(&[pool]);
-        self.queue.remove(&families.queue, &[pool]);
-        self.sticky.remove(&families.sticky, &[pool]);
     }
 }
 

@@ -50,15 +50,6 @@ impl DirectionSeries {
         self.protocol_errors
             .inc_by(u64::from(traffic.protocol_errors));
     }
-
-    pub(super) fn remove(&self, families: &RouteFamilies, route: &str, sender: Side) {
-        let labels = &[route, label(sender)];
-        self.messages.remove(&families.messages, labels);
-        self.control_frames.remove(&families.control_frames, labels);
-        families.bytes.remove_label_values(labels);
-        families.message_sizes.remove_label_values(labels);
-        families.protocol_errors.remove_label_values(labels);
-    }
 }
 
 /// The value of the `direction` label.

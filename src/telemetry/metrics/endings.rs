@@ -4,7 +4,7 @@
 //! created when it first occurs.
 
 use crate::session::{Initiator, Reason};
-use crate::websocket::{CODE_LABELS, code_label};
+use crate::websocket::code_label;
 
 /// The `initiator`, `code` and `reason` labels of an ending.
 pub(super) type Ending = [&'static str; 3];
@@ -39,15 +39,6 @@ pub(super) fn configured(backend_lost: Option<u16>, drain: u16) -> [Ending; 3] {
         Reason::Drain.label(),
     ];
     [lost(Reason::Lost), lost(Reason::PongOverdue), drain]
-}
-
-/// All possible endings.
-pub(super) fn possible() -> impl Iterator<Item = Ending> {
-    Reason::ALL.into_iter().flat_map(|reason| {
-        Initiator::ALL
-            .into_iter()
-            .flat_map(move |initiator| combine(initiator, &CODE_LABELS, reason))
-    })
 }
 
 /// The usual initiators and codes of a reason; `none` if there may be no Close.
@@ -90,14 +81,11 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::websocket::CODE_LABELS;
 
     #[test]
-    fn expected_endings_are_few_and_possible() {
-        let expected: BTreeSet<_> = expected().collect();
-        let possible: BTreeSet<_> = possible().collect();
-        assert!(expected.is_subset(&possible));
-        assert_eq!(possible.len(), 672);
-        assert!(expected.len() <= 50, "{}", expected.len());
+    fn few_endings_are_expected() {
+        assert!(expected().count() <= 50, "{}", expected().count());
     }
 
     #[test]

@@ -41,11 +41,4 @@ impl Enumerated {
             counter.inc_by(count);
         }
     }
-
-    /// Removes the series from `family`.
-    pub(super) fn remove(&self, family: &Family<IntCounter>, fixed: &[&str]) {
-        for (value, _) in &self.counters {
-            family.remove_label_values(&[fixed, &[value]].concat());
-        }
-    }
 }

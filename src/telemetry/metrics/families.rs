@@ -4,7 +4,7 @@ use prometheus::core::{Collector, Metric};
 use prometheus::proto::MetricType;
 use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, IntGauge, Opts, Registry};
 
-use super::family::Family;
+use super::family::{AnyFamily, Family};
 use super::sizes::MessageSizes;
 
 /// Seconds; from a handshake within the machine to one at its deadline.
@@ -28,28 +28,6 @@ const REQUEST_BUCKETS: &[f64] = &[
     60.0,
 ];
 
-/// All families.
-pub(super) struct Families {
-    pub(super) process: ProcessFamilies,
-    pub(super) listener: ListenerFamilies,
-    pub(super) certificate: CertificateFamilies,
-    pub(super) route: RouteFamilies,
-    pub(super) backend: BackendFamilies,
-}
-
-impl Families {
-    pub(super) fn register(registry: &Registry) -> Self {
-        let registrar = Registrar(registry);
-        Self {
-            process: ProcessFamilies::register(&registrar),
-            listener: ListenerFamilies::register(&registrar),
-            certificate: CertificateFamilies::register(&registrar),
-            route: RouteFamilies::register(&registrar),
-            backend: BackendFamilies::register(&registrar),
-        }
-    }
-}
-
 pub(super) struct ProcessFamilies {
     pub(super) reloads: Family<IntCounter>,
     pub(super) last_reload_successful: IntGauge,
@@ -59,7 +37,7 @@ pub(super) struct ProcessFamilies {
 }
 
 impl ProcessFamilies {
-    fn register(registrar: &Registrar<'_>) -> Self {
+    pub(super) fn register(registrar: &mut Registrar<'_>) -> Self {
         let build = registrar.gauges(
             "build_info",
             "What is running; the value is always 1.",
@@ -103,7 +81,7 @@ pub(super) struct ListenerFamilies {
 }
 
 impl ListenerFamilies {
-    fn register(registrar: &Registrar<'_>) -> Self {
+    pub(super) fn register(registrar: &mut Registrar<'_>) -> Self {
         Self {
             accepts: registrar.counters(
                 "listener_accepts_total",
@@ -130,32 +108,36 @@ impl ListenerFamilies {
     }
 }
 
-pub(super) struct CertificateFamilies {
-    pub(super) of_listeners: Family<IntGauge>,
-    pub(super) of_pools: Family<IntGauge>,
+/// The expiry of the certificates of listeners.
+pub(super) fn listener_certificates(registrar: &mut Registrar<'_>) -> Family<IntGauge> {
+    registrar.gauges(
+        "tls_certificate_not_after_timestamp_seconds",
+        "When a certificate in use expires, in seconds since 1970.",
+        &["listener", "name"],
+    )
 }
 
-impl CertificateFamilies {
-    fn register(registrar: &Registrar<'_>) -> Self {
-        Self {
-            of_listeners: registrar.gauges(
-                "tls_certificate_not_after_timestamp_seconds",
-                "When a certificate in use expires, in seconds since 1970.",
-                &["listener", "name"],
-            ),
-            of_pools: registrar.gauges(
-                "pool_tls_certificate_not_after_timestamp_seconds",
-                "When the certificate that backends are shown expires, in seconds since 1970.",
-                &["pool", "name"],
-            ),
-        }
-    }
+/// The expiry of the certificates of pools.
+pub(super) fn pool_certificates(registrar: &mut Registrar<'_>) -> Family<IntGauge> {
+    registrar.gauges(
+        "pool_tls_certificate_not_after_timestamp_seconds",
+        "When the certificate that backends are shown expires, in seconds since 1970.",
+        &["pool", "name"],
+    )
+}
+
+/// The sessions of a route and a pool.
+pub(super) fn sessions_active(registrar: &mut Registrar<'_>) -> Family<IntGauge> {
+    registrar.gauges(
+        "sessions_active",
+        "Sessions that are open.",
+        &["route", "pool"],
+    )
 }
 
 pub(super) struct RouteFamilies {
     pub(super) handshakes: Family<IntCounter>,
     pub(super) handshake_duration: Family<Histogram>,
-    pub(super) sessions_active: Family<IntGauge>,
     pub(super) session_duration: Family<Histogram>,
     pub(super) sessions_closed: Family<IntCounter>,
     pub(super) bytes: Family<IntCounter>,
@@ -174,7 +156,7 @@ pub(super) struct PlainFamilies {
 }
 
 impl RouteFamilies {
-    fn register(registrar: &Registrar<'_>) -> Self {
+    pub(super) fn register(registrar: &mut Registrar<'_>) -> Self {
         Self {
             handshakes: registrar.counters(
                 "handshakes_total",
@@ -186,11 +168,6 @@ impl RouteFamilies {
                 "From the request to the 101 of accepted handshakes, backend included.",
                 &["route"],
                 HANDSHAKE_BUCKETS,
-            ),
-            sessions_active: registrar.gauges(
-                "sessions_active",
-                "Sessions that are open.",
-                &["route", "pool"],
             ),
             session_duration: registrar.histograms(
                 "session_duration_seconds",
@@ -240,7 +217,7 @@ impl RouteFamilies {
 }
 
 impl PlainFamilies {
-    fn register(registrar: &Registrar<'_>) -> Self {
+    pub(super) fn register(registrar: &mut Registrar<'_>) -> Self {
         Self {
             requests: registrar.counters(
                 "http_requests_total",
@@ -257,50 +234,18 @@ impl PlainFamilies {
     }
 }
 
-pub(super) struct BackendFamilies {
-    pub(super) up: Family<IntGauge>,
-    pub(super) checks: Family<IntCounter>,
-    pub(super) sessions_active: Family<IntGauge>,
-    pub(super) effective_weight: Family<Gauge>,
-    pub(super) connects: Family<IntCounter>,
+pub(super) struct PoolFamilies {
     pub(super) connect_duration: Family<Histogram>,
     pub(super) retries: Family<IntCounter>,
-    pub(super) discovery: Family<IntCounter>,
-    pub(super) discovered: Family<IntGauge>,
     pub(super) queue_length: Family<IntGauge>,
     pub(super) queue_wait: Family<Histogram>,
     pub(super) queue: Family<IntCounter>,
     pub(super) sticky: Family<IntCounter>,
 }
 
-impl BackendFamilies {
-    fn register(registrar: &Registrar<'_>) -> Self {
+impl PoolFamilies {
+    pub(super) fn register(registrar: &mut Registrar<'_>) -> Self {
         Self {
-            up: registrar.gauges(
-                "backend_up",
-                "Whether a backend is neither down (by its checks) nor ejected.",
-                &["pool", "backend"],
-            ),
-            checks: registrar.counters(
-                "backend_health_checks_total",
-                "Checks of a backend by what they came to.",
-                &["pool", "backend", "result"],
-            ),
-            sessions_active: registrar.gauges(
-                "backend_sessions_active",
-                "Sessions on a backend, those being opened included.",
-                &["pool", "backend"],
-            ),
-            effective_weight: registrar.shares(
-                "backend_effective_weight",
-                "The weight of a backend as it counts now, less than in full while it starts slowly.",
-                &["pool", "backend"],
-            ),
-            connects: registrar.counters(
-                "backend_connects_total",
-                "Attempts at a backend by what they came to.",
-                &["pool", "backend", "result"],
-            ),
             connect_duration: registrar.histograms(
                 "backend_connect_duration_seconds",
                 "From the dial to the answer of a backend that agreed.",
@@ -310,16 +255,6 @@ impl BackendFamilies {
             retries: registrar.counters(
                 "backend_retries_total",
                 "Further candidates tried because one failed.",
-                &["pool"],
-            ),
-            discovery: registrar.counters(
-                "pool_discovery_total",
-                "Questions for the backends of a pool by what they came to.",
-                &["pool", "result"],
-            ),
-            discovered: registrar.gauges(
-                "pool_discovered_backends",
-                "Backends of a pool that were discovered and are in use.",
                 &["pool"],
             ),
             queue_length: registrar.gauges(
@@ -347,15 +282,92 @@ impl BackendFamilies {
     }
 }
 
-/// Creates families with the common prefix and registers them.
-struct Registrar<'a>(&'a Registry);
+pub(super) struct DiscoveryFamilies {
+    pub(super) questions: Family<IntCounter>,
+    pub(super) backends: Family<IntGauge>,
+}
 
-impl Registrar<'_> {
+impl DiscoveryFamilies {
+    pub(super) fn register(registrar: &mut Registrar<'_>) -> Self {
+        Self {
+            questions: registrar.counters(
+                "pool_discovery_total",
+                "Questions for the backends of a pool by what they came to.",
+                &["pool", "result"],
+            ),
+            backends: registrar.gauges(
+                "pool_discovered_backends",
+                "Backends of a pool that were discovered and are in use.",
+                &["pool"],
+            ),
+        }
+    }
+}
+
+pub(super) struct BackendFamilies {
+    pub(super) up: Family<IntGauge>,
+    pub(super) checks: Family<IntCounter>,
+    pub(super) sessions_active: Family<IntGauge>,
+    pub(super) effective_weight: Family<Gauge>,
+    pub(super) connects: Family<IntCounter>,
+}
+
+impl BackendFamilies {
+    pub(super) fn register(registrar: &mut Registrar<'_>) -> Self {
+        Self {
+            up: registrar.gauges(
+                "backend_up",
+                "Whether a backend is neither down (by its checks) nor ejected.",
+                &["pool", "backend"],
+            ),
+            checks: registrar.counters(
+                "backend_health_checks_total",
+                "Checks of a backend by what they came to.",
+                &["pool", "backend", "result"],
+            ),
+            sessions_active: registrar.gauges(
+                "backend_sessions_active",
+                "Sessions on a backend, those being opened included.",
+                &["pool", "backend"],
+            ),
+            effective_weight: registrar.shares(
+                "backend_effective_weight",
+                "The weight of a backend as it counts now, less than in full while it starts slowly.",
+                &["pool", "backend"],
+            ),
+            connects: registrar.counters(
+                "backend_connects_total",
+                "Attempts at a backend by what they came to.",
+                &["pool", "backend", "result"],
+            ),
+        }
+    }
+}
+
+/// Creates families with the common prefix and registers them.
+pub(super) struct Registrar<'a> {
+    registry: &'a Registry,
+    registered: Vec<Box<dyn AnyFamily>>,
+}
+
+impl<'a> Registrar<'a> {
+    pub(super) fn new(registry: &'a Registry) -> Self {
+        Self {
+            registry,
+            registered: Vec::new(),
+        }
+    }
+
+    /// All families so far.
+    pub(super) fn registered(self) -> Vec<Box<dyn AnyFamily>> {
+        self.registered
+    }
+
     fn counter(&self, name: &str, help: &str) -> IntCounter {
         self.keep(IntCounter::with_opts(options(name, help)))
     }
 
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Family<IntCounter> {
+    fn counters(&mut self, name: &str, help: &str, labels: &[&str]) -> Family<IntCounter> {
         self.family(MetricType::COUNTER, About(name, help, labels), |options| {
             valid(IntCounter::with_opts(options))
         })
@@ -365,20 +377,20 @@ impl Registrar<'_> {
         self.keep(IntGauge::with_opts(options(name, help)))
     }
 
-    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Family<IntGauge> {
+    fn gauges(&mut self, name: &str, help: &str, labels: &[&str]) -> Family<IntGauge> {
         self.family(MetricType::GAUGE, About(name, help, labels), |options| {
             valid(IntGauge::with_opts(options))
         })
     }
 
-    fn shares(&self, name: &str, help: &str, labels: &[&str]) -> Family<Gauge> {
+    fn shares(&mut self, name: &str, help: &str, labels: &[&str]) -> Family<Gauge> {
         self.family(MetricType::GAUGE, About(name, help, labels), |options| {
             valid(Gauge::with_opts(options))
         })
     }
 
     fn histograms(
-        &self,
+        &mut self,
         name: &str,
         help: &str,
         labels: &[&str],
@@ -394,7 +406,7 @@ impl Registrar<'_> {
         )
     }
 
-    fn message_sizes(&self, name: &str, help: &str, labels: &[&str]) -> Family<MessageSizes> {
+    fn message_sizes(&mut self, name: &str, help: &str, labels: &[&str]) -> Family<MessageSizes> {
         self.family(
             MetricType::HISTOGRAM,
             About(name, help, labels),
@@ -403,7 +415,7 @@ impl Registrar<'_> {
     }
 
     fn family<M: Metric + 'static>(
-        &self,
+        &mut self,
         kind: MetricType,
         about: About<'_>,
         make: impl Fn(Opts) -> M + Send + Sync + 'static,
@@ -411,12 +423,14 @@ impl Registrar<'_> {
         let About(name, help, labels) = about;
         let labels = labels.iter().map(|&label| label.to_owned()).collect();
         let options = options(name, help).variable_labels(labels);
-        self.keep(Family::new(kind, options, make))
+        let family = self.keep(Family::new(kind, options, make));
+        self.registered.push(Box::new(family.clone()));
+        family
     }
 
     fn keep<C: Collector + Clone + 'static>(&self, made: prometheus::Result<C>) -> C {
         let family = valid(made);
-        register(self.0, family.clone());
+        register(self.registry, family.clone());
         family
     }
 }

@@ -10,6 +10,8 @@ use prometheus::Opts;
 use prometheus::core::{Collector, Desc, Describer, Metric};
 use prometheus::proto::{MetricFamily, MetricType};
 
+use crate::config::Name;
+
 /// The series of one metric name, by their label values.
 pub(super) struct Family<M>(Arc<Shared<M>>);
 
@@ -51,13 +53,6 @@ impl<M: Metric> Family<M> {
             .clone()
     }
 
-    /// Removes the series with these label values, if there is one.
-    pub(super) fn remove_label_values<V: AsRef<str>>(&self, values: &[V]) {
-        let series = self.0.series.write();
-        let mut series = series.unwrap_or_else(PoisonError::into_inner);
-        series.remove(&key(values));
-    }
-
     fn options_of<V: AsRef<str>>(&self, values: &[V]) -> Opts {
         let options = &self.0.options;
         let names = &options.variable_labels;
@@ -67,6 +62,25 @@ impl<M: Metric> Family<M> {
         Opts {
             variable_labels: Vec::new(),
             ..options.clone().const_labels(labels)
+        }
+    }
+}
+
+/// A family of any kind of metric.
+pub(super) trait AnyFamily: Send + Sync {
+    /// Removes every series whose first labels have these values.
+    fn remove(&self, first_values: &[Name]);
+}
+
+impl<M: Metric> AnyFamily for Family<M> {
+    fn remove(&self, first_values: &[Name]) {
+        let prefix = key(first_values);
+        let series = self.0.series.write();
+        let mut series = series.unwrap_or_else(PoisonError::into_inner);
+        let keys = series.range(prefix.clone()..).map(|(key, _)| key);
+        let removed = keys.take_while(|key| key.starts_with(&prefix)).cloned();
+        for key in removed.collect::<Vec<_>>() {
+            series.remove(&key);
         }
     }
 }
@@ -144,7 +158,22 @@ mod tests {
         let family = counters();
         family.with_label_values(&["a", "b"]).inc();
         assert_eq!(family.with_label_values(&["a", "b"]).get(), 1);
-        family.remove_label_values(&["a", "b"]);
+        family.remove(&["a", "b"].map(Name::from));
         assert_eq!(family.with_label_values(&["a", "b"]).get(), 0);
+    }
+
+    #[test]
+    fn removes_what_begins_with_these_values_alone() {
+        let family = counters();
+        let kept = [["", "a"], ["aa", "b"], ["b", "a"]];
+        for values in kept.into_iter().chain([["a", "a"], ["a", "b"]]) {
+            family.with_label_values(&values).inc();
+        }
+        family.remove(&[Name::from("a")]);
+        let left = family.collect().remove(0).get_metric().len();
+        assert_eq!(left, kept.len());
+        for values in kept {
+            assert_eq!(family.with_label_values(&values).get(), 1, "{values:?}");
+        }
     }
 }

@@ -6,9 +6,8 @@ use std::time::Duration;
 use prometheus::{Histogram, IntCounter};
 
 use super::enumerated::Enumerated;
-use super::families::Families;
+use super::families::ListenerFamilies;
 use super::labels::{ConnectionRejection, TlsResult};
-use super::live::Series;
 use crate::config::Name;
 
 /// The metrics of a listener.
@@ -21,22 +20,21 @@ pub struct ListenerMetrics {
 }
 
 impl ListenerMetrics {
-    pub(super) fn new(families: &Families, name: &Name) -> Self {
-        let listener = &families.listener;
+    pub(super) fn new(families: &ListenerFamilies, name: &Name) -> Self {
         Self {
             name: Arc::clone(name),
-            accepts: listener.accepts.with_label_values(&[name]),
+            accepts: families.accepts.with_label_values(&[name]),
             rejects: Enumerated::new(
-                &listener.rejects,
+                &families.rejects,
                 &[name],
                 ConnectionRejection::ALL.map(ConnectionRejection::label),
             ),
             tls_handshakes: Enumerated::new(
-                &listener.tls_handshakes,
+                &families.tls_handshakes,
                 &[name],
                 TlsResult::ALL.map(TlsResult::label),
             ),
-            tls_handshake_duration: listener.tls_handshake_duration.with_label_values(&[name]),
+            tls_handshake_duration: families.tls_handshake_duration.with_label_values(&[name]),
         }
     }
 
@@ -62,16 +60,5 @@ impl ListenerMetrics {
         if result == TlsResult::Success {
             self.tls_handshake_duration.observe(duration.as_secs_f64());
         }
-    }
-}
-
-impl Series for ListenerMetrics {
-    fn remove(&self, families: &Families) {
-        let listener = &families.listener;
-        let name: &[&str] = &[&self.name];
-        listener.accepts.remove_label_values(name);
-        self.rejects.remove(&listener.rejects, name);
-        self.tls_handshakes.remove(&listener.tls_handshakes, name);
-        listener.tls_handshake_duration.remove_label_values(name);
     }
 }

@@ -3,43 +3,51 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::families::Families;
-use crate::config::Name;
+use prometheus::Registry;
 
-/// A handle whose series are removed when nobody holds it any more.
-pub(super) trait Series {
-    /// Removes its series from their families.
-    fn remove(&self, families: &Families);
-}
+use super::families::Registrar;
+use super::family::AnyFamily;
+use crate::config::Name;
 
 /// Hands out one handle per identity, and removes the series of handles that nobody holds.
 ///
+/// The labels of all `families` begin with the names that identify a handle.
+///
 /// Handles do not remove their series on drop: the drop of an old handle could remove the series of a new one with the same
 /// identity. They are removed under the same lock under which handles are created.
-pub(super) struct Live<H> {
+pub(super) struct Live<F, H> {
+    pub(super) families: F,
+    /// The same families one by one.
+    each: Vec<Box<dyn AnyFamily>>,
     handles: Mutex<HashMap<Box<[Name]>, Arc<H>>>,
 }
 
-impl<H: Series> Live<H> {
-    pub(super) fn new() -> Self {
+impl<F, H> Live<F, H> {
+    /// Registers the families; there are no handles yet.
+    pub(super) fn new(registry: &Registry, register: impl FnOnce(&mut Registrar<'_>) -> F) -> Self {
+        let mut registrar = Registrar::new(registry);
         Self {
-            handles: Mutex::new(HashMap::new()),
+            families: register(&mut registrar),
+            each: registrar.registered(),
+            handles: Mutex::default(),
         }
     }
 
     /// The handle of `identity`, created if there is none.
-    pub(super) fn handle(&self, identity: &[&Name], make: impl FnOnce() -> H) -> Arc<H> {
+    pub(super) fn handle(&self, identity: &[&Name], make: impl FnOnce(&F) -> H) -> Arc<H> {
         let key: Box<[Name]> = identity.iter().map(|&name| Arc::clone(name)).collect();
-        Arc::clone(self.lock().entry(key).or_insert_with(|| Arc::new(make())))
+        let mut handles = self.lock();
+        let handle = handles.entry(key);
+        Arc::clone(handle.or_insert_with(|| Arc::new(make(&self.families))))
     }
 
     /// Removes handles that are held nowhere else, with their series.
-    pub(super) fn sweep(&self, families: &Families) {
-        self.lock().retain(|_, handle| {
+    pub(super) fn sweep(&self) {
+        self.lock().retain(|identity, handle| {
             // A count of one cannot grow meanwhile, as handles are only given out under the lock.
             let held = Arc::strong_count(handle) > 1;
             if !held {
-                handle.remove(families);
+                self.each.iter().for_each(|family| family.remove(identity));
             }
             held
         });

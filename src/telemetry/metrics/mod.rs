@@ -22,7 +22,7 @@ mod sizes;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use prometheus::{Registry, TextEncoder};
+use prometheus::{IntGauge, Registry, TextEncoder};
 
 pub use backend::{BackendMetrics, BackendSession, PoolMetrics};
 pub use certificate::CertificateMetrics;
@@ -38,7 +38,11 @@ pub use route::RouteMetrics;
 
 use crate::config::Name;
 use enumerated::Enumerated;
-use families::Families;
+use families::{
+    BackendFamilies, DiscoveryFamilies, ListenerFamilies, PoolFamilies, ProcessFamilies, Registrar,
+    RouteFamilies,
+};
+use family::Family;
 use live::Live;
 use route::RouteSeries;
 
@@ -48,17 +52,17 @@ const NO_ROUTE: &str = "";
 /// The metrics of the process.
 pub struct Metrics {
     registry: Registry,
-    families: Families,
+    process: ProcessFamilies,
     reloads: Enumerated,
     unrouted: Enumerated,
-    listeners: Live<ListenerMetrics>,
-    certificates: Live<CertificateMetrics>,
-    pool_certificates: Live<CertificateMetrics>,
-    routes: Live<RouteMetrics>,
-    route_series: Live<RouteSeries>,
-    pools: Live<PoolMetrics>,
-    backends: Live<BackendMetrics>,
-    discoveries: Live<DiscoveryMetrics>,
+    listeners: Live<ListenerFamilies, ListenerMetrics>,
+    certificates: Live<Family<IntGauge>, CertificateMetrics>,
+    pool_certificates: Live<Family<IntGauge>, CertificateMetrics>,
+    routes: Live<Family<IntGauge>, RouteMetrics>,
+    route_series: Live<RouteFamilies, RouteSeries>,
+    pools: Live<PoolFamilies, PoolMetrics>,
+    backends: Live<BackendFamilies, BackendMetrics>,
+    discoveries: Live<DiscoveryFamilies, DiscoveryMetrics>,
 }
 
 impl Metrics {
@@ -66,52 +70,45 @@ impl Metrics {
     #[must_use]
     pub fn new() -> Self {
         let registry = Registry::new();
-        let families = Families::register(&registry);
         register_process(&registry);
-        let metrics = Self {
+        let process = ProcessFamilies::register(&mut Registrar::new(&registry));
+        process.last_reload_successful.set(1);
+        let started = seconds_since_epoch(SystemTime::now());
+        process.last_reload_success.set(started);
+        let route_series = Live::new(&registry, RouteFamilies::register);
+        let handshakes = &route_series.families.handshakes;
+        Self {
             reloads: Enumerated::new(
-                &families.process.reloads,
+                &process.reloads,
                 &[],
                 ReloadResult::ALL.map(ReloadResult::label),
             ),
-            unrouted: Enumerated::new(
-                &families.route.handshakes,
-                &[NO_ROUTE],
-                labels::handshake_results(),
-            ),
+            unrouted: Enumerated::new(handshakes, &[NO_ROUTE], labels::handshake_results()),
+            process,
+            listeners: Live::new(&registry, ListenerFamilies::register),
+            certificates: Live::new(&registry, families::listener_certificates),
+            pool_certificates: Live::new(&registry, families::pool_certificates),
+            routes: Live::new(&registry, families::sessions_active),
+            route_series,
+            pools: Live::new(&registry, PoolFamilies::register),
+            backends: Live::new(&registry, BackendFamilies::register),
+            discoveries: Live::new(&registry, DiscoveryFamilies::register),
             registry,
-            families,
-            listeners: Live::new(),
-            certificates: Live::new(),
-            pool_certificates: Live::new(),
-            routes: Live::new(),
-            route_series: Live::new(),
-            pools: Live::new(),
-            backends: Live::new(),
-            discoveries: Live::new(),
-        };
-        metrics.families.process.last_reload_successful.set(1);
-        metrics
-            .families
-            .process
-            .last_reload_success
-            .set(seconds_since_epoch(SystemTime::now()));
-        metrics
+        }
     }
 
     /// The handle of a listener.
     #[must_use]
     pub fn listener(&self, listener: &Name) -> Arc<ListenerMetrics> {
-        self.listeners.handle(&[listener], || {
-            ListenerMetrics::new(&self.families, listener)
+        self.listeners.handle(&[listener], |families| {
+            ListenerMetrics::new(families, listener)
         })
     }
 
     /// The handle of a certificate of a listener; `name` is unique in the listener.
     #[must_use]
     pub fn certificate(&self, listener: &Name, name: &Name) -> Arc<CertificateMetrics> {
-        self.certificates.handle(&[listener, name], || {
-            let family = &self.families.certificate.of_listeners;
+        self.certificates.handle(&[listener, name], |family| {
             CertificateMetrics::new(family, listener, name)
         })
     }
@@ -119,8 +116,7 @@ impl Metrics {
     /// The handle of the client certificate of a pool.
     #[must_use]
     pub fn pool_certificate(&self, pool: &Name, name: &Name) -> Arc<CertificateMetrics> {
-        self.pool_certificates.handle(&[pool, name], || {
-            let family = &self.families.certificate.of_pools;
+        self.pool_certificates.handle(&[pool, name], |family| {
             CertificateMetrics::new(family, pool, name)
         })
     }
@@ -128,15 +124,14 @@ impl Metrics {
     /// The handle of a route and its pool; none for a route that answers by itself.
     #[must_use]
     pub fn route(&self, route: &Name, pool: Option<&Name>) -> Arc<RouteMetrics> {
-        let key: &[&Name] = match pool {
-            Some(pool) => &[route, pool],
-            None => &[route],
-        };
-        self.routes.handle(key, || {
+        // No pool can have this name.
+        let no_pool = Name::default();
+        let key = [route, pool.unwrap_or(&no_pool)];
+        self.routes.handle(&key, |sessions_active| {
             let series = self
                 .route_series
-                .handle(&[route], || RouteSeries::new(&self.families.route, route));
-            RouteMetrics::new(&self.families.route, series, pool)
+                .handle(&[route], |families| RouteSeries::new(families, route));
+            RouteMetrics::new(sessions_active, series, pool)
         })
     }
 
@@ -144,29 +139,28 @@ impl Metrics {
     #[must_use]
     pub fn pool(&self, pool: &Name) -> Arc<PoolMetrics> {
         self.pools
-            .handle(&[pool], || PoolMetrics::new(&self.families.backend, pool))
+            .handle(&[pool], |families| PoolMetrics::new(families, pool))
     }
 
     /// The handle of a pool whose backends are discovered.
     #[must_use]
     pub fn discovery(&self, pool: &Name) -> Arc<DiscoveryMetrics> {
-        self.discoveries.handle(&[pool], || {
-            DiscoveryMetrics::new(&self.families.backend, pool)
-        })
+        self.discoveries
+            .handle(&[pool], |families| DiscoveryMetrics::new(families, pool))
     }
 
     /// The handle of a backend in a pool.
     #[must_use]
     pub fn backend(&self, pool: &Name, backend: &Name) -> Arc<BackendMetrics> {
-        self.backends.handle(&[pool, backend], || {
-            BackendMetrics::new(&self.families.backend, self.pool(pool), backend)
+        self.backends.handle(&[pool, backend], |families| {
+            BackendMetrics::new(families, self.pool(pool), backend)
         })
     }
 
     /// Counts a reload, and notes whether and when the last one succeeded.
     pub fn reloaded(&self, result: ReloadResult) {
         self.reloads.increment(result.label());
-        let process = &self.families.process;
+        let process = &self.process;
         match result {
             ReloadResult::Success | ReloadResult::Noop => {
                 process.last_reload_successful.set(1);
@@ -180,15 +174,14 @@ impl Metrics {
 
     /// Sets the number of sessions that a drain still waits for.
     pub fn set_drain_sessions(&self, sessions: usize) {
-        self.families
-            .process
+        self.process
             .drain_sessions
             .set(i64::try_from(sessions).unwrap_or(i64::MAX));
     }
 
     /// Raises the count of dropped access-log lines to `total`. Not for concurrent calls.
     pub(super) fn set_dropped_lines(&self, total: u64) {
-        let counter = &self.families.process.dropped_lines;
+        let counter = &self.process.dropped_lines;
         counter.inc_by(total.saturating_sub(counter.get()));
     }
 
@@ -209,15 +202,15 @@ impl Metrics {
 
     /// Removes series whose handles are gone. Every scrape does that as well, but there may be no scrapes.
     pub fn sweep(&self) {
-        self.listeners.sweep(&self.families);
-        self.certificates.sweep(&self.families);
-        self.pool_certificates.sweep(&self.families);
+        self.listeners.sweep();
+        self.certificates.sweep();
+        self.pool_certificates.sweep();
         // Routes and backends hold handles of route series and pools, so those are swept after them.
-        self.routes.sweep(&self.families);
-        self.route_series.sweep(&self.families);
-        self.backends.sweep(&self.families);
-        self.discoveries.sweep(&self.families);
-        self.pools.sweep(&self.families);
+        self.routes.sweep();
+        self.route_series.sweep();
+        self.backends.sweep();
+        self.discoveries.sweep();
+        self.pools.sweep();
     }
 }
 

@@ -9,10 +9,9 @@ use prometheus::{Histogram, IntCounter, IntGauge};
 use super::direction::DirectionSeries;
 use super::endings::{self, Ending};
 use super::enumerated::Enumerated;
-use super::families::{Families, RouteFamilies};
+use super::families::RouteFamilies;
 use super::family::Family;
 use super::labels::{self, HandshakeResult, handshake_results};
-use super::live::Series;
 use crate::config::Name;
 use crate::session::Closure;
 use crate::telemetry::Traffic;
@@ -32,15 +31,13 @@ struct PoolSide {
 
 impl RouteMetrics {
     pub(super) fn new(
-        families: &RouteFamilies,
+        sessions_active: &Family<IntGauge>,
         series: Arc<RouteSeries>,
         pool: Option<&Name>,
     ) -> Self {
         let pool = pool.map(|pool| PoolSide {
             name: Arc::clone(pool),
-            sessions_active: families
-                .sessions_active
-                .with_label_values(&[&series.name, pool]),
+            sessions_active: sessions_active.with_label_values(&[&series.name, pool]),
         });
         Self { series, pool }
     }
@@ -124,15 +121,6 @@ impl RouteMetrics {
     }
 }
 
-impl Series for RouteMetrics {
-    fn remove(&self, families: &Families) {
-        if let Some(pool) = &self.pool {
-            let labels = [&self.series.name, &pool.name];
-            families.route.sessions_active.remove_label_values(&labels);
-        }
-    }
-}
-
 /// What is counted of a route over all pools.
 pub(super) struct RouteSeries {
     name: Name,
@@ -193,26 +181,5 @@ impl RouteSeries {
     fn closed(&self, [initiator, code, reason]: Ending) -> IntCounter {
         let labels = [&self.name, initiator, code, reason];
         self.sessions_closed.with_label_values(&labels)
-    }
-}
-
-impl Series for RouteSeries {
-    fn remove(&self, families: &Families) {
-        let families = &families.route;
-        let name: &[&str] = &[&self.name];
-        self.handshakes.remove(&families.handshakes, name);
-        families.handshake_duration.remove_label_values(name);
-        families.session_duration.remove_label_values(name);
-        families.ping_rtt.remove_label_values(name);
-        self.requests.remove(&families.plain.requests, name);
-        families.plain.duration.remove_label_values(name);
-        self.client_to_backend
-            .remove(families, &self.name, Side::Client);
-        self.backend_to_client
-            .remove(families, &self.name, Side::Backend);
-        for [initiator, code, reason] in endings::possible() {
-            let labels = [&self.name, initiator, code, reason];
-            families.sessions_closed.remove_label_values(&labels);
-        }
     }
 }
