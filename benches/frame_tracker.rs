@@ -83,7 +83,7 @@ fn follow(tracker: &mut FrameTracker, chunk: &[u8]) -> usize {
             Event::Header(header) => _ = black_box(header.payload_length),
             Event::DataEnd { .. } | Event::Control { .. } => ended += 1,
             Event::NeedMore => return ended,
-            Event::Violation(error) => panic!("{error}"),
+            Event::Violation(error) => panic!("{error:?}"),
         }
     }
 }

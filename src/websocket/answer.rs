@@ -5,7 +5,6 @@
 
 use http::HeaderMap;
 use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, UPGRADE};
-use thiserror::Error;
 
 use super::headers::{Sole, list_has_token, list_items};
 use super::key::{Key, accept_key};
@@ -28,37 +27,24 @@ pub fn verify_answer(headers: &HeaderMap, key: &Key) -> Result<(), AnswerError> 
     }
 }
 
-/// Why a 101 does not accept the WebSocket handshake.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Error)]
-#[error("{}", self.detail())]
-pub enum AnswerError {
-    /// There is no Upgrade.
-    NoUpgrade,
-    /// Upgrade names another protocol than `websocket`.
-    OtherProtocol,
-    /// Connection does not name `upgrade`.
-    NoConnection,
-    /// There is no Sec-WebSocket-Accept.
-    AcceptMissing,
-    /// There is more than one Sec-WebSocket-Accept (RFC 6455 section 11.3.3).
-    AcceptRepeated,
-    /// Sec-WebSocket-Accept does not answer the key.
-    AcceptWrong,
-}
-
-impl AnswerError {
-    /// The text for the access log.
-    #[must_use]
-    pub fn detail(self) -> &'static str {
-        match self {
-            Self::NoUpgrade => "101 without Upgrade",
-            Self::OtherProtocol => "101 upgrades to another protocol than websocket",
-            Self::NoConnection => "101 without Connection: Upgrade",
-            Self::AcceptMissing => "101 without Sec-WebSocket-Accept",
-            Self::AcceptRepeated => "101 with more than one Sec-WebSocket-Accept",
-            Self::AcceptWrong => "101 with a Sec-WebSocket-Accept that does not fit the key",
-        }
+enumeration! {
+    /// Why a 101 does not accept the WebSocket handshake.
+    pub enum AnswerError {
+        /// There is no Upgrade.
+        NoUpgrade => "101 without Upgrade",
+        /// Upgrade names another protocol than `websocket`.
+        OtherProtocol => "101 upgrades to another protocol than websocket",
+        /// Connection does not name `upgrade`.
+        NoConnection => "101 without Connection: Upgrade",
+        /// There is no Sec-WebSocket-Accept.
+        AcceptMissing => "101 without Sec-WebSocket-Accept",
+        /// There is more than one Sec-WebSocket-Accept (RFC 6455 section 11.3.3).
+        AcceptRepeated => "101 with more than one Sec-WebSocket-Accept",
+        /// Sec-WebSocket-Accept does not answer the key.
+        AcceptWrong => "101 with a Sec-WebSocket-Accept that does not fit the key",
     }
+    /// The text for the access log.
+    pub fn detail;
 }
 
 /// The Upgrade of a 101 lists every protocol that it switches to (RFC 9110 section 15.2.2): a second one beside

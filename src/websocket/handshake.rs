@@ -7,7 +7,6 @@ use http::header::{
     UPGRADE,
 };
 use http::{HeaderMap, Method, Version, request};
-use thiserror::Error;
 
 use super::headers::{Sole, list_has_token};
 use super::key::Key;
@@ -43,52 +42,34 @@ pub fn read_handshake(request: &request::Parts) -> Result<Key, HandshakeError> {
     read_key(headers)
 }
 
-/// What is wrong with an opening handshake.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Error)]
-#[error("{}", self.detail())]
-pub enum HandshakeError {
-    /// Upgrade does not name `websocket`, or Connection does not name `upgrade`.
-    NoUpgrade,
-    /// The method is not GET.
-    Method,
-    /// The request is older than HTTP/1.1.
-    HttpVersion,
-    /// There is no Host, or an empty one.
-    HostMissing,
-    /// There is more than one Host (RFC 9112 section 3.2).
-    HostRepeated,
-    /// A body is announced; its bytes could be taken for frames.
-    Body,
-    /// Sec-WebSocket-Version is missing, repeated or not 13; answered with 426.
-    UnsupportedVersion,
-    /// There is no Sec-WebSocket-Key.
-    KeyMissing,
-    /// There is more than one Sec-WebSocket-Key (RFC 6455 section 11.3.1).
-    KeyRepeated,
-    /// The Sec-WebSocket-Key is not the base64 of 16 bytes.
-    KeyMalformed,
-    /// CONNECT without `:protocol`, or with one that is not `websocket`.
-    Protocol,
-}
-
-impl HandshakeError {
-    /// The text of the answer to the client.
-    #[must_use]
-    pub fn detail(self) -> &'static str {
-        match self {
-            Self::Method => "A WebSocket is opened with GET.",
-            Self::HttpVersion => "A WebSocket is opened over HTTP/1.1 or HTTP/2.",
-            Self::HostMissing => "Host is missing.",
-            Self::HostRepeated => "Host is given more than once.",
-            Self::NoUpgrade => "Upgrade: websocket or Connection: Upgrade is missing.",
-            Self::Body => "A request that opens a WebSocket has no body.",
-            Self::UnsupportedVersion => "Only WebSocket version 13 is spoken here.",
-            Self::KeyMissing => "Sec-WebSocket-Key is missing.",
-            Self::KeyRepeated => "Sec-WebSocket-Key is given more than once.",
-            Self::KeyMalformed => "Sec-WebSocket-Key is not the base64 of 16 bytes.",
-            Self::Protocol => "CONNECT is taken only for WebSocket.",
-        }
+enumeration! {
+    /// What is wrong with an opening handshake.
+    pub enum HandshakeError {
+        /// Upgrade does not name `websocket`, or Connection does not name `upgrade`.
+        NoUpgrade => "Upgrade: websocket or Connection: Upgrade is missing.",
+        /// The method is not GET.
+        Method => "A WebSocket is opened with GET.",
+        /// The request is older than HTTP/1.1.
+        HttpVersion => "A WebSocket is opened over HTTP/1.1 or HTTP/2.",
+        /// There is no Host, or an empty one.
+        HostMissing => "Host is missing.",
+        /// There is more than one Host (RFC 9112 section 3.2).
+        HostRepeated => "Host is given more than once.",
+        /// A body is announced; its bytes could be taken for frames.
+        Body => "A request that opens a WebSocket has no body.",
+        /// Sec-WebSocket-Version is missing, repeated or not 13; answered with 426.
+        UnsupportedVersion => "Only WebSocket version 13 is spoken here.",
+        /// There is no Sec-WebSocket-Key.
+        KeyMissing => "Sec-WebSocket-Key is missing.",
+        /// There is more than one Sec-WebSocket-Key (RFC 6455 section 11.3.1).
+        KeyRepeated => "Sec-WebSocket-Key is given more than once.",
+        /// The Sec-WebSocket-Key is not the base64 of 16 bytes.
+        KeyMalformed => "Sec-WebSocket-Key is not the base64 of 16 bytes.",
+        /// CONNECT without `:protocol`, or with one that is not `websocket`.
+        Protocol => "CONNECT is taken only for WebSocket.",
     }
+    /// The text of the answer to the client.
+    pub fn detail;
 }
 
 /// Whether a request asks to become a WebSocket: Upgrade names `websocket` and Connection names

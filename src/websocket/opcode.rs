@@ -23,34 +23,27 @@ impl Side {
     }
 }
 
-/// What a frame is.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Opcode {
-    /// A further fragment of a message.
-    Continuation,
-    /// A text message, or its first fragment.
-    Text,
-    /// A binary message, or its first fragment.
-    Binary,
-    /// The last frame that its sender sends.
-    Close,
-    /// Asks for a Pong.
-    Ping,
-    /// Answers a Ping, or is unsolicited.
-    Pong,
+enumeration! {
+    /// What a frame is.
+    pub enum Opcode {
+        /// A further fragment of a message.
+        Continuation => "continuation",
+        /// A text message, or its first fragment.
+        Text => "text",
+        /// A binary message, or its first fragment.
+        Binary => "binary",
+        /// The last frame that its sender sends.
+        Close => "close",
+        /// Asks for a Pong.
+        Ping => "ping",
+        /// Answers a Ping, or is unsolicited.
+        Pong => "pong",
+    }
+    /// The value of the `opcode` label and log field.
+    pub fn label;
 }
 
 impl Opcode {
-    /// Every opcode, in the order of their numbers.
-    pub const ALL: [Self; 6] = [
-        Self::Continuation,
-        Self::Text,
-        Self::Binary,
-        Self::Close,
-        Self::Ping,
-        Self::Pong,
-    ];
-
     /// The opcode of this number; `None` if it is reserved.
     #[must_use]
     pub const fn new(number: u8) -> Option<Self> {
@@ -82,19 +75,6 @@ impl Opcode {
     #[must_use]
     pub const fn is_control(self) -> bool {
         matches!(self, Self::Close | Self::Ping | Self::Pong)
-    }
-
-    /// The value of the `opcode` label and log field.
-    #[must_use]
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Continuation => "continuation",
-            Self::Text => "text",
-            Self::Binary => "binary",
-            Self::Close => "close",
-            Self::Ping => "ping",
-            Self::Pong => "pong",
-        }
     }
 }
 

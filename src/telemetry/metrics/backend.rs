@@ -58,18 +58,10 @@ impl BackendMetrics {
         Self {
             name: Arc::clone(name),
             up: families.up.with_label_values(&labels),
-            checks: Enumerated::new(
-                &families.checks,
-                &labels,
-                CheckResult::ALL.map(CheckResult::label),
-            ),
+            checks: Enumerated::new(&families.checks, &labels, CheckResult::TEXTS),
             sessions_active: families.sessions_active.with_label_values(&labels),
             effective_weight: families.effective_weight.with_label_values(&labels),
-            connects: Enumerated::new(
-                &families.connects,
-                &labels,
-                ConnectResult::ALL.map(ConnectResult::label),
-            ),
+            connects: Enumerated::new(&families.connects, &labels, ConnectResult::TEXTS),
             pool,
         }
     }

@@ -8,9 +8,8 @@ use prometheus::{Histogram, IntGauge};
 use super::backend::PoolMetrics;
 use super::enumerated::Enumerated;
 use super::families::PoolFamilies;
-use super::labels::label_values;
 
-label_values! {
+enumeration! {
     /// The outcome of waiting for a place.
     pub enum QueueResult {
         /// A place became free.
@@ -24,9 +23,11 @@ label_values! {
         /// The client left.
         Abandoned => "abandoned",
     }
+    /// The label value.
+    pub fn label;
 }
 
-label_values! {
+enumeration! {
     /// What the sticky cookie of a request led to.
     pub enum StickyResult {
         /// The request had none.
@@ -38,6 +39,8 @@ label_values! {
         /// It names no backend: it is forged, of another key, or of a backend that is gone.
         Unknown => "unknown",
     }
+    /// The label value.
+    pub fn label;
 }
 
 /// The metrics of a pool that are about choosing a backend.
@@ -53,16 +56,8 @@ impl Choices {
         Self {
             queue_length: families.queue_length.with_label_values(&[pool]),
             queue_wait: families.queue_wait.with_label_values(&[pool]),
-            queue: Enumerated::new(
-                &families.queue,
-                &[pool],
-                QueueResult::ALL.map(QueueResult::label),
-            ),
-            sticky: Enumerated::new(
-                &families.sticky,
-                &[pool],
-                StickyResult::ALL.map(StickyResult::label),
-            ),
+            queue: Enumerated::new(&families.queue, &[pool], QueueResult::TEXTS),
+            sticky: Enumerated::new(&families.sticky, &[pool], StickyResult::TEXTS),
         }
     }
 }

@@ -16,11 +16,7 @@ pub struct DiscoveryMetrics {
 impl DiscoveryMetrics {
     pub(super) fn new(families: &DiscoveryFamilies, pool: &Name) -> Self {
         Self {
-            questions: Enumerated::new(
-                &families.questions,
-                &[pool],
-                DiscoveryResult::ALL.map(DiscoveryResult::label),
-            ),
+            questions: Enumerated::new(&families.questions, &[pool], DiscoveryResult::TEXTS),
             backends: families.backends.with_label_values(&[pool]),
         }
     }

@@ -5,32 +5,7 @@ use http::StatusCode;
 use crate::session::Rejection;
 use crate::websocket::Opcode;
 
-/// Declares an enumeration together with the label value of each variant.
-macro_rules! label_values {
-    ($(#[$about:meta])* pub enum $name:ident { $($(#[$doc:meta])* $variant:ident => $label:literal,)* }) => {
-        $(#[$about])*
-        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-        pub enum $name {
-            $($(#[$doc])* $variant,)*
-        }
-
-        impl $name {
-            /// Every variant.
-            pub const ALL: [Self; [$($label),*].len()] = [$(Self::$variant),*];
-
-            /// The label value.
-            #[must_use]
-            pub fn label(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $label,)*
-                }
-            }
-        }
-    };
-}
-pub(super) use label_values;
-
-label_values! {
+enumeration! {
     /// The outcome of a reload.
     pub enum ReloadResult {
         /// The new configuration is in force.
@@ -40,9 +15,11 @@ label_values! {
         /// The configuration is the same as before.
         Noop => "noop",
     }
+    /// The label value.
+    pub fn label;
 }
 
-label_values! {
+enumeration! {
     /// Why the listener refused a connection, or one request over HTTP/2.
     pub enum ConnectionRejection {
         /// The listener holds `limits.max_connections` already.
@@ -70,9 +47,11 @@ label_values! {
         /// The client broke the rules of HTTP/2, or flooded the connection.
         Http2Error => "http2_error",
     }
+    /// The label value.
+    pub fn label;
 }
 
-label_values! {
+enumeration! {
     /// The outcome of a TLS handshake with a client.
     pub enum TlsResult {
         /// The connection is encrypted.
@@ -84,6 +63,8 @@ label_values! {
         /// The client left before the end, as TCP checks of load balancers do.
         ClientGone => "client_gone",
     }
+    /// The label value.
+    pub fn label;
 }
 
 /// The outcome of a request, before any session.
@@ -115,7 +96,7 @@ impl HandshakeResult {
     }
 }
 
-label_values! {
+enumeration! {
     /// The outcome of an attempt at a backend.
     pub enum ConnectResult {
         /// It accepted the handshake.
@@ -137,41 +118,15 @@ label_values! {
         /// The client left, or its body was too large, too slow or broken.
         Abandoned => "abandoned",
     }
+    /// The label value.
+    pub fn label;
 }
 
-/// The statuses that are counted individually; others are counted by class.
-const STATUSES: [(u16, &str); 31] = [
-    (200, "200"),
-    (201, "201"),
-    (202, "202"),
-    (204, "204"),
-    (206, "206"),
-    (301, "301"),
-    (302, "302"),
-    (303, "303"),
-    (304, "304"),
-    (307, "307"),
-    (308, "308"),
-    (400, "400"),
-    (401, "401"),
-    (403, "403"),
-    (404, "404"),
-    (405, "405"),
-    (406, "406"),
-    (408, "408"),
-    (409, "409"),
-    (410, "410"),
-    (412, "412"),
-    (413, "413"),
-    (415, "415"),
-    (416, "416"),
-    (422, "422"),
-    (429, "429"),
-    (500, "500"),
-    (501, "501"),
-    (502, "502"),
-    (503, "503"),
-    (504, "504"),
+/// The statuses that are counted individually, in order; others are counted by class.
+const STATUSES: [&str; 31] = [
+    "200", "201", "202", "204", "206", "301", "302", "303", "304", "307", "308", "400", "401",
+    "403", "404", "405", "406", "408", "409", "410", "412", "413", "415", "416", "422", "429",
+    "500", "501", "502", "503", "504",
 ];
 
 /// The labels of statuses that are not in [`STATUSES`]; `none` if there was no answer.
@@ -187,13 +142,13 @@ pub(super) fn status(status: Option<StatusCode>) -> &'static str {
         server_error,
         other,
     ] = CLASSES;
-    let Some(status) = status.map(|status| status.as_u16()) else {
+    let Some(status) = status else {
         return none;
     };
-    if let Ok(index) = STATUSES.binary_search_by_key(&status, |(known, _)| *known) {
-        return STATUSES[index].1;
+    if let Ok(index) = STATUSES.binary_search(&status.as_str()) {
+        return STATUSES[index];
     }
-    match status / 100 {
+    match status.as_u16() / 100 {
         2 => success,
         3 => redirection,
         4 => client_error,
@@ -204,10 +159,10 @@ pub(super) fn status(status: Option<StatusCode>) -> &'static str {
 
 /// Every value of [`status`].
 pub(super) fn statuses() -> impl Iterator<Item = &'static str> {
-    STATUSES.map(|(_, label)| label).into_iter().chain(CLASSES)
+    STATUSES.into_iter().chain(CLASSES)
 }
 
-label_values! {
+enumeration! {
     /// The outcome of a check of a backend.
     pub enum CheckResult {
         /// It passed.
@@ -217,9 +172,11 @@ label_values! {
         /// It did not finish in time.
         Timeout => "timeout",
     }
+    /// The label value.
+    pub fn label;
 }
 
-label_values! {
+enumeration! {
     /// The result of a discovery query.
     pub enum DiscoveryResult {
         /// Backends were found.
@@ -231,6 +188,8 @@ label_values! {
         /// No name server answered in time.
         Timeout => "timeout",
     }
+    /// The label value.
+    pub fn label;
 }
 
 /// Every label value of [`HandshakeResult`].

@@ -24,16 +24,8 @@ impl ListenerMetrics {
         Self {
             name: Arc::clone(name),
             accepts: families.accepts.with_label_values(&[name]),
-            rejects: Enumerated::new(
-                &families.rejects,
-                &[name],
-                ConnectionRejection::ALL.map(ConnectionRejection::label),
-            ),
-            tls_handshakes: Enumerated::new(
-                &families.tls_handshakes,
-                &[name],
-                TlsResult::ALL.map(TlsResult::label),
-            ),
+            rejects: Enumerated::new(&families.rejects, &[name], ConnectionRejection::TEXTS),
+            tls_handshakes: Enumerated::new(&families.tls_handshakes, &[name], TlsResult::TEXTS),
             tls_handshake_duration: families.tls_handshake_duration.with_label_values(&[name]),
         }
     }

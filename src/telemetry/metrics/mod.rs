@@ -78,11 +78,7 @@ impl Metrics {
         let route_series = Live::new(&registry, RouteFamilies::register);
         let handshakes = &route_series.families.handshakes;
         Self {
-            reloads: Enumerated::new(
-                &process.reloads,
-                &[],
-                ReloadResult::ALL.map(ReloadResult::label),
-            ),
+            reloads: Enumerated::new(&process.reloads, &[], ReloadResult::TEXTS),
             unrouted: Enumerated::new(handshakes, &[NO_ROUTE], labels::handshake_results()),
             process,
             listeners: Live::new(&registry, ListenerFamilies::register),
