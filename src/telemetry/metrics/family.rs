@@ -6,9 +6,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use prometheus::Opts;
 use prometheus::core::{Collector, Desc, Describer, Metric};
 use prometheus::proto::{MetricFamily, MetricType};
+use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, IntGauge, Opts};
 
 use crate::config::Name;
 
@@ -16,29 +16,63 @@ use crate::config::Name;
 pub(super) struct Family<M>(Arc<Shared<M>>);
 
 struct Shared<M> {
-    kind: MetricType,
     options: Opts,
+    buckets: &'static [f64],
     desc: Desc,
-    make: Box<dyn Fn(Opts) -> M + Send + Sync>,
     series: RwLock<BTreeMap<Vec<u8>, M>>,
 }
 
-impl<M: Metric> Family<M> {
-    /// A family without series. `make` creates a series from options in which the labels are constant.
+/// A metric of which there may be a family.
+pub(super) trait Series: Metric + 'static {
+    const KIND: MetricType;
+
+    /// A series with the constant labels of `options`; only histograms have buckets.
+    fn new(options: Opts, buckets: &[f64]) -> prometheus::Result<Self>;
+}
+
+impl Series for IntCounter {
+    const KIND: MetricType = MetricType::COUNTER;
+
+    fn new(options: Opts, _: &[f64]) -> prometheus::Result<Self> {
+        Self::with_opts(options)
+    }
+}
+
+impl Series for IntGauge {
+    const KIND: MetricType = MetricType::GAUGE;
+
+    fn new(options: Opts, _: &[f64]) -> prometheus::Result<Self> {
+        Self::with_opts(options)
+    }
+}
+
+impl Series for Gauge {
+    const KIND: MetricType = MetricType::GAUGE;
+
+    fn new(options: Opts, _: &[f64]) -> prometheus::Result<Self> {
+        Self::with_opts(options)
+    }
+}
+
+impl Series for Histogram {
+    const KIND: MetricType = MetricType::HISTOGRAM;
+
+    fn new(options: Opts, buckets: &[f64]) -> prometheus::Result<Self> {
+        Self::with_opts(HistogramOpts::from(options).buckets(buckets.to_vec()))
+    }
+}
+
+impl<M: Series> Family<M> {
+    /// A family without series.
     ///
     /// # Errors
     /// When the name or a label is invalid.
-    pub(super) fn new(
-        kind: MetricType,
-        options: Opts,
-        make: impl Fn(Opts) -> M + Send + Sync + 'static,
-    ) -> prometheus::Result<Self> {
+    pub(super) fn new(options: Opts, buckets: &'static [f64]) -> prometheus::Result<Self> {
         let desc = options.describe()?;
         Ok(Self(Arc::new(Shared {
-            kind,
             options,
+            buckets,
             desc,
-            make: Box::new(make),
             series: RwLock::default(),
         })))
     }
@@ -49,7 +83,10 @@ impl<M: Metric> Family<M> {
         let mut series = series.unwrap_or_else(PoisonError::into_inner);
         series
             .entry(key(values))
-            .or_insert_with(|| (self.0.make)(self.options_of(values)))
+            .or_insert_with(|| {
+                let made = M::new(self.options_of(values), self.0.buckets);
+                made.expect("the name and the labels are those of the family")
+            })
             .clone()
     }
 
@@ -72,7 +109,7 @@ pub(super) trait AnyFamily: Send + Sync {
     fn remove(&self, first_values: &[Name]);
 }
 
-impl<M: Metric> AnyFamily for Family<M> {
+impl<M: Series> AnyFamily for Family<M> {
     fn remove(&self, first_values: &[Name]) {
         let prefix = key(first_values);
         let series = self.0.series.write();
@@ -103,7 +140,7 @@ impl<M> Clone for Family<M> {
     }
 }
 
-impl<M: Metric> Collector for Family<M> {
+impl<M: Series> Collector for Family<M> {
     fn desc(&self) -> Vec<&Desc> {
         vec![&self.0.desc]
     }
@@ -113,7 +150,7 @@ impl<M: Metric> Collector for Family<M> {
         let mut family = MetricFamily::default();
         family.set_name(self.0.desc.fq_name.clone());
         family.set_help(self.0.desc.help.clone());
-        family.set_field_type(self.0.kind);
+        family.set_field_type(M::KIND);
         family.set_metric(series.values().map(Metric::metric).collect());
         vec![family]
     }
@@ -128,10 +165,7 @@ mod tests {
     fn counters() -> Family<IntCounter> {
         let labels = ["pool", "backend"].map(str::to_owned).to_vec();
         let options = Opts::new("connects", "Connects.").variable_labels(labels);
-        Family::new(MetricType::COUNTER, options, |options| {
-            IntCounter::with_opts(options).unwrap()
-        })
-        .unwrap()
+        Family::new(options, &[]).unwrap()
     }
 
     #[test]

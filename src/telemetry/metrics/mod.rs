@@ -22,7 +22,7 @@ mod sizes;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use prometheus::{IntGauge, Registry, TextEncoder};
+use prometheus::{Registry, TextEncoder};
 
 pub use backend::{BackendMetrics, BackendSession, PoolMetrics};
 pub use certificate::CertificateMetrics;
@@ -39,10 +39,9 @@ pub use route::RouteMetrics;
 use crate::config::Name;
 use enumerated::Enumerated;
 use families::{
-    BackendFamilies, DiscoveryFamilies, ListenerFamilies, PoolFamilies, ProcessFamilies, Registrar,
-    RouteFamilies,
+    BackendFamilies, DiscoveryFamilies, ListenerCertificates, ListenerFamilies, PoolCertificates,
+    PoolFamilies, ProcessFamilies, Registrar, RouteFamilies, SessionFamilies,
 };
-use family::Family;
 use live::Live;
 use route::RouteSeries;
 
@@ -56,9 +55,9 @@ pub struct Metrics {
     reloads: Enumerated,
     unrouted: Enumerated,
     listeners: Live<ListenerFamilies, ListenerMetrics>,
-    certificates: Live<Family<IntGauge>, CertificateMetrics>,
-    pool_certificates: Live<Family<IntGauge>, CertificateMetrics>,
-    routes: Live<Family<IntGauge>, RouteMetrics>,
+    certificates: Live<ListenerCertificates, CertificateMetrics>,
+    pool_certificates: Live<PoolCertificates, CertificateMetrics>,
+    routes: Live<SessionFamilies, RouteMetrics>,
     route_series: Live<RouteFamilies, RouteSeries>,
     pools: Live<PoolFamilies, PoolMetrics>,
     backends: Live<BackendFamilies, BackendMetrics>,
@@ -82,9 +81,9 @@ impl Metrics {
             unrouted: Enumerated::new(handshakes, &[NO_ROUTE], labels::handshake_results()),
             process,
             listeners: Live::new(&registry, ListenerFamilies::register),
-            certificates: Live::new(&registry, families::listener_certificates),
-            pool_certificates: Live::new(&registry, families::pool_certificates),
-            routes: Live::new(&registry, families::sessions_active),
+            certificates: Live::new(&registry, ListenerCertificates::register),
+            pool_certificates: Live::new(&registry, PoolCertificates::register),
+            routes: Live::new(&registry, SessionFamilies::register),
             route_series,
             pools: Live::new(&registry, PoolFamilies::register),
             backends: Live::new(&registry, BackendFamilies::register),
@@ -104,16 +103,16 @@ impl Metrics {
     /// The handle of a certificate of a listener; `name` is unique in the listener.
     #[must_use]
     pub fn certificate(&self, listener: &Name, name: &Name) -> Arc<CertificateMetrics> {
-        self.certificates.handle(&[listener, name], |family| {
-            CertificateMetrics::new(family, listener, name)
+        self.certificates.handle(&[listener, name], |families| {
+            CertificateMetrics::new(&families.not_after, listener, name)
         })
     }
 
     /// The handle of the client certificate of a pool.
     #[must_use]
     pub fn pool_certificate(&self, pool: &Name, name: &Name) -> Arc<CertificateMetrics> {
-        self.pool_certificates.handle(&[pool, name], |family| {
-            CertificateMetrics::new(family, pool, name)
+        self.pool_certificates.handle(&[pool, name], |families| {
+            CertificateMetrics::new(&families.not_after, pool, name)
         })
     }
 
@@ -123,11 +122,11 @@ impl Metrics {
         // No pool can have this name.
         let no_pool = Name::default();
         let key = [route, pool.unwrap_or(&no_pool)];
-        self.routes.handle(&key, |sessions_active| {
+        self.routes.handle(&key, |sessions| {
             let series = self
                 .route_series
                 .handle(&[route], |families| RouteSeries::new(families, route));
-            RouteMetrics::new(sessions_active, series, pool)
+            RouteMetrics::new(&sessions.active, series, pool)
         })
     }
 

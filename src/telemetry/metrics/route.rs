@@ -154,8 +154,8 @@ impl RouteSeries {
             client_to_backend: DirectionSeries::new(families, name, Side::Client),
             backend_to_client: DirectionSeries::new(families, name, Side::Backend),
             ping_rtt: families.ping_rtt.with_label_values(&[name]),
-            requests: Enumerated::new(&families.plain.requests, &[name], labels::statuses()),
-            request_duration: families.plain.duration.with_label_values(&[name]),
+            requests: Enumerated::new(&families.requests, &[name], labels::statuses()),
+            request_duration: families.request_duration.with_label_values(&[name]),
         }
     }
 

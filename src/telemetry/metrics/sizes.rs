@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus::Opts;
 use prometheus::core::Metric;
-use prometheus::proto::{self, Bucket, Histogram, LabelPair};
+use prometheus::proto::{self, Bucket, Histogram, LabelPair, MetricType};
 
+use super::family::Series;
 use crate::telemetry::DirectionTraffic;
 use crate::telemetry::traffic::{SIZE_BOUNDS, SIZES};
 
@@ -23,19 +24,6 @@ struct Counts {
 }
 
 impl MessageSizes {
-    /// A series with the constant labels of `options`.
-    pub(super) fn new(options: &Opts) -> Self {
-        let labels = options.const_labels.iter();
-        let mut labels: Vec<_> = labels.map(|(name, value)| label(name, value)).collect();
-        // The library sorts the labels of its own metrics, too.
-        labels.sort();
-        Self(Arc::new(Counts {
-            labels,
-            messages: array::from_fn(|_| AtomicU64::new(0)),
-            bytes: AtomicU64::new(0),
-        }))
-    }
-
     /// Adds the messages of a report. Empty buckets cost no atomic operation.
     pub(super) fn add(&self, traffic: &DirectionTraffic) {
         let sizes = self.0.messages.iter().zip(traffic.sizes);
@@ -45,6 +33,23 @@ impl MessageSizes {
         self.0
             .bytes
             .fetch_add(traffic.message_bytes, Ordering::Relaxed);
+    }
+}
+
+impl Series for MessageSizes {
+    const KIND: MetricType = MetricType::HISTOGRAM;
+
+    /// The buckets are always the same.
+    fn new(options: Opts, _: &[f64]) -> prometheus::Result<Self> {
+        let labels = options.const_labels.iter();
+        let mut labels: Vec<_> = labels.map(|(name, value)| label(name, value)).collect();
+        // The library sorts the labels of its own metrics, too.
+        labels.sort();
+        Ok(Self(Arc::new(Counts {
+            labels,
+            messages: array::from_fn(|_| AtomicU64::new(0)),
+            bytes: AtomicU64::new(0),
+        })))
     }
 }
 
