@@ -6,221 +6,134 @@ use std::time::Duration;
 use http::StatusCode;
 use tracing::Level;
 
-/// Why a request was refused before a session or an answer of a backend began.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Rejection {
+/// Declares the rejections. After each stand the status of its answer, its level in the access log (INFO for the client's
+/// faults, WARN for ours), its label, and the message for the client.
+macro_rules! rejections {
+    ($($(#[$doc:meta])* $name:ident $(($detail:ident: $kind:ty))? => $status:ident $level:ident $label:literal, $message:expr;)*) => {
+        /// Why a request was refused before a session or an answer of a backend began.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub enum Rejection {
+            $($(#[$doc])* $name $(($kind))?,)*
+        }
+
+        impl Rejection {
+            /// All values of [`Rejection::label`], for metrics that start at 0.
+            pub const LABELS: [&'static str; [$($label),*].len()] = [$($label),*];
+
+            /// The status of the answer.
+            #[must_use]
+            pub fn status(self) -> StatusCode {
+                match self {
+                    $(Self::$name { .. } => StatusCode::$status,)*
+                }
+            }
+
+            /// The value of the `result` label and log field, one of [`Rejection::LABELS`].
+            #[must_use]
+            pub fn label(self) -> &'static str {
+                match self {
+                    $(Self::$name { .. } => $label,)*
+                }
+            }
+
+            /// The level in the access log.
+            #[must_use]
+            pub fn level(self) -> Level {
+                match self {
+                    $(Self::$name { .. } => Level::$level,)*
+                }
+            }
+
+            /// The message for the client; it reveals nothing internal.
+            #[must_use]
+            #[expect(unused_variables, reason = "a detail that is not for the client")]
+            pub fn message(self) -> &'static str {
+                match self {
+                    $(Self::$name $(($detail))? => $message,)*
+                }
+            }
+
+            /// Details for the operator; empty if the label says it all.
+            #[must_use]
+            pub fn detail(self) -> &'static str {
+                match self {
+                    $(Self::$name $(($detail))? => [$($detail,)? ""][0],)*
+                }
+            }
+        }
+    };
+}
+
+rejections! {
     /// No route matches this host and path.
-    NoRoute,
+    NoRoute => NOT_FOUND INFO "no_route",
+        "Nothing is served at this host and path.";
     /// The route accepts only WebSocket, and this is a plain request.
-    UpgradeRequired,
+    UpgradeRequired => UPGRADE_REQUIRED INFO "upgrade_required",
+        "Only WebSocket connections are taken here.";
     /// The opening handshake is malformed (RFC 6455 section 4.2.1); with the message.
-    BadHandshake(&'static str),
+    BadHandshake(detail: &'static str) => BAD_REQUEST INFO "bad_handshake",
+        detail;
     /// The request is not valid HTTP; with the message.
-    BadRequest(&'static str),
+    BadRequest(detail: &'static str) => BAD_REQUEST INFO "bad_request",
+        detail;
     /// Sec-WebSocket-Version is not 13 (RFC 6455 section 4.4).
-    UnsupportedVersion,
+    UnsupportedVersion => UPGRADE_REQUIRED INFO "unsupported_version",
+        "Only WebSocket version 13 is spoken here.";
     /// The Origin is not allowed, missing, opaque or repeated; with the message.
-    OriginDenied(&'static str),
+    OriginDenied(detail: &'static str) => FORBIDDEN INFO "origin_denied",
+        detail;
     /// The gateway or the listener is at its limit of sessions or connections.
-    GatewayFull,
+    GatewayFull => SERVICE_UNAVAILABLE WARN "gateway_full",
+        "The gateway is full. Try again in a moment.";
     /// The client is at its limit of connections.
-    ClientFull,
+    ClientFull => TOO_MANY_REQUESTS INFO "client_full",
+        "There are too many connections from this address.";
     /// `limits.handshakes_per_second` is exceeded.
-    TooManyHandshakes,
+    TooManyHandshakes => SERVICE_UNAVAILABLE WARN "too_many_handshakes",
+        "Too many come at once. Try again in a moment.";
     /// The gateway is stopping, or the listener or route is drained.
-    Draining,
+    Draining => SERVICE_UNAVAILABLE INFO "draining",
+        "This is being taken out of service. Try again in a moment.";
     /// No backend of the pool is ready.
-    NoReadyBackend,
+    NoReadyBackend => SERVICE_UNAVAILABLE WARN "no_ready_backend",
+        "No backend is ready. Try again in a moment.";
     /// Every ready backend of the pool is full, and none got room in time.
-    PoolFull,
+    PoolFull => SERVICE_UNAVAILABLE WARN "pool_full",
+        "All backends are full. Try again in a moment.";
     /// Every candidate refused the connection or broke the handshake; with the failure of the last one.
-    BackendFailed(&'static str),
+    BackendFailed(detail: &'static str) => BAD_GATEWAY WARN "backend_failed",
+        "The backend could not be reached, or did not answer as it should.";
     /// The backends did not answer in time.
-    BackendTimeout,
+    BackendTimeout => GATEWAY_TIMEOUT WARN "backend_timeout",
+        "The backend did not answer in time.";
     /// The request head is larger than `limits.request_head`.
-    HeadTooLarge,
+    HeadTooLarge => REQUEST_HEADER_FIELDS_TOO_LARGE INFO "head_too_large",
+        "The request head is too large.";
     /// The request target is too long.
-    TargetTooLong,
+    TargetTooLong => URI_TOO_LONG INFO "target_too_long",
+        "The request target is too long.";
     /// The request head did not arrive within `timeouts.request_header`.
-    HeadTooSlow,
+    HeadTooSlow => REQUEST_TIMEOUT INFO "head_too_slow",
+        "The request head did not arrive in time.";
     /// The request's body is larger than `http.max_body`.
-    BodyTooLarge,
+    BodyTooLarge => PAYLOAD_TOO_LARGE INFO "body_too_large",
+        "The request body is too large.";
     /// The request's body made no progress for `http.request_timeout`, or was slower than `http.min_upload_rate`.
-    BodyTooSlow,
+    BodyTooSlow => REQUEST_TIMEOUT INFO "body_too_slow",
+        "The request body did not arrive in time.";
     /// The method is never accepted.
-    MethodNotAllowed,
+    MethodNotAllowed => METHOD_NOT_ALLOWED INFO "method_not_allowed",
+        "This method is not taken here.";
     /// The request needs something that is not implemented; with the message.
-    NotImplemented(&'static str),
+    NotImplemented(detail: &'static str) => NOT_IMPLEMENTED INFO "not_implemented",
+        detail;
 }
 
 /// The seconds of Retry-After. The range spreads the retries of clients that are refused together.
 const RETRY_AFTER: RangeInclusive<u64> = 5..=10;
 
 impl Rejection {
-    /// All values of [`Rejection::label`], for metrics that start at 0.
-    pub const LABELS: [&'static str; 21] = [
-        "no_route",
-        "upgrade_required",
-        "bad_handshake",
-        "bad_request",
-        "unsupported_version",
-        "origin_denied",
-        "gateway_full",
-        "client_full",
-        "too_many_handshakes",
-        "draining",
-        "no_ready_backend",
-        "pool_full",
-        "backend_failed",
-        "backend_timeout",
-        "head_too_large",
-        "target_too_long",
-        "head_too_slow",
-        "body_too_large",
-        "body_too_slow",
-        "method_not_allowed",
-        "not_implemented",
-    ];
-
-    /// The status of the answer.
-    #[must_use]
-    pub fn status(self) -> StatusCode {
-        match self {
-            Self::NoRoute => StatusCode::NOT_FOUND,
-            Self::UpgradeRequired | Self::UnsupportedVersion => StatusCode::UPGRADE_REQUIRED,
-            Self::BadHandshake(_) | Self::BadRequest(_) => StatusCode::BAD_REQUEST,
-            Self::OriginDenied(_) => StatusCode::FORBIDDEN,
-            Self::GatewayFull
-            | Self::TooManyHandshakes
-            | Self::Draining
-            | Self::NoReadyBackend
-            | Self::PoolFull => StatusCode::SERVICE_UNAVAILABLE,
-            Self::ClientFull => StatusCode::TOO_MANY_REQUESTS,
-            Self::BackendFailed(_) => StatusCode::BAD_GATEWAY,
-            Self::BackendTimeout => StatusCode::GATEWAY_TIMEOUT,
-            Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::TargetTooLong => StatusCode::URI_TOO_LONG,
-            Self::HeadTooSlow | Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
-        }
-    }
-
-    /// The value of the `result` label and log field, one of [`Rejection::LABELS`].
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::NoRoute => "no_route",
-            Self::UpgradeRequired => "upgrade_required",
-            Self::BadHandshake(_) => "bad_handshake",
-            Self::BadRequest(_) => "bad_request",
-            Self::UnsupportedVersion => "unsupported_version",
-            Self::OriginDenied(_) => "origin_denied",
-            Self::GatewayFull => "gateway_full",
-            Self::ClientFull => "client_full",
-            Self::TooManyHandshakes => "too_many_handshakes",
-            Self::Draining => "draining",
-            Self::NoReadyBackend => "no_ready_backend",
-            Self::PoolFull => "pool_full",
-            Self::BackendFailed(_) => "backend_failed",
-            Self::BackendTimeout => "backend_timeout",
-            Self::HeadTooLarge => "head_too_large",
-            Self::TargetTooLong => "target_too_long",
-            Self::HeadTooSlow => "head_too_slow",
-            Self::BodyTooLarge => "body_too_large",
-            Self::BodyTooSlow => "body_too_slow",
-            Self::MethodNotAllowed => "method_not_allowed",
-            Self::NotImplemented(_) => "not_implemented",
-        }
-    }
-
-    /// The level in the access log: INFO for the client's faults, WARN for ours.
-    #[must_use]
-    pub fn level(self) -> Level {
-        match self {
-            Self::NoRoute
-            | Self::UpgradeRequired
-            | Self::BadHandshake(_)
-            | Self::BadRequest(_)
-            | Self::UnsupportedVersion
-            | Self::OriginDenied(_)
-            | Self::ClientFull
-            | Self::Draining
-            | Self::HeadTooLarge
-            | Self::TargetTooLong
-            | Self::HeadTooSlow
-            | Self::BodyTooLarge
-            | Self::BodyTooSlow
-            | Self::MethodNotAllowed
-            | Self::NotImplemented(_) => Level::INFO,
-            Self::GatewayFull
-            | Self::TooManyHandshakes
-            | Self::NoReadyBackend
-            | Self::PoolFull
-            | Self::BackendFailed(_)
-            | Self::BackendTimeout => Level::WARN,
-        }
-    }
-
-    /// The message for the client; it reveals nothing internal.
-    #[must_use]
-    pub fn message(self) -> &'static str {
-        match self {
-            Self::NoRoute => "Nothing is served at this host and path.",
-            Self::UpgradeRequired => "Only WebSocket connections are taken here.",
-            Self::BadHandshake(detail)
-            | Self::BadRequest(detail)
-            | Self::OriginDenied(detail)
-            | Self::NotImplemented(detail) => detail,
-            Self::UnsupportedVersion => "Only WebSocket version 13 is spoken here.",
-            Self::GatewayFull => "The gateway is full. Try again in a moment.",
-            Self::ClientFull => "There are too many connections from this address.",
-            Self::TooManyHandshakes => "Too many come at once. Try again in a moment.",
-            Self::Draining => "This is being taken out of service. Try again in a moment.",
-            Self::NoReadyBackend => "No backend is ready. Try again in a moment.",
-            Self::PoolFull => "All backends are full. Try again in a moment.",
-            Self::BackendFailed(_) => {
-                "The backend could not be reached, or did not answer as it should."
-            }
-            Self::BackendTimeout => "The backend did not answer in time.",
-            Self::HeadTooLarge => "The request head is too large.",
-            Self::TargetTooLong => "The request target is too long.",
-            Self::HeadTooSlow => "The request head did not arrive in time.",
-            Self::BodyTooLarge => "The request body is too large.",
-            Self::BodyTooSlow => "The request body did not arrive in time.",
-            Self::MethodNotAllowed => "This method is not taken here.",
-        }
-    }
-
-    /// Details for the operator; empty if the label says it all.
-    #[must_use]
-    pub fn detail(self) -> &'static str {
-        match self {
-            Self::BadHandshake(detail)
-            | Self::BadRequest(detail)
-            | Self::OriginDenied(detail)
-            | Self::NotImplemented(detail)
-            | Self::BackendFailed(detail) => detail,
-            Self::NoRoute
-            | Self::UpgradeRequired
-            | Self::UnsupportedVersion
-            | Self::GatewayFull
-            | Self::ClientFull
-            | Self::TooManyHandshakes
-            | Self::Draining
-            | Self::NoReadyBackend
-            | Self::PoolFull
-            | Self::BackendTimeout
-            | Self::HeadTooLarge
-            | Self::TargetTooLong
-            | Self::HeadTooSlow
-            | Self::BodyTooLarge
-            | Self::BodyTooSlow
-            | Self::MethodNotAllowed => "",
-        }
-    }
-
     /// The value of Retry-After, if a retry may help (RFC 9110 section 10.2.3); random within a range.
     #[must_use]
     pub fn retry_after(self) -> Option<Duration> {
