@@ -94,6 +94,11 @@ pub(in crate::config) trait FromText {
     /// Reads it.
     fn from_text(text: &str) -> Result<Self::Value, Complaint>;
 
+    /// What is wrong with a number or a boolean; `None` where `WANTED` says enough.
+    fn not_text(_scalar: &Scalar) -> Option<Complaint> {
+        None
+    }
+
     /// As [`FromScalar::below`].
     fn below(_directory: &Path, value: Self::Value) -> Result<Self::Value, Complaint> {
         Ok(value)
@@ -110,7 +115,10 @@ impl<T: FromText> FromScalar for T {
     }
 
     fn from_scalar(scalar: &Scalar) -> Option<Result<Self::Value, Complaint>> {
-        scalar.as_text().map(T::from_text)
+        match scalar.as_text() {
+            Some(text) => Some(T::from_text(text)),
+            None => T::not_text(scalar).map(Err),
+        }
     }
 
     fn below(directory: &Path, value: Self::Value) -> Result<Self::Value, Complaint> {

@@ -1,32 +1,30 @@
 //! Shares of a whole: `10%`, `120%`, `1%/s`.
 
-use serde_json::Value;
-
 use crate::config::problems::Complaint;
-use crate::config::reading::{FromScalar, text};
+use crate::config::reading::FromText;
 use crate::config::tree::{Kind, Scalar, quote};
 
 /// A share of a whole, 0% to 100%, read as a number from 0 to 1.
 pub(in crate::config) enum Percent {}
 
-impl FromScalar for Percent {
+impl FromText for Percent {
     type Value = f64;
 
     const WANTED: &'static str = "a share such as `10%`";
+    const PATTERN: &'static str = "^0*(100|[0-9]{1,2})%$";
 
-    fn written() -> Vec<Value> {
-        vec![text(Self::WANTED, "^0*(100|[0-9]{1,2})%$")]
+    fn from_text(text: &str) -> Result<f64, Complaint> {
+        parse(text).map_err(Complaint::from)
     }
 
-    fn from_scalar(scalar: &Scalar) -> Option<Result<f64, Complaint>> {
-        if let Some(number) = scalar.as_bare_number() {
-            let message = format!("a share is written with its sign: `{number}%`");
-            return Some(Err(message.into()));
-        }
-        scalar
-            .as_text()
-            .map(|text| parse(text).map_err(Complaint::from))
+    fn not_text(scalar: &Scalar) -> Option<Complaint> {
+        without_sign(scalar)
     }
+}
+
+fn without_sign(scalar: &Scalar) -> Option<Complaint> {
+    let number = scalar.as_bare_number()?;
+    Some(format!("a share is written with its sign: `{number}%`").into())
 }
 
 fn parse(text: &str) -> Result<f64, String> {
@@ -47,54 +45,40 @@ fn parse(text: &str) -> Result<f64, String> {
 /// More than a whole, 101% to 1000%, read as a number from 1.01 to 10.
 pub(in crate::config) enum Surplus {}
 
-impl FromScalar for Surplus {
+impl FromText for Surplus {
     type Value = f64;
 
     const WANTED: &'static str = "a share such as `120%`";
+    const PATTERN: &'static str = "^0*(10[1-9]|1[1-9][0-9]|[2-9][0-9]{2}|1000)%$";
 
-    fn written() -> Vec<Value> {
-        vec![text(
-            Self::WANTED,
-            "^0*(10[1-9]|1[1-9][0-9]|[2-9][0-9]{2}|1000)%$",
-        )]
-    }
-
-    fn from_scalar(scalar: &Scalar) -> Option<Result<f64, Complaint>> {
-        if let Some(number) = scalar.as_bare_number() {
-            let message = format!("a share is written with its sign: `{number}%`");
-            return Some(Err(message.into()));
-        }
-        let text = scalar.as_text()?;
+    fn from_text(text: &str) -> Result<f64, Complaint> {
         let number = text.strip_suffix('%').and_then(digits);
         let number = number.filter(|number| (101..=1000).contains(number));
         let share = number.map(|number| f64::from(number) / 100.0);
-        Some(share.ok_or_else(|| "must be from `101%` to `1000%`".into()))
+        share.ok_or_else(|| "must be from `101%` to `1000%`".into())
+    }
+
+    fn not_text(scalar: &Scalar) -> Option<Complaint> {
+        without_sign(scalar)
     }
 }
 
 /// A share in each second, `0.01%/s` to `100%/s`, read as a number from 0.0001 to 1.
 pub(in crate::config) enum Rate {}
 
-impl FromScalar for Rate {
+impl FromText for Rate {
     type Value = f64;
 
     const WANTED: &'static str = "a rate such as `1%/s`";
+    const PATTERN: &'static str = r"^0*(100(\.00?)?|[0-9]{1,2}(\.[0-9]{1,2})?)%/s$";
 
-    fn written() -> Vec<Value> {
-        vec![text(
-            Self::WANTED,
-            r"^0*(100(\.00?)?|[0-9]{1,2}(\.[0-9]{1,2})?)%/s$",
-        )]
+    fn from_text(text: &str) -> Result<f64, Complaint> {
+        parse_rate(text).ok_or_else(|| "must be a rate from `0.01%/s` to `100%/s`".into())
     }
 
-    fn from_scalar(scalar: &Scalar) -> Option<Result<f64, Complaint>> {
-        if scalar.kind == Kind::Number {
-            let message = format!("a rate is written with its unit: `{}%/s`", scalar.text);
-            return Some(Err(message.into()));
-        }
-        let text = scalar.as_text()?;
-        let complaint = || "must be a rate from `0.01%/s` to `100%/s`".into();
-        Some(parse_rate(text).ok_or_else(complaint))
+    fn not_text(scalar: &Scalar) -> Option<Complaint> {
+        let is_number = scalar.kind == Kind::Number;
+        is_number.then(|| format!("a rate is written with its unit: `{}%/s`", scalar.text).into())
     }
 }
 

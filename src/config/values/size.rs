@@ -1,31 +1,26 @@
 //! Sizes: `512B`, `64KiB`, `1MiB`.
 
-use serde_json::Value;
-
 use crate::config::problems::Complaint;
-use crate::config::reading::{FromScalar, text};
+use crate::config::reading::FromText;
 use crate::config::tree::{Scalar, quote};
 
 /// A number of bytes.
 pub(in crate::config) enum Size {}
 
-impl FromScalar for Size {
+impl FromText for Size {
     type Value = usize;
 
     const WANTED: &'static str = "a size such as `64KiB`";
+    const PATTERN: &'static str = "^[0-9]+(B|KiB|MiB|GiB)$";
 
-    fn written() -> Vec<Value> {
-        vec![text(Self::WANTED, "^[0-9]+(B|KiB|MiB|GiB)$")]
+    fn from_text(text: &str) -> Result<usize, Complaint> {
+        parse(text).map_err(Complaint::from)
     }
 
-    fn from_scalar(scalar: &Scalar) -> Option<Result<usize, Complaint>> {
-        if let Some(number) = scalar.as_bare_number() {
-            let message = format!("a size has a unit: `{number}B`, `{number}KiB` or `{number}MiB`");
-            return Some(Err(message.into()));
-        }
-        scalar
-            .as_text()
-            .map(|text| parse(text).map_err(Complaint::from))
+    fn not_text(scalar: &Scalar) -> Option<Complaint> {
+        let number = scalar.as_bare_number()?;
+        let message = format!("a size has a unit: `{number}B`, `{number}KiB` or `{number}MiB`");
+        Some(message.into())
     }
 }
 

@@ -3,29 +3,23 @@
 use serde_json::{Value, json};
 
 use crate::config::problems::Complaint;
-use crate::config::reading::{FromScalar, text};
+use crate::config::reading::{FromScalar, FromText};
 use crate::config::tree::{Kind, Scalar};
 
 /// Any text.
-impl FromScalar for String {
+impl FromText for String {
     type Value = Self;
 
     const WANTED: &'static str = "text";
 
-    fn written() -> Vec<Value> {
-        vec![text(Self::WANTED, "")]
+    fn from_text(text: &str) -> Result<Self, Complaint> {
+        Ok(text.to_owned())
     }
 
-    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
-        match scalar.kind {
-            Kind::Text | Kind::Expanded => Some(Ok(scalar.text.clone())),
-            Kind::Number | Kind::Boolean => Some(Err(format!(
-                "must be text; write it in quotes: \"{}\"",
-                scalar.text
-            )
-            .into())),
-            Kind::Null => None,
-        }
+    fn not_text(scalar: &Scalar) -> Option<Complaint> {
+        let is_value = scalar.kind != Kind::Null;
+        let message = || format!("must be text; write it in quotes: \"{}\"", scalar.text);
+        is_value.then(|| message().into())
     }
 }
 

@@ -1,10 +1,8 @@
 //! Names of cookies and of parameters, and secrets.
 
-use serde_json::Value;
-
 use crate::config::model::Secret;
 use crate::config::problems::Complaint;
-use crate::config::reading::{FromScalar, FromText, text};
+use crate::config::reading::FromText;
 use crate::config::tree::{Kind, Scalar, quote};
 
 /// The name of a cookie (RFC 6265 section 4.1.1).
@@ -59,26 +57,22 @@ impl FromText for QueryName {
 }
 
 /// A text of at least 32 bytes. Unlike elsewhere, a problem never quotes what is written.
-impl FromScalar for Secret {
+impl FromText for Secret {
     type Value = Self;
 
     const WANTED: &'static str = "a text of at least 32 bytes";
 
-    fn written() -> Vec<Value> {
-        vec![text(Self::WANTED, "")]
-    }
-
-    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
+    fn from_text(text: &str) -> Result<Self, Complaint> {
         /// As long as what it keys: SHA-256.
         const SHORTEST: usize = 32;
-        match scalar.kind {
-            Kind::Null => None,
-            Kind::Number | Kind::Boolean => Some(Err("must be text; write it in quotes".into())),
-            Kind::Text | Kind::Expanded if scalar.text.len() < SHORTEST => {
-                let complaint = format!("a secret has at least {SHORTEST} bytes");
-                Some(Err(complaint.into()))
-            }
-            Kind::Text | Kind::Expanded => Some(Ok(Self(scalar.text.clone()))),
+        match text.len() {
+            ..SHORTEST => Err(format!("a secret has at least {SHORTEST} bytes").into()),
+            SHORTEST.. => Ok(Self(text.to_owned())),
         }
+    }
+
+    fn not_text(scalar: &Scalar) -> Option<Complaint> {
+        let is_value = scalar.kind != Kind::Null;
+        is_value.then(|| "must be text; write it in quotes".into())
     }
 }
