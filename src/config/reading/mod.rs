@@ -224,6 +224,30 @@ impl<T: FromNode> FromNode for NotEmpty<T> {
     }
 }
 
+/// A kind that is written as a single value, or as a map.
+#[derive(Debug)]
+pub(in crate::config) enum ScalarOrMap<S, M> {
+    Scalar(S),
+    Map(Box<M>),
+}
+
+impl<S: FromNode, M: FromNode> FromNode for ScalarOrMap<S, M> {
+    type Value = ScalarOrMap<S::Value, M::Value>;
+
+    fn read(at: &At<'_>, reader: &mut Reader<'_>) -> Option<Self::Value> {
+        match &at.node.value {
+            tree::Value::Map(_) => M::read(at, reader).map(|map| ScalarOrMap::Map(Box::new(map))),
+            tree::Value::Scalar(_) | tree::Value::List(_) => {
+                S::read(at, reader).map(ScalarOrMap::Scalar)
+            }
+        }
+    }
+
+    fn forms(definitions: &mut Definitions) -> Vec<Value> {
+        [S::forms(definitions), M::forms(definitions)].concat()
+    }
+}
+
 /// What reading a file needs, and the problems that it found.
 pub(in crate::config) struct Reader<'r> {
     /// Where relative paths begin.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::config::model::{HashKey, Queue, Sticky, Strategy};
 use crate::config::problems::Findings;
-use crate::config::reading::{Placed, Setting};
+use crate::config::reading::{Placed, ScalarOrMap, Setting};
 use crate::config::schema;
 use crate::config::values::choice::StrategyWord;
 
@@ -37,14 +37,14 @@ pub(super) fn strategy(
 }
 
 fn hash_key(placed: Placed<schema::HashKey>, findings: &mut Findings) -> Option<HashKey> {
-    let schema::HashKey::Part(part) = placed.value else {
+    let ScalarOrMap::Map(part) = placed.value else {
         return Some(HashKey::Client);
     };
     let schema::HashKeyPart {
         header,
         cookie,
         query,
-    } = part;
+    } = *part;
     match (header, cookie, query) {
         (Setting::Given(header), Setting::Absent, Setting::Absent) => {
             Some(HashKey::Header(header.value))

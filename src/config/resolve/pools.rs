@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{balancing, discovery, health, transport};
 use crate::config::model::{Backend, BackendAddress, Discovery, Name, Pool, Rebalance};
 use crate::config::problems::{Findings, Place};
-use crate::config::reading::{Placed, Setting};
+use crate::config::reading::{Placed, ScalarOrMap, Setting};
 use crate::config::schema;
 use crate::config::tree::quote;
 use crate::config::values::BackendUrl;
@@ -118,8 +118,8 @@ fn named(
 
 fn backend(place: &Place, raw: schema::Backend, findings: &mut Findings) -> Option<Backend> {
     let raw = match raw {
-        schema::Backend::Url(url) => return Some(named_by_address(url)),
-        schema::Backend::Keys(raw) => *raw,
+        ScalarOrMap::Scalar(url) => return Some(named_by_address(url)),
+        ScalarOrMap::Map(raw) => *raw,
     };
     let name = raw.name.value().map(Name::from);
     let url = raw.url.require("url", place, findings)?;

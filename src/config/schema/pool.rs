@@ -8,8 +8,7 @@ use rustls_pki_types::ServerName;
 
 use super::Health;
 use crate::config::model::{Family, ProxyProtocol, Secret};
-use crate::config::reading::{At, Definitions, FromNode, Placed, Reader, keys};
-use crate::config::tree::Value;
+use crate::config::reading::{Placed, ScalarOrMap, keys};
 use crate::config::values::choice::{HashWord, StrategyWord};
 use crate::config::values::{
     BackendUrl, CookieName, DnsName, FilePath, GivenName, LocalAddress, NameServer, QueryName,
@@ -137,53 +136,7 @@ keys! {
 }
 
 /// A backend: its address alone, or a map.
-#[derive(Debug)]
-pub(in crate::config) enum Backend {
-    Url(BackendUrl),
-    Keys(Box<BackendKeys>),
-}
-
-impl FromNode for Backend {
-    type Value = Self;
-
-    fn read(at: &At<'_>, reader: &mut Reader<'_>) -> Option<Self> {
-        match &at.node.value {
-            Value::Map(_) => BackendKeys::read(at, reader).map(|keys| Self::Keys(Box::new(keys))),
-            Value::Scalar(_) | Value::List(_) => BackendUrl::read(at, reader).map(Self::Url),
-        }
-    }
-
-    fn forms(definitions: &mut Definitions) -> Vec<serde_json::Value> {
-        [
-            BackendUrl::forms(definitions),
-            BackendKeys::forms(definitions),
-        ]
-        .concat()
-    }
-}
+pub(in crate::config) type Backend = ScalarOrMap<BackendUrl, BackendKeys>;
 
 /// What is hashed: a word alone, or a map that names a part of the request.
-#[derive(Debug)]
-pub(in crate::config) enum HashKey {
-    Word(HashWord),
-    Part(HashKeyPart),
-}
-
-impl FromNode for HashKey {
-    type Value = Self;
-
-    fn read(at: &At<'_>, reader: &mut Reader<'_>) -> Option<Self> {
-        match &at.node.value {
-            Value::Map(_) => HashKeyPart::read(at, reader).map(Self::Part),
-            Value::Scalar(_) | Value::List(_) => HashWord::read(at, reader).map(Self::Word),
-        }
-    }
-
-    fn forms(definitions: &mut Definitions) -> Vec<serde_json::Value> {
-        [
-            HashWord::forms(definitions),
-            HashKeyPart::forms(definitions),
-        ]
-        .concat()
-    }
-}
+pub(in crate::config) type HashKey = ScalarOrMap<HashWord, HashKeyPart>;
