@@ -40,19 +40,43 @@ choices! {
     LogFormat { "json" => Json, "text" => Text };
     Level { "error" => ERROR, "warn" => WARN, "info" => INFO, "debug" => DEBUG, "trace" => TRACE };
     TlsVersion { "1.2" => Tls12, "1.3" => Tls13 };
-    StrategyWord { "round_robin" => RoundRobin, "least_sessions" => LeastSessions, "two_choices" => TwoChoices, "hash" => Hash, "random" => Random };
-    HashWord { "client" => Client } or ", or a map such as `{ cookie: NAME }`, `{ header: NAME }` or `{ query: NAME }`";
     ProxyProtocol { "none" => None, "v1" => V1, "v2" => V2 };
     ProxyHeader { "none" => None, "accept" => Accept, "require" => Require };
     OnProtocolError { "pass" => Pass, "close" => Close };
     Forwarded { "x_forwarded" => XForwarded, "forwarded" => Forwarded, "both" => Both, "none" => None };
-    Protocol { "websocket" => WebSocket, "http" => Http };
     OnUnhealthy { "keep" => Keep, "drain" => Drain, "close" => Close };
-    CheckKind { "websocket" => WebSocket, "http" => Http, "tcp" => Tcp };
     Family { "ipv4" => Ipv4, "ipv6" => Ipv6 };
+}
+
+/// As `choices`, for kinds that only the configuration knows: declares them as well.
+macro_rules! words {
+    ($($(#[doc = $about:literal])* $kind:ident { $($word:literal => $choice:ident),* } $(or $else:literal)?;)*) => {
+        $(
+            $(#[doc = $about])*
+            #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+            pub(in crate::config) enum $kind { $($choice),* }
+        )*
+
+        choices! { $($kind { $($word => $choice),* } $(or $else)?;)* }
+    };
+}
+
+words! {
+    /// How the order of candidates is found.
+    StrategyWord { "round_robin" => RoundRobin, "least_sessions" => LeastSessions, "two_choices" => TwoChoices, "hash" => Hash, "random" => Random };
+    /// What is hashed where it is named by a word alone.
+    HashWord { "client" => Client } or ", or a map such as `{ cookie: NAME }`, `{ header: NAME }` or `{ query: NAME }`";
+    /// What a route takes.
+    Protocol { "websocket" => WebSocket, "http" => Http };
+    /// What a health check does.
+    CheckKind { "websocket" => WebSocket, "http" => Http, "tcp" => Tcp };
+    /// The protocol of backends that are found in the DNS.
     Scheme { "ws" => Ws, "wss" => Wss };
+    /// Which ends of a session get Pings.
     PingTarget { "client" => Client, "backend" => Backend, "both" => Both, "none" => None };
+    /// How a listener asks for the client's certificate.
     ClientAuthMode { "none" => None, "request" => Request, "require" => Require };
+    /// Whether requests are allowed whose Origin no pattern can match.
     Verdict { "deny" => Deny, "allow" => Allow };
 }
 
@@ -84,66 +108,4 @@ fn choose<T: Copy>(
             Some(Err(Complaint::unknown(&what, &scalar.text, known)))
         }
     }
-}
-
-/// How the order of candidates is found.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(in crate::config) enum StrategyWord {
-    RoundRobin,
-    LeastSessions,
-    TwoChoices,
-    Hash,
-    Random,
-}
-
-/// What is hashed where it is named by a word alone.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(in crate::config) enum HashWord {
-    Client,
-}
-
-/// What a route takes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(in crate::config) enum Protocol {
-    WebSocket,
-    Http,
-}
-
-/// What a health check does.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(in crate::config) enum CheckKind {
-    WebSocket,
-    Http,
-    Tcp,
-}
-
-/// The protocol of backends that are found in the DNS.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(in crate::config) enum Scheme {
-    Ws,
-    Wss,
-}
-
-/// Which ends of a session get Pings.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(in crate::config) enum PingTarget {
-    Client,
-    Backend,
-    Both,
-    None,
-}
-
-/// How a listener asks for the client's certificate.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(in crate::config) enum ClientAuthMode {
-    None,
-    Request,
-    Require,
-}
-
-/// Whether requests are allowed whose Origin no pattern can match.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(in crate::config) enum Verdict {
-    Deny,
-    Allow,
 }
