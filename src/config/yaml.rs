@@ -251,6 +251,15 @@ impl<'de> DeserializeSeed<'de> for NodeSeed<'_> {
     }
 }
 
+/// The methods for scalars that are not text.
+macro_rules! visit_scalars {
+    ($($method:ident($of:ty) => $kind:expr),+) => {$(
+        fn $method<E: Error>(self, value: $of) -> Result<Node, E> {
+            self.scalar($kind, value.to_string())
+        }
+    )+};
+}
+
 impl<'de> Visitor<'de> for NodeSeed<'_> {
     type Value = Node;
 
@@ -262,32 +271,18 @@ impl<'de> Visitor<'de> for NodeSeed<'_> {
         self.scalar(Kind::Null, "")
     }
 
+    /// The library calls it for an empty document.
     fn visit_none<E: Error>(self) -> Result<Node, E> {
-        self.scalar(Kind::Null, "")
+        self.visit_unit()
     }
 
-    fn visit_bool<E: Error>(self, value: bool) -> Result<Node, E> {
-        self.scalar(Kind::Boolean, value.to_string())
-    }
-
-    fn visit_i64<E: Error>(self, value: i64) -> Result<Node, E> {
-        self.scalar(Kind::Number, value.to_string())
-    }
-
-    fn visit_u64<E: Error>(self, value: u64) -> Result<Node, E> {
-        self.scalar(Kind::Number, value.to_string())
-    }
-
-    fn visit_i128<E: Error>(self, value: i128) -> Result<Node, E> {
-        self.scalar(Kind::Number, value.to_string())
-    }
-
-    fn visit_u128<E: Error>(self, value: u128) -> Result<Node, E> {
-        self.scalar(Kind::Number, value.to_string())
-    }
-
-    fn visit_f64<E: Error>(self, value: f64) -> Result<Node, E> {
-        self.scalar(Kind::Number, value.to_string())
+    visit_scalars! {
+        visit_bool(bool) => Kind::Boolean,
+        visit_i64(i64) => Kind::Number,
+        visit_u64(u64) => Kind::Number,
+        visit_i128(i128) => Kind::Number,
+        visit_u128(u128) => Kind::Number,
+        visit_f64(f64) => Kind::Number
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<Node, E> {
