@@ -116,35 +116,20 @@ impl Socket {
         }
     }
 
+    /// The TCP connection, also if bytes that were put back come first.
+    fn connection(&self) -> Option<&TcpSocket> {
+        match self {
+            Self::Tcp(socket) => Some(socket),
+            Self::Replayed(replayed) => replayed.socket.connection(),
+            Self::Unix(_) => None,
+        }
+    }
+
     fn is_broken(&self) -> bool {
         match self {
             Self::Tcp(socket) => socket.is_broken(),
             Self::Unix(socket) => is_broken(socket.as_fd()),
             Self::Replayed(replayed) => replayed.socket.is_broken(),
-        }
-    }
-
-    fn cork(&self) {
-        match self {
-            Self::Tcp(socket) => socket.cork(),
-            Self::Unix(_) => {}
-            Self::Replayed(replayed) => replayed.socket.cork(),
-        }
-    }
-
-    fn set_user_timeout(&self, timeout: Option<Duration>) {
-        match self {
-            Self::Tcp(socket) => socket.set_user_timeout(timeout),
-            Self::Unix(_) => {}
-            Self::Replayed(replayed) => replayed.socket.set_user_timeout(timeout),
-        }
-    }
-
-    fn reset_on_close(&self) {
-        match self {
-            Self::Tcp(socket) => socket.reset_on_close(),
-            Self::Unix(_) => {}
-            Self::Replayed(replayed) => replayed.socket.reset_on_close(),
         }
     }
 }
@@ -158,6 +143,15 @@ fn is_broken(socket: BorrowedFd<'_>) -> bool {
 }
 
 impl Stream {
+    /// The TCP connection that this stream has for itself.
+    fn connection(&self) -> Option<&TcpSocket> {
+        match self {
+            Self::Plain(socket) => socket.connection(),
+            Self::Tls(tls) => tls.socket().connection(),
+            Self::Shared(_) => None,
+        }
+    }
+
     /// Whether the peer has reset the connection, as far as that is known without reading.
     #[must_use]
     pub fn is_broken(&self) -> bool {
@@ -171,23 +165,18 @@ impl Stream {
     /// Keeps the kernel from dropping a peer that is alive but takes no bytes for `stall` (`None`: however long). By
     /// default it drops such a peer after a minute, like one that has vanished.
     pub fn tolerate_stall(&self, stall: Option<Duration>) {
-        let socket = match self {
-            Self::Plain(socket) => socket,
-            Self::Tls(tls) => tls.socket(),
-            Self::Shared(_) => return,
-        };
-        if stall.is_none_or(|stall| stall * 2 > USER_TIMEOUT) {
-            socket.set_user_timeout(stall.map(|stall| LONGEST_USER_TIMEOUT.min(stall * 2)));
+        if let Some(connection) = self.connection()
+            && stall.is_none_or(|stall| stall * 2 > USER_TIMEOUT)
+        {
+            connection.set_user_timeout(stall.map(|stall| LONGEST_USER_TIMEOUT.min(stall * 2)));
         }
     }
 
     /// Announces that the next write is the last one and that the sending half is shut down right after it, so that both
     /// leave in one packet (TCP_CORK). If no shutdown follows, the kernel sends the bytes after 200 ms.
     pub fn cork(&self) {
-        match self {
-            Self::Plain(socket) => socket.cork(),
-            Self::Tls(tls) => tls.socket().cork(),
-            Self::Shared(_) => {}
+        if let Some(connection) = self.connection() {
+            connection.cork();
         }
     }
 
@@ -202,10 +191,10 @@ impl Stream {
 
     /// Makes the close a reset: nothing lingers, and the peer notices at once.
     pub fn reset_on_close(&mut self) {
-        match self {
-            Self::Plain(socket) => socket.reset_on_close(),
-            Self::Tls(tls) => tls.socket().reset_on_close(),
-            Self::Shared(shared) => shared.reset_on_close(),
+        if let Self::Shared(shared) = self {
+            shared.reset_on_close();
+        } else if let Some(connection) = self.connection() {
+            connection.reset_on_close();
         }
     }
 }
