@@ -213,6 +213,43 @@ impl Replayed {
     }
 }
 
+/// The writing methods of an enum of streams, by those of its variants.
+macro_rules! delegate_writes {
+    ($($variant:pat => $writer:expr),+) => {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            match self.get_mut() {
+                $($variant => Pin::new($writer).poll_write(context, bytes)),+
+            }
+        }
+
+        fn poll_write_vectored(
+            self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+            slices: &[io::IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            match self.get_mut() {
+                $($variant => Pin::new($writer).poll_write_vectored(context, slices)),+
+            }
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+            match self.get_mut() {
+                $($variant => Pin::new($writer).poll_flush(context)),+
+            }
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+            match self.get_mut() {
+                $($variant => Pin::new($writer).poll_shutdown(context)),+
+            }
+        }
+    };
+}
+
 impl AsyncRead for Socket {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -228,46 +265,10 @@ impl AsyncRead for Socket {
 }
 
 impl AsyncWrite for Socket {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(socket) => Pin::new(socket).poll_write(context, bytes),
-            Self::Unix(socket) => Pin::new(socket).poll_write(context, bytes),
-            Self::Replayed(replayed) => Pin::new(&mut replayed.socket).poll_write(context, bytes),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(socket) => Pin::new(socket).poll_flush(context),
-            Self::Unix(socket) => Pin::new(socket).poll_flush(context),
-            Self::Replayed(replayed) => Pin::new(&mut replayed.socket).poll_flush(context),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(socket) => Pin::new(socket).poll_shutdown(context),
-            Self::Unix(socket) => Pin::new(socket).poll_shutdown(context),
-            Self::Replayed(replayed) => Pin::new(&mut replayed.socket).poll_shutdown(context),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(socket) => Pin::new(socket).poll_write_vectored(context, slices),
-            Self::Unix(socket) => Pin::new(socket).poll_write_vectored(context, slices),
-            Self::Replayed(replayed) => {
-                Pin::new(&mut replayed.socket).poll_write_vectored(context, slices)
-            }
-        }
+    delegate_writes! {
+        Self::Tcp(socket) => socket,
+        Self::Unix(socket) => socket,
+        Self::Replayed(replayed) => &mut replayed.socket
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -290,44 +291,10 @@ impl AsyncRead for Stream {
 }
 
 impl AsyncWrite for Stream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(socket) => Pin::new(socket).poll_write(context, bytes),
-            Self::Tls(tls) => Pin::new(tls.as_mut()).poll_write(context, bytes),
-            Self::Shared(shared) => Pin::new(shared.as_mut()).poll_write(context, bytes),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(socket) => Pin::new(socket).poll_flush(context),
-            Self::Tls(tls) => Pin::new(tls.as_mut()).poll_flush(context),
-            Self::Shared(shared) => Pin::new(shared.as_mut()).poll_flush(context),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(socket) => Pin::new(socket).poll_shutdown(context),
-            Self::Tls(tls) => Pin::new(tls.as_mut()).poll_shutdown(context),
-            Self::Shared(shared) => Pin::new(shared.as_mut()).poll_shutdown(context),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(socket) => Pin::new(socket).poll_write_vectored(context, slices),
-            Self::Tls(tls) => Pin::new(tls.as_mut()).poll_write_vectored(context, slices),
-            Self::Shared(shared) => Pin::new(shared.as_mut()).poll_write_vectored(context, slices),
-        }
+    delegate_writes! {
+        Self::Plain(socket) => socket,
+        Self::Tls(tls) => tls.as_mut(),
+        Self::Shared(shared) => shared.as_mut()
     }
 
     fn is_write_vectored(&self) -> bool {
