@@ -6,7 +6,6 @@ mod authorities;
 mod backends;
 mod certificate;
 mod choice;
-mod clients;
 mod error;
 mod pem;
 mod provider;
@@ -28,11 +27,11 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 pub use self::backends::{ClientTls, Verifiers, client, client_in_memory};
 use self::certificate::Certificate;
-use self::clients::Clients;
 pub use self::error::{Problem, TlsError, told};
 pub use self::provider::{Tickets, provider};
 pub use self::self_signed::self_signed;
 pub use self::settings::HTTP2;
+use self::verifier::ClientVerifier;
 pub use self::verifier::unsuitable;
 use crate::config::{Config, Name, Tls, TlsVersion};
 
@@ -149,7 +148,7 @@ pub fn server(tls: &Tls, tickets: &Tickets) -> Result<ServerTls, Vec<TlsError>> 
             Err(problems) => errors.extend(problems),
         }
     }
-    let clients = match Clients::load(&tls.client_auth, &provider) {
+    let clients = match ClientVerifier::load(&tls.client_auth, &provider) {
         Ok(clients) if errors.is_empty() => clients,
         Ok(_) => return Err(errors),
         Err(error) => {
@@ -160,7 +159,7 @@ pub fn server(tls: &Tls, tickets: &Tickets) -> Result<ServerTls, Vec<TlsError>> 
     let paths = tls.certificates.iter().map(|files| &*files.certificate);
     Ok(ServerTls {
         certificates: std::iter::zip(&certificates, paths).map(info).collect(),
-        fingerprint: fingerprint(&certificates, &clients),
+        fingerprint: fingerprint(&certificates, clients.as_ref()),
         config: settings::build(&certificates, clients, tls.min_version, tls.http2, tickets),
         handshake_timeout: tls.handshake_timeout,
     })
@@ -178,14 +177,13 @@ pub fn server_in_memory(
 ) -> Result<ServerTls, Problem> {
     let provider = provider();
     let certificates = [Certificate::new(chain, key, &provider)?];
-    let clients = Clients::none();
     Ok(ServerTls {
         certificates: certificates
             .iter()
             .map(|one| info((one, Path::new("memory"))))
             .collect(),
-        fingerprint: fingerprint(&certificates, &clients),
-        config: settings::build(&certificates, clients, TlsVersion::Tls12, true, tickets),
+        fingerprint: fingerprint(&certificates, None),
+        config: settings::build(&certificates, None, TlsVersion::Tls12, true, tickets),
         handshake_timeout,
     })
 }
@@ -199,11 +197,11 @@ fn info((certificate, path): (&Certificate, &Path)) -> CertificateInfo {
     }
 }
 
-fn fingerprint(certificates: &[Certificate], clients: &Clients) -> Fingerprint {
+fn fingerprint(certificates: &[Certificate], clients: Option<&ClientVerifier>) -> Fingerprint {
     let mut hasher = DefaultHasher::new();
     for certificate in certificates {
         certificate.key.cert.hash(&mut hasher);
     }
-    clients.authorities.hash(&mut hasher);
+    clients.map(ClientVerifier::authorities).hash(&mut hasher);
     Fingerprint(hasher.finish())
 }

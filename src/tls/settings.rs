@@ -8,8 +8,8 @@ use rustls::{ServerConfig, SupportedProtocolVersion};
 
 use super::certificate::Certificate;
 use super::choice::ByServerName;
-use super::clients::Clients;
 use super::provider::{Tickets, provider};
+use super::verifier::ClientVerifier;
 use crate::config::TlsVersion;
 
 /// HTTP/2 in ALPN (RFC 7301, RFC 9113 section 3.2).
@@ -22,7 +22,7 @@ const HTTP1_0: &[u8] = b"http/1.0";
 /// Builds the settings of a listener.
 pub(super) fn build(
     certificates: &[Certificate],
-    clients: Clients,
+    clients: Option<ClientVerifier>,
     min_version: TlsVersion,
     http2: bool,
     tickets: &Tickets,
@@ -32,9 +32,9 @@ pub(super) fn build(
         .expect("both providers speak TLS 1.2 and 1.3");
     // With client certificates no tickets are issued or accepted. All listeners share the ticket keys, so a ticket from a
     // listener without client certificates would be accepted here; and a ticket would outlive the removal of an authority.
-    let resumes = clients.verifier.is_none();
-    let builder = match clients.verifier {
-        Some(verifier) => builder.with_client_cert_verifier(verifier),
+    let resumes = clients.is_none();
+    let builder = match clients {
+        Some(verifier) => builder.with_client_cert_verifier(Arc::new(verifier)),
         None => builder.with_no_client_auth(),
     };
     let mut config = builder.with_cert_resolver(Arc::new(ByServerName::new(certificates)));

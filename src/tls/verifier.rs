@@ -16,7 +16,8 @@ use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, 
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use super::authorities::Authorities;
-use super::error::Problem;
+use super::error::{Problem, TlsError};
+use crate::config::ClientAuth;
 
 /// The methods about signatures, which both kinds of verifiers leave to `by_authority`.
 macro_rules! delegate_signatures {
@@ -112,8 +113,29 @@ pub(super) struct ClientVerifier {
 }
 
 impl ClientVerifier {
+    /// Reads the file of authorities; `None` if clients are not asked for certificates.
+    pub(super) fn load(
+        client_auth: &ClientAuth,
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<Option<Self>, TlsError> {
+        let (file, is_required) = match client_auth {
+            ClientAuth::None => return Ok(None),
+            ClientAuth::Request(file) => (file, false),
+            ClientAuth::Require(file) => (file, true),
+        };
+        let verifier = Self::new(Authorities::load(file)?, is_required, provider);
+        verifier
+            .map(Some)
+            .map_err(|problem| TlsError::new(file, problem))
+    }
+
+    /// The configured authorities.
+    pub(super) fn authorities(&self) -> &[CertificateDer<'static>] {
+        &self.authorities
+    }
+
     /// Clients without a certificate are accepted, unless it `is_required`.
-    pub(super) fn new(
+    fn new(
         authorities: Authorities,
         is_required: bool,
         provider: &Arc<CryptoProvider>,
