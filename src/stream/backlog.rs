@@ -35,7 +35,7 @@ impl Backlog {
     }
 
     /// Moves as much as fits into `buffer`.
-    pub(super) fn read(&mut self, buffer: &mut ReadBuf<'_>) {
+    pub fn read(&mut self, buffer: &mut ReadBuf<'_>) {
         let count = self.rest().len().min(buffer.remaining());
         buffer.put_slice(&self.rest()[..count]);
         self.advance(count);

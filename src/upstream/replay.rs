@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::connection::{ConnectionTask, is_readable};
 use super::handshake::Failure;
-use crate::stream::Stream;
+use crate::stream::{Backlog, Stream};
 
 /// Reads the answer that begins with `received` and continues in `stream`. The task ends with the answer: as the sender is
 /// dropped, hyper closes after the last byte, or when the body is dropped.
@@ -28,9 +28,10 @@ pub(super) async fn answer(
     stream: Stream,
     received: &[u8],
 ) -> Result<(Response<Incoming>, ConnectionTask), Failure> {
+    let mut rest = Backlog::default();
+    rest.append(received);
     let replay = Replay {
-        received: received.to_vec(),
-        replayed: 0,
+        received: rest,
         held: Some(None),
         stream,
     };
@@ -53,8 +54,7 @@ const UNSOUND: Failure = Failure::Broken("the answer is no sound HTTP");
 /// Reads wait for the first write: hyper accepts an answer only after it has sent the request.
 #[derive(Debug)]
 struct Replay {
-    received: Vec<u8>,
-    replayed: usize,
+    received: Backlog,
     /// Some until the first write; holds the waker of a reader that waits for it.
     held: Option<Option<Waker>>,
     stream: Stream,
@@ -70,13 +70,10 @@ impl AsyncRead for Replay {
             *reader = Some(context.waker().clone());
             return Poll::Pending;
         }
-        let rest = &self.received[self.replayed..];
-        if rest.is_empty() {
+        if self.received.is_empty() {
             return Pin::new(&mut self.stream).poll_read(context, buffer);
         }
-        let count = rest.len().min(buffer.remaining());
-        buffer.put_slice(&rest[..count]);
-        self.replayed += count;
+        self.received.read(buffer);
         Poll::Ready(Ok(()))
     }
 }
