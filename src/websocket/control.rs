@@ -1,17 +1,13 @@
 //! Control frames that the gateway itself sends (RFC 6455 section 5.5).
 
-use std::fmt;
-
 use super::close::CloseCode;
 use super::frame::{MAX_CONTROL_FRAME, MAX_CONTROL_PAYLOAD, mask};
 use super::opcode::{Opcode, Side};
+use super::short::Short;
 
 /// A complete control frame in wire format, at most 131 bytes, stored inline.
-#[derive(Clone, Copy)]
-pub struct ControlFrame {
-    bytes: [u8; MAX_CONTROL_FRAME],
-    length: u8,
-}
+#[derive(Clone, Copy, Debug)]
+pub struct ControlFrame(Short<MAX_CONTROL_FRAME>);
 
 impl ControlFrame {
     /// A Close with a code and a reason, sent as `sender`. A reason of more than 123 bytes is truncated, between two
@@ -35,7 +31,7 @@ impl ControlFrame {
     /// The frame in wire format.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..usize::from(self.length)]
+        self.0.as_bytes()
     }
 
     /// Frames sent as a client are masked with a fresh random key (section 10.3).
@@ -49,37 +45,23 @@ impl ControlFrame {
 
     fn with_key(key: Option<[u8; 4]>, opcode: Opcode, payload: &[u8]) -> Self {
         let payload = &payload[..payload.len().min(MAX_CONTROL_PAYLOAD)];
-        let mut frame = Self {
-            bytes: [0; MAX_CONTROL_FRAME],
-            length: 0,
-        };
-        frame.push(&[0x80 | opcode.number(), byte_of(payload.len())]);
-        if let Some(key) = key {
-            frame.bytes[1] |= 0x80;
-            frame.push(&key);
+        let length = u8::try_from(payload.len()).expect("125 bytes at most");
+        let first = 0x80 | opcode.number();
+        let mut frame = Short::new();
+        match key {
+            None => {
+                frame.append(&[first, length]);
+                frame.append(payload);
+            }
+            Some(key) => {
+                frame.append(&[first, 0x80 | length]);
+                frame.append(&key);
+                let start = frame.len();
+                frame.append(payload);
+                mask(&mut frame.as_mut_bytes()[start..], key);
+            }
         }
-        let start = usize::from(frame.length);
-        frame.push(payload);
-        if let Some(key) = key {
-            mask(&mut frame.bytes[start..start + payload.len()], key);
-        }
-        frame
-    }
-
-    fn push(&mut self, bytes: &[u8]) {
-        let start = usize::from(self.length);
-        self.bytes[start..start + bytes.len()].copy_from_slice(bytes);
-        self.length += byte_of(bytes.len());
-    }
-}
-
-impl fmt::Debug for ControlFrame {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "ControlFrame({})",
-            self.as_bytes().escape_ascii()
-        )
+        Self(frame)
     }
 }
 
@@ -90,11 +72,6 @@ fn truncated(text: &str, limit: usize) -> &str {
         end -= 1;
     }
     &text[..end]
-}
-
-/// A length that is at most [`MAX_CONTROL_FRAME`].
-fn byte_of(length: usize) -> u8 {
-    u8::try_from(length).expect("a control frame is at most 131 bytes long")
 }
 
 #[cfg(test)]

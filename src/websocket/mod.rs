@@ -13,6 +13,7 @@ mod headers;
 mod key;
 mod opcode;
 mod protocol_error;
+mod short;
 mod tracker;
 
 pub use answer::{AnswerError, verify_answer};

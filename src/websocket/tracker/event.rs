@@ -1,10 +1,9 @@
 //! What the frame tracker reports.
 
-use std::fmt;
-
 use super::super::frame::{FrameHeader, MAX_CONTROL_PAYLOAD, mask};
 use super::super::opcode::Opcode;
 use super::super::protocol_error::ProtocolError;
+use super::super::short::Short;
 
 /// The result of one step.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -43,44 +42,23 @@ pub enum Event {
 }
 
 /// The unmasked payload of a control frame, at most 125 bytes.
-#[derive(Clone, Copy)]
-pub struct ControlPayload {
-    bytes: [u8; MAX_CONTROL_PAYLOAD],
-    length: u8,
-}
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ControlPayload(Short<MAX_CONTROL_PAYLOAD>);
 
 impl ControlPayload {
     /// The payload.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..usize::from(self.length)]
+        self.0.as_bytes()
     }
 
-    /// Copies `length` bytes from the beginning of `masked` and unmasks them.
-    pub(super) fn unmask(masked: &[u8], length: u8, key: Option<[u8; 4]>) -> Self {
-        let mut payload = Self {
-            bytes: [0; MAX_CONTROL_PAYLOAD],
-            length,
-        };
-        let used = &mut payload.bytes[..usize::from(length)];
-        used.copy_from_slice(&masked[..usize::from(length)]);
+    /// Copies `masked` and unmasks it.
+    pub(super) fn unmask(masked: &[u8], key: Option<[u8; 4]>) -> Self {
+        let mut payload = Short::new();
+        payload.append(masked);
         if let Some(key) = key {
-            mask(used, key);
+            mask(payload.as_mut_bytes(), key);
         }
-        payload
-    }
-}
-
-impl PartialEq for ControlPayload {
-    fn eq(&self, other: &Self) -> bool {
-        self.as_bytes() == other.as_bytes()
-    }
-}
-
-impl Eq for ControlPayload {}
-
-impl fmt::Debug for ControlPayload {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "\"{}\"", self.as_bytes().escape_ascii())
+        Self(payload)
     }
 }

@@ -2,33 +2,11 @@
 
 use super::super::frame::{FrameHeader, MAX_CONTROL_FRAME};
 use super::super::opcode::Opcode;
+use super::super::short::Short;
 use super::event::ControlPayload;
 
 /// The first bytes of a header.
-#[derive(Default, Debug)]
-pub(super) struct HeldHeader {
-    bytes: [u8; FrameHeader::MAX_LENGTH],
-    length: u8,
-}
-
-impl HeldHeader {
-    pub(super) fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..usize::from(self.length)]
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.length == 0
-    }
-
-    /// Appends as much of `input` as fits.
-    pub(super) fn fill(&mut self, input: &[u8]) {
-        self.length += append(&mut self.bytes, self.length, input);
-    }
-
-    pub(super) fn truncate(&mut self, length: u8) {
-        self.length = self.length.min(length);
-    }
-}
+pub(super) type HeldHeader = Short<{ FrameHeader::MAX_LENGTH }>;
 
 /// A control frame whose header is complete.
 ///
@@ -36,16 +14,10 @@ impl HeldHeader {
 /// other sessions do not pay for the buffer.
 #[derive(Debug)]
 pub(super) struct HeldControl {
-    partial: Option<Box<PartialControl>>,
+    partial: Option<Box<Short<MAX_CONTROL_FRAME>>>,
     mask: Option<[u8; 4]>,
     payload_length: u8,
     opcode: Opcode,
-}
-
-#[derive(Debug)]
-struct PartialControl {
-    bytes: [u8; MAX_CONTROL_FRAME],
-    length: u8,
 }
 
 impl HeldControl {
@@ -65,8 +37,7 @@ impl HeldControl {
 
     /// The bytes of the frame so far; `None` if nothing but the header has come.
     pub(super) fn as_bytes(&self) -> Option<&[u8]> {
-        let partial = self.partial.as_deref()?;
-        Some(&partial.bytes[..usize::from(partial.length)])
+        self.partial.as_deref().map(Short::as_bytes)
     }
 
     /// Consumes bytes of the payload from `input`: returns how many, and the payload once it is complete. `header` is
@@ -78,40 +49,20 @@ impl HeldControl {
     ) -> (usize, Option<ControlPayload>) {
         let whole = usize::from(self.payload_length);
         if self.partial.is_none() && input.len() >= whole {
-            let payload = ControlPayload::unmask(input, self.payload_length, self.mask);
+            let payload = ControlPayload::unmask(&input[..whole], self.mask);
             return (whole, Some(payload));
         }
-        let partial = self
-            .partial
-            .get_or_insert_with(|| Box::new(PartialControl::new(header)));
-        let frame_length = header.length + self.payload_length;
-        let missing = usize::from(frame_length - partial.length);
-        let taken = &input[..input.len().min(missing)];
-        partial.length += append(&mut partial.bytes, partial.length, taken);
-        if partial.length < frame_length {
-            return (taken.len(), None);
+        let partial = self.partial.get_or_insert_with(|| {
+            let mut partial = Box::new(Short::new());
+            partial.append(header.as_bytes());
+            partial
+        });
+        let missing = header.len() + whole - partial.len();
+        let taken = partial.append(&input[..input.len().min(missing)]);
+        if taken < missing {
+            return (taken, None);
         }
-        let masked = &partial.bytes[usize::from(header.length)..];
-        let payload = ControlPayload::unmask(masked, self.payload_length, self.mask);
-        (taken.len(), Some(payload))
+        let masked = &partial.as_bytes()[header.len()..];
+        (taken, Some(ControlPayload::unmask(masked, self.mask)))
     }
-}
-
-impl PartialControl {
-    fn new(header: &HeldHeader) -> Self {
-        let mut partial = Self {
-            bytes: [0; MAX_CONTROL_FRAME],
-            length: 0,
-        };
-        partial.length = append(&mut partial.bytes, 0, header.as_bytes());
-        partial
-    }
-}
-
-/// Copies as much of `input` as fits behind the first `length` bytes of `buffer`; returns how many bytes that is.
-fn append(buffer: &mut [u8], length: u8, input: &[u8]) -> u8 {
-    let room = &mut buffer[usize::from(length)..];
-    let count = room.len().min(input.len());
-    room[..count].copy_from_slice(&input[..count]);
-    u8::try_from(count).expect("the buffers are shorter than 256 bytes")
 }

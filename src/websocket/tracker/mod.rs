@@ -70,7 +70,7 @@ impl FrameTracker {
     pub fn new(sender: Side, extensions: Extensions) -> Self {
         Self {
             place: Place::Header,
-            header: HeldHeader::default(),
+            header: HeldHeader::new(),
             message: None,
             message_length: 0,
             sender,
@@ -106,7 +106,7 @@ impl FrameTracker {
     /// inserted.
     #[must_use]
     pub fn at_boundary(&self) -> bool {
-        matches!(self.place, Place::Header) && self.header.is_empty()
+        matches!(self.place, Place::Header) && self.header.len() == 0
     }
 
     /// Whether the stream is inside a data frame, behind its header.
@@ -132,7 +132,7 @@ impl FrameTracker {
         }
     }
 
-    /// Whether the stream broke the protocol: where its frames end is unknown from there on.
+    /// How the stream broke the protocol, if it did: where its frames end is unknown from there on.
     #[must_use]
     pub fn is_invalid(&self) -> bool {
         matches!(self.place, Place::Invalid(_))
@@ -160,18 +160,18 @@ impl FrameTracker {
 
     #[inline]
     fn step_header(&mut self, input: &[u8]) -> Step {
-        let held = self.header.as_bytes().len();
+        let held = self.header.len();
         let read = if held == 0 {
             FrameHeader::parse(input)
         } else {
-            self.header.fill(input);
+            self.header.append(input);
             FrameHeader::parse(self.header.as_bytes())
         };
         match read {
             Ok(Some(header)) => self.begin(header, input, held),
             Ok(None) => {
                 if held == 0 {
-                    self.header.fill(input);
+                    self.header.append(input);
                 }
                 Step {
                     consumed: input.len(),
@@ -192,7 +192,7 @@ impl FrameTracker {
         let consumed = length - held;
         if header.opcode.is_control() {
             if held == 0 {
-                self.header.fill(input);
+                self.header.append(input);
             }
             self.header.truncate(header.header_length);
             self.place = Place::Control(HeldControl::new(&header));
