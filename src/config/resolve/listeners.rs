@@ -153,7 +153,7 @@ fn limits(raw: schema::ListenerLimits, is_plain: bool, findings: &mut Findings) 
         concurrent_tls_handshakes: raw.concurrent_tls_handshakes.or(None),
         handshakes_per_second: raw.handshakes_per_second.or(None),
         request_head: request_head(&raw.request_head, findings),
-        http2_streams: raw.http2_streams.or(128),
+        http2_streams: raw.http2_streams.or(512),
     }
 }
 

@@ -82,7 +82,7 @@ keys! {
         handshakes_per_second: Whole<Option<NonZeroU32>, 0, 1_000_000>,
         /// Bytes of a request head, 1KiB to 1MiB; 32KiB by default.
         request_head: Size,
-        /// Streams open at once on an HTTP/2 connection; 128 by default.
+        /// Streams open at once on an HTTP/2 connection; 512 by default.
         http2_streams: Whole<u32, 1, 10_000>,
     }
 }

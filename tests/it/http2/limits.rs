@@ -43,13 +43,17 @@ async fn a_backend_that_is_lost_is_told_to_the_client() {
     other.expect(Speaker::Client.text("here")).await;
 }
 
+/// A browser has one connection for all of its tabs: sockets that stay open for hours must leave room for its requests.
 #[tokio::test]
-async fn a_hundred_sessions_share_a_connection() {
+async fn three_hundred_sessions_and_a_request_share_a_connection() {
     let (_gateway, arrivals, mut client) = venue("", "").await;
     let mut sessions = Vec::new();
-    for _ in 0..100 {
+    for _ in 0..300 {
         sessions.push(session(&mut client, &arrivals).await);
     }
+    let request = Request::get("http://gateway.test/");
+    let _answer = client.send(request).await;
+    arrivals.asked().await;
     for (number, (client, backend)) in sessions.iter_mut().enumerate() {
         let text = Speaker::Client.text(&number.to_string());
         client.send(&text).await;
