@@ -121,7 +121,7 @@ impl Snapshot {
                 let address = &backend.address;
                 let live = live.get(address).cloned();
                 let live = live.unwrap_or_else(|| new_backend(address, &queue, before));
-                let metrics = metrics.backend(name, &backend.name);
+                let metrics = metrics.member(name, &backend.name);
                 Member::new(
                     backend,
                     pool.slow_start,

@@ -24,8 +24,8 @@ pub use logging::{Logging, LoggingFault, Reader};
 pub use metrics::{
     BackendMetrics, BackendSession, CertificateMetrics, CheckResult, ConnectResult,
     ConnectionRejection, DiscoveryMetrics, DiscoveryResult, HandshakeResult, ListenerMetrics,
-    Metrics, PoolMetrics, QueueResult, ReloadResult, RouteMetrics, StickyResult, TEXT_FORMAT,
-    TlsResult, Waiting,
+    MemberMetrics, Metrics, PoolMetrics, QueueResult, ReloadResult, RouteMetrics, StickyResult,
+    TEXT_FORMAT, TlsResult, Waiting,
 };
 pub use record::{AnswerEnd, Connection, Request, SessionRecord};
 pub use timestamp::Rfc3339;

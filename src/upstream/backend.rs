@@ -20,7 +20,7 @@ use crate::config::{self, BackendAddress, Name};
 use crate::drain::{Drain, DrainWatch};
 use crate::proxy_protocol::Ends;
 use crate::stream::Stream;
-use crate::telemetry::{BackendMetrics, BackendSession};
+use crate::telemetry::{BackendMetrics, BackendSession, MemberMetrics};
 
 /// The effective weight for each unit of configured weight; a slow start counts a part of it.
 pub(super) const FULL_WEIGHT: u32 = 1000;
@@ -221,7 +221,7 @@ pub struct Member {
     priority: u16,
     slow_start: Duration,
     backend: Arc<Backend>,
-    metrics: Arc<BackendMetrics>,
+    metrics: Arc<MemberMetrics>,
     transport: Arc<Transport>,
 }
 
@@ -232,7 +232,7 @@ impl Member {
         config: &config::Backend,
         slow_start: Duration,
         backend: Arc<Backend>,
-        metrics: Arc<BackendMetrics>,
+        metrics: Arc<MemberMetrics>,
         transport: Arc<Transport>,
     ) -> Self {
         let member = Self {
@@ -286,8 +286,13 @@ impl Member {
 
     /// Shows its health and its effective weight at `now` in the metrics.
     pub(super) fn show(&self, now: Instant) {
-        self.metrics.set_up(self.backend.is_up());
+        self.show_up();
         self.show_weight(now);
+    }
+
+    /// Shows its health in the metrics.
+    pub(super) fn show_up(&self) {
+        self.metrics.set_up(self.backend.is_up());
     }
 
     /// Shows its effective weight at `now` in the metrics.
@@ -333,7 +338,7 @@ impl Member {
     /// Its metrics.
     #[must_use]
     pub fn metrics(&self) -> &Arc<BackendMetrics> {
-        &self.metrics
+        self.metrics.backend()
     }
 
     /// Opens a connection to it before `deadline`, on behalf of a client whose connection has these ends, or for the gateway
@@ -360,7 +365,7 @@ impl Member {
         let session = match purpose {
             Purpose::Session => {
                 self.take_place()?;
-                Some(self.metrics.session())
+                Some(self.metrics().session())
             }
             Purpose::Request => {
                 self.backend.requests.fetch_add(1, Ordering::Relaxed);
@@ -369,7 +374,7 @@ impl Member {
         };
         Some(Lease {
             backend: Arc::clone(&self.backend),
-            metrics: Arc::clone(&self.metrics),
+            metrics: Arc::clone(self.metrics()),
             session,
         })
     }

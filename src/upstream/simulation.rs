@@ -198,7 +198,7 @@ pub(super) fn build(config: &config::Pool, metrics: &Metrics, previous: Option<&
             |member| Arc::clone(member.backend()),
         );
         let transport = Arc::new(Transport::new(&config.transport, None));
-        let metrics = metrics.backend(&name, &backend.name);
+        let metrics = metrics.member(&name, &backend.name);
         Member::new(backend, config.slow_start, live, metrics, transport)
     });
     let members = members.collect();

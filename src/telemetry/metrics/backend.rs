@@ -7,7 +7,7 @@ use prometheus::{Gauge, Histogram, IntCounter, IntGauge};
 
 use super::choices::Choices;
 use super::enumerated::Enumerated;
-use super::families::{BackendFamilies, PoolFamilies};
+use super::families::{BackendFamilies, MemberFamilies, PoolFamilies};
 use super::labels::{CheckResult, ConnectResult};
 use crate::config::Name;
 
@@ -41,14 +41,46 @@ impl PoolMetrics {
     }
 }
 
+/// The metrics of a backend for as long as the configuration has it under this name; sessions do not hold them.
+pub struct MemberMetrics {
+    backend: Arc<BackendMetrics>,
+    up: IntGauge,
+    effective_weight: Gauge,
+}
+
+impl MemberMetrics {
+    pub(super) fn new(families: &MemberFamilies, backend: Arc<BackendMetrics>) -> Self {
+        let labels: [&str; 2] = [&backend.pool.name, &backend.name];
+        Self {
+            up: families.up.with_label_values(&labels),
+            effective_weight: families.effective_weight.with_label_values(&labels),
+            backend,
+        }
+    }
+
+    /// Those that its sessions hold as well.
+    #[must_use]
+    pub fn backend(&self) -> &Arc<BackendMetrics> {
+        &self.backend
+    }
+
+    /// Sets whether it is up.
+    pub fn set_up(&self, is_up: bool) {
+        self.up.set(i64::from(is_up));
+    }
+
+    /// Sets its effective weight.
+    pub fn set_effective_weight(&self, weight: f64) {
+        self.effective_weight.set(weight);
+    }
+}
+
 /// The metrics of a backend in a pool.
 pub struct BackendMetrics {
     name: Name,
     pool: Arc<PoolMetrics>,
-    up: IntGauge,
     checks: Enumerated,
     sessions_active: IntGauge,
-    effective_weight: Gauge,
     connects: Enumerated,
 }
 
@@ -57,10 +89,8 @@ impl BackendMetrics {
         let labels: [&str; 2] = [&pool.name, name];
         Self {
             name: Arc::clone(name),
-            up: families.up.with_label_values(&labels),
             checks: Enumerated::new(&families.checks, &labels, CheckResult::TEXTS),
             sessions_active: families.sessions_active.with_label_values(&labels),
-            effective_weight: families.effective_weight.with_label_values(&labels),
             connects: Enumerated::new(&families.connects, &labels, ConnectResult::TEXTS),
             pool,
         }
@@ -76,16 +106,6 @@ impl BackendMetrics {
     #[must_use]
     pub fn pool(&self) -> &Arc<PoolMetrics> {
         &self.pool
-    }
-
-    /// Sets whether it is up.
-    pub fn set_up(&self, is_up: bool) {
-        self.up.set(i64::from(is_up));
-    }
-
-    /// Sets its effective weight.
-    pub fn set_effective_weight(&self, weight: f64) {
-        self.effective_weight.set(weight);
     }
 
     /// Counts a check.

@@ -181,12 +181,16 @@ families! {
         backends: IntGauge, "pool_discovered_backends", ["pool"];
     }
 
-    /// Of backends, also while sessions outlive their names.
-    pub(super) struct BackendFamilies {
+    /// Of backends that the configuration has.
+    pub(super) struct MemberFamilies {
         /// Whether a backend is neither down (by its checks) nor ejected.
         up: IntGauge, "backend_up", ["pool", "backend"];
         /// The weight of a backend as it counts now, less than in full while it starts slowly.
         effective_weight: Gauge, "backend_effective_weight", ["pool", "backend"];
+    }
+
+    /// Of backends, also while sessions outlive their names.
+    pub(super) struct BackendFamilies {
         /// Checks of a backend by what they came to.
         checks: IntCounter, "backend_health_checks_total", ["pool", "backend", "result"];
         /// Sessions on a backend, those being opened included.

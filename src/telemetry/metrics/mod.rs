@@ -24,7 +24,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use prometheus::{Registry, TextEncoder};
 
-pub use backend::{BackendMetrics, BackendSession, PoolMetrics};
+pub use backend::{BackendMetrics, BackendSession, MemberMetrics, PoolMetrics};
 pub use certificate::CertificateMetrics;
 pub use choices::{QueueResult, StickyResult, Waiting};
 pub use discovery::DiscoveryMetrics;
@@ -39,8 +39,8 @@ pub use route::RouteMetrics;
 use crate::config::Name;
 use enumerated::Enumerated;
 use families::{
-    BackendFamilies, DiscoveryFamilies, ListenerCertificates, ListenerFamilies, PoolCertificates,
-    PoolFamilies, ProcessFamilies, Registrar, RouteFamilies, SessionFamilies,
+    BackendFamilies, DiscoveryFamilies, ListenerCertificates, ListenerFamilies, MemberFamilies,
+    PoolCertificates, PoolFamilies, ProcessFamilies, Registrar, RouteFamilies, SessionFamilies,
 };
 use live::Live;
 use route::RouteSeries;
@@ -61,6 +61,7 @@ pub struct Metrics {
     route_series: Live<RouteFamilies, RouteSeries>,
     pools: Live<PoolFamilies, PoolMetrics>,
     backends: Live<BackendFamilies, BackendMetrics>,
+    members: Live<MemberFamilies, MemberMetrics>,
     discoveries: Live<DiscoveryFamilies, DiscoveryMetrics>,
 }
 
@@ -87,6 +88,7 @@ impl Metrics {
             route_series,
             pools: Live::new(&registry, PoolFamilies::register),
             backends: Live::new(&registry, BackendFamilies::register),
+            members: Live::new(&registry, MemberFamilies::register),
             discoveries: Live::new(&registry, DiscoveryFamilies::register),
             registry,
         }
@@ -152,6 +154,14 @@ impl Metrics {
         })
     }
 
+    /// The handle of a backend that the configuration has.
+    #[must_use]
+    pub fn member(&self, pool: &Name, backend: &Name) -> Arc<MemberMetrics> {
+        self.members.handle(&[pool, backend], |families| {
+            MemberMetrics::new(families, self.backend(pool, backend))
+        })
+    }
+
     /// Counts a reload, and notes whether and when the last one succeeded.
     pub fn reloaded(&self, result: ReloadResult) {
         self.reloads.increment(result.label());
@@ -200,9 +210,10 @@ impl Metrics {
         self.listeners.sweep();
         self.certificates.sweep();
         self.pool_certificates.sweep();
-        // Routes and backends hold handles of route series and pools, so those are swept after them.
+        // Routes, members and backends hold handles of route series, backends and pools, so those are swept after them.
         self.routes.sweep();
         self.route_series.sweep();
+        self.members.sweep();
         self.backends.sweep();
         self.discoveries.sweep();
         self.pools.sweep();

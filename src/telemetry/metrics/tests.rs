@@ -159,7 +159,7 @@ fn series_go_with_their_last_handle() {
     let certificate = metrics.certificate(&name("gone"), &name("gone.crt"));
     let shown = metrics.pool_certificate(&name("gone"), &name("gone.crt"));
     let route = metrics.route(&name("gone"), Some(&name("gone")));
-    let backend = metrics.backend(&name("gone"), &name("gone"));
+    let backend = metrics.member(&name("gone"), &name("gone"));
     route.session_opened(Duration::ZERO);
     let closure = Closure {
         initiator: Initiator::Client,
@@ -183,6 +183,27 @@ fn series_go_with_their_last_handle() {
     assert!(!has(&rendered, "backend_connects_total", &["gone"]));
     drop(second);
     assert!(!metrics.render().contains("\"gone"));
+}
+
+/// A reload renames a backend that has a session: its state is shown under the new name alone.
+#[test]
+fn a_session_does_not_keep_the_state_of_an_old_name() {
+    let metrics = Metrics::new();
+    let old = metrics.member(&name("rooms"), &name("old"));
+    old.set_up(false);
+    let session = old.backend().session();
+    drop(old);
+    let _new = metrics.member(&name("rooms"), &name("new"));
+    let rendered = metrics.render();
+    assert!(has(&rendered, "backend_up", &["backend=\"new\""]));
+    for family in ["backend_up", "backend_effective_weight"] {
+        assert!(!has(&rendered, family, &["backend=\"old\""]), "{family}");
+    }
+    assert!(
+        rendered.contains("wsgate_backend_sessions_active{backend=\"old\",pool=\"rooms\"} 1\n")
+    );
+    drop(session);
+    assert!(!metrics.render().contains("\"old\""));
 }
 
 #[test]
@@ -284,7 +305,7 @@ fn complete() -> (Metrics, impl Sized) {
         metrics.certificate(&name("public"), &name("local.crt")),
         metrics.pool_certificate(&name("rooms"), &name("own.crt")),
         metrics.route(&name("chat"), Some(&name("rooms"))),
-        metrics.backend(&name("rooms"), &name("a")),
+        metrics.member(&name("rooms"), &name("a")),
         metrics.discovery(&name("rooms")),
     );
     (metrics, handles)

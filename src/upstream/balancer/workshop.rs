@@ -58,7 +58,7 @@ fn config(priority: u16, name: &str, weight: u32, most: usize) -> config::Backen
 }
 
 fn built(config: &config::Backend, backend: Arc<Backend>) -> Member {
-    let metrics = Metrics::new().backend(&Name::from("pool"), &config.name);
+    let metrics = Metrics::new().member(&Name::from("pool"), &config.name);
     let transport = Arc::new(Transport::new(&config::Transport::default(), None));
     Member::new(config, SLOW_START, backend, metrics, transport)
 }

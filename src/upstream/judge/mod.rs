@@ -381,7 +381,7 @@ impl Member {
         let change = self.backend().alter(change, reason);
         // The name may belong to another backend by now.
         if !self.backend().is_removed() {
-            self.metrics().set_up(self.backend().is_up());
+            self.show_up();
         }
         let change = change?;
         let Change {

@@ -63,7 +63,7 @@ fn pool(count: u16, health: Health, previous: Option<&Pool>) -> Pool {
             || Arc::new(Backend::new(backend.address.clone(), &queue)),
             |member| Arc::clone(member.backend()),
         );
-        let metrics = metrics.backend(&name, &backend.name);
+        let metrics = metrics.member(&name, &backend.name);
         let transport = Arc::new(Transport::new(&config.transport, None));
         Member::new(backend, config.slow_start, live, metrics, transport)
     });
@@ -359,7 +359,7 @@ async fn checks_take_down_and_bring_back() {
         },
         Duration::ZERO,
         Arc::new(Backend::new(address, &Arc::default())),
-        Arc::clone(named.metrics()),
+        Metrics::new().member(pool.name(), named.name()),
         Arc::new(Transport::new(&config::Transport::default(), None)),
     );
     assert_eq!(pool.check_due(&member), Some(Instant::now()));
