@@ -22,8 +22,8 @@ const LAST_ANSWER: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(super) struct Leaving {
     ending: Ending,
-    /// The code of the Close that a side had sent by then, if one had.
-    said: Option<Option<u16>>,
+    /// The side that had sent Close by then, if one had, and the code of that Close.
+    said: Option<(Side, Option<u16>)>,
     client: Farewell,
     backend: Farewell,
 }
@@ -39,7 +39,9 @@ impl<G, L> Tunnel<G, L> {
             self.stream_mut(gone).reset_on_close();
         }
         let said = match self.phase {
-            Phase::HalfOpen(Ending::Finished(_, code) | Ending::HalfClose(_, code)) => Some(code),
+            Phase::HalfOpen(Ending::Finished(side, code) | Ending::HalfClose(side, code)) => {
+                Some((side, code))
+            }
             _ => None,
         };
         let terms = Arc::clone(&self.terms);
@@ -194,13 +196,22 @@ impl<G, L> Tunnel<G, L> {
     }
 
     fn closure(&self, ending: Ending) -> Closure {
+        let said = match &self.phase {
+            Phase::Leaving(leaving) => leaving.said,
+            Phase::Open | Phase::HalfOpen(_) => None,
+        };
+        let ending = match (ending, said) {
+            // It broke instead of an answer: the end was begun by the side that had sent Close.
+            (Ending::Lost(lost), Some((first, code))) if lost != first => {
+                Ending::HalfClose(first, code)
+            }
+            _ => ending,
+        };
         let mut closure = ending.closure(&self.terms, |side| match side {
             Side::Client => self.downward.writer.has_sent_close(),
             Side::Backend => self.upward.writer.has_sent_close(),
         });
-        if let Phase::Leaving(leaving) = &self.phase
-            && let Some(code) = leaving.said
-        {
+        if let Some((_, code)) = said {
             closure.code = code;
         }
         closure

@@ -60,6 +60,26 @@ async fn a_close_that_the_backend_only_ends_at_is_the_first() {
     expect_closure(&venue, "client", Some(4321), "half_close").await;
 }
 
+/// It resets the connection instead of an answer, as servers do that do not read what still waits.
+#[tokio::test]
+async fn a_close_that_the_backend_breaks_at_is_the_first() {
+    let venue = patient(Transport::Plain).await;
+    let mut pair = Pair::new(&venue).await;
+    pair.passes(Speaker::Client, &Speaker::Client.close(1000, ""))
+        .await;
+    let Pair {
+        mut client,
+        backend,
+    } = pair;
+    crate::venue::reset(&*backend.into_stream());
+    client
+        .expect_close(Speaker::Backend, 1014, "backend lost")
+        .await;
+    client.expect_end().await;
+    client.end().await;
+    expect_closure(&venue, "client", Some(1000), "half_close").await;
+}
+
 #[tokio::test]
 async fn a_close_that_the_client_breaks_at_is_the_first() {
     let venue = patient(Transport::Plain).await;
@@ -72,7 +92,7 @@ async fn a_close_that_the_client_breaks_at_is_the_first() {
     let mut backend = pair.reset_client();
     backend.gone().await;
     backend.end().await;
-    expect_closure(&venue, "client", Some(4001), "lost").await;
+    expect_closure(&venue, "backend", Some(4001), "half_close").await;
 }
 
 /// Each says Close before it has heard that of the other.
