@@ -127,7 +127,12 @@ impl Follower {
 
     /// Whether the source broke the protocol: from there on, frames and Closes cannot be recognised.
     pub(super) fn is_lost(&self) -> bool {
-        self.tracker.is_invalid()
+        self.tracker.violation().is_some()
+    }
+
+    /// How the source broke the protocol, if its frames are passed on all the same.
+    pub(super) fn passed_fault(&self) -> Option<ProtocolError> {
+        self.tracker.violation().filter(|_| self.is_blind())
     }
 
     /// The payload for a Ping to the source, whose Pong will be recognised by it.

@@ -214,6 +214,13 @@ impl<G, L> Tunnel<G, L> {
         if let Some((_, code)) = said {
             closure.code = code;
         }
+        // A side may have broken the protocol although that did not end the tunnel.
+        let faults = [&self.upward, &self.downward].map(|relay| relay.follower.passed_fault());
+        if closure.detail.is_empty()
+            && let Some(fault) = faults.into_iter().flatten().next()
+        {
+            closure.detail = fault.detail();
+        }
         closure
     }
 }

@@ -134,8 +134,11 @@ impl FrameTracker {
 
     /// How the stream broke the protocol, if it did: where its frames end is unknown from there on.
     #[must_use]
-    pub fn is_invalid(&self) -> bool {
-        matches!(self.place, Place::Invalid(_))
+    pub fn violation(&self) -> Option<ProtocolError> {
+        match self.place {
+            Place::Invalid(error) => Some(error),
+            Place::Header | Place::Data(_) | Place::Control(_) => None,
+        }
     }
 
     /// The consumed bytes of an incomplete header or control frame, as they came; at most

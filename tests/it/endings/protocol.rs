@@ -141,3 +141,14 @@ async fn what_is_against_the_protocol_passes(fault: Speaker) {
         pair.passes(other, &other.text("the other direction")).await;
     }
 }
+
+#[tokio::test]
+async fn a_session_that_goes_on_after_a_violation_tells_it_at_its_end() {
+    let venue = venue(Transport::Plain, "pass").await;
+    let mut pair = Pair::new(&venue).await;
+    let reserved = Speaker::Backend.frame(0x83, b"x");
+    pair.passes(Speaker::Backend, &reserved).await;
+    let _backend = pair.reset_client();
+    let line = venue.gateway.line("close").await;
+    assert_eq!(line["detail"], "reserved opcode", "{line}");
+}
