@@ -31,12 +31,18 @@ pub(super) fn normalize(request: &mut request::Parts, max_bytes: usize) -> Resul
     check_path(request)
 }
 
-/// The size of the head, target included (RFC 9113 section 6.5.2).
+/// The size of the head, target and authority included (RFC 9113 section 6.5.2).
 fn list_size(request: &request::Parts) -> usize {
     let fields = request.headers.iter();
-    let sizes = fields.map(|(name, value)| name.as_str().len() + value.len() + FIELD_OVERHEAD);
+    let fields = fields.map(|(name, value)| name.as_str().len() + value.len());
     let target = request.uri.path_and_query();
-    sizes.sum::<usize>() + target.map_or(0, |target| target.as_str().len() + FIELD_OVERHEAD)
+    let authority = request.uri.authority();
+    let others = [
+        target.map(|target| target.as_str().len()),
+        authority.map(|authority| authority.as_str().len()),
+    ];
+    let sizes = fields.chain(others.into_iter().flatten());
+    sizes.map(|size| size + FIELD_OVERHEAD).sum()
 }
 
 /// Host and `:authority` must agree; either may be missing (RFC 9113 section 8.3.1).
@@ -116,6 +122,20 @@ mod tests {
         assert!(is_refused(with(101, |_| "x".to_owned())));
         assert!(with(100, |index| format!("x-{index}")).is_ok());
         assert!(with(2000, |_| "cookie".to_owned()).is_ok());
+    }
+
+    #[test]
+    fn counts_the_authority() {
+        let with = |length: usize| {
+            let request = Request::get(format!("https://{}/x", "a".repeat(length)));
+            let (mut parts, ()) = request.body(()).unwrap().into_parts();
+            normalize(&mut parts, 1 << 10)
+        };
+        assert!(with(900).is_ok());
+        assert_eq!(
+            with(1 << 10).unwrap_err().rejection,
+            Rejection::HeadTooLarge
+        );
     }
 
     #[test]
