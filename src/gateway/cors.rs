@@ -90,7 +90,8 @@ pub(super) fn preflight(
     headers.extend(methods.map(|methods| (ACCESS_CONTROL_ALLOW_METHODS, methods)));
     let fields = list(cors.headers.iter().map(HeaderName::as_str));
     headers.extend(fields.map(|fields| (ACCESS_CONTROL_ALLOW_HEADERS, fields)));
-    headers.insert(ACCESS_CONTROL_MAX_AGE, cors.max_age.as_secs().into());
+    let seconds = cors.max_age.as_secs() + u64::from(cors.max_age.subsec_nanos() > 0);
+    headers.insert(ACCESS_CONTROL_MAX_AGE, seconds.into());
     Ok(answer)
 }
 

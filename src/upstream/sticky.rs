@@ -110,7 +110,10 @@ impl Sticky {
             cookie.push_str("; Secure");
         }
         if self.renews() {
-            cookie.push_str(&format!("; Max-Age={}", self.ttl.as_secs().max(1)));
+            cookie.push_str(&format!(
+                "; Max-Age={}",
+                self.ttl.as_millis().div_ceil(1000)
+            ));
         }
         HeaderValue::try_from(cookie).expect("a token, a name and numbers are a field value")
     }
@@ -236,7 +239,7 @@ mod tests {
             cookie.split_once(';').unwrap().1.to_owned()
         };
         assert_eq!(attributes(&one, false), " Path=/; HttpOnly; SameSite=Lax");
-        one.ttl = Duration::from_secs(3600);
+        one.ttl = Duration::from_millis(3_599_500);
         assert_eq!(
             attributes(&one, true),
             " Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=3600"

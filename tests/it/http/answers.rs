@@ -31,7 +31,7 @@ async fn redirects_name_another_place() {
 }
 
 const CORS: &str = ", origins: [\"https://app.test\"], http: { cors: { methods: [GET, PUT], \
-                    headers: [X-Own], expose: [X-Sum], credentials: true, max_age: 1m } }";
+                    headers: [X-Own], expose: [X-Sum], credentials: true, max_age: 59500ms } }";
 
 fn preflight(origin: &str) -> String {
     format!(
