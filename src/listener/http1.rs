@@ -86,12 +86,14 @@ pub(super) async fn serve<H: Handler>(
     let Some(parts) = connection.into_parts() else {
         return;
     };
+    let watched = parts.io.into_inner();
     let fault = match &outcome {
+        _ if watched.has_fragment() => Some(Fault::bad("The target contains a fragment.")),
         Some(Ok(())) => None,
         Some(Err(error)) => Fault::of(error, &parts.read_buf, settings.limits.request_head),
         None => (!parts.read_buf.is_empty()).then_some(Fault::SLOW),
     };
-    let stream = parts.io.into_inner().into_stream();
+    let stream = watched.into_stream();
     match fault {
         // In `Idle`, half a head may have come with the last request.
         Some(Fault { rejection, reason }) if matches!(phase, Phase::Head | Phase::Idle) => {

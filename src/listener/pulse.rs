@@ -4,6 +4,8 @@
 //! a bad head with a bare status. The [`Watched`] stream tells the phases apart: it sees when the first byte of a head
 //! arrives and when an answer has been written. While no request is in progress it discards what hyper writes, so that the
 //! connection can send its own refusal. While one is, it delays the end of the stream.
+//!
+//! It also looks for a fragment in the request target, which hyper would cut off: `DELETE /a/#b` would delete `/a/`.
 
 use std::io;
 use std::pin::Pin;
@@ -104,11 +106,54 @@ impl Drop for Busy {
 /// request and close without waiting for the answer; this gives the request time to reach the backend.
 const HALF_CLOSE_GRACE: Duration = Duration::from_secs(1);
 
+/// How much was read of the request line.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum RequestLine {
+    Awaited,
+    Begun,
+    Complete,
+    /// Its target has a `#`.
+    HasFragment,
+}
+
+impl RequestLine {
+    /// Goes on with the next bytes of the stream.
+    fn follow(&mut self, mut received: &[u8]) {
+        if *self == Self::Awaited {
+            // Empty lines may precede a request (RFC 9112 section 2.2).
+            let is_blank = |byte: &&u8| matches!(byte, b'\r' | b'\n');
+            received = &received[received.iter().take_while(is_blank).count()..];
+            if received.is_empty() {
+                return;
+            }
+            *self = match is_request(received) {
+                true => Self::Begun,
+                false => Self::Complete,
+            };
+        }
+        if *self == Self::Begun {
+            match received.iter().find(|byte| matches!(byte, b'#' | b'\n')) {
+                Some(b'#') => *self = Self::HasFragment,
+                Some(_) => *self = Self::Complete,
+                None => {}
+            }
+        }
+    }
+}
+
+/// Whether a request line begins here, not the rest of a head or of a body whose beginning came with the last request.
+fn is_request(bytes: &[u8]) -> bool {
+    let is_method = |byte: &&u8| byte.is_ascii_alphabetic() || **byte == b'-';
+    let method = bytes.iter().take_while(is_method).count();
+    method > 0 && matches!(bytes[method..], [b' ', b'/' | b'h' | b'#', ..])
+}
+
 /// A client's stream under hyper.
 #[derive(Debug)]
 pub(super) struct Watched {
     stream: Stream,
     pulse: Arc<Pulse>,
+    request_line: RequestLine,
     /// Set when the end of the stream was read during a request.
     half_close_grace: Option<Pin<Box<Sleep>>>,
 }
@@ -118,8 +163,14 @@ impl Watched {
         Self {
             stream,
             pulse,
+            request_line: RequestLine::Awaited,
             half_close_grace: None,
         }
+    }
+
+    /// Whether it failed because a request target has a fragment, which RFC 9112 section 3.2 does not know.
+    pub(super) fn has_fragment(&self) -> bool {
+        self.request_line == RequestLine::HasFragment
     }
 
     pub(super) fn into_stream(self) -> Stream {
@@ -145,8 +196,15 @@ impl AsyncRead for Watched {
                 let half_close_grace = self.half_close_grace.get_or_insert_with(begin);
                 ready!(half_close_grace.as_mut().poll(context));
             }
-            Phase::Idle if !has_ended => self.pulse.enter(Phase::Head),
+            Phase::Idle if !has_ended => {
+                self.pulse.enter(Phase::Head);
+                self.request_line = RequestLine::Awaited;
+            }
             _ => {}
+        }
+        self.request_line.follow(&buffer.filled()[before..]);
+        if self.has_fragment() {
+            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
         }
         Poll::Ready(Ok(()))
     }
@@ -193,5 +251,28 @@ impl AsyncWrite for Watched {
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finds(parts: &[&str]) -> bool {
+        let mut line = RequestLine::Awaited;
+        for part in parts {
+            line.follow(part.as_bytes());
+        }
+        line == RequestLine::HasFragment
+    }
+
+    #[test]
+    fn finds_a_fragment_in_the_target_alone() {
+        assert!(finds(&["DELETE /a/#b HTTP/1.1\r\nHost: h\r\n\r\n"]));
+        assert!(finds(&["\r\n", "\r\nGET /a?b=1", "#c HTTP/1.1\r\n"]));
+        assert!(finds(&["M-SEARCH http://h#a HTTP/1.1\r\n"]));
+        assert!(!finds(&["GET /a HTTP/1.1\r\n", "Referer: /#b\r\n\r\n#"]));
+        assert!(!finds(&["rer: /#b\r\n\r\n"]));
+        assert!(!finds(&["some text #1"]));
     }
 }

@@ -49,8 +49,6 @@ async fn a_target_without_a_path_asks_for_the_root() {
     for (target, line) in [
         ("http://app.test", "GET / HTTP/1.1"),
         ("http://app.test?x", "GET /?x HTTP/1.1"),
-        ("http://app.test#x", "GET / HTTP/1.1"),
-        ("http://app.test?x#x", "GET /?x HTTP/1.1"),
     ] {
         let (mut client, head, mut backend) = stage.ask(&get(target)).await;
         assert_eq!(head.line, line, "{target}");

@@ -212,6 +212,24 @@ async fn a_bad_head_behind_a_request_is_refused_in_words() {
     assert_eq!(stage.gateway.line("refused").await["result"], "bad_request");
 }
 
+/// The library for targets drops what it takes for a fragment: a DELETE of `/a/#b` would reach the backend as one of `/a/`.
+#[tokio::test]
+async fn a_target_with_a_fragment_is_refused() {
+    let stage = Stage::set().await;
+    let (mut client, head, mut backend) = stage.ask(&get("/first?a=%23")).await;
+    assert_eq!(head.line, "GET /first?a=%23 HTTP/1.1");
+    backend.send(OK).await;
+    assert_eq!(client.answer().await.body, "ok");
+    client
+        .send("DELETE /a/#b HTTP/1.1\r\nHost: a\r\n\r\n")
+        .await;
+    let answer = client.answer().await;
+    assert_eq!(answer.status(), 400);
+    assert_eq!(answer.body, "The target contains a fragment.\n");
+    assert!(client.rest().await.is_empty());
+    assert_eq!(stage.gateway.line("refused").await["result"], "bad_request");
+}
+
 #[tokio::test]
 async fn a_request_behind_an_upgrade_is_no_request() {
     let more = "defaults: { websocket: { on_protocol_error: pass } }\n";
