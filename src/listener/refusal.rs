@@ -16,6 +16,9 @@ use crate::telemetry::ConnectionRejection;
 /// How long a refused client has to read the refusal and close.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// The beginning of a TLS connection: the type of the record and its major version (RFC 8446 section 5.1).
+const TLS_HANDSHAKE: &[u8] = b"\x16\x03";
+
 /// Why a head was refused.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fault {
@@ -58,9 +61,11 @@ impl Fault {
                 reason: ConnectionRejection::HeadTooLarge,
             });
         }
-        error
-            .is_parse()
-            .then(|| Self::bad("The request is no sound HTTP."))
+        let is_tls = received.starts_with(TLS_HANDSHAKE);
+        error.is_parse().then(|| match is_tls {
+            true => Self::bad("This is TLS, and the listener has none."),
+            false => Self::bad("The request is no sound HTTP."),
+        })
     }
 }
 

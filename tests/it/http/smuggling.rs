@@ -212,6 +212,18 @@ async fn a_bad_head_behind_a_request_is_refused_in_words() {
     assert_eq!(stage.gateway.line("refused").await["result"], "bad_request");
 }
 
+#[tokio::test]
+async fn tls_on_a_plain_listener_is_named() {
+    let stage = Stage::set().await;
+    let mut client = Wire::connect(stage.gateway.address()).await;
+    client
+        .send(b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x03")
+        .await;
+    assert_eq!(client.answer().await.status(), 400);
+    let line = stage.gateway.line("refused").await;
+    assert_eq!(line["detail"], "This is TLS, and the listener has none.");
+}
+
 /// The library for targets drops what it takes for a fragment: a DELETE of `/a/#b` would reach the backend as one of `/a/`.
 #[tokio::test]
 async fn a_target_with_a_fragment_is_refused() {
