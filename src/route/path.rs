@@ -38,8 +38,8 @@ pub fn has_valid_encoding(path: &str) -> bool {
     )
 }
 
-/// The other ways in which backends may interpret the path: normalized, and without a host if it begins like a network-path
-/// reference. Most paths have none.
+/// The other ways in which backends may interpret the path: normalized, without a host if it begins like a network-path
+/// reference, and without bytes that are not UTF-8. Most paths have none.
 pub fn interpretations(path: &str) -> impl Iterator<Item = String> {
     let whole = (!is_plain(path)).then_some(path);
     whole
@@ -48,7 +48,7 @@ pub fn interpretations(path: &str) -> impl Iterator<Item = String> {
         .flat_map(|path| {
             let has_parameter = path.contains(';') || path.contains("%3b") || path.contains("%3B");
             let fewest = if has_parameter { 0 } else { border::ANY };
-            (fewest..=border::ANY).map(move |ends| normalized(path, ends))
+            (fewest..=border::ANY).flat_map(move |ends| texts(&normalized(path, ends)))
         })
 }
 
@@ -71,11 +71,11 @@ fn path_behind_host(path: &str) -> Option<&str> {
 
 /// The path with everything normalized that some backend normalizes: percent-encoding, backslashes, parameters of segments,
 /// empty and `.` segments; and without trailing blanks and control characters, as `$` in a regular expression of Python or
-/// PHP also matches before a final line feed. Invalid UTF-8 is replaced, as the result is only compared.
+/// PHP also matches before a final line feed.
 ///
 /// `ends` are the separators that end a parameter, beside a plain slash: Tomcat removes parameters before it decodes, others
 /// do so in another order.
-fn normalized(path: &str, ends: u8) -> String {
+fn normalized(path: &str, ends: u8) -> Vec<u8> {
     let mut plain = Vec::with_capacity(path.len());
     let mut is_parameter = false;
     let mut rest = path.as_bytes();
@@ -99,7 +99,19 @@ fn normalized(path: &str, ends: u8) -> String {
     while plain.last().is_some_and(|last| *last <= b' ') {
         plain.pop();
     }
-    String::from_utf8_lossy(&plain).into_owned()
+    plain
+}
+
+/// The path as text, with each sequence that is not UTF-8 replaced, as the result is only compared; and without them, as
+/// Bottle reads it.
+fn texts(path: &[u8]) -> impl Iterator<Item = String> + use<> {
+    let replaced = String::from_utf8_lossy(path).into_owned();
+    let valid = path.utf8_chunks().map(|chunk| chunk.valid());
+    let without = str::from_utf8(path).is_err().then(|| {
+        let valid: String = valid.collect();
+        valid.trim_end_matches(|last| last <= ' ').to_owned()
+    });
+    [Some(replaced), without].into_iter().flatten()
 }
 
 /// Separators of segments. Each but the plain slash has a bit.
@@ -220,7 +232,8 @@ mod tests {
             ("/chat%20%0D%0a", "/chat"),
             ("/a%0ab", "/a\nb"),
         ] {
-            assert_eq!(normalized(path, border::ANY), plain, "{path}");
+            let read = normalized(path, border::ANY);
+            assert_eq!(String::from_utf8_lossy(&read), plain, "{path}");
         }
     }
 
@@ -239,6 +252,14 @@ mod tests {
         ] {
             assert!(interpretations(path).any(|read| read == "/chat"), "{path}");
         }
+    }
+
+    #[test]
+    fn leaves_out_what_is_not_utf8() {
+        for path in ["/chat%85", "/ch%ffat", "/chat%c0%af", "/chat%0a%85"] {
+            assert!(interpretations(path).any(|read| read == "/chat"), "{path}");
+        }
+        assert_eq!(interpretations("/%c3%a9").collect::<Vec<_>>(), ["/é"]);
     }
 
     #[test]
