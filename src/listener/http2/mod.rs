@@ -46,8 +46,9 @@ const LARGEST_WINDOW: u32 = (1 << 31) - 1;
 const FRAME: u32 = 16 * 1024;
 /// How much of an answer's body is buffered until the client reads it, in bytes.
 const SEND_BUFFER: usize = 64 * 1024;
-/// Streams that the client reset before they were accepted (CVE-2023-44487). One more ends the connection.
-const PENDING_RESETS: usize = 20;
+/// Streams that the client reset before they were accepted, where fewer may be open. One more ends the connection with all of
+/// its sessions. They take memory, so no more are allowed than may be open. A flood (CVE-2023-44487) is met by [`Streams`].
+const PENDING_RESETS: u32 = 20;
 /// Streams that were reset for errors of the client (RUSTSEC-2024-0003). One more ends the connection. h2 also counts each
 /// frame of an upload that arrives after the stream was answered and forgotten; the limit covers 128 such uploads, twice.
 const MISTAKES: usize = 2 * 128 * (STREAM_WINDOW / FRAME) as usize;
@@ -165,8 +166,6 @@ fn without_body(mut response: Response<Body>) -> Response<Body> {
 struct Bounds {
     /// Streams that the client resets before their answers; `None` for no limit.
     abandoned: Option<u32>,
-    /// Streams that the client resets before they are accepted.
-    pending_resets: usize,
     /// Streams that are reset for errors of the client; `None` for no limit.
     mistakes: Option<usize>,
     /// The flow-control window of the connection, in bytes.
@@ -178,18 +177,14 @@ impl Bounds {
     fn of(client: &Client, settings: &Settings) -> Self {
         let streams = settings.limits.http2_streams;
         if client.is_trusted_proxy {
-            let most_open = usize::try_from(streams).unwrap_or(usize::MAX);
-            // Streams that are not accepted yet take memory, so no more than may be open.
             Self {
                 abandoned: None,
-                pending_resets: most_open.max(PENDING_RESETS),
                 mistakes: None,
                 window: window(streams, streams),
             }
         } else {
             Self {
                 abandoned: Some(MAX_ABANDONED),
-                pending_resets: PENDING_RESETS,
                 mistakes: Some(MISTAKES),
                 window: window(streams, STALLED),
             }
@@ -208,6 +203,7 @@ fn builder(settings: &Settings, bounds: &Bounds) -> Builder<Spawn> {
     let head = u32::try_from(settings.limits.request_head).unwrap_or(u32::MAX);
     // h2 refuses heads over its limit without log or metric, so its limit is higher, and `head` refuses most of them.
     let far_too_large = head.saturating_mul(2);
+    let pending_resets = usize::try_from(streams.max(PENDING_RESETS)).unwrap_or(usize::MAX);
     let mut builder = Builder::new(Spawn);
     builder
         .timer(TokioTimer::new())
@@ -218,7 +214,7 @@ fn builder(settings: &Settings, bounds: &Bounds) -> Builder<Spawn> {
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(bounds.window)
         .max_send_buf_size(SEND_BUFFER)
-        .max_pending_accept_reset_streams(bounds.pending_resets)
+        .max_pending_accept_reset_streams(pending_resets)
         .max_local_error_reset_streams(bounds.mistakes)
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT);

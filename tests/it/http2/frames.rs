@@ -97,18 +97,29 @@ async fn what_is_taken_back_behind_a_proxy_ends_nothing() {
     let keys = ", trusted_proxies: [127.0.0.1]";
     let gateway = Gateway::start(&format!("{}{FIXED}", listener(keys))).await;
     let mut wire = begun(&gateway).await;
-    let flags = END_STREAM | END_HEADERS;
     for hundred in 0..4 {
-        let first = hundred * 101;
-        let begun = (first..first + 100).map(|number| {
-            let cancel = frame(RST_STREAM, 0, stream(number), &8_u32.to_be_bytes());
-            [frame(HEADERS, flags, stream(number), GET), cancel].concat()
-        });
-        wire.send(begun.collect::<Vec<_>>().concat()).await;
-        let asked = stream(first + 100);
-        wire.send(frame(HEADERS, flags, asked, GET)).await;
-        while !is_answered(&mut wire, asked).await {}
+        take_a_hundred_back(&mut wire, hundred * 101).await;
     }
+}
+
+/// A page of a map or a search cancels its requests by the dozen, and the sessions of the browser are on the same connection.
+#[tokio::test]
+async fn a_hundred_requests_that_are_taken_back_at_once_end_nothing() {
+    let gateway = start().await;
+    take_a_hundred_back(&mut begun(&gateway).await, 0).await;
+}
+
+/// Takes requests back in the write that makes them, from the `first` on, and expects an answer to another one.
+async fn take_a_hundred_back(wire: &mut Wire, first: u32) {
+    let flags = END_STREAM | END_HEADERS;
+    let begun = (first..first + 100).map(|number| {
+        let cancel = frame(RST_STREAM, 0, stream(number), &8_u32.to_be_bytes());
+        [frame(HEADERS, flags, stream(number), GET), cancel].concat()
+    });
+    wire.send(begun.collect::<Vec<_>>().concat()).await;
+    let asked = stream(first + 100);
+    wire.send(frame(HEADERS, flags, asked, GET)).await;
+    while !is_answered(wire, asked).await {}
 }
 
 /// What was on its way while its upload was answered is no mistake (RFC 9113 section 5.1).
