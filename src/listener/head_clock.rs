@@ -3,13 +3,26 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::connection::DRAIN_GRACE;
 use super::deadline::{EXTENSION, is_late};
-use super::pulse::Phase;
+use super::pulse::{Phase, Pulse};
 use crate::config::ListenerTimeouts;
+
+/// After this time without a request an idle connection gives its buffers back.
+const REST_AFTER: Duration = Duration::from_secs(1);
+
+/// What a [`HeadClock`] tells.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Expiry {
+    /// The connection has been idle for a while, but may stay.
+    Rest,
+    /// It has been in its phase for too long.
+    Timeout,
+}
 
 /// What the timeouts depend on.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -21,30 +34,43 @@ pub(super) struct ConnectionState {
     pub(super) is_draining: bool,
 }
 
+impl ConnectionState {
+    pub(super) fn of(pulse: &Pulse, is_draining: bool) -> Self {
+        Self {
+            phase: pulse.phase(),
+            requests: pulse.requests(),
+            is_draining,
+        }
+    }
+}
+
 /// Runs while a head is awaited or the connection is idle; paused while a request is answered.
 pub(super) struct HeadClock {
     timeouts: ListenerTimeouts,
     last: ConnectionState,
+    timeout: Instant,
+    /// Until the next alarm.
     sleep: Pin<Box<Sleep>>,
 }
 
 impl HeadClock {
     /// The clock of a connection that has been waiting for its first head since `since`.
     pub(super) fn new(timeouts: ListenerTimeouts, since: Instant) -> Self {
-        let sleep = Box::pin(sleep_until(since + timeouts.request_header));
+        let timeout = since + timeouts.request_header;
         Self {
             timeouts,
+            timeout,
             last: ConnectionState {
                 phase: Phase::Head,
                 requests: 0,
                 is_draining: false,
             },
-            sleep,
+            sleep: Box::pin(sleep_until(timeout)),
         }
     }
 
-    /// Ready when the connection has been in a phase for too long. To be polled whenever something changed.
-    pub(super) fn poll(&mut self, now: ConnectionState, context: &mut Context<'_>) -> Poll<()> {
+    /// Ready with the next alarm. To be polled whenever something changed.
+    pub(super) fn poll(&mut self, now: ConnectionState, context: &mut Context<'_>) -> Poll<Expiry> {
         let patience = match now.phase {
             Phase::Head if now.is_draining => self.timeouts.request_header.min(DRAIN_GRACE),
             Phase::Head => self.timeouts.request_header,
@@ -56,14 +82,24 @@ impl HeadClock {
         };
         if now != self.last {
             self.last = now;
-            self.sleep.as_mut().reset(Instant::now() + patience);
+            let begun = Instant::now();
+            self.timeout = begun + patience;
+            let next = match now.phase {
+                Phase::Idle => self.timeout.min(begun + REST_AFTER),
+                Phase::Head | Phase::Busy | Phase::Answered => self.timeout,
+            };
+            self.sleep.as_mut().reset(next);
         }
         ready!(self.sleep.as_mut().poll(context));
+        if self.sleep.deadline() < self.timeout {
+            self.sleep.as_mut().reset(self.timeout);
+            return Poll::Ready(Expiry::Rest);
+        }
         if is_late(self.sleep.deadline()) {
             self.sleep.as_mut().reset(Instant::now() + EXTENSION);
-            return self.sleep.as_mut().poll(context);
+            ready!(self.sleep.as_mut().poll(context));
         }
-        Poll::Ready(())
+        Poll::Ready(Expiry::Timeout)
     }
 }
 
@@ -84,6 +120,13 @@ mod tests {
             phase,
             requests,
             is_draining: false,
+        }
+    }
+
+    async fn timed_out(clock: &mut HeadClock, state: ConnectionState) {
+        let mut expiry = Expiry::Rest;
+        while expiry == Expiry::Rest {
+            expiry = poll_fn(|context| clock.poll(state, context)).await;
         }
     }
 
@@ -125,8 +168,21 @@ mod tests {
             let busy =
                 poll_fn(|context| Poll::Ready(clock.poll(at(Phase::Busy, 1), context))).await;
             assert!(busy.is_pending());
-            poll_fn(|context| clock.poll(at(phase, 1), context)).await;
+            timed_out(&mut clock, at(phase, 1)).await;
             assert_eq!(begun.elapsed().as_secs(), patience);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_rests_once() {
+        let mut clock = HeadClock::new(TIMEOUTS, Instant::now());
+        let begun = Instant::now();
+        for (expiry, after) in [
+            (Expiry::Rest, REST_AFTER),
+            (Expiry::Timeout, TIMEOUTS.keep_alive),
+        ] {
+            let told = poll_fn(|context| clock.poll(at(Phase::Idle, 1), context)).await;
+            assert_eq!((told, begun.elapsed()), (expiry, after));
         }
     }
 
@@ -139,6 +195,6 @@ mod tests {
             assert!(rests.await.is_pending());
             tokio::time::sleep(Duration::from_secs(50)).await;
         }
-        poll_fn(|context| clock.poll(at(Phase::Idle, 9), context)).await;
+        timed_out(&mut clock, at(Phase::Idle, 9)).await;
     }
 }

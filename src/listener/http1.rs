@@ -17,9 +17,9 @@ use tokio::io::AsyncWrite;
 use super::body::BusyBody;
 use super::client::Client;
 use super::connection::Negotiated;
-use super::head_clock::{ConnectionState, HeadClock};
+use super::head_clock::{ConnectionState, Expiry, HeadClock};
 use super::linger::linger;
-use super::pulse::{Busy, Phase, Pulse, Watched};
+use super::pulse::{Busy, Phase, Watched};
 use super::refusal::Fault;
 use super::{Handler, Settings, refusal};
 use crate::drain::{DrainWatch, Stage};
@@ -30,25 +30,65 @@ use crate::websocket::list_has_token;
 const SMALLEST_BUFFER: usize = 8 * 1024;
 
 /// Serves a connection until it ends, becomes a session, or is refused.
+///
+/// hyper holds two buffers of 8 KiB for as long as it has a connection. So one that is idle for a while is taken from it,
+/// and given back when the client sends the next head.
 pub(super) async fn serve<H: Handler>(
     negotiated: Negotiated,
     client: &Arc<Client>,
     watch: &DrainWatch,
     handler: Arc<H>,
 ) {
+    let mut clock = HeadClock::new(client.settings.timeouts.clone(), negotiated.since);
+    let mut stream = Watched::new(negotiated.stream);
+    loop {
+        match serve_until_idle(stream, &mut clock, client, watch, &*handler).await {
+            Served::Idle(idle) => stream = idle,
+            Served::Ended(ended) => return end(ended, client, watch, &*handler).await,
+            Served::Upgraded => return,
+        }
+        if !is_resumed(&mut stream, &mut clock, watch).await {
+            return shut_down(stream.into_stream()).await;
+        }
+    }
+}
+
+/// What became of a connection that hyper had.
+enum Served {
+    /// It has been idle for a while.
+    Idle(Watched),
+    Ended(Ended),
+    Upgraded,
+}
+
+/// A connection that is to be closed.
+struct Ended {
+    stream: Watched,
+    /// What was wrong with the last head.
+    fault: Option<Fault>,
+    /// Whether an answer broke off. It may have no length, and must not look complete.
+    is_broken: bool,
+}
+
+/// Lets hyper serve a connection until that has been idle for a while, ends or becomes a session.
+async fn serve_until_idle<H: Handler>(
+    stream: Watched,
+    clock: &mut HeadClock,
+    client: &Arc<Client>,
+    watch: &DrainWatch,
+    handler: &H,
+) -> Served {
     let settings = &*client.settings;
-    let pulse = Pulse::new();
+    let pulse = Arc::clone(stream.pulse());
     let service = service_fn(|request: Request<Incoming>| {
         // Here, not when the future is first polled: hyper reads on before that.
         let busy = pulse.busy(!request.body().is_end_stream());
         // Boxed, as hyper holds room for the future also between requests.
-        Box::pin(answer(request, busy, client, &*handler))
+        Box::pin(answer(request, busy, client, handler))
     });
-    let watched = TokioIo::new(Watched::new(negotiated.stream, Arc::clone(&pulse)));
     let mut connection = builder(settings)
-        .serve_connection(watched, service)
+        .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
-    let mut clock = HeadClock::new(settings.timeouts.clone(), negotiated.since);
     let mut seen = None;
     let mut is_shutting_down = false;
     let outcome = poll_fn(|context| {
@@ -68,45 +108,73 @@ pub(super) async fn serve<H: Handler>(
                 Pin::new(&mut connection).graceful_shutdown();
             }
             if let Poll::Ready(result) = Pin::new(&mut connection).poll(context) {
-                return Poll::Ready(Some(result));
+                return Poll::Ready(Ok(result));
             }
             if is_shutting_down || !may_shut_down() {
-                let now = ConnectionState {
-                    phase: pulse.phase(),
-                    requests: pulse.requests(),
-                    is_draining,
-                };
-                return clock.poll(now, context).map(|()| None);
+                let now = ConnectionState::of(&pulse, is_draining);
+                return clock.poll(now, context).map(Err);
             }
         }
     })
     .await;
 
-    let phase = pulse.phase();
     let Some(parts) = connection.into_parts() else {
-        return;
+        return Served::Upgraded;
     };
-    let watched = parts.io.into_inner();
+    let stream = parts.io.into_inner();
+    let unread = parts.read_buf;
     let fault = match &outcome {
-        _ if watched.has_fragment() => Some(Fault::bad("The target contains a fragment.")),
-        Some(Ok(())) => None,
-        Some(Err(error)) => Fault::of(error, &parts.read_buf, settings.limits.request_head),
-        None => (!parts.read_buf.is_empty()).then_some(Fault::SLOW),
+        _ if stream.has_fragment() => Some(Fault::bad("The target contains a fragment.")),
+        Err(Expiry::Rest) => return Served::Idle(stream.with_unread(unread)),
+        Err(Expiry::Timeout) => (!unread.is_empty()).then_some(Fault::SLOW),
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => Fault::of(error, &unread, settings.limits.request_head),
     };
-    let stream = watched.into_stream();
+    Served::Ended(Ended {
+        stream,
+        fault,
+        is_broken: matches!(outcome, Ok(Err(error)) if error.is_user()),
+    })
+}
+
+/// Waits for the next head on an idle connection; false if the connection is to be closed.
+async fn is_resumed(stream: &mut Watched, clock: &mut HeadClock, watch: &DrainWatch) -> bool {
+    let now = ConnectionState::of(stream.pulse(), false);
+    poll_fn(|context| {
+        if let Poll::Ready(has_bytes) = stream.poll_client(context) {
+            return Poll::Ready(has_bytes);
+        }
+        if watch.poll_beyond(Stage::Open, context).is_ready() {
+            return Poll::Ready(false);
+        }
+        clock.poll(now, context).map(|_| false)
+    })
+    .await
+}
+
+/// Refuses the last head, if it was at fault, and closes the connection.
+async fn end<H: Handler>(ended: Ended, client: &Client, watch: &DrainWatch, handler: &H) {
+    let Ended {
+        stream,
+        fault,
+        is_broken,
+    } = ended;
+    let pulse = Arc::clone(stream.pulse());
+    let stream = stream.into_stream();
+    let is_between = matches!(pulse.phase(), Phase::Head | Phase::Idle);
     match fault {
         // In `Idle`, half a head may have come with the last request.
-        Some(Fault { rejection, reason }) if matches!(phase, Phase::Head | Phase::Idle) => {
+        Some(Fault { rejection, reason }) if is_between => {
             client.connection.listener.rejected(reason);
             handler.refuse(rejection, None, client);
             refusal::refuse(stream, rejection).await;
         }
-        // An answer that broke off may have no length, and must not look complete: the stream is dropped without a shutdown.
-        _ if matches!(outcome, Some(Err(error)) if error.is_user()) => {}
+        // Dropped without a shutdown.
+        _ if is_broken => {}
         _ if pulse.has_body() => {
             watch.within(Stage::Open, pin!(linger(stream))).await;
         }
-        _ if matches!(phase, Phase::Head | Phase::Idle) => shut_down(stream).await,
+        _ if is_between => shut_down(stream).await,
         _ => {}
     }
 }

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
@@ -43,7 +44,7 @@ pub(super) struct Pulse {
 
 impl Pulse {
     /// For a connection that has just been accepted.
-    pub(super) fn new() -> Arc<Self> {
+    fn new() -> Arc<Self> {
         Arc::new(Self {
             phase: AtomicU8::new(Phase::Head as u8),
             requests: AtomicU32::new(0),
@@ -148,22 +149,28 @@ fn is_request(bytes: &[u8]) -> bool {
     method > 0 && matches!(bytes[method..], [b' ', b'/' | b'h' | b'#', ..])
 }
 
+/// How many bytes are read to learn that there are some. They are copied once more when hyper reads.
+const FIRST_READ: usize = 64;
+
 /// A client's stream under hyper.
 #[derive(Debug)]
 pub(super) struct Watched {
     stream: Stream,
     pulse: Arc<Pulse>,
     request_line: RequestLine,
+    /// Bytes that were read before hyper asks for them.
+    ahead: Bytes,
     /// Set when the end of the stream was read during a request.
     half_close_grace: Option<Pin<Box<Sleep>>>,
 }
 
 impl Watched {
-    pub(super) fn new(stream: Stream, pulse: Arc<Pulse>) -> Self {
+    pub(super) fn new(stream: Stream) -> Self {
         Self {
             stream,
-            pulse,
+            pulse: Pulse::new(),
             request_line: RequestLine::Awaited,
+            ahead: Bytes::new(),
             half_close_grace: None,
         }
     }
@@ -171,6 +178,45 @@ impl Watched {
     /// Whether it failed because a request target has a fragment, which RFC 9112 section 3.2 does not know.
     pub(super) fn has_fragment(&self) -> bool {
         self.request_line == RequestLine::HasFragment
+    }
+
+    pub(super) fn pulse(&self) -> &Arc<Pulse> {
+        &self.pulse
+    }
+
+    /// The stream of a connection that hyper has given up; `unread` is what it had read of the next head.
+    pub(super) fn with_unread(self, unread: Bytes) -> Self {
+        Self {
+            ahead: unread,
+            ..self
+        }
+    }
+
+    /// Ready with true when there is something to read, with false when the client is gone.
+    pub(super) fn poll_client(&mut self, context: &mut Context<'_>) -> Poll<bool> {
+        if self.ahead.is_empty() {
+            let mut first = [0; FIRST_READ];
+            let mut first = ReadBuf::new(&mut first);
+            let read = ready!(Pin::new(&mut self.stream).poll_read(context, &mut first));
+            if read.is_ok() {
+                self.ahead = Bytes::copy_from_slice(first.filled());
+            }
+        }
+        Poll::Ready(!self.ahead.is_empty())
+    }
+
+    /// Reads from the stream, behind what was read ahead.
+    fn poll_stream(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.ahead.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(context, buffer);
+        }
+        let count = self.ahead.len().min(buffer.remaining());
+        buffer.put_slice(&self.ahead.split_to(count));
+        Poll::Ready(Ok(()))
     }
 
     pub(super) fn into_stream(self) -> Stream {
@@ -186,7 +232,7 @@ impl AsyncRead for Watched {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         if self.half_close_grace.is_none() {
-            ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+            ready!(self.poll_stream(context, buffer))?;
         }
         let has_ended = buffer.filled().len() == before;
         match self.pulse.phase() {

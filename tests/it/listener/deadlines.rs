@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::{REQUEST, listening, rejects};
-use crate::harness::{Gateway, Wire, eventually};
+use super::{REQUEST, ROUTE, listening, rejects};
+use crate::harness::{Gateway, Identity, Wire, connect_tls, directory, eventually};
 
 const HEADER: &str = ", timeouts: { request_header: 400ms, keep_alive: 1h }";
 
@@ -87,6 +87,61 @@ async fn a_connection_that_rests_too_long_is_ended() {
         wire.send(REQUEST).await;
         assert_eq!(wire.answer().await.status(), 200);
     }
+    assert!(wire.rest().await.is_empty());
+}
+
+/// Longer than a connection is idle before it gives its buffers back.
+const REST: Duration = Duration::from_millis(1500);
+
+#[tokio::test]
+async fn a_connection_that_has_rested_goes_on_as_before() {
+    let gateway = Gateway::start(&listening(HEADER)).await;
+    let mut wire = Wire::connect(gateway.address()).await;
+    for _ in 0..2 {
+        wire.send(REQUEST).await;
+        assert_eq!(wire.answer().await.status(), 200);
+        sleep(REST).await;
+    }
+    let (first, rest) = REQUEST.split_at(5);
+    wire.send(first).await;
+    sleep(Duration::from_millis(50)).await;
+    wire.send([rest, REQUEST].concat()).await;
+    for _ in 0..2 {
+        assert_eq!(wire.answer().await.status(), 200);
+    }
+    sleep(REST).await;
+    wire.send("GET / HT").await;
+    assert_eq!(wire.answer().await.status(), 408);
+}
+
+#[tokio::test]
+async fn half_a_head_that_came_with_the_request_before_it_has_no_rest() {
+    let gateway = Gateway::start(&listening(HEADER)).await;
+    let mut wire = Wire::connect(gateway.address()).await;
+    wire.send([REQUEST, "GET / HT"].concat()).await;
+    assert_eq!(wire.answer().await.status(), 200);
+    // `keep_alive` is an hour.
+    assert_eq!(wire.answer().await.status(), 408);
+}
+
+#[tokio::test]
+async fn a_connection_rests_under_tls_and_ends_with_its_listener() {
+    let directory = directory();
+    let identity = Identity::make(directory.path(), "site", &["gateway.test"]);
+    let certificates = identity.yaml();
+    let yaml = format!(
+        "listeners: {{ main: {{ address: \"127.0.0.1:0\", tls: {{ certificates: [{certificates}] }} }} }}\n{ROUTE}"
+    );
+    let gateway = Gateway::start_in(directory, &yaml).await;
+    let stream = connect_tls(gateway.address(), "gateway.test", identity.trust()).await;
+    let mut wire = Wire::new(stream.expect("the handshake succeeds"));
+    for _ in 0..2 {
+        wire.send(REQUEST).await;
+        assert_eq!(wire.answer().await.status(), 200);
+        sleep(REST).await;
+    }
+    gateway.stop().await;
+    // Without close_notify this would fail.
     assert!(wire.rest().await.is_empty());
 }
 
