@@ -26,8 +26,9 @@ use crate::websocket::list_items;
 /// How long a connection may be idle. Shorter than the keep-alive of common servers (Node and Apache: 5 s), so that a request
 /// is seldom sent over a connection that is just being closed.
 const IDLE: Duration = Duration::from_secs(4);
-/// The most idle connections of a backend on one worker.
-const MOST_IDLE: usize = 256;
+/// The most idle connections of a backend on one worker. As many as requests in progress at once, or else connections are
+/// opened and closed all the time, and each that is closed keeps a local port for a minute.
+const MOST_IDLE: usize = 4096;
 
 /// A connection to a backend; closed on Drop, even in the middle of an answer.
 #[derive(Debug)]
@@ -74,10 +75,12 @@ impl Connection {
         self.sender.try_send_request(request)
     }
 
-    /// An answer with this head has arrived.
-    pub(super) fn answered<B>(&mut self, answer: &Response<B>) {
-        self.is_spent |= answer.status() == StatusCode::UNAUTHORIZED
-            && binds(answer.headers(), &WWW_AUTHENTICATE);
+    /// An answer with this head has arrived. If it came before the end of the request's body, the client alone decides when
+    /// the rest is sent: a backend that does not read it would take it for the next request.
+    pub(super) fn answered<B>(&mut self, answer: &Response<B>, has_sent_body: bool) {
+        self.is_spent |= !has_sent_body
+            || answer.status() == StatusCode::UNAUTHORIZED
+                && binds(answer.headers(), &WWW_AUTHENTICATE);
     }
 }
 

@@ -328,7 +328,7 @@ async fn send(
         Ok(answer) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => Err(Fault::Switched),
         Ok(answer) if !is_readable(answer.headers()) => Err(Fault::UnknownCoding),
         Ok(answer) => {
-            connection.answered(&answer);
+            connection.answered(&answer, errand.progress.is_whole());
             Ok((answer, connection))
         }
         Err(mut error) => Err(match error.take_message() {

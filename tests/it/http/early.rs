@@ -66,6 +66,31 @@ async fn an_answer_that_needs_no_body_keeps_the_connection_where_that_is_small()
     }
 }
 
+/// The client decides when the rest of the body comes. A backend that leaves it unread would take it for the next request,
+/// and a stranger would get the answer.
+#[tokio::test]
+async fn an_answer_before_the_end_of_the_body_spends_the_backends_connection() {
+    let stage = Stage::set().await;
+    let smuggled = get("/smuggled");
+    let length = smuggled.len();
+    for body in [
+        format!("Content-Length: {length}\r\n\r\n"),
+        "Transfer-Encoding: chunked\r\n\r\n".to_owned(),
+    ] {
+        let post = format!("POST / HTTP/1.1\r\nHost: a\r\n{body}");
+        let (mut client, _, mut backend) = stage.ask(&post).await;
+        backend.send(OK).await;
+        assert_eq!(client.answer().await.value("connection"), Some("close"));
+        client.try_send(&smuggled).await;
+        // The next request comes over another connection.
+        let (mut stranger, head, mut other) = stage.ask(&get("/stranger")).await;
+        assert_eq!(head.line, "GET /stranger HTTP/1.1");
+        other.send(OK).await;
+        assert_eq!(stranger.answer().await.body, "ok");
+        backend.gone().await;
+    }
+}
+
 /// A body that has been read is no reason to end the connection.
 #[tokio::test]
 async fn an_answer_behind_the_body_keeps_the_connection() {
