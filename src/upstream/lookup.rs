@@ -123,7 +123,7 @@ impl Lookups {
     }
 
     /// Subscribes to the next answer. Begins a look-up if one is needed and the limits allow it; whether it has.
-    fn join(
+    pub(super) fn join(
         &self,
         name: &Arc<str>,
         look_up: impl FnOnce(&str) -> io::Result<Vec<SocketAddr>> + Send + 'static,

@@ -107,8 +107,7 @@ mod tests {
         }
     }
 
-    /// A look-up takes a moment, as a thread does it.
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_name_that_is_not_looked_up_in_time_is_told_apart() {
         let address = BackendAddress::Tcp {
             tls: false,
@@ -116,6 +115,13 @@ mod tests {
             port: 80,
         };
         let transport = Transport::new(&plain(), None);
+        let (_end, hanging) = std::sync::mpsc::channel::<()>();
+        let look_up = move |_: &str| {
+            let _ = hanging.recv();
+            Ok(Vec::new())
+        };
+        let name = Arc::from("backend.invalid");
+        transport.lookups.join(&name, look_up).unwrap();
         let dialled = transport.dial(&address, None, Instant::now()).await;
         assert!(matches!(dialled, Err(Failure::LookupTimeout)));
     }
