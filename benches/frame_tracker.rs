@@ -80,7 +80,7 @@ fn follow(tracker: &mut FrameTracker, chunk: &[u8]) -> usize {
         let step = tracker.step(rest);
         rest = &rest[step.consumed..];
         match step.event {
-            Event::Header(header) => _ = black_box(header.payload_length),
+            Event::Header { payload_length, .. } => _ = black_box(payload_length),
             Event::DataEnd { .. } | Event::Control { .. } => ended += 1,
             Event::NeedMore => return ended,
             Event::Violation(error) => panic!("{error:?}"),

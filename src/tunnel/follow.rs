@@ -9,8 +9,7 @@ use super::terms::Terms;
 use crate::config::OnProtocolError;
 use crate::telemetry::DirectionTraffic;
 use crate::websocket::{
-    Close, CloseCode, ControlPayload, Event, Extensions, FrameHeader, FrameTracker, Opcode,
-    ProtocolError, Side,
+    Close, CloseCode, ControlPayload, Event, Extensions, FrameTracker, Opcode, ProtocolError, Side,
 };
 
 /// Follows the frames of one direction.
@@ -242,8 +241,8 @@ impl Follower {
                     .saturating_sub(self.tracker.pending().len());
                 Some(self.passage(forward, None))
             }
-            Event::Header(header) => {
-                let finding = self.check(&header, terms)?;
+            Event::Header { opcode, .. } => {
+                let finding = self.check(opcode, terms)?;
                 Some(self.stop(walk.frame, finding))
             }
             Event::DataEnd {
@@ -275,8 +274,8 @@ impl Follower {
 
     /// Checks the limits that a header is enough to decide, before any of its payload is forwarded.
     #[inline]
-    fn check(&mut self, header: &FrameHeader, terms: &Terms) -> Option<Finding> {
-        if header.opcode.is_control() || self.mode == Mode::Drop {
+    fn check(&mut self, opcode: Opcode, terms: &Terms) -> Option<Finding> {
+        if opcode.is_control() || self.mode == Mode::Drop {
             return None;
         }
         if terms
@@ -287,7 +286,7 @@ impl Follower {
             return Some(Finding::MessageTooBig);
         }
         let limit = terms.websocket.max_messages_per_second?;
-        if self.sender == Side::Backend || header.opcode == Opcode::Continuation {
+        if self.sender == Side::Backend || opcode == Opcode::Continuation {
             return None;
         }
         let rate = self.rate.get_or_insert_with(Box::default);

@@ -169,7 +169,7 @@ impl Conversation {
                     return Ok(());
                 }
                 Event::Violation(_) => return Err(Fault::Broken(awaited)),
-                Event::Header(_) | Event::DataEnd { .. } | Event::Control { .. } => {}
+                Event::Header { .. } | Event::DataEnd { .. } | Event::Control { .. } => {}
             }
         }
     }

@@ -1,6 +1,6 @@
 //! What the frame tracker reports.
 
-use super::super::frame::{FrameHeader, MAX_CONTROL_PAYLOAD, mask};
+use super::super::frame::{MAX_CONTROL_PAYLOAD, mask};
 use super::super::opcode::Opcode;
 use super::super::protocol_error::ProtocolError;
 use super::super::short::Short;
@@ -20,7 +20,14 @@ pub enum Event {
     /// The input is used up; continue with the next chunk.
     NeedMore,
     /// A header is complete; nothing of the payload is consumed yet.
-    Header(FrameHeader),
+    Header {
+        /// As in the header, so `Continuation` for the later fragments of a message.
+        opcode: Opcode,
+        /// Whether this is the last fragment of its message.
+        fin: bool,
+        /// The payload bytes of this frame.
+        payload_length: u64,
+    },
     /// A data frame is complete.
     DataEnd {
         /// Whether its message is text or binary.

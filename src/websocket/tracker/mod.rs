@@ -171,7 +171,7 @@ impl FrameTracker {
             FrameHeader::parse(self.header.as_bytes())
         };
         match read {
-            Ok(Some(header)) => self.begin(header, input, held),
+            Ok(Some(header)) => self.begin(&header, input, held),
             Ok(None) => {
                 if held == 0 {
                     self.header.append(input);
@@ -187,8 +187,8 @@ impl FrameTracker {
 
     /// Begins the frame of `header`, whose first `held` bytes came before `input`.
     #[inline]
-    fn begin(&mut self, header: FrameHeader, input: &[u8], held: usize) -> Step {
-        if let Err(error) = self.check(&header) {
+    fn begin(&mut self, header: &FrameHeader, input: &[u8], held: usize) -> Step {
+        if let Err(error) = self.check(header) {
             return self.fail(error);
         }
         let length = usize::from(header.header_length);
@@ -198,25 +198,24 @@ impl FrameTracker {
                 self.header.append(input);
             }
             self.header.truncate(header.header_length);
-            self.place = Place::Control(HeldControl::new(&header));
+            self.place = Place::Control(HeldControl::new(header));
         } else {
             self.header.truncate(0);
             let opcode = *self.message.get_or_insert(header.opcode);
-            let FrameHeader {
-                fin,
-                payload_length: remaining,
-                ..
-            } = header;
-            self.message_length = self.message_length.saturating_add(remaining);
+            self.message_length = self.message_length.saturating_add(header.payload_length);
             self.place = Place::Data(DataFrame {
-                remaining,
-                fin,
+                remaining: header.payload_length,
+                fin: header.fin,
                 opcode,
             });
         }
         Step {
             consumed,
-            event: Event::Header(header),
+            event: Event::Header {
+                opcode: header.opcode,
+                fin: header.fin,
+                payload_length: header.payload_length,
+            },
         }
     }
 

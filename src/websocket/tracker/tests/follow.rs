@@ -78,13 +78,17 @@ impl<'a> Follower<'a> {
     fn see(&mut self, event: Event) {
         let end = self.position;
         let seen = match event {
-            Event::Header(header) => {
-                self.in_data = !header.opcode.is_control();
+            Event::Header {
+                opcode,
+                fin,
+                payload_length,
+            } => {
+                self.in_data = !opcode.is_control();
                 Seen::Header {
                     end,
-                    fin: header.fin,
-                    opcode: header.opcode.number(),
-                    payload_length: header.payload_length,
+                    fin,
+                    opcode: opcode.number(),
+                    payload_length,
                 }
             }
             Event::DataEnd {

@@ -120,7 +120,7 @@ fn tells_empty_frames() {
 fn counts_the_message_before_its_payload_comes() {
     let mut tracker = FrameTracker::new(Side::Backend, Extensions::None);
     for input in [&b"\x01\x03abc"[..], b"\x00\x7e\x01\x00"] {
-        assert!(matches!(tracker.step(input).event, Event::Header(_)));
+        assert!(matches!(tracker.step(input).event, Event::Header { .. }));
         let payload = &input[input.len().min(2)..];
         if input.len() == 5 {
             assert_eq!(tracker.message_length(), 3);
@@ -138,7 +138,7 @@ fn counts_the_message_before_its_payload_comes() {
 fn survives_lengths_that_add_up_to_more_than_64_bits() {
     let mut tracker = FrameTracker::new(Side::Backend, Extensions::None);
     let largest = b"\x02\x7f\x7f\xff\xff\xff\xff\xff\xff\xff";
-    assert!(matches!(tracker.step(largest).event, Event::Header(_)));
+    assert!(matches!(tracker.step(largest).event, Event::Header { .. }));
     assert_eq!(tracker.step(&[0; 100]).event, Event::NeedMore);
     assert_eq!(tracker.message_length(), u64::MAX >> 1);
 }
