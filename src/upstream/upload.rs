@@ -69,7 +69,7 @@ impl Upload {
         limit: Option<u64>,
         progress: &Arc<BodyProgress>,
     ) -> Self {
-        if body.is_none() {
+        if body.as_ref().is_none_or(is_read) {
             progress.enter(BodyStage::Whole);
         }
         Self {
@@ -179,6 +179,12 @@ impl BodyProgress {
     }
 }
 
+/// Whether all of a body was read. Over HTTP/2 its end may still come, in a frame without bytes that hyper does not ask for
+/// when it has the announced length.
+fn is_read(body: &Incoming) -> bool {
+    body.is_end_stream() || body.size_hint().exact() == Some(0)
+}
+
 impl Body for Upload {
     type Data = Bytes;
     type Error = UploadError;
@@ -200,7 +206,7 @@ impl Body for Upload {
         };
         Poll::Ready(match polled {
             Some(Ok(frame)) => Some(self.count(&frame).map(|()| {
-                let stage = if frame.is_trailers() || self.is_end_stream() {
+                let stage = if frame.is_trailers() || self.body.as_ref().is_none_or(is_read) {
                     BodyStage::Whole
                 } else {
                     BodyStage::Moving

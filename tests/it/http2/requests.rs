@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::listener;
 use crate::backends::Backend;
-use crate::harness::{Gateway, Http2, http2_connect as connect, soon};
+use crate::harness::{Gateway, Http2, Wire, http2_connect as connect, soon};
 use crate::venue::Arrivals;
 
 const FIXED: &str = "routes: { fixed: { respond: { status: 200, body: in } } }\n";
@@ -113,6 +113,37 @@ async fn before(arrivals: &Arrivals) -> (Gateway, Http2) {
     let gateway = Gateway::start(&format!("{}{route}", listener(""))).await;
     let client = Http2::connect(gateway.address()).await;
     (gateway, client)
+}
+
+/// Where the end of a body comes in a frame of its own, nobody asks for it once the announced length is there.
+#[tokio::test]
+async fn a_body_that_was_read_is_no_reason_to_end_the_backends_connection() {
+    let arrivals = Arrivals::listen().await;
+    let (_gateway, mut client) = before(&arrivals).await;
+    let mut kept = None;
+    for body in ["hello", "", "hello"] {
+        let length = body.len().to_string();
+        let post = Request::post("https://gateway.test/").header("content-length", length);
+        let (answer, mut sending) = client.send_begun(post).await;
+        sending
+            .send_data(body.into(), false)
+            .expect("an open stream");
+        let mut backend = match kept.take() {
+            None => arrivals.met().await.1,
+            Some(mut backend) => {
+                soon("the next request", async { Wire::head(&mut backend).await }).await;
+                backend
+            }
+        };
+        backend.take(body.len()).await;
+        sending.send_data("".into(), true).expect("an open stream");
+        backend
+            .send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            .await;
+        let answer = soon("an answer", answer).await.expect("an answer");
+        assert_eq!(answer.status(), 200);
+        kept = Some(backend);
+    }
 }
 
 /// For HTTP/2 they would break the stream.
