@@ -107,46 +107,45 @@ impl Drop for Busy {
 /// request and close without waiting for the answer; this gives the request time to reach the backend.
 const HALF_CLOSE_GRACE: Duration = Duration::from_secs(1);
 
-/// How much was read of the request line.
+/// How much was read of a request line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum RequestLine {
+    /// At most empty lines, which may precede a request (RFC 9112 section 2.2).
     Awaited,
-    Begun,
+    Method,
+    /// The space in front of the target.
+    Space,
+    Target,
+    /// The target is complete. Or this is no request line: the beginning of the head, or of a body, came with the last
+    /// request.
     Complete,
-    /// Its target has a `#`.
+    /// The target has a `#`.
     HasFragment,
 }
 
 impl RequestLine {
     /// Goes on with the next bytes of the stream.
-    fn follow(&mut self, mut received: &[u8]) {
-        if *self == Self::Awaited {
-            // Empty lines may precede a request (RFC 9112 section 2.2).
-            let is_blank = |byte: &&u8| matches!(byte, b'\r' | b'\n');
-            received = &received[received.iter().take_while(is_blank).count()..];
-            if received.is_empty() {
-                return;
-            }
-            *self = match is_request(received) {
-                true => Self::Begun,
-                false => Self::Complete,
+    fn follow(&mut self, received: &[u8]) {
+        for byte in received {
+            *self = match (*self, byte) {
+                (Self::Complete | Self::HasFragment, _) => return,
+                (Self::Awaited, b'\r' | b'\n') => Self::Awaited,
+                (Self::Awaited | Self::Method, byte) if is_of_method(*byte) => Self::Method,
+                (Self::Method, b' ') => Self::Space,
+                (Self::Space | Self::Target, b'#') => Self::HasFragment,
+                // A path, or a URL of http or ws.
+                (Self::Space, b'/' | b'h' | b'H' | b'w' | b'W') => Self::Target,
+                (Self::Target, b' ' | b'\n') => Self::Complete,
+                (Self::Target, _) => Self::Target,
+                (Self::Awaited | Self::Method | Self::Space, _) => Self::Complete,
             };
-        }
-        if *self == Self::Begun {
-            match received.iter().find(|byte| matches!(byte, b'#' | b'\n')) {
-                Some(b'#') => *self = Self::HasFragment,
-                Some(_) => *self = Self::Complete,
-                None => {}
-            }
         }
     }
 }
 
-/// Whether a request line begins here, not the rest of a head or of a body whose beginning came with the last request.
-fn is_request(bytes: &[u8]) -> bool {
-    let is_method = |byte: &&u8| byte.is_ascii_alphabetic() || **byte == b'-';
-    let method = bytes.iter().take_while(is_method).count();
-    method > 0 && matches!(bytes[method..], [b' ', b'/' | b'h' | b'#', ..])
+/// RFC 9110 section 5.6.2, without `#`.
+fn is_of_method(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// How many bytes are read to learn that there are some. They are copied once more when hyper reads.
@@ -317,6 +316,8 @@ mod tests {
         assert!(finds(&["DELETE /a/#b HTTP/1.1\r\nHost: h\r\n\r\n"]));
         assert!(finds(&["\r\n", "\r\nGET /a?b=1", "#c HTTP/1.1\r\n"]));
         assert!(finds(&["M-SEARCH http://h#a HTTP/1.1\r\n"]));
+        assert!(finds(&["G", "ET", " ", "/", "a", "#"]));
+        assert!(finds(&["X_1 WS://h/a#b HTTP/1.1\r\n"]));
         assert!(!finds(&["GET /a HTTP/1.1\r\n", "Referer: /#b\r\n\r\n#"]));
         assert!(!finds(&["rer: /#b\r\n\r\n"]));
         assert!(!finds(&["some text #1"]));
