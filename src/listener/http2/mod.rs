@@ -31,14 +31,16 @@ use spawn::Spawn;
 use streams::{MAX_ABANDONED, OpenStream, Streams, Verdict};
 pub(super) use upgraded::Claim;
 
-/// The flow-control window of a stream, in bytes. The connection's window covers all streams, so that a stalled session never
-/// blocks the others. It bounds the speed of an upload: one window per round trip.
+/// The flow-control window of a stream, in bytes. The connection's window covers many streams, so that stalled sessions do not
+/// block the others. It bounds the speed of an upload: one window per round trip.
 const STREAM_WINDOW: u32 = 256 * 1024;
 /// How many stream windows a stream full of the smallest messages (six bytes without a payload, RFC 6455 section 5.2) takes
 /// from the connection's window: h2 counts each frame below 256 bytes as 256, takes the difference from half of the
 /// connection's window, and ends the connection when that is used up.
 const OVERHEAD: u32 = 2 * 256 / 6;
-/// How many such streams of an untrusted client may stall at once. Each takes some 12 MiB.
+/// How many streams of an untrusted client may be full at once before all wait, which bounds the memory that it can take.
+const FULL: u32 = 128;
+/// How many of them with small messages only. Each takes some 12 MiB.
 const STALLED: u32 = 2;
 /// The largest window (RFC 9113 section 6.9.1).
 const LARGEST_WINDOW: u32 = (1 << 31) - 1;
@@ -186,7 +188,7 @@ impl Bounds {
             Self {
                 abandoned: Some(MAX_ABANDONED),
                 mistakes: Some(MISTAKES),
-                window: window(streams, STALLED),
+                window: window(streams.min(FULL), STALLED),
             }
         }
     }
