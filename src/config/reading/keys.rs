@@ -67,10 +67,16 @@ impl<'n> Keys<'n> {
 
 /// How a path such as `log.level`, as documents and messages write it, is written in a file.
 fn nested(path: &str, known: &[&str]) -> Option<String> {
-    let (key, rest) = path.split_once('.')?;
-    known
-        .contains(&key)
-        .then(|| format!("{key}: {{ {}: … }}", rest.replace('.', ": { ")))
+    /// No path of keys is longer.
+    const LONGEST: usize = 64;
+    let keys: Vec<&str> = path.split('.').collect();
+    let is_key =
+        |key: &&str| !key.is_empty() && key.bytes().all(|it| matches!(it, b'a'..=b'z' | b'_'));
+    let is_path = path.len() <= LONGEST && keys.len() > 1 && keys.iter().all(is_key);
+    (is_path && known.contains(&keys[0])).then(|| {
+        let closing = " }".repeat(keys.len() - 1);
+        format!("{}: …{closing}", keys.join(": { "))
+    })
 }
 
 /// The path of a key that stands in a map other than the one called `name`: from that map if it is below, else from the top.

@@ -256,6 +256,8 @@ fn what_could_not_be_read_makes_no_further_problems() {
 fn a_key_that_stands_elsewhere_is_told_with_its_place() {
     let text = "\
 log.level: debug
+defaults.websocket.ping.timeout: 5s
+log..level: debug
 backends: []
 listeners: { public: { address: 127.0.0.1:8080, max_connections: 5 } }
 defaults: { http: {} }
@@ -265,12 +267,14 @@ pools:
 ";
     let expected = "\
 wsgate.yaml:1:1: log.level: unknown key; did you mean `log: { level: … }`?
-wsgate.yaml:2:1: backends: unknown key; did you mean `pools.NAME.backends`?
-wsgate.yaml:3:49: listeners.public.max_connections: unknown key; did you mean `limits.max_connections`?
-wsgate.yaml:4:13: defaults.http: unknown key; did you mean `routes.NAME.http`?
-wsgate.yaml:5:19: routes.chat.path: unknown key; did you mean `match.path`?
-wsgate.yaml:7:35: pools.chat.max_sessions: unknown key; did you mean `backends.max_sessions`?
-wsgate.yaml:7:62: pools.chat.health.interval: unknown key; did you mean `active.interval`?
-wsgate.yaml:7:78: pools.chat.proxy_pass: unknown key";
+wsgate.yaml:2:1: defaults.websocket.ping.timeout: unknown key; did you mean `defaults: { websocket: { ping: { timeout: … } } }`?
+wsgate.yaml:3:1: log..level: unknown key
+wsgate.yaml:4:1: backends: unknown key; did you mean `pools.NAME.backends`?
+wsgate.yaml:5:49: listeners.public.max_connections: unknown key; did you mean `limits.max_connections`?
+wsgate.yaml:6:13: defaults.http: unknown key; did you mean `routes.NAME.http`?
+wsgate.yaml:7:19: routes.chat.path: unknown key; did you mean `match.path`?
+wsgate.yaml:9:35: pools.chat.max_sessions: unknown key; did you mean `backends.max_sessions`?
+wsgate.yaml:9:62: pools.chat.health.interval: unknown key; did you mean `active.interval`?
+wsgate.yaml:9:78: pools.chat.proxy_pass: unknown key";
     assert_eq!(problems(text), expected);
 }

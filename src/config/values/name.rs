@@ -29,7 +29,7 @@ pub(in crate::config) enum GivenName {}
 impl FromScalar for GivenName {
     type Value = String;
 
-    const WANTED: &'static str = String::WANTED;
+    const WANTED: &'static str = "a name of at most 63 letters, digits, `_`, `.` and `-`";
 
     fn written() -> Vec<Value> {
         vec![text("a name", PATTERN)]
