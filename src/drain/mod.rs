@@ -71,8 +71,15 @@ impl Plan {
         }
         let elapsed = sooner.begun.saturating_duration_since(self.begun);
         let over = elapsed.div_duration_f32(self.window);
+        let left = 1.0 - over;
+        if left < f32::EPSILON {
+            return Self {
+                begun: sooner.begun,
+                window: Duration::ZERO,
+            };
+        }
         // Those with a share of `over` end when `sooner` begins, those with 1 at its end.
-        let window = sooner.window.div_f32(1.0 - over);
+        let window = sooner.window.div_f32(left);
         Self {
             begun: sooner.begun - window.mul_f32(over),
             window,

@@ -148,6 +148,11 @@ fn spreads_what_is_left_over_an_earlier_window() {
     near(after(29, 0).moment(1.0), 29.0);
     assert_eq!(after(15, 15), plan);
     assert_eq!(after(60, 0), plan);
+    let last = Plan {
+        begun: plan.begun + plan.window - Duration::from_nanos(1),
+        window: Duration::ZERO,
+    };
+    near(plan.hastened(last).moment(1.0), 30.0);
 }
 
 #[tokio::test(start_paused = true)]

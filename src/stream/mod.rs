@@ -14,7 +14,7 @@ mod tls;
 
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, RawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -150,6 +150,12 @@ impl Stream {
             Self::Tls(tls) => tls.socket().connection(),
             Self::Shared(_) => None,
         }
+    }
+
+    /// The descriptor of its TCP connection, if it has one for itself.
+    #[must_use]
+    pub fn descriptor(&self) -> Option<RawFd> {
+        self.connection()?.descriptor()
     }
 
     /// Whether the peer has reset the connection, as far as that is known without reading.

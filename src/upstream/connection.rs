@@ -3,6 +3,7 @@
 //! A connection stays with the worker that opened it, as its task, timers and socket belong to that runtime. So every worker has
 //! a list of idle connections of its own.
 
+use std::os::fd::RawFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
+use rustix::process::{Resource, getrlimit};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep};
 
@@ -30,6 +32,13 @@ const IDLE: Duration = Duration::from_secs(4);
 /// opened and closed all the time, and each that is closed keeps a local port for a minute.
 const MOST_IDLE: usize = 4096;
 
+/// Whether a descriptor is in the lower half of those that the process may have. The system assigns the lowest free one, so the
+/// others are in use only when descriptors get scarce, and then idle connections must not keep them.
+fn is_low(descriptor: RawFd) -> bool {
+    let most = getrlimit(Resource::Nofile).current;
+    most.is_none_or(|most| u64::try_from(descriptor).is_ok_and(|it| it < most / 2))
+}
+
 /// A connection to a backend; closed on Drop, even in the middle of an answer.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -38,13 +47,14 @@ pub(super) struct Connection {
     sender: SendRequest<Upload>,
     _task: ConnectionTask,
     /// Whether it must not serve another request: the backend has authenticated the client for the whole connection, or may take
-    /// unread bytes of this request for the next one.
+    /// unread bytes of this request for the next one, or descriptors are scarce.
     is_spent: bool,
 }
 
 impl Connection {
     /// An HTTP/1.1 connection over `stream`, which `transport` has opened.
     pub(super) async fn open(stream: Stream, transport: &Arc<Transport>) -> hyper::Result<Self> {
+        let is_spent = !stream.descriptor().is_none_or(is_low);
         let (sender, connection) = Builder::new()
             .title_case_headers(true)
             .max_buf_size(ANSWER_HEAD)
@@ -54,7 +64,7 @@ impl Connection {
             transport: Arc::clone(transport),
             sender,
             _task: ConnectionTask::spawn(connection),
-            is_spent: false,
+            is_spent,
         })
     }
 

@@ -70,8 +70,12 @@ fn nested(path: &str, known: &[&str]) -> Option<String> {
     /// No path of keys is longer.
     const LONGEST: usize = 64;
     let keys: Vec<&str> = path.split('.').collect();
-    let is_key =
-        |key: &&str| !key.is_empty() && key.bytes().all(|it| matches!(it, b'a'..=b'z' | b'_'));
+    let is_key = |key: &&str| {
+        !key.is_empty()
+            && key
+                .bytes()
+                .all(|it| matches!(it, b'a'..=b'z' | b'0'..=b'9' | b'_'))
+    };
     let is_path = path.len() <= LONGEST && keys.len() > 1 && keys.iter().all(is_key);
     (is_path && known.contains(&keys[0])).then(|| {
         let closing = " }".repeat(keys.len() - 1);

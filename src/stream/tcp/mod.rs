@@ -9,7 +9,7 @@ mod tests;
 
 use std::io::{self, IoSlice};
 use std::net::{self, Shutdown};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -81,6 +81,10 @@ impl TcpSocket {
             Engine::Ring(_, socket) => Some(socket.as_fd()),
             Engine::Lost => None,
         }
+    }
+
+    pub(super) fn descriptor(&self) -> Option<RawFd> {
+        self.socket().map(|socket| socket.as_raw_fd())
     }
 
     /// Whether it has an error, such as a reset by its peer.
