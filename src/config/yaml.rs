@@ -144,9 +144,10 @@ impl Fault {
             (None, Some(position)) if stands_at_tab(text, position) => {
                 "a tab: YAML is indented with spaces only".to_owned()
             }
-            (None, Some(_)) => {
+            (None, Some(position)) => {
                 let words = without_place(error);
-                let hint = missing_quotes(&words);
+                let line = text.lines().nth(position.line - 1).unwrap_or_default();
+                let hint = missing_quotes(&words, line);
                 format!("not valid YAML: {words}{hint}")
             }
             (None, None) if error.to_string().contains("repetition limit") => {
@@ -168,11 +169,12 @@ fn without_place(error: &serde_yaml::Error) -> String {
     words.replace(&place, "")
 }
 
-/// What to do if values such as `*.example.com` and `[::]:8080` are to blame, which YAML takes for more than text.
-fn missing_quotes(words: &str) -> &'static str {
-    let blamed = ["scanning an alias", "expected node content"];
-    if blamed.iter().any(|blamed| words.contains(blamed)) {
-        "; a value that begins with `*` or `[` stands in quotes"
+/// What to do if a value such as `*.example.com` or `[::]:8080` in `line` is to blame, which YAML takes for more than text.
+fn missing_quotes(words: &str, line: &str) -> &'static str {
+    if words.contains("scanning an alias") {
+        "; a value that begins with `*` stands in quotes"
+    } else if words.contains("expected node content") && line.contains("::") {
+        "; an address such as `[::]:8080` stands in quotes"
     } else {
         ""
     }

@@ -36,11 +36,11 @@ impl Server {
         let differing = loaded.config.changes_since(&before.config);
         let is_same_config = differing.is_empty();
         let is_same = is_same_config && renewed.is_empty();
+        let restored = self.shared.ports().restore(&self.service);
         let deferred = deferred(&self.booted, &loaded.config);
         // What nobody may miss comes first: the log cuts the end.
-        let changes = |restored| [restored, deferred, renewed, differing].concat();
+        let changes = [restored.clone(), deferred, renewed, differing].concat();
         if is_same {
-            let changes = changes(self.shared.ports().restore(&self.service));
             return ReloadReport::Unchanged { changes };
         }
         let listeners = loaded.config.listeners.iter();
@@ -50,9 +50,12 @@ impl Server {
         );
         let bound = match bound {
             Ok(bound) => bound,
-            Err(errors) => return ReloadReport::Refused { errors },
+            Err(errors) => {
+                return ReloadReport::Refused {
+                    errors: [errors, restored].concat(),
+                };
+            }
         };
-        let changes = changes(self.shared.ports().restore(&self.service));
         let metrics = &self.telemetry.metrics;
         let after = Arc::new(Snapshot::build(
             loaded.config,

@@ -32,11 +32,14 @@ const IDLE: Duration = Duration::from_secs(4);
 /// opened and closed all the time, and each that is closed keeps a local port for a minute.
 const MOST_IDLE: usize = 4096;
 
-/// Whether a descriptor is in the lower half of those that the process may have. The system assigns the lowest free one, so the
-/// others are in use only when descriptors get scarce, and then idle connections must not keep them.
-fn is_low(descriptor: RawFd) -> bool {
+/// The same for connections that have a high descriptor, so that others do not lack them.
+const MOST_IDLE_HIGH: usize = 256;
+
+/// Whether a descriptor is in the upper half of those that the process may have. The system assigns the lowest free one, so
+/// these are in use only when there are many.
+fn is_high(descriptor: RawFd) -> bool {
     let most = getrlimit(Resource::Nofile).current;
-    most.is_none_or(|most| u64::try_from(descriptor).is_ok_and(|it| it < most / 2))
+    most.is_some_and(|most| u64::try_from(descriptor).is_ok_and(|it| it >= most / 2))
 }
 
 /// A connection to a backend; closed on Drop, even in the middle of an answer.
@@ -47,14 +50,16 @@ pub(super) struct Connection {
     sender: SendRequest<Upload>,
     _task: ConnectionTask,
     /// Whether it must not serve another request: the backend has authenticated the client for the whole connection, or may take
-    /// unread bytes of this request for the next one, or descriptors are scarce.
+    /// unread bytes of this request for the next one.
     is_spent: bool,
+    /// Whether its descriptor [is high](is_high).
+    is_high: bool,
 }
 
 impl Connection {
     /// An HTTP/1.1 connection over `stream`, which `transport` has opened.
     pub(super) async fn open(stream: Stream, transport: &Arc<Transport>) -> hyper::Result<Self> {
-        let is_spent = !stream.descriptor().is_none_or(is_low);
+        let is_high = stream.descriptor().is_some_and(is_high);
         let (sender, connection) = Builder::new()
             .title_case_headers(true)
             .max_buf_size(ANSWER_HEAD)
@@ -64,7 +69,8 @@ impl Connection {
             transport: Arc::clone(transport),
             sender,
             _task: ConnectionTask::spawn(connection),
-            is_spent,
+            is_spent: false,
+            is_high,
         })
     }
 
@@ -171,7 +177,11 @@ impl IdleConnections {
         let worker = thread::current().id();
         let mut shelves = self.shelves();
         let shelf = shelf_of(worker, &mut shelves);
-        if shelf.connections.len() >= MOST_IDLE {
+        let most = match connection.is_high {
+            true => MOST_IDLE_HIGH,
+            false => MOST_IDLE,
+        };
+        if shelf.connections.len() >= most {
             return;
         }
         shelf.connections.push((Instant::now(), connection));

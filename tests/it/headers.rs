@@ -85,7 +85,6 @@ async fn a_target_in_absolute_form_is_passed_on_as_host_and_path() {
     for (target, line) in [
         ("http://a.test", "GET / HTTP/1.1"),
         ("http://a.test?x=1", "GET /?x=1 HTTP/1.1"),
-        ("http://a.test#x", "GET / HTTP/1.1"),
     ] {
         assert_eq!(sent_on(Opening::to(target)).await.line, line, "{target}");
     }

@@ -50,20 +50,25 @@ impl Definitions {
         self.0.insert(name.to_owned(), schema);
     }
 
-    /// Where `key` stands below the map called `from`, as a path of keys: the place with the fewest steps.
-    pub(in crate::config) fn find(&self, from: &str, key: &str) -> Option<String> {
+    /// Where `key` stands below the map called `from`, as paths of keys, those with the fewest steps first.
+    pub(in crate::config) fn find(&self, from: &str, key: &str) -> Vec<String> {
+        let mut found = Vec::new();
         let mut waiting = VecDeque::from([(String::new(), from)]);
         while let Some((path, name)) = waiting.pop_front() {
-            let keys = self.0.get(name)?["properties"].as_object()?;
+            let keys = self
+                .0
+                .get(name)
+                .and_then(|map| map["properties"].as_object());
+            let Some(keys) = keys else { continue };
             if keys.contains_key(key) {
-                return Some(path + key);
+                found.push(format!("{path}{key}"));
             }
             let below = keys
                 .iter()
                 .flat_map(|(inner, schema)| maps_of(schema, format!("{path}{inner}.")));
             waiting.extend(below);
         }
-        None
+        found
     }
 
     /// The schema of a file that is a map of this name.

@@ -83,11 +83,15 @@ fn nested(path: &str, known: &[&str]) -> Option<String> {
     })
 }
 
-/// The path of a key that stands in a map other than the one called `name`: from that map if it is below, else from the top.
+/// The path of a key that stands in a map other than the one called `name`: from that map if it is below; from the top if it
+/// stands in one place only, and not too far below.
 fn elsewhere(name: &str, key: &str) -> Option<String> {
     let definitions = config::definitions();
-    let below = definitions.find(name, key);
-    below.or_else(|| definitions.find("File", key))
+    let below = definitions.find(name, key).into_iter().next();
+    below.or_else(|| match &definitions.find("File", key)[..] {
+        [only] if only.split('.').count() <= 3 => Some(only.clone()),
+        _ => None,
+    })
 }
 
 /// Declares a map of the configuration: its keys, the kind of each, and its description in the JSON Schema. The only

@@ -107,12 +107,12 @@ fn what_is_no_document_is_told_with_its_place() {
         (
             "hosts: [*.example.com]\n",
             "wsgate.yaml:1:10: not valid YAML: did not find expected alphabetic or numeric character, while \
-             scanning an alias at line 1 column 9; a value that begins with `*` or `[` stands in quotes",
+             scanning an alias at line 1 column 9; a value that begins with `*` stands in quotes",
         ),
         (
             "address: [::]:8080\n",
             "wsgate.yaml:1:11: not valid YAML: did not find expected node content, while parsing a flow node; \
-             a value that begins with `*` or `[` stands in quotes",
+             an address such as `[::]:8080` stands in quotes",
         ),
         ("- a\n", "wsgate.yaml:1:1: must be a map, not a list"),
         (

@@ -51,9 +51,9 @@ const SEND_BUFFER: usize = 64 * 1024;
 /// Streams that the client reset before they were accepted, where fewer may be open. One more ends the connection with all of
 /// its sessions. They take memory, so no more are allowed than may be open. A flood (CVE-2023-44487) is met by [`Streams`].
 const PENDING_RESETS: u32 = 20;
-/// Streams that were reset for errors of the client (RUSTSEC-2024-0003). One more ends the connection. h2 also counts each
-/// frame of an upload that arrives after the stream was answered and forgotten; the limit covers 128 such uploads, twice.
-const MISTAKES: usize = 2 * 128 * (STREAM_WINDOW / FRAME) as usize;
+/// The frames of a full stream. h2 counts each frame of an upload that arrives after the stream was answered and forgotten as
+/// an error of the client.
+const FRAMES: usize = (STREAM_WINDOW / FRAME) as usize;
 /// The interval of Pings.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// How long the answer to a Ping may take. The Ping queues behind all that the kernel holds for a slow client; a client that
@@ -168,7 +168,7 @@ fn without_body(mut response: Response<Body>) -> Response<Body> {
 struct Bounds {
     /// Streams that the client resets before their answers; `None` for no limit.
     abandoned: Option<u32>,
-    /// Streams that are reset for errors of the client; `None` for no limit.
+    /// Streams that are reset for errors of the client (RUSTSEC-2024-0003); `None` for no limit. One more ends the connection.
     mistakes: Option<usize>,
     /// The flow-control window of the connection, in bytes.
     window: u32,
@@ -187,7 +187,11 @@ impl Bounds {
         } else {
             Self {
                 abandoned: Some(MAX_ABANDONED),
-                mistakes: Some(MISTAKES),
+                // As many as uploads of all streams make that were answered early, twice.
+                mistakes: Some(
+                    2 * FRAMES
+                        * usize::try_from(streams.max(FULL)).unwrap_or(usize::MAX / FRAMES / 2),
+                ),
                 window: window(streams.min(FULL), STALLED),
             }
         }

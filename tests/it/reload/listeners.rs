@@ -165,6 +165,8 @@ async fn the_file_of_a_socket_that_was_removed_comes_back_with_a_reload() {
     let gateway = Gateway::start(&yaml).await;
     let stream = soon("a connection", UnixStream::connect(&path)).await;
     let mut wire = Wire::new(stream.expect("the socket takes connections"));
+    wire.send(REQUEST).await;
+    assert_eq!(wire.answer().await.body, "local");
     std::fs::remove_file(&path).expect("it is there");
     let ReloadReport::Unchanged { changes } = gateway.reload().await else {
         panic!("the configuration is another one");
