@@ -38,7 +38,8 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 /// from the connection's window: h2 counts each frame below 256 bytes as 256, takes the difference from half of the
 /// connection's window, and ends the connection when that is used up.
 const OVERHEAD: u32 = 2 * 256 / 6;
-/// How many streams of an untrusted client may be full at once before all wait, which bounds the memory that it can take.
+/// For how many full streams of an untrusted client the connection has a window at least. With more, all of its uploads wait:
+/// that bounds the memory that it can take.
 const FULL: u32 = 128;
 /// How many of them with small messages only. Each takes some 12 MiB.
 const STALLED: u32 = 2;
@@ -198,7 +199,7 @@ impl Bounds {
     }
 }
 
-/// The window of a connection with so many streams, of which `stalled` may be full of small messages.
+/// The window of a connection of which so many streams may be full at once, or `stalled` ones full of small messages.
 fn window(streams: u32, stalled: u32) -> u32 {
     let parts = streams.max(stalled.saturating_mul(OVERHEAD));
     STREAM_WINDOW.saturating_mul(parts).min(LARGEST_WINDOW)
