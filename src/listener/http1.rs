@@ -1,4 +1,4 @@
-//! One HTTP/1.1 connection: deadlines, refusals, drain.
+//! One HTTP/1.1 connection: deadlines, refusals, drain; and idle ones, which hyper does not hold.
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};

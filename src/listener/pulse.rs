@@ -157,7 +157,7 @@ pub(super) struct Watched {
     stream: Stream,
     pulse: Arc<Pulse>,
     request_line: RequestLine,
-    /// Bytes that were read before hyper asks for them.
+    /// Bytes that were read before hyper asks for them; all of them belong to a head, so none are left when that is complete.
     ahead: Bytes,
     /// Set when the end of the stream was read during a request.
     half_close_grace: Option<Pin<Box<Sleep>>>,
