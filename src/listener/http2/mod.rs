@@ -52,6 +52,8 @@ const SEND_BUFFER: usize = 64 * 1024;
 /// Streams that the client reset before they were accepted, where fewer may be open. One more ends the connection with all of
 /// its sessions. They take memory, so no more are allowed than may be open. A flood (CVE-2023-44487) is met by [`Streams`].
 const PENDING_RESETS: u32 = 20;
+/// The most uploads whose late frames are no reason to end a connection.
+const MOST_EARLY: u32 = 1024;
 /// The frames of a full stream. h2 counts each frame of an upload that arrives after the stream was answered and forgotten as
 /// an error of the client.
 const FRAMES: usize = (STREAM_WINDOW / FRAME) as usize;
@@ -188,11 +190,8 @@ impl Bounds {
         } else {
             Self {
                 abandoned: Some(MAX_ABANDONED),
-                // As many as uploads of all streams make that were answered early, twice.
-                mistakes: Some(
-                    2 * FRAMES
-                        * usize::try_from(streams.max(FULL)).unwrap_or(usize::MAX / FRAMES / 2),
-                ),
+                // As many as so many uploads make that were answered early, twice.
+                mistakes: Some(2 * FRAMES * streams.clamp(FULL, MOST_EARLY) as usize),
                 window: window(streams.min(FULL), STALLED),
             }
         }
