@@ -13,6 +13,7 @@ mod preface;
 mod proxy_header;
 mod pulse;
 mod refusal;
+mod request_line;
 mod socket;
 mod throttle;
 mod tls;

@@ -5,7 +5,7 @@
 //! arrives and when an answer has been written. While no request is in progress it discards what hyper writes, so that the
 //! connection can send its own refusal. While one is, it delays the end of the stream.
 //!
-//! It also looks for a fragment in the request target, which hyper would cut off: `DELETE /a/#b` would delete `/a/`.
+//! It also refuses a target with a [fragment](RequestLine).
 
 use std::io;
 use std::pin::Pin;
@@ -18,6 +18,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
+use super::request_line::RequestLine;
 use crate::stream::Stream;
 
 /// What a connection is doing.
@@ -106,47 +107,6 @@ impl Drop for Busy {
 /// How long the end of the client's sending half is hidden from hyper while a request is in progress. Many clients send a
 /// request and close without waiting for the answer; this gives the request time to reach the backend.
 const HALF_CLOSE_GRACE: Duration = Duration::from_secs(1);
-
-/// How much was read of a request line.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum RequestLine {
-    /// At most empty lines, which may precede a request (RFC 9112 section 2.2).
-    Awaited,
-    Method,
-    /// The space in front of the target.
-    Space,
-    Target,
-    /// The target is complete. Or this is no request line: the beginning of the head, or of a body, came with the last
-    /// request.
-    Complete,
-    /// The target has a `#`.
-    HasFragment,
-}
-
-impl RequestLine {
-    /// Goes on with the next bytes of the stream.
-    fn follow(&mut self, received: &[u8]) {
-        for byte in received {
-            *self = match (*self, byte) {
-                (Self::Complete | Self::HasFragment, _) => return,
-                (Self::Awaited, b'\r' | b'\n') => Self::Awaited,
-                (Self::Awaited | Self::Method, byte) if is_of_method(*byte) => Self::Method,
-                (Self::Method, b' ') => Self::Space,
-                (Self::Space | Self::Target, b'#') => Self::HasFragment,
-                // A path, or a URL of http or ws.
-                (Self::Space, b'/' | b'h' | b'H' | b'w' | b'W') => Self::Target,
-                (Self::Target, b' ' | b'\n') => Self::Complete,
-                (Self::Target, _) => Self::Target,
-                (Self::Awaited | Self::Method | Self::Space, _) => Self::Complete,
-            };
-        }
-    }
-}
-
-/// RFC 9110 section 5.6.2, without `#`.
-fn is_of_method(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!$%&'*+-.^_`|~".contains(&byte)
-}
 
 /// How many bytes are read to learn that there are some. They are copied once more when hyper reads.
 const FIRST_READ: usize = 64;
@@ -296,30 +256,5 @@ impl AsyncWrite for Watched {
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn finds(parts: &[&str]) -> bool {
-        let mut line = RequestLine::Awaited;
-        for part in parts {
-            line.follow(part.as_bytes());
-        }
-        line == RequestLine::HasFragment
-    }
-
-    #[test]
-    fn finds_a_fragment_in_the_target_alone() {
-        assert!(finds(&["DELETE /a/#b HTTP/1.1\r\nHost: h\r\n\r\n"]));
-        assert!(finds(&["\r\n", "\r\nGET /a?b=1", "#c HTTP/1.1\r\n"]));
-        assert!(finds(&["M-SEARCH http://h#a HTTP/1.1\r\n"]));
-        assert!(finds(&["G", "ET", " ", "/", "a", "#"]));
-        assert!(finds(&["X_1 WS://h/a#b HTTP/1.1\r\n"]));
-        assert!(!finds(&["GET /a HTTP/1.1\r\n", "Referer: /#b\r\n\r\n#"]));
-        assert!(!finds(&["rer: /#b\r\n\r\n"]));
-        assert!(!finds(&["some text #1"]));
     }
 }

@@ -1,0 +1,68 @@
+//! Finds a fragment in a request target (RFC 9112 section 3.2 knows none), which hyper would cut off: `DELETE /a/#b` would
+//! delete `/a/`.
+
+/// How much was read of a request line.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum RequestLine {
+    /// At most empty lines, which may precede a request (RFC 9112 section 2.2).
+    Awaited,
+    Method,
+    /// The space in front of the target.
+    Space,
+    Target,
+    /// The target is complete. Or this is no request line: the beginning of the head, or of a body, came with the last
+    /// request.
+    Complete,
+    /// The target has a `#`.
+    HasFragment,
+}
+
+impl RequestLine {
+    /// Goes on with the next bytes of the stream.
+    pub(super) fn follow(&mut self, received: &[u8]) {
+        for byte in received {
+            *self = match (*self, byte) {
+                (Self::Complete | Self::HasFragment, _) => return,
+                (Self::Awaited, b'\r' | b'\n') => Self::Awaited,
+                (Self::Awaited | Self::Method, byte) if is_of_method(*byte) => Self::Method,
+                (Self::Method, b' ') => Self::Space,
+                (Self::Space | Self::Target, b'#') => Self::HasFragment,
+                // A path, or a URL of http or ws.
+                (Self::Space, b'/' | b'h' | b'H' | b'w' | b'W') => Self::Target,
+                (Self::Target, b' ' | b'\n') => Self::Complete,
+                (Self::Target, _) => Self::Target,
+                (Self::Awaited | Self::Method | Self::Space, _) => Self::Complete,
+            };
+        }
+    }
+}
+
+/// RFC 9110 section 5.6.2, without `#`.
+fn is_of_method(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!$%&'*+-.^_`|~".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finds(parts: &[&str]) -> bool {
+        let mut line = RequestLine::Awaited;
+        for part in parts {
+            line.follow(part.as_bytes());
+        }
+        line == RequestLine::HasFragment
+    }
+
+    #[test]
+    fn finds_a_fragment_in_the_target_alone() {
+        assert!(finds(&["DELETE /a/#b HTTP/1.1\r\nHost: h\r\n\r\n"]));
+        assert!(finds(&["\r\n", "\r\nGET /a?b=1", "#c HTTP/1.1\r\n"]));
+        assert!(finds(&["M-SEARCH http://h#a HTTP/1.1\r\n"]));
+        assert!(finds(&["G", "ET", " ", "/", "a", "#"]));
+        assert!(finds(&["X_1 WS://h/a#b HTTP/1.1\r\n"]));
+        assert!(!finds(&["GET /a HTTP/1.1\r\n", "Referer: /#b\r\n\r\n#"]));
+        assert!(!finds(&["rer: /#b\r\n\r\n"]));
+        assert!(!finds(&["some text #1"]));
+    }
+}
