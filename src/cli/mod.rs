@@ -50,20 +50,23 @@ pub struct Gateway {
     pub admin: Option<Address>,
 }
 
+/// The ports of the demo if no others are given: page, ws, wss, admin side.
+const DEMO_PORTS: [u16; 4] = [8000, 8080, 8443, 9901];
+
 /// The ports of the demo, on the loopback address only. The system chooses a port that is 0 or in use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Args)]
 pub struct DemoPorts {
     /// Port for the page; the system chooses if it is 0 or in use
-    #[arg(long = "page-port", value_name = "PORT", default_value_t = 8000)]
+    #[arg(long = "page-port", value_name = "PORT", default_value_t = DEMO_PORTS[0])]
     pub page: u16,
     /// Port for ws; the system chooses if it is 0 or in use
-    #[arg(long = "ws-port", value_name = "PORT", default_value_t = 8080)]
+    #[arg(long = "ws-port", value_name = "PORT", default_value_t = DEMO_PORTS[1])]
     pub ws: u16,
     /// Port for wss; the system chooses if it is 0 or in use
-    #[arg(long = "wss-port", value_name = "PORT", default_value_t = 8443)]
+    #[arg(long = "wss-port", value_name = "PORT", default_value_t = DEMO_PORTS[2])]
     pub wss: u16,
     /// Port for the admin side; the system chooses if it is 0 or in use
-    #[arg(long = "admin-port", value_name = "PORT", default_value_t = 9901)]
+    #[arg(long = "admin-port", value_name = "PORT", default_value_t = DEMO_PORTS[3])]
     pub admin: u16,
 }
 
@@ -71,12 +74,12 @@ impl DemoPorts {
     /// Where two have the same port, the system chooses that of the one that has it by default.
     #[must_use]
     pub fn without_clashes(self) -> Self {
-        const DEFAULTS: [u16; 4] = [8000, 8080, 8443, 9901];
         let wanted = [self.page, self.ws, self.wss, self.admin];
         let [page, ws, wss, admin] = std::array::from_fn(|index| {
             let port = wanted[index];
-            let yields =
-                |other: usize| port == DEFAULTS[index] || other < index && port != DEFAULTS[other];
+            let yields = |other: usize| {
+                port == DEMO_PORTS[index] || other < index && port != DEMO_PORTS[other]
+            };
             let is_taken = (0..wanted.len())
                 .any(|other| other != index && wanted[other] == port && yields(other));
             if is_taken { 0 } else { port }

@@ -31,16 +31,8 @@ const IDLE: Duration = Duration::from_secs(4);
 /// The most idle connections of a backend on one worker. As many as requests in progress at once, or else connections are
 /// opened and closed all the time, and each that is closed keeps a local port for a minute.
 const MOST_IDLE: usize = 4096;
-
 /// The same for connections that have a high descriptor, so that others do not lack them.
 const MOST_IDLE_HIGH: usize = 256;
-
-/// Whether a descriptor is in the upper half of those that the process may have. The system assigns the lowest free one, so
-/// these are in use only when there are many.
-fn is_high(descriptor: RawFd) -> bool {
-    let most = getrlimit(Resource::Nofile).current;
-    most.is_some_and(|most| u64::try_from(descriptor).is_ok_and(|it| it >= most / 2))
-}
 
 /// A connection to a backend; closed on Drop, even in the middle of an answer.
 #[derive(Debug)]
@@ -98,6 +90,13 @@ impl Connection {
             || answer.status() == StatusCode::UNAUTHORIZED
                 && binds(answer.headers(), &WWW_AUTHENTICATE);
     }
+}
+
+/// Whether a descriptor is in the upper half of those that the process may have. The system assigns the lowest free one, so
+/// these are in use only when there are many.
+fn is_high(descriptor: RawFd) -> bool {
+    let most = getrlimit(Resource::Nofile).current;
+    most.is_some_and(|most| u64::try_from(descriptor).is_ok_and(|it| it >= most / 2))
 }
 
 /// Whether the body of an answer has no transfer coding except chunked, the only one that hyper decodes.
