@@ -17,8 +17,8 @@ const FIELD_OVERHEAD: usize = 32;
 /// Writes the authority into Host.
 ///
 /// # Errors
-/// If the head has more than `max_bytes` bytes or too many fields, if there is no authority or Host differs from it, or if
-/// the path does not begin with a slash.
+/// If the head has more than `max_bytes` bytes or too many fields, if the scheme is empty, if there is no authority or Host
+/// differs from it, or if the path does not begin with a slash.
 pub(super) fn normalize(request: &mut request::Parts, max_bytes: usize) -> Result<(), Fault> {
     if list_size(request) > max_bytes {
         return Err(Fault::HEAD_TOO_LARGE);
@@ -27,8 +27,18 @@ pub(super) fn normalize(request: &mut request::Parts, max_bytes: usize) -> Resul
     if fields.filter(|(name, _)| *name != COOKIE).count() > MAX_FIELDS {
         return Err(Fault::HEAD_TOO_LARGE);
     }
+    check_scheme(request)?;
     normalize_host(request)?;
     check_path(request)
+}
+
+/// h2 takes an empty scheme, which is none (RFC 3986 section 3.1), and drops it where there is no
+/// `:authority`.
+fn check_scheme(request: &request::Parts) -> Result<(), Fault> {
+    if request.uri.scheme_str() == Some("") {
+        return Err(Fault::bad("The scheme is empty."));
+    }
+    Ok(())
 }
 
 /// The size of the head, target and authority included (RFC 9113 section 6.5.2).

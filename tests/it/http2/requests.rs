@@ -3,7 +3,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use http::Request;
+use http::{Request, Uri};
 use tokio::time::timeout;
 
 use super::listener;
@@ -42,6 +42,17 @@ async fn a_host_that_names_another_authority_is_refused() {
         ("user_agent", "browser/1"),
     ] {
         assert_eq!(line[key], value, "{key} in {line}");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_scheme_is_refused() {
+    let (_gateway, mut client) = start("").await;
+    for (scheme, status) in [("", 400), ("http", 200), ("other", 200)] {
+        let target = Uri::builder().scheme(scheme).authority("gateway.test");
+        let target = target.path_and_query("/").build().expect("a target");
+        let (answer, _) = client.ask(Request::get(target)).await;
+        assert_eq!(answer.status(), status, "{scheme}");
     }
 }
 
