@@ -152,8 +152,8 @@ impl<C: Control> Admin<C> {
         }
     }
 
-    /// Renders the metrics, on a thread of its own: with a thousand routes that takes half a second, and health probes must be
-    /// answered meanwhile.
+    /// Renders the metrics, on a thread of its own: with a thousand routes that takes 50 ms, and health probes must be answered
+    /// meanwhile.
     async fn gather(&self) -> String {
         let turn = Arc::clone(&self.gathering).lock_owned().await;
         let sessions = self.control.drain_sessions();

@@ -1,10 +1,11 @@
 //! All metrics with their names, help texts, labels and buckets. docs/metrics.md describes them for operators.
 
-use prometheus::core::Collector;
-use prometheus::{Gauge, Histogram, IntCounter, IntGauge, Opts, Registry};
+use std::collections::BTreeMap;
+
+use prometheus::{Gauge, Histogram, IntCounter, IntGauge, Opts};
 
 use super::family::{AnyFamily, Family, Series};
-use super::sizes::MessageSizes;
+use super::sizes::{MessageSizes, SIZE_BUCKETS};
 
 /// Seconds; from a handshake within the machine to one at its deadline.
 const HANDSHAKE_BUCKETS: &[f64] = &[
@@ -140,7 +141,7 @@ families! {
         /// Control frames that clients and backends sent.
         control_frames: IntCounter, "control_frames_total", ["route", "direction", "opcode"];
         /// Sizes of messages as they passed, without frame headers.
-        message_sizes: MessageSizes, "message_size_bytes", ["route", "direction"];
+        message_sizes: MessageSizes, "message_size_bytes", ["route", "direction"], SIZE_BUCKETS;
         /// Streams in which the sender broke RFC 6455, passed on or not.
         protocol_errors: IntCounter, "protocol_errors_total", ["route", "direction"];
         /// From a Ping of the gateway to the Pong that answers it.
@@ -200,16 +201,19 @@ families! {
     }
 }
 
-/// Creates families with the common prefix and registers them.
+/// All families by their names.
+pub(super) type Catalogue = BTreeMap<String, Box<dyn AnyFamily>>;
+
+/// Creates families with the common prefix and adds them to the catalogue.
 pub(super) struct Registrar<'a> {
-    registry: &'a Registry,
+    catalogue: &'a mut Catalogue,
     registered: Vec<Box<dyn AnyFamily>>,
 }
 
 impl<'a> Registrar<'a> {
-    pub(super) fn new(registry: &'a Registry) -> Self {
+    pub(super) fn new(catalogue: &'a mut Catalogue) -> Self {
         Self {
-            registry,
+            catalogue,
             registered: Vec::new(),
         }
     }
@@ -219,8 +223,10 @@ impl<'a> Registrar<'a> {
         self.registered
     }
 
-    fn single<M: Series + Collector>(&self, name: &str, help: &str) -> M {
-        self.keep(M::new(options(name, help), &[]))
+    /// The only series of a family without labels.
+    fn single<M: Series>(&mut self, name: &str, help: &str) -> M {
+        let family = self.family(name, help, &[], &[]);
+        family.with_label_values::<&str>(&[])
     }
 
     fn family<M: Series>(
@@ -231,26 +237,13 @@ impl<'a> Registrar<'a> {
         buckets: &'static [f64],
     ) -> Family<M> {
         let labels = labels.iter().map(|&label| label.to_owned()).collect();
-        let options = options(name, help).variable_labels(labels);
-        let family = self.keep(Family::new(options, buckets));
+        let options = Opts::new(name, help).namespace("wsgate");
+        let family = Family::new(options.variable_labels(labels), buckets)
+            .expect("the names and labels in this file are valid");
+        let name = family.name().to_owned();
+        let earlier = self.catalogue.insert(name, Box::new(family.clone()));
+        assert!(earlier.is_none(), "the names in this file are unique");
         self.registered.push(Box::new(family.clone()));
         family
     }
-
-    fn keep<C: Collector + Clone + 'static>(&self, made: prometheus::Result<C>) -> C {
-        let family = made.expect("the names and labels in this file are valid");
-        register(self.registry, family.clone());
-        family
-    }
-}
-
-fn options(name: &str, help: &str) -> Opts {
-    Opts::new(name, help).namespace("wsgate")
-}
-
-/// Registers a collector whose names no other has.
-pub(super) fn register(registry: &Registry, collector: impl Collector + 'static) {
-    registry
-        .register(Box::new(collector))
-        .expect("the names in this file are unique");
 }

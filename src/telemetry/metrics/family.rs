@@ -3,62 +3,94 @@
 //! The library's own vector uses a hash of the concatenated values, so that `pool="a", backend="bc"` and
 //! `pool="ab", backend="c"` would be the same series.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use prometheus::core::{Collector, Desc, Describer, Metric};
-use prometheus::proto::{MetricFamily, MetricType};
+use prometheus::core::{Desc, Describer, Metric};
 use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, IntGauge, Opts};
 
+use super::text::{self, Samples};
 use crate::config::Name;
 
 /// The series of one metric name, by their label values.
 pub(super) struct Family<M>(Arc<Shared<M>>);
 
 struct Shared<M> {
-    options: Opts,
-    buckets: &'static [f64],
     desc: Desc,
-    series: RwLock<BTreeMap<Vec<u8>, M>>,
+    buckets: &'static [f64],
+    /// `buckets` as text.
+    bounds: Vec<String>,
+    series: RwLock<BTreeMap<Vec<u8>, Labelled<M>>>,
 }
 
-/// A metric of which there may be a family.
-pub(super) trait Series: Metric + 'static {
-    const KIND: MetricType;
+/// A series and its labels as text.
+type Labelled<M> = (Box<str>, M);
 
-    /// A series with the constant labels of `options`; only histograms have buckets.
-    fn new(options: Opts, buckets: &[f64]) -> prometheus::Result<Self>;
+/// A metric of which there may be a family. It has neither a name nor labels; the family has both.
+pub(super) trait Series: Clone + Send + Sync + 'static {
+    /// As in the text format.
+    const KIND: &'static str;
+
+    /// A series at zero; only histograms have buckets.
+    fn new(buckets: &[f64]) -> prometheus::Result<Self>;
+
+    fn write(&self, samples: &mut Samples<'_>);
 }
+
+/// What the library wants as name and help, and nobody sees.
+const UNSEEN: &str = "series";
 
 impl Series for IntCounter {
-    const KIND: MetricType = MetricType::COUNTER;
+    const KIND: &'static str = "counter";
 
-    fn new(options: Opts, _: &[f64]) -> prometheus::Result<Self> {
-        Self::with_opts(options)
+    fn new(_: &[f64]) -> prometheus::Result<Self> {
+        Self::new(UNSEEN, UNSEEN)
+    }
+
+    fn write(&self, samples: &mut Samples<'_>) {
+        samples.value(self.get());
     }
 }
 
 impl Series for IntGauge {
-    const KIND: MetricType = MetricType::GAUGE;
+    const KIND: &'static str = "gauge";
 
-    fn new(options: Opts, _: &[f64]) -> prometheus::Result<Self> {
-        Self::with_opts(options)
+    fn new(_: &[f64]) -> prometheus::Result<Self> {
+        Self::new(UNSEEN, UNSEEN)
+    }
+
+    fn write(&self, samples: &mut Samples<'_>) {
+        samples.value(self.get());
     }
 }
 
 impl Series for Gauge {
-    const KIND: MetricType = MetricType::GAUGE;
+    const KIND: &'static str = "gauge";
 
-    fn new(options: Opts, _: &[f64]) -> prometheus::Result<Self> {
-        Self::with_opts(options)
+    fn new(_: &[f64]) -> prometheus::Result<Self> {
+        Self::new(UNSEEN, UNSEEN)
+    }
+
+    fn write(&self, samples: &mut Samples<'_>) {
+        samples.value(self.get());
     }
 }
 
 impl Series for Histogram {
-    const KIND: MetricType = MetricType::HISTOGRAM;
+    const KIND: &'static str = "histogram";
 
-    fn new(options: Opts, buckets: &[f64]) -> prometheus::Result<Self> {
-        Self::with_opts(HistogramOpts::from(options).buckets(buckets.to_vec()))
+    fn new(buckets: &[f64]) -> prometheus::Result<Self> {
+        Self::with_opts(HistogramOpts::new(UNSEEN, UNSEEN).buckets(buckets.to_vec()))
+    }
+
+    /// Read as a whole, so that the buckets, the count and the sum agree.
+    fn write(&self, samples: &mut Samples<'_>) {
+        let metric = self.metric();
+        let histogram = metric.get_histogram();
+        let buckets = histogram.get_bucket().iter();
+        let cumulative = buckets.map(|bucket| bucket.cumulative_count());
+        let (count, sum) = (histogram.get_sample_count(), histogram.get_sample_sum());
+        samples.histogram(cumulative, count, sum);
     }
 }
 
@@ -68,48 +100,62 @@ impl<M: Series> Family<M> {
     /// # Errors
     /// When the name or a label is invalid.
     pub(super) fn new(options: Opts, buckets: &'static [f64]) -> prometheus::Result<Self> {
-        let desc = options.describe()?;
         Ok(Self(Arc::new(Shared {
-            options,
+            desc: options.describe()?,
             buckets,
-            desc,
+            bounds: buckets.iter().map(text::le).collect(),
             series: RwLock::default(),
         })))
     }
 
     /// The series with these label values, in the order of the labels; created if there is none.
     pub(super) fn with_label_values<V: AsRef<str>>(&self, values: &[V]) -> M {
+        let Shared { desc, buckets, .. } = &*self.0;
+        let names = &desc.variable_labels;
+        debug_assert_eq!(names.len(), values.len(), "{}", desc.fq_name);
         let series = self.0.series.write();
         let mut series = series.unwrap_or_else(PoisonError::into_inner);
-        series
-            .entry(key(values))
-            .or_insert_with(|| {
-                let made = M::new(self.options_of(values), self.0.buckets);
-                made.expect("the name and the labels are those of the family")
-            })
-            .clone()
-    }
-
-    fn options_of<V: AsRef<str>>(&self, values: &[V]) -> Opts {
-        let options = &self.0.options;
-        let names = &options.variable_labels;
-        debug_assert_eq!(names.len(), values.len(), "{}", options.name);
-        let owned = values.iter().map(|value| value.as_ref().to_owned());
-        let labels: HashMap<String, String> = names.iter().cloned().zip(owned).collect();
-        Opts {
-            variable_labels: Vec::new(),
-            ..options.clone().const_labels(labels)
-        }
+        let (_, series) = series.entry(key(values)).or_insert_with(|| {
+            let made = M::new(buckets).expect("the name is valid and the buckets are sorted");
+            (text::labels(names, values), made)
+        });
+        series.clone()
     }
 }
 
 /// A family of any kind of metric.
 pub(super) trait AnyFamily: Send + Sync {
+    /// The name, with the common prefix.
+    fn name(&self) -> &str;
+
+    /// Appends all series in the text format, or nothing if there are none.
+    fn write(&self, text: &mut String);
+
     /// Removes every series whose first labels have these values.
     fn remove(&self, first_values: &[Name]);
 }
 
 impl<M: Series> AnyFamily for Family<M> {
+    fn name(&self) -> &str {
+        &self.0.desc.fq_name
+    }
+
+    fn write(&self, text: &mut String) {
+        let Shared { desc, bounds, .. } = &*self.0;
+        let series = self.0.series.read().unwrap_or_else(PoisonError::into_inner);
+        if !series.is_empty() {
+            text::head(text, &desc.fq_name, &desc.help, M::KIND);
+        }
+        for (labels, metric) in series.values() {
+            metric.write(&mut Samples {
+                text,
+                name: &desc.fq_name,
+                labels,
+                bounds,
+            });
+        }
+    }
+
     fn remove(&self, first_values: &[Name]) {
         let prefix = key(first_values);
         let series = self.0.series.write();
@@ -140,26 +186,8 @@ impl<M> Clone for Family<M> {
     }
 }
 
-impl<M: Series> Collector for Family<M> {
-    fn desc(&self) -> Vec<&Desc> {
-        vec![&self.0.desc]
-    }
-
-    fn collect(&self) -> Vec<MetricFamily> {
-        let series = self.0.series.read().unwrap_or_else(PoisonError::into_inner);
-        let mut family = MetricFamily::default();
-        family.set_name(self.0.desc.fq_name.clone());
-        family.set_help(self.0.desc.help.clone());
-        family.set_field_type(M::KIND);
-        family.set_metric(series.values().map(Metric::metric).collect());
-        vec![family]
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use prometheus::{IntCounter, Registry, TextEncoder};
-
     use super::*;
 
     fn counters() -> Family<IntCounter> {
@@ -170,13 +198,11 @@ mod tests {
 
     #[test]
     fn values_that_read_alike_side_by_side_are_two_series() {
-        let registry = Registry::new();
         let family = counters();
-        registry.register(Box::new(family.clone())).unwrap();
         family.with_label_values(&["a", "bc"]).inc();
         family.with_label_values(&["ab", "c"]).inc_by(2);
-        let text = TextEncoder::new().encode_to_string(&registry.gather());
-        let text = text.unwrap();
+        let mut text = String::new();
+        family.write(&mut text);
         assert!(
             text.contains("connects{backend=\"bc\",pool=\"a\"} 1"),
             "{text}"
@@ -204,8 +230,7 @@ mod tests {
             family.with_label_values(&values).inc();
         }
         family.remove(&[Name::from("a")]);
-        let left = family.collect().remove(0).get_metric().len();
-        assert_eq!(left, kept.len());
+        assert_eq!(family.0.series.read().unwrap().len(), kept.len());
         for values in kept {
             assert_eq!(family.with_label_values(&values).get(), 1, "{values:?}");
         }

@@ -3,9 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use prometheus::Registry;
-
-use super::families::Registrar;
+use super::families::{Catalogue, Registrar};
 use super::family::AnyFamily;
 use crate::config::Name;
 
@@ -24,8 +22,11 @@ pub(super) struct Live<F, H> {
 
 impl<F, H> Live<F, H> {
     /// Registers the families; there are no handles yet.
-    pub(super) fn new(registry: &Registry, register: impl FnOnce(&mut Registrar<'_>) -> F) -> Self {
-        let mut registrar = Registrar::new(registry);
+    pub(super) fn new(
+        catalogue: &mut Catalogue,
+        register: impl FnOnce(&mut Registrar<'_>) -> F,
+    ) -> Self {
+        let mut registrar = Registrar::new(catalogue);
         Self {
             families: register(&mut registrar),
             each: registrar.registered(),

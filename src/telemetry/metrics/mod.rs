@@ -18,6 +18,7 @@ mod listener;
 mod live;
 mod route;
 mod sizes;
+mod text;
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -39,8 +40,9 @@ pub use route::RouteMetrics;
 use crate::config::Name;
 use enumerated::Enumerated;
 use families::{
-    BackendFamilies, DiscoveryFamilies, ListenerCertificates, ListenerFamilies, MemberFamilies,
-    PoolCertificates, PoolFamilies, ProcessFamilies, Registrar, RouteFamilies, SessionFamilies,
+    BackendFamilies, Catalogue, DiscoveryFamilies, ListenerCertificates, ListenerFamilies,
+    MemberFamilies, PoolCertificates, PoolFamilies, ProcessFamilies, Registrar, RouteFamilies,
+    SessionFamilies,
 };
 use live::Live;
 use route::RouteSeries;
@@ -50,7 +52,9 @@ const NO_ROUTE: &str = "";
 
 /// The metrics of the process.
 pub struct Metrics {
+    /// The families of the library's own: those of the process.
     registry: Registry,
+    catalogue: Catalogue,
     process: ProcessFamilies,
     reloads: Enumerated,
     unrouted: Enumerated,
@@ -71,26 +75,28 @@ impl Metrics {
     pub fn new() -> Self {
         let registry = Registry::new();
         register_process(&registry);
-        let process = ProcessFamilies::register(&mut Registrar::new(&registry));
+        let mut catalogue = Catalogue::new();
+        let process = ProcessFamilies::register(&mut Registrar::new(&mut catalogue));
         process.last_reload_successful.set(1);
         let started = seconds_since_epoch(SystemTime::now());
         process.last_reload_success.set(started);
-        let route_series = Live::new(&registry, RouteFamilies::register);
+        let route_series = Live::new(&mut catalogue, RouteFamilies::register);
         let handshakes = &route_series.families.handshakes;
         Self {
             reloads: Enumerated::new(&process.reloads, &[], ReloadResult::TEXTS),
             unrouted: Enumerated::new(handshakes, &[NO_ROUTE], labels::handshake_results()),
             process,
-            listeners: Live::new(&registry, ListenerFamilies::register),
-            certificates: Live::new(&registry, ListenerCertificates::register),
-            pool_certificates: Live::new(&registry, PoolCertificates::register),
-            routes: Live::new(&registry, SessionFamilies::register),
+            listeners: Live::new(&mut catalogue, ListenerFamilies::register),
+            certificates: Live::new(&mut catalogue, ListenerCertificates::register),
+            pool_certificates: Live::new(&mut catalogue, PoolCertificates::register),
+            routes: Live::new(&mut catalogue, SessionFamilies::register),
             route_series,
-            pools: Live::new(&registry, PoolFamilies::register),
-            backends: Live::new(&registry, BackendFamilies::register),
-            members: Live::new(&registry, MemberFamilies::register),
-            discoveries: Live::new(&registry, DiscoveryFamilies::register),
+            pools: Live::new(&mut catalogue, PoolFamilies::register),
+            backends: Live::new(&mut catalogue, BackendFamilies::register),
+            members: Live::new(&mut catalogue, MemberFamilies::register),
+            discoveries: Live::new(&mut catalogue, DiscoveryFamilies::register),
             registry,
+            catalogue,
         }
     }
 
@@ -197,12 +203,14 @@ impl Metrics {
 
     pub(super) fn render(&self) -> String {
         self.sweep();
-        TextEncoder::new()
-            .encode_to_string(&self.registry.gather())
-            .unwrap_or_else(|error| {
-                tracing::error!(%error, "the metrics cannot be written as text");
-                String::new()
-            })
+        let mut text = String::new();
+        if let Err(error) = TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text) {
+            tracing::error!(%error, "the metrics of the process cannot be written as text");
+        }
+        for family in self.catalogue.values() {
+            family.write(&mut text);
+        }
+        text
     }
 
     /// Removes series whose handles are gone. Every scrape does that as well, but there may be no scrapes.
@@ -238,7 +246,10 @@ fn seconds_since_epoch(moment: SystemTime) -> i64 {
 #[cfg(target_os = "linux")]
 fn register_process(registry: &Registry) {
     use prometheus::process_collector::ProcessCollector;
-    families::register(registry, ProcessCollector::for_self());
+    let collector = Box::new(ProcessCollector::for_self());
+    registry
+        .register(collector)
+        .expect("nothing else is registered");
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -5,20 +5,27 @@ use std::array;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use prometheus::Opts;
-use prometheus::core::Metric;
-use prometheus::proto::{self, Bucket, Histogram, LabelPair, MetricType};
-
 use super::family::Series;
+use super::text::Samples;
 use crate::telemetry::DirectionTraffic;
 use crate::telemetry::traffic::{SIZE_BOUNDS, SIZES};
+
+/// The bounds as the family wants them.
+pub(super) const SIZE_BUCKETS: &[f64] = &{
+    let mut buckets = [0.0; SIZE_BOUNDS.len()];
+    let mut index = 0;
+    while index < buckets.len() {
+        buckets[index] = as_float(SIZE_BOUNDS[index]);
+        index += 1;
+    }
+    buckets
+};
 
 /// One series of the family.
 #[derive(Clone)]
 pub(super) struct MessageSizes(Arc<Counts>);
 
 struct Counts {
-    labels: Vec<LabelPair>,
     messages: [AtomicU64; SIZES],
     bytes: AtomicU64,
 }
@@ -37,58 +44,30 @@ impl MessageSizes {
 }
 
 impl Series for MessageSizes {
-    const KIND: MetricType = MetricType::HISTOGRAM;
+    const KIND: &'static str = "histogram";
 
     /// The buckets are always the same.
-    fn new(options: Opts, _: &[f64]) -> prometheus::Result<Self> {
-        let labels = options.const_labels.iter();
-        let mut labels: Vec<_> = labels.map(|(name, value)| label(name, value)).collect();
-        // The library sorts the labels of its own metrics, too.
-        labels.sort();
+    fn new(_: &[f64]) -> prometheus::Result<Self> {
         Ok(Self(Arc::new(Counts {
-            labels,
             messages: array::from_fn(|_| AtomicU64::new(0)),
             bytes: AtomicU64::new(0),
         })))
     }
-}
 
-impl Metric for MessageSizes {
     /// A scrape may see a report that has been added in part. The count is computed from the buckets, so the two always agree;
     /// the sum may be off by that report.
-    fn metric(&self) -> proto::Metric {
+    fn write(&self, samples: &mut Samples<'_>) {
         let mut total = 0;
         let cumulative = self.0.messages.each_ref().map(|counter| {
             total += counter.load(Ordering::Relaxed);
             total
         });
-        let mut histogram = Histogram::default();
-        histogram.set_sample_count(total);
-        histogram.set_sample_sum(as_float(self.0.bytes.load(Ordering::Relaxed)));
-        let bounded = SIZE_BOUNDS.into_iter().zip(cumulative);
-        histogram.set_bucket(bounded.map(|(bound, count)| bucket(bound, count)).collect());
-
-        let mut metric = proto::Metric::from_label(self.0.labels.clone());
-        metric.set_histogram(histogram);
-        metric
+        let sum = as_float(self.0.bytes.load(Ordering::Relaxed));
+        samples.histogram(cumulative.into_iter(), total, sum);
     }
 }
 
-fn label(name: &str, value: &str) -> LabelPair {
-    let mut label = LabelPair::default();
-    label.set_name(name.to_owned());
-    label.set_value(value.to_owned());
-    label
-}
-
-fn bucket(bound: u64, count: u64) -> Bucket {
-    let mut bucket = Bucket::default();
-    bucket.set_upper_bound(as_float(bound));
-    bucket.set_cumulative_count(count);
-    bucket
-}
-
 /// The text format has floating point numbers only. They are exact up to 2⁵³; beyond that the error does not matter for rates.
-fn as_float(count: u64) -> f64 {
+const fn as_float(count: u64) -> f64 {
     count as f64
 }
