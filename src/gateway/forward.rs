@@ -21,6 +21,9 @@ use crate::telemetry::SessionRecord;
 use crate::upstream::{Answered, BodyProgress, Errand, ErrandTimeouts};
 use crate::websocket::list_items;
 
+const ONLY_WEBSOCKET: Rejection =
+    Rejection::UpgradeRequired("Only WebSocket connections are taken here.");
+
 /// An answer whose head has arrived, before it is passed to the client.
 pub(super) struct Forwarded {
     answered: Answered,
@@ -39,7 +42,7 @@ pub(super) async fn open(
     target: &PoolTarget,
     record: &mut SessionRecord,
 ) -> Result<Outcome, Rejection> {
-    let http = target.http.as_ref().ok_or(Rejection::UpgradeRequired)?;
+    let http = target.http.as_ref().ok_or(ONLY_WEBSOCKET)?;
     check_size(body.as_ref(), http)?;
     if let Some(cors) = &http.cors
         && cors::is_preflight(context.request)

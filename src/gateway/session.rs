@@ -200,7 +200,7 @@ pub(super) fn is_over_http2(request: &request::Parts) -> bool {
 fn rejection(error: HandshakeError) -> Rejection {
     match error {
         HandshakeError::UnsupportedVersion => Rejection::UnsupportedVersion,
-        HandshakeError::NoUpgrade => Rejection::UpgradeRequired,
+        HandshakeError::NoUpgrade => Rejection::UpgradeRequired(error.detail()),
         HandshakeError::Protocol => Rejection::NotImplemented(error.detail()),
         HandshakeError::Method
         | HandshakeError::HttpVersion

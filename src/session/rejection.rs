@@ -68,9 +68,9 @@ rejections! {
     /// No route matches this host and path.
     NoRoute => NOT_FOUND INFO "no_route",
         "Nothing is served at this host and path.";
-    /// The route accepts only WebSocket, and this is a plain request.
-    UpgradeRequired => UPGRADE_REQUIRED INFO "upgrade_required",
-        "Only WebSocket connections are taken here.";
+    /// A plain request to a route that accepts only WebSocket, or an opening handshake without Upgrade; with the message.
+    UpgradeRequired(detail: &'static str) => UPGRADE_REQUIRED INFO "upgrade_required",
+        detail;
     /// The opening handshake is malformed (RFC 6455 section 4.2.1); with the message.
     BadHandshake(detail: &'static str) => BAD_REQUEST INFO "bad_handshake",
         detail;
@@ -153,7 +153,7 @@ mod tests {
 
     const ALL: [Rejection; 21] = [
         Rejection::NoRoute,
-        Rejection::UpgradeRequired,
+        Rejection::UpgradeRequired(""),
         Rejection::BadHandshake(""),
         Rejection::BadRequest(""),
         Rejection::UnsupportedVersion,

@@ -46,7 +46,7 @@ enumeration! {
     /// What is wrong with an opening handshake.
     pub enum HandshakeError {
         /// Upgrade does not name `websocket`, or Connection does not name `upgrade`.
-        NoUpgrade => "Upgrade: websocket or Connection: Upgrade is missing.",
+        NoUpgrade => "Upgrade: websocket or Connection: Upgrade is missing; a proxy in front may have removed it.",
         /// The method is not GET.
         Method => "A WebSocket is opened with GET.",
         /// The request is older than HTTP/1.1.

@@ -79,6 +79,9 @@ async fn no_upgrade_is_426_with_upgrade() {
         let answer = gateway.expect_refusal(request, UPGRADE_REQUIRED).await;
         assert_eq!(answer.values("upgrade"), ["websocket"]);
         assert_eq!(answer.values("connection"), ["Upgrade"]);
+        assert!(answer.body.contains("a proxy in front"), "{answer:?}");
+        let line = gateway.line("refused").await;
+        assert_eq!(line["detail"], answer.body.trim_end(), "{line}");
     }
     assert_eq!(backend.connections(), 0);
 }
