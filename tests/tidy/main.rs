@@ -91,3 +91,13 @@ fn everything_is_in_its_place() {
 fn no_private_key_is_committed() {
     check_each(&sources::tracked(), secrets::check);
 }
+
+/// Without it every release build would be the slower one, and nobody would know.
+#[test]
+fn the_profile_that_cargo_names_is_there() {
+    let configuration = sources::file(".cargo/config.toml").text;
+    let name = configuration.split("wsgate_profile=\"").nth(1);
+    let name = name.and_then(|rest| rest.split('"').next());
+    let path = format!("benches/profile/{}.profdata", name.expect("a name"));
+    assert!(repository().join(&path).exists(), "{path}");
+}

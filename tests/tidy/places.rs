@@ -3,7 +3,8 @@
 use crate::Finding;
 
 /// What may be at the top level; ARCHITECTURE.md says what the folders are for.
-const PLACES: [&str; 21] = [
+const PLACES: [&str; 22] = [
+    ".cargo",
     ".ci",
     ".gitignore",
     "ARCHITECTURE.md",
