@@ -13,9 +13,10 @@ mod tcp;
 mod tls;
 
 use std::fmt;
+use std::future::Future;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, RawFd};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::UnixStream;
+use tokio::task::yield_now;
 
 pub use backlog::Backlog;
 pub use ring::start as start_ring;
@@ -219,7 +221,7 @@ impl Replayed {
     }
 }
 
-/// The writing methods of an enum of streams, by those of its variants.
+/// The writing methods of a stream, by those of the stream within each of its variants.
 macro_rules! delegate_writes {
     ($($variant:pat => $writer:expr),+) => {
         fn poll_write(
@@ -255,6 +257,8 @@ macro_rules! delegate_writes {
         }
     };
 }
+
+pub(crate) use delegate_writes;
 
 impl AsyncRead for Socket {
     fn poll_read(
@@ -309,6 +313,13 @@ impl AsyncWrite for Stream {
             Self::Shared(shared) => shared.is_write_vectored(),
         }
     }
+}
+
+/// Has the task polled again after all other ready tasks, and after the I/O driver was polled. (A task that wakes itself
+/// would run before that.)
+pub fn poll_again<T>(context: &mut Context<'_>) -> Poll<T> {
+    let _pending = pin!(yield_now()).poll(context);
+    Poll::Pending
 }
 
 /// Copies `slices` one behind the other into `room`, as far as they fit. Returns the number of bytes.

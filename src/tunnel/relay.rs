@@ -2,20 +2,18 @@
 //!
 //! A relay moves bytes and returns a verdict; the tunnel decides what follows from it.
 
-use std::future::Future;
 use std::ops::ControlFlow;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, ReadBuf};
-use tokio::task::yield_now;
 
 use super::buffer::{LARGEST_READ, with_scratch};
 use super::follow::{Finding, Follower};
 use super::tally::Tally;
 use super::terms::Terms;
 use super::writer::{Broken, Writer};
-use crate::stream::{Spliced, Stream, can_splice};
+use crate::stream::{Spliced, Stream, can_splice, poll_again};
 use crate::websocket::{ControlFrame, Extensions, Side};
 
 /// The size of the first read. Reads that are filled grow up to [`LARGEST_READ`].
@@ -321,13 +319,6 @@ pub(super) fn poll_until_end(context: &mut Context<'_>, side: &mut Stream) -> Po
         }
         poll_again(context)
     })
-}
-
-/// Has the task polled again after all other ready tasks, and after the I/O driver was polled. (A task that wakes itself
-/// would run before that.)
-fn poll_again<T>(context: &mut Context<'_>) -> Poll<T> {
-    let _pending = pin!(yield_now()).poll(context);
-    Poll::Pending
 }
 
 /// Reads the next bytes of `source`; none if it has ended or broken.

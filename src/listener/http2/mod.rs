@@ -1,6 +1,7 @@
 //! One HTTP/2 connection: limits, deadlines, drain. Sessions come by extended CONNECT (RFC 8441).
 
 mod head;
+mod intake;
 mod spawn;
 mod streams;
 #[cfg(test)]
@@ -27,8 +28,9 @@ use super::refusal::Fault;
 use super::{Handler, Settings, refusal};
 use crate::drain::{DrainWatch, Stage};
 use crate::telemetry::ConnectionRejection;
+use intake::Intake;
 use spawn::Spawn;
-use streams::{MAX_ABANDONED, OpenStream, Streams, Verdict};
+use streams::{MAX_CHARGED, OpenStream, Streams, Verdict};
 pub(super) use upgraded::Claim;
 
 /// The flow-control window of a stream, in bytes. The connection's window covers many streams, so that stalled sessions do not
@@ -72,7 +74,7 @@ pub(super) async fn serve<H: Handler>(
 ) {
     let settings = &*client.settings;
     let bounds = Bounds::of(client, settings);
-    let streams = Streams::new(negotiated.since, bounds.abandoned);
+    let streams = Streams::new(negotiated.since, bounds.charged);
     let service = {
         let (streams, client) = (Arc::clone(&streams), Arc::clone(client));
         service_fn(move |request| {
@@ -81,8 +83,8 @@ pub(super) async fn serve<H: Handler>(
             Box::pin(answer(request, stream, client, Arc::clone(&handler)))
         })
     };
-    let connection =
-        builder(settings, &bounds).serve_connection(TokioIo::new(negotiated.stream), service);
+    let intake = Intake::new(negotiated.stream, Arc::clone(&streams));
+    let connection = builder(settings, &bounds).serve_connection(TokioIo::new(intake), service);
     let mut connection = pin!(connection);
     let mut is_flooded = false;
     if client.over_limit.is_none() {
@@ -169,8 +171,8 @@ fn without_body(mut response: Response<Body>) -> Response<Body> {
 
 /// How many errors of its client a connection survives, and its window.
 struct Bounds {
-    /// Streams that the client resets before their answers; `None` for no limit.
-    abandoned: Option<u32>,
+    /// Streams that the client resets before their answers, and SETTINGS frames; `None` for no limit.
+    charged: Option<u32>,
     /// Streams that are reset for errors of the client (RUSTSEC-2024-0003); `None` for no limit. One more ends the connection.
     mistakes: Option<usize>,
     /// The flow-control window of the connection, in bytes.
@@ -183,13 +185,13 @@ impl Bounds {
         let streams = settings.limits.http2_streams;
         if client.is_trusted_proxy {
             Self {
-                abandoned: None,
+                charged: None,
                 mistakes: None,
                 window: window(streams, streams),
             }
         } else {
             Self {
-                abandoned: Some(MAX_ABANDONED),
+                charged: Some(MAX_CHARGED),
                 // As many as so many uploads make that were answered early, twice.
                 mistakes: Some(2 * FRAMES * streams.clamp(FULL, MOST_EARLY) as usize),
                 window: window(streams.min(FULL), STALLED),

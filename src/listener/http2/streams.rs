@@ -1,4 +1,4 @@
-//! The streams of one connection: how many are open, since when it is idle, and how many the client reset.
+//! The streams of one connection: how many are open, since when it is idle, and whether its client floods the gateway.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,8 +11,9 @@ use super::super::deadline::reached;
 use crate::config::ListenerTimeouts;
 
 /// How many streams a client may reset before their answers, at once, beyond those whose answers it took: a page that is left may
-/// reset so many, but a flood of resets only costs the gateway and its backends (CVE-2023-44487).
-pub(super) const MAX_ABANDONED: u32 = 200;
+/// reset so many, but a flood of resets only costs the gateway and its backends (CVE-2023-44487). SETTINGS frames count as
+/// resets, as a flood of them costs much, too (CVE-2019-9515).
+pub(super) const MAX_CHARGED: u32 = 200;
 /// One reset is forgotten after each interval, as a page that cancels a request now and then may do so for days.
 const FORGET_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -21,8 +22,8 @@ const FORGET_INTERVAL: Duration = Duration::from_millis(50);
 pub(super) struct Streams {
     state: Mutex<State>,
     changed: Notify,
-    /// The limit of resets; `None` for trusted proxies.
-    most_abandoned: Option<u32>,
+    /// How much may be charged at once; `None` for trusted proxies.
+    most_charged: Option<u32>,
 }
 
 #[derive(Debug)]
@@ -30,7 +31,7 @@ struct State {
     open: usize,
     has_begun: bool,
     quiet_since: Instant,
-    /// When the last reset will be forgotten; each reset adds an interval, each answer takes one off.
+    /// When the last charge will be forgotten; each adds an interval, each answer takes one off.
     all_forgotten_at: Instant,
     is_flooded: bool,
 }
@@ -40,13 +41,13 @@ struct State {
 pub(super) enum Verdict {
     /// Nothing has been open for too long.
     Idle,
-    /// The client resets too many streams.
+    /// The client resets too many streams, or sends too many SETTINGS frames.
     Flooded,
 }
 
 impl Streams {
-    /// For a connection that waits for its first stream since `since`, and whose client may reset `most_abandoned` streams.
-    pub(super) fn new(since: Instant, most_abandoned: Option<u32>) -> Arc<Self> {
+    /// For a connection that waits for its first stream since `since`, and whose client may be charged `most_charged` at once.
+    pub(super) fn new(since: Instant, most_charged: Option<u32>) -> Arc<Self> {
         let state = State {
             open: 0,
             has_begun: false,
@@ -57,7 +58,7 @@ impl Streams {
         Arc::new(Self {
             state: Mutex::new(state),
             changed: Notify::new(),
-            most_abandoned,
+            most_charged,
         })
     }
 
@@ -100,7 +101,7 @@ impl Streams {
         }
     }
 
-    /// Forgets resets and idle time, as the client was told to leave and needs time to read that.
+    /// Forgets charges and idle time, as the client was told to leave and needs time to read that.
     pub(super) fn forgive(&self) {
         let mut state = self.state();
         state.quiet_since = Instant::now();
@@ -108,7 +109,22 @@ impl Streams {
         state.is_flooded = false;
     }
 
-    /// Waits until the client resets too many streams.
+    /// Counts what costs the gateway much and brings the client nothing: so many streams that it reset, or SETTINGS frames.
+    pub(super) fn charge(&self, count: u32) {
+        let Some(most) = self.most_charged else {
+            return;
+        };
+        let now = Instant::now();
+        let mut state = self.state();
+        state.all_forgotten_at = state.all_forgotten_at.max(now) + FORGET_INTERVAL * count;
+        if state.all_forgotten_at > now + FORGET_INTERVAL * most {
+            state.is_flooded = true;
+            drop(state);
+            self.changed.notify_one();
+        }
+    }
+
+    /// Waits until the client is charged too much.
     pub(super) async fn flooded(&self) {
         loop {
             let changed = self.changed.notified();
@@ -164,19 +180,11 @@ impl Drop for OpenStream {
         let mut state = self.streams.state();
         state.open -= 1;
         state.quiet_since = now;
-        let all_forgotten_at = state.all_forgotten_at.max(now);
-        state.all_forgotten_at = if is_answered {
-            all_forgotten_at - FORGET_INTERVAL
+        if is_answered {
+            state.all_forgotten_at = state.all_forgotten_at.max(now) - FORGET_INTERVAL;
         } else {
-            all_forgotten_at + FORGET_INTERVAL
-        };
-        let most = self.streams.most_abandoned;
-        let is_flooded =
-            most.is_some_and(|most| state.all_forgotten_at > now + FORGET_INTERVAL * most);
-        state.is_flooded |= is_flooded;
-        drop(state);
-        if is_flooded {
-            self.streams.changed.notify_one();
+            drop(state);
+            self.streams.charge(1);
         }
     }
 }
@@ -195,14 +203,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn waits_for_the_first_stream_as_for_a_head() {
         let begun = Instant::now();
-        let streams = Streams::new(Instant::now(), Some(MAX_ABANDONED));
+        let streams = Streams::new(Instant::now(), Some(MAX_CHARGED));
         assert_eq!(streams.verdict(&timeouts()).await, Verdict::Idle);
         assert_eq!(begun.elapsed().as_secs(), 10);
     }
 
     #[tokio::test(start_paused = true)]
     async fn never_ends_while_something_is_open() {
-        let streams = Streams::new(Instant::now(), Some(MAX_ABANDONED));
+        let streams = Streams::new(Instant::now(), Some(MAX_CHARGED));
         let rests = Arc::clone(&streams);
         let rests = tokio::spawn(async move { rests.verdict(&timeouts()).await });
         tokio::task::yield_now().await;
@@ -217,25 +225,25 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn takes_streams_that_are_only_taken_back_for_a_flood() {
-        let streams = Streams::new(Instant::now(), Some(MAX_ABANDONED));
-        for _ in 0..MAX_ABANDONED * 2 {
+        let streams = Streams::new(Instant::now(), Some(MAX_CHARGED));
+        for _ in 0..MAX_CHARGED * 2 {
             drop(streams.open());
             streams.open().answered();
         }
         expect_patience(&streams).await;
-        take_back(&streams, MAX_ABANDONED + 1);
+        take_back(&streams, MAX_CHARGED + 1);
         assert_eq!(streams.verdict(&timeouts()).await, Verdict::Flooded);
     }
 
     #[tokio::test(start_paused = true)]
     async fn forgets_with_time_what_was_taken_back() {
-        let streams = Streams::new(Instant::now(), Some(MAX_ABANDONED));
-        for _ in 0..MAX_ABANDONED {
+        let streams = Streams::new(Instant::now(), Some(MAX_CHARGED));
+        for _ in 0..MAX_CHARGED {
             take_back(&streams, 12);
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         expect_patience(&streams).await;
-        take_back(&streams, MAX_ABANDONED);
+        take_back(&streams, MAX_CHARGED);
         expect_patience(&streams).await;
         take_back(&streams, 1);
         streams.flooded().await;
@@ -243,12 +251,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn ends_who_was_told_and_goes_on() {
-        let streams = Streams::new(Instant::now(), Some(MAX_ABANDONED));
-        take_back(&streams, MAX_ABANDONED + 1);
+        let streams = Streams::new(Instant::now(), Some(MAX_CHARGED));
+        take_back(&streams, MAX_CHARGED + 1);
         streams.flooded().await;
         streams.forgive();
         expect_patience(&streams).await;
-        take_back(&streams, MAX_ABANDONED + 1);
+        take_back(&streams, MAX_CHARGED + 1);
         streams.flooded().await;
     }
 
