@@ -30,8 +30,7 @@ pub(super) async fn ask(
         let id = rand::random();
         let question = message::question(id, name, kind, turn < servers.len())?;
         let read = |packet: &[u8]| message::read(packet, id, name, kind);
-        let answer = timeout(PATIENCE, ask_one(*server, &question, read)).await;
-        match answer.unwrap_or(Err(Fault::Timeout)) {
+        match ask_one(*server, &question, read).await {
             Ok(answer) => return Ok(answer),
             Err(fault) => last = fault,
         }
@@ -39,25 +38,53 @@ pub(super) async fn ask(
     Err(last)
 }
 
-/// A random ID and a socket with a random port of its own make it hard to forge an answer.
+/// Asks one server. A random ID and a socket with a random port of its own make it hard to forge an answer.
 async fn ask_one(
     server: SocketAddr,
     question: &[u8],
     read: impl Fn(&[u8]) -> Result<Reply, Fault>,
 ) -> Result<Answer<Record>, Fault> {
+    // An invalid packet may come from anybody, so the server still has its time. Then that packet was all there is.
+    let mut silence = Fault::Timeout;
+    let asking = async {
+        match ask_by_datagram(server, question, &read, &mut silence).await? {
+            Some(answer) => Ok(answer),
+            None => ask_by_stream(server, question, &read).await,
+        }
+    };
+    match timeout(PATIENCE, asking).await {
+        Ok(answer) => answer,
+        Err(_) => Err(silence),
+    }
+}
+
+/// The answer, or `None` if it does not fit into a datagram. An invalid packet is put into `silence`.
+async fn ask_by_datagram(
+    server: SocketAddr,
+    question: &[u8],
+    read: impl Fn(&[u8]) -> Result<Reply, Fault>,
+    silence: &mut Fault,
+) -> Result<Option<Answer<Record>>, Fault> {
     let socket = datagrams(server).await.map_err(Fault::Unreachable)?;
     socket.send(question).await.map_err(Fault::Unreachable)?;
     let mut packet = [0; DATAGRAM];
     loop {
         let length = socket.recv(&mut packet).await.map_err(Fault::Unreachable)?;
         match read(&packet[..length]) {
-            Ok(Reply::Answer(answer)) => return Ok(answer),
-            Ok(Reply::Truncated) => break,
-            // An invalid packet may come from anybody.
-            Ok(Reply::Foreign) | Err(Fault::Broken) => {}
+            Ok(Reply::Answer(answer)) => return Ok(Some(answer)),
+            Ok(Reply::Truncated) => return Ok(None),
+            Ok(Reply::Foreign) => {}
+            Err(Fault::Broken) => *silence = Fault::Broken,
             Err(fault) => return Err(fault),
         }
     }
+}
+
+async fn ask_by_stream(
+    server: SocketAddr,
+    question: &[u8],
+    read: impl Fn(&[u8]) -> Result<Reply, Fault>,
+) -> Result<Answer<Record>, Fault> {
     let packet = ask_over_tcp(server, question)
         .await
         .map_err(Fault::Unreachable)?;

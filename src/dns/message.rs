@@ -4,7 +4,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use simple_dns::rdata::{OPT, RData};
-use simple_dns::{CLASS, Name, Packet, PacketFlag, Question, RCODE, ResourceRecord, TYPE};
+use simple_dns::{
+    CLASS, Name, Packet, PacketFlag, Question, RCODE, ResourceRecord, TYPE, header_buffer,
+};
 
 use super::{Answer, Fault, Service};
 
@@ -83,7 +85,12 @@ pub fn question(id: u16, name: &str, kind: Kind, with_edns: bool) -> Result<Vec<
 /// # Errors
 /// If the packet is not valid, or the server refused or failed.
 pub fn read(packet: &[u8], id: u16, name: &str, kind: Kind) -> Result<Reply, Fault> {
-    let packet = Packet::parse(packet).map_err(|_| Fault::Broken)?;
+    let packet = match Packet::parse(packet) {
+        Ok(packet) => packet,
+        // Some servers cut in the middle of a record.
+        Err(_) if is_truncated(packet, id) => return Ok(Reply::Truncated),
+        Err(_) => return Err(Fault::Broken),
+    };
     let answers = |question: &Question<'_>| {
         question.qtype == kind.code().into()
             && question.qname.to_string().eq_ignore_ascii_case(name)
@@ -106,6 +113,13 @@ pub fn read(packet: &[u8], id: u16, name: &str, kind: Kind) -> Result<Reply, Fau
         code => return Err(Fault::Refused(format!("{code:?}"))),
     }
     Ok(Reply::Answer(answer(&packet.answers, name, kind)))
+}
+
+/// Whether the header says that this is the beginning of an answer to the question with this id (RFC 2181 section 9).
+fn is_truncated(packet: &[u8], id: u16) -> bool {
+    let flags = PacketFlag::RESPONSE | PacketFlag::TRUNCATION;
+    header_buffer::id(packet).is_ok_and(|of| of == id)
+        && header_buffer::has_flags(packet, flags).unwrap_or(false)
 }
 
 /// The records of `name` among these, with aliases followed.

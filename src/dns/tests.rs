@@ -26,7 +26,9 @@ async fn server(answer: fn(&Packet<'_>, &mut Packet<'_>)) -> SocketAddr {
         while let Ok((length, client)) = socket.recv_from(&mut packet).await {
             let mut reply = reply(&packet[..length], answer);
             if reply.len() > 512 {
-                reply = self::reply(&packet[..length], truncated);
+                // In the middle of a record, with the flag of a truncated answer.
+                reply.truncate(510);
+                reply[2] |= 2;
             }
             socket.send_to(&reply, client).await.unwrap();
         }
@@ -50,11 +52,6 @@ fn reply(packet: &[u8], answer: fn(&Packet<'_>, &mut Packet<'_>)) -> Vec<u8> {
     reply.questions.clone_from(&asked.questions);
     answer(&asked, &mut reply);
     reply.build_bytes_vec().unwrap()
-}
-
-/// What stands for an answer that is too long.
-fn truncated(_: &Packet<'_>, reply: &mut Packet<'_>) {
-    reply.set_flags(PacketFlag::TRUNCATION);
 }
 
 fn record(name: &'static str, ttl: u32, data: RData<'static>) -> ResourceRecord<'static> {
@@ -262,6 +259,24 @@ async fn asks_by_tcp_for_what_is_too_long() {
         .await
         .unwrap();
     assert_eq!(answer.found.len(), 100);
+}
+
+/// Nothing else comes from this server: what cannot be read is told, and not silence.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_cannot_be_read_is_told() {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let server = socket.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut packet = [0; 512];
+        while let Ok((length, client)) = socket.recv_from(&mut packet).await {
+            packet[2] |= 0x80;
+            socket.send_to(&packet[..length - 1], client).await.unwrap();
+        }
+    });
+    let outcome = Resolver::new(vec![server])
+        .addresses("chat.internal", FAMILIES, &mut Trail::default())
+        .await;
+    assert!(matches!(outcome, Err(Fault::Broken)), "{outcome:?}");
 }
 
 /// As Consul does.
