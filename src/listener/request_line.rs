@@ -9,6 +9,8 @@ pub(super) enum RequestLine {
     Method,
     /// The space in front of the target.
     Space,
+    /// The scheme of a target that is a URL.
+    Scheme,
     Target,
     /// The target is complete. Or this is no request line: the beginning of the head, or of a body, came with the last
     /// request.
@@ -27,19 +29,24 @@ impl RequestLine {
                 (Self::Awaited | Self::Method, byte) if is_of_method(*byte) => Self::Method,
                 (Self::Method, b' ') => Self::Space,
                 (Self::Space | Self::Target, b'#') => Self::HasFragment,
-                // A path, or a URL of http or ws.
-                (Self::Space, b'/' | b'h' | b'H' | b'w' | b'W') => Self::Target,
+                (Self::Space, b'/') | (Self::Scheme, b':') => Self::Target,
+                (Self::Space | Self::Scheme, byte) if is_of_scheme(*byte) => Self::Scheme,
                 (Self::Target, b' ' | b'\n') => Self::Complete,
                 (Self::Target, _) => Self::Target,
-                (Self::Awaited | Self::Method | Self::Space, _) => Self::Complete,
+                (Self::Awaited | Self::Method | Self::Space | Self::Scheme, _) => Self::Complete,
             };
         }
     }
 }
 
-/// RFC 9110 section 5.6.2, without `#`.
+/// RFC 9110 section 5.6.2.
 fn is_of_method(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!$%&'*+-.^_`|~".contains(&byte)
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// RFC 3986 section 3.1.
+fn is_of_scheme(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"+-.".contains(&byte)
 }
 
 #[cfg(test)]
@@ -61,6 +68,9 @@ mod tests {
         assert!(finds(&["M-SEARCH http://h#a HTTP/1.1\r\n"]));
         assert!(finds(&["G", "ET", " ", "/", "a", "#"]));
         assert!(finds(&["X_1 WS://h/a#b HTTP/1.1\r\n"]));
+        assert!(finds(&["DELETE s3", "+x://h/a#b HTTP/1.1\r\n"]));
+        assert!(finds(&["D#E /a#b HTTP/1.1\r\n"]));
+        assert!(!finds(&["D#E /a HTTP/1.1\r\n"]));
         assert!(!finds(&["GET /a HTTP/1.1\r\n", "Referer: /#b\r\n\r\n#"]));
         assert!(!finds(&["rer: /#b\r\n\r\n"]));
         assert!(!finds(&["some text #1"]));
