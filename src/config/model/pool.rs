@@ -114,6 +114,10 @@ pub enum Strategy {
 pub enum HashKey {
     /// The client's address.
     Client,
+    /// The path as the client sent it, without the query.
+    Path,
+    /// A segment of that path; the first is 1.
+    PathSegment(usize),
     /// The value of a header field.
     Header(HeaderName),
     /// The value of a cookie.

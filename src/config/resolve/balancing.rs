@@ -6,7 +6,7 @@ use crate::config::model::{HashKey, Queue, Sticky, Strategy};
 use crate::config::problems::Findings;
 use crate::config::reading::{Placed, ScalarOrMap, Setting};
 use crate::config::schema;
-use crate::config::values::choice::StrategyWord;
+use crate::config::values::choice::{HashWord, StrategyWord};
 
 /// The name of the sticky cookie by default.
 const COOKIE: &str = "wsgate";
@@ -37,33 +37,36 @@ pub(super) fn strategy(
 }
 
 fn hash_key(placed: Placed<schema::HashKey>, findings: &mut Findings) -> Option<HashKey> {
-    let ScalarOrMap::Map(part) = placed.value else {
-        return Some(HashKey::Client);
+    let part = match placed.value {
+        ScalarOrMap::Scalar(HashWord::Client) => return Some(HashKey::Client),
+        ScalarOrMap::Scalar(HashWord::Path) => return Some(HashKey::Path),
+        ScalarOrMap::Map(part) => *part,
     };
-    let schema::HashKeyPart {
-        header,
-        cookie,
-        query,
-    } = *part;
-    match (header, cookie, query) {
-        (Setting::Given(header), Setting::Absent, Setting::Absent) => {
-            Some(HashKey::Header(header.value))
-        }
-        (Setting::Absent, Setting::Given(cookie), Setting::Absent) => {
-            Some(HashKey::Cookie(cookie.value))
-        }
-        (Setting::Absent, Setting::Absent, Setting::Given(query)) => {
-            Some(HashKey::Query(query.value))
-        }
-        // What is wrong with it has been noted.
-        (Setting::Invalid, _, _) | (_, Setting::Invalid, _) | (_, _, Setting::Invalid) => None,
+    let keys = [
+        part_of(part.header, HashKey::Header)?,
+        part_of(part.cookie, HashKey::Cookie)?,
+        part_of(part.query, HashKey::Query)?,
+        part_of(part.path_segment, HashKey::PathSegment)?,
+    ];
+    let mut keys = keys.into_iter().flatten();
+    match (keys.next(), keys.next()) {
+        (Some(key), None) => Some(key),
         _ => {
             findings.add(
                 &placed.place,
-                "names what is hashed by one of `header`, `cookie` and `query`",
+                "names what is hashed by one of `header`, `cookie`, `query` and `path_segment`",
             );
             None
         }
+    }
+}
+
+/// A key that may be given; `None` if it is wrong, which has been noted.
+fn part_of<T>(setting: Setting<T>, key: impl FnOnce(T) -> HashKey) -> Option<Option<HashKey>> {
+    match setting {
+        Setting::Given(placed) => Some(Some(key(placed.value))),
+        Setting::Absent => Some(None),
+        Setting::Invalid => None,
     }
 }
 

@@ -16,7 +16,7 @@ pub(super) use listener::{
     CertificateFiles, ClientAuth, Listener, ListenerLimits, ListenerTimeouts, Tls,
 };
 pub(super) use pool::{
-    Backend, BackendTls, Discovery, Hash, HashKey, HashKeyPart, Pool, Queue, Rebalance, Sticky,
+    Backend, BackendTls, Discovery, Hash, HashKey, Pool, Queue, Rebalance, Sticky,
 };
 pub(super) use process::{Admin, Drain, Log, Runtime};
 pub(super) use route::{

@@ -48,18 +48,20 @@ keys! {
 
     /// What the strategy hash looks at.
     Hash {
-        /// client, or one of { header: NAME }, { cookie: NAME }, { query: NAME }; client by default.
+        /// client, path, or one of { header: NAME }, { cookie: NAME }, { query: NAME }, { path_segment: NUMBER }; client by default.
         key: HashKey,
     }
 
-    /// A key of the request; one of the three.
-    HashKeyPart either [["header"], ["cookie"], ["query"]] {
+    /// A key of the request; one of the four.
+    HashKeyPart either [["header"], ["cookie"], ["query"], ["path_segment"]] {
         /// The value of this header field.
         header: HeaderName,
         /// The value of this cookie.
         cookie: CookieName,
         /// The value of this parameter in the query.
         query: QueryName,
+        /// This segment of the path; the first is 1.
+        path_segment: Whole<usize, 1, 100>,
     }
 
     /// The cookie by which clients come back to the backend that they had.

@@ -45,7 +45,7 @@ fn a_hash_has_one_key_and_a_strategy_that_looks_at_it() {
         ),
         (
             "hash: { key: user }",
-            "11:18: hash.key: must be `client`, or a map such as `{ cookie: NAME }`, `{ header: NAME }` or `{ query: NAME }`, not `user`",
+            "11:18: hash.key: must be `client` or `path`, or a map such as `{ cookie: NAME }`, `{ header: NAME }` or `{ query: NAME }`, not `user`",
         ),
         (
             "strategy: hash\n    hash: { kye: client }",
@@ -53,7 +53,7 @@ fn a_hash_has_one_key_and_a_strategy_that_looks_at_it() {
         ),
         (
             "strategy: hash\n    hash: { key: ip }",
-            "12:18: hash.key: must be `client`, or a map such as `{ cookie: NAME }`, `{ header: NAME }` or `{ query: NAME }`, not `ip`",
+            "12:18: hash.key: must be `client` or `path`, or a map such as `{ cookie: NAME }`, `{ header: NAME }` or `{ query: NAME }`, not `ip`",
         ),
         (
             "strategy: hash\n    hash: { key: { header: \"X Room\" } }",
@@ -61,15 +61,15 @@ fn a_hash_has_one_key_and_a_strategy_that_looks_at_it() {
         ),
         (
             "strategy: hash\n    hash: { key: { header: X-Room, cookie: room } }",
-            "12:13: hash.key: names what is hashed by one of `header`, `cookie` and `query`",
+            "12:13: hash.key: names what is hashed by one of `header`, `cookie`, `query` and `path_segment`",
         ),
         (
             "strategy: hash\n    hash: { key: {} }",
-            "12:13: hash.key: names what is hashed by one of `header`, `cookie` and `query`",
+            "12:13: hash.key: names what is hashed by one of `header`, `cookie`, `query` and `path_segment`",
         ),
         (
             "strategy: hash\n    hash: { key: { heder: X-Room } }",
-            "12:13: hash.key: names what is hashed by one of `header`, `cookie` and `query`\n12:20: hash.key.heder: unknown key; did you mean `header`?",
+            "12:13: hash.key: names what is hashed by one of `header`, `cookie`, `query` and `path_segment`\n12:20: hash.key.heder: unknown key; did you mean `header`?",
         ),
         (
             "strategy: hash\n    hash: { key: { cookie: \"a b\" } }",
@@ -78,6 +78,14 @@ fn a_hash_has_one_key_and_a_strategy_that_looks_at_it() {
         (
             "strategy: hash\n    hash: { key: { query: \"a&b\" } }",
             "12:27: hash.key.query: `a&b` is no name of a parameter in a query",
+        ),
+        (
+            "strategy: hash\n    hash: { key: { path_segment: 0 } }",
+            "12:34: hash.key.path_segment: must be a whole number from 1 to 100",
+        ),
+        (
+            "hash: { key: path }",
+            "11:5: hash: has no effect without `strategy: hash`",
         ),
         (
             "hash: { key: { header: X-Room } }",

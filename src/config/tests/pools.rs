@@ -113,6 +113,8 @@ fn strategy(strategy: &config::Strategy) -> (&'static str, Value) {
     };
     let key = match key {
         HashKey::Client => json!("client"),
+        HashKey::Path => json!("path"),
+        HashKey::PathSegment(number) => json!({ "path_segment": number }),
         HashKey::Header(name) => json!({ "header": name.as_str() }),
         HashKey::Cookie(name) => json!({ "cookie": name }),
         HashKey::Query(name) => json!({ "query": name }),
@@ -179,6 +181,8 @@ fn any_hash_key() -> impl Strategy<Value = HashKey> {
     let header = "[a-z][a-z0-9-]{0,9}";
     prop_oneof![
         Just(HashKey::Client),
+        Just(HashKey::Path),
+        (1..=100_usize).prop_map(HashKey::PathSegment),
         header.prop_map(|name| HashKey::Header(name.parse().expect("a field name"))),
         "[a-zA-Z._~]{1,9}".prop_map(HashKey::Cookie),
         "[a-zA-Z._~%]{1,9}".prop_map(HashKey::Query),

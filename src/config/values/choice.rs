@@ -65,7 +65,7 @@ words! {
     /// How the order of candidates is found.
     StrategyWord { "round_robin" => RoundRobin, "least_sessions" => LeastSessions, "two_choices" => TwoChoices, "hash" => Hash, "random" => Random };
     /// What is hashed where it is named by a word alone.
-    HashWord { "client" => Client } or ", or a map such as `{ cookie: NAME }`, `{ header: NAME }` or `{ query: NAME }`";
+    HashWord { "client" => Client, "path" => Path } or ", or a map such as `{ cookie: NAME }`, `{ header: NAME }` or `{ query: NAME }`";
     /// What a route takes.
     Protocol { "websocket" => WebSocket, "http" => Http };
     /// What a health check does.

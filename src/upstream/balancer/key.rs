@@ -17,6 +17,8 @@ use crate::upstream::cookie;
 pub(in crate::upstream) fn key_of(key: &HashKey, hints: &Hints<'_>) -> u64 {
     let named = match key {
         HashKey::Client => None,
+        HashKey::Path => Some(hints.uri.path().as_bytes()),
+        HashKey::PathSegment(number) => path_segment(hints.uri, *number),
         HashKey::Header(name) => hints.headers.get(name).map(|value| value.as_bytes()),
         HashKey::Cookie(name) => cookie_value(hints.headers, name),
         HashKey::Query(name) => query_value(hints.uri, name),
@@ -48,6 +50,11 @@ fn query_value<'a>(uri: &'a Uri, name: &str) -> Option<&'a [u8]> {
         let (found, value) = parameter.split_once('=')?;
         (found == name).then_some(value.as_bytes())
     })
+}
+
+/// The path begins with a slash, so what the split finds before the first segment is empty.
+fn path_segment(uri: &Uri, number: usize) -> Option<&[u8]> {
+    uri.path().split('/').nth(number).map(str::as_bytes)
 }
 
 #[cfg(test)]
@@ -89,6 +96,30 @@ mod tests {
         for query in ["?user=ada", "?a=b&user=ada&c", "?xuser=b&user=ada"] {
             let parameter = HashKey::Query("user".to_owned());
             assert_eq!(key(parameter, CLIENT, query, ""), ada, "{query}");
+        }
+    }
+
+    #[test]
+    fn finds_the_path_and_its_segments() {
+        let path = |key| {
+            key_of(
+                &key,
+                &Hints::new(
+                    CLIENT,
+                    &HeaderMap::new(),
+                    &"/rooms/a%20b/ws?x=/y".parse().unwrap(),
+                ),
+            )
+        };
+        assert_eq!(path(HashKey::Path), hashed(b"/rooms/a%20b/ws"));
+        let address = hashed(&[127, 0, 0, 1]);
+        for (number, expected) in [
+            (1, hashed(b"rooms")),
+            (2, hashed(b"a%20b")),
+            (3, hashed(b"ws")),
+            (4, address),
+        ] {
+            assert_eq!(path(HashKey::PathSegment(number)), expected, "{number}");
         }
     }
 

@@ -7,13 +7,15 @@ use crate::harness::{Gateway, Opening, Wire, ask};
 async fn the_same_key_finds_the_same_backend_at_every_gateway() {
     let backends = named(4).await;
     let keys = [
-        ("header: X-Room", Where::Header),
-        ("cookie: room", Where::Cookie),
-        ("query: room", Where::Query),
+        ("{ header: X-Room }", Where::Header),
+        ("{ cookie: room }", Where::Cookie),
+        ("{ query: room }", Where::Query),
+        ("path", Where::Path),
+        ("{ path_segment: 2 }", Where::Path),
     ];
     for (key, place) in keys {
         let yaml = yaml(
-            &format!("strategy: hash, hash: {{ key: {{ {key} }} }},"),
+            &format!("strategy: hash, hash: {{ key: {key} }},"),
             &backends,
             "",
         );
@@ -36,6 +38,7 @@ enum Where {
     Header,
     Cookie,
     Query,
+    Path,
 }
 
 impl Where {
@@ -44,6 +47,7 @@ impl Where {
             Self::Header => Opening::to("/").with("X-Room", room),
             Self::Cookie => Opening::to("/").with("Cookie", &format!("a=b; room={room}")),
             Self::Query => Opening::to(&format!("/?a=b&room={room}")),
+            Self::Path => Opening::to(&format!("/rooms/{room}?random={}", fastrand::u64(..))),
         }
     }
 }
