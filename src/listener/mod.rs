@@ -17,6 +17,7 @@ mod request_line;
 mod socket;
 mod throttle;
 mod tls;
+mod tls_fault;
 mod upgrade;
 mod visitors;
 

@@ -10,6 +10,7 @@ use super::connection::Negotiated;
 use super::deadline::timeout_at;
 use super::linger::linger;
 use super::throttle::Throttle;
+use super::tls_fault::Explained;
 use crate::config::TlsVersion;
 use crate::session::Peer;
 use crate::stream::{Refused, Socket, Stream, TlsStream};
@@ -44,6 +45,7 @@ pub(super) async fn accept(
     metrics.tls_finished(result, begun.elapsed());
     if let (TlsResult::Failure, Some(Err(Refused { error, .. }))) = (result, &outcome) {
         let listener = metrics.name();
+        let error = Explained(error);
         match throttle.may_tell() {
             true => tracing::info!(%listener, %peer, %error, "TLS handshake failed"),
             false => tracing::debug!(%listener, %peer, %error, "TLS handshake failed"),
