@@ -295,7 +295,7 @@ fn read_head(received: &[u8]) -> Result<Head, Failure> {
     let status = parsing.parse_response_with_uninit_headers(&mut answer, received, &mut fields);
     let status = status.map_err(|error| match error {
         httparse::Error::TooManyHeaders => Failure::HeadTooLarge,
-        _ => Failure::Broken("the answer is no sound HTTP"),
+        _ => unsound(received),
     })?;
     let httparse::Status::Complete(length) = status else {
         return Ok(Head::Incomplete);
@@ -315,4 +315,33 @@ fn read_head(received: &[u8]) -> Result<Head, Failure> {
         headers.append(name, value);
     }
     Ok(Head::Switched { headers, length })
+}
+
+/// What a backend speaks instead of HTTP/1.1: an alert of TLS (RFC 8446 section 6), or the SETTINGS with which HTTP/2 begins.
+fn unsound(received: &[u8]) -> Failure {
+    Failure::Broken(match received {
+        [0x15, 0x03, ..] => "it answers in TLS; is its address to be wss://?",
+        [0, 0, _, 0x04, ..] => "it answers in HTTP/2; backends need HTTP/1.1",
+        _ => "the answer is no sound HTTP",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_what_a_backend_speaks_instead_of_http() {
+        for (received, words) in [
+            (&b"\x15\x03\x01\0\x02\x02\x46"[..], "in TLS"),
+            (b"\0\0\x06\x04\0\0\0\0\0", "in HTTP/2"),
+            (b"SSH-2.0-OpenSSH\r\n", "no sound HTTP"),
+        ] {
+            let failure = read_head(received).err().map(|it| it.to_string());
+            assert!(
+                failure.as_deref().unwrap_or_default().contains(words),
+                "{failure:?}"
+            );
+        }
+    }
 }
