@@ -72,6 +72,9 @@ pub(super) async fn open(
         .await
         .ok_or(Rejection::Draining)??;
     record.backend(&answered.metrics);
+    if headers::asks_for_other_upgrade(&context.request.headers) {
+        record.note_dropped_upgrade();
+    }
     let drain_moment = is_event_source(context, &answered.answer).then(|| {
         let [listener, route] = [context.client.drain(), route.drain()].map(Arc::clone);
         drain_moment(listener, route, answered.source.drain())

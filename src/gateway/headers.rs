@@ -136,6 +136,13 @@ fn fields(context: RequestContext<'_>, target: &PoolTarget) -> HeaderMap {
     fields
 }
 
+/// Whether a plain request asks to become something that it cannot become here, such as SPDY. Clients do without HTTP/2.
+pub(super) fn asks_for_other_upgrade(given: &HeaderMap) -> bool {
+    given
+        .get(UPGRADE)
+        .is_some_and(|wanted| !wanted.as_bytes().eq_ignore_ascii_case(b"h2c"))
+}
+
 /// Applies a route's rules to header fields. In answers this comes after hop-by-hop fields are removed, and before the
 /// gateway adds its cookie and CORS fields.
 pub(super) fn apply_rules(rules: Option<&FieldRules>, headers: &mut HeaderMap) {

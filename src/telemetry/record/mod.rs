@@ -73,6 +73,8 @@ pub struct SessionRecord {
     is_redacted: bool,
     http2: bool,
     is_plain: bool,
+    /// Whether an Upgrade of the client was not passed on.
+    has_dropped_upgrade: bool,
     stage: Stage,
 }
 
@@ -130,6 +132,7 @@ impl SessionRecord {
             facts,
             is_redacted,
             is_plain: false,
+            has_dropped_upgrade: false,
             http2: request.version == Version::HTTP_2,
             stage: Stage::Asked,
         }

@@ -22,6 +22,11 @@ impl SessionRecord {
         self.is_plain = true;
     }
 
+    /// Notes that an Upgrade was not passed on; the line of an answered request says so.
+    pub fn note_dropped_upgrade(&mut self) {
+        self.has_dropped_upgrade = true;
+    }
+
     /// The head of the backend's answer is forwarded. It is counted now, so that an answer that streams for hours is visible;
     /// the line is written when it has ended.
     pub fn pass(&mut self, status: StatusCode) {
@@ -65,6 +70,9 @@ impl SessionRecord {
         line.number("bytes_in", self.inward.bytes);
         line.number("bytes_out", self.outward.bytes);
         write_refusal(result, &mut line);
+        if self.has_dropped_upgrade && result == HandshakeResult::BackendAnswered {
+            line.text("detail", "Upgrade is passed on for websocket only");
+        }
         log.write(line);
     }
 }

@@ -321,6 +321,28 @@ async fn who_asks_for_the_other_protocol_is_told() {
 }
 
 #[tokio::test]
+async fn an_upgrade_that_ends_here_is_told_in_the_log() {
+    let stage = Stage::set().await;
+    for (upgrade, detail) in [
+        ("SPDY/3.1", Some("Upgrade is passed on for websocket only")),
+        ("h2c", None),
+    ] {
+        let id = upgrade.replace('/', "-");
+        let request = format!(
+            "POST /exec HTTP/1.1\r\nHost: app.test\r\nX-Request-ID: {id}\r\nContent-Length: 0\r\n\
+             Connection: Upgrade\r\nUpgrade: {upgrade}\r\n\r\n"
+        );
+        let (mut client, head, mut backend) = stage.ask(&request).await;
+        assert_eq!(head.value("upgrade"), None);
+        backend.send(OK).await;
+        assert_eq!(client.answer().await.body, "ok");
+        let line = stage.gateway.line_of("request", &id).await;
+        assert_eq!(line["detail"].as_str(), detail, "{line}");
+        backend.reset();
+    }
+}
+
+#[tokio::test]
 async fn a_client_of_http_1_0_is_served() {
     let stage = Stage::set().await;
     let (mut client, head, mut backend) = stage.ask("GET / HTTP/1.0\r\n\r\n").await;
