@@ -277,9 +277,13 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
     )
 }
 
-/// Whether a client's field is dropped, whatever Connection says.
+/// Whether a client's field is dropped, whatever Connection says. Proxy is no field of HTTP, but CGI makes HTTP_PROXY of it,
+/// which programs take for the proxy that they are to use (CVE-2016-5385).
 fn is_dropped(name: &HeaderName, rules: &HeaderRules) -> bool {
-    is_hop_by_hop(name) || *name == CONTENT_LENGTH || is_overridden(name, rules)
+    is_hop_by_hop(name)
+        || *name == CONTENT_LENGTH
+        || name.as_str() == "proxy"
+        || is_overridden(name, rules)
 }
 
 /// Whether the gateway or the route sets this field itself, under this name or one that an application may take for the same.

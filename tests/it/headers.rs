@@ -101,6 +101,7 @@ async fn hop_by_hop_fields_end_here() {
         .with("Proxy-Connection", "keep-alive")
         .with("Proxy-Authorization", "Basic eDp5")
         .with("Proxy-Authenticate", "x")
+        .with("Proxy", "http://stranger.test")
         .with("TE", "trailers")
         .with("Trailer", "X")
         .with("Content-Length", "0")
@@ -110,6 +111,7 @@ async fn hop_by_hop_fields_end_here() {
         "x-hop",
         "x-other-hop",
         "keep-alive",
+        "proxy",
         "proxy-connection",
         "proxy-authorization",
         "proxy-authenticate",
