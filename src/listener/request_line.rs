@@ -29,7 +29,7 @@ impl RequestLine {
                 (Self::Awaited | Self::Method, byte) if is_of_method(*byte) => Self::Method,
                 (Self::Method, b' ') => Self::Space,
                 (Self::Space | Self::Target, b'#') => Self::HasFragment,
-                (Self::Space, b'/') | (Self::Scheme, b':') => Self::Target,
+                (Self::Space, b'/') | (Self::Space | Self::Scheme, b':') => Self::Target,
                 (Self::Space | Self::Scheme, byte) if is_of_scheme(*byte) => Self::Scheme,
                 (Self::Target, b' ' | b'\n') => Self::Complete,
                 (Self::Target, _) => Self::Target,
@@ -69,6 +69,7 @@ mod tests {
         assert!(finds(&["G", "ET", " ", "/", "a", "#"]));
         assert!(finds(&["X_1 WS://h/a#b HTTP/1.1\r\n"]));
         assert!(finds(&["DELETE s3", "+x://h/a#b HTTP/1.1\r\n"]));
+        assert!(finds(&["DELETE ://h/a#b HTTP/1.1\r\n"]), "hyper takes it");
         assert!(finds(&["D#E /a#b HTTP/1.1\r\n"]));
         assert!(!finds(&["D#E /a HTTP/1.1\r\n"]));
         assert!(!finds(&["GET /a HTTP/1.1\r\n", "Referer: /#b\r\n\r\n#"]));
