@@ -36,7 +36,7 @@ type Found = Result<Vec<SocketAddr>, Arc<io::Error>>;
 /// The look-ups of a pool.
 #[derive(Debug, Default)]
 pub(super) struct Lookups {
-    /// Never removed: there are no more than the names that the pool's backends have had.
+    /// Those with a look-up under way, or that waited in vain for one: a pool may have ever new names over the years.
     names: Arc<Mutex<Names>>,
     threads: Arc<Threads>,
 }
@@ -135,13 +135,11 @@ impl Lookups {
         if !lookup.needs_another() || lookup.under_way >= OF_A_NAME || all >= LOOKUPS {
             return Ok((found, false));
         }
-        let (names, name) = (Arc::clone(&self.names), Arc::clone(name));
+        let (shared, own) = (Arc::clone(&self.names), Arc::clone(name));
         let answers = lookup.answers;
         let call = move || {
-            let found = look_up(&name).map_err(Arc::new);
-            if let Some(lookup) = lock(&names).get_mut(&name) {
-                lookup.end(answers, found);
-            }
+            let found = look_up(&own).map_err(Arc::new);
+            end(&mut lock(&shared), &own, answers, found);
         };
         match self.threads.begin(Box::new(call)) {
             Ok(()) => {
@@ -150,9 +148,23 @@ impl Lookups {
                 lookup.begun = Instant::now();
                 Ok((found, true))
             }
-            Err(_) if lookup.under_way == 0 => Err(Failure::NoThread),
+            Err(_) if lookup.under_way == 0 => {
+                names.remove(name);
+                Err(Failure::NoThread)
+            }
             Err(_) => Ok((found, false)),
         }
+    }
+}
+
+/// A look-up of `name` has ended that had begun after so many `answers`; the last one takes the name with it.
+fn end(names: &mut Names, name: &str, answers: u64, found: Found) {
+    let Some(lookup) = names.get_mut(name) else {
+        return;
+    };
+    lookup.end(answers, found);
+    if lookup.under_way == 0 {
+        names.remove(name);
     }
 }
 
@@ -259,6 +271,13 @@ mod tests {
         let found = Lookups::default().find("localhost", 80).await.unwrap();
         assert!(!found.is_empty());
         assert!(found.iter().all(|address| address.ip().is_loopback()));
+    }
+
+    #[tokio::test]
+    async fn a_name_is_forgotten_with_its_answer() {
+        let lookups = Lookups::default();
+        lookups.share("name", nothing).await.unwrap();
+        assert!(lock(&lookups.names).is_empty());
     }
 
     /// Otherwise a herd would go to one address.
