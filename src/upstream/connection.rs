@@ -28,6 +28,9 @@ use crate::websocket::list_items;
 /// How long a connection may be idle. Shorter than the keep-alive of common servers (Node and Apache: 5 s), so that a request
 /// is seldom sent over a connection that is just being closed.
 const IDLE: Duration = Duration::from_secs(4);
+/// The longest that a connection is used for new requests; each has at least half of it. With a request every few seconds it would
+/// never expire, though its backend's name leads elsewhere by now, or to more backends.
+const LIFETIME: Duration = Duration::from_secs(120);
 /// The most idle connections of a backend on one worker. As many as requests in progress at once, or else connections are
 /// opened and closed all the time, and each that is closed keeps a local port for a minute.
 const MOST_IDLE: usize = 4096;
@@ -41,6 +44,8 @@ pub(super) struct Connection {
     transport: Arc<Transport>,
     sender: SendRequest<Upload>,
     _task: ConnectionTask,
+    /// When it stops serving new requests; random, so that those that were opened together do not end together.
+    retires: Instant,
     /// Whether it must not serve another request: the backend has authenticated the client for the whole connection, or may take
     /// unread bytes of this request for the next one.
     is_spent: bool,
@@ -61,6 +66,7 @@ impl Connection {
             transport: Arc::clone(transport),
             sender,
             _task: ConnectionTask::spawn(connection),
+            retires: Instant::now() + LIFETIME.mul_f32(0.5 + fastrand::f32() / 2.0),
             is_spent: false,
             is_high,
         })
@@ -170,7 +176,8 @@ impl IdleConnections {
 
     /// Keeps a connection whose last answer has ended, if it may serve another request.
     pub(super) fn put(self: &Arc<Self>, connection: Connection) {
-        if connection.is_spent || connection.sender.is_closed() {
+        let now = Instant::now();
+        if connection.is_spent || connection.sender.is_closed() || connection.retires <= now {
             return;
         }
         let worker = thread::current().id();
@@ -183,7 +190,7 @@ impl IdleConnections {
         if shelf.connections.len() >= most {
             return;
         }
-        shelf.connections.push((Instant::now(), connection));
+        shelf.connections.push((now, connection));
         if !shelf.is_swept {
             shelf.is_swept = true;
             tokio::spawn(sweep(Arc::downgrade(self), worker));
@@ -228,5 +235,36 @@ async fn sweep(idle: Weak<IdleConnections>, worker: ThreadId) {
         if !are_left {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::UnixStream;
+    use tokio::task::yield_now;
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::config;
+    use crate::stream::Socket;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_busy_connection_does_not_serve_for_ever() {
+        let (near, _far) = UnixStream::pair().unwrap();
+        let transport = Arc::new(Transport::new(&config::Transport::default(), None));
+        let stream = Stream::Plain(Socket::Unix(near));
+        let mut connection = Connection::open(stream, &transport).await.unwrap();
+        let idle = Arc::<IdleConnections>::default();
+        let begun = Instant::now();
+        loop {
+            yield_now().await;
+            idle.put(connection);
+            match idle.take(&transport, Instant::now()) {
+                Some(taken) => connection = taken,
+                None => break,
+            }
+            advance(IDLE / 2).await;
+        }
+        assert!((LIFETIME / 2..LIFETIME + IDLE).contains(&begun.elapsed()));
     }
 }
