@@ -44,9 +44,9 @@ fn is_of_method(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-/// RFC 3986 section 3.1.
+/// RFC 3986 section 3.1, and `~`, which hyper takes as well.
 fn is_of_scheme(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"+-.".contains(&byte)
+    byte.is_ascii_alphanumeric() || b"+-.~".contains(&byte)
 }
 
 #[cfg(test)]
@@ -68,7 +68,7 @@ mod tests {
         assert!(finds(&["M-SEARCH http://h#a HTTP/1.1\r\n"]));
         assert!(finds(&["G", "ET", " ", "/", "a", "#"]));
         assert!(finds(&["X_1 WS://h/a#b HTTP/1.1\r\n"]));
-        assert!(finds(&["DELETE s3", "+x://h/a#b HTTP/1.1\r\n"]));
+        assert!(finds(&["DELETE s3~", "+x://h/a#b HTTP/1.1\r\n"]));
         assert!(finds(&["DELETE ://h/a#b HTTP/1.1\r\n"]), "hyper takes it");
         assert!(finds(&["D#E /a#b HTTP/1.1\r\n"]));
         assert!(!finds(&["D#E /a HTTP/1.1\r\n"]));

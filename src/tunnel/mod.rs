@@ -297,7 +297,6 @@ impl<G, L> Tunnel<G, L> {
         let close = close_frame(ending, other, &self.terms);
         let may_answer = other == Side::Client && !self.has_closed(other);
         let relay = self.relay_from(source);
-        let close = close.filter(|_| relay.follower.held().is_empty());
         let awaits_answer = close.is_some_and(|close| relay.tell(&close)) && may_answer;
         if !awaits_answer {
             relay.writer.end_sink();

@@ -35,6 +35,8 @@ pub(super) struct Relay {
     verdict: Option<Verdict>,
     /// Whether the source sent bytes since the last [`Relay::take_has_received`].
     has_received: bool,
+    /// Whether the source ended within a header or a control frame, whose beginning was passed on.
+    is_torn: bool,
     /// Whether the sink is a client that has sent Close: nothing follows the answering Close but the end of the stream.
     pub(super) is_close_last: bool,
     /// The size of the next read, which adapts to what the sink takes.
@@ -93,6 +95,7 @@ impl Relay {
             writer: Writer::default(),
             verdict: None,
             has_received: false,
+            is_torn: false,
             is_close_last: false,
             read_size: SMALLEST_READ,
         }
@@ -178,6 +181,7 @@ impl Relay {
         };
         if read == 0 {
             self.writer.keep(&scratch[..held]);
+            self.is_torn = held > 0;
             return stop(Verdict::SourceEnded);
         }
         self.has_received = true;
@@ -284,12 +288,17 @@ impl Relay {
     /// Inserts a frame of the gateway behind what was forwarded. False if that is inside a frame, or if the sink gets
     /// nothing more.
     pub(super) fn insert(&mut self, frame: &ControlFrame) -> bool {
-        self.follower.at_boundary() && self.writer.insert(frame)
+        self.at_boundary() && self.writer.insert(frame)
     }
 
     /// As [`Relay::insert`], for a Close, after which the sink gets nothing more.
     pub(super) fn tell(&mut self, close: &ControlFrame) -> bool {
-        self.follower.at_boundary() && self.writer.tell(close)
+        self.at_boundary() && self.writer.tell(close)
+    }
+
+    /// Whether a frame of the gateway may be inserted behind what was forwarded.
+    fn at_boundary(&self) -> bool {
+        !self.is_torn && self.follower.at_boundary()
     }
 
     /// Whether the end of the source, or its failure, was read.

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::sync::mpsc::{Sender as Lines, channel};
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
@@ -61,6 +61,25 @@ async fn a_backend_that_says_close_and_breaks_has_said_it() {
     assert_eq!(line["close_initiator"], "backend", "{line}");
     assert_eq!(line["close_code"], 1000, "{line}");
     assert_eq!(line["close_reason"], "finished", "{line}");
+}
+
+/// What the backend sent last is the beginning of a header: a Close behind it would be read as the rest of that.
+#[tokio::test]
+async fn no_close_follows_half_a_header() {
+    let [(mut client, to_client), (mut backend, to_backend)] = [pair(), pair()];
+    let too_big = frame(Side::Client, TEXT, &[b'x'; 2000]);
+    client.write_all(&too_big).await.unwrap();
+    backend.write_all(&[TEXT, 126]).await.unwrap();
+    backend.shutdown().await.unwrap();
+    let (record, _flushing) = record(io::sink());
+    let mut terms = terms();
+    terms.websocket.max_message_size = Some(1000);
+    let ends = [to_client, to_backend];
+    tokio::spawn(tunnel(ends, terms, &Drain::default(), record));
+    let mut received = Vec::new();
+    let ended = timeout(Duration::from_secs(30), client.read_to_end(&mut received)).await;
+    ended.expect("the session ends").unwrap();
+    assert_eq!(received, [TEXT, 126]);
 }
 
 /// The line of a session whose peers end when it looks at what they sent.
