@@ -29,12 +29,13 @@ fn cause(error: &Error) -> Option<&'static str> {
             | Lacks::Tls12NotOfferedOrEnabled,
         ) => "it offers no TLS version that is taken here",
         Error::PeerIncompatible(
-            Lacks::NoCipherSuitesInCommon
-            | Lacks::NoKxGroupsInCommon
-            | Lacks::NamedGroupsExtensionRequired,
+            Lacks::NoCipherSuitesInCommon | Lacks::NoSignatureSchemesInCommon,
         ) => {
-            "it offers no cipher suite or key exchange that is taken here (ECDHE with AES-GCM or ChaCha20)"
+            "it offers no cipher suite that is taken here (ECDHE with AES-GCM or ChaCha20), or none for the certificate's key (RSA or ECDSA)"
         }
+        Error::PeerIncompatible(
+            Lacks::NoKxGroupsInCommon | Lacks::NamedGroupsExtensionRequired,
+        ) => "it offers no key exchange that is taken here (ECDHE)",
         Error::PeerMisbehaved(PeerMisbehaved::ServerNameMustContainOneHostName) => {
             "its SNI is no host name"
         }
@@ -60,7 +61,7 @@ mod tests {
             ),
             (
                 told(PeerIncompatible::NoKxGroupsInCommon),
-                "it offers no cipher suite or key exchange that is taken here (ECDHE with AES-GCM or ChaCha20): peer is incompatible: NoKxGroupsInCommon",
+                "it offers no key exchange that is taken here (ECDHE): peer is incompatible: NoKxGroupsInCommon",
             ),
             (
                 told(PeerMisbehaved::ServerNameMustContainOneHostName),

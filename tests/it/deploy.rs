@@ -173,3 +173,26 @@ fn the_dashboard_shows_every_metric() {
 fn read(file: &str) -> String {
     std::fs::read_to_string(deploy().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
 }
+
+/// What the ignore file keeps out cannot be copied: nothing else would notice before somebody builds the image.
+#[test]
+fn the_image_is_built_from_what_the_ignore_file_lets_in() {
+    let read = |file: &str| {
+        let path = deploy().join("container").join(file);
+        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{file}: {error}"))
+    };
+    let (recipe, ignored) = (read("Dockerfile"), read("Dockerfile.dockerignore"));
+    let let_in: Vec<&str> = ignored
+        .lines()
+        .filter_map(|line| line.strip_prefix('!'))
+        .collect();
+    let copies = recipe.lines().filter_map(|line| line.strip_prefix("COPY "));
+    let own = copies.filter(|copy| !copy.starts_with("--from"));
+    let sources: Vec<&str> = own
+        .flat_map(|copy| copy.rsplit_once(' ').expect("a target").0.split(' '))
+        .collect();
+    assert!(sources.contains(&"src"), "{sources:?}");
+    for source in sources {
+        assert!(let_in.contains(&source), "{source} is kept out");
+    }
+}

@@ -13,8 +13,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::streams::Streams;
 use crate::stream::{Stream, delegate_writes, poll_again};
 
-/// After so many bytes other tasks have their turn. A thousand SETTINGS frames fit, which take some 10 ms with 500 streams.
-const TURN: usize = 16 * 1024;
+/// After so many bytes other tasks have their turn. In smaller turns uploads would reach backends in more writes.
+const TURN: usize = 64 * 1024;
+/// As how many bytes of a turn a SETTINGS frame counts. What one read brings may still be a thousand of them, which take some
+/// 10 ms with 500 streams.
+const COST_OF_SETTINGS: usize = 1024;
 /// The length of a client's connection preface (RFC 9113 section 3.4).
 const PREFACE: usize = 24;
 /// The length of a frame's header (RFC 9113 section 4.1).
@@ -30,7 +33,7 @@ pub(super) struct Intake {
     stream: Stream,
     streams: Arc<Streams>,
     frames: Frames,
-    /// How many bytes were read in this turn.
+    /// How many bytes were read in this turn, with what SETTINGS frames count beyond their own.
     read: usize,
 }
 
@@ -62,6 +65,7 @@ impl AsyncRead for Intake {
         self.read = read + bytes.len();
         let settings = self.frames.follow(bytes);
         if settings > 0 {
+            self.read += COST_OF_SETTINGS * settings as usize;
             self.streams.charge(settings);
         }
         Poll::Ready(Ok(()))
