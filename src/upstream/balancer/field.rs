@@ -22,7 +22,7 @@ pub(in crate::upstream) enum Reach {
     Untried,
     /// Those that failed it and have been found well since.
     Recovered,
-    /// Those that are ejected.
+    /// Those that are ejected, also before their time.
     Ejected,
 }
 
@@ -33,6 +33,8 @@ pub(in crate::upstream) struct Field<'a> {
     /// Those that this session or request has tried in vain.
     pub(in crate::upstream) failed: &'a [Failed],
     pub(in crate::upstream) reach: Reach,
+    /// Whether this session or request has made a trial. Then only [`Reach::Ejected`] includes further ones.
+    pub(in crate::upstream) has_made_trial: bool,
     pub(in crate::upstream) purpose: Purpose,
     /// The hash of the request's key, for the strategy `hash`.
     pub(in crate::upstream) key: u64,
@@ -116,6 +118,7 @@ impl Field<'_> {
     pub(in crate::upstream) fn has_place_for_another(&self) -> bool {
         let another = Self {
             failed: &[],
+            has_made_trial: false,
             ..*self
         };
         (0..self.len()).any(|index| another.may_be_chosen(index))
@@ -127,7 +130,12 @@ impl Field<'_> {
         };
         let is_other = |priority: u16| priority != member.priority();
         let is_ejected = || member.backend().state() == State::Ejected;
-        let is_fit = member.is_ready() || self.reach == Reach::Ejected && is_ejected();
+        let is_fit = match self.reach {
+            Reach::Ejected => member.is_ready() || is_ejected(),
+            Reach::Untried | Reach::Recovered => {
+                member.is_ready() && !(self.has_made_trial && is_ejected())
+            }
+        };
         self.priority.is_some_and(is_other) || self.failed.iter().any(has_failed) || !is_fit
     }
 }

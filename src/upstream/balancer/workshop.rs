@@ -88,6 +88,7 @@ impl Chooser {
         let field = Field {
             members: &self.members,
             failed: &failed,
+            has_made_trial: false,
             reach: Reach::Untried,
             purpose: self.purpose,
             key: self.key,

@@ -6,8 +6,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Candidate, Candidates};
-use crate::upstream::backend::Lease;
+use crate::upstream::backend::{Lease, Member};
 use crate::upstream::balancer::{Balancer, Field, Purpose, Reach};
+use crate::upstream::health::State;
 use crate::upstream::judge::Witness;
 use crate::upstream::sticky::Claimed;
 
@@ -46,7 +47,8 @@ impl Candidates<'_> {
     /// of the first.
     ///
     /// The order of preference: the backend of the sticky cookie; backends that have not failed this session; those that
-    /// failed it and have recovered since; waiting for one that is full; ejected ones, if others have failed it.
+    /// failed it and have recovered since; waiting for one that is full; ejected ones, if others have failed it. A backend whose
+    /// trial is due counts among the first, for one trial of this session.
     pub(super) fn choose(&self) -> Choice {
         let mut balancer = self.pool.balancer();
         let field = self.field();
@@ -87,6 +89,7 @@ impl Candidates<'_> {
             members: &self.pool.members,
             failed: &self.failed,
             reach: Reach::Recovered,
+            has_made_trial: self.has_made_trial,
             purpose: self.purpose,
             key: self.key,
             now: Instant::now(),
@@ -145,8 +148,8 @@ impl Candidates<'_> {
             ..self.field()
         };
         let members = self.pool.members.iter().enumerate();
-        let resting = members.filter(|(_, member)| member.backend().is_resting());
-        let fitting = resting.filter(|(index, _)| field.may_be_chosen(*index));
+        let untouched = members.filter(|(_, member)| is_left_alone(member));
+        let fitting = untouched.filter(|(index, _)| field.may_be_chosen(*index));
         let (index, _) = fitting.min_by_key(|(_, member)| member.priority())?;
         self.take(index)
     }
@@ -168,4 +171,10 @@ impl Candidates<'_> {
             Claimed::Member(_) | Claimed::Unknown | Claimed::Nothing => None,
         }
     }
+}
+
+/// Whether it is ejected and nobody is trying it.
+fn is_left_alone(member: &Member) -> bool {
+    let backend = member.backend();
+    backend.is_resting() || member.is_ready() && backend.state() == State::Ejected
 }

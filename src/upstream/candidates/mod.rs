@@ -69,6 +69,8 @@ pub struct Candidates<'a> {
     /// What the sticky cookie says, in terms of `pool`.
     claimed: Claimed,
     failed: Vec<Failed>,
+    /// Whether a trial of an ejected backend was among its attempts. Several whose time is over at once may all be dead.
+    has_made_trial: bool,
     /// Whether one of those was an ejected backend, tried before its ejection ended. It does not count as one of `attempts`.
     has_tried_early: bool,
     /// What the client is told if no other candidate does better; set by the last failure.
@@ -113,6 +115,7 @@ impl<'a> Candidates<'a> {
             key: pool.key_of(&hints),
             claimed: pool.claimed(&hints),
             failed: Vec::new(),
+            has_made_trial: false,
             has_tried_early: false,
             last: None,
             place: None,
@@ -157,12 +160,13 @@ impl<'a> Candidates<'a> {
         }
     }
 
-    fn candidate(&self, taken: Taken) -> Candidate {
+    fn candidate(&mut self, taken: Taken) -> Candidate {
         let Taken {
             index,
             lease,
             witness,
         } = taken;
+        self.has_made_trial |= witness.is_trial();
         if self.last.is_some() {
             self.pool.metrics.retried();
         }

@@ -199,6 +199,57 @@ async fn who_waits_may_try_again_what_has_recovered() {
     assert_eq!(number(waiting.await.expect("it is well").member()), 1);
 }
 
+/// Six backends, the first three of which are dead and have been ejected; the trials of all three are due.
+async fn half_dead(config: &mut config::Pool) -> Arc<Pool> {
+    config.backends = [0, 1, 2, 3, 4, 5].map(backend).to_vec();
+    for sound in &mut config.backends[3..] {
+        sound.max_sessions = NonZeroUsize::new(1);
+    }
+    let pool = Arc::new(build(config, &Metrics::new(), None));
+    for dead in [0, 0, 1, 1, 2, 2] {
+        refuse(&mut Witness::of(&pool, &pool.members()[dead]));
+    }
+    advance(Duration::from_secs(3)).await;
+    pool.pass_time(Instant::now());
+    assert_eq!(admitted(&pool), 3);
+    pool
+}
+
+/// A rack is gone: its ejections end in step, and its backends have the fewest sessions.
+#[tokio::test(start_paused = true)]
+async fn who_made_a_trial_in_vain_goes_on_to_one_that_is_ready() {
+    for strategy in [Strategy::LeastSessions, Strategy::RoundRobin] {
+        let mut config = config();
+        config.strategy = strategy;
+        let pool = half_dead(&mut config).await;
+        let (headers, uri) = (HeaderMap::new(), Uri::default());
+        let mut asking = candidates(&pool, &headers, &uri);
+        fail(&mut asking, 0).await;
+        let candidate = asking.next().await.expect("another one");
+        let member = candidate.member();
+        assert_eq!(member.backend().state(), State::Ready);
+        assert_eq!(admitted(&pool), 2, "the others are left to others");
+    }
+}
+
+/// The second trial, without which it would be refused where there is no queue, is no attempt.
+#[tokio::test(start_paused = true)]
+async fn who_made_a_trial_in_vain_makes_one_more_where_the_others_are_full_and_waits() {
+    let pool = half_dead(&mut config()).await;
+    let sound = pool.members()[3..].iter();
+    let mut places: Vec<_> = sound.map(|it| it.lease(Purpose::Session)).collect();
+    let (headers, uri) = (HeaderMap::new(), Uri::default());
+    let mut asking = candidates(&pool, &headers, &uri);
+    fail(&mut asking, 0).await;
+    fail(&mut asking, 1).await;
+    assert_eq!(asking.left(), 2);
+    let mut waiting = pin!(asking.next());
+    assert!(is_waiting(waiting.as_mut()).await);
+    assert_eq!(admitted(&pool), 1, "the third is for those behind it");
+    drop(places.pop());
+    assert_eq!(number(waiting.await.expect("its turn").member()), 5);
+}
+
 /// Whether or not its failures counted.
 #[tokio::test(start_paused = true)]
 async fn who_waits_hears_of_a_recovery_without_rules_of_ejection() {

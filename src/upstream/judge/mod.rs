@@ -78,6 +78,11 @@ impl Witness {
         &self.member
     }
 
+    /// Whether the attempt is a trial of an ejected backend.
+    pub(super) fn is_trial(&self) -> bool {
+        self.trial.is_some()
+    }
+
     /// Sets the outcome of the attempt. Without it the attempt counts as abandoned and says nothing.
     pub(super) fn testify(&mut self, result: ConnectResult, evidence: Evidence) {
         (self.result, self.evidence) = (result, evidence);
