@@ -1,9 +1,13 @@
 //! Warnings: what is valid but may not do what the operator expects.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::cookie_conflicts::CookieConflicts;
-use super::model::{Address, Check, Config, Listener, Name, Pool, Queue, Route, Strategy, Target};
+use super::model::{
+    Address, BackendAddress, BackendHost, Check, Config, Listener, Name, Pool, Queue, Route,
+    Strategy, Target,
+};
 use super::origin::Origins;
 
 impl Config {
@@ -16,6 +20,7 @@ impl Config {
                 unused_queue_timeout(pool),
                 rebalancing_in_vain(pool),
                 self.checks_without_sessions(pool),
+                self.loop_through(pool),
             ];
             told.into_iter().flatten()
         });
@@ -60,6 +65,31 @@ impl Config {
             format!(
                 "pools.{name}.health.active: checks open WebSocket sessions, which no route to the pool takes: \
                  backends that have none are down; `type: http` and `type: tcp` do without"
+            )
+        })
+    }
+
+    /// A backend that is a listener of the gateway itself, where a route leads to the same pool again. A listener that only
+    /// has routes to others may be the second of two stages.
+    fn loop_through(&self, (name, pool): (&Name, &Pool)) -> Option<String> {
+        let returns = |listener: &Name| {
+            let mut routes = self.routes.values();
+            routes.any(|route| {
+                let target = route.target.pool();
+                route.matcher.is_on(listener) && target.is_some_and(|target| target.pool == *name)
+            })
+        };
+        let pairs = pool.backends.iter().flat_map(|backend| {
+            let listeners = self.listeners.iter();
+            listeners.map(move |listener| (&backend.name, &backend.address, listener))
+        });
+        let mut loops = pairs.filter(|(_, backend, (name, listener))| {
+            is_reached_at(&listener.address, backend) && returns(name)
+        });
+        loops.next().map(|(backend, _, (listener, _))| {
+            format!(
+                "pools.{name}: the backend `{backend}` is the gateway itself, as its listener `{listener}` has a route to this \
+                 pool: requests come back until no descriptor is left"
             )
         })
     }
@@ -124,6 +154,35 @@ fn is_reached_without_tls(listener: &Listener) -> bool {
     matches!(listener.address, Address::Tcp(_))
         && listener.tls.is_none()
         && listener.trusted_proxies.is_empty()
+}
+
+/// Whether the address of a backend, as it is written, is that of a listener. Names are not looked up, and of the host's own
+/// addresses only those of the loopback are known.
+fn is_reached_at(listener: &Address, backend: &BackendAddress) -> bool {
+    let (listener, host, at) = match (listener, backend) {
+        (Address::Unix(listener), BackendAddress::Unix(backend)) => return listener == backend,
+        (Address::Tcp(listener), BackendAddress::Tcp { host, port, .. }) => (listener, host, *port),
+        (Address::Tcp(_), BackendAddress::Unix(_))
+        | (Address::Unix(_), BackendAddress::Tcp { .. }) => {
+            return false;
+        }
+    };
+    let takes = |backend: IpAddr| match (listener.ip(), backend) {
+        (IpAddr::V4(own), IpAddr::V6(_)) if own.is_unspecified() => false,
+        (own, backend) if own.is_unspecified() => backend.is_loopback(),
+        (own, backend) => own == backend,
+    };
+    let is_own = match host {
+        BackendHost::Name(name) if name.eq_ignore_ascii_case("localhost") => {
+            takes(Ipv4Addr::LOCALHOST.into()) || takes(Ipv6Addr::LOCALHOST.into())
+        }
+        BackendHost::Name(_) => false,
+        // Who connects to all addresses reaches the loopback.
+        BackendHost::Ip(IpAddr::V4(ip)) if ip.is_unspecified() => takes(Ipv4Addr::LOCALHOST.into()),
+        BackendHost::Ip(IpAddr::V6(ip)) if ip.is_unspecified() => takes(Ipv6Addr::LOCALHOST.into()),
+        BackendHost::Ip(ip) => takes(ip.to_canonical()),
+    };
+    is_own && listener.port() == at
 }
 
 /// Field values that look like variables of other proxies.

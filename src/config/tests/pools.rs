@@ -9,6 +9,7 @@ use proptest::option::of;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::sound;
 use super::written::{any_duration, milliseconds};
 use crate::config::{
     self, ActiveHealth, Backend, BackendAddress, BackendHost, Check, CheckRequest, HashKey, Health,
@@ -254,4 +255,51 @@ fn any_active() -> impl Strategy<Value = ActiveHealth> {
             unhealthy_threshold: unhealthy,
         },
     )
+}
+
+#[test]
+fn a_pool_that_leads_back_to_the_gateway_is_warned_of() {
+    let told = |listener: &str, backend: &str, listeners: &str| {
+        let config = sound(&format!(
+            "listeners:\n  front: {{ address: \"{listener}\" }}\n  other: {{ address: 127.0.0.1:9999 }}\n\
+             routes:\n  r: {{ match: {{ listeners: [{listeners}] }}, pool: p, origins: any }}\n\
+             pools:\n  p: {{ backends: [\"{backend}\"] }}\n"
+        ));
+        config.warnings().collect::<Vec<_>>()
+    };
+    assert_eq!(
+        told("127.0.0.1:9000", "ws://127.0.0.1:9000", "front"),
+        [
+            "pools.p: the backend `127.0.0.1:9000` is the gateway itself, as its listener `front` has a route to this pool: \
+             requests come back until no descriptor is left"
+        ]
+    );
+    for (listener, backend) in [
+        ("127.0.0.1:9000", "http://localhost:9000"),
+        ("127.0.0.1:9000", "ws://0.0.0.0:9000"),
+        ("0.0.0.0:9000", "ws://127.0.0.2:9000"),
+        ("[::]:9000", "ws://127.0.0.1:9000"),
+        ("[::]:9000", "ws://[::1]:9000"),
+        ("[::1]:9000", "ws://LocalHost:9000"),
+        ("192.0.2.1:9000", "ws://192.0.2.1:9000"),
+        ("unix:/run/a.sock", "unix:/run/a.sock"),
+    ] {
+        assert_eq!(
+            told(listener, backend, "front").len(),
+            1,
+            "{listener} {backend}"
+        );
+    }
+    for (listener, backend, listeners) in [
+        ("127.0.0.1:9000", "ws://127.0.0.1:9001", "front"),
+        ("127.0.0.1:9000", "ws://127.0.0.2:9000", "front"),
+        ("0.0.0.0:9000", "ws://[::1]:9000", "front"),
+        ("0.0.0.0:9000", "ws://192.0.2.1:9000", "front"),
+        ("unix:/run/a.sock", "unix:/run/b.sock", "front"),
+        // Two stages.
+        ("127.0.0.1:9000", "ws://127.0.0.1:9000", "other"),
+    ] {
+        let quiet = told(listener, backend, listeners);
+        assert!(quiet.is_empty(), "{quiet:?}");
+    }
 }
