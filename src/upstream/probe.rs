@@ -2,7 +2,8 @@
 
 use std::io;
 
-use http::StatusCode;
+use http::header::USER_AGENT;
+use http::{HeaderName, HeaderValue, StatusCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
 
@@ -13,6 +14,7 @@ use crate::stream::Stream;
 use crate::telemetry::CheckResult;
 use crate::websocket::{
     CloseCode, ControlFrame, Event, Extensions, FrameTracker, Key, Opcode, Side, VERSION,
+    write_name,
 };
 
 /// The payload of the Ping and its Pong.
@@ -113,8 +115,19 @@ fn head(member: &Member, request: &CheckRequest, fields: &str) -> Vec<u8> {
     let address = member.address().authority();
     let host = request.host.as_ref().unwrap_or(&address);
     let path = &request.path;
-    format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: wsgate\r\n{fields}\r\n")
-        .into_bytes()
+    let mut head = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{fields}").into_bytes();
+    let is_named = |(name, _): &(HeaderName, HeaderValue)| *name == USER_AGENT;
+    if !request.headers.iter().any(is_named) {
+        head.extend_from_slice(b"User-Agent: wsgate\r\n");
+    }
+    for (name, value) in &request.headers {
+        write_name(name, &mut head);
+        head.extend_from_slice(b": ");
+        head.extend_from_slice(value.as_bytes());
+        head.extend_from_slice(b"\r\n");
+    }
+    head.extend_from_slice(b"\r\n");
+    head
 }
 
 /// A Ping and its Pong, a Close and its answer. Other frames of the backend are skipped.

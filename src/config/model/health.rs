@@ -3,6 +3,8 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use http::{HeaderName, HeaderValue};
+
 /// Which backends of a pool get sessions, and what becomes of open ones.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Health {
@@ -47,6 +49,8 @@ pub struct CheckRequest {
     pub path: String,
     /// The field Host; the backend's address where there is none.
     pub host: Option<String>,
+    /// Further fields.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// Ejection after attempts that fail in a row.

@@ -44,6 +44,8 @@ pub(super) struct Rules {
 #[derive(Clone, Copy)]
 enum Towards {
     Backend,
+    /// A backend that is checked.
+    Checked,
     Client {
         /// Whether the gateway answers for CORS.
         has_cors: bool,
@@ -67,6 +69,14 @@ pub(super) fn read(raw: schema::Headers, findings: &mut Findings) -> Rules {
         forwarded: raw.forwarded,
         preserve_host: raw.preserve_host,
     }
+}
+
+/// The fields of a health check.
+pub(super) fn of_check(
+    set: Setting<Named<HeaderValue>>,
+    findings: &mut Findings,
+) -> Vec<(HeaderName, HeaderValue)> {
+    set_fields(set.or_default(), Towards::Checked, findings)
 }
 
 /// Takes the rules for answers out of a route, and adds the inherited ones.
@@ -186,7 +196,8 @@ fn check(field: &HeaderName, place: &Place, towards: Towards, findings: &mut Fin
         _ if RESERVED.contains(field) => {
             "bounds or carries a message: the gateway writes it itself"
         }
-        Towards::Backend => return,
+        Towards::Checked if *field == HOST => "has a key of its own, `host`",
+        Towards::Backend | Towards::Checked => return,
         Towards::Client { .. } if is_of("sec-websocket-") => {
             "is what the client and the backend agree on: it passes as it is"
         }

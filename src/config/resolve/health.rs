@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 
+use super::headers;
 use crate::config::model::{ActiveHealth, Check, CheckRequest, Health, OnUnhealthy, PassiveHealth};
 use crate::config::problems::{Findings, Place};
 use crate::config::reading::{Placed, Setting};
@@ -52,6 +53,7 @@ fn active(raw: schema::ActiveHealth, findings: &mut Findings) -> Option<ActiveHe
     let keys = [
         (path.map(|path| &path.place), asks[0]),
         (raw.host.place(), asks[0]),
+        (raw.headers.place(), asks[0]),
         (raw.statuses.place(), asks[1]),
     ];
     let idle: Vec<Place> = keys
@@ -65,6 +67,7 @@ fn active(raw: schema::ActiveHealth, findings: &mut Findings) -> Option<ActiveHe
     let request = CheckRequest {
         path: raw.path.value().unwrap_or_else(|| PATH.to_owned()),
         host: raw.host.value(),
+        headers: headers::of_check(raw.headers, findings),
     };
     let statuses = statuses(raw.statuses, findings)?;
     Some(ActiveHealth {

@@ -1,7 +1,9 @@
 //! Keys of the health of a pool's backends.
 
+use http::HeaderValue;
+
 use crate::config::model::OnUnhealthy;
-use crate::config::reading::{OrNull, Placed, keys};
+use crate::config::reading::{Named, OrNull, Placed, keys};
 use crate::config::values::choice::CheckKind;
 use crate::config::values::{CheckPath, HostField, Percent, Statuses, Timeout, Whole};
 
@@ -24,6 +26,8 @@ keys! {
         path: CheckPath,
         /// The field Host of the request; the backend's address by default.
         host: HostField,
+        /// Further fields of the request, by name.
+        headers: Named<HeaderValue>,
         /// The statuses that pass a check of type http; 200-399 by default.
         statuses: Vec<Placed<Statuses>>,
         /// From the beginning of a check to that of the next; 5s by default.

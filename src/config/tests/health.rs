@@ -35,6 +35,7 @@ fn what_is_left_out_has_its_default() {
     let request = CheckRequest {
         path: "/".to_owned(),
         host: None,
+        headers: Vec::new(),
     };
     let active = ActiveHealth {
         check: Check::WebSocket(request.clone()),
@@ -92,6 +93,18 @@ fn a_check_has_a_type_and_what_goes_with_it() {
         (
             "health: { active: { type: tcp, host: a } }",
             "11:42: health.active.host: has no effect on checks of this `type`",
+        ),
+        (
+            "health: { active: { type: tcp, headers: { X-Key: a } } }",
+            "11:36: health.active.headers: has no effect on checks of this `type`",
+        ),
+        (
+            "health: { active: { headers: { Host: a } } }",
+            "11:42: health.active.headers.Host: `host` has a key of its own, `host`",
+        ),
+        (
+            "health: { active: { headers: { Upgrade: a } } }",
+            "11:45: health.active.headers.Upgrade: `upgrade` bounds or carries a message: the gateway writes it itself",
         ),
     ]);
 }

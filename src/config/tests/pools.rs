@@ -4,6 +4,8 @@ use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use http::header::AUTHORIZATION;
+use http::{HeaderName, HeaderValue};
 use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
@@ -100,6 +102,11 @@ fn active(active: &ActiveHealth) -> Value {
     if let Some(request) = request {
         written["path"] = json!(request.path);
         written["host"] = json!(request.host);
+        let field = |(name, value): &(HeaderName, HeaderValue)| {
+            let value = value.to_str().expect("a text");
+            (name.as_str().to_owned(), json!(value))
+        };
+        written["headers"] = request.headers.iter().map(field).collect();
     }
     written
 }
@@ -231,7 +238,12 @@ fn any_health() -> impl Strategy<Value = Health> {
 
 fn any_active() -> impl Strategy<Value = ActiveHealth> {
     let request = ("/[a-z0-9?=/._~-]{0,9}", of("[a-z]{1,9}(:[0-9]{1,4})?"));
-    let request = request.prop_map(|(path, host)| CheckRequest { path, host });
+    let token = HeaderValue::from_static("Bearer a");
+    let request = request.prop_map(move |(path, host)| CheckRequest {
+        path,
+        host,
+        headers: vec![(AUTHORIZATION, token.clone())],
+    });
     let statuses = vec((100..300_u16, 300..600_u16), 1..3);
     let statuses = statuses.prop_map(|ranges| ranges.into_iter().map(|(a, b)| a..=b).collect());
     let check = prop_oneof![

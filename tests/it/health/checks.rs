@@ -88,6 +88,22 @@ async fn a_websocket_check_leaves_nothing_open() {
 }
 
 #[tokio::test]
+async fn a_check_sends_the_fields_that_it_is_given() {
+    for kind in ["websocket", "http"] {
+        let backend = Backend::echo().await;
+        let fields = "headers: { Sec-WebSocket-Protocol: chat, User-Agent: probe/1 }";
+        let keys = active(&format!("type: {kind}, {fields}"));
+        let gateway = Gateway::start(&configuration(&keys, &[entry(&backend)])).await;
+        eventually("a check came", || !backend.heads().is_empty()).await;
+        let head = backend.heads().remove(0);
+        assert_eq!(head.values("sec-websocket-protocol"), ["chat"], "{kind}");
+        assert_eq!(head.values("user-agent"), ["probe/1"], "{kind}");
+        assert!(head.spells("Sec-WebSocket-Protocol"), "{head:?}");
+        drop(gateway);
+    }
+}
+
+#[tokio::test]
 async fn what_a_check_does_not_pass_is_told_in_words() {
     let cases = [
         ("type: tcp", Backend::absent(), "failure", "refused"),
