@@ -122,6 +122,10 @@ rejections! {
     /// The request's body made no progress for `http.request_timeout`, or was slower than `http.min_upload_rate`.
     BodyTooSlow => REQUEST_TIMEOUT INFO "body_too_slow",
         "The request body did not arrive in time.";
+    /// The client left before there was an answer, in the middle of its body for instance. One that ended only its sending half
+    /// reads this.
+    ClientGone => BAD_REQUEST INFO "client_gone",
+        "The body did not arrive whole.";
     /// The method is never accepted.
     MethodNotAllowed => METHOD_NOT_ALLOWED INFO "method_not_allowed",
         "This method is not taken here.";
@@ -151,7 +155,7 @@ mod tests {
 
     use super::*;
 
-    const ALL: [Rejection; 21] = [
+    const ALL: [Rejection; 22] = [
         Rejection::NoRoute,
         Rejection::UpgradeRequired(""),
         Rejection::BadHandshake(""),
@@ -171,6 +175,7 @@ mod tests {
         Rejection::HeadTooSlow,
         Rejection::BodyTooLarge,
         Rejection::BodyTooSlow,
+        Rejection::ClientGone,
         Rejection::MethodNotAllowed,
         Rejection::NotImplemented(""),
     ];

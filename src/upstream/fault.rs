@@ -30,8 +30,10 @@ pub(super) enum Fault {
     BodyTooLarge,
     #[error("the body of the request did not arrive in time")]
     BodyTooSlow,
-    #[error("the body of the request did not arrive whole")]
+    #[error("the body of the request was malformed")]
     BodyBroken,
+    #[error("the client left before the end of its body")]
+    BodyForsaken,
 }
 
 impl Fault {
@@ -56,7 +58,8 @@ impl Fault {
             Self::Late => Rejection::BackendTimeout,
             Self::BodyTooLarge => Rejection::BodyTooLarge,
             Self::BodyTooSlow => Rejection::BodyTooSlow,
-            Self::BodyBroken => Rejection::BadRequest("The body did not arrive whole."),
+            Self::BodyBroken => Rejection::BadRequest("The body is malformed."),
+            Self::BodyForsaken => Rejection::ClientGone,
         }
     }
 
@@ -69,14 +72,16 @@ impl Fault {
                 ConnectResult::HandshakeFailed
             }
             Self::Late => ConnectResult::Timeout,
-            Self::BodyTooLarge | Self::BodyTooSlow | Self::BodyBroken => ConnectResult::Abandoned,
+            Self::BodyTooLarge | Self::BodyTooSlow | Self::BodyBroken | Self::BodyForsaken => {
+                ConnectResult::Abandoned
+            }
         }
     }
 
     /// Whether the client is at fault, and no backend.
     pub(super) fn is_of_the_client(&self) -> bool {
         match self {
-            Self::BodyTooLarge | Self::BodyTooSlow | Self::BodyBroken => true,
+            Self::BodyTooLarge | Self::BodyTooSlow | Self::BodyBroken | Self::BodyForsaken => true,
             Self::Unreached(_)
             | Self::Tls(_)
             | Self::Lost(_)
@@ -98,7 +103,8 @@ impl Fault {
             | Self::Late
             | Self::BodyTooLarge
             | Self::BodyTooSlow
-            | Self::BodyBroken => Evidence::None,
+            | Self::BodyBroken
+            | Self::BodyForsaken => Evidence::None,
         }
     }
 
@@ -112,7 +118,8 @@ impl Fault {
             | Self::Late
             | Self::BodyTooLarge
             | Self::BodyTooSlow
-            | Self::BodyBroken => false,
+            | Self::BodyBroken
+            | Self::BodyForsaken => false,
         }
     }
 }

@@ -319,9 +319,11 @@ async fn send(
     let Some(answer) = in_time(answer, &errand.progress, since, timeouts).await else {
         return Err(match errand.progress.stage() {
             BodyStage::Awaited => Fault::BodyTooSlow,
-            BodyStage::Moving | BodyStage::Whole | BodyStage::TooLarge | BodyStage::Broken => {
-                Fault::Late
-            }
+            BodyStage::Moving
+            | BodyStage::Whole
+            | BodyStage::TooLarge
+            | BodyStage::Broken
+            | BodyStage::Forsaken => Fault::Late,
         });
     };
     match answer {
@@ -339,6 +341,7 @@ async fn send(
             None => match errand.progress.stage() {
                 BodyStage::TooLarge => Fault::BodyTooLarge,
                 BodyStage::Broken => Fault::BodyBroken,
+                BodyStage::Forsaken => Fault::BodyForsaken,
                 BodyStage::Moving | BodyStage::Awaited | BodyStage::Whole => {
                     Fault::of(error.into_error())
                 }

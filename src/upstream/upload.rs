@@ -1,7 +1,9 @@
 //! The body of a request on its way to a backend: counted, limited, and held back until the backend asks for it where the client
 //! expects 100 (Continue).
 
+use std::error::Error as _;
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -47,8 +49,10 @@ pub(super) enum BodyStage {
     Whole,
     /// Larger than allowed.
     TooLarge,
-    /// Ended or broken by the client.
+    /// Malformed.
     Broken,
+    /// The client left before its end.
+    Forsaken,
 }
 
 /// Why a body did not reach its end.
@@ -57,9 +61,9 @@ pub(super) enum UploadError {
     /// It is larger than allowed.
     #[error("the body is larger than it may be")]
     TooLarge,
-    /// The client ended or broke it.
-    #[error("the client broke the body: {0}")]
-    Broken(hyper::Error),
+    /// The client left, or broke it.
+    #[error("the body did not arrive whole: {0}")]
+    Incomplete(hyper::Error),
 }
 
 impl Upload {
@@ -135,7 +139,8 @@ impl BodyProgress {
             1 => BodyStage::Awaited,
             2 => BodyStage::Whole,
             3 => BodyStage::TooLarge,
-            _ => BodyStage::Broken,
+            4 => BodyStage::Broken,
+            _ => BodyStage::Forsaken,
         }
     }
 
@@ -179,6 +184,15 @@ impl BodyProgress {
     }
 }
 
+/// What an error of the client's connection makes of a body: hyper tells malformed chunks from a connection that ended.
+fn stage_after(error: &hyper::Error) -> BodyStage {
+    let error: Option<&io::Error> = error.source().and_then(|cause| cause.downcast_ref());
+    match error.map(io::Error::kind) {
+        Some(io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput) => BodyStage::Broken,
+        _ => BodyStage::Forsaken,
+    }
+}
+
 /// Whether all of a body was read. Over HTTP/2 its end may still come, in a frame without bytes that hyper does not ask for
 /// when it has the announced length.
 fn is_read(body: &Incoming) -> bool {
@@ -215,8 +229,8 @@ impl Body for Upload {
                 frame
             })),
             Some(Err(error)) => {
-                self.progress.enter(BodyStage::Broken);
-                Some(Err(UploadError::Broken(error)))
+                self.progress.enter(stage_after(&error));
+                Some(Err(UploadError::Incomplete(error)))
             }
             None => {
                 self.progress.enter(BodyStage::Whole);

@@ -78,8 +78,6 @@ pub enum HandshakeResult {
     BackendAnswered,
     /// The route answered by itself, without a pool.
     Answered,
-    /// The client left before there was an answer.
-    ClientGone,
 }
 
 impl HandshakeResult {
@@ -91,7 +89,6 @@ impl HandshakeResult {
             Self::Refused(rejection) => rejection.label(),
             Self::BackendAnswered => "backend_answered",
             Self::Answered => "answered",
-            Self::ClientGone => "client_gone",
         }
     }
 }
@@ -198,7 +195,6 @@ pub(super) fn handshake_results() -> impl Iterator<Item = &'static str> {
         HandshakeResult::Accepted,
         HandshakeResult::BackendAnswered,
         HandshakeResult::Answered,
-        HandshakeResult::ClientGone,
     ];
     beyond_rejections
         .into_iter()

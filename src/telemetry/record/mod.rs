@@ -148,10 +148,11 @@ impl SessionRecord {
         self.backend = Some(Arc::clone(backend));
     }
 
-    /// The gateway refused.
+    /// The gateway refused. A client that left counts as one that got no answer.
     pub fn refuse(&mut self, rejection: Rejection) {
         let result = HandshakeResult::Refused(rejection);
-        self.finish("refused", result, Some(rejection.status()));
+        let status = (rejection != Rejection::ClientGone).then(|| rejection.status());
+        self.finish("refused", result, status);
     }
 
     /// The backend answered with another status than 101, and that is forwarded.
@@ -308,9 +309,10 @@ impl SessionRecord {
 impl Drop for SessionRecord {
     fn drop(&mut self) {
         match self.stage {
-            Stage::Asked => self.finish("refused", HandshakeResult::ClientGone, None),
+            Stage::Asked => self.refuse(Rejection::ClientGone),
             Stage::Passing(status) => {
-                self.write_request(HandshakeResult::ClientGone, Some(status));
+                let result = HandshakeResult::Refused(Rejection::ClientGone);
+                self.write_request(result, Some(status));
             }
             Stage::Open => self.close(Closure {
                 initiator: Initiator::Gateway,

@@ -202,6 +202,25 @@ async fn a_client_that_leaves_cancels_its_request() {
 }
 
 #[tokio::test]
+async fn an_upload_whose_client_leaves_is_no_bad_request() {
+    let stage = Stage::set().await;
+    let post = "POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 9\r\n\r\nhello";
+    let resets: fn(Wire) = Wire::reset;
+    for (number, leaves) in [resets, drop].into_iter().enumerate() {
+        let (client, _, mut backend) = stage.ask(post).await;
+        backend.take(5).await;
+        leaves(client);
+        backend.gone().await;
+        let none = (number + 1) as f64;
+        eventually("it is counted", || stage.answered("none") == none).await;
+    }
+    let line = stage.gateway.line("request").await;
+    assert_eq!(line["result"], "client_gone", "{line}");
+    assert_eq!(line.get("status"), None, "{line}");
+    assert_eq!(stage.answered("400"), 0.0);
+}
+
+#[tokio::test]
 async fn a_backend_that_leaves_breaks_the_answer() {
     let stage = Stage::set().await;
     for begun in [
