@@ -127,7 +127,7 @@ impl Gateway {
         let is_plain = context.is_plain;
         if is_plain {
             if route.target.takes_http() {
-                record.plain();
+                record.taken();
             }
             framing::check(context.request)?;
         }
@@ -177,7 +177,7 @@ impl Gateway {
         let facts = telemetry::Request {
             id: context.id.as_str(),
             client: context.peer,
-            method: &request.method,
+            method: context.is_plain.then_some(&request.method),
             host: context.raw_host,
             target: request.uri.path_and_query(),
             version: request.version,
@@ -192,7 +192,7 @@ impl Gateway {
         let facts = telemetry::Request {
             id: id.as_str(),
             client: client.connection.client,
-            method: &Method::GET,
+            method: None,
             host: b"",
             target: None,
             version: Version::HTTP_11,

@@ -222,12 +222,33 @@ async fn the_body_of_a_fixed_answer_is_counted_where_it_is_sent() {
 #[tokio::test]
 async fn plain_requests_may_be_left_out() {
     let route = "routes: { fixed: { match: { path: /in }, respond: { status: 200 } } }\n";
-    for (keys, count) in [("", 1), ("log: { access: { request: false } }\n", 0)] {
+    for (keys, count) in [("", 2), ("log: { access: { request: false } }\n", 0)] {
         let gateway = Gateway::start(&format!("{keys}{route}")).await;
-        let request = "GET /in HTTP/1.1\r\nHost: gateway.test\r\n\r\n";
-        assert_eq!(ask(gateway.address(), request).await.status(), 200);
-        assert_eq!(gateway.lines_so_far().await.len(), count);
+        // Those that no route takes are meant, too.
+        for (path, status) in [("/in", 200), ("/out", 404)] {
+            let request = format!("GET {path} HTTP/1.1\r\nHost: gateway.test\r\n\r\n");
+            assert_eq!(ask(gateway.address(), &request).await.status(), status);
+        }
+        assert_eq!(gateway.lines_so_far().await.len(), count, "{keys}");
     }
+    let gateway = Gateway::start(&format!("log: {{ access: {{ close: false }} }}\n{route}")).await;
+    let request = "GET /out HTTP/1.1\r\nHost: gateway.test\r\nX-Request-ID: out\r\n\r\n";
+    assert_eq!(ask(gateway.address(), request).await.status(), 404);
+    gateway.line_of("refused", "out").await;
+}
+
+#[tokio::test]
+async fn a_refused_plain_request_is_told_from_a_handshake() {
+    let route = "routes: { fixed: { match: { path: /in }, respond: { status: 200 } } }\n";
+    let gateway = Gateway::start(route).await;
+    let request = "DELETE /out HTTP/1.1\r\nHost: gateway.test\r\nX-Request-ID: plain\r\n\r\n";
+    assert_eq!(ask(gateway.address(), request).await.status(), 404);
+    let opening = Opening::to("/out").with("X-Request-ID", "opening").text();
+    assert_eq!(ask(gateway.address(), &opening).await.status(), 404);
+    let line = gateway.line_of("refused", "plain").await;
+    assert_eq!(line["method"], "DELETE", "{line}");
+    let line = gateway.line_of("refused", "opening").await;
+    assert_eq!(line.get("method"), None, "{line}");
 }
 
 #[tokio::test]

@@ -91,7 +91,7 @@ pub struct AccessLog {
     pub open: bool,
     /// A line when a session ends.
     pub close: bool,
-    /// A line for each plain HTTP request, when its answer has ended.
+    /// A line for each plain HTTP request, when its answer has ended or it is refused.
     pub request: bool,
     /// Whether values in query strings are replaced.
     pub redact_query: bool,

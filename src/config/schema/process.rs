@@ -29,7 +29,7 @@ keys! {
         open: bool,
         /// A line when a session ends; true by default.
         close: bool,
-        /// A line for each plain HTTP request, when its answer has ended; true by default.
+        /// A line for each plain HTTP request, when its answer has ended or it is refused; true by default.
         request: bool,
         /// Whether values in query strings are replaced; true by default.
         redact_query: bool,

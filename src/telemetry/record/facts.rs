@@ -1,5 +1,6 @@
 //! The texts of a request for the log. They are limited and stored compactly, as they stay in memory as long as the session.
 
+use http::Method;
 use http::header::{ORIGIN, USER_AGENT};
 use http::uri::PathAndQuery;
 
@@ -39,7 +40,8 @@ impl Facts {
         let target = request.target.map_or("", PathAndQuery::as_str);
         let mut texts = String::with_capacity(USUAL_LENGTH);
         push(&mut texts, request.id.as_bytes(), usize::MAX);
-        push(&mut texts, request.method.as_str().as_bytes(), METHOD_LIMIT);
+        let method = request.method.map_or("", Method::as_str);
+        push(&mut texts, method.as_bytes(), METHOD_LIMIT);
         push(&mut texts, host, HOST_LIMIT);
         match target.split_once('?') {
             Some((path, query)) if redact_query => {
@@ -73,7 +75,7 @@ impl Facts {
         self.write(line, &["origin", "user_agent"], 4);
     }
 
-    /// Adds `method`.
+    /// Adds the `method` of a plain request.
     pub(super) fn write_method(&self, line: &mut Line) {
         self.write(line, &["method"], 1);
     }

@@ -40,8 +40,8 @@ pub struct Request<'a> {
     pub host: &'a [u8],
     /// The request target; none if unknown.
     pub target: Option<&'a PathAndQuery>,
-    /// The method; logged for plain requests only.
-    pub method: &'a Method,
+    /// The method of a plain request; none for an opening handshake, or if unknown.
+    pub method: Option<&'a Method>,
     /// The version.
     pub version: Version,
     /// The header fields.
@@ -50,7 +50,7 @@ pub struct Request<'a> {
 
 /// The record of one request and of the session that it may open.
 ///
-/// Plain requests that a route takes have a record as well; see [`plain`](Self::plain).
+/// Plain requests that a route takes have a record as well; see [`taken`](Self::taken).
 ///
 /// Exactly one of these has an effect, the first that is called: [`refuse`](Self::refuse), [`relay`](Self::relay),
 /// [`answer`](Self::answer), [`open`](Self::open) followed by [`close`](Self::close), or [`pass`](Self::pass) followed by
@@ -72,7 +72,7 @@ pub struct SessionRecord {
     /// Whether the query in `facts` is redacted.
     is_redacted: bool,
     http2: bool,
-    is_plain: bool,
+    kind: Kind,
     /// Whether an Upgrade of the client was not passed on.
     has_dropped_upgrade: bool,
     stage: Stage,
@@ -90,6 +90,17 @@ impl Total {
         self.bytes += traffic.bytes;
         self.messages += traffic.messages();
     }
+}
+
+/// What is recorded.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// An opening handshake, or a head that could not be read.
+    Opening,
+    /// A plain request.
+    Plain,
+    /// A plain request that a route took.
+    Taken,
 }
 
 /// The state of a record.
@@ -131,7 +142,10 @@ impl SessionRecord {
             outward: Total::default(),
             facts,
             is_redacted,
-            is_plain: false,
+            kind: match request.method {
+                Some(_) => Kind::Plain,
+                None => Kind::Opening,
+            },
             has_dropped_upgrade: false,
             http2: request.version == Version::HTTP_2,
             stage: Stage::Asked,
@@ -239,17 +253,21 @@ impl SessionRecord {
         }
         self.stage = Stage::Ended;
         match &self.route {
-            Some(route) if self.is_plain => route.request_answered(status, self.began.elapsed()),
+            Some(route) if self.kind == Kind::Taken => {
+                route.request_answered(status, self.began.elapsed())
+            }
             Some(route) => route.handshake_finished(result),
             None => self.telemetry.metrics.unrouted(result),
         }
-        if self.is_plain {
-            self.write_request(result, status);
-            return;
-        }
         let log = &self.telemetry.access_log;
-        if log.writes_close() {
+        let is_written = match self.kind {
+            Kind::Taken => return self.write_request(result, status),
+            Kind::Plain => log.writes_request(),
+            Kind::Opening => log.writes_close(),
+        };
+        if is_written {
             let mut line = self.line(event, result, status, self.began.elapsed());
+            self.facts.write_method(&mut line);
             write_refusal(result, &mut line);
             log.write(line);
         }

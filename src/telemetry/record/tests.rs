@@ -55,7 +55,7 @@ impl Scenario {
         let request = Request {
             id: "request-1",
             client: self.connection.client,
-            method: request.method(),
+            method: None,
             host: request.headers().get("host").unwrap().as_bytes(),
             target: request.uri().path_and_query(),
             version: request.version(),

@@ -86,7 +86,7 @@ fn record(log: impl Write + Send + 'static) -> (SessionRecord, FlushGuard) {
     let facts = Request {
         id: "request",
         client: connection.client,
-        method: request.method(),
+        method: None,
         host: b"",
         target: request.uri().path_and_query(),
         version: request.version(),
