@@ -232,8 +232,8 @@ impl Pool {
         let mut candidates = self.candidates(Purpose::Request, hints, deadline);
         loop {
             let Candidate {
+                index,
                 lease,
-                cookie,
                 mut witness,
                 ..
             } = candidates.next().await?;
@@ -257,7 +257,7 @@ impl Pool {
                     return Ok(Answered {
                         answer,
                         metrics: Arc::clone(lease.metrics()),
-                        cookie,
+                        cookie: candidates.answered(index),
                         source: Source {
                             carrier,
                             lease,

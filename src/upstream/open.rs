@@ -57,9 +57,9 @@ impl Pool {
             match attempt(&mut candidate, opening, &patience).await {
                 Ok(answer) => {
                     return Ok(Opened {
+                        cookie: candidates.answered(candidate.index),
                         lease: candidate.lease,
                         answer,
-                        cookie: candidate.cookie,
                     });
                 }
                 Err(failure) => {

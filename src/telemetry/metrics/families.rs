@@ -170,7 +170,7 @@ families! {
         queue_wait: Histogram, "pool_queue_wait_seconds", ["pool"], HANDSHAKE_BUCKETS;
         /// Handshakes that found every backend full, by what their wait came to.
         queue: IntCounter, "pool_queue_total", ["pool", "result"];
-        /// Requests to a sticky pool, by what their cookie came to.
+        /// Requests to a sticky pool that were answered, by what their cookie came to.
         sticky: IntCounter, "pool_sticky_total", ["pool", "result"];
     }
 

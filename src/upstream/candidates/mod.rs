@@ -88,8 +88,8 @@ pub struct Candidate {
     /// When the answer to an opening handshake has to be there. Each candidate may use an equal part of the time that is left, so
     /// that a backend that accepts connections but never answers does not use up the time of those after it.
     pub deadline: Instant,
-    /// Set-Cookie for the client, if this one answers.
-    pub cookie: Option<HeaderValue>,
+    /// For [`Candidates::answered`].
+    pub(super) index: usize,
 }
 
 impl Candidate {
@@ -176,7 +176,7 @@ impl<'a> Candidates<'a> {
                 Purpose::Session => share_of(self.deadline, self.left()),
                 Purpose::Request => self.deadline,
             },
-            cookie: self.cookie(index),
+            index,
             witness,
         }
     }
@@ -193,6 +193,21 @@ impl<'a> Candidates<'a> {
         tracing::warn!(request_id, %pool, %backend, "backend failed: {failure}");
         self.failed.push(Failed::now(member));
         self.last = Some(rejection);
+    }
+
+    /// Notes that the candidate with this index has answered. Returns Set-Cookie, where the client has no cookie for this backend,
+    /// or where its lifetime is renewed by every answer.
+    pub(super) fn answered(&self, index: usize) -> Option<HeaderValue> {
+        let sticky = self.pool.sticky.as_ref()?;
+        let result = match self.claimed {
+            Claimed::Nothing => StickyResult::New,
+            Claimed::Unknown => StickyResult::Unknown,
+            Claimed::Member(claimed) if claimed == index => StickyResult::Kept,
+            Claimed::Member(_) => StickyResult::Moved,
+        };
+        self.pool.metrics.sticky_read(result);
+        let is_due = result != StickyResult::Kept || sticky.renews();
+        is_due.then(|| sticky.cookie(index, self.hints.is_secure))
     }
 
     /// How many more candidates there may be. An early trial is not counted.
@@ -265,22 +280,6 @@ impl<'a> Candidates<'a> {
                 Choice::Nobody => return None,
             }
         }
-    }
-
-    /// Set-Cookie, where the client has no cookie for this backend, or where its lifetime is renewed by every answer.
-    fn cookie(&self, index: usize) -> Option<HeaderValue> {
-        let sticky = self.pool.sticky.as_ref()?;
-        let result = match self.claimed {
-            Claimed::Nothing => StickyResult::New,
-            Claimed::Unknown => StickyResult::Unknown,
-            Claimed::Member(claimed) if claimed == index => StickyResult::Kept,
-            Claimed::Member(_) => StickyResult::Moved,
-        };
-        if self.failed.is_empty() {
-            self.pool.metrics.sticky_read(result);
-        }
-        let is_due = result != StickyResult::Kept || sticky.renews();
-        is_due.then(|| sticky.cookie(index, self.hints.is_secure))
     }
 }
 
