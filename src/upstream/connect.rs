@@ -12,6 +12,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::candidates::Setback as _;
 use super::handshake::Failure;
 use super::lookup::Lookups;
 use super::source::{Sources, bind};

@@ -3,6 +3,7 @@
 use std::error::Error as _;
 
 use super::Failure;
+use super::candidates::Setback;
 use super::forward::Errand;
 use super::judge::Evidence;
 use super::secure::tls_fault;
@@ -44,22 +45,6 @@ impl Fault {
             Some(fault) => Self::Tls(fault.to_string()),
             None if error.is_parse_too_large() => Self::HeadTooLarge,
             None => Self::Lost(error),
-        }
-    }
-
-    pub(super) fn rejection(&self) -> Rejection {
-        match self {
-            Self::Unreached(failure) => failure.rejection(),
-            Self::Tls(_) => Rejection::BackendFailed(self.result().label()),
-            Self::Lost(_) => Rejection::BackendFailed("answer_failed"),
-            Self::HeadTooLarge => Rejection::BackendFailed("answer_head_too_large"),
-            Self::UnknownCoding => Rejection::BackendFailed("answer_coding_unknown"),
-            Self::Switched => Rejection::BackendFailed("switched_unasked"),
-            Self::Late => Rejection::BackendTimeout,
-            Self::BodyTooLarge => Rejection::BodyTooLarge,
-            Self::BodyTooSlow => Rejection::BodyTooSlow,
-            Self::BodyBroken => Rejection::BadRequest("The body is malformed."),
-            Self::BodyForsaken => Rejection::ClientGone,
         }
     }
 
@@ -121,5 +106,27 @@ impl Fault {
             | Self::BodyBroken
             | Self::BodyForsaken => false,
         }
+    }
+}
+
+impl Setback for Fault {
+    fn rejection(&self) -> Rejection {
+        match self {
+            Self::Unreached(failure) => failure.rejection(),
+            Self::Tls(_) => Rejection::BackendFailed(self.result().label()),
+            Self::Lost(_) => Rejection::BackendFailed("answer_failed"),
+            Self::HeadTooLarge => Rejection::BackendFailed("answer_head_too_large"),
+            Self::UnknownCoding => Rejection::BackendFailed("answer_coding_unknown"),
+            Self::Switched => Rejection::BackendFailed("switched_unasked"),
+            Self::Late => Rejection::BackendTimeout,
+            Self::BodyTooLarge => Rejection::BodyTooLarge,
+            Self::BodyTooSlow => Rejection::BodyTooSlow,
+            Self::BodyBroken => Rejection::BadRequest("The body is malformed."),
+            Self::BodyForsaken => Rejection::ClientGone,
+        }
+    }
+
+    fn is_our_own(&self) -> bool {
+        matches!(self, Self::Unreached(failure) if failure.is_our_own())
     }
 }

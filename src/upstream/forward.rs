@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::backend::{Lease, Member};
 use super::balancer::Purpose;
-use super::candidates::{Candidate, Hints};
+use super::candidates::{Candidate, Hints, Setback as _};
 use super::connection::{Connection, ConnectionTask, is_readable};
 use super::fault::Fault;
 use super::judge::Evidence;
@@ -271,7 +271,7 @@ impl Pool {
             if fault.is_of_the_client() {
                 return Err(fault.rejection());
             }
-            candidates.failed(witness.member(), &fault, fault.rejection());
+            candidates.failed(witness.member(), &fault);
             if !fault.may_try_another(errand) {
                 return Err(candidates.refuse());
             }

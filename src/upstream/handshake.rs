@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use rustix::io::Errno;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use super::candidates::Setback;
 use super::connection::ConnectionTask;
 use super::secure::tls_fault;
 use super::{ANSWER_HEAD, replay};
@@ -158,14 +159,6 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Whether the gateway itself lacks ports, descriptors or threads, which says nothing of the backend.
-    pub(super) fn is_our_own(&self) -> bool {
-        matches!(
-            self,
-            Self::NoLocalPort | Self::BadSource(..) | Self::NoDescriptor | Self::NoThread
-        )
-    }
-
     /// Whether an error is that no more files may be opened.
     pub(super) fn is_want_of_descriptors(error: &io::Error) -> bool {
         let errno = Errno::from_io_error(error);
@@ -203,10 +196,10 @@ impl Failure {
             }
         }
     }
+}
 
-    /// What the client is told if no other candidate is left.
-    #[must_use]
-    pub fn rejection(&self) -> Rejection {
+impl Setback for Failure {
+    fn rejection(&self) -> Rejection {
         match self {
             Self::NoDescriptor | Self::NoThread => Rejection::GatewayFull,
             Self::LookupTimeout | Self::ConnectTimeout | Self::AnswerTimeout => {
@@ -224,6 +217,14 @@ impl Failure {
             | Self::UnknownCoding
             | Self::Broken(_) => Rejection::BackendFailed(self.result().label()),
         }
+    }
+
+    /// Whether it lacks ports, descriptors or threads, or a source address, which says nothing of the backend.
+    fn is_our_own(&self) -> bool {
+        matches!(
+            self,
+            Self::NoLocalPort | Self::BadSource(..) | Self::NoDescriptor | Self::NoThread
+        )
     }
 }
 

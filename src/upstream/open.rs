@@ -62,9 +62,7 @@ impl Pool {
                         answer,
                     });
                 }
-                Err(failure) => {
-                    candidates.failed(candidate.member(), &failure, failure.rejection())
-                }
+                Err(failure) => candidates.failed(candidate.member(), &failure),
             }
         }
     }

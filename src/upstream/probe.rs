@@ -8,6 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
 
 use super::backend::Member;
+use super::candidates::Setback as _;
 use super::handshake::{self, Answer, Failure, Opening, RequestHead, Switched};
 use crate::config::{ActiveHealth, Check, CheckRequest};
 use crate::stream::Stream;

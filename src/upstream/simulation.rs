@@ -108,7 +108,7 @@ impl World {
             }
             let failure = Failure::Refused;
             refuse(&mut candidate.witness);
-            candidates.failed(candidate.member(), &failure, failure.rejection());
+            candidates.failed(candidate.member(), &failure);
         }
     }
 

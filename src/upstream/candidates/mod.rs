@@ -7,6 +7,7 @@ mod choice;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::future::pending;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -90,6 +91,15 @@ pub struct Candidate {
     pub deadline: Instant,
     /// For [`Candidates::answered`].
     pub(super) index: usize,
+}
+
+/// Why a candidate could not be had.
+pub(super) trait Setback: fmt::Display {
+    /// What the client is told if no other candidate does better.
+    fn rejection(&self) -> Rejection;
+
+    /// Whether the gateway itself lacks something, which is not to be looked for at the backend.
+    fn is_our_own(&self) -> bool;
 }
 
 impl Candidate {
@@ -181,18 +191,17 @@ impl<'a> Candidates<'a> {
         }
     }
 
-    /// Notes that a candidate failed, and what the client is told if no other does better.
-    pub fn failed(
-        &mut self,
-        member: &Member,
-        failure: &dyn std::error::Error,
-        rejection: Rejection,
-    ) {
+    /// Notes that a candidate could not be had.
+    pub(super) fn failed(&mut self, member: &Member, setback: &dyn Setback) {
         let request_id = self.hints.request_id;
         let (pool, backend) = (self.pool.name(), member.name());
-        tracing::warn!(request_id, %pool, %backend, "backend failed: {failure}");
+        let what = match setback.is_our_own() {
+            true => "no connection to backend",
+            false => "backend failed",
+        };
+        tracing::warn!(request_id, %pool, %backend, "{what}: {setback}");
         self.failed.push(Failed::now(member));
-        self.last = Some(rejection);
+        self.last = Some(setback.rejection());
     }
 
     /// Notes that the candidate with this index has answered. Returns Set-Cookie, where the client has no cookie for this backend,

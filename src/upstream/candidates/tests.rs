@@ -111,11 +111,7 @@ async fn who_tries_an_ejected_one_in_vain_waits_behind_the_others() {
     let mut candidates = pool.candidates(Purpose::Session, hints, Instant::now() + CALM);
     let candidate = candidates.next().await.expect("the ejected one");
     assert_eq!(number(candidate.member()), 1);
-    candidates.failed(
-        candidate.member(),
-        &Failure::Refused,
-        Failure::Refused.rejection(),
-    );
+    candidates.failed(candidate.member(), &Failure::Refused);
     drop(candidate);
     let mut waiting = pin!(candidates.next());
     let is_ready = poll_fn(|context| Poll::Ready(waiting.as_mut().poll(context).is_ready())).await;
@@ -158,7 +154,7 @@ async fn who_has_nothing_to_wait_for_does_not_wait() {
     let candidate = candidates.next().await.expect("a place");
     crowd(&pool, 2, &Arc::default()).await;
     let failure = Failure::AnswerTimeout;
-    candidates.failed(candidate.member(), &failure, failure.rejection());
+    candidates.failed(candidate.member(), &failure);
     drop(candidate);
     let last_resort = candidates.next().await.expect("the ejected one");
     assert_eq!(number(last_resort.member()), 1);
@@ -187,11 +183,7 @@ async fn who_waits_may_try_again_what_has_recovered() {
     let mut asking = candidates(&pool, &headers, &uri);
     let mut candidate = asking.next().await.expect("the other one");
     refuse(&mut candidate.witness);
-    asking.failed(
-        candidate.member(),
-        &Failure::Refused,
-        Failure::Refused.rejection(),
-    );
+    asking.failed(candidate.member(), &Failure::Refused);
     drop(candidate);
     let mut waiting = pin!(asking.next());
     assert!(is_waiting(waiting.as_mut()).await, "it was refused there");
@@ -274,7 +266,7 @@ async fn fail(asking: &mut Candidates<'_>, expected: u16) {
     assert_eq!(number(candidate.member()), expected);
     refuse(&mut candidate.witness);
     let member = candidate.member().clone();
-    asking.failed(&member, &Failure::Refused, Failure::Refused.rejection());
+    asking.failed(&member, &Failure::Refused);
 }
 
 /// One that fails every other time recovers all the time.
@@ -340,7 +332,7 @@ async fn a_refused_client_has_an_ejected_backend_tried() {
     let mut asking = candidates(&pool, &headers, &uri);
     while let Ok(candidate) = asking.next().await {
         let member = candidate.member().clone();
-        asking.failed(&member, &Failure::Refused, Failure::Refused.rejection());
+        asking.failed(&member, &Failure::Refused);
     }
     assert_eq!(admitted(&pool), 1, "and only one");
     pool.reconsider_ejections();
@@ -404,11 +396,7 @@ async fn who_was_served_in_vain_has_its_place_back() {
     };
     assert_eq!((number(candidate.member()), pool.queue().len()), (1, 2));
     refuse(&mut candidate.witness);
-    first.failed(
-        candidate.member(),
-        &Failure::Refused,
-        Failure::Refused.rejection(),
-    );
+    first.failed(candidate.member(), &Failure::Refused);
     drop(candidate);
     let mut waiting = pin!(first.next());
     assert!(is_waiting(waiting.as_mut()).await);
@@ -474,11 +462,7 @@ async fn who_goes_on_after_a_reload_goes_by_it() {
     config.backends.push(backend(2));
     let next = Arc::new(build(&config, &Metrics::new(), Some(&pool)));
     pool.hand_over(&next);
-    asking.failed(
-        candidate.member(),
-        &Failure::Refused,
-        Failure::Refused.rejection(),
-    );
+    asking.failed(candidate.member(), &Failure::Refused);
     drop(candidate);
     let candidate = asking.next().await.expect("the new one");
     assert_eq!(number(candidate.member()), 2);

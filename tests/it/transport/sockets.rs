@@ -6,6 +6,7 @@ use super::trust::BACKEND_FAILED;
 use super::yaml;
 use crate::backends::{Backend, Front};
 use crate::harness::{Gateway, Opening, ask, close, directory, echo, eventually, open, soon};
+use crate::process::Process;
 use crate::venue::{Transport, Venue};
 
 #[tokio::test]
@@ -78,4 +79,17 @@ async fn a_source_address_of_another_machine_is_502() {
         .await;
     assert_eq!(gateway.line("refused").await["detail"], "connect_failed");
     assert_eq!(backend.connections(), 0);
+}
+
+#[tokio::test]
+async fn what_the_gateway_lacks_is_not_told_as_a_failure_of_the_backend() {
+    let backend = Backend::echo().await;
+    let yaml = yaml(&backend.url(), "source_addresses: [192.0.2.1],");
+    let process = Process::start(&yaml).await;
+    let mut client = process.connect().await;
+    client.send(Opening::to("/").text()).await;
+    assert_eq!(client.answer().await.status(), 502);
+    let words = "no connection to backend: the source address 192.0.2.1 cannot be used";
+    eventually("it is told", || process.log().contains(words)).await;
+    assert!(!process.log().contains("backend failed"));
 }
