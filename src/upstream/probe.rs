@@ -14,7 +14,7 @@ use crate::config::{ActiveHealth, Check, CheckRequest};
 use crate::stream::Stream;
 use crate::telemetry::CheckResult;
 use crate::websocket::{
-    CloseCode, ControlFrame, Event, Extensions, FrameTracker, Key, Opcode, Side, VERSION,
+    Close, CloseCode, ControlFrame, Event, Extensions, FrameTracker, Key, Opcode, Side, VERSION,
     write_name,
 };
 
@@ -30,10 +30,12 @@ const MOST_READ: usize = 1024 * 1024;
 pub(super) enum Fault {
     #[error("{0}")]
     Failed(#[from] Failure),
-    #[error("it was not over in time")]
-    Timeout,
+    #[error("the {0} was not there in time")]
+    Late(&'static str),
     #[error("the status was {0}")]
     Status(StatusCode),
+    #[error("it sent {0} before the {1}")]
+    Closed(String, &'static str),
     #[error("it ended the connection before the {0}")]
     Lost(&'static str),
     #[error("it broke the protocol before the {0}")]
@@ -46,12 +48,13 @@ impl Fault {
     /// How the check is counted.
     pub(super) fn result(&self) -> CheckResult {
         match self {
-            Self::Timeout
+            Self::Late(_)
             | Self::Failed(
                 Failure::LookupTimeout | Failure::ConnectTimeout | Failure::AnswerTimeout,
             ) => CheckResult::Timeout,
             Self::Failed(_)
             | Self::Status(_)
+            | Self::Closed(..)
             | Self::Lost(_)
             | Self::Broken(_)
             | Self::TooMuch(_) => CheckResult::Failure,
@@ -67,37 +70,45 @@ impl Fault {
 /// Checks a backend once, within `settings.timeout`.
 pub(super) async fn check(member: &Member, settings: &ActiveHealth) -> Result<(), Fault> {
     let deadline = Instant::now() + settings.timeout;
-    let checking = async {
-        let stream = member.dial(None, deadline).await?;
-        match &settings.check {
-            Check::Tcp => Ok(()),
-            Check::Http(request, statuses) => {
-                let status = ask(member, request, stream).await?;
-                let passes = statuses
-                    .iter()
-                    .any(|range| range.contains(&status.as_u16()));
-                passes.then_some(()).ok_or(Fault::Status(status))
-            }
-            Check::WebSocket(request) => converse(open(member, request, stream).await?).await,
+    let stream = member.dial(None, deadline).await?;
+    match &settings.check {
+        Check::Tcp => Ok(()),
+        Check::Http(request, statuses) => {
+            let status = get(member, request, stream, deadline).await?;
+            let passes = statuses
+                .iter()
+                .any(|range| range.contains(&status.as_u16()));
+            passes.then_some(()).ok_or(Fault::Status(status))
         }
-    };
-    timeout_at(deadline, checking)
-        .await
-        .unwrap_or(Err(Fault::Timeout))
+        Check::WebSocket(request) => {
+            let switched = open(member, request, stream, deadline).await?;
+            converse(switched, deadline).await
+        }
+    }
 }
 
 /// Sends a GET and returns the status of the answer; its body is not read.
-async fn ask(member: &Member, request: &CheckRequest, stream: Stream) -> Result<StatusCode, Fault> {
+async fn get(
+    member: &Member,
+    request: &CheckRequest,
+    stream: Stream,
+    deadline: Instant,
+) -> Result<StatusCode, Fault> {
     let head = head(member, request, "Connection: close\r\n");
     let opening = Opening::new(RequestHead::whole(head), Key::random(), None);
-    match handshake::ask(stream, &opening, member.address()).await? {
+    match ask(member, &opening, stream, deadline).await? {
         Answer::Other(answer, _) => Ok(answer.status()),
         Answer::Switched(_) => Err(Fault::Status(StatusCode::SWITCHING_PROTOCOLS)),
     }
 }
 
 /// Opens a session as a client does, and verifies the 101.
-async fn open(member: &Member, request: &CheckRequest, stream: Stream) -> Result<Switched, Fault> {
+async fn open(
+    member: &Member,
+    request: &CheckRequest,
+    stream: Stream,
+    deadline: Instant,
+) -> Result<Switched, Fault> {
     let key = Key::random();
     let fields = format!(
         "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: {VERSION}\r\n\
@@ -106,10 +117,22 @@ async fn open(member: &Member, request: &CheckRequest, stream: Stream) -> Result
     );
     let head = RequestHead::whole(head(member, request, &fields));
     let opening = Opening::new(head, key, None);
-    match handshake::ask(stream, &opening, member.address()).await? {
+    match ask(member, &opening, stream, deadline).await? {
         Answer::Switched(switched) => Ok(switched),
         Answer::Other(answer, _) => Err(Fault::Status(answer.status())),
     }
+}
+
+async fn ask(
+    member: &Member,
+    opening: &Opening,
+    stream: Stream,
+    deadline: Instant,
+) -> Result<Answer, Failure> {
+    let asking = handshake::ask(stream, opening, member.address());
+    timeout_at(deadline, asking)
+        .await
+        .unwrap_or(Err(Failure::AnswerTimeout))
 }
 
 fn head(member: &Member, request: &CheckRequest, fields: &str) -> Vec<u8> {
@@ -132,22 +155,40 @@ fn head(member: &Member, request: &CheckRequest, fields: &str) -> Vec<u8> {
 }
 
 /// A Ping and its Pong, a Close and its answer. Other frames of the backend are skipped.
-async fn converse(switched: Switched) -> Result<(), Fault> {
+async fn converse(switched: Switched, deadline: Instant) -> Result<(), Fault> {
     let mut conversation = Conversation {
+        deadline,
         tracker: FrameTracker::new(Side::Backend, Extensions::agreed(&switched.headers)),
         unread: switched.early.to_vec(),
         read: switched.early.len(),
         stream: switched.stream,
     };
     let ping = ControlFrame::ping(Side::Client, PING);
-    conversation.say(&ping, "Pong").await?;
-    conversation.hear(Opcode::Pong, PING, "Pong").await?;
+    let pong = Awaited {
+        opcode: Opcode::Pong,
+        begins: PING,
+        name: "Pong",
+    };
+    conversation.exchange(&ping, &pong).await?;
     let close = ControlFrame::close(Side::Client, CloseCode::NORMAL, "");
-    conversation.say(&close, "Close").await?;
-    conversation.hear(Opcode::Close, &[], "Close").await
+    let answer = Awaited {
+        opcode: Opcode::Close,
+        begins: &[],
+        name: "Close",
+    };
+    conversation.exchange(&close, &answer).await
+}
+
+/// The control frame that answers one of the gateway's.
+struct Awaited {
+    opcode: Opcode,
+    /// How its payload begins.
+    begins: &'static [u8],
+    name: &'static str,
 }
 
 struct Conversation {
+    deadline: Instant,
     stream: Stream,
     tracker: FrameTracker,
     unread: Vec<u8>,
@@ -156,6 +197,18 @@ struct Conversation {
 }
 
 impl Conversation {
+    /// Sends a frame and reads until it is answered.
+    async fn exchange(&mut self, frame: &ControlFrame, awaited: &Awaited) -> Result<(), Fault> {
+        let deadline = self.deadline;
+        let exchanging = async {
+            self.say(frame, awaited.name).await?;
+            self.hear(awaited).await
+        };
+        timeout_at(deadline, exchanging)
+            .await
+            .unwrap_or(Err(Fault::Late(awaited.name)))
+    }
+
     async fn say(&mut self, frame: &ControlFrame, awaited: &'static str) -> Result<(), Fault> {
         let lost = |_: io::Error| Fault::Lost(awaited);
         self.stream
@@ -165,24 +218,29 @@ impl Conversation {
         self.stream.flush().await.map_err(lost)
     }
 
-    /// Reads until a control frame of this kind arrives whose payload begins with `begins`.
-    async fn hear(
-        &mut self,
-        wanted: Opcode,
-        begins: &[u8],
-        awaited: &'static str,
-    ) -> Result<(), Fault> {
+    async fn hear(&mut self, awaited: &Awaited) -> Result<(), Fault> {
+        let Awaited {
+            opcode: wanted,
+            begins,
+            name,
+        } = *awaited;
         loop {
             let step = self.tracker.step(&self.unread);
             self.unread.drain(..step.consumed);
             match step.event {
-                Event::NeedMore => self.read_more(awaited).await?,
+                Event::NeedMore => self.read_more(name).await?,
                 Event::Control { opcode, payload }
                     if opcode == wanted && payload.as_bytes().starts_with(begins) =>
                 {
                     return Ok(());
                 }
-                Event::Violation(_) => return Err(Fault::Broken(awaited)),
+                Event::Control {
+                    opcode: Opcode::Close,
+                    payload,
+                } => {
+                    return Err(Fault::Closed(told(payload.as_bytes()), name));
+                }
+                Event::Violation(_) => return Err(Fault::Broken(name)),
                 Event::Header { .. } | Event::DataEnd { .. } | Event::Control { .. } => {}
             }
         }
@@ -201,5 +259,14 @@ impl Conversation {
                 Ok(())
             }
         }
+    }
+}
+
+/// A Close in words.
+fn told(payload: &[u8]) -> String {
+    let close = Close::parse(payload);
+    match close.ok().and_then(|close| close.code) {
+        Some(code) => format!("Close {}", code.number()),
+        None => "Close".to_owned(),
     }
 }

@@ -46,6 +46,16 @@ impl Backend {
         .await
     }
 
+    /// Sends these bytes and never reads.
+    pub(crate) async fn saying(bytes: &'static [u8]) -> Self {
+        Self::start(move |mut visitor| async move {
+            visitor.agree("", "").await;
+            visitor.wire.send(bytes).await;
+            std::future::pending::<()>().await;
+        })
+        .await
+    }
+
     /// Never reads what the session sends.
     pub(crate) async fn never_reading() -> Self {
         Self::start(|mut visitor| async move {

@@ -120,10 +120,10 @@ async fn what_a_check_does_not_pass_is_told_in_words() {
             "status was 200",
         ),
         (
-            "type: http, timeout: 100ms",
+            "type: http",
             Backend::silent().await,
             "timeout",
-            "in time",
+            "the answer was not there in time",
         ),
         (
             "type: http",
@@ -150,30 +150,53 @@ async fn what_a_check_does_not_pass_is_told_in_words() {
             "failure",
             "ended the connection",
         ),
+    ];
+    for (keys, backend, result, words) in cases {
+        expect_words(keys, &backend, result, words).await;
+    }
+}
+
+#[tokio::test]
+async fn a_websocket_check_says_at_which_step_it_failed() {
+    let cases = [
         (
-            "type: websocket, timeout: 100ms",
+            "type: websocket",
             Backend::never_reading().await,
             "timeout",
-            "in time",
+            "the Pong was not there in time",
+        ),
+        (
+            "type: websocket",
+            Backend::saying(b"\x8a\x0chealth check").await,
+            "timeout",
+            "the Close was not there in time",
+        ),
+        (
+            "type: websocket",
+            Backend::saying(b"\x88\x02\x0f\xa1").await,
+            "failure",
+            "it sent Close 4001 before the Pong",
         ),
     ];
     for (keys, backend, result, words) in cases {
-        let keys = keys.replace("timeout: 100ms", "");
-        let keys = match result {
-            "timeout" => {
-                format!("health: {{ active: {{ interval: 50ms, timeout: 100ms, {keys} }} }},")
-            }
-            _ => active(&keys),
-        };
-        let gateway = Gateway::start(&configuration(&keys, &[entry(&backend)])).await;
-        checked(&gateway, result).await;
-        let shown = becomes(&gateway, "a", "down").await;
-        let error = shown["last_check"]["error"].as_str().unwrap_or_default();
-        assert!(error.contains(words), "{keys}: {shown}");
-        let reason = shown["reason"].as_str().unwrap_or_default();
-        assert!(reason.contains(words), "{keys}: {shown}");
-        assert_eq!(up(&gateway, "a"), 0.0);
+        expect_words(keys, &backend, result, words).await;
     }
+}
+
+/// The check of a backend fails with these words.
+async fn expect_words(keys: &str, backend: &Backend, result: &str, words: &str) {
+    let keys = match result {
+        "timeout" => format!("health: {{ active: {{ interval: 50ms, timeout: 100ms, {keys} }} }},"),
+        _ => active(keys),
+    };
+    let gateway = Gateway::start(&configuration(&keys, &[entry(backend)])).await;
+    checked(&gateway, result).await;
+    let shown = becomes(&gateway, "a", "down").await;
+    let error = shown["last_check"]["error"].as_str().unwrap_or_default();
+    assert!(error.contains(words), "{keys}: {shown}");
+    let reason = shown["reason"].as_str().unwrap_or_default();
+    assert!(reason.contains(words), "{keys}: {shown}");
+    assert_eq!(up(&gateway, "a"), 0.0);
 }
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
