@@ -141,6 +141,9 @@ pub enum Failure {
     /// Connecting took too long.
     #[error("the connection was not there in time")]
     ConnectTimeout,
+    /// It took the connection, and the TLS handshake took too long.
+    #[error("the TLS handshake was not over in time")]
+    TlsTimeout,
     /// It took the request and did not answer.
     #[error("the answer was not there in time")]
     AnswerTimeout,
@@ -190,7 +193,7 @@ impl Failure {
             }
             Self::BadCertificate(_) | Self::Tls(_) => ConnectResult::TlsFailed,
             Self::NoLocalPort => ConnectResult::PortsExhausted,
-            Self::ConnectTimeout | Self::AnswerTimeout => ConnectResult::Timeout,
+            Self::ConnectTimeout | Self::TlsTimeout | Self::AnswerTimeout => ConnectResult::Timeout,
             Self::Lost(_) | Self::HeadTooLarge | Self::UnknownCoding | Self::Broken(_) => {
                 ConnectResult::HandshakeFailed
             }
@@ -202,7 +205,7 @@ impl Setback for Failure {
     fn rejection(&self) -> Rejection {
         match self {
             Self::NoDescriptor | Self::NoThread => Rejection::GatewayFull,
-            Self::LookupTimeout | Self::ConnectTimeout | Self::AnswerTimeout => {
+            Self::LookupTimeout | Self::ConnectTimeout | Self::TlsTimeout | Self::AnswerTimeout => {
                 Rejection::BackendTimeout
             }
             Self::Unresolved(_)

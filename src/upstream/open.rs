@@ -98,7 +98,9 @@ async fn attempt(
     }
     let is_short = candidate.deadline < begun + patience.enough;
     let evidence = match &outcome {
-        Err(Failure::LookupTimeout | Failure::ConnectTimeout) if is_short => Evidence::None,
+        Err(Failure::LookupTimeout | Failure::ConnectTimeout | Failure::TlsTimeout) if is_short => {
+            Evidence::None
+        }
         Err(Failure::AnswerTimeout) if is_short || progress.has_answered_others(asked) => {
             Evidence::None
         }

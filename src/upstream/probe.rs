@@ -50,7 +50,10 @@ impl Fault {
         match self {
             Self::Late(_)
             | Self::Failed(
-                Failure::LookupTimeout | Failure::ConnectTimeout | Failure::AnswerTimeout,
+                Failure::LookupTimeout
+                | Failure::ConnectTimeout
+                | Failure::TlsTimeout
+                | Failure::AnswerTimeout,
             ) => CheckResult::Timeout,
             Self::Failed(_)
             | Self::Status(_)

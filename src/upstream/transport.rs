@@ -59,23 +59,19 @@ impl Transport {
         client: Option<Ends>,
         deadline: Instant,
     ) -> Result<Stream, Failure> {
-        timeout_at(deadline, self.open(address, client, deadline))
-            .await
-            .unwrap_or(Err(Failure::ConnectTimeout))
-    }
-
-    async fn open(
-        &self,
-        address: &BackendAddress,
-        client: Option<Ends>,
-        deadline: Instant,
-    ) -> Result<Stream, Failure> {
-        let mut socket = connect(address, &self.sources, &self.lookups, deadline).await?;
-        self.introduce(&mut socket, client).await?;
+        let connecting = async {
+            let mut socket = connect(address, &self.sources, &self.lookups, deadline).await?;
+            self.introduce(&mut socket, client).await?;
+            Ok(socket)
+        };
+        let connected = timeout_at(deadline, connecting).await;
+        let socket = connected.unwrap_or(Err(Failure::ConnectTimeout))?;
         match &self.tls {
             _ if !address.is_tls() => Ok(Stream::Plain(socket)),
             // Boxed, as it needs far more memory than the rest of a request that waits for its backend.
-            Some(tls) => Box::pin(secure(socket, address, tls)).await,
+            Some(tls) => Box::pin(timeout_at(deadline, secure(socket, address, tls)))
+                .await
+                .unwrap_or(Err(Failure::TlsTimeout)),
             // Not reached, as such backends are not kept; but it must never fall back to plain text.
             None => Err(Failure::Tls("the pool has no settings for it".to_owned())),
         }

@@ -152,7 +152,7 @@ async fn what_a_check_does_not_pass_is_told_in_words() {
         ),
     ];
     for (keys, backend, result, words) in cases {
-        expect_words(keys, &backend, result, words).await;
+        expect_words(keys, &entry(&backend), result, words).await;
     }
 }
 
@@ -179,17 +179,25 @@ async fn a_websocket_check_says_at_which_step_it_failed() {
         ),
     ];
     for (keys, backend, result, words) in cases {
-        expect_words(keys, &backend, result, words).await;
+        expect_words(keys, &entry(&backend), result, words).await;
     }
 }
 
+#[tokio::test]
+async fn a_check_says_that_a_backend_is_silent_to_tls() {
+    let backend = Backend::silent().await;
+    let entry = entry(&backend).replace("ws:", "wss:");
+    let words = "the TLS handshake was not over in time";
+    expect_words("type: tcp", &entry, "timeout", words).await;
+}
+
 /// The check of a backend fails with these words.
-async fn expect_words(keys: &str, backend: &Backend, result: &str, words: &str) {
+async fn expect_words(keys: &str, entry: &str, result: &str, words: &str) {
     let keys = match result {
         "timeout" => format!("health: {{ active: {{ interval: 50ms, timeout: 100ms, {keys} }} }},"),
         _ => active(keys),
     };
-    let gateway = Gateway::start(&configuration(&keys, &[entry(backend)])).await;
+    let gateway = Gateway::start(&configuration(&keys, &[entry.to_owned()])).await;
     checked(&gateway, result).await;
     let shown = becomes(&gateway, "a", "down").await;
     let error = shown["last_check"]["error"].as_str().unwrap_or_default();
