@@ -9,9 +9,14 @@ use crate::websocket::code_label;
 /// The `initiator`, `code` and `reason` labels of an ending.
 pub(super) type Ending = [&'static str; 3];
 
-/// The codes that applications and libraries send, and those in no other row of [`usual`].
-const FINISHED: &[&str] = &[
-    "none", "1000", "1001", "1003", "1007", "1010", "1011", "3xxx", "4xxx", "other",
+/// The codes that applications and libraries of clients send.
+const BY_CLIENTS: &[&str] = &[
+    "none", "1000", "1001", "1002", "1009", "1010", "1011", "3xxx", "4xxx",
+];
+/// Those of backends, which also restart, refuse and are full.
+const BY_BACKENDS: &[&str] = &[
+    "none", "1000", "1001", "1002", "1003", "1007", "1008", "1009", "1011", "1012", "1013", "3xxx",
+    "4xxx",
 ];
 const HALF_CLOSE: &[&str] = &["none", "1000", "1001"];
 
@@ -45,7 +50,7 @@ pub(super) fn configured(backend_lost: Option<u16>, drain: u16) -> [Ending; 3] {
 fn usual(reason: Reason) -> &'static [(Initiator, &'static [&'static str])] {
     use Initiator::{Backend, Client, Gateway};
     match reason {
-        Reason::Finished => &[(Client, FINISHED), (Backend, FINISHED)],
+        Reason::Finished => &[(Client, BY_CLIENTS), (Backend, BY_BACKENDS)],
         // The code is what the other side was told (a backend 1001, a client `backend_lost_code`), or had said itself.
         Reason::Lost => &[
             (Client, &["none", "1001"]),
@@ -55,13 +60,14 @@ fn usual(reason: Reason) -> &'static [(Initiator, &'static [&'static str])] {
         Reason::HalfClose => &[(Client, HALF_CLOSE), (Backend, HALF_CLOSE)],
         Reason::Idle => &[(Gateway, &["1001"])],
         Reason::MaxAge => &[(Gateway, &["1012"])],
-        Reason::Drain => &[(Gateway, &["1001", "1012"])],
+        // 1000 where a client was leaving already.
+        Reason::Drain => &[(Gateway, &["1000", "1001", "1012"])],
         Reason::Rebalance => &[(Gateway, &["1012"])],
         Reason::MessageTooBig => &[(Gateway, &["1009"])],
         Reason::TooManyMessages => &[(Gateway, &["1008"])],
         Reason::ProtocolError => &[(Gateway, &["1002"])],
         Reason::Stalled => &[(Gateway, &["1001", "1013"])],
-        Reason::Stuck => &[(Gateway, &["1012"])],
+        Reason::Stuck => &[(Gateway, &["1001", "1012"])],
         Reason::Cut => &[(Gateway, &["none"])],
     }
 }
@@ -88,6 +94,24 @@ mod tests {
         assert!(expected().count() <= 50, "{}", expected().count());
     }
 
+    /// Such a backend ends all of its sessions at once.
+    #[test]
+    fn the_end_of_a_backend_is_expected() {
+        let expected: BTreeSet<_> = expected().collect();
+        for (code, reason) in [
+            ("1001", Reason::Finished),
+            ("1008", Reason::Finished),
+            ("1012", Reason::Finished),
+            ("1013", Reason::Finished),
+            ("1014", Reason::Lost),
+        ] {
+            assert!(
+                expected.contains(&["backend", code, reason.label()]),
+                "{code}"
+            );
+        }
+    }
+
     #[test]
     fn only_a_client_is_told_that_the_other_side_is_lost() {
         let told = expected().filter(|[_, code, _]| *code == "1014");
@@ -105,7 +129,9 @@ mod tests {
                 .collect()
         };
         assert_eq!(column(0), Initiator::TEXTS.into());
-        assert_eq!(column(1), CODE_LABELS.into());
+        // No Close that is not refused has another code.
+        let other: BTreeSet<_> = ["other"].into();
+        assert_eq!(&column(1) | &other, CODE_LABELS.into());
         assert_eq!(column(2), Reason::TEXTS.into());
     }
 }
