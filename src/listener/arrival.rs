@@ -21,7 +21,7 @@ pub(super) struct Arrived {
 /// # Errors
 /// Why it is closed at once.
 pub(super) fn admit(peer: Peer, entry: &Entry) -> Result<Arrived, ConnectionRejection> {
-    let full = entry.is_listener_full.then_some(Rejection::GatewayFull);
+    let full = entry.surplus.as_ref().map(|_| Rejection::GatewayFull);
     let Some(address) = peer.ip() else {
         return Ok(Arrived {
             visit: None,
@@ -35,8 +35,8 @@ pub(super) fn admit(peer: Peer, entry: &Entry) -> Result<Arrived, ConnectionReje
     // The connections of a trusted proxy belong to many clients.
     let limit = settings.limits.max_connections_per_client;
     let limit = limit.filter(|_| !settings.trusted_proxies.contain(Some(address)));
-    let visit = entry.visitors.enter(address);
-    let over = limit.map_or(0, |limit| visit.nth.saturating_sub(limit.get()));
+    let visit = entry.visitors.enter(address, limit);
+    let over = visit.surplus();
     if over > TOLERATED {
         return Err(ConnectionRejection::ClientFull);
     }

@@ -34,6 +34,7 @@ pub struct Client {
 /// open.
 pub struct Presence {
     pub(super) _slots: [Slot; 2],
+    pub(super) _surplus: Option<Slot>,
     pub(super) _visit: Option<Visit>,
 }
 

@@ -105,6 +105,7 @@ async fn establish(
         drain: entry.drain,
         presence: Arc::new(Presence {
             _slots: entry.slots,
+            _surplus: entry.surplus,
             _visit: visit,
         }),
     };

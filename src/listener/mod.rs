@@ -88,6 +88,6 @@ pub struct Entry {
     pub slots: [Slot; 2],
     /// The connections of the listener by client.
     pub visitors: Arc<Visitors>,
-    /// Whether the listener was full already.
-    pub is_listener_full: bool,
+    /// Its place among those that are only to be refused, if the listener was full already.
+    pub surplus: Option<Slot>,
 }

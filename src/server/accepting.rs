@@ -69,6 +69,7 @@ impl<H: Handler> Acceptor<H> {
         };
         let trouble = Trouble::default();
         let visitors = Arc::<Visitors>::default();
+        let refused = Arc::<Occupancy>::default();
         loop {
             // While clients wait in the system's queue no await below is pending, and other tasks would get no turn.
             consume_budget().await;
@@ -80,7 +81,8 @@ impl<H: Handler> Acceptor<H> {
             // None if the listener has just been removed: the last settings still hold for this connection.
             settings = (service.settings)(&name).unwrap_or(settings);
             let (runtime, place) = service.places.take();
-            let is_listener_full = connections.taken() >= settings.limits.max_connections;
+            let admitted = connections.taken().saturating_sub(refused.taken());
+            let is_listener_full = admitted >= settings.limits.max_connections;
             metrics.accepted();
             if is_listener_full {
                 metrics.rejected(ConnectionRejection::Full);
@@ -91,7 +93,7 @@ impl<H: Handler> Acceptor<H> {
                 drain: Arc::clone(&drain),
                 slots: [connections.take(), place],
                 visitors: Arc::clone(&visitors),
-                is_listener_full,
+                surplus: is_listener_full.then(|| refused.take()),
             };
             start(runtime, accepted, entry, &service.handler);
         }

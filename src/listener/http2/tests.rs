@@ -64,6 +64,7 @@ fn client() -> Arc<Client> {
         drain: Arc::default(),
         presence: Arc::new(Presence {
             _slots: [places.take(), places.take()],
+            _surplus: None,
             _visit: None,
         }),
     })

@@ -1,6 +1,6 @@
 //! How large a head may be, and how many connections there may be.
 
-use super::{REQUEST, listening};
+use super::{REQUEST, listening, rejects};
 use crate::harness::{Gateway, Opening, Wire, ask, eventually, repeatedly};
 
 #[tokio::test]
@@ -57,6 +57,30 @@ async fn connections_over_the_limit_are_told_and_closed_until_there_is_room() {
     };
     repeatedly("the places are free", is_empty).await;
     assert_eq!(ask(gateway.address(), REQUEST).await.status(), 200);
+}
+
+/// Whoever was told so and says nothing more is gone only after `timeouts.request_header`.
+#[tokio::test]
+async fn connections_that_are_only_refused_take_no_place() {
+    let keys = ", limits: { max_connections: 1 }, timeouts: { request_header: 1h }";
+    let gateway = Gateway::start(&listening(keys)).await;
+    let mut held = Wire::connect(gateway.address()).await;
+    held.send(REQUEST).await;
+    assert_eq!(held.answer().await.status(), 200);
+    let mut silent = Vec::new();
+    for _ in 0..3 {
+        silent.push(Wire::connect(gateway.address()).await);
+    }
+    eventually("they are to be refused", || {
+        rejects(&gateway, "full") == 3.0
+    })
+    .await;
+    drop(held);
+    let is_served = async || {
+        let answer = ask(gateway.address(), REQUEST).await;
+        (answer.status() == 200).then_some(())
+    };
+    repeatedly("the place is free", is_served).await;
 }
 
 /// More than are accepted to be told: the rest waits for its turn, and has it.

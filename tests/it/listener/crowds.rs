@@ -6,7 +6,7 @@ use tokio::net::TcpStream;
 
 use super::{REQUEST, listening, rejects};
 use crate::harness::{
-    Gateway, Http2, Identity, Wire, ask, connect_tls, directory, repeatedly, soon,
+    Gateway, Http2, Identity, Wire, ask, connect_tls, directory, eventually, repeatedly, soon,
 };
 
 /// Whether a request from there is answered; otherwise the connection ends without a byte.
@@ -54,6 +54,28 @@ async fn a_client_over_its_limit_is_429_and_others_are_not_concerned() {
     let _other = hold(&gateway, "127.0.0.3").await;
     held.send(REQUEST).await;
     assert_eq!(held.answer().await.status(), 200);
+}
+
+#[tokio::test]
+async fn what_is_only_refused_takes_no_place_of_its_client() {
+    let keys = ", limits: { max_connections_per_client: 1 }, timeouts: { request_header: 1h }";
+    let gateway = Gateway::start(&listening(keys)).await;
+    let held = hold(&gateway, "127.0.0.2").await;
+    let mut silent = Vec::new();
+    for _ in 0..3 {
+        silent.push(Wire::connect_from("127.0.0.2", gateway.address()).await);
+    }
+    eventually("they are to be refused", || {
+        rejects(&gateway, "client_full") == 3.0
+    })
+    .await;
+    drop(held);
+    let is_let_in = async || {
+        let mut wire = Wire::connect_from("127.0.0.2", gateway.address()).await;
+        wire.send(REQUEST).await;
+        (wire.answer().await.status() == 200).then_some(())
+    };
+    repeatedly("the place is free", is_let_in).await;
 }
 
 /// Over TLS, and as an answer of HTTP/2, it is told as well.
