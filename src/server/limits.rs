@@ -1,16 +1,13 @@
 //! The limit of file descriptors, and the limit of sessions that follows from it.
 
-use std::os::fd::RawFd;
-
 use rustix::process::{Resource, getrlimit, setrlimit};
+
+use crate::stream::{descriptors, for_connections};
 
 /// Descriptors reserved for listeners, logs and runtimes.
 const RESERVE: usize = 32;
 /// Descriptors of a worker: its event queue, its ring, and the two ends of a pipe for splice.
 const PER_WORKER: usize = 8;
-/// Descriptors that connections of listeners may not use: the admin side needs some, most of all when the others have run
-/// out, and so do a reload and the log files.
-const SPARE: usize = 32;
 /// A session has two sockets.
 const PER_SESSION: usize = 2;
 
@@ -29,27 +26,10 @@ pub(super) fn max_sessions(workers: usize) -> usize {
     sessions_within(descriptors(), workers)
 }
 
-/// The highest descriptor that a connection of a listener may have. The system always assigns the lowest free one.
-pub(super) fn last_descriptor() -> RawFd {
-    for_listeners(descriptors())
-        .try_into()
-        .unwrap_or(RawFd::MAX)
-}
-
-fn descriptors() -> usize {
-    let limit = getrlimit(Resource::Nofile).current;
-    let limit = limit.and_then(|limit| usize::try_from(limit).ok());
-    limit.unwrap_or(usize::MAX)
-}
-
-fn for_listeners(descriptors: usize) -> usize {
-    descriptors - SPARE.min(descriptors / 4)
-}
-
 fn sessions_within(descriptors: usize, workers: usize) -> usize {
-    let for_listeners = for_listeners(descriptors);
+    let for_connections = for_connections(descriptors);
     let reserve = RESERVE.saturating_add(workers.saturating_mul(PER_WORKER));
-    (for_listeners - reserve.min(for_listeners / 2)) / PER_SESSION
+    (for_connections - reserve.min(for_connections / 2)) / PER_SESSION
 }
 
 #[cfg(test)]
@@ -61,11 +41,11 @@ mod tests {
         assert_eq!(sessions_within(20_000, 2), 9_960);
         assert_eq!(sessions_within(20_000, 32), 9_840);
         // Two descriptors each: they stay below the limit for connections.
-        assert_eq!((sessions_within(160, 2), for_listeners(160)), (40, 128));
+        assert_eq!((sessions_within(160, 2), for_connections(160)), (40, 128));
         assert_eq!(
             sessions_within(40, 2),
             7,
-            "no more than half of the listeners' descriptors is reserved"
+            "no more than half of them is reserved"
         );
     }
 }

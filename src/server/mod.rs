@@ -29,6 +29,7 @@ use tokio::sync::mpsc;
 use crate::config::{Address, Config, Name};
 use crate::gateway::Gateway;
 use crate::snapshot::{Current, Snapshot};
+use crate::stream;
 use crate::telemetry::{Logging, Telemetry};
 use accepting::Service;
 use admin_side::AdminSide;
@@ -194,6 +195,6 @@ fn service(
         handler: Arc::new(gateway),
         settings: Arc::new(move |name| current.load().listeners.get(name).cloned()),
         telemetry: Arc::clone(telemetry),
-        last_descriptor: limits::last_descriptor(),
+        last_descriptor: stream::last_descriptor(),
     })
 }

@@ -5,6 +5,7 @@
 //! size of a TLS connection. Nothing here knows a protocol above TLS.
 
 mod backlog;
+mod descriptors;
 mod ring;
 #[cfg(test)]
 mod samples;
@@ -27,6 +28,7 @@ use tokio::net::UnixStream;
 use tokio::task::yield_now;
 
 pub use backlog::Backlog;
+pub use descriptors::{descriptors, for_connections, last_descriptor};
 pub use ring::start as start_ring;
 pub use splice::{Spliced, can_splice, poll_splice};
 pub use tcp::TcpSocket;

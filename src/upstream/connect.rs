@@ -40,7 +40,7 @@ pub(super) async fn connect(
     deadline: Instant,
 ) -> Result<Socket, Failure> {
     let socket = match address {
-        BackendAddress::Unix(path) => return connect_unix(path).await,
+        BackendAddress::Unix(path) => return connect_unix(path, sources).await,
         BackendAddress::Tcp { host, port, .. } => match host {
             BackendHost::Ip(ip) => connect_tcp(SocketAddr::new(*ip, *port), sources).await?,
             BackendHost::Name(name) => {
@@ -58,7 +58,7 @@ pub(super) async fn connect(
 
 /// If the backlog of the listener is full the system refuses at once, where it makes TCP wait. It does not tell when there is
 /// room, so this polls.
-async fn connect_unix(path: &Path) -> Result<Socket, Failure> {
+async fn connect_unix(path: &Path, sources: &Sources) -> Result<Socket, Failure> {
     let mut pause = CROWDED;
     loop {
         match UnixStream::connect(path).await {
@@ -66,7 +66,11 @@ async fn connect_unix(path: &Path) -> Result<Socket, Failure> {
                 sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
                 pause = LONGEST_CROWDED.min(pause * 2);
             }
-            connected => return connected.map(Socket::Unix).map_err(classify),
+            connected => {
+                let socket = connected.map_err(classify)?;
+                sources.admit(&socket)?;
+                return Ok(Socket::Unix(socket));
+            }
         }
     }
 }
@@ -154,11 +158,11 @@ fn weight(failure: &Failure) -> u8 {
 async fn connect_tcp(destination: SocketAddr, sources: &Sources) -> Result<TcpStream, Failure> {
     let fitting = sources.in_turn(destination);
     if fitting.is_empty() {
-        return connect_from(None, destination).await;
+        return connect_from(None, destination, sources).await;
     }
     let mut failed = Failure::NoLocalPort;
     for source in fitting {
-        match connect_from(Some(source), destination).await {
+        match connect_from(Some(source), destination, sources).await {
             Err(failure @ (Failure::NoLocalPort | Failure::BadSource(..))) => failed = failure,
             outcome => return outcome,
         }
@@ -169,10 +173,12 @@ async fn connect_tcp(destination: SocketAddr, sources: &Sources) -> Result<TcpSt
 async fn connect_from(
     source: Option<IpAddr>,
     destination: SocketAddr,
+    sources: &Sources,
 ) -> Result<TcpStream, Failure> {
     let kind = Type::STREAM.nonblocking().cloexec();
     let socket =
         socket2::Socket::new(Domain::for_address(destination), kind, None).map_err(classify)?;
+    sources.admit(&socket)?;
     if let Some(source) = source {
         bind(&socket, source).map_err(|error| Failure::BadSource(source, error))?;
     }
@@ -233,6 +239,10 @@ mod tests {
         addresses.iter().map(|text| text.parse().unwrap()).collect()
     }
 
+    fn anywhere() -> Arc<Sources> {
+        Arc::new(Sources::new(&[]))
+    }
+
     #[test]
     fn takes_both_families_in_turn() {
         let found = all(&["[::1]:1", "[::2]:1", "[::3]:1", "127.0.0.1:1"]);
@@ -253,14 +263,15 @@ mod tests {
             .bind(&socket2::SockAddr::unix(&path).unwrap())
             .unwrap();
         listening.listen(0).unwrap();
-        let _first = connect_unix(&path).await.unwrap();
+        let anywhere = anywhere();
+        let _first = connect_unix(&path, &anywhere).await.unwrap();
         let full = UnixStream::connect(&path).await.unwrap_err();
         assert_eq!(full.kind(), io::ErrorKind::WouldBlock);
         let accepting = async {
             sleep(CROWDED).await;
             listening.accept().unwrap()
         };
-        let (second, _accepted) = tokio::join!(connect_unix(&path), accepting);
+        let (second, _accepted) = tokio::join!(connect_unix(&path, &anywhere), accepting);
         second.unwrap();
     }
 
@@ -271,7 +282,7 @@ mod tests {
         // Nobody listens there: the port is only this listener's at 127.0.0.1.
         let refusing = SocketAddr::new([127, 0, 0, 2].into(), good.port());
         let begun = Instant::now();
-        let socket = race(vec![refusing, good], &Arc::default()).await.unwrap();
+        let socket = race(vec![refusing, good], &anywhere()).await.unwrap();
         assert_eq!(socket.peer_addr().unwrap(), good);
         assert!(begun.elapsed() < STAGGER, "{:?}", begun.elapsed());
     }
@@ -282,7 +293,7 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         drop(listener);
         let refusing = [2, 3].map(|last| SocketAddr::new([127, 0, 0, last].into(), port));
-        let outcome = race(refusing.to_vec(), &Arc::default()).await;
+        let outcome = race(refusing.to_vec(), &anywhere()).await;
         assert!(matches!(outcome, Err(Failure::Refused)), "{outcome:?}");
     }
 
@@ -318,7 +329,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let good = listener.local_addr().unwrap();
         let begun = Instant::now();
-        let socket = race(vec![address, good], &Arc::default()).await.unwrap();
+        let socket = race(vec![address, good], &anywhere()).await.unwrap();
         assert_eq!(socket.peer_addr().unwrap(), good);
         assert!(begun.elapsed() >= STAGGER, "{:?}", begun.elapsed());
     }

@@ -1,20 +1,24 @@
-//! The local addresses from which backends are connected to.
+//! What a connection to a backend takes of this machine: a local address, and a descriptor.
 //!
 //! One `unsafe`: a socket option that no library here sets makes the system choose the port of a bound socket only when it
 //! connects.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use socket2::Socket;
 
-/// The local addresses of a pool, used in turn.
-#[derive(Debug, Default)]
+use super::handshake::Failure;
+use crate::stream::last_descriptor;
+
+/// The local addresses of a pool, used in turn, and the descriptors that its connections may have.
+#[derive(Debug)]
 pub(super) struct Sources {
     addresses: Vec<IpAddr>,
     turn: AtomicUsize,
+    last_descriptor: RawFd,
 }
 
 impl Sources {
@@ -22,7 +26,14 @@ impl Sources {
         Self {
             addresses: addresses.to_vec(),
             turn: AtomicUsize::new(0),
+            last_descriptor: last_descriptor(),
         }
+    }
+
+    /// Whether a connection may have the descriptor of `socket`: the last ones are kept for other uses.
+    pub(super) fn admit(&self, socket: &impl AsRawFd) -> Result<(), Failure> {
+        let may_have = socket.as_raw_fd() <= self.last_descriptor;
+        may_have.then_some(()).ok_or(Failure::NoDescriptor)
     }
 
     /// The sources of the destination's family, beginning with the next in turn.

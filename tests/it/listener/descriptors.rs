@@ -1,7 +1,9 @@
 //! Descriptors that are used up.
 
+use tokio::net::UnixStream;
+
 use crate::backends::Backend;
-use crate::harness::{Opening, before, repeatedly, soon};
+use crate::harness::{Opening, Wire, before, repeatedly, soon};
 use crate::process::Process;
 use crate::venue::Arrivals;
 
@@ -53,40 +55,70 @@ async fn sessions_are_refused_before_descriptors_run_out() {
     assert_eq!(refused, Some(1.0));
 }
 
+/// Plain requests through a process with 100 descriptors, until they are used up, and as long as this lives.
+struct Crowd {
+    process: Process,
+    clients: Vec<Wire<UnixStream>>,
+    held: Vec<Wire>,
+    arrivals: Arrivals,
+}
+
+impl Crowd {
+    /// The backend at `host` takes what comes and answers nothing, so each request keeps two.
+    async fn gather(host: &str) -> Self {
+        let arrivals = Arrivals::listen().await;
+        let yaml = format!(
+            "runtime: {{ workers: 1 }}\n\
+             routes: {{ app: {{ protocols: [http], pool: app }} }}\n\
+             pools: {{ app: {{ backends: [\"{}\"] }} }}\n",
+            arrivals.url().replace("127.0.0.1", host)
+        );
+        let mut crowd = Self {
+            process: Process::start_with_descriptors(100, &yaml).await,
+            clients: Vec::new(),
+            held: Vec::new(),
+            arrivals,
+        };
+        for _ in 0..50 {
+            crowd.clients.push(crowd.process.connect().await);
+        }
+        let statuses = crowd.ask().await;
+        assert!(
+            !statuses.is_empty() && statuses.iter().all(|status| *status == 503),
+            "{statuses:?}"
+        );
+        crowd
+    }
+
+    /// The statuses of those that do not reach the backend.
+    async fn ask(&mut self) -> Vec<u16> {
+        let mut statuses = Vec::new();
+        for client in &mut self.clients {
+            client.send(REQUEST).await;
+            tokio::select! {
+                answer = client.answer() => statuses.push(answer.status()),
+                (_, backend) = self.arrivals.met() => self.held.push(backend),
+            }
+        }
+        statuses
+    }
+}
+
 /// Looking up a name takes one, too.
 #[tokio::test]
 async fn a_want_of_descriptors_is_not_held_against_a_backend_with_a_name() {
-    let arrivals = Arrivals::listen().await;
-    let yaml = format!(
-        "runtime: {{ workers: 1 }}\n\
-         routes: {{ app: {{ protocols: [http], pool: app }} }}\n\
-         pools: {{ app: {{ backends: [\"{}\"] }} }}\n",
-        arrivals.url().replace("127.0.0.1", "localhost")
-    );
-    let process = Process::start_with_descriptors(100, &yaml).await;
-    let mut clients = Vec::new();
-    for _ in 0..50 {
-        clients.push(process.connect().await);
-    }
-    // The backend takes what comes and answers nothing, so each keeps two.
-    let mut held = Vec::new();
-    let mut statuses = Vec::new();
-    for client in &mut clients {
-        client.send(REQUEST).await;
-        tokio::select! {
-            answer = client.answer() => statuses.push(answer.status()),
-            (_, backend) = arrivals.met() => held.push(backend),
-        }
-    }
-    assert!(
-        !statuses.is_empty() && statuses.iter().all(|status| *status == 503),
-        "{statuses:?}"
-    );
-    // Room for who asks the admin side.
-    drop(clients);
-    let metrics = process.metrics().await;
+    let crowd = Crowd::gather("localhost").await;
+    let metrics = crowd.process.metrics().await;
     let failed = [("result", "resolve_failed")];
     let failed = metrics.value("wsgate_backend_connects_total", &failed);
     assert_eq!(failed.unwrap_or_default(), 0.0);
     assert_eq!(metrics.value("wsgate_backend_up", &[]), Some(1.0));
+}
+
+/// That is when an operator wants to change something.
+#[tokio::test]
+async fn plain_requests_leave_descriptors_for_a_reload() {
+    let crowd = Crowd::gather("127.0.0.1").await;
+    let (code, words) = crowd.process.ask_for_reload().await;
+    assert_eq!(code, Some(0), "{words}");
 }
