@@ -35,8 +35,8 @@ pub use model::{
     FieldRules, FixedAnswer, Forwarded, HashKey, HeaderRules, Health, Http, Listener,
     ListenerLimits, ListenerTimeouts, Log, LogFormat, Name, NamedFile, OnProtocolError,
     OnUnhealthy, PassiveHealth, Piece, Ping, Pool, PoolTarget, ProxyHeader, ProxyProtocol,
-    Question, Queue, Rebalance, Redirect, Route, RouteMatch, Runtime, Secret, SessionTimeouts,
-    Sticky, Strategy, Target, Tls, TlsVersion, Transport, WebSocket,
+    Question, Queue, Rebalance, Redirect, Route, RouteMatch, Runtime, SameSite, Secret,
+    SessionTimeouts, Sticky, Strategy, Target, Tls, TlsVersion, Transport, WebSocket,
 };
 pub use networks::{Access, Networks, TrustedProxies};
 pub use origin::{Origin, OriginFault, OriginList, OriginPattern, Origins};

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::cookie_conflicts::CookieConflicts;
 use super::model::{
     Address, BackendAddress, BackendHost, Check, Config, Listener, Name, Pool, Queue, Route,
-    Strategy, Target,
+    SameSite, Strategy, Target,
 };
 use super::origin::Origins;
 
@@ -108,9 +108,13 @@ impl Config {
         });
         let told = move |(listener, _): (&Name, &Listener)| {
             let cookie = &demanding?.cookie;
+            let reason = match demanding?.same_site {
+                SameSite::None => "`same_site: none`",
+                SameSite::Lax | SameSite::Strict => "its name",
+            };
             Some(format!(
                 "routes.{name}: browsers refuse the sticky cookie `{cookie}` on the listener `{listener}`, which has no `tls`: \
-                 its name asks for TLS"
+                 {reason} asks for TLS"
             ))
         };
         listeners.filter_map(told)

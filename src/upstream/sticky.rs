@@ -17,7 +17,7 @@ use subtle::ConstantTimeEq;
 
 use super::backend::Member;
 use super::cookie;
-use crate::config::{self, Name};
+use crate::config::{self, Name, SameSite};
 
 /// Nobody guesses 128 bits.
 const TOKEN_BYTES: usize = 16;
@@ -30,6 +30,8 @@ type Token = [u8; TOKEN_BYTES];
 pub(super) struct Sticky {
     name: Box<str>,
     demands_secure: bool,
+    /// The attribute SameSite, and what belongs to it.
+    same_site: &'static str,
     ttl: Duration,
     key: Key,
     /// One for each member.
@@ -72,6 +74,11 @@ impl Sticky {
         Self {
             name: config.cookie.as_str().into(),
             demands_secure: config.demands_secure(),
+            same_site: match config.same_site {
+                SameSite::Lax => "Lax",
+                SameSite::Strict => "Strict",
+                SameSite::None => "None; Partitioned",
+            },
             ttl: config.ttl,
             tokens: members.iter().map(token).collect(),
             key,
@@ -100,12 +107,15 @@ impl Sticky {
 
     /// Set-Cookie for the backend at `index`.
     ///
-    /// SameSite=Lax, as a page and its sockets are usually of one site; pages of other sites open their sockets without the
-    /// cookie. A name with the prefix `__Host-` or `__Secure-` demands Secure, even where TLS ends at a proxy in front.
+    /// With SameSite=Lax or Strict, pages of other sites open their sockets without it. With None they send it, but most browsers
+    /// ask for Partitioned as well: then they keep one for each site that a page is of. None, and a name with the prefix `__Host-`
+    /// or `__Secure-`, demand Secure, even where TLS ends at a proxy in front.
     pub(super) fn cookie(&self, index: usize, is_secure: bool) -> HeaderValue {
         let token = URL_SAFE_NO_PAD.encode(self.tokens[index]);
-        let name = &self.name;
-        let mut cookie = format!("{name}={token}; Path=/; HttpOnly; SameSite=Lax");
+        let Self {
+            name, same_site, ..
+        } = self;
+        let mut cookie = format!("{name}={token}; Path=/; HttpOnly; SameSite={same_site}");
         if is_secure || self.demands_secure {
             cookie.push_str("; Secure");
         }
@@ -167,6 +177,7 @@ mod tests {
             cookie: "wsgate".to_owned(),
             ttl: Duration::ZERO,
             secret: secret.map(|secret| config::Secret(secret.to_owned())),
+            same_site: SameSite::Lax,
         };
         Sticky::new(&config, &"chat".into(), &members(&[1, 1, 1]), previous)
     }

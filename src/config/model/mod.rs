@@ -25,7 +25,7 @@ pub use listener::{
 };
 pub use pool::{
     Backend, BackendAddress, BackendHost, BackendTls, HashKey, Pool, ProxyProtocol, Queue,
-    Rebalance, Secret, Sticky, Strategy, Transport,
+    Rebalance, SameSite, Secret, Sticky, Strategy, Transport,
 };
 pub use process::{AccessLog, Address, Admin, Drain, Log, LogFormat, Runtime};
 pub use route::{FixedAnswer, PoolTarget, Route, RouteMatch, SessionTimeouts, Target};

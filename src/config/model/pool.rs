@@ -135,18 +135,31 @@ pub struct Sticky {
     pub ttl: Duration,
     /// What signs it; `None` for a random key of this process.
     pub secret: Option<Secret>,
+    /// Which pages send it.
+    pub same_site: SameSite,
+}
+
+/// From the pages of which sites a browser sends a cookie (RFC 6265bis section 4.1.2.7).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SameSite {
+    /// From its own, and when it follows a link from another.
+    Lax,
+    /// From its own.
+    Strict,
+    /// From all, if the cookie has the attribute Secure.
+    None,
 }
 
 impl Sticky {
-    /// Whether browsers take a cookie of this name with the attribute Secure only, and so over TLS only (RFC 6265bis
-    /// section 4.1.3).
+    /// Whether browsers take the cookie with the attribute Secure only, and so over TLS only: because of its name (RFC 6265bis
+    /// section 4.1.3), or because pages of other sites send it.
     #[must_use]
     pub fn demands_secure(&self) -> bool {
         let is_begin = |prefix: &&str| {
             let begin = self.cookie.get(..prefix.len());
             begin.is_some_and(|begin| begin.eq_ignore_ascii_case(prefix))
         };
-        ["__Host-", "__Secure-"].iter().any(is_begin)
+        self.same_site == SameSite::None || ["__Host-", "__Secure-"].iter().any(is_begin)
     }
 }
 

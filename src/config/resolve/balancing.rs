@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::model::{HashKey, Queue, Sticky, Strategy};
+use crate::config::model::{HashKey, Queue, SameSite, Sticky, Strategy};
 use crate::config::problems::Findings;
 use crate::config::reading::{Placed, ScalarOrMap, Setting};
 use crate::config::schema;
@@ -75,6 +75,7 @@ pub(super) fn sticky(raw: schema::Sticky) -> Sticky {
         cookie: raw.cookie.value().unwrap_or_else(|| COOKIE.to_owned()),
         ttl: raw.ttl.or(Duration::ZERO),
         secret: raw.secret.value(),
+        same_site: raw.same_site.or(SameSite::Lax),
     }
 }
 

@@ -7,7 +7,7 @@ use http::HeaderName;
 use rustls_pki_types::ServerName;
 
 use super::Health;
-use crate::config::model::{Family, ProxyProtocol, Secret};
+use crate::config::model::{Family, ProxyProtocol, SameSite, Secret};
 use crate::config::reading::{Placed, ScalarOrMap, keys};
 use crate::config::values::choice::{HashWord, StrategyWord};
 use crate::config::values::{
@@ -72,6 +72,8 @@ keys! {
         ttl: Duration,
         /// Signs it, the same in all gateways in front of these backends; at random by default.
         secret: Secret,
+        /// From the pages of which sites browsers send it: lax, the default, strict, or none for all sites, over TLS only.
+        same_site: SameSite,
     }
 
     /// Where handshakes wait while every backend is full.

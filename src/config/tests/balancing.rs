@@ -130,6 +130,10 @@ fn a_sticky_cookie_is_well_formed() {
             "11:23: sticky.secret: must be text; write it in quotes",
         ),
         (
+            "sticky: { same_site: no }",
+            "11:26: sticky.same_site: must be `lax`, `strict` or `none`, not `no`",
+        ),
+        (
             "sticky: { secret: [] }",
             "11:15: sticky.secret: must be a text of at least 32 bytes, not a list",
         ),
@@ -156,9 +160,9 @@ fn a_sticky_pool_without_a_secret_is_warned_of() {
 
 #[test]
 fn a_cookie_that_browsers_refuse_without_tls_is_warned_of() {
-    let told = |listener: &str, cookie: &str| {
-        let sticky =
-            format!("sticky: {{ cookie: {cookie}, secret: 0123456789abcdef0123456789abcdef }}");
+    let told = |listener: &str, keys: &str| {
+        let secret = "secret: 0123456789abcdef0123456789abcdef";
+        let sticky = format!("sticky: {{ cookie: {keys}, {secret} }}");
         let text = format!("{SOUND}    {sticky}\n");
         let config = sound(&text.replace("routes:\n", &format!("{listener}routes:\n")));
         config.warnings().collect::<Vec<_>>()
@@ -178,7 +182,16 @@ fn a_cookie_that_browsers_refuse_without_tls_is_warned_of() {
     ] {
         assert!(told(quiet, "__Host-a").is_empty(), "{quiet}");
     }
-    assert!(told("", "_Host-a").is_empty());
+    assert_eq!(
+        told("", "a, same_site: none"),
+        [
+            "routes.chat: browsers refuse the sticky cookie `a` on the listener `public`, which has no `tls`: \
+             `same_site: none` asks for TLS"
+        ]
+    );
+    for quiet in ["_Host-a", "a, same_site: lax", "a, same_site: strict"] {
+        assert!(told("", quiet).is_empty(), "{quiet}");
+    }
     let another = "  back: { address: \"127.0.0.1:8081\" }\n";
     assert_eq!(told(another, "__Host-a").len(), 2, "each listener is named");
 }

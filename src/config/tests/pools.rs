@@ -15,7 +15,8 @@ use super::sound;
 use super::written::{any_duration, milliseconds};
 use crate::config::{
     self, ActiveHealth, Backend, BackendAddress, BackendHost, Check, CheckRequest, HashKey, Health,
-    OnUnhealthy, PassiveHealth, Pool, ProxyProtocol, Queue, Rebalance, Secret, Sticky, Transport,
+    OnUnhealthy, PassiveHealth, Pool, ProxyProtocol, Queue, Rebalance, SameSite, Secret, Sticky,
+    Transport,
 };
 
 pub(super) fn pool(pool: &Pool) -> Value {
@@ -40,6 +41,11 @@ pub(super) fn pool(pool: &Pool) -> Value {
             "cookie": sticky.cookie,
             "ttl": milliseconds(sticky.ttl),
             "secret": sticky.secret.as_ref().map(|secret| secret.0.clone()),
+            "same_site": match sticky.same_site {
+                SameSite::Lax => "lax",
+                SameSite::Strict => "strict",
+                SameSite::None => "none",
+            },
         })),
         "slow_start": milliseconds(pool.slow_start),
         "attempts": pool.attempts,
@@ -198,10 +204,17 @@ fn any_hash_key() -> impl Strategy<Value = HashKey> {
 }
 
 fn any_sticky() -> impl Strategy<Value = Sticky> {
-    ("[a-zA-Z_]{1,9}", any_span(), of("[a-z]{32,40}")).prop_map(|(cookie, ttl, secret)| Sticky {
+    let same_site = prop_oneof![
+        Just(SameSite::Lax),
+        Just(SameSite::Strict),
+        Just(SameSite::None)
+    ];
+    let keys = ("[a-zA-Z_]{1,9}", any_span(), of("[a-z]{32,40}"), same_site);
+    keys.prop_map(|(cookie, ttl, secret, same_site)| Sticky {
         cookie,
         ttl,
         secret: secret.map(Secret),
+        same_site,
     })
 }
 

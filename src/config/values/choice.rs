@@ -7,7 +7,7 @@ use tracing::Level;
 
 use crate::config::model::{
     Family, Forwarded, LogFormat, OnProtocolError, OnUnhealthy, ProxyHeader, ProxyProtocol,
-    TlsVersion,
+    SameSite, TlsVersion,
 };
 use crate::config::problems::Complaint;
 use crate::config::reading::FromScalar;
@@ -45,6 +45,7 @@ choices! {
     OnProtocolError { "pass" => Pass, "close" => Close };
     Forwarded { "x_forwarded" => XForwarded, "forwarded" => Forwarded, "both" => Both, "none" => None };
     OnUnhealthy { "keep" => Keep, "drain" => Drain, "close" => Close };
+    SameSite { "lax" => Lax, "strict" => Strict, "none" => None };
     Family { "ipv4" => Ipv4, "ipv6" => Ipv6 };
 }
 

@@ -213,6 +213,26 @@ async fn the_cookie_is_secure_where_the_client_spoke_tls() {
     assert!(!cookie.contains("Secure"), "{cookie}");
 }
 
+/// Browsers take None only with Secure, and many only with Partitioned.
+#[tokio::test]
+async fn the_cookie_says_which_pages_may_send_it() {
+    let backends = named(1).await;
+    for (word, attributes) in [
+        ("lax", "SameSite=Lax"),
+        ("strict", "SameSite=Strict"),
+        ("none", "SameSite=None; Partitioned; Secure"),
+    ] {
+        let keys = format!("sticky: {{ same_site: {word} }},");
+        let gateway = Gateway::start(&yaml(&keys, &backends, "")).await;
+        let answer = ask(gateway.address(), Opening::to("/").text()).await;
+        let cookie = set(&answer).expect("a cookie");
+        assert!(
+            cookie.ends_with(&format!("; HttpOnly; {attributes}")),
+            "{cookie}"
+        );
+    }
+}
+
 /// Where TLS ends in front of the gateway, a proxy that it trusts says so.
 #[tokio::test]
 async fn the_cookie_is_secure_where_a_trusted_proxy_says_https() {
