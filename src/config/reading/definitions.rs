@@ -4,12 +4,29 @@ use std::collections::VecDeque;
 
 use serde_json::{Map, Value, json};
 
+use super::FromNode;
+
 /// The maps with known keys, by name.
 #[derive(Default)]
 pub(in crate::config) struct Definitions(Map<String, Value>);
 
 /// A key of such a map: its name, its description, and what may be written.
-type Key = (&'static str, &'static str, Vec<Value>);
+type Key = (&'static str, &'static str, Written);
+
+/// What may be written for a key.
+pub(in crate::config) struct Written {
+    forms: Vec<Value>,
+    /// Whether `key:` without a value is the same as no key.
+    null_is_no_key: bool,
+}
+
+/// What may be written for a key of this kind.
+pub(in crate::config) fn written<T: FromNode>(definitions: &mut Definitions) -> Written {
+    Written {
+        forms: T::forms(definitions),
+        null_is_no_key: !T::TAKES_NULL,
+    }
+}
 
 /// The description of a mandatory key begins with this. Keys that may replace each other are listed by the map instead.
 const REQUIRED: &str = "Required.";
@@ -27,10 +44,10 @@ impl Definitions {
         let required: Vec<&str> = required.map(|key| key.0).collect();
         let either = either.iter().map(|keys| json!({ "required": keys }));
         let either: Vec<Value> = either.collect();
-        let properties = keys.into_iter().map(|(key, about, mut forms)| {
-            // `key:` without a value is the same as no key.
-            if !about.starts_with(REQUIRED) {
-                forms.push(json!({ "type": "null" }));
+        let properties = keys.into_iter().map(|(key, about, written)| {
+            let mut forms = written.forms;
+            if written.null_is_no_key && !about.starts_with(REQUIRED) {
+                forms.push(null());
             }
             (
                 key.to_owned(),
@@ -93,6 +110,11 @@ fn maps_of(schema: &Value, path: String) -> Vec<(String, &str)> {
         [items, named].concat()
     });
     maps.collect()
+}
+
+/// No value.
+pub(in crate::config) fn null() -> Value {
+    json!({ "type": "null" })
 }
 
 /// A text that fits a regular expression.

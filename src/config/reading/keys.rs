@@ -130,7 +130,7 @@ macro_rules! keys {
                 let keys = vec![$((
                     stringify!($key).trim_start_matches("r#"),
                     $key_about.trim(),
-                    <$kind as $crate::config::reading::FromNode>::forms(definitions),
+                    $crate::config::reading::written::<$kind>(definitions),
                 )),*];
                 definitions.add(stringify!($name), $about.trim(), keys, &[$($(&[$($either),*]),*)?]);
                 vec![serde_json::json!({ "$ref": concat!("#/$defs/", stringify!($name)) })]

@@ -15,7 +15,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-pub(in crate::config) use definitions::{Definitions, text};
+pub(in crate::config) use definitions::{Definitions, text, written};
 pub(in crate::config) use keys::{Keys, keys};
 pub(in crate::config) use named::{Entry, Named};
 pub(in crate::config) use setting::{Placed, Setting};
@@ -200,7 +200,7 @@ impl<T: FromNode> FromNode for OrNull<T> {
     }
 
     fn forms(definitions: &mut Definitions) -> Vec<Value> {
-        T::forms(definitions)
+        [T::forms(definitions), vec![definitions::null()]].concat()
     }
 }
 

@@ -166,7 +166,16 @@ fn the_schema_says_what_values_may_be() {
     assert!(takes("Drain", "close_code", code(1011, 1014)));
     assert!(!takes("Drain", "close_code", code(1000, 4999)));
     let nothing = json!({ "type": "null" });
-    assert!(takes("Listener", "tls", nothing.clone()));
+    assert!(takes("Listener", "limits", nothing.clone()));
+    assert!(takes("Health", "passive", nothing.clone()));
+    for (holder, key) in [
+        ("Listener", "tls"),
+        ("Listener", "allow"),
+        ("Listener", "deny"),
+        ("Tls", "client_auth"),
+    ] {
+        assert!(!takes(holder, key, nothing.clone()), "{key}");
+    }
     assert!(!takes("Tls", "certificates", nothing.clone()));
     assert!(!takes("BackendKeys", "url", nothing));
     let keys =
