@@ -193,11 +193,14 @@ async fn a_backend_that_answers_200_opens_no_session() {
 
 #[tokio::test]
 async fn a_route_that_answers_by_itself_opens_no_session() {
-    let fixed = "routes: { fixed: { respond: { status: 200, body: in } } }\n";
+    let fixed = "routes: { fixed: { respond: { status: 200, body: in } }, \
+                 shut: { match: { path: /shut }, respond: { status: 503, body: shut } } }\n";
     let gateway = Gateway::start(&format!("{}{fixed}", listener(""))).await;
     let mut client = Http2::connect(gateway.address()).await;
     let (answer, _) = client.ask(connect("/")).await;
     assert_eq!(answer.status(), 501);
+    let (answer, body) = client.ask(connect("/shut")).await;
+    assert_eq!((answer.status().as_u16(), body.as_str()), (503, "shut"));
     let get = Request::get("https://gateway.test/");
     let (answer, body) = client.ask(get).await;
     assert_eq!((answer.status().as_u16(), body.as_str()), (200, "in"));
