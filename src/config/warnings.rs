@@ -89,7 +89,7 @@ impl Config {
         loops.next().map(|(backend, _, (listener, _))| {
             format!(
                 "pools.{name}: the backend `{backend}` is the gateway itself, as its listener `{listener}` has a route to this \
-                 pool: requests come back until no descriptor is left"
+                 pool: requests may come back until no descriptor is left"
             )
         })
     }

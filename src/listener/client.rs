@@ -33,8 +33,9 @@ pub struct Client {
 /// The places of a connection under the limits of its listener, its worker and its client; held for as long as it counts as
 /// open.
 pub struct Presence {
-    pub(super) _slots: [Slot; 2],
+    /// Given up before the slots, from which it is subtracted.
     pub(super) _surplus: Option<Slot>,
+    pub(super) _slots: [Slot; 2],
     pub(super) _visit: Option<Visit>,
 }
 

@@ -35,7 +35,7 @@ fn cause(error: &Error) -> Option<&'static str> {
         }
         Error::PeerIncompatible(
             Lacks::NoKxGroupsInCommon | Lacks::NamedGroupsExtensionRequired,
-        ) => "it offers no key exchange that is taken here (ECDHE)",
+        ) => "it offers no key exchange that is taken here (ECDHE over X25519, P-256 or P-384)",
         Error::PeerMisbehaved(PeerMisbehaved::ServerNameMustContainOneHostName) => {
             "its SNI is no host name"
         }
@@ -61,7 +61,7 @@ mod tests {
             ),
             (
                 told(PeerIncompatible::NoKxGroupsInCommon),
-                "it offers no key exchange that is taken here (ECDHE): peer is incompatible: NoKxGroupsInCommon",
+                "it offers no key exchange that is taken here (ECDHE over X25519, P-256 or P-384): peer is incompatible: NoKxGroupsInCommon",
             ),
             (
                 told(PeerMisbehaved::ServerNameMustContainOneHostName),

@@ -177,11 +177,8 @@ fn read(file: &str) -> String {
 /// What the ignore file keeps out cannot be copied: nothing else would notice before somebody builds the image.
 #[test]
 fn the_image_is_built_from_what_the_ignore_file_lets_in() {
-    let read = |file: &str| {
-        let path = deploy().join("container").join(file);
-        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{file}: {error}"))
-    };
-    let (recipe, ignored) = (read("Dockerfile"), read("Dockerfile.dockerignore"));
+    let recipe = read("container/Dockerfile");
+    let ignored = read("container/Dockerfile.dockerignore");
     let let_in: Vec<&str> = ignored
         .lines()
         .filter_map(|line| line.strip_prefix('!'))

@@ -296,7 +296,7 @@ fn a_pool_that_leads_back_to_the_gateway_is_warned_of() {
         told("127.0.0.1:9000", "ws://127.0.0.1:9000", "front"),
         [
             "pools.p: the backend `127.0.0.1:9000` is the gateway itself, as its listener `front` has a route to this pool: \
-             requests come back until no descriptor is left"
+             requests may come back until no descriptor is left"
         ]
     );
     for (listener, backend) in [
