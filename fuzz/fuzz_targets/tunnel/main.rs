@@ -194,7 +194,7 @@ fn record() -> SessionRecord {
     let facts = Request {
         id: "request",
         client: connection.client,
-        method: request.method(),
+        method: None,
         host: b"",
         target: None,
         version: request.version(),
