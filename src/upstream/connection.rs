@@ -4,6 +4,7 @@
 //! a list of idle connections of its own.
 
 use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
@@ -37,6 +38,10 @@ const MOST_IDLE: usize = 4096;
 /// The same for connections that have a high descriptor, so that others do not lack them.
 const MOST_IDLE_HIGH: usize = 256;
 
+/// How many idle connections are closed in order at once. The side that closes first keeps a port for a minute, and others
+/// must not lack them, so the rest is reset.
+const MOST_CLOSED_IN_ORDER: usize = 256;
+
 /// A connection to a backend; closed on Drop, even in the middle of an answer.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -51,16 +56,20 @@ pub(super) struct Connection {
     is_spent: bool,
     /// Whether its descriptor [is high](is_high).
     is_high: bool,
+    /// Shared with [`LastWords`].
+    is_idle: Arc<AtomicBool>,
 }
 
 impl Connection {
     /// An HTTP/1.1 connection over `stream`, which `transport` has opened.
     pub(super) async fn open(stream: Stream, transport: &Arc<Transport>) -> hyper::Result<Self> {
         let is_high = stream.descriptor().is_some_and(is_high);
+        let is_idle = Arc::<AtomicBool>::default();
+        let stream = LastWords::new(stream, Arc::clone(&is_idle));
         let (sender, connection) = Builder::new()
             .title_case_headers(true)
             .max_buf_size(ANSWER_HEAD)
-            .handshake(TokioIo::new(LastWords::new(stream)))
+            .handshake(TokioIo::new(stream))
             .await?;
         Ok(Self {
             transport: Arc::clone(transport),
@@ -69,6 +78,7 @@ impl Connection {
             retires: Instant::now() + LIFETIME.mul_f32(0.5 + fastrand::f32() / 2.0),
             is_spent: false,
             is_high,
+            is_idle,
         })
     }
 
@@ -112,7 +122,7 @@ pub(super) fn is_readable(answer: &HeaderMap) -> bool {
     codings.next().is_none_or(is_chunked) && codings.next().is_none()
 }
 
-/// The task that drives a connection. Dropping it closes the connection, even in the middle of an answer.
+/// The task that drives a connection. Dropping it resets the connection, unless it is idle or the backend has closed.
 #[derive(Debug)]
 pub struct ConnectionTask(AbortHandle);
 
@@ -171,7 +181,9 @@ impl IdleConnections {
                 && now.saturating_duration_since(*since) < IDLE
         };
         let index = shelf.connections.iter().rposition(is_fit)?;
-        Some(shelf.connections.remove(index).1)
+        let (_, connection) = shelf.connections.remove(index);
+        connection.is_idle.store(false, Ordering::Relaxed);
+        Some(connection)
     }
 
     /// Keeps a connection whose last answer has ended, if it may serve another request.
@@ -190,6 +202,7 @@ impl IdleConnections {
         if shelf.connections.len() >= most {
             return;
         }
+        connection.is_idle.store(true, Ordering::Relaxed);
         shelf.connections.push((now, connection));
         if !shelf.is_swept {
             shelf.is_swept = true;
@@ -201,9 +214,16 @@ impl IdleConnections {
     fn close_expired(&self, worker: ThreadId) -> bool {
         let mut shelves = self.shelves();
         let shelf = shelf_of(worker, &mut shelves);
-        shelf
-            .connections
-            .retain(|(since, connection)| since.elapsed() < IDLE && !connection.sender.is_closed());
+        let mut closed = 0;
+        shelf.connections.retain(|(since, connection)| {
+            let is_kept = since.elapsed() < IDLE && !connection.sender.is_closed();
+            if !is_kept {
+                closed += 1;
+                let is_in_order = closed <= MOST_CLOSED_IN_ORDER;
+                connection.is_idle.store(is_in_order, Ordering::Relaxed);
+            }
+            is_kept
+        });
         shelf.is_swept = !shelf.connections.is_empty();
         shelf.is_swept
     }

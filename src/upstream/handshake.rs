@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use rustix::io::Errno;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use super::awaited::Awaited;
 use super::candidates::Setback;
 use super::connection::ConnectionTask;
 use super::secure::tls_fault;
@@ -234,10 +235,11 @@ impl Setback for Failure {
 /// Sends `opening` to the backend at `address` and reads the answer, skipping interim ones (RFC 9110 section 15.2). The
 /// caller sets the deadline.
 pub(super) async fn ask(
-    mut stream: Stream,
+    stream: Stream,
     opening: &Opening,
     address: &BackendAddress,
 ) -> Result<Answer, Failure> {
+    let mut stream = Awaited::new(stream);
     stream
         .write_all(&opening.head.to(address))
         .await
@@ -259,7 +261,7 @@ pub(super) async fn ask(
                 let early = Bytes::copy_from_slice(&received[interim + length..]);
                 return Ok(Answer::Switched(Switched {
                     headers,
-                    stream,
+                    stream: stream.into_stream(),
                     early,
                 }));
             }

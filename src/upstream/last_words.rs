@@ -3,9 +3,13 @@
 //! Servers refuse an upload by answering and closing; the unread bytes turn the close into a reset. Then writing fails although
 //! the answer can still be read. As hyper gives up at the first write error, this stream hides such errors: reading returns the
 //! answer, or the error.
+//!
+//! If it is dropped before the answer has ended the connection is reset, as [`Awaited`](super::awaited::Awaited) is.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -19,13 +23,19 @@ pub(super) struct LastWords {
     /// Whether something was written since the last read. Only then are write errors hidden: if the first write of a request
     /// fails, the connection was closed while it was idle, and hyper has to hand the request back.
     has_sent: bool,
+    /// Whether one of both sides has closed.
+    has_ended: bool,
+    /// Whether it waits for a request. Then it is closed in order.
+    is_idle: Arc<AtomicBool>,
 }
 
 impl LastWords {
-    pub(super) fn new(stream: Stream) -> Self {
+    pub(super) fn new(stream: Stream, is_idle: Arc<AtomicBool>) -> Self {
         Self {
             stream,
             has_sent: false,
+            has_ended: false,
+            is_idle,
         }
     }
 
@@ -34,6 +44,14 @@ impl LastWords {
         match outcome {
             Err(error) if self.has_sent && is_closed(&error) => Ok(instead),
             outcome => outcome,
+        }
+    }
+}
+
+impl Drop for LastWords {
+    fn drop(&mut self) {
+        if !self.has_ended && !self.is_idle.load(Ordering::Relaxed) {
+            self.stream.reset_on_close();
         }
     }
 }
@@ -51,8 +69,10 @@ impl AsyncRead for LastWords {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
         self.has_sent = false;
+        self.has_ended = buffer.filled().len() == before;
         Poll::Ready(Ok(()))
     }
 }
@@ -90,6 +110,7 @@ impl AsyncWrite for LastWords {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.has_ended = true;
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }

@@ -6,7 +6,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -15,9 +15,10 @@ use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::awaited::Awaited;
 use super::connection::{ConnectionTask, is_readable};
 use super::handshake::Failure;
-use crate::stream::{Backlog, Stream};
+use crate::stream::Backlog;
 
 /// Reads the answer that begins with `received` and continues in `stream`. The task ends with the answer: as the sender is
 /// dropped, hyper closes after the last byte, or when the body is dropped.
@@ -25,7 +26,7 @@ use crate::stream::{Backlog, Stream};
 /// # Errors
 /// What is wrong with the answer.
 pub(super) async fn answer(
-    stream: Stream,
+    stream: Awaited,
     received: &[u8],
 ) -> Result<(Response<Incoming>, ConnectionTask), Failure> {
     let mut rest = Backlog::default();
@@ -57,7 +58,7 @@ struct Replay {
     received: Backlog,
     /// Some until the first write; holds the waker of a reader that waits for it.
     held: Option<Option<Waker>>,
-    stream: Stream,
+    stream: Awaited,
 }
 
 impl AsyncRead for Replay {
@@ -71,7 +72,7 @@ impl AsyncRead for Replay {
             return Poll::Pending;
         }
         if self.received.is_empty() {
-            return Pin::new(&mut self.stream).poll_read(context, buffer);
+            return Pin::new(&mut *self.stream).poll_read(context, buffer);
         }
         self.received.read(buffer);
         Poll::Ready(Ok(()))
@@ -94,8 +95,8 @@ impl AsyncWrite for Replay {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
+    /// The answer is there, and nobody uses the connection again.
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 }

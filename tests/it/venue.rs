@@ -160,12 +160,12 @@ impl Arrivals {
         self.met().await.1
     }
 
-    /// Everything that the next connection brings, until its end.
+    /// Everything that the next connection brings, until its end or its reset.
     pub(crate) async fn brought(&self) -> String {
         let (stream, _) = soon("a connection at the backend", self.0.accept())
             .await
             .expect("the system gives the connection");
-        let bytes = Wire::new(stream).rest().await;
+        let bytes = Wire::new(stream).sent().await;
         String::from_utf8_lossy(&bytes).into_owned()
     }
 

@@ -125,6 +125,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         std::mem::take(&mut self.received)
     }
 
+    /// Everything until the other side ends or resets.
+    pub(crate) async fn sent(&mut self) -> Vec<u8> {
+        let mut read = Ok(1);
+        while read.is_ok_and(|count| count > 0) {
+            read = soon("bytes", self.stream.read_buf(&mut self.received)).await;
+        }
+        std::mem::take(&mut self.received)
+    }
+
     /// Waits until the other side has ended or reset, and drops what it sends until then.
     pub(crate) async fn gone(&mut self) {
         let mut dropped = vec![0; 16 * 1024];

@@ -5,6 +5,7 @@ mod early;
 mod failures;
 mod framing;
 mod passing;
+mod resets;
 mod rules;
 mod smuggling;
 mod streaming;
