@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -32,6 +32,7 @@ pub struct Backend {
     sessions: AtomicUsize,
     requests: AtomicUsize,
     handshakes: HandshakeProgress,
+    questioned: AtomicBool,
     rise: Rise,
     condition: Condition,
     /// How often it has [recovered](Self::recovered).
@@ -52,6 +53,7 @@ impl Backend {
             sessions: AtomicUsize::new(0),
             requests: AtomicUsize::new(0),
             handshakes: HandshakeProgress::default(),
+            questioned: AtomicBool::new(false),
             rise: Rise::new(),
             condition: Condition::new(),
             recoveries: AtomicU64::new(0),
@@ -104,6 +106,11 @@ impl Backend {
     /// The opening handshakes that it has been sent.
     pub(super) fn handshakes(&self) -> &HandshakeProgress {
         &self.handshakes
+    }
+
+    /// Whether the gateway is asking it something itself; see `judge`.
+    pub(super) fn questioned(&self) -> &AtomicBool {
+        &self.questioned
     }
 
     /// Its idle connections, for plain requests.

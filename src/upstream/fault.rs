@@ -82,7 +82,8 @@ impl Fault {
     pub(super) fn evidence(&self) -> Evidence {
         match self {
             Self::Unreached(failure) => Evidence::of(Some(failure)),
-            Self::Tls(_) | Self::Lost(_) | Self::Switched => Evidence::Faulty(self.to_string()),
+            Self::Tls(_) => Evidence::Faulty(self.to_string()),
+            Self::Lost(_) | Self::Switched => Evidence::Unanswered(self.to_string()),
             Self::HeadTooLarge
             | Self::UnknownCoding
             | Self::Late

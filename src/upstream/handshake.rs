@@ -169,6 +169,11 @@ impl Failure {
         matches!(errno, Some(Errno::MFILE | Errno::NFILE))
     }
 
+    /// Whether the backend was reached and did not answer soundly.
+    pub(super) fn is_unanswered(&self) -> bool {
+        matches!(self, Self::AnswerTimeout | Self::Lost(_) | Self::Broken(_))
+    }
+
     /// Whether the backend is at fault, and not what the gateway lacks or limits.
     pub(super) fn is_the_backends(&self) -> bool {
         !self.is_our_own() && !matches!(self, Self::HeadTooLarge | Self::UnknownCoding)

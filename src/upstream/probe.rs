@@ -1,6 +1,7 @@
 //! A check of one backend: what is sent, and what passes. The server decides when checks are due, `judge` what follows.
 
 use std::io;
+use std::time::Duration;
 
 use http::header::USER_AGENT;
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -22,6 +23,8 @@ use crate::websocket::{
 const PING: &[u8] = b"health check";
 /// The size of a read.
 const CHUNK: usize = 4 * 1024;
+/// How long the answer to [`greet`] may take.
+const GREETING_TIMEOUT: Duration = Duration::from_secs(2);
 /// How many bytes of other frames, such as a greeting, a backend may send before it answers.
 const MOST_READ: usize = 1024 * 1024;
 
@@ -87,6 +90,24 @@ pub(super) async fn check(member: &Member, settings: &ActiveHealth) -> Result<()
             let switched = open(member, request, stream, deadline).await?;
             converse(switched, deadline).await
         }
+    }
+}
+
+/// Asks a backend for its first page; any answer will do.
+///
+/// # Errors
+/// Why there is no answer.
+pub(super) async fn greet(member: &Member) -> Result<(), Fault> {
+    let request = CheckRequest {
+        path: "/".to_owned(),
+        host: None,
+        headers: Vec::new(),
+    };
+    let deadline = Instant::now() + GREETING_TIMEOUT;
+    let stream = member.dial(None, deadline).await?;
+    match get(member, &request, stream, deadline).await {
+        Err(Fault::Failed(Failure::HeadTooLarge | Failure::UnknownCoding)) => Ok(()),
+        status => status.map(drop),
     }
 }
 

@@ -3,10 +3,12 @@
 //!
 //! - An attempt is watched by a [`Witness`]; when that is dropped, its evidence goes to [`Pool::attempt_ended`]. It is judged by
 //!   the settings of the pool that is in force then, also if the attempt began in an earlier one.
+//! - Before an attempt without a sound answer ejects a backend, the gateway asks it itself (`question`).
 //! - A backend is ejected for failed attempts only as long as another one is ready and `max_ejected` allows it.
 //! - If no backend is ready, all ejections of the pool end: trying backends that may fail is better than refusing everybody.
 //! - Every change of a state goes through `Member::alter`, which logs it and shows it in the metrics.
 
+mod question;
 #[cfg(test)]
 mod tests;
 
@@ -32,8 +34,10 @@ const RECONSIDER_EVERY: Duration = Duration::from_secs(1);
 pub(super) enum Evidence {
     /// It answers.
     Sound,
-    /// It cannot be reached or breaks the protocol; says why.
+    /// It cannot be reached; says why.
     Faulty(String),
+    /// It was reached and did not answer soundly, perhaps because of what was asked; says how.
+    Unanswered(String),
     /// Nothing: the client left, or the gateway lacked something.
     None,
 }
@@ -43,6 +47,7 @@ impl Evidence {
     pub(super) fn of(failure: Option<&Failure>) -> Self {
         match failure {
             None => Self::Sound,
+            Some(failure) if failure.is_unanswered() => Self::Unanswered(failure.to_string()),
             Some(failure) if failure.is_the_backends() => Self::Faulty(failure.to_string()),
             Some(_) => Self::None,
         }
@@ -95,7 +100,10 @@ impl Drop for Witness {
         metrics.connect_finished(self.result, self.begun.elapsed());
         let judge = self.pool.latest();
         let member = judge.own(&self.member);
-        judge.attempt_ended(member, self.trial, &self.evidence);
+        match &self.evidence {
+            Evidence::Unanswered(fault) => judge.unanswered(member, self.trial, fault),
+            evidence => judge.attempt_ended(member, self.trial, evidence),
+        }
         if self.result == ConnectResult::Abandoned {
             judge.reconsider_ejections();
         }
@@ -153,7 +161,9 @@ impl Pool {
                 member.alter(Health::pardon, |_| "no rules of ejection".into());
             }
             (None, _) => {}
-            (Some(passive), Evidence::Faulty(fault)) => self.blame(member, trial, fault, passive),
+            (Some(passive), Evidence::Faulty(fault) | Evidence::Unanswered(fault)) => {
+                self.blame(member, trial, fault, passive);
+            }
             (Some(_), Evidence::Sound | Evidence::None) if !was_suspect => {}
             (Some(_), Evidence::Sound) => {
                 let now = Instant::now();

@@ -15,6 +15,23 @@ impl Backend {
     }
 }
 
+impl Backend {
+    /// Ends a connection on which `/odd` is asked for, without a word, as servers do with what they do not serve; answers
+    /// anything else with 200.
+    pub(crate) async fn mute_at_odd() -> Self {
+        Self::start(async |mut visitor: Visitor| {
+            let head = visitor.head().await;
+            if !head.line.contains(" /odd ") {
+                visitor
+                    .wire
+                    .send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+                    .await;
+            }
+        })
+        .await
+    }
+}
+
 async fn converse(mut visitor: Visitor, is_well: Arc<AtomicBool>) {
     let head = visitor.head().await;
     if let Some(key) = head.value("sec-websocket-key") {

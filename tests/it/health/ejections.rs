@@ -2,7 +2,7 @@
 
 use super::{becomes, configuration, shown, turns, up};
 use crate::backends::{Backend, Mortal};
-use crate::harness::{Gateway, Opening, Wire, eventually};
+use crate::harness::{Gateway, Opening, Wire, ask, eventually};
 use crate::venue::Arrivals;
 
 const PASSIVE: &str = "health: { passive: { failures: 2, window: 30s, eject: 300ms } },";
@@ -92,6 +92,30 @@ async fn an_answer_with_too_many_fields_ejects_nobody() {
     assert_eq!(turns(&gateway, 12).await, "b".repeat(12));
     assert!(retries(&gateway) > 2.0);
     assert_eq!(up(&gateway, "a"), 1.0);
+}
+
+/// A stranger may ask for what the backends end without an answer, as often as it likes.
+#[tokio::test]
+async fn what_one_client_asks_for_ejects_nobody() {
+    let (a, b) = (Backend::mute_at_odd().await, Backend::mute_at_odd().await);
+    let entries = [("a", &a), ("b", &b)]
+        .map(|(name, backend)| format!("{{ name: {name}, url: \"{}\" }}", backend.url()));
+    let keys = PASSIVE.replace("300ms", "1h");
+    let yaml = configuration(&keys, &entries)
+        .replace("origins: any", "origins: any, protocols: [websocket, http]");
+    let gateway = Gateway::start(&yaml).await;
+    let get = "GET /odd HTTP/1.1\r\nHost: a\r\n\r\n".to_owned();
+    for request in [Opening::to("/odd").text(), get].iter().cycle().take(12) {
+        assert_eq!(ask(gateway.address(), request).await.status(), 502);
+    }
+    let asks = |backend: &Backend| {
+        let heads = backend.heads();
+        heads.iter().any(|head| head.line == "GET / HTTP/1.1")
+    };
+    eventually("the gateway asks itself", || asks(&a) || asks(&b)).await;
+    for name in ["a", "b"] {
+        assert_eq!(shown(&gateway, name).await["state"], "ready");
+    }
 }
 
 /// The one that is left counts as ready, as nothing else is.
