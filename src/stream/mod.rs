@@ -199,6 +199,15 @@ impl Stream {
         }
     }
 
+    /// Makes the close a reset, which leaves no port in use, unless the peer would lose bytes that are still on their way.
+    pub fn give_up(&self) {
+        if let Some(connection) = self.connection()
+            && connection.has_arrived()
+        {
+            connection.reset_on_close();
+        }
+    }
+
     /// Makes the close a reset: nothing lingers, and the peer notices at once.
     pub fn reset_on_close(&mut self) {
         if let Self::Shared(shared) = self {

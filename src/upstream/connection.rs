@@ -189,7 +189,11 @@ impl IdleConnections {
     /// Keeps a connection whose last answer has ended, if it may serve another request.
     pub(super) fn put(self: &Arc<Self>, connection: Connection) {
         let now = Instant::now();
-        if connection.is_spent || connection.sender.is_closed() || connection.retires <= now {
+        if connection.is_spent || connection.sender.is_closed() {
+            return;
+        }
+        if connection.retires <= now {
+            connection.is_idle.store(true, Ordering::Relaxed);
             return;
         }
         let worker = thread::current().id();

@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use rustix::io::Errno;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::awaited::Awaited;
+use super::asked::Asked;
 use super::candidates::Setback;
 use super::connection::ConnectionTask;
 use super::secure::tls_fault;
@@ -240,11 +240,10 @@ impl Setback for Failure {
 /// Sends `opening` to the backend at `address` and reads the answer, skipping interim ones (RFC 9110 section 15.2). The
 /// caller sets the deadline.
 pub(super) async fn ask(
-    stream: Stream,
+    mut stream: Asked,
     opening: &Opening,
     address: &BackendAddress,
 ) -> Result<Answer, Failure> {
-    let mut stream = Awaited::new(stream);
     stream
         .write_all(&opening.head.to(address))
         .await

@@ -4,7 +4,7 @@
 //! the answer can still be read. As hyper gives up at the first write error, this stream hides such errors: reading returns the
 //! answer, or the error.
 //!
-//! If it is dropped before the answer has ended the connection is reset, as [`Awaited`](super::awaited::Awaited) is.
+//! If it is dropped before the answer has ended the connection is reset, as [`Asked`](super::asked::Asked) is.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
@@ -51,7 +51,7 @@ impl LastWords {
 impl Drop for LastWords {
     fn drop(&mut self) {
         if !self.has_ended && !self.is_idle.load(Ordering::Relaxed) {
-            self.stream.reset_on_close();
+            self.stream.give_up();
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The backend side: pools, their backends, and the way to one of them.
 
-mod awaited;
+mod asked;
 mod backend;
 mod balancer;
 mod candidates;

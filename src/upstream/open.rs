@@ -8,6 +8,7 @@ use http::HeaderValue;
 use tokio::time::{Instant, timeout_at};
 
 use super::Pool;
+use super::asked::Asked;
 use super::backend::Lease;
 use super::balancer::Purpose;
 use super::candidates::{Candidate, Hints};
@@ -126,7 +127,11 @@ async fn ask(
     let (member, deadline) = (candidate.member(), candidate.deadline);
     let connected = deadline.min(Instant::now() + patience.connect);
     let stream = member.dial(opening.client(), connected).await?;
-    let mut asking = pin!(handshake::ask(stream, opening, member.address()));
+    let mut asking = pin!(handshake::ask(
+        Asked::by_client(stream),
+        opening,
+        member.address()
+    ));
     match timeout_at(deadline, &mut asking).await {
         Err(_) if is_queued() => timeout_at(patience.deadline, asking).await,
         outcome => outcome,

@@ -8,6 +8,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
 
+use super::asked::Asked;
 use super::backend::Member;
 use super::candidates::Setback as _;
 use super::handshake::{self, Answer, Failure, Opening, RequestHead, Switched};
@@ -93,15 +94,20 @@ pub(super) async fn check(member: &Member, settings: &ActiveHealth) -> Result<()
     }
 }
 
-/// Asks a backend for its first page; any answer will do.
+/// Asks a backend for what its checks ask for, or for `/` in their place; any answer will do.
 ///
 /// # Errors
 /// Why there is no answer.
-pub(super) async fn greet(member: &Member) -> Result<(), Fault> {
+pub(super) async fn greet(member: &Member, checks: Option<&ActiveHealth>) -> Result<(), Fault> {
+    let (path, like) = match checks.map(|settings| &settings.check) {
+        Some(Check::Http(request, _)) => (request.path.as_str(), Some(request)),
+        Some(Check::WebSocket(request)) => ("/", Some(request)),
+        Some(Check::Tcp) | None => ("/", None),
+    };
     let request = CheckRequest {
-        path: "/".to_owned(),
-        host: None,
-        headers: Vec::new(),
+        path: path.to_owned(),
+        host: like.and_then(|request| request.host.clone()),
+        headers: like.map_or_else(Vec::new, |request| request.headers.clone()),
     };
     let deadline = Instant::now() + GREETING_TIMEOUT;
     let stream = member.dial(None, deadline).await?;
@@ -153,7 +159,7 @@ async fn ask(
     stream: Stream,
     deadline: Instant,
 ) -> Result<Answer, Failure> {
-    let asking = handshake::ask(stream, opening, member.address());
+    let asking = handshake::ask(Asked::by_gateway(stream), opening, member.address());
     timeout_at(deadline, asking)
         .await
         .unwrap_or(Err(Failure::AnswerTimeout))

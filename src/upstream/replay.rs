@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::awaited::Awaited;
+use super::asked::Asked;
 use super::connection::{ConnectionTask, is_readable};
 use super::handshake::Failure;
 use crate::stream::Backlog;
@@ -26,7 +26,7 @@ use crate::stream::Backlog;
 /// # Errors
 /// What is wrong with the answer.
 pub(super) async fn answer(
-    stream: Awaited,
+    stream: Asked,
     received: &[u8],
 ) -> Result<(Response<Incoming>, ConnectionTask), Failure> {
     let mut rest = Backlog::default();
@@ -58,7 +58,7 @@ struct Replay {
     received: Backlog,
     /// Some until the first write; holds the waker of a reader that waits for it.
     held: Option<Option<Waker>>,
-    stream: Awaited,
+    stream: Asked,
 }
 
 impl AsyncRead for Replay {

@@ -3,6 +3,8 @@
 //! This is the only place where that is decided. A connection begins on epoll. After a few small reads it changes to
 //! the ring, where a receive costs less; it changes back when it receives much at a time, for which large reads
 //! are faster, or when its peer is slow to take what is sent.
+//!
+//! One `unsafe`: how much the peer has yet to acknowledge.
 
 #[cfg(test)]
 mod tests;
@@ -97,6 +99,20 @@ impl TcpSocket {
     }
 
     /// As [`Stream::reset_on_close`](super::Stream::reset_on_close).
+    /// Whether the peer has acknowledged all that was sent (SIOCOUTQ, tcp(7)).
+    pub(super) fn has_arrived(&self) -> bool {
+        let Some(socket) = self.socket() else {
+            return true;
+        };
+        let mut unacknowledged: libc::c_int = 0;
+        #[expect(unsafe_code, reason = "no library here has this request")]
+        // SAFETY: the descriptor is open while `socket` is borrowed, and the request writes one `int`, to a variable
+        // that lives through the call.
+        let outcome =
+            unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut unacknowledged) };
+        outcome == 0 && unacknowledged == 0
+    }
+
     pub(super) fn reset_on_close(&self) {
         if let Some(socket) = self.socket() {
             // Fails only if the connection is gone, which is the purpose.

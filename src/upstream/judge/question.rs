@@ -47,7 +47,8 @@ impl Pool {
         };
         let fault = fault.to_owned();
         runtime.spawn(async move {
-            let evidence = match probe::greet(&question.member).await {
+            let checks = question.pool.health.active.as_ref();
+            let evidence = match probe::greet(&question.member, checks).await {
                 Ok(()) => Evidence::Sound,
                 Err(lack) if lack.is_our_own() => Evidence::None,
                 Err(_) => Evidence::Faulty(fault),

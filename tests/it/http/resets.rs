@@ -28,6 +28,19 @@ async fn a_backend_whose_answer_nobody_waits_for_is_reset() {
     }
 }
 
+/// Programs post and close without waiting, and a busy backend reads it later.
+#[tokio::test]
+async fn what_is_on_its_way_to_a_slow_backend_is_not_lost() {
+    let body = "x".repeat(200_000);
+    let stage = Stage::set().await;
+    let post = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n{body}");
+    let (client, _, mut backend) = stage.ask(&post).await;
+    drop(client);
+    // The gateway has given it up.
+    stage.gateway.line("request").await;
+    assert_eq!(backend.sent().await, body.as_bytes());
+}
+
 #[tokio::test]
 async fn an_idle_backend_connection_is_closed_in_order() {
     let stage = Stage::set().await;
