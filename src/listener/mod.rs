@@ -84,10 +84,11 @@ pub struct Entry {
     pub metrics: Arc<ListenerMetrics>,
     /// The drain of the listener's connections and sessions.
     pub drain: Arc<Drain>,
+    /// Its place among those that are only to be refused, if the listener was full already. Given up before `slots`, from which
+    /// it is subtracted.
+    pub surplus: Option<Slot>,
     /// Its places: among the listener's connections and on the worker.
     pub slots: [Slot; 2],
     /// The connections of the listener by client.
     pub visitors: Arc<Visitors>,
-    /// Its place among those that are only to be refused, if the listener was full already.
-    pub surplus: Option<Slot>,
 }

@@ -11,7 +11,7 @@ pub(super) type Ending = [&'static str; 3];
 
 /// The codes that applications and libraries of clients send.
 const BY_CLIENTS: &[&str] = &[
-    "none", "1000", "1001", "1002", "1003", "1007", "1009", "1010", "1011", "3xxx", "4xxx",
+    "none", "1000", "1001", "1002", "1007", "1009", "1010", "1011", "3xxx", "4xxx",
 ];
 /// Those of backends, which also restart, refuse and are full.
 const BY_BACKENDS: &[&str] = &[
