@@ -58,12 +58,14 @@ async fn the_system_asks_whether_a_backend_is_there() {
     let (_client, backend) = venue.session().await;
     let backend = backend.into_stream();
     let port = backend.peer_addr().expect("a connection").port();
-    let local = format!("0100007F:{port:04X}");
+    let server = backend.local_addr().expect("a connection").port();
+    // The whole pair: a local port alone may belong to connections to other servers as well.
+    let ends = [port, server].map(|port| format!("0100007F:{port:04X}"));
     let is_asked = || {
         let sockets = std::fs::read_to_string("/proc/net/tcp").expect("this is Linux");
-        let mut sockets = sockets.lines().map(|line| line.split_whitespace());
+        let mut sockets = sockets.lines().map(|line| line.split_whitespace().skip(1));
         // Which timer runs; 2 is that of keepalive (Linux, Documentation/networking/proc_net_tcp.rst).
-        let timer = sockets.find_map(|mut it| (it.nth(1)? == local).then(|| it.nth(3))?);
+        let timer = sockets.find_map(|mut it| it.by_ref().take(2).eq(&ends).then(|| it.nth(2))?);
         timer.is_some_and(|timer| timer.starts_with("02:"))
     };
     eventually("keepalive towards the backend", is_asked).await;
