@@ -3,6 +3,7 @@
 use std::task::{Context, Poll, ready};
 
 use super::relay::{Lane, Relay, Verdict, poll_until_end};
+use crate::stream::Stream;
 use crate::websocket::ControlFrame;
 
 /// The steps of a farewell, in their order; some are skipped.
@@ -18,7 +19,7 @@ pub(super) enum Step {
     Yielding,
     /// The rest is being sent, and the end of the stream behind it.
     Ending,
-    /// It is to end its own stream.
+    /// It is to end its own stream. Skipped where that is all that can come.
     Waiting,
     /// Over.
     Done,
@@ -137,10 +138,7 @@ impl Farewell {
                 Step::Yielding => ready!(self.poll_yield(context, pair)),
                 Step::Waiting if self.has_ended || pair.from.has_read_end() => Step::Done,
                 Step::Waiting if other == Step::Finishing => return Poll::Pending,
-                Step::Waiting => {
-                    ready!(poll_until_end(context, pair.lane.sink));
-                    Step::Done
-                }
+                Step::Waiting => ready!(poll_wait(context, pair)),
                 Step::Done => return Poll::Ready(()),
             };
         }
@@ -199,4 +197,17 @@ impl Farewell {
             Step::Waiting
         })
     }
+}
+
+/// Waits for the end of this side's stream, unless it has sent Close: then no data follows (RFC 6455 section 5.5.1), and
+/// what is left to come does not need the socket. Under TLS it does, as a close_notify to a closed socket is answered with
+/// a reset.
+fn poll_wait(context: &mut Context<'_>, pair: &mut Pair<'_>) -> Poll<Step> {
+    let end = poll_until_end(context, pair.lane.sink);
+    let has_only_the_end_to_send =
+        pair.from.follower.has_said_close() && matches!(pair.lane.sink, Stream::Plain(_));
+    if has_only_the_end_to_send {
+        return Poll::Ready(Step::Done);
+    }
+    end.map(|()| Step::Done)
 }

@@ -98,7 +98,6 @@ impl TcpSocket {
         }
     }
 
-    /// As [`Stream::reset_on_close`](super::Stream::reset_on_close).
     /// Whether the peer has acknowledged all that was sent (SIOCOUTQ, tcp(7)).
     pub(super) fn has_arrived(&self) -> bool {
         let Some(socket) = self.socket() else {
@@ -113,6 +112,7 @@ impl TcpSocket {
         outcome == 0 && unacknowledged == 0
     }
 
+    /// As [`Stream::reset_on_close`](super::Stream::reset_on_close).
     pub(super) fn reset_on_close(&self) {
         if let Some(socket) = self.socket() {
             // Fails only if the connection is gone, which is the purpose.
