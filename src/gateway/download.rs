@@ -177,12 +177,14 @@ impl Body for Download {
         };
         match &mut polled {
             Some(Ok(frame)) => {
+                let are_trailers = frame.is_trailers();
                 if let Some(trailers) = frame.trailers_mut() {
                     filter_trailers(self.rules.as_deref(), trailers);
                 }
                 let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
                 self.shared.bytes.fetch_add(bytes, Ordering::Relaxed);
-                if self.body.is_end_stream() {
+                // Nothing follows trailers, and hyper does not ask for more.
+                if are_trailers || self.body.is_end_stream() {
                     self.shared.end(AnswerEnd::Whole);
                 } else {
                     self.watch_drains();

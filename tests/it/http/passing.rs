@@ -196,6 +196,24 @@ async fn trailers_pass_both_ways() {
     assert_eq!(client.head().await.values("trailer"), ["X-Sum"]);
     let sent = b"2\r\nok\r\n0\r\nX-Sum: 2\r\n\r\n";
     assert_eq!(client.take(sent.len()).await, sent);
+    assert_eq!(
+        stage.gateway.line("request").await["result"],
+        "backend_answered"
+    );
+}
+
+#[tokio::test]
+async fn an_answer_with_trailers_keeps_the_backends_connection() {
+    let stage = Stage::set().await;
+    let request = "GET / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\n\r\n";
+    let (mut client, _, mut backend) = stage.ask(request).await;
+    let body = "2\r\nok\r\n0\r\nX-Sum: 2\r\n\r\n";
+    let answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n";
+    backend.send(format!("{answer}{body}")).await;
+    client.head().await;
+    client.take(body.len()).await;
+    client.send(get("/again")).await;
+    assert_eq!(backend.head().await.line, "GET /again HTTP/1.1");
 }
 
 /// As in the head, where the gateway speaks itself.
