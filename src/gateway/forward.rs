@@ -6,11 +6,12 @@ use std::sync::Arc;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, Method, Response};
 use http_body_util::BodyExt;
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Incoming;
 
 use super::cors::Grant;
 use super::download::{Download, DrainMoment, Exchange};
 use super::gather::Gathered;
+use super::unread::Unread;
 use super::{Outcome, RequestContext, cors, headers, path, respond};
 use crate::config::{FieldRules, Http};
 use crate::drain::{Drain, DrainWatch, Stage};
@@ -37,13 +38,13 @@ pub(super) struct Forwarded {
 /// Sends the request to the pool and waits for the head of the answer.
 pub(super) async fn open(
     context: RequestContext<'_>,
-    body: &mut Option<Incoming>,
+    unread: &mut Unread,
     route: &Route,
     target: &PoolTarget,
     record: &mut SessionRecord,
 ) -> Result<Outcome, Rejection> {
     let http = target.http.as_ref().ok_or(ONLY_WEBSOCKET)?;
-    check_size(body.as_ref(), http)?;
+    check_size(unread, http)?;
     if let Some(cors) = &http.cors
         && cors::is_preflight(context.request)
     {
@@ -54,7 +55,7 @@ pub(super) async fn open(
     let watch = route.drain().watch();
     let fields = || headers::plain_fields(context, target);
     let method = context.request.method.clone();
-    let mut errand = Errand::new(method, uri, &fields, body.take())
+    let mut errand = Errand::new(method, uri, &fields, unread.take())
         .with_max_body(http.max_body)
         .on_behalf_of(context.ends());
     let timeouts = ErrandTimeouts {
@@ -70,7 +71,8 @@ pub(super) async fn open(
             pin!(target.pool.forward(&mut errand, hints, timeouts)),
         )
         .await
-        .ok_or(Rejection::Draining)??;
+        .ok_or(Rejection::Draining)?;
+    let answered = answered.inspect_err(|_| *unread = left_of(&mut errand))?;
     record.backend(&answered.metrics);
     if headers::asks_for_other_upgrade(&context.request.headers) {
         record.note_dropped_upgrade();
@@ -87,6 +89,15 @@ pub(super) async fn open(
         grant: Grant::of(context, target),
         drain_moment,
     })))
+}
+
+/// What is left of the body of a request that got no answer.
+fn left_of(errand: &mut Errand<'_>) -> Unread {
+    match errand.take_body() {
+        Some(body) => Unread::All(body),
+        None if errand.progress().is_whole() => Unread::Nothing,
+        None => Unread::Rest,
+    }
 }
 
 /// Whether the answer is a stream for an EventSource. Such a stream has no end, and the browser reconnects when it is closed.
@@ -156,10 +167,9 @@ impl Forwarded {
 }
 
 /// Refuses a body at once whose Content-Length is over the limit.
-fn check_size(body: Option<&Incoming>, http: &Http) -> Result<(), Rejection> {
-    let least = body.map_or(0, |body| body.size_hint().lower());
+fn check_size(unread: &Unread, http: &Http) -> Result<(), Rejection> {
     match http.max_body {
-        Some(most) if least > most => Err(Rejection::BodyTooLarge),
+        Some(most) if unread.least() > most => Err(Rejection::BodyTooLarge),
         Some(_) | None => Ok(()),
     }
 }

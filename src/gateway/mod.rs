@@ -18,7 +18,7 @@ mod unread;
 use std::sync::Arc;
 
 use http::{Extensions, HeaderMap, Method, Request, Response, Version, request};
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Incoming;
 
 use crate::admission::Admission;
 use crate::listener::{Body, Client, Handler, Upgrade};
@@ -29,6 +29,7 @@ use context::RequestContext;
 use forward::Forwarded;
 use request_id::RequestId;
 use session::Ready;
+use unread::Unread;
 
 /// Answers the requests of all listeners.
 pub struct Gateway {
@@ -55,8 +56,7 @@ impl Handler for Gateway {
         let id = RequestId::of(request.headers());
         let upgrade = Upgrade::of(&mut request);
         let (mut request, body) = request.into_parts();
-        let has_body = !body.is_end_stream();
-        let mut body = Some(body);
+        let mut unread = Unread::of(body);
         let converted = session::connect_to_get(&mut request);
 
         let context = RequestContext::new(&request, &client, &id);
@@ -64,7 +64,7 @@ impl Handler for Gateway {
         let snapshot = self.current.load();
         let route = converted.and_then(|()| find_route(&snapshot, context));
         let outcome = match route {
-            Ok(route) => self.open(context, &mut body, route, &mut record).await,
+            Ok(route) => self.open(context, &mut unread, route, &mut record).await,
             Err(rejection) => Err(rejection),
         };
 
@@ -82,9 +82,8 @@ impl Handler for Gateway {
                 self.refusal(rejection, context, route.ok())
             }
         };
-        if has_body {
-            unread::discard_or_close(body, &request, answer.headers_mut()).await;
-        }
+        let fields = answer.headers_mut();
+        unread.discard_or_close(&request, fields).await;
         answer
     }
 
@@ -119,7 +118,7 @@ impl Gateway {
     async fn open(
         &self,
         context: RequestContext<'_>,
-        body: &mut Option<Incoming>,
+        unread: &mut Unread,
         route: &Route,
         record: &mut SessionRecord,
     ) -> Result<Outcome, Rejection> {
@@ -137,7 +136,7 @@ impl Gateway {
         }
         let mut answer = match &route.target {
             Target::Pool(target) if is_plain => {
-                return forward::open(context, body, route, target, record).await;
+                return forward::open(context, unread, route, target, record).await;
             }
             Target::Pool(target) => {
                 return session::open(context, route, target, &self.admission, record).await;

@@ -17,18 +17,57 @@ const LARGEST: usize = 64 * 1024;
 /// How long that may take; such a small body should be on its way already.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Reads and drops a small body, so that the connection can be used again; otherwise adds `Connection: close`, as hyper would
-/// close the connection without telling the client.
-pub(super) async fn discard_or_close(
-    body: Option<Incoming>,
-    request: &request::Parts,
-    answer: &mut HeaderMap,
-) {
-    let ends_anyway = list_has_token(answer, &CONNECTION, "close");
-    let is_left = !ends_anyway && !discard(body, request).await;
-    // Over HTTP/2 an unread body ends only its own stream.
-    if is_left && request.version <= Version::HTTP_11 {
-        announce_close(answer);
+/// What is left of the body of a request.
+pub(super) enum Unread {
+    /// All of it.
+    All(Incoming),
+    /// Somebody began to read it, and dropped it.
+    Rest,
+    /// It was read to its end, or there was none.
+    Nothing,
+}
+
+impl Unread {
+    pub(super) fn of(body: Incoming) -> Self {
+        match body.is_end_stream() {
+            true => Self::Nothing,
+            false => Self::All(body),
+        }
+    }
+
+    /// Takes the body, if all of it is left.
+    pub(super) fn take(&mut self) -> Option<Incoming> {
+        match std::mem::replace(self, Self::Rest) {
+            Self::All(body) => Some(body),
+            left => {
+                *self = left;
+                None
+            }
+        }
+    }
+
+    /// The bytes that are known to follow.
+    pub(super) fn least(&self) -> u64 {
+        match self {
+            Self::All(body) => body.size_hint().lower(),
+            Self::Rest | Self::Nothing => 0,
+        }
+    }
+
+    /// Reads and drops a small body, so that the connection can be used again; otherwise adds `Connection: close`, as hyper
+    /// would close the connection without telling the client.
+    pub(super) async fn discard_or_close(self, request: &request::Parts, answer: &mut HeaderMap) {
+        // Over HTTP/2 no answer ends the connection, and an unread body ends only its own stream.
+        let is_http2 = request.version > Version::HTTP_11;
+        let ends_anyway = !is_http2 && list_has_token(answer, &CONNECTION, "close");
+        let is_read = match self {
+            Self::All(body) => ends_anyway || discard(body, request).await,
+            Self::Rest => ends_anyway,
+            Self::Nothing => true,
+        };
+        if !is_read && !is_http2 {
+            announce_close(answer);
+        }
     }
 }
 
@@ -37,8 +76,7 @@ pub(super) async fn discard_or_close(
 ///
 /// Not read: a body that the client sends only after a 100 (Expect), what follows an opening handshake (it may be frames),
 /// and a body of unknown length over HTTP/2.
-async fn discard(body: Option<Incoming>, request: &request::Parts) -> bool {
-    let Some(body) = body else { return false };
+async fn discard(body: Incoming, request: &request::Parts) -> bool {
     let hint = body.size_hint();
     let length = if request.version == Version::HTTP_2 {
         hint.upper()

@@ -10,7 +10,7 @@ use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use http::header::{AUTHORIZATION, TRAILER, TRANSFER_ENCODING, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{Builder, SendRequest};
@@ -100,9 +100,11 @@ impl Connection {
     }
 
     /// An answer with this head has arrived. If it came before the end of the request's body, the client alone decides when
-    /// the rest is sent: a backend that does not read it would take it for the next request.
+    /// the rest is sent: a backend that does not read it would take it for the next request. After an answer of HTTP/1.0 hyper
+    /// would send the next request as HTTP/1.0 too, without its body if that has no length.
     pub(super) fn answered<B>(&mut self, answer: &Response<B>, has_sent_body: bool) {
         self.is_spent |= !has_sent_body
+            || answer.version() < Version::HTTP_11
             || answer.status() == StatusCode::UNAUTHORIZED
                 && binds(answer.headers(), &WWW_AUTHENTICATE);
     }

@@ -159,6 +159,11 @@ impl<'a> Errand<'a> {
         Arc::clone(&self.progress)
     }
 
+    /// The body, if no backend got any of it.
+    pub fn take_body(&mut self) -> Option<Incoming> {
+        self.body.take()
+    }
+
     /// The request as it is sent to one backend.
     fn request(&mut self, member: &Member) -> Request<Upload> {
         let mut fields = (self.fields)();

@@ -20,9 +20,6 @@ use crate::stream::Stream;
 #[derive(Debug)]
 pub(super) struct LastWords {
     stream: Stream,
-    /// Whether something was written since the last read. Only then are write errors hidden: if the first write of a request
-    /// fails, the connection was closed while it was idle, and hyper has to hand the request back.
-    has_sent: bool,
     /// Whether one of both sides has closed.
     has_ended: bool,
     /// Whether it waits for a request. Then it is closed in order.
@@ -33,17 +30,8 @@ impl LastWords {
     pub(super) fn new(stream: Stream, is_idle: Arc<AtomicBool>) -> Self {
         Self {
             stream,
-            has_sent: false,
             has_ended: false,
             is_idle,
-        }
-    }
-
-    /// The result of a write for hyper: success with `instead` if the backend has closed.
-    fn told<T>(&self, outcome: io::Result<T>, instead: T) -> io::Result<T> {
-        match outcome {
-            Err(error) if self.has_sent && is_closed(&error) => Ok(instead),
-            outcome => outcome,
         }
     }
 }
@@ -53,6 +41,14 @@ impl Drop for LastWords {
         if !self.has_ended && !self.is_idle.load(Ordering::Relaxed) {
             self.stream.give_up();
         }
+    }
+}
+
+/// The result of a write for hyper: success with `instead` if the backend has closed.
+fn told<T>(outcome: io::Result<T>, instead: T) -> io::Result<T> {
+    match outcome {
+        Err(error) if is_closed(&error) => Ok(instead),
+        outcome => outcome,
     }
 }
 
@@ -71,7 +67,6 @@ impl AsyncRead for LastWords {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-        self.has_sent = false;
         self.has_ended = buffer.filled().len() == before;
         Poll::Ready(Ok(()))
     }
@@ -84,9 +79,7 @@ impl AsyncWrite for LastWords {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.stream).poll_write(context, bytes));
-        let count = self.told(written, bytes.len())?;
-        self.has_sent = true;
-        Poll::Ready(Ok(count))
+        Poll::Ready(told(written, bytes.len()))
     }
 
     fn poll_write_vectored(
@@ -95,9 +88,7 @@ impl AsyncWrite for LastWords {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, slices));
-        let count = self.told(written, slices.iter().map(|slice| slice.len()).sum())?;
-        self.has_sent = true;
-        Poll::Ready(Ok(count))
+        Poll::Ready(told(written, slices.iter().map(|slice| slice.len()).sum()))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -106,7 +97,7 @@ impl AsyncWrite for LastWords {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = ready!(Pin::new(&mut self.stream).poll_flush(context));
-        Poll::Ready(self.told(flushed, ()))
+        Poll::Ready(told(flushed, ()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

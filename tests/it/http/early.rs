@@ -45,22 +45,32 @@ async fn an_answer_before_the_end_of_the_body_ends_the_connection_in_words() {
 /// What is small and on its way is read, and the connection goes on.
 #[tokio::test]
 async fn an_answer_that_needs_no_body_keeps_the_connection_where_that_is_small() {
-    let yaml = "routes: { fixed: { respond: { status: 200, body: ok } } }\n";
+    let yaml = "routes: { fixed: { respond: { status: 200, body: ok } },\n\
+                  none: { match: { path: /none }, protocols: [http], pool: none },\n\
+                  gone: { match: { path: /gone }, protocols: [http], pool: gone } }\n\
+                pools: { none: { backends: [] }, gone: { backends: [\"unix:/nowhere/socket\"] } }\n";
     let gateway = Gateway::start(yaml).await;
     let mut client = Wire::connect(gateway.address()).await;
     for body in [
         "Content-Length: 5\r\n\r\nhello",
         "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
     ] {
-        for (head, rest) in [(body, ""), body.split_at(body.len() - 4)] {
+        for (path, status, held) in [
+            ("/", 200, 0),
+            ("/", 200, 4),
+            ("/none", 503, 4),
+            ("/gone", 502, 4),
+        ] {
+            let (head, rest) = body.split_at(body.len() - held);
             client
-                .send(format!("POST / HTTP/1.1\r\nHost: a\r\n{head}"))
+                .send(format!("POST {path} HTTP/1.1\r\nHost: a\r\n{head}"))
                 .await;
             client.send(rest).await;
             let answer = client.answer().await;
             assert_eq!(
-                (answer.value("connection"), answer.body.as_str()),
-                (None, "ok")
+                (answer.status(), answer.value("connection")),
+                (status, None),
+                "{path}"
             );
         }
     }
@@ -88,6 +98,55 @@ async fn an_answer_before_the_end_of_the_body_spends_the_backends_connection() {
         other.send(OK).await;
         assert_eq!(stranger.answer().await.body, "ok");
         backend.gone().await;
+    }
+}
+
+/// Not even if no answer came.
+#[tokio::test]
+async fn a_body_that_was_passed_on_keeps_the_connection() {
+    let stage = Stage::set().await;
+    let post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello";
+    let (mut client, _, mut backend) = stage.ask(post).await;
+    backend.take(5).await;
+    drop(backend);
+    let answer = client.answer().await;
+    assert_eq!((answer.status(), answer.value("connection")), (502, None));
+}
+
+/// hyper would send the next request as HTTP/1.0, too: without the body, if that has no length.
+#[tokio::test]
+async fn an_answer_of_http_1_0_spends_the_backends_connection() {
+    let stage = Stage::set().await;
+    let (mut client, _, mut backend) = stage.ask(&get("/")).await;
+    backend
+        .send("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok")
+        .await;
+    client.answer().await;
+    let body = "5\r\nhello\r\n0\r\n\r\n";
+    let post = format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{body}");
+    let (_client, head, mut other) = stage.ask(&post).await;
+    assert_eq!(head.line, "POST / HTTP/1.1");
+    assert_eq!(other.take(body.len()).await, body.as_bytes());
+}
+
+/// The unread rest of the upload makes the close of the backend a reset.
+#[tokio::test]
+async fn an_answer_in_the_middle_of_an_upload_comes_whole() {
+    let stage = Stage::set().await;
+    let length = 60_000;
+    for _ in 0..20 {
+        let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n";
+        let (mut client, _, mut backend) = stage.ask(head).await;
+        client.send(vec![b'u'; 300_000]).await;
+        let page = "p".repeat(length);
+        backend
+            .send(format!(
+                "HTTP/1.1 413 Too Large\r\nContent-Length: {length}\r\n\r\n{page}"
+            ))
+            .await;
+        drop(backend);
+        let answer = client.answer().await;
+        assert_eq!((answer.status(), answer.body.len()), (413, length));
     }
 }
 
