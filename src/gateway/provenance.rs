@@ -59,13 +59,16 @@ fn parse_hop(text: &[u8]) -> Option<IpAddr> {
     Some(address.to_canonical())
 }
 
-/// Whether the client speaks TLS, to the gateway or to a trusted proxy in front of it.
+/// Whether the client speaks TLS: to a trusted proxy in front of the gateway, if that says so or the contrary, otherwise to the
+/// gateway.
 pub(super) fn is_secure(context: RequestContext<'_>) -> bool {
     let RequestContext {
         request, client, ..
     } = context;
-    let proxy_says_so = || request.headers.get(X_FORWARDED_PROTO).is_some_and(is_tls);
-    client.connection.tls_version.is_some() || client.is_trusted_proxy && proxy_says_so()
+    match request.headers.get(X_FORWARDED_PROTO) {
+        Some(scheme) if client.is_trusted_proxy => is_tls(scheme),
+        _ => client.connection.tls_version.is_some(),
+    }
 }
 
 /// Adds X-Forwarded-*, X-Real-IP and Forwarded, as `rules` say. What a trusted proxy sent is continued; what any other peer

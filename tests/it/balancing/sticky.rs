@@ -197,17 +197,24 @@ async fn the_cookie_is_secure_where_the_client_spoke_tls() {
     let directory = directory();
     let identity = Identity::make(directory.path(), "site", &["gateway.test"]);
     let listeners = format!(
-        "listeners: {{ main: {{ address: \"127.0.0.1:0\", tls: {{ certificates: [{}] }} }}, \
+        "listeners: {{ main: {{ address: \"127.0.0.1:0\", tls: {{ certificates: [{identity}] }} }}, \
+         behind: {{ address: \"127.0.0.1:0\", tls: {{ certificates: [{identity}] }}, \
+           trusted_proxies: [127.0.0.1] }}, \
          plain: {{ address: \"127.0.0.1:0\" }} }}\n",
-        identity.yaml()
+        identity = identity.yaml()
     );
     let yaml = listeners + &yaml("sticky: {},", &backends, "");
     let gateway = Gateway::start_in(directory, &yaml).await;
-    let stream = connect_tls(gateway.address(), "gateway.test", identity.trust()).await;
-    let mut wire = Wire::new(stream.expect("the handshake succeeds"));
-    wire.send(Opening::to("/").text()).await;
-    let cookie = set(&wire.answer().await).expect("a cookie");
-    assert!(cookie.ends_with("; Secure"), "{cookie}");
+    // A proxy that the gateway trusts may speak TLS for a client that did not.
+    for (listener, is_secure) in [("main", true), ("behind", false)] {
+        let address = gateway.address_of(listener);
+        let stream = connect_tls(address, "gateway.test", identity.trust()).await;
+        let mut wire = Wire::new(stream.expect("the handshake succeeds"));
+        let opening = Opening::to("/").with("X-Forwarded-Proto", "http");
+        wire.send(opening.text()).await;
+        let cookie = set(&wire.answer().await).expect("a cookie");
+        assert_eq!(cookie.ends_with("; Secure"), is_secure, "{cookie}");
+    }
     let plain = ask(gateway.address_of("plain"), Opening::to("/").text()).await;
     let cookie = set(&plain).expect("a cookie");
     assert!(!cookie.contains("Secure"), "{cookie}");
