@@ -1,6 +1,8 @@
 //! An opening handshake: admit, open the backend, answer, start the tunnel.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 
 use http::{HeaderValue, Method, Response, Version, request};
 use hyper::ext::Protocol;
@@ -10,6 +12,7 @@ use super::headers::{apply_rules, opening_head};
 use super::{Outcome, RequestContext, path, respond};
 use crate::admission::{self, Admission, Permit};
 use crate::config::FieldRules;
+use crate::drain::Stage;
 use crate::listener::{Body, Client, Presence, Upgrade};
 use crate::session::{Closure, Initiator, Reason, Rejection};
 use crate::snapshot::{PoolTarget, Route};
@@ -25,6 +28,14 @@ const CLIENT_GONE: Closure = Closure {
     initiator: Initiator::Client,
     code: None,
     reason: Reason::Lost,
+    detail: "",
+};
+
+/// How a session ends whose 101 was not written when a drain came to its deadline.
+const CUT: Closure = Closure {
+    initiator: Initiator::Gateway,
+    code: None,
+    reason: Reason::Cut,
     detail: "",
 };
 
@@ -98,18 +109,37 @@ pub(super) async fn open(
             let forwarded = Forwarded::instead_of_session(answered, of_route, route);
             Ok(Outcome::Forwarded(Box::new(forwarded)))
         }
-        Answer::Switched(backend) => Ok(Outcome::Session(Box::new(Ready {
-            backend,
-            terms: Arc::clone(&target.terms),
-            watches: [client.drain().watch(), of_route, lease.watch()],
-            permit,
-            lease,
-            rules: route.answer.clone(),
-            cookie,
-            is_over_http2: is_over_http2(request),
-            has_brought_key: request.extensions.get::<BroughtKey>().is_some(),
-        }))),
+        Answer::Switched(backend) => {
+            let watches = [client.drain().watch(), of_route, lease.watch()];
+            // It would be reset behind its 101.
+            if watches.iter().any(|watch| watch.stage() == Stage::Cut) {
+                return Err(Rejection::Draining);
+            }
+            Ok(Outcome::Session(Box::new(Ready {
+                backend,
+                terms: Arc::clone(&target.terms),
+                watches,
+                permit,
+                lease,
+                rules: route.answer.clone(),
+                cookie,
+                is_over_http2: is_over_http2(request),
+                has_brought_key: request.extensions.get::<BroughtKey>().is_some(),
+            })))
+        }
     }
+}
+
+/// Waits until one of the drains has come to its deadline.
+async fn cut(watches: &Watches) {
+    poll_fn(|context| {
+        let mut cuts = watches
+            .iter()
+            .map(|watch| watch.poll_beyond(Stage::BEFORE_CUT, context));
+        cuts.find(Poll::is_ready)
+            .map_or(Poll::Pending, |_| Poll::Ready(()))
+    })
+    .await;
 }
 
 impl Ready {
@@ -146,8 +176,15 @@ impl Ready {
         // Before the client can see the 101, so that whoever has it finds the session counted.
         record.open();
         tokio::spawn(async move {
-            let Some((client_stream, client_early)) = upgrade.into_stream().await else {
-                return record.close(CLIENT_GONE);
+            // The 101 may wait behind an answer that the client does not read.
+            let client = tokio::select! {
+                biased;
+                client = upgrade.into_stream() => client.ok_or(CLIENT_GONE),
+                () = cut(&watches) => Err(CUT),
+            };
+            let (client_stream, client_early) = match client {
+                Ok(client) => client,
+                Err(closure) => return record.close(closure),
             };
             let ends = [
                 End {

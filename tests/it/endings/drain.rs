@@ -7,8 +7,10 @@ use tokio::time::sleep;
 use wsgate::server::Outcome;
 
 use super::{Pair, expect_closure, expect_line};
-use crate::harness::{BINARY, CLOSE, Frame, PING, Speaker, TEXT, TEXT_BEGUN, Wire, repeatedly};
-use crate::venue::{Arrivals, Side, Transport, Venue};
+use crate::harness::{
+    BINARY, CLOSE, Frame, Gateway, Opening, PING, Speaker, TEXT, TEXT_BEGUN, Wire, repeatedly,
+};
+use crate::venue::{Arrivals, Side, Transport, Venue, agree};
 
 const DRAIN: &str =
     "drain: { window: 0s, deadline: 1h, close_code: 4012, reason: \"moving on\" }\n";
@@ -290,4 +292,33 @@ async fn sides_that_do_not_answer_are_reset_at_the_deadline() {
     assert!(pair.client.is_reset().await, "ended in order");
     assert!(pair.backend.is_reset().await, "ended in order");
     expect_closure(&venue, "gateway", Some(4012), "drain").await;
+}
+
+/// It would be reset right behind its 101.
+#[tokio::test]
+async fn a_session_agreed_after_the_deadline_of_its_drain_is_refused() {
+    let arrivals = Arrivals::listen().await;
+    let yaml = format!(
+        "drain: {{ window: 0s, deadline: 0s }}\n{}",
+        arrivals.route()
+    );
+    let gateway = Gateway::start(&yaml).await;
+    let ask = async || {
+        let mut client = Wire::connect(gateway.address()).await;
+        client.send(Opening::to("/").text()).await;
+        client
+    };
+    let mut open = ask().await;
+    let _backend = arrivals.agreed().await;
+    assert_eq!(open.head().await.status(), 101);
+    let mut late = ask().await;
+    let (head, mut backend) = arrivals.met().await;
+    gateway.admin("POST", "/drain?backend=one").await;
+    // By then the deadline is over.
+    open.sent().await;
+    agree(&head, &mut backend).await;
+    let answer = late.answer().await;
+    assert_eq!(answer.status(), 503);
+    assert!(answer.value("retry-after").is_some());
+    assert_eq!(gateway.line("refused").await["result"], "draining");
 }
