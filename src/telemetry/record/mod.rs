@@ -123,10 +123,13 @@ impl SessionRecord {
     ) -> Self {
         let log = &telemetry.access_log;
         let is_redacted = log.redacts_query();
-        let facts = if log.writes_open() || log.writes_close() || log.writes_request() {
-            Facts::of(&request, is_redacted)
-        } else {
-            Facts::default()
+        let is_told = match request.method {
+            Some(_) => log.writes_request(),
+            None => log.writes_open() || log.writes_close(),
+        };
+        let facts = match is_told {
+            true => Facts::of(&request, is_redacted),
+            false => Facts::default(),
         };
         Self {
             telemetry: Arc::clone(telemetry),
