@@ -196,10 +196,9 @@ pub(crate) fn agreement() -> String {
 
 /// Random bytes, the same ones for the same seed.
 pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let mut random = fastrand::Rng::with_seed(seed);
-    std::iter::repeat_with(|| random.u8(..))
-        .take(length)
-        .collect()
+    let mut noise = vec![0; length];
+    fastrand::Rng::with_seed(seed).fill(&mut noise);
+    noise
 }
 
 /// A text frame of a backend, shorter than 126 bytes.

@@ -121,7 +121,7 @@ async fn no_byte_of_a_close_falls_into_a_large_frame_of_a_client() {
     no_byte_of_a_close_falls_into_a_large_frame(Transport::Plain, Speaker::Client).await;
 }
 
-const LARGE: usize = 64 << 20;
+const LARGE: usize = 16 << 20;
 const PIECE: usize = 1 << 20;
 
 /// Half of the frame has been sent when the drain begins: its sender is told, which shows that the end is

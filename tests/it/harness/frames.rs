@@ -127,11 +127,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     pub(crate) async fn expect(&mut self, wanted: impl AsRef<[u8]>) {
         let wanted = wanted.as_ref();
         let got = self.take(wanted.len()).await;
-        let differs = got
-            .iter()
-            .zip(wanted)
-            .position(|(got, wanted)| got != wanted);
-        assert_eq!(differs, None, "other bytes than those sent, from there on");
+        if got != wanted {
+            let mut pairs = got.iter().zip(wanted);
+            let differs = pairs.position(|(got, wanted)| got != wanted);
+            panic!("other bytes than those sent, from {differs:?} on");
+        }
     }
 
     /// Reads a Close with this code and reason, as the gateway says it: in the place of the other end, and

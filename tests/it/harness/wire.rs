@@ -8,6 +8,9 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use super::patience::soon;
 
+/// So much is written at once: what many scenarios send is one piece.
+const PIECE: usize = 1 << 20;
+
 /// A connection, and what was read of it but not yet asked for.
 pub(crate) struct Wire<S = TcpStream> {
     stream: S,
@@ -46,10 +49,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
-    /// Writes all of it.
+    /// Writes all of it; each piece has to be taken soon.
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        let sent = soon("bytes taken", self.stream.write_all(bytes.as_ref())).await;
-        sent.expect("the other side takes bytes");
+        for piece in bytes.as_ref().chunks(PIECE) {
+            let sent = soon("bytes taken", self.stream.write_all(piece)).await;
+            sent.expect("the other side takes bytes");
+        }
         let flushed = soon("bytes flushed", self.stream.flush()).await;
         flushed.expect("the other side takes bytes");
     }
@@ -116,7 +121,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             let missing = count - self.received.len();
             assert!(self.read().await > 0, "ended with {missing} bytes missing");
         }
-        self.received.drain(..count).collect()
+        let later = self.received.split_off(count);
+        std::mem::replace(&mut self.received, later)
     }
 
     /// Everything until the other side ends. Fails where it resets instead.
