@@ -299,9 +299,13 @@ fn write(directory: &Path, yaml: &str) {
 fn text(directory: &Path, yaml: &str) -> String {
     let at = |name: &str| format!("unix:{}", directory.join(name).display());
     let (admin, main) = (at("admin"), at("main"));
+    // What it costs is not to depend on the number of cores.
+    let runtime = match yaml.lines().any(|line| line.starts_with("runtime:")) {
+        true => "",
+        false => "runtime: { workers: 2 }\n",
+    };
     // What follows may go on with the keys of the listener.
-    let beginning = format!(
-        "admin: {{ address: \"{admin}\" }}\nlisteners:\n  main:\n    address: \"{main}\"\n"
-    );
-    beginning + yaml
+    format!(
+        "admin: {{ address: \"{admin}\" }}\n{runtime}listeners:\n  main:\n    address: \"{main}\"\n{yaml}"
+    )
 }

@@ -11,7 +11,8 @@ use super::{REQUEST, ROUTE};
 
 #[tokio::test]
 async fn accepting_pauses_while_descriptors_are_used_up_and_goes_on() {
-    let process = Process::start_with_descriptors(40, ROUTE).await;
+    // It needs half of them itself.
+    let process = Process::start_with_descriptors(64, ROUTE).await;
     let mut crowd = Vec::new();
     for _ in 0..60 {
         crowd.push(process.connect().await);
@@ -68,7 +69,8 @@ impl Crowd {
     async fn gather(host: &str) -> Self {
         let arrivals = Arrivals::listen().await;
         let yaml = format!(
-            "runtime: {{ workers: 1 }}\n\
+            "    timeouts: {{ request_header: 1h }}\n\
+             runtime: {{ workers: 1 }}\n\
              routes: {{ app: {{ protocols: [http], pool: app }} }}\n\
              pools: {{ app: {{ backends: [\"{}\"] }} }}\n",
             arrivals.url().replace("127.0.0.1", host)

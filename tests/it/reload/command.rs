@@ -20,7 +20,7 @@ async fn says_what_came_of_it_and_ends_accordingly() {
     let (code, said) = process.ask_for_reload().await;
     assert_eq!(code, Some(1), "{said}");
     assert!(
-        said.contains("wsgate.yaml:5:1: roots: unknown key"),
+        said.contains("wsgate.yaml:6:1: roots: unknown key"),
         "{said}"
     );
     assert!(
