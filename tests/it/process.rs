@@ -279,6 +279,14 @@ impl Process {
         get(self.connect_to("admin").await, path).await
     }
 
+    /// Has it read its file again.
+    pub(crate) async fn reload(&self) -> Answer {
+        let mut wire = self.connect_to("admin").await;
+        wire.send("POST /reload HTTP/1.1\r\nHost: gateway.test\r\n\r\n")
+            .await;
+        wire.answer().await
+    }
+
     /// Everything that is counted now.
     pub(crate) async fn metrics(&self) -> Metrics {
         Metrics::read(&self.admin("/metrics").await.body)

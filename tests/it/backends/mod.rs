@@ -16,11 +16,11 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use crate::harness::{Head, Wire, eventually};
+use crate::harness::{Head, Wire, eventually, repeatedly};
 pub(crate) use fronts::{Front, ServerSettings, Shown};
 pub(crate) use mortal::Mortal;
 
@@ -95,6 +95,15 @@ impl Backend {
     pub(crate) async fn is_left(&self) {
         let open = || self.seen.open.load(Ordering::SeqCst);
         eventually("the backend's connections end", || open() == 0).await;
+    }
+
+    /// Ends it, and waits until connections are refused. They may not be at once: where another scenario starts a program,
+    /// that has copies of all descriptors until it runs.
+    pub(crate) async fn end(self) {
+        let address = self.address;
+        drop(self);
+        let refused = async || TcpStream::connect(address).await.err();
+        repeatedly("nobody listens", refused).await;
     }
 
     /// The heads that it was sent.

@@ -1,6 +1,7 @@
 //! A backend that dies and comes back.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use super::Backend;
 
@@ -13,11 +14,13 @@ pub(crate) struct Mortal {
 }
 
 impl Mortal {
-    /// Starts one. It has an address that nobody connects from, so that its port is free when it comes back.
+    /// Starts one. It has an address of its own, so that its port is free when it comes back.
     pub(crate) async fn named(name: &str) -> Self {
+        static NUMBER: AtomicU16 = AtomicU16::new(0);
+        let [high, low] = NUMBER.fetch_add(1, Ordering::Relaxed).to_be_bytes();
         let mut mortal = Self {
             name: name.to_owned(),
-            address: SocketAddr::from(([127, 0, 0, 2], 0)),
+            address: SocketAddr::from(([127, 77, high, low], 0)),
             life: None,
         };
         mortal.revive().await;
@@ -25,8 +28,10 @@ impl Mortal {
     }
 
     /// Ends it: its connections end, new ones are refused.
-    pub(crate) fn kill(&mut self) {
-        self.life = None;
+    pub(crate) async fn kill(&mut self) {
+        if let Some(life) = self.life.take() {
+            life.end().await;
+        }
     }
 
     /// Starts it again.

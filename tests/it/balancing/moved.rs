@@ -98,7 +98,7 @@ async fn a_backend_that_is_down_is_left_until_it_is_up() {
     let gateway = Gateway::start(&yaml).await;
     let (backend, cookie) = first(&gateway).await;
     assert_eq!(backend, "a");
-    a.kill();
+    a.kill().await;
     shows(&gateway, "state", json!("down")).await;
     expect_move(&gateway, &cookie).await;
     let retries = gateway.count("wsgate_backend_retries_total", &[("pool", "chat")]);

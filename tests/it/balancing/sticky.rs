@@ -265,7 +265,7 @@ async fn a_backend_that_cannot_be_had_is_replaced() {
     let first = ask(gateway.address(), Opening::to("/").text()).await;
     let cookie = set(&first).expect("a cookie");
     assert_eq!(name(&first), "a");
-    drop(backends.remove(0));
+    backends.remove(0).end().await;
     let moved = ask(gateway.address(), with(pair(&cookie)).text()).await;
     assert_eq!(name(&moved), "b");
     let new = set(&moved).expect("a new cookie");

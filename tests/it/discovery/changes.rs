@@ -12,12 +12,15 @@ const NO_READY_BACKEND: Refusal<'_> = Refusal {
     route: "chat",
 };
 
+/// An address at which nothing else takes ports, so that the one of the first backend is free there.
+const OTHER: [u8; 4] = [127, 0, 98, 2];
+
 #[tokio::test]
 async fn backends_come_and_go_with_the_zone() {
     let server = NameServer::start().await;
     let a = backend_at([127, 0, 0, 1], 0, "a").await;
     let port = a.address().port();
-    let b = backend_at([127, 0, 0, 2], port, "b").await;
+    let b = backend_at(OTHER, port, "b").await;
     let (first, second) = (a.address().to_string(), b.address().to_string());
     server.set_addresses(NAME, &["127.0.0.1"]);
     let gateway = Gateway::start(&yaml(&server, port, "")).await;
@@ -26,7 +29,7 @@ async fn backends_come_and_go_with_the_zone() {
     let mut leaving = open(gateway.address(), "/").await;
     echo(&mut leaving, "on a").await;
 
-    server.set_addresses(NAME, &["127.0.0.2", "127.0.0.1"]);
+    server.set_addresses(NAME, &["127.0.98.2", "127.0.0.1"]);
     has(&gateway, &[first, second.clone()]).await;
     echo(&mut leaving, "still on a").await;
     let turns = [(); 2].map(|()| ask(gateway.address(), Opening::to("/").text()));
@@ -36,7 +39,7 @@ async fn backends_come_and_go_with_the_zone() {
     names.sort_unstable();
     assert_eq!(names, [Some("a"), Some("b")]);
 
-    server.set_addresses(NAME, &["127.0.0.2"]);
+    server.set_addresses(NAME, &["127.0.98.2"]);
     has(&gateway, &[second]).await;
     // The session is told to end, and its client follows.
     assert_eq!(close_code(&mut leaving).await, 1012);
@@ -166,7 +169,7 @@ async fn those_who_wait_are_served_by_a_backend_that_joins() {
     let server = NameServer::start().await;
     let a = backend_at([127, 0, 0, 1], 0, "a").await;
     let port = a.address().port();
-    let b = backend_at([127, 0, 0, 2], port, "b").await;
+    let b = backend_at(OTHER, port, "b").await;
     server.set_addresses(NAME, &["127.0.0.1"]);
     let yaml = yaml(&server, port, "max_sessions: 1,");
     let queue = "{ queue: { max: 1, timeout: 10m }, discovery:";
@@ -177,7 +180,7 @@ async fn those_who_wait_are_served_by_a_backend_that_joins() {
     let waiting = tokio::spawn(async move { ask(address, Opening::to("/").text()).await });
     let length = || gateway.count("wsgate_pool_queue_length", &[("pool", "chat")]);
     eventually("one waits", || length() == 1.0).await;
-    server.set_addresses(NAME, &["127.0.0.1", "127.0.0.2"]);
+    server.set_addresses(NAME, &["127.0.0.1", "127.0.98.2"]);
     has(
         &gateway,
         &[a.address().to_string(), b.address().to_string()],

@@ -113,7 +113,7 @@ async fn a_spare_place_takes_over_from_one_that_died() {
     let gateway = Gateway::start(&yaml).await;
     has(&gateway, &names).await;
     assert_eq!(answers(&gateway).await.as_deref(), Some("best"));
-    drop(best);
+    best.end().await;
     for _ in 0..4 {
         assert_eq!(answers(&gateway).await.as_deref(), Some("spare"));
     }

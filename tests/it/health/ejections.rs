@@ -5,7 +5,7 @@ use crate::backends::{Backend, Mortal};
 use crate::harness::{Gateway, Opening, Wire, ask, eventually};
 use crate::venue::Arrivals;
 
-const PASSIVE: &str = "health: { passive: { failures: 2, window: 30s, eject: 300ms } },";
+const PASSIVE: &str = "health: { passive: { failures: 2, window: 30s, eject: 1s } },";
 
 fn retries(gateway: &Gateway) -> f64 {
     gateway.count("wsgate_backend_retries_total", &[("pool", "chat")])
@@ -15,7 +15,7 @@ fn retries(gateway: &Gateway) -> f64 {
 async fn failures_in_a_row_eject_and_the_backend_is_tried_again() {
     let (mut a, b) = (Mortal::named("a").await, Mortal::named("b").await);
     let gateway = Gateway::start(&configuration(PASSIVE, &[a.entry(), b.entry()])).await;
-    a.kill();
+    a.kill().await;
     assert_eq!(turns(&gateway, 4).await, "bbbb");
     let ejected = becomes(&gateway, "a", "ejected").await;
     let reason = ejected["reason"].as_str().unwrap_or_default();
@@ -41,7 +41,7 @@ async fn failures_in_a_row_eject_and_the_backend_is_tried_again() {
 async fn one_that_takes_the_name_of_an_ejected_one_is_up() {
     let (mut a, b) = (Mortal::named("a").await, Mortal::named("b").await);
     let gateway = Gateway::start(&configuration(PASSIVE, &[a.entry(), b.entry()])).await;
-    a.kill();
+    a.kill().await;
     assert_eq!(turns(&gateway, 4).await, "bbbb");
     becomes(&gateway, "a", "ejected").await;
     let other = Mortal::named("a").await;
@@ -73,7 +73,7 @@ async fn a_verdict_of_before_a_reload_is_shown_under_the_name_of_after_it() {
 #[tokio::test]
 async fn an_ejected_backend_costs_no_attempts() {
     let (dead, b) = (Backend::absent(), Mortal::named("b").await);
-    let keys = PASSIVE.replace("300ms", "1h");
+    let keys = PASSIVE.replace("1s", "1h");
     let a = format!("{{ name: a, url: \"{}\" }}", dead.url());
     let gateway = Gateway::start(&configuration(&keys, &[a, b.entry()])).await;
     assert_eq!(turns(&gateway, 20).await, "b".repeat(20));
@@ -87,7 +87,7 @@ async fn an_answer_with_too_many_fields_ejects_nobody() {
     let answer = format!("HTTP/1.1 200 OK\r\n{fields}\r\n");
     let (wordy, b) = (Backend::answering(&answer).await, Mortal::named("b").await);
     let a = format!("{{ name: a, url: \"{}\" }}", wordy.url());
-    let keys = PASSIVE.replace("300ms", "1h");
+    let keys = PASSIVE.replace("1s", "1h");
     let gateway = Gateway::start(&configuration(&keys, &[a, b.entry()])).await;
     assert_eq!(turns(&gateway, 12).await, "b".repeat(12));
     assert!(retries(&gateway) > 2.0);
@@ -100,7 +100,7 @@ async fn what_one_client_asks_for_ejects_nobody() {
     let (a, b) = (Backend::mute_at_odd().await, Backend::mute_at_odd().await);
     let entries = [("a", &a), ("b", &b)]
         .map(|(name, backend)| format!("{{ name: {name}, url: \"{}\" }}", backend.url()));
-    let keys = PASSIVE.replace("300ms", "1h");
+    let keys = PASSIVE.replace("1s", "1h");
     let yaml = configuration(&keys, &entries)
         .replace("origins: any", "origins: any, protocols: [websocket, http]");
     let gateway = Gateway::start(&yaml).await;
@@ -122,14 +122,14 @@ async fn what_one_client_asks_for_ejects_nobody() {
 #[tokio::test]
 async fn where_all_others_fail_an_ejected_backend_is_tried() {
     let (mut a, mut b) = (Mortal::named("a").await, Mortal::named("b").await);
-    let keys = PASSIVE.replace("300ms", "1h");
+    let keys = PASSIVE.replace("1s", "1h");
     let gateway = Gateway::start(&configuration(&keys, &[a.entry(), b.entry()])).await;
-    a.kill();
+    a.kill().await;
     assert_eq!(turns(&gateway, 4).await, "bbbb");
     becomes(&gateway, "a", "ejected").await;
     a.revive().await;
     assert_eq!(turns(&gateway, 4).await, "bbbb", "it is left alone");
-    b.kill();
+    b.kill().await;
     assert_eq!(turns(&gateway, 4).await, "aaaa");
 }
 
@@ -137,16 +137,16 @@ async fn where_all_others_fail_an_ejected_backend_is_tried() {
 #[tokio::test]
 async fn one_that_was_drained_and_resumed_meanwhile_is_ready() {
     let (mut a, mut b) = (Mortal::named("a").await, Mortal::named("b").await);
-    let keys = PASSIVE.replace("300ms", "1h");
+    let keys = PASSIVE.replace("1s", "1h");
     let gateway = Gateway::start(&configuration(&keys, &[a.entry(), b.entry()])).await;
-    a.kill();
+    a.kill().await;
     assert_eq!(turns(&gateway, 4).await, "bbbb");
     gateway.admin("POST", "/pools/chat/backends/a/drain").await;
     becomes(&gateway, "a", "drained").await;
     a.revive().await;
     gateway.admin("POST", "/pools/chat/backends/a/resume").await;
     assert_eq!(up(&gateway, "a"), 1.0);
-    b.kill();
+    b.kill().await;
     assert_eq!(turns(&gateway, 4).await, "aaaa");
 }
 
@@ -154,7 +154,7 @@ async fn one_that_was_drained_and_resumed_meanwhile_is_ready() {
 async fn the_last_backend_is_never_ejected() {
     let dead = Backend::absent();
     let a = format!("{{ name: a, url: \"{}\" }}", dead.url());
-    let keys = PASSIVE.replace("eject: 300ms", "eject: 1h, max_ejected: 100%");
+    let keys = PASSIVE.replace("eject: 1s", "eject: 1h, max_ejected: 100%");
     let gateway = Gateway::start(&configuration(&keys, &[a])).await;
     for _ in 0..5 {
         assert_eq!(super::turn(&gateway).await.0, 502);

@@ -3,7 +3,7 @@
 use tokio::net::UnixStream;
 
 use super::{REQUEST, ROUTE};
-use crate::harness::{Gateway, Wire, ask, directory, soon};
+use crate::harness::{Gateway, Wire, ask, directory, repeatedly, soon};
 
 async fn start(address: &str) -> Gateway {
     Gateway::start(&format!(
@@ -70,6 +70,8 @@ async fn a_socket_that_was_left_behind_is_replaced_and_one_in_use_is_not() {
     let directory = directory();
     let path = directory.path().join("socket");
     drop(std::os::unix::net::UnixListener::bind(&path).expect("a free path"));
+    let refused = async || UnixStream::connect(&path).await.err();
+    repeatedly("nobody listens", refused).await;
     let address = format!("unix:{}", path.display());
     let gateway = start(&address).await;
     let yaml = format!("listeners: {{ main: {{ address: \"{address}\" }} }}\n{ROUTE}");

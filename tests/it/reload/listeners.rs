@@ -8,6 +8,7 @@ use wsgate::admin::ReloadReport;
 
 use crate::backends::Backend;
 use crate::harness::{Gateway, Wire, ask, directory, eventually, repeatedly, soon};
+use crate::process::Process;
 use crate::venue::{Arrivals, open};
 
 const REQUEST: &str = "GET / HTTP/1.1\r\nHost: gateway.test\r\nConnection: close\r\n\r\n";
@@ -33,10 +34,11 @@ fn named(listeners: &[(&str, &str)]) -> String {
 async fn own_address() -> SocketAddr {
     let ip = [127, fastrand::u8(1..), fastrand::u8(..), fastrand::u8(1..)];
     let listener = TcpListener::bind((std::net::Ipv4Addr::from(ip), 0)).await;
-    listener
-        .expect("a free port")
-        .local_addr()
-        .expect("a bound socket")
+    let listener = listener.expect("a free port");
+    let address = listener.local_addr().expect("a bound socket");
+    drop(listener);
+    is_closed(address).await;
+    address
 }
 
 async fn body(address: SocketAddr) -> String {
@@ -222,18 +224,22 @@ async fn a_file_that_is_no_socket_is_refused_and_kept() {
     );
 }
 
-/// As soon as a reload has been answered, and not a moment later.
+/// As soon as a reload has been answered, and not a moment later. The gateway has a process of its own: where another
+/// scenario starts a program, that has copies of all descriptors of this one until it runs.
 #[tokio::test]
 async fn the_address_of_a_listener_that_was_removed_is_free() {
-    let address = own_address().await.to_string();
-    let without = named(&[("main", "127.0.0.1:0")]);
-    let with = named(&[("main", "127.0.0.1:0"), ("more", &address)]);
-    let gateway = Gateway::start(&with).await;
+    let address = own_address().await;
+    let without = "routes: { fixed: { respond: { status: 200 } } }\n";
+    let with = format!("  more: {{ address: \"{address}\" }}\n{without}");
+    let process = Process::start(&with).await;
     for _ in 0..40 {
-        gateway.change(&without).await;
-        let connected = TcpStream::connect(&address).await;
-        assert!(connected.is_err(), "it is still listened at");
-        gateway.change(&with).await;
+        for (yaml, listens) in [(without, false), (&with, true)] {
+            process.rewrite(yaml);
+            let report = process.reload().await;
+            assert_eq!(report.status(), 200, "{report:?}");
+            let connected = TcpStream::connect(address).await;
+            assert_eq!(connected.is_ok(), listens);
+        }
     }
 }
 
