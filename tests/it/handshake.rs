@@ -298,8 +298,8 @@ async fn deadlines_of_the_handshake_end_with_the_101() {
     let silent = Backend::silent().await;
     let gateway = Gateway::start(&format!(
         "listeners: {{ main: {{ address: \"127.0.0.1:0\", \
-           timeouts: {{ request_header: 200ms, keep_alive: 200ms }} }} }}\n\
-         defaults: {{ origins: any, timeouts: {{ handshake: 400ms }} }}\n\
+           timeouts: {{ request_header: 1s, keep_alive: 1s }} }} }}\n\
+         defaults: {{ origins: any, timeouts: {{ handshake: 2s }} }}\n\
          routes:\n  chat: {{ pool: chat }}\n  silent: {{ match: {{ path: /silent }}, pool: silent }}\n\
          pools:\n  chat: {{ backends: [\"{}\"] }}\n  silent: {{ backends: [\"{}\"] }}\n",
         sound.url(),

@@ -60,7 +60,7 @@ async fn a_target_that_is_too_long_is_414() {
 #[tokio::test]
 async fn a_head_that_is_too_slow_is_408() {
     let backend = Backend::echo().await;
-    let yaml = listener("timeouts: { request_header: 200ms }") + &before(&[&backend]);
+    let yaml = listener("timeouts: { request_header: 1s }") + &before(&[&backend]);
     let gateway = Gateway::start(&yaml).await;
     let request = "GET / HTTP/1.1\r\nHost: gateway.test\r\n";
     expect_cut_short(&gateway, request, 408, "head_too_slow").await;

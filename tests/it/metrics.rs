@@ -343,7 +343,7 @@ async fn series_go_with_what_they_are_about() {
 async fn connections_that_bring_no_request_are_counted() {
     let backend = Backend::echo().await;
     let yaml = "listeners: { main: { address: \"127.0.0.1:0\", \
-         timeouts: { request_header: 200ms }, limits: { request_head: 8KiB } } }\n";
+         timeouts: { request_header: 1s }, limits: { request_head: 8KiB } } }\n";
     let gateway = Gateway::start(&(yaml.to_owned() + &before(&[&backend]))).await;
     let large = Opening::to("/").with("X", &"x".repeat(9000)).text();
     for (bytes, reason) in [

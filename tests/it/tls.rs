@@ -12,7 +12,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-use crate::harness::{Gateway, Identity, Wire, connect_tls, directory, eventually};
+use crate::harness::{Gateway, Identity, Wire, connect_tls, directory, eventually, repeatedly};
 use crate::process::Process;
 
 const NAME: &str = "gateway.test";
@@ -87,7 +87,7 @@ async fn both_versions_are_spoken() {
 async fn a_connection_that_rests_too_long_is_ended_in_order() {
     let directory = directory();
     let identity = Identity::make(directory.path(), "site", &[NAME]);
-    let times = "timeouts: { request_header: 500ms, keep_alive: 500ms }, tls:";
+    let times = "timeouts: { request_header: 1s, keep_alive: 1s }, tls:";
     let yaml = yaml(&[&identity], "").replace("tls:", times);
     let gateway = Gateway::start_in(directory, &yaml).await;
     for (version, asked) in [(&TLS12, REQUEST), (&TLS13, REQUEST), (&TLS13, "")] {
@@ -188,7 +188,13 @@ async fn a_handshake_that_does_not_end_meets_its_deadline() {
     silent.gone().await;
     slow.gone().await;
     eventually("both are counted", || timeouts() == 2.0).await;
-    assert!(is_served(gateway.address(), client(&identity, &[&TLS13], None)).await);
+    let client = client(&identity, &[&TLS13], None);
+    let address = gateway.address();
+    // Where the machine is slow, its handshake may take as long now and then.
+    repeatedly("a client is served", async || {
+        is_served(address, Arc::clone(&client)).await.then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -97,7 +97,8 @@ async fn a_client_that_is_held_up_by_the_backend_is_not_overdue() {
     let message = Speaker::Client.frame(crate::harness::BINARY, &vec![7; 8 << 20]);
     let upload = message.repeat(4);
     let length = upload.len();
-    let venue = asking(Transport::Plain, Speaker::Client, SOON).await;
+    let often = "interval: 100ms, timeout: 1s";
+    let venue = asking(Transport::Plain, Speaker::Client, often).await;
     let Pair {
         mut client,
         mut backend,
@@ -106,7 +107,7 @@ async fn a_client_that_is_held_up_by_the_backend_is_not_overdue() {
         client.send(upload).await;
         client
     });
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
     backend.take(length).await;
     let _client = sending.await.expect("nothing ends it");
 }

@@ -44,7 +44,7 @@ async fn a_client_that_takes_nothing_is_reset(transport: Transport) {
 #[tokio::test]
 async fn a_client_that_takes_little_is_borne_with() {
     let more =
-        "defaults: { websocket: { slow_consumer: { stall: 2s }, ping: { target: none } } }\n";
+        "defaults: { websocket: { slow_consumer: { stall: 4s }, ping: { target: none } } }\n";
     let venue = Venue::start_with(Transport::Plain, more).await;
     let Pair {
         mut client,

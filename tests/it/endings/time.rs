@@ -64,8 +64,8 @@ async fn pings_do_not_keep_an_abandoned_session() {
 /// Its payload takes many times the idle time.
 #[tokio::test]
 async fn a_slow_frame_is_not_idle() {
-    const PIECES: usize = 30;
-    let venue = with_websocket(Transport::Plain, &format!("idle: 1s, {QUIET}")).await;
+    const PIECES: usize = 40;
+    let venue = with_websocket(Transport::Plain, &format!("idle: 2s, {QUIET}")).await;
     let mut pair = Pair::new(&venue).await;
     let frame = Speaker::Backend.frame(BINARY, &[9; PIECES * 10]);
     for piece in frame.chunks(10) {

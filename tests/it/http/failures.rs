@@ -77,7 +77,7 @@ async fn a_connection_that_was_closed_while_it_rested_is_no_failure() {
 
 #[tokio::test]
 async fn an_answer_that_is_late_is_504() {
-    let stage = Stage::set_with(", http: { request_timeout: 100ms }").await;
+    let stage = Stage::set_with(", http: { request_timeout: 1s }").await;
     let (mut client, _, mut backend) = stage.ask(&get("/")).await;
     assert_eq!(client.answer().await.status(), 504);
     backend.gone().await;
@@ -182,7 +182,7 @@ async fn a_backend_that_refuses_an_upload_and_closes_is_heard() {
 
 #[tokio::test]
 async fn a_body_that_stands_still_is_408() {
-    let stage = Stage::set_with(", http: { request_timeout: 100ms }").await;
+    let stage = Stage::set_with(", http: { request_timeout: 1s }").await;
     let request = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab";
     let (mut client, _, _backend) = stage.ask(request).await;
     assert_eq!(client.answer().await.status(), 408);
@@ -197,6 +197,7 @@ async fn the_time_for_an_answer_begins_with_the_last_byte() {
     tokio::time::sleep(Duration::from_millis(500)).await;
     let mut later = stage.send(&get("/")).await;
     tokio::select! {
+        biased;
         answer = client.answer() => assert_eq!(answer.status(), 504),
         _ = later.answer() => panic!("the request that was sent later timed out first"),
     }
@@ -221,6 +222,7 @@ async fn a_request_that_is_sent_again_has_the_time_of_one() {
         met = two.met() => met,
     };
     tokio::select! {
+        biased;
         answer = client.answer() => assert_eq!(answer.status(), 504),
         _ = later.answer() => panic!("the request that was sent later timed out first"),
     }
@@ -250,6 +252,7 @@ async fn a_body_that_the_backend_does_not_read_is_504() {
     let mut answer = Wire::new(tokio::io::join(reading, tokio::io::sink()));
     let sending = async { while writing.write_all(&[b'x'; 65_536]).await.is_ok() {} };
     let answer = tokio::select! {
+        biased;
         answer = answer.answer() => answer,
         () = sending => panic!("the connection broke before the answer"),
     };
@@ -271,6 +274,7 @@ async fn a_body_that_is_slower_than_the_least_rate_is_408() {
         }
     };
     let answer = tokio::select! {
+        biased;
         answer = answer.answer() => answer,
         () = dripping => panic!("the connection broke before the answer"),
     };
@@ -321,7 +325,7 @@ async fn a_removed_route_lets_answers_end_until_its_deadline() {
     backend.send("HTTP/1.1 200 OK\r\n\r\n").await;
     assert_eq!(client.head().await.status(), 200);
     let other = "routes: { other: { match: { path: /other }, respond: { status: 200 } } }\n\
-                 drain: { window: 0s, deadline: 500ms }\n";
+                 drain: { window: 0s, deadline: 2s }\n";
     stage.gateway.change(other).await;
     backend.send("x").await;
     assert_eq!(client.take(6).await, b"1\r\nx\r\n");

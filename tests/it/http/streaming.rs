@@ -10,7 +10,7 @@ use crate::harness::{Gateway, Wire, eventually, repeatedly, send_until_stalled};
 /// Trap 27.
 #[tokio::test]
 async fn events_pass_one_by_one() {
-    let stage = Stage::set_with(", http: { request_timeout: 200ms }").await;
+    let stage = Stage::set_with(", http: { request_timeout: 1s }").await;
     let (mut client, _, mut backend) = stage.ask(&get("/events")).await;
     let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
     backend.send(head).await;
@@ -19,7 +19,7 @@ async fn events_pass_one_by_one() {
     assert_eq!(head.values("transfer-encoding"), ["chunked"]);
     for event in ["data: 1\n\n", "data: 2\n\n"] {
         // Longer than the deadline for the head, which is over.
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        tokio::time::sleep(Duration::from_millis(1200)).await;
         backend.send(event).await;
         let chunk = format!("{:X}\r\n{event}\r\n", event.len());
         assert_eq!(client.take(chunk.len()).await, chunk.as_bytes());

@@ -84,15 +84,16 @@ async fn ends_of_both_halves_pass_on() {
 /// All of it has left the backend, whose Close is heard at once.
 #[tokio::test]
 async fn a_slow_client_gets_what_is_kept_for_it_behind_its_close() {
-    a_slow_client_gets_all("close: 1s, half_close: 1h", 128 << 10).await;
+    a_slow_client_gets_all("close: 3s, half_close: 1h", 128 << 10).await;
 }
 
 /// Most of it waits at the backend, and the Close behind it.
 #[tokio::test]
 async fn a_slow_client_gets_what_a_backend_sends_behind_its_close() {
-    a_slow_client_gets_all("close: 1h, half_close: 1s", 2 << 20).await;
+    a_slow_client_gets_all("close: 1h, half_close: 3s", 2 << 20).await;
 }
 
+/// In all it takes longer than it may pause.
 async fn a_slow_client_gets_all(timeouts: &str, length: usize) {
     let arrivals = Arrivals::listen().await;
     let more = format!("defaults: {{ timeouts: {{ {timeouts} }} }}\n");
@@ -116,7 +117,7 @@ async fn a_slow_client_gets_all(timeouts: &str, length: usize) {
     let receiving = async {
         for piece in last.chunks(length / 32) {
             session.expect(piece).await;
-            sleep(Duration::from_millis(60)).await;
+            sleep(Duration::from_millis(110)).await;
         }
         session.expect_end().await;
         session.end().await;
@@ -191,7 +192,7 @@ async fn a_drain_ends_the_sessions_and_then_the_connection() {
 
 #[tokio::test]
 async fn a_connection_without_streams_is_ended_and_one_with_a_session_is_not() {
-    let keys = ", timeouts: { request_header: 200ms, keep_alive: 200ms }";
+    let keys = ", timeouts: { request_header: 1s, keep_alive: 1s }";
     let (gateway, arrivals, mut client) = venue(keys, PATIENT).await;
     let (mut session, mut backend) = session(&mut client, &arrivals).await;
     // Two that never had a stream come and go meanwhile.

@@ -7,7 +7,7 @@ use tokio::time::sleep;
 use super::{REQUEST, ROUTE, listening, rejects};
 use crate::harness::{Gateway, Identity, Wire, connect_tls, directory, eventually};
 
-const HEADER: &str = ", timeouts: { request_header: 400ms, keep_alive: 1h }";
+const HEADER: &str = ", timeouts: { request_header: 1s, keep_alive: 1h }";
 
 #[tokio::test]
 async fn a_head_that_stops_half_way_is_408() {
@@ -80,7 +80,7 @@ async fn half_a_head_that_came_with_the_request_before_it_is_408() {
 
 #[tokio::test]
 async fn a_connection_that_rests_too_long_is_ended() {
-    let keep_alive = ", timeouts: { request_header: 1h, keep_alive: 200ms }";
+    let keep_alive = ", timeouts: { request_header: 1h, keep_alive: 1s }";
     let gateway = Gateway::start(&listening(keep_alive)).await;
     let mut wire = Wire::connect(gateway.address()).await;
     for _ in 0..3 {

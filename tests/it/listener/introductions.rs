@@ -241,7 +241,7 @@ async fn where_a_header_is_required_nothing_else_is_taken() {
 
 #[tokio::test]
 async fn a_header_that_stops_half_way_is_given_up() {
-    let keys = format!("{REQUIRE}, timeouts: {{ request_header: 300ms }}");
+    let keys = format!("{REQUIRE}, timeouts: {{ request_header: 1s }}");
     let gateway = Gateway::start(&listening(&keys)).await;
     introduced(&gateway, "PROXY TCP4 203.").await.gone().await;
     introduced(&gateway, "").await.gone().await;
