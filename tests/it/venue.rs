@@ -11,7 +11,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::harness::{
-    ACCEPT, Gateway, Head, Identity, Opening, Wire, connect_tls, directory, soon,
+    ACCEPT, Gateway, Head, Identity, Opening, PATIENT, Wire, connect_tls, directory, soon,
 };
 
 /// A byte stream, and the socket below it for what TLS does not do.
@@ -62,12 +62,12 @@ pub(crate) struct Venue {
 }
 
 impl Venue {
-    /// Starts one for clients that connect like this.
+    /// Starts one for clients that connect like this, where no deadline comes.
     pub(crate) async fn start(transport: Transport) -> Self {
-        Self::start_with(transport, "").await
+        Self::start_with(transport, PATIENT).await
     }
 
-    /// As [`Venue::start`], with more lines at the end of the configuration.
+    /// As [`Venue::start`], with these lines at the end of the configuration instead of [`PATIENT`].
     pub(crate) async fn start_with(transport: Transport, more: &str) -> Self {
         let directory = directory();
         let identity = match transport {

@@ -22,7 +22,8 @@ async fn named(count: usize) -> Vec<Backend> {
     backends
 }
 
-/// A route to a pool with these keys, each ended by a comma, and these backends, each with more keys.
+/// A route to a pool with these keys, each ended by a comma, and these backends, each with more keys. A crowd of sessions may
+/// take as long as it likes to open.
 fn yaml(keys: &str, backends: &[Backend], more: &str) -> String {
     let names = ["a", "b", "c", "d"];
     let entry = |(name, backend): (&str, &Backend)| {
@@ -30,7 +31,8 @@ fn yaml(keys: &str, backends: &[Backend], more: &str) -> String {
     };
     let entries: Vec<String> = names.into_iter().zip(backends).map(entry).collect();
     let pool = pool(keys, &[]).replace("[]", &format!("[{}]", entries.join(", ")));
-    format!("routes: {{ chat: {{ origins: any, pool: chat }} }}\n{pool}")
+    let route = "origins: any, timeouts: { connect: 1h, handshake: 1h }, pool: chat";
+    format!("routes: {{ chat: {{ {route} }} }}\n{pool}")
 }
 
 /// An open session, and the name of its backend.

@@ -12,7 +12,7 @@ mod time;
 
 use serde_json::Value;
 
-use crate::harness::{PATIENT, Speaker, Wire, eventually};
+use crate::harness::{Speaker, Wire, eventually};
 use crate::venue::{Arrivals, Side, Transport, Venue, reset};
 
 /// Both ends of a session in the scenario's hands.
@@ -117,7 +117,7 @@ async fn expect_closure(venue: &Venue, initiator: &str, code: Option<u16>, reaso
 }
 
 async fn patient(transport: Transport) -> Venue {
-    Venue::start_with(transport, PATIENT).await
+    Venue::start(transport).await
 }
 
 /// A venue with these keys of `defaults.websocket`, where no deadline comes.

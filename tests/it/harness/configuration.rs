@@ -2,9 +2,10 @@
 
 use crate::backends::Backend;
 
-/// No deadline comes in the time of a scenario: what happens does not happen because of one, but that a backend is
-/// ended that does not end first.
-pub(crate) const PATIENT: &str = "defaults: { timeouts: { close: 1h, half_close: 1h } }\n";
+/// No deadline comes in the time of a scenario, however slow the machine: what happens does not happen because of one, but
+/// that a backend is ended that does not end first. Nor does the gateway ask whether the sides are there.
+pub(crate) const PATIENT: &str = "defaults: { timeouts: { connect: 1h, handshake: 1h, close: 1h, half_close: 1h }, \
+                                  websocket: { ping: { target: none } } }\n";
 
 /// A route `chat` for every host and path and origin, to a pool `chat` of these backends.
 pub(crate) fn before(backends: &[&Backend]) -> String {

@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::client::Response;
 use tokio_tungstenite::tungstenite::http::Request;
+use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
 use super::opening::KEY;
@@ -47,15 +47,27 @@ pub(crate) async fn open_by<S: AsyncRead + AsyncWrite + Unpin>(
 pub(crate) async fn echo<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut WebSocket<S>, text: &str) {
     let sent = soon("a message taken", socket.send(Message::text(text))).await;
     sent.expect("the session takes messages");
-    let message = soon("an echo", socket.next()).await;
+    let message = next(socket, "an echo").await;
     let message = message.expect("the session is open").expect("a message");
     assert_eq!(message, Message::text(text));
 }
 
+/// What comes next. Pings come where a scenario takes long, and the library answers them.
+async fn next<S: AsyncRead + AsyncWrite + Unpin>(
+    socket: &mut WebSocket<S>,
+    what: &str,
+) -> Option<Result<Message, Error>> {
+    loop {
+        let message = soon(what, socket.next()).await;
+        if !matches!(message, Some(Ok(Message::Ping(_)))) {
+            return message;
+        }
+    }
+}
+
 /// The code that the gateway ends a session with.
 pub(crate) async fn close_code(socket: &mut WebSocket) -> u16 {
-    let message = soon("a Close", socket.next()).await;
-    match message {
+    match next(socket, "a Close").await {
         Some(Ok(Message::Close(Some(frame)))) => frame.code.into(),
         other => panic!("something else than a Close: {other:?}"),
     }

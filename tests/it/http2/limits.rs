@@ -4,7 +4,7 @@ use h2::Reason;
 use http::Request;
 
 use super::endings::{session, venue};
-use crate::harness::{Speaker, eventually};
+use crate::harness::{PATIENT, Speaker, eventually};
 
 /// The code of the Close that a session with these settings ends with, once its client has sent this.
 async fn code(settings: &str, sent: &[u8]) -> u16 {
@@ -46,7 +46,7 @@ async fn a_backend_that_is_lost_is_told_to_the_client() {
 /// A browser has one connection for all of its tabs: sockets that stay open for hours must leave room for its requests.
 #[tokio::test]
 async fn three_hundred_sessions_and_a_request_share_a_connection() {
-    let (_gateway, arrivals, mut client) = venue("", "").await;
+    let (_gateway, arrivals, mut client) = venue("", PATIENT).await;
     let mut sessions = Vec::new();
     for _ in 0..300 {
         sessions.push(session(&mut client, &arrivals).await);
@@ -65,7 +65,7 @@ async fn three_hundred_sessions_and_a_request_share_a_connection() {
 #[tokio::test]
 async fn who_takes_very_many_requests_back_keeps_its_sessions() {
     let keys = ", limits: { http2_streams: 300 }";
-    let (gateway, arrivals, mut client) = venue(keys, "").await;
+    let (gateway, arrivals, mut client) = venue(keys, PATIENT).await;
     let (mut session, mut backend) = session(&mut client, &arrivals).await;
     let mut asked = Vec::new();
     for _ in 0..260 {

@@ -57,9 +57,12 @@ async fn no_session_drops_while_reloads_come() {
     let backends = [Backend::echo().await, Backend::echo().await];
     let gateway = Gateway::start(&yaml(&backends, 0)).await;
     let progress = Arc::new(Progress::default());
+    let mut sockets = Vec::new();
+    for _ in 0..SESSIONS {
+        sockets.push(open(gateway.address(), "/").await);
+    }
     let mut sessions = JoinSet::new();
-    for session in 0..SESSIONS {
-        let socket = open(gateway.address(), "/").await;
+    for (session, socket) in sockets.into_iter().enumerate() {
         sessions.spawn(talk(socket, session, Arc::clone(&progress)));
     }
     for generation in 1..=RELOADS {

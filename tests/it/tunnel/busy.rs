@@ -6,7 +6,7 @@ use wsgate::server::Outcome;
 
 use super::backpressure::the_sender_is_slowed;
 use super::loss::{expect_lost, learns};
-use crate::harness::{PATIENT, Wire, eventually};
+use crate::harness::{Wire, eventually};
 use crate::process::Process;
 use crate::venue::{Side, Transport, Venue, masked, noise, reset, text};
 
@@ -98,14 +98,14 @@ async fn a_busy_side_is_slowed_by_the_other(transport: Transport) {
 
 #[tokio::test]
 async fn the_loss_of_a_busy_side_is_told_to_the_other() {
-    let venue = Venue::start_with(Transport::Plain, PATIENT).await;
+    let venue = Venue::start(Transport::Plain).await;
     let (client, mut backend) = busy_session(&venue).await;
     reset(&*client.into_stream());
     learns(&mut backend, 1001).await;
     drop(backend);
     expect_lost(&venue, "client").await;
 
-    let venue = Venue::start_with(Transport::Plain, PATIENT).await;
+    let venue = Venue::start(Transport::Plain).await;
     let (mut client, backend) = busy_session(&venue).await;
     backend.reset();
     learns(&mut client, 1014).await;

@@ -2,7 +2,7 @@
 
 use wsgate::tunnel::Tunnel;
 
-use crate::harness::eventually;
+use crate::harness::{PATIENT, eventually};
 use crate::process::Process;
 use crate::venue::{Arrivals, Transport, Venue, noise, open};
 
@@ -38,7 +38,7 @@ async fn an_idle_session_holds_no_buffer() {
     const SESSIONS: usize = 200;
     const BUFFER: usize = 64 << 10;
     let arrivals = Arrivals::listen().await;
-    let process = Process::start(&arrivals.route()).await;
+    let process = Process::start(&(arrivals.route() + PATIENT)).await;
     let mut sessions = Vec::new();
     for _ in 0..SESSIONS {
         sessions.push(open(process.connect().await, &arrivals).await);

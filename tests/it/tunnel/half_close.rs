@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
-use crate::harness::{PATIENT, Wire, eventually};
+use crate::harness::{Wire, eventually};
 use crate::venue::{Transport, Venue, close, close_code, masked, noise};
 
 const LENGTH: usize = 4 << 20;
@@ -62,7 +62,7 @@ where
 
 #[tokio::test]
 async fn an_end_passes_on_at_once() {
-    let venue = Venue::start_with(Transport::Plain, PATIENT).await;
+    let venue = Venue::start(Transport::Plain).await;
     let (mut client, mut backend) = venue.session().await;
     client.end().await;
     backend.rest().await;

@@ -6,7 +6,7 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
-use crate::harness::{PATIENT, Wire, eventually};
+use crate::harness::{Wire, eventually};
 use crate::venue::{Side, Transport, Venue, close_code, masked, reset, text};
 
 #[tokio::test]
@@ -20,7 +20,7 @@ async fn a_reset_of_the_client_ends_the_backend_over_wss() {
 }
 
 async fn a_reset_of_the_client_ends_the_backend(transport: Transport) {
-    let venue = Venue::start_with(transport, PATIENT).await;
+    let venue = Venue::start(transport).await;
     let (client, mut backend) = venue.session().await;
     let client = client.into_stream();
     reset(&*client);
@@ -41,7 +41,7 @@ async fn a_reset_of_the_backend_ends_the_client_over_wss() {
 }
 
 async fn a_reset_of_the_backend_ends_the_client(transport: Transport) {
-    let venue = Venue::start_with(transport, PATIENT).await;
+    let venue = Venue::start(transport).await;
     let (mut client, backend) = venue.session().await;
     backend.reset();
     learns(&mut client, 1014).await;
@@ -67,7 +67,7 @@ async fn a_reset_ends_the_other_side_within_a_second() {
 
 #[tokio::test]
 async fn what_was_sent_before_a_reset_of_the_other_side_still_arrives() {
-    let venue = Venue::start_with(Transport::Plain, PATIENT).await;
+    let venue = Venue::start(Transport::Plain).await;
     let (mut client, mut backend) = venue.session().await;
     backend.send(text("last words")).await;
     assert!(client.take(12).await.ends_with(b"last words"));
@@ -78,7 +78,7 @@ async fn what_was_sent_before_a_reset_of_the_other_side_still_arrives() {
 
 #[tokio::test]
 async fn an_end_of_tls_without_close_notify_counts_as_lost() {
-    let venue = Venue::start_with(Transport::Tls, PATIENT).await;
+    let venue = Venue::start(Transport::Tls).await;
     let (client, mut backend) = venue.session().await;
     let client: Side = client.into_stream();
     let socket = SockRef::from(client.socket());
