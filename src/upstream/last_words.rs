@@ -2,7 +2,7 @@
 //!
 //! Servers refuse an upload by answering and closing; the unread bytes turn the close into a reset. Then writing fails although
 //! the answer can still be read. As hyper gives up at the first write error, this stream hides such errors: reading returns the
-//! answer, or the error.
+//! answer, and the error in place of the end behind it.
 //!
 //! If it is dropped before the answer has ended the connection is reset, as [`Asked`](super::asked::Asked) is.
 
@@ -20,6 +20,9 @@ use crate::stream::Stream;
 #[derive(Debug)]
 pub(super) struct LastWords {
     stream: Stream,
+    /// The write error that was hidden. The write took it from the socket, so reading alone would find an end in order, and an
+    /// answer without a length would look complete.
+    hidden: Option<ErrorKind>,
     /// Whether one of both sides has closed.
     has_ended: bool,
     /// Whether it waits for a request. Then it is closed in order.
@@ -30,8 +33,20 @@ impl LastWords {
     pub(super) fn new(stream: Stream, is_idle: Arc<AtomicBool>) -> Self {
         Self {
             stream,
+            hidden: None,
             has_ended: false,
             is_idle,
+        }
+    }
+
+    /// The result of a write for hyper: success with `instead` if the backend has closed.
+    fn told<T>(&mut self, outcome: io::Result<T>, instead: T) -> io::Result<T> {
+        match outcome {
+            Err(error) if is_closed(&error) => {
+                self.hidden = Some(error.kind());
+                Ok(instead)
+            }
+            outcome => outcome,
         }
     }
 }
@@ -41,14 +56,6 @@ impl Drop for LastWords {
         if !self.has_ended && !self.is_idle.load(Ordering::Relaxed) {
             self.stream.give_up();
         }
-    }
-}
-
-/// The result of a write for hyper: success with `instead` if the backend has closed.
-fn told<T>(outcome: io::Result<T>, instead: T) -> io::Result<T> {
-    match outcome {
-        Err(error) if is_closed(&error) => Ok(instead),
-        outcome => outcome,
     }
 }
 
@@ -68,7 +75,10 @@ impl AsyncRead for LastWords {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
         self.has_ended = buffer.filled().len() == before;
-        Poll::Ready(Ok(()))
+        match self.hidden {
+            Some(kind) if self.has_ended => Poll::Ready(Err(kind.into())),
+            _ => Poll::Ready(Ok(())),
+        }
     }
 }
 
@@ -79,7 +89,7 @@ impl AsyncWrite for LastWords {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.stream).poll_write(context, bytes));
-        Poll::Ready(told(written, bytes.len()))
+        Poll::Ready(self.told(written, bytes.len()))
     }
 
     fn poll_write_vectored(
@@ -88,7 +98,7 @@ impl AsyncWrite for LastWords {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, slices));
-        Poll::Ready(told(written, slices.iter().map(|slice| slice.len()).sum()))
+        Poll::Ready(self.told(written, slices.iter().map(|slice| slice.len()).sum()))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -97,7 +107,7 @@ impl AsyncWrite for LastWords {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = ready!(Pin::new(&mut self.stream).poll_flush(context));
-        Poll::Ready(told(flushed, ()))
+        Poll::Ready(self.told(flushed, ()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -1,7 +1,7 @@
 //! Answers before the end of the request's body, and what becomes of the connection.
 
 use super::{OK, Stage, configuration, get};
-use crate::harness::{Gateway, Wire};
+use crate::harness::{Gateway, Wire, send_until_stalled};
 use crate::venue::Arrivals;
 
 /// Answers that wait for no body, and then end the connection, say so (RFC 9110 section 10.1.1): the client would send its
@@ -148,6 +148,22 @@ async fn an_answer_in_the_middle_of_an_upload_comes_whole() {
         let answer = client.answer().await;
         assert_eq!((answer.status(), answer.body.len()), (413, length));
     }
+}
+
+/// Then nobody knows whether an answer without a length is complete.
+#[tokio::test]
+async fn an_answer_without_a_length_that_a_reset_ends_is_broken_off() {
+    let stage = Stage::set().await;
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n";
+    let (client, _, mut backend) = stage.ask(head).await;
+    let mut client = client.into_stream();
+    send_until_stalled(&mut client, |_| [b'u'; 65_536]).await;
+    let mut client = Wire::new(client);
+    backend.send("HTTP/1.1 413 Too Large\r\n\r\npage").await;
+    drop(backend);
+    assert_eq!(client.head().await.status(), 413);
+    let rest = client.sent().await;
+    assert!(!rest.ends_with(b"0\r\n\r\n"), "it looks complete");
 }
 
 /// A body that has been read is no reason to end the connection.
