@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Poll, ready};
 
 use http::header::{CONNECTION, CONTENT_LENGTH};
 use http::{HeaderValue, Request, Response, StatusCode, Version};
@@ -90,7 +90,8 @@ async fn serve_until_idle<H: Handler>(
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut seen = None;
-    let mut is_shutting_down = false;
+    // hyper is not told of a drain: it would close the connection under a client that is sending a request. The next answer
+    // ends it (see `answer`), or the clock.
     let outcome = poll_fn(|context| {
         let stage = watch.stage();
         // Registering a waker takes a lock, and is needed only once for each stage.
@@ -98,23 +99,11 @@ async fn serve_until_idle<H: Handler>(
             seen = None;
             context.waker().wake_by_ref();
         }
-        let is_draining = stage > Stage::Open;
-        // If hyper were told to shut down while it answers, it would write `Connection: Upgrade, close` into a 101; before
-        // the first request, or within a head, it would close the connection under a client that is sending a request.
-        let may_shut_down = || is_draining && !matches!(pulse.phase(), Phase::Busy | Phase::Head);
-        loop {
-            if !is_shutting_down && may_shut_down() {
-                is_shutting_down = true;
-                Pin::new(&mut connection).graceful_shutdown();
-            }
-            if let Poll::Ready(result) = Pin::new(&mut connection).poll(context) {
-                return Poll::Ready(Ok(result));
-            }
-            if is_shutting_down || !may_shut_down() {
-                let now = ConnectionState::of(&pulse, is_draining);
-                return clock.poll(now, context).map(Err);
-            }
+        if let Poll::Ready(result) = Pin::new(&mut connection).poll(context) {
+            return Poll::Ready(Ok(result));
         }
+        let now = ConnectionState::of(&pulse, stage > Stage::Open);
+        clock.poll(now, context).map(Err)
     })
     .await;
 
@@ -139,15 +128,14 @@ async fn serve_until_idle<H: Handler>(
 
 /// Waits for the next head on an idle connection; false if the connection is to be closed.
 async fn is_resumed(stream: &mut Watched, clock: &mut HeadClock, watch: &DrainWatch) -> bool {
-    let now = ConnectionState::of(stream.pulse(), false);
     poll_fn(|context| {
         if let Poll::Ready(has_bytes) = stream.poll_client(context) {
             return Poll::Ready(has_bytes);
         }
-        if watch.poll_beyond(Stage::Open, context).is_ready() {
-            return Poll::Ready(false);
-        }
-        clock.poll(now, context).map(|_| false)
+        let is_draining = watch.poll_beyond(Stage::Open, context).is_ready();
+        let now = ConnectionState::of(stream.pulse(), is_draining);
+        while ready!(clock.poll(now, context)) == Expiry::Rest {}
+        Poll::Ready(false)
     })
     .await
 }

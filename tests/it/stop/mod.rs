@@ -230,7 +230,8 @@ async fn is_still_served(keys: &str) {
     fresh.send(request).await;
     half.send(rest).await;
     again.send(rest).await;
-    for wire in [&mut fresh, &mut half, &mut again] {
+    served.send(request).await;
+    for wire in [&mut fresh, &mut half, &mut again, &mut served] {
         let answer = wire.answer().await;
         assert_eq!(
             (answer.status(), answer.values("connection")),
