@@ -1,4 +1,5 @@
-//! What a client sends, as hyper reads it: other tasks get their turn, and SETTINGS frames are counted.
+//! What a client sends, as hyper reads it: other tasks get their turn, and SETTINGS frames are counted. hyper does not give the
+//! stream back; this does when it is dropped.
 //!
 //! h2 processes all that it can read before it returns, and a SETTINGS frame may cost it a step for each open stream (RFC 9113
 //! section 6.9.2): a megabyte of them would hold up everything else on the worker for seconds (CVE-2019-9515).
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::oneshot;
 
 use super::streams::Streams;
 use crate::stream::{Stream, delegate_writes, poll_again};
@@ -30,7 +32,10 @@ const ACK: u8 = 1;
 /// A client's stream under hyper.
 #[derive(Debug)]
 pub(super) struct Intake {
-    stream: Stream,
+    /// Taken out when this is dropped.
+    stream: Option<Stream>,
+    /// Gets the stream then.
+    returns: Option<oneshot::Sender<Stream>>,
     streams: Arc<Streams>,
     frames: Frames,
     /// How many bytes were read in this turn, with what SETTINGS frames count beyond their own.
@@ -38,13 +43,30 @@ pub(super) struct Intake {
 }
 
 impl Intake {
-    /// For a connection that begins with the preface. SETTINGS frames are charged to `streams`.
-    pub(super) fn new(stream: Stream, streams: Arc<Streams>) -> Self {
-        Self {
-            stream,
+    /// For a connection that begins with the preface. SETTINGS frames are charged to `streams`. The receiver gets the stream
+    /// back.
+    pub(super) fn new(stream: Stream, streams: Arc<Streams>) -> (Self, oneshot::Receiver<Stream>) {
+        let (returns, returned) = oneshot::channel();
+        let intake = Self {
+            stream: Some(stream),
+            returns: Some(returns),
             streams,
             frames: Frames::default(),
             read: 0,
+        };
+        (intake, returned)
+    }
+
+    fn stream(&mut self) -> &mut Stream {
+        self.stream.as_mut().expect("it is taken out on Drop")
+    }
+}
+
+impl Drop for Intake {
+    fn drop(&mut self) {
+        if let (Some(stream), Some(returns)) = (self.stream.take(), self.returns.take()) {
+            // Nobody may want it.
+            let _ = returns.send(stream);
         }
     }
 }
@@ -60,7 +82,7 @@ impl AsyncRead for Intake {
             return poll_again(context);
         }
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        ready!(Pin::new(self.stream()).poll_read(context, buffer))?;
         let bytes = &buffer.filled()[before..];
         self.read = read + bytes.len();
         let settings = self.frames.follow(bytes);
@@ -74,11 +96,13 @@ impl AsyncRead for Intake {
 
 impl AsyncWrite for Intake {
     delegate_writes! {
-        Self { stream, .. } => stream
+        intake => intake.stream()
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.stream
+            .as_ref()
+            .is_some_and(AsyncWrite::is_write_vectored)
     }
 }
 
@@ -159,7 +183,7 @@ mod tests {
         let (socket, mut peer) = UnixStream::pair().unwrap();
         peer.write_all(&[0; 2 * TURN]).await.unwrap();
         let streams = Streams::new(Instant::now(), None);
-        let mut intake = Intake::new(Stream::Plain(Socket::Unix(socket)), streams);
+        let (mut intake, _returned) = Intake::new(Stream::Plain(Socket::Unix(socket)), streams);
         let mut turns = Vec::new();
         std::future::poll_fn(|context| {
             // Before the first, the reactor has yet to see that there is something.

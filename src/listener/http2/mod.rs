@@ -23,7 +23,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 
 use super::body::{Body, BusyBody, text};
 use super::client::Client;
-use super::connection::{DRAIN_GRACE, Negotiated};
+use super::connection::Negotiated;
+use super::linger::linger;
 use super::refusal::Fault;
 use super::{Handler, Settings, refusal};
 use crate::drain::{DrainWatch, Stage};
@@ -64,6 +65,9 @@ const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// How long the answer to a Ping may take. The Ping queues behind all that the kernel holds for a slow client; a client that
 /// is gone is noticed sooner, as it acknowledges no bytes.
 const PING_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long a connection on which nothing is open any more may take to end after GOAWAY. The client has to take what h2 and the
+/// kernel still hold of its last answers, and then to answer a PING.
+const LONGEST_END: Duration = Duration::from_secs(30);
 
 /// Serves a connection until it ends, is idle for too long, or is drained.
 pub(super) async fn serve<H: Handler>(
@@ -83,39 +87,48 @@ pub(super) async fn serve<H: Handler>(
             Box::pin(answer(request, stream, client, Arc::clone(&handler)))
         })
     };
-    let intake = Intake::new(negotiated.stream, Arc::clone(&streams));
+    let (intake, returned) = Intake::new(negotiated.stream, Arc::clone(&streams));
     let connection = builder(settings, &bounds).serve_connection(TokioIo::new(intake), service);
-    let mut connection = pin!(connection);
-    let mut is_flooded = false;
-    if client.over_limit.is_none() {
-        tokio::select! {
-            result = connection.as_mut() => return conclude(result, client),
-            _ = watch.beyond(Stage::Open) => {}
-            verdict = streams.verdict(&settings.timeouts) => is_flooded = verdict == Verdict::Flooded,
+    let is_in_order = async {
+        let mut connection = pin!(connection);
+        let mut is_flooded = false;
+        if client.over_limit.is_none() {
+            tokio::select! {
+                result = connection.as_mut() => return conclude(result, client),
+                _ = watch.beyond(Stage::Open) => {}
+                verdict = streams.verdict(&settings.timeouts) => is_flooded = verdict == Verdict::Flooded,
+            }
         }
-    }
-    if is_flooded {
-        // It gets no new streams; its sessions may go on.
-        count_error(client);
-    }
-    streams.forgive();
-    connection.as_mut().graceful_shutdown();
-    tokio::select! {
-        result = connection => if !is_flooded { conclude(result, client) },
-        () = streams.quiet_for(DRAIN_GRACE) => {}
-        // The client goes on with the flood.
-        () = streams.flooded() => {}
+        if is_flooded {
+            // It gets no new streams; its sessions may go on.
+            count_error(client);
+        }
+        streams.forgive();
+        connection.as_mut().graceful_shutdown();
+        tokio::select! {
+            result = connection => !is_flooded && conclude(result, client),
+            () = streams.quiet_for(LONGEST_END) => false,
+            // The client goes on with the flood.
+            () = streams.flooded() => false,
+        }
+    };
+    if is_in_order.await
+        && let Ok(stream) = returned.await
+    {
+        // The client may not have got all that was sent, and goes on sending WINDOW_UPDATE and PING for it.
+        linger(stream).await;
     }
 }
 
-/// Counts a connection that ended for a protocol error of its client.
-fn conclude(result: hyper::Result<()>, client: &Client) {
-    let Err(error) = result else { return };
+/// Whether a connection ended in order. Counts one that ended for a protocol error of its client.
+fn conclude(result: hyper::Result<()>, client: &Client) -> bool {
+    let Err(error) = result else { return true };
     let cause = error.source().and_then(|cause| cause.downcast_ref());
     if cause.is_some_and(h2::Error::is_library) {
         tracing::debug!(%error, "HTTP/2 connection ended");
         count_error(client);
     }
+    false
 }
 
 fn count_error(client: &Client) {

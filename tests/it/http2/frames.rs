@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::Request;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::time::sleep;
 
 use super::listener;
 use crate::harness::{Gateway, Http2, Wire, eventually, send_until_stalled, soon};
@@ -20,8 +21,10 @@ const RST_STREAM: u8 = 0x3;
 const SETTINGS: u8 = 0x4;
 const PING: u8 = 0x6;
 const GOAWAY: u8 = 0x7;
+const WINDOW_UPDATE: u8 = 0x8;
 const CONTINUATION: u8 = 0x9;
 const END_STREAM: u8 = 0x1;
+const ACK: u8 = 0x1;
 const END_HEADERS: u8 = 0x4;
 
 /// `:method: GET`, `:scheme: http`, `:path: /` of the static table, and an authority (RFC 7541 appendix A).
@@ -196,6 +199,60 @@ async fn a_request_on_its_way_while_the_gateway_stops_is_served() {
             return;
         }
     }
+}
+
+/// A closed socket would answer with a reset, and the client would lose what it has not read.
+#[tokio::test]
+async fn a_client_that_goes_on_sending_at_a_stop_is_not_reset() {
+    let gateway = start().await;
+    let mut wire = begun(&gateway).await;
+    gateway.stop().await;
+    loop {
+        let head = wire.take(9).await;
+        let length = usize::from(head[1]) << 8 | usize::from(head[2]);
+        let payload = wire.take(length).await;
+        if head[3] == PING {
+            wire.send(frame(PING, ACK, 0, &payload)).await;
+            break;
+        }
+    }
+    assert!(!wire.is_reset().await);
+    wire.send(frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1])).await;
+    assert!(!wire.is_reset().await);
+}
+
+/// h2 holds the rest of the answer, which is handed to it at once.
+#[tokio::test]
+async fn a_client_that_pauses_at_a_stop_gets_all_of_its_answer() {
+    let (window, length) = (65_535, 80_000);
+    let body = "b".repeat(length);
+    let yaml = format!("routes: {{ fixed: {{ respond: {{ status: 200, body: {body} }} }} }}\n");
+    let gateway = Gateway::start(&format!("{}{yaml}", listener(""))).await;
+    let mut wire = begun(&gateway).await;
+    let flags = END_STREAM | END_HEADERS;
+    wire.send(frame(HEADERS, flags, stream(0), GET)).await;
+    take_data(&mut wire, window).await;
+    gateway.stop().await;
+    sleep(Duration::from_secs(3)).await;
+    for number in [0, stream(0)] {
+        wire.send(frame(WINDOW_UPDATE, 0, number, &[0, 1, 0, 0]))
+            .await;
+    }
+    take_data(&mut wire, length - window).await;
+}
+
+/// Takes so many bytes of DATA.
+async fn take_data(wire: &mut Wire, count: usize) {
+    let mut taken = 0;
+    while taken < count {
+        let head = wire.take(9).await;
+        let length = usize::from(head[1]) << 8 | usize::from(head[2]);
+        wire.take(length).await;
+        if head[3] == DATA {
+            taken += length;
+        }
+    }
+    assert_eq!(taken, count);
 }
 
 /// What the next frame is, which is passed over.
