@@ -13,12 +13,12 @@ use crate::config::FieldRules;
 use crate::drain::{DrainWatch, Stage};
 use crate::listener::BodyError;
 use crate::telemetry::{AnswerEnd, SessionRecord};
-use crate::upstream::{BodyProgress, Source};
+use crate::upstream::{BodyProgress, Paced, Source};
 
 /// The body of an answer. If it is dropped before its end, the connection to the backend is closed, which tells the backend
 /// to stop.
 pub(super) struct Download {
-    body: Incoming,
+    body: Paced,
     shared: Arc<Shared>,
     /// The header rules of the route.
     rules: Option<Arc<FieldRules>>,
@@ -81,6 +81,7 @@ impl Download {
         upload: Arc<BodyProgress>,
         rules: Option<Arc<FieldRules>>,
     ) -> Self {
+        let body = exchange.source.pace(body, &upload);
         let shared = Arc::new(Shared {
             exchange: Mutex::new(Some(exchange)),
             upload,

@@ -22,12 +22,18 @@ pub fn text(text: impl Into<Bytes>) -> Body {
         .boxed_unsync()
 }
 
+/// Whether there is room for more of a body.
+pub(super) trait Room {
+    /// Whether the client has yet to take what was written. hyper asks again when it has.
+    fn is_full(&self) -> bool;
+}
+
 /// A body with a guard that marks its connection, or HTTP/2 stream, as busy until it is sent or given up.
 pub(super) struct BusyBody<B> {
     body: Body,
     /// Why it broke off; returned by the next poll.
     broken: Option<BodyError>,
-    _busy: B,
+    busy: B,
 }
 
 impl<B> BusyBody<B> {
@@ -35,12 +41,12 @@ impl<B> BusyBody<B> {
         Self {
             body,
             broken: None,
-            _busy: busy,
+            busy,
         }
     }
 }
 
-impl<B: Unpin> hyper::body::Body for BusyBody<B> {
+impl<B: Room + Unpin> hyper::body::Body for BusyBody<B> {
     type Data = Bytes;
     type Error = BodyError;
 
@@ -50,6 +56,10 @@ impl<B: Unpin> hyper::body::Body for BusyBody<B> {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         if let Some(error) = self.broken.take() {
             return Poll::Ready(Some(Err(error)));
+        }
+        // hyper would take another 64 KiB on top of up to 32 KiB that wait.
+        if self.busy.is_full() {
+            return Poll::Pending;
         }
         match Pin::new(&mut self.body).poll_frame(context) {
             // hyper polls the body before it writes the head, and drops the head if the body fails at once. Returning the
@@ -69,5 +79,31 @@ impl<B: Unpin> hyper::body::Body for BusyBody<B> {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::task::Waker;
+
+    use hyper::body::Body as _;
+
+    use super::*;
+
+    impl Room for &Cell<bool> {
+        fn is_full(&self) -> bool {
+            self.get()
+        }
+    }
+
+    #[test]
+    fn a_body_waits_until_the_client_has_taken_what_was_written() {
+        let is_full = Cell::new(true);
+        let mut body = BusyBody::new(text("hi"), &is_full);
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(Pin::new(&mut body).poll_frame(&mut context).is_pending());
+        is_full.set(false);
+        assert!(Pin::new(&mut body).poll_frame(&mut context).is_ready());
     }
 }

@@ -18,6 +18,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
+use super::body::Room;
 use super::request_line::RequestLine;
 use crate::stream::Stream;
 
@@ -35,12 +36,13 @@ pub(super) enum Phase {
     Idle,
 }
 
-/// The phase of one connection, the number of its requests, and whether the last one had a body.
+/// The phase of one connection, the number of its requests, whether the last one had a body, and whether the client takes bytes.
 #[derive(Debug)]
 pub(super) struct Pulse {
     phase: AtomicU8,
     requests: AtomicU32,
     has_body: AtomicBool,
+    is_full: AtomicBool,
 }
 
 impl Pulse {
@@ -50,6 +52,7 @@ impl Pulse {
             phase: AtomicU8::new(Phase::Head as u8),
             requests: AtomicU32::new(0),
             has_body: AtomicBool::new(false),
+            is_full: AtomicBool::new(false),
         })
     }
 
@@ -70,6 +73,12 @@ impl Pulse {
     /// Whether the last request had a body, of which some may still arrive after its answer.
     pub(super) fn has_body(&self) -> bool {
         self.has_body.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether the stream took what was written to it.
+    fn written<T>(&self, written: Poll<T>) -> Poll<T> {
+        self.is_full.store(written.is_pending(), Ordering::Relaxed);
+        written
     }
 
     /// Begins a request; it is in progress until the guard is dropped.
@@ -97,6 +106,12 @@ impl Pulse {
 /// A request in progress; dropped with the body of its answer.
 #[derive(Debug)]
 pub(super) struct Busy(Arc<Pulse>);
+
+impl Room for Busy {
+    fn is_full(&self) -> bool {
+        self.0.is_full.load(Ordering::Relaxed)
+    }
+}
 
 impl Drop for Busy {
     fn drop(&mut self) {
@@ -224,11 +239,13 @@ impl AsyncWrite for Watched {
         if self.pulse.discards_writes() {
             return Poll::Ready(Ok(bytes.len()));
         }
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.pulse.written(written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.stream).poll_flush(context))?;
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        ready!(self.pulse.written(flushed))?;
         // hyper writes its own buffer before it flushes the stream.
         if self.pulse.phase() == Phase::Answered {
             self.pulse.enter(Phase::Idle);
@@ -251,7 +268,8 @@ impl AsyncWrite for Watched {
         if self.pulse.discards_writes() {
             return Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()));
         }
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.pulse.written(written)
     }
 
     fn is_write_vectored(&self) -> bool {

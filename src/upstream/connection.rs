@@ -3,9 +3,11 @@
 //! A connection stays with the worker that opened it, as its task, timers and socket belong to that runtime. So every worker has
 //! a list of idle connections of its own.
 
+use std::future::poll_fn;
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::ready;
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
@@ -21,6 +23,7 @@ use tokio::time::{Instant, sleep};
 
 use super::ANSWER_HEAD;
 use super::last_words::LastWords;
+use super::steering::Steering;
 use super::transport::Transport;
 use super::upload::Upload;
 use crate::stream::Stream;
@@ -57,20 +60,21 @@ pub(super) struct Connection {
     /// Whether its descriptor [is high](is_high).
     is_high: bool,
     /// Shared with [`LastWords`].
-    is_idle: Arc<AtomicBool>,
+    steering: Arc<Steering>,
 }
 
 impl Connection {
     /// An HTTP/1.1 connection over `stream`, which `transport` has opened.
     pub(super) async fn open(stream: Stream, transport: &Arc<Transport>) -> hyper::Result<Self> {
         let is_high = stream.descriptor().is_some_and(is_high);
-        let is_idle = Arc::<AtomicBool>::default();
-        let stream = LastWords::new(stream, Arc::clone(&is_idle));
+        let steering = Arc::<Steering>::default();
+        let stream = LastWords::new(stream, Arc::clone(&steering));
         let (sender, connection) = Builder::new()
             .title_case_headers(true)
             .max_buf_size(ANSWER_HEAD)
             .handshake(TokioIo::new(stream))
             .await?;
+        let connection = steered(connection, Arc::clone(&steering));
         Ok(Self {
             transport: Arc::clone(transport),
             sender,
@@ -78,7 +82,7 @@ impl Connection {
             retires: Instant::now() + LIFETIME.mul_f32(0.5 + fastrand::f32() / 2.0),
             is_spent: false,
             is_high,
-            is_idle,
+            steering,
         })
     }
 
@@ -99,6 +103,11 @@ impl Connection {
         self.sender.try_send_request(request)
     }
 
+    /// What tells it whether to go on.
+    pub(super) fn steering(&self) -> &Arc<Steering> {
+        &self.steering
+    }
+
     /// An answer with this head has arrived. If it came before the end of the request's body, the client alone decides when
     /// the rest is sent: a backend that does not read it would take it for the next request. After an answer of HTTP/1.0 hyper
     /// would send the next request as HTTP/1.0 too, without its body if that has no length.
@@ -108,6 +117,17 @@ impl Connection {
             || answer.status() == StatusCode::UNAUTHORIZED
                 && binds(answer.headers(), &WWW_AUTHENTICATE);
     }
+}
+
+/// Drives `connection` while `steering` does not hold it back. To hold back its stream instead would be too late, as hyper
+/// allocates before it reads.
+async fn steered<C: Future>(connection: C, steering: Arc<Steering>) -> C::Output {
+    let mut connection = pin!(connection);
+    poll_fn(|context| {
+        ready!(steering.poll_free(context));
+        connection.as_mut().poll(context)
+    })
+    .await
 }
 
 /// Whether a descriptor is in the upper half of those that the process may have. The system assigns the lowest free one, so
@@ -184,7 +204,7 @@ impl IdleConnections {
         };
         let index = shelf.connections.iter().rposition(is_fit)?;
         let (_, connection) = shelf.connections.remove(index);
-        connection.is_idle.store(false, Ordering::Relaxed);
+        connection.steering.set_idle(false);
         Some(connection)
     }
 
@@ -195,7 +215,7 @@ impl IdleConnections {
             return;
         }
         if connection.retires <= now {
-            connection.is_idle.store(true, Ordering::Relaxed);
+            connection.steering.set_idle(true);
             return;
         }
         let worker = thread::current().id();
@@ -208,7 +228,7 @@ impl IdleConnections {
         if shelf.connections.len() >= most {
             return;
         }
-        connection.is_idle.store(true, Ordering::Relaxed);
+        connection.steering.set_idle(true);
         shelf.connections.push((now, connection));
         if !shelf.is_swept {
             shelf.is_swept = true;
@@ -226,7 +246,7 @@ impl IdleConnections {
             if !is_kept {
                 closed += 1;
                 let is_in_order = closed <= MOST_CLOSED_IN_ORDER;
-                connection.is_idle.store(is_in_order, Ordering::Relaxed);
+                connection.steering.set_idle(is_in_order);
             }
             is_kept
         });

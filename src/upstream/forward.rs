@@ -19,6 +19,7 @@ use super::candidates::{Candidate, Hints, Setback as _};
 use super::connection::{Connection, ConnectionTask, is_readable};
 use super::fault::Fault;
 use super::judge::Evidence;
+use super::steering::Paced;
 use super::upload::{BodyProgress, BodyStage, Upload};
 use super::{Failure, Pool};
 use crate::drain::{self, Drain, DrainWatch};
@@ -84,7 +85,7 @@ enum Carrier {
     /// It may serve other requests.
     Shared(Connection),
     /// It serves this client only.
-    Own { _connection: Connection },
+    Own(Connection),
     /// It was opened for a session.
     Handshake { _task: ConnectionTask },
 }
@@ -100,6 +101,19 @@ impl Source {
             lease,
             watch,
         }
+    }
+
+    /// The body of the answer at the pace of the client. Not if the request is still being sent, which goes on at its own pace.
+    #[must_use]
+    pub fn pace(&self, body: Incoming, upload: &BodyProgress) -> Paced {
+        let is_paced = upload.is_whole() && !body.is_end_stream();
+        let steering = match &self.carrier {
+            Carrier::Shared(connection) | Carrier::Own(connection) if is_paced => {
+                Some(Arc::clone(connection.steering()))
+            }
+            Carrier::Shared(_) | Carrier::Own(_) | Carrier::Handshake { .. } => None,
+        };
+        Paced::new(body, steering)
     }
 
     /// The drain of the backend, which begins when it is drained or removed.
@@ -254,9 +268,7 @@ impl Pool {
                 Ok((answer, connection)) => {
                     witness.testify(ConnectResult::Answered, Evidence::Sound);
                     let carrier = match witness.member().introduces_clients() {
-                        true => Carrier::Own {
-                            _connection: connection,
-                        },
+                        true => Carrier::Own(connection),
                         false => Carrier::Shared(connection),
                     };
                     return Ok(Answered {

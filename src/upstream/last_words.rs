@@ -9,11 +9,11 @@
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::steering::Steering;
 use crate::stream::Stream;
 
 /// A backend's stream under hyper.
@@ -25,17 +25,17 @@ pub(super) struct LastWords {
     hidden: Option<ErrorKind>,
     /// Whether one of both sides has closed.
     has_ended: bool,
-    /// Whether it waits for a request. Then it is closed in order.
-    is_idle: Arc<AtomicBool>,
+    /// Idle, it is closed in order.
+    steering: Arc<Steering>,
 }
 
 impl LastWords {
-    pub(super) fn new(stream: Stream, is_idle: Arc<AtomicBool>) -> Self {
+    pub(super) fn new(stream: Stream, steering: Arc<Steering>) -> Self {
         Self {
             stream,
             hidden: None,
             has_ended: false,
-            is_idle,
+            steering,
         }
     }
 
@@ -53,7 +53,7 @@ impl LastWords {
 
 impl Drop for LastWords {
     fn drop(&mut self) {
-        if !self.has_ended && !self.is_idle.load(Ordering::Relaxed) {
+        if !self.has_ended && !self.steering.is_idle() {
             self.stream.give_up();
         }
     }

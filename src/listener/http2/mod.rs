@@ -51,7 +51,7 @@ const LARGEST_WINDOW: u32 = (1 << 31) - 1;
 /// The largest frame that is accepted, in bytes; the smallest value that HTTP/2 allows.
 const FRAME: u32 = 16 * 1024;
 /// How much of an answer's body is buffered until the client reads it, in bytes.
-const SEND_BUFFER: usize = 64 * 1024;
+const SEND_BUFFER: usize = 32 * 1024;
 /// Streams that the client reset before they were accepted, where fewer may be open. One more ends the connection with all of
 /// its sessions. They take memory, so no more are allowed than may be open. A flood (CVE-2023-44487) is met by [`Streams`].
 const PENDING_RESETS: u32 = 20;

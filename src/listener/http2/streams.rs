@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::super::body::Room;
 use super::super::deadline::reached;
 use crate::config::ListenerTimeouts;
 
@@ -170,6 +171,13 @@ impl OpenStream {
     /// There is an answer; a reset from now on is no longer counted.
     pub(super) fn answered(&self) {
         self.is_answered.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Room for Arc<OpenStream> {
+    /// hyper heeds the window of the stream and its own limit.
+    fn is_full(&self) -> bool {
+        false
     }
 }
 
