@@ -115,7 +115,7 @@ impl Checks {
 
     /// Runs a check. It is finished even if the pool is replaced: if discovery replaced the pool often enough, a hanging backend
     /// would otherwise never fail a check. It is given up once checks have other settings, as its result would not count and
-    /// the first new check waits for it.
+    /// the first new check waits for it; and once the backend is removed, as others need its place.
     async fn check(&self) -> Option<OnUnhealthy> {
         let mut check = pin!(self.pool.check(&self.member));
         let mut changes = self.pool.queue().changes();

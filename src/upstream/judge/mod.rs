@@ -284,11 +284,13 @@ impl Pool {
         is_under_way
     }
 
-    /// When the next check of `member` is due; at once if there was none. None if checks are off or have other settings by now.
+    /// When the next check of `member` is due; at once if there was none. None if checks are off or have other settings by now,
+    /// or if the backend was removed.
     #[must_use]
     pub fn check_due(self: &Arc<Self>, member: &Member) -> Option<Instant> {
         let settings = self.health.active.as_ref()?;
-        if self.latest().health.active.as_ref() != Some(settings) {
+        let is_changed = self.latest().health.active.as_ref() != Some(settings);
+        if is_changed || member.backend().is_removed() {
             return None;
         }
         let last = member.backend().standing().check;

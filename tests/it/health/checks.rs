@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
 use tokio::time::sleep;
 
 use super::{becomes, configuration, shown, turn, turns, up};
 use crate::backends::{Backend, Mortal};
-use crate::harness::{Gateway, Opening, Refusal, eventually, repeatedly};
+use crate::harness::{Gateway, Opening, Refusal, eventually, repeatedly, soon};
 
 /// Checks that come often.
 fn active(keys: &str) -> String {
@@ -282,6 +284,21 @@ async fn a_backend_that_hangs_is_found_although_its_pool_changes_all_the_time() 
         (shown(&gateway, "a").await["state"] == "down").then_some(())
     };
     repeatedly("it is down", look).await;
+}
+
+/// Its place among the checks of all pools is for others.
+#[tokio::test]
+async fn a_check_of_a_backend_that_is_removed_is_given_up() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let entry = format!("\"ws://{}\"", silent.local_addr().unwrap());
+    let other = format!("\"{}\"", Backend::echo().await.url());
+    let keys = "health: { active: { type: http, interval: 1h, timeout: 1h } },";
+    let gateway = Gateway::start(&configuration(keys, &[entry, other.clone()])).await;
+    let (mut check, _) = silent.accept().await.unwrap();
+    gateway.change(&configuration(keys, &[other])).await;
+    let mut asked = Vec::new();
+    let ended = soon("the check ends", check.read_to_end(&mut asked)).await;
+    assert!(ended.is_ok());
 }
 
 /// Whatever the interval.
