@@ -31,7 +31,7 @@ use crate::drain::{DrainWatch, Stage};
 use crate::telemetry::ConnectionRejection;
 use intake::Intake;
 use spawn::Spawn;
-use streams::{MAX_CHARGED, OpenStream, Streams, Verdict};
+use streams::{LONGEST_END, MAX_CHARGED, OpenStream, Streams, Verdict};
 pub(super) use upgraded::Claim;
 
 /// The flow-control window of a stream, in bytes. The connection's window covers many streams, so that stalled sessions do not
@@ -65,9 +65,6 @@ const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// How long the answer to a Ping may take. The Ping queues behind all that the kernel holds for a slow client; a client that
 /// is gone is noticed sooner, as it acknowledges no bytes.
 const PING_TIMEOUT: Duration = Duration::from_secs(120);
-/// How long a connection on which nothing is open any more may take to end after GOAWAY. The client has to take what h2 and the
-/// kernel still hold of its last answers, and then to answer a PING.
-const LONGEST_END: Duration = Duration::from_secs(30);
 
 /// Serves a connection until it ends, is idle for too long, or is drained.
 pub(super) async fn serve<H: Handler>(

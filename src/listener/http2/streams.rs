@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::super::body::Room;
+use super::super::connection::DRAIN_GRACE;
 use super::super::deadline::reached;
 use crate::config::ListenerTimeouts;
 
@@ -15,6 +16,9 @@ use crate::config::ListenerTimeouts;
 /// reset so many, but a flood of resets only costs the gateway and its backends (CVE-2023-44487). SETTINGS frames count as
 /// resets, as a flood of them costs much, too (CVE-2019-9515).
 pub(super) const MAX_CHARGED: u32 = 200;
+/// How long a connection on which nothing is open any more may take to end after GOAWAY. The client has to take what h2 and the
+/// kernel still hold of its last answers, and then to answer a PING.
+pub(super) const LONGEST_END: Duration = Duration::from_secs(30);
 /// One reset is forgotten after each interval, as a page that cancels a request now and then may do so for days.
 const FORGET_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -102,11 +106,17 @@ impl Streams {
         }
     }
 
-    /// Forgets charges and idle time, as the client was told to leave and needs time to read that.
+    /// The client was told to leave: forgets its charges, and gives it [`DRAIN_GRACE`] to read that, or [`LONGEST_END`] since
+    /// its last answer, which it may still be taking. To be followed by `quiet_for(LONGEST_END)`.
     pub(super) fn forgive(&self) {
+        let now = Instant::now();
         let mut state = self.state();
-        state.quiet_since = Instant::now();
-        state.all_forgotten_at = state.quiet_since;
+        let short = now - (LONGEST_END - DRAIN_GRACE);
+        state.quiet_since = match state.has_begun {
+            true => state.quiet_since.max(short),
+            false => short,
+        };
+        state.all_forgotten_at = now;
         state.is_flooded = false;
     }
 
@@ -266,6 +276,27 @@ mod tests {
         expect_patience(&streams).await;
         take_back(&streams, MAX_CHARGED + 1);
         streams.flooded().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_was_answered_lately_may_take_longer_to_leave() {
+        let keep_alive = timeouts().keep_alive;
+        assert_eq!(patience(false, keep_alive).await, DRAIN_GRACE);
+        assert_eq!(patience(true, keep_alive).await, DRAIN_GRACE);
+        assert_eq!(patience(true, Duration::ZERO).await, LONGEST_END);
+    }
+
+    /// How long a client may take to leave that was told so `pause` after its answer, if it has had one.
+    async fn patience(is_answered: bool, pause: Duration) -> Duration {
+        let streams = Streams::new(Instant::now(), Some(MAX_CHARGED));
+        if is_answered {
+            streams.open().answered();
+        }
+        tokio::time::sleep(pause).await;
+        streams.forgive();
+        let told = Instant::now();
+        streams.quiet_for(LONGEST_END).await;
+        Duration::from_secs(told.elapsed().as_secs())
     }
 
     /// So many streams are taken back at once.
