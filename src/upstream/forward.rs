@@ -145,10 +145,13 @@ impl<'a> Errand<'a> {
             target,
             fields,
             has_body: body.is_some(),
+            progress: match body {
+                Some(_) => Arc::default(),
+                None => BodyProgress::of_none(),
+            },
             body,
             max_body: None,
             client: None,
-            progress: Arc::default(),
             first_sent: None,
         }
     }

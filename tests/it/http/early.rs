@@ -72,6 +72,8 @@ async fn an_answer_that_needs_no_body_keeps_the_connection_where_that_is_small()
                 (status, None),
                 "{path}"
             );
+            client.send(get(path)).await;
+            assert_eq!(client.answer().await.value("connection"), None, "{path}");
         }
     }
 }
