@@ -17,10 +17,8 @@ const FAMILIES: &[Kind] = &[Kind::A, Kind::Aaaa];
 
 /// Makes a server of `answer`, which is given the question and completes the reply.
 async fn server(answer: fn(&Packet<'_>, &mut Packet<'_>)) -> SocketAddr {
-    // TCP first: its ports are the scarce ones.
-    let stream = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (stream, socket) = sockets().await;
     let address = stream.local_addr().unwrap();
-    let socket = UdpSocket::bind(address).await.unwrap();
     tokio::spawn(async move {
         let mut packet = [0; 512];
         while let Ok((length, client)) = socket.recv_from(&mut packet).await {
@@ -44,6 +42,18 @@ async fn server(answer: fn(&Packet<'_>, &mut Packet<'_>)) -> SocketAddr {
         }
     });
     address
+}
+
+/// For both transports at one address. TCP first: its ports are the scarce ones. The same port of UDP may be that of a
+/// question of another test.
+async fn sockets() -> (TcpListener, UdpSocket) {
+    loop {
+        let stream = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        match UdpSocket::bind(stream.local_addr().unwrap()).await {
+            Ok(socket) => return (stream, socket),
+            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse),
+        }
+    }
 }
 
 fn reply(packet: &[u8], answer: fn(&Packet<'_>, &mut Packet<'_>)) -> Vec<u8> {

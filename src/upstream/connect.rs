@@ -275,16 +275,22 @@ mod tests {
         second.unwrap();
     }
 
+    /// A machine that is slower than that shows it another time.
     #[tokio::test]
     async fn a_refusal_hands_over_at_once() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let good = listener.local_addr().unwrap();
         // Nobody listens there: the port is only this listener's at 127.0.0.1.
         let refusing = SocketAddr::new([127, 0, 0, 2].into(), good.port());
-        let begun = Instant::now();
-        let socket = race(vec![refusing, good], &anywhere()).await.unwrap();
-        assert_eq!(socket.peer_addr().unwrap(), good);
-        assert!(begun.elapsed() < STAGGER, "{:?}", begun.elapsed());
+        for _ in 0..10 {
+            let begun = Instant::now();
+            let socket = race(vec![refusing, good], &anywhere()).await.unwrap();
+            assert_eq!(socket.peer_addr().unwrap(), good);
+            if begun.elapsed() < STAGGER {
+                return;
+            }
+        }
+        panic!("it waits for the next turn");
     }
 
     #[tokio::test]
