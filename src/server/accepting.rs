@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::task::coop::consume_budget;
 
 use super::workers::Places;
+use crate::config::Address;
 use crate::drain::Drain;
 use crate::listener::{Accepted, Bound, Entry, Handler, Listener, Settings, Visitors, serve};
 use crate::occupancy::Occupancy;
@@ -17,8 +18,8 @@ use crate::telemetry::{ConnectionRejection, ListenerMetrics, Telemetry};
 /// than that wait in the system's queue.
 const SURPLUS: usize = 64;
 
-/// Finds the current settings of a listener; none once it is removed.
-pub(super) type FindSettings = Arc<dyn Fn(&str) -> Option<Arc<Settings>> + Send + Sync>;
+/// Finds the current settings of the listener that is configured with this name and address; none once it is removed or moved.
+pub(super) type FindSettings = Arc<dyn Fn(&str, &Address) -> Option<Arc<Settings>> + Send + Sync>;
 
 /// What serves the connections of listeners.
 pub(super) struct Service<H> {
@@ -37,6 +38,8 @@ pub(super) struct Service<H> {
 /// The accept loop of one listener.
 pub(super) struct Acceptor<H> {
     pub(super) socket: Bound,
+    /// The address in the configuration.
+    pub(super) configured: Address,
     pub(super) metrics: Arc<ListenerMetrics>,
     /// The drain of its connections.
     pub(super) drain: Arc<Drain>,
@@ -50,6 +53,7 @@ impl<H: Handler> Acceptor<H> {
     pub(super) async fn run(self) {
         let Self {
             socket,
+            configured,
             metrics,
             drain,
             connections,
@@ -60,11 +64,9 @@ impl<H: Handler> Acceptor<H> {
             Ok(listener) => listener,
             Err(error) => return tracing::error!(listener = %name, %error, "cannot accept"),
         };
-        let limit = || {
-            let settings = (service.settings)(&name);
-            settings.map_or(0, |settings| settings.limits.max_connections)
-        };
-        let Some(mut settings) = (service.settings)(&name) else {
+        let current = || (service.settings)(&name, &configured);
+        let limit = || current().map_or(0, |settings| settings.limits.max_connections);
+        let Some(mut settings) = current() else {
             return;
         };
         let trouble = Trouble::default();
@@ -78,8 +80,9 @@ impl<H: Handler> Acceptor<H> {
                 .accept(|error| trouble.begin(&metrics, error))
                 .await;
             trouble.end(&metrics);
-            // None if the listener has just been removed: the last settings still hold for this connection.
-            settings = (service.settings)(&name).unwrap_or(settings);
+            // None if the listener has just been removed or moved: the last settings still hold for this connection. Those
+            // of another address may ask for TLS here.
+            settings = current().unwrap_or(settings);
             let (runtime, place) = service.places.take();
             let admitted = connections.taken().saturating_sub(refused.taken());
             let is_listener_full = admitted >= settings.limits.max_connections;

@@ -45,7 +45,7 @@ impl AdminSide {
         let service = Arc::new(Service {
             places: thread.places(),
             handler: Arc::new(admin),
-            settings: Arc::new(move |_| Some(Arc::clone(&settings))),
+            settings: Arc::new(move |_, _| Some(Arc::clone(&settings))),
             telemetry: Arc::clone(telemetry),
             last_descriptor: RawFd::MAX,
         });

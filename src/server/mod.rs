@@ -193,7 +193,14 @@ fn service(
     Arc::new(Service {
         places,
         handler: Arc::new(gateway),
-        settings: Arc::new(move |name| current.load().listeners.get(name).cloned()),
+        settings: Arc::new(move |name, address| {
+            let snapshot = current.load();
+            let configured = snapshot.config.listeners.get(name)?;
+            let is_here = configured.address == *address;
+            is_here
+                .then(|| snapshot.listeners.get(name).cloned())
+                .flatten()
+        }),
         telemetry: Arc::clone(telemetry),
         last_descriptor: stream::last_descriptor(),
     })

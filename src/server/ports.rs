@@ -96,6 +96,7 @@ impl Port {
     ) {
         let acceptor = Acceptor {
             socket,
+            configured: self.configured.clone(),
             metrics: service.telemetry.metrics.listener(name),
             drain: Arc::clone(&self.drain),
             connections: Arc::clone(&self.connections),

@@ -122,6 +122,36 @@ async fn listeners_swap_their_addresses() {
     assert_eq!(body(one).await, "a");
 }
 
+/// The listener that leaves refuses everybody where it goes. Its accept loop may outlive the change by a moment.
+#[tokio::test]
+async fn a_listener_that_moves_takes_its_settings_with_it() {
+    let (here, there) = (own_address().await, own_address().await);
+    let before = named(&[("main", &here.to_string())]);
+    let moved = named(&[("stays", &here.to_string()), ("main", &there.to_string())]).replace(
+        &format!("\"{there}\""),
+        &format!("\"{there}\", deny: [127.0.0.0/8]"),
+    );
+    let gateway = Gateway::start(&before).await;
+    let ask_on = async move || {
+        loop {
+            let answer = ask(here, REQUEST).await;
+            assert_eq!(answer.status(), 200);
+        }
+    };
+    let changes = async {
+        for _ in 0..50 {
+            gateway.change(&moved).await;
+            gateway.change(&before).await;
+        }
+    };
+    tokio::select! {
+        () = changes => {}
+        () = ask_on() => {}
+        () = ask_on() => {}
+        () = ask_on() => {}
+    }
+}
+
 async fn body_by_path(path: &Path) -> String {
     let stream = soon("a connection", UnixStream::connect(path)).await;
     let mut wire = Wire::new(stream.expect("the socket takes connections"));
