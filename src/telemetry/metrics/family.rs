@@ -4,7 +4,7 @@
 //! `pool="ab", backend="c"` would be the same series.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use prometheus::core::{Desc, Describer, Metric};
 use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, IntGauge, Opts};
@@ -20,11 +20,14 @@ struct Shared<M> {
     buckets: &'static [f64],
     /// `buckets` as text.
     bounds: Vec<String>,
-    series: RwLock<BTreeMap<Vec<u8>, Labelled<M>>>,
+    series: RwLock<SeriesByKey<M>>,
 }
 
-/// A series and its labels as text.
-type Labelled<M> = (Box<str>, M);
+/// The series by their label values.
+type SeriesByKey<M> = BTreeMap<Vec<u8>, Labelled<M>>;
+
+/// A series and its labels as text. Cheap to clone.
+type Labelled<M> = (Arc<str>, M);
 
 /// A metric of which there may be a family. It has neither a name nor labels; the family has both.
 pub(super) trait Series: Clone + Send + Sync + 'static {
@@ -113,13 +116,27 @@ impl<M: Series> Family<M> {
         let Shared { desc, buckets, .. } = &*self.0;
         let names = &desc.variable_labels;
         debug_assert_eq!(names.len(), values.len(), "{}", desc.fq_name);
-        let series = self.0.series.write();
-        let mut series = series.unwrap_or_else(PoisonError::into_inner);
-        let (_, series) = series.entry(key(values)).or_insert_with(|| {
+        let key = key(values);
+        // Most are there already, and workers must not wait for each other, nor for a scrape.
+        if let Some((_, known)) = self.0.read().get(&key) {
+            return known.clone();
+        }
+        let mut series = self.0.write();
+        let (_, series) = series.entry(key).or_insert_with(|| {
             let made = M::new(buckets).expect("the name is valid and the buckets are sorted");
             (text::labels(names, values), made)
         });
         series.clone()
+    }
+}
+
+impl<M: Series> Shared<M> {
+    fn read(&self) -> RwLockReadGuard<'_, SeriesByKey<M>> {
+        self.series.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, SeriesByKey<M>> {
+        self.series.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -142,11 +159,12 @@ impl<M: Series> AnyFamily for Family<M> {
 
     fn write(&self, text: &mut String) {
         let Shared { desc, bounds, .. } = &*self.0;
-        let series = self.0.series.read().unwrap_or_else(PoisonError::into_inner);
+        // Copied, as writing takes long: a worker that needs a new series must not wait for it.
+        let series: Vec<_> = self.0.read().values().cloned().collect();
         if !series.is_empty() {
             text::head(text, &desc.fq_name, &desc.help, M::KIND);
         }
-        for (labels, metric) in series.values() {
+        for (labels, metric) in &series {
             metric.write(&mut Samples {
                 text,
                 name: &desc.fq_name,
@@ -158,8 +176,7 @@ impl<M: Series> AnyFamily for Family<M> {
 
     fn remove(&self, first_values: &[Name]) {
         let prefix = key(first_values);
-        let series = self.0.series.write();
-        let mut series = series.unwrap_or_else(PoisonError::into_inner);
+        let mut series = self.0.write();
         let keys = series.range(prefix.clone()..).map(|(key, _)| key);
         let removed = keys.take_while(|key| key.starts_with(&prefix)).cloned();
         for key in removed.collect::<Vec<_>>() {
@@ -188,6 +205,10 @@ impl<M> Clone for Family<M> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{OnceLock, mpsc};
+    use std::thread;
+    use std::time::Duration;
+
     use super::*;
 
     fn counters() -> Family<IntCounter> {
@@ -223,6 +244,47 @@ mod tests {
     }
 
     #[test]
+    fn a_series_that_is_there_is_found_beside_readers() {
+        let family = counters();
+        family.with_label_values(&["a", "b"]).inc();
+        let (sender, found) = mpsc::channel();
+        let other = family.clone();
+        let reader = family.0.read();
+        thread::spawn(move || sender.send(other.with_label_values(&["a", "b"]).get()));
+        assert_eq!(found.recv_timeout(Duration::from_secs(20)), Ok(1));
+        drop(reader);
+    }
+
+    /// A series that tells whether its family could be changed while it is written.
+    #[derive(Clone)]
+    struct Probe;
+
+    static PROBES: OnceLock<Family<Probe>> = OnceLock::new();
+
+    impl Series for Probe {
+        const KIND: &'static str = "gauge";
+
+        fn new(_: &[f64]) -> prometheus::Result<Self> {
+            Ok(Self)
+        }
+
+        fn write(&self, samples: &mut Samples<'_>) {
+            let family = PROBES.get().unwrap();
+            samples.value(family.0.series.try_write().is_ok());
+        }
+    }
+
+    #[test]
+    fn no_series_waits_until_all_are_written() {
+        let options = Opts::new("probes", "Probes.").variable_labels(vec!["pool".to_owned()]);
+        let family = PROBES.get_or_init(|| Family::new(options, &[]).unwrap());
+        family.with_label_values(&["a"]);
+        let mut text = String::new();
+        AnyFamily::write(family, &mut text);
+        assert!(text.contains("probes{pool=\"a\"} true"), "{text}");
+    }
+
+    #[test]
     fn removes_what_begins_with_these_values_alone() {
         let family = counters();
         let kept = [["", "a"], ["aa", "b"], ["b", "a"]];
@@ -230,7 +292,7 @@ mod tests {
             family.with_label_values(&values).inc();
         }
         family.remove(&[Name::from("a")]);
-        assert_eq!(family.0.series.read().unwrap().len(), kept.len());
+        assert_eq!(family.0.read().len(), kept.len());
         for values in kept {
             assert_eq!(family.with_label_values(&values).get(), 1, "{values:?}");
         }

@@ -3,6 +3,7 @@
 //! The library builds a structure of owned strings for every sample, sorts it, and writes that.
 
 use std::fmt::{Display, Write};
+use std::sync::Arc;
 
 /// Where one series writes its samples.
 pub(super) struct Samples<'a> {
@@ -68,7 +69,7 @@ pub(super) fn head(text: &mut String, name: &str, help: &str, kind: &str) {
 }
 
 /// Labels as they stand between the braces, in the order of their names.
-pub(super) fn labels<V: AsRef<str>>(names: &[String], values: &[V]) -> Box<str> {
+pub(super) fn labels<V: AsRef<str>>(names: &[String], values: &[V]) -> Arc<str> {
     let mut labels: Vec<_> = names.iter().zip(values).collect();
     labels.sort_by_key(|&(name, _)| name);
     let mut text = String::new();
@@ -76,7 +77,7 @@ pub(super) fn labels<V: AsRef<str>>(names: &[String], values: &[V]) -> Box<str> 
         let separator = if text.is_empty() { "" } else { "," };
         let _ = write!(text, "{separator}{name}=\"{}\"", escape(value.as_ref()));
     }
-    text.into_boxed_str()
+    text.into()
 }
 
 fn escape(value: &str) -> String {
