@@ -9,7 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::line::without_format;
+use super::line::as_one_line;
 use super::queue::Queue;
 
 /// Whether stderr goes to the journal: `address`, the value of JOURNAL_STREAM, is its device and inode (systemd.exec(5)).
@@ -76,9 +76,9 @@ pub(super) struct Line<'w> {
 impl Write for Line<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(line);
-        let text = without_format(&text);
+        let text = as_one_line(text.strip_suffix('\n').unwrap_or(&text));
         self.queue
-            .add([self.priority, &*text].concat().into_bytes());
+            .add([self.priority, &*text, "\n"].concat().into_bytes());
         Ok(line.len())
     }
 

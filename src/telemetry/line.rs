@@ -113,14 +113,17 @@ fn push_escaped(buffer: &mut String, value: &str) {
     }
 }
 
-/// `text` with its format characters escaped as in the access log.
-pub(super) fn without_format(text: &str) -> Cow<'_, str> {
-    if !text.contains(is_format) {
+/// `text` with its control and format characters escaped as in the access log, so that it is one line. ESC stays: colours
+/// begin with it, and the library escapes it in values.
+pub(super) fn as_one_line(text: &str) -> Cow<'_, str> {
+    let is_special =
+        |character: char| is_format(character) || character.is_control() && character != '\u{1b}';
+    if !text.contains(is_special) {
         return Cow::Borrowed(text);
     }
     let mut buffer = String::with_capacity(text.len() + 16);
     for character in text.chars() {
-        if is_format(character) {
+        if is_special(character) {
             push_code(&mut buffer, character);
         } else {
             buffer.push(character);

@@ -179,6 +179,24 @@ mod tests {
         }
     }
 
+    /// A name server may say anything.
+    #[test]
+    fn no_value_begins_another_line() {
+        for reader in [Reader::Plain, Reader::Journal, Reader::Terminal] {
+            let text = logged_to(reader, LogFormat::Text, |_| {
+                tracing::warn!(name = "x\ny", "odd: {}", "a\r\n<3>2026 WARN b\u{1b}[0m");
+            });
+            assert_eq!(text.lines().count(), 1, "{text}");
+            assert!(
+                text.contains("odd: a\\u000d\\u000a<3>2026 WARN b"),
+                "{text}"
+            );
+            let is_control = |it: char| it.is_control() && it != '\u{1b}';
+            assert!(!text.trim_end().contains(is_control), "{text:?}");
+            assert!(!text.contains("b\u{1b}[0m"), "{text:?}");
+        }
+    }
+
     #[test]
     fn the_level_changes_at_once_and_keeps_libraries_quiet() {
         let text = logged(LogFormat::Text, |level| {
