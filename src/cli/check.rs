@@ -50,8 +50,8 @@ fn check_certificates(written: &Written, output: &mut dyn Write) -> io::Result<b
     let tickets = Tickets::new().map_err(io::Error::other)?;
     match tls::material(&written.config, &tickets) {
         Ok(material) => {
-            for (name, server) in &material.listeners {
-                warn_of_validity(name, server, output)?;
+            for warning in material.warnings(SystemTime::now()) {
+                writeln!(output, "warning: {warning}")?;
             }
             Ok(true)
         }
@@ -60,19 +60,6 @@ fn check_certificates(written: &Written, output: &mut dyn Write) -> io::Result<b
             Ok(false)
         }
     }
-}
-
-fn warn_of_validity(
-    listener: &str,
-    server: &tls::ServerTls,
-    output: &mut dyn Write,
-) -> io::Result<()> {
-    let now = SystemTime::now();
-    let certificates = server.certificates.iter();
-    for warning in certificates.filter_map(|one| one.warning(now)) {
-        writeln!(output, "warning: {warning} (listener {listener})")?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

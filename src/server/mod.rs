@@ -22,7 +22,6 @@ mod workers;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use tokio::sync::mpsc;
 
@@ -76,6 +75,7 @@ impl Server {
         logging: Option<Logging>,
     ) -> Result<Self, Vec<String>> {
         limits::raise();
+        let warnings = loaded.warnings();
         let Loaded { config, tls } = loaded;
         let mut ports = Ports::default();
         let addresses = config
@@ -99,7 +99,7 @@ impl Server {
         }
         announce(&ports, admin.address(), max_sessions);
         supervisor::ready();
-        warn(&snapshot);
+        warn(&warnings);
         let tending = spawn(&shared.runtime, tending::tend(Arc::clone(&shared)));
         *shared.ports() = ports;
         let server = Self {
@@ -171,16 +171,9 @@ fn announce(ports: &Ports, admin: &Address, max_sessions: usize) {
 }
 
 /// Logs the warnings about a configuration that has just come into force.
-fn warn(snapshot: &Snapshot) {
-    for warning in snapshot.config.warnings() {
+fn warn(warnings: &[String]) {
+    for warning in warnings {
         tracing::warn!("{warning}");
-    }
-    let now = SystemTime::now();
-    for (listener, settings) in &snapshot.listeners {
-        let certificates = settings.tls.iter().flat_map(|tls| &tls.certificates);
-        for warning in certificates.filter_map(|one| one.warning(now)) {
-            tracing::warn!(%listener, "{warning}");
-        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
 
 use crate::config::{Config, Problems, Written};
 use crate::tls::{self, Material, Tickets};
@@ -15,6 +16,14 @@ pub struct Loaded {
     pub config: Config,
     /// What listeners and pools need for TLS.
     pub tls: Material,
+}
+
+impl Loaded {
+    /// What is sound and may surprise, to be logged when it comes into force.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let of_certificates = self.tls.warnings(SystemTime::now());
+        self.config.warnings().chain(of_certificates).collect()
+    }
 }
 
 /// Where a configuration comes from, at the start and at every reload.

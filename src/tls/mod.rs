@@ -57,6 +57,26 @@ pub struct Material {
     pub pools: BTreeMap<Name, ClientTls>,
 }
 
+impl Material {
+    /// The warnings about certificates that are not valid at `now`; each says whose it is.
+    #[must_use]
+    pub fn warnings(&self, now: SystemTime) -> Vec<String> {
+        let of_listener = |(name, tls): (&Name, &ServerTls)| {
+            let warnings = tls.certificates.iter().filter_map(|one| one.warning(now));
+            let told = warnings.map(|warning| format!("{warning} (listener {name})"));
+            told.collect::<Vec<_>>()
+        };
+        let of_pool = |(name, tls): (&Name, &ClientTls)| {
+            let warning = tls.certificate.as_ref()?.warning(now)?;
+            Some(format!("{warning} (pool {name})"))
+        };
+        let listeners = self.listeners.iter().flat_map(of_listener);
+        listeners
+            .chain(self.pools.iter().filter_map(of_pool))
+            .collect()
+    }
+}
+
 /// Reads all TLS files of a configuration, and the system's authorities if they are needed.
 ///
 /// # Errors

@@ -257,6 +257,13 @@ impl Process {
         ended(&[&["reload", "--config", file], more].concat()).await
     }
 
+    /// Has the program check the configuration. The exit code of that, and all that it said.
+    pub(crate) async fn check(&self) -> (Option<i32>, String) {
+        let file = self.path("wsgate.yaml");
+        let file = file.to_str().expect("a path in letters");
+        ended(&["check", "--config", file]).await
+    }
+
     /// Whether a unix socket of it lies in its directory.
     pub(crate) fn leaves_a_socket(&self) -> bool {
         ["main", "admin"]

@@ -69,6 +69,29 @@ async fn a_certificate_that_has_expired_is_told_at_start_and_at_reload() {
     assert_eq!(told(), 2);
 }
 
+/// The backends would refuse every connection.
+#[tokio::test]
+async fn a_client_certificate_that_has_expired_is_told_at_start_and_by_check() {
+    let directory = directory();
+    let identity = Identity::make_as(directory.path(), "old", &["same.test"], |params| {
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(2021, 1, 1);
+    });
+    let yaml = format!(
+        "routes: {{ chat: {{ origins: any, pool: chat }} }}\n\
+         pools: {{ chat: {{ tls: {{ ca: {0}.crt, certificate: {0}.crt, key: {0}.key }}, \
+         backends: [\"wss://127.0.0.1:1\"] }} }}\n",
+        identity.certificate.with_extension("").display()
+    );
+    let told = "the certificate same.test has expired (pool chat)";
+    let process = Process::start(&yaml).await;
+    let count = || process.log().matches(told).count();
+    eventually("it is told", || count() == 1).await;
+    let (code, said) = process.check().await;
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains(&format!("warning: {told}")), "{said}");
+}
+
 #[tokio::test]
 async fn a_certificate_that_is_not_valid_yet_is_told() {
     let directory = directory();
