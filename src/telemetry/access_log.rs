@@ -3,7 +3,7 @@
 //! `record` decides what a line says. If the queue is full or a line cannot be written, it is dropped and counted: a slow disk
 //! or terminal must not hold up sessions.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::line::Line;
-use super::queue::{Queue, Writing};
+use super::queue::{Queue, Writing, write_as_much_as_goes};
 use crate::config::{self, LogFormat};
 
 /// The capacity of the queue in lines.
@@ -131,6 +131,7 @@ impl<W: Write> Batches<W> {
 
     fn write_out(&mut self) {
         let (written, outcome) = write_as_much_as_goes(&mut self.writer, &self.lines);
+        let outcome = outcome.and_then(|()| self.writer.flush());
         if let Some(last) = self.lines[..written].last() {
             self.is_partial = *last != b'\n';
         }
@@ -175,45 +176,10 @@ impl<W: Write> Write for Batches<W> {
     }
 }
 
-/// Returns how many bytes were written, and the error that stopped it.
-fn write_as_much_as_goes(writer: &mut impl Write, bytes: &[u8]) -> (usize, io::Result<()>) {
-    let mut written = 0;
-    while written < bytes.len() {
-        match writer.write(&bytes[written..]) {
-            Ok(0) => return (written, Err(ErrorKind::WriteZero.into())),
-            Ok(count) => written += count,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return (written, Err(error)),
-        }
-    }
-    (written, writer.flush())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// A disk with limited room.
-    struct Disk {
-        room: usize,
-        kept: Vec<u8>,
-    }
-
-    impl Write for Disk {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let count = bytes.len().min(self.room);
-            if count == 0 {
-                return Err(ErrorKind::StorageFull.into());
-            }
-            self.room -= count;
-            self.kept.extend_from_slice(&bytes[..count]);
-            Ok(count)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::telemetry::kept::Disk;
 
     fn write(log: &mut Batches<Disk>, lines: &[&str]) {
         for line in lines {
@@ -224,11 +190,7 @@ mod tests {
 
     #[test]
     fn lines_that_find_no_room_are_counted_and_none_is_torn() {
-        let disk = Disk {
-            room: 6,
-            kept: Vec::new(),
-        };
-        let mut log = Batches::new(disk, Arc::default());
+        let mut log = Batches::new(Disk::with_room(6), Arc::default());
         write(&mut log, &["one\n", "two\n", "three\n"]);
         assert_eq!(log.lost.load(Relaxed), 1);
         write(&mut log, &["four\n", "five\n"]);
@@ -243,11 +205,7 @@ mod tests {
 
     #[test]
     fn no_more_gathers_than_is_written_at_once() {
-        let disk = Disk {
-            room: 0,
-            kept: Vec::new(),
-        };
-        let mut log = Batches::new(disk, Arc::default());
+        let mut log = Batches::new(Disk::with_room(0), Arc::default());
         let line = "x".repeat(1000) + "\n";
         for _ in 0..1000 {
             log.write_all(line.as_bytes()).unwrap();

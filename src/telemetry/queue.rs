@@ -3,7 +3,7 @@
 //! Adding a line never blocks: if the queue is full the line is dropped and counted. `tracing-appender` does the same, but
 //! panics if no thread can be started, prints to stdout if it cannot shut down, and may wait for that for ever.
 
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -75,6 +75,7 @@ impl Queue {
 
 /// Writes lines until shutdown is requested and the queue is empty. Flushes whenever the queue is empty.
 fn write_all(waiting: &Receiver<Vec<u8>>, mut writer: impl Write, is_ending: &AtomicBool) {
+    let mut is_torn = false;
     loop {
         // Read before the queue, so that every line added before the request is still found below.
         let is_last_look = is_ending.load(Ordering::Acquire);
@@ -90,8 +91,34 @@ fn write_all(waiting: &Receiver<Vec<u8>>, mut writer: impl Write, is_ending: &At
                 line
             }
         };
-        let _ = writer.write_all(&line);
+        // The rest of a line that did not fit is lost, but not the beginning of the next one.
+        let line = if is_torn {
+            [b"\n", &*line].concat()
+        } else {
+            line
+        };
+        let (written, _) = write_as_much_as_goes(&mut writer, &line);
+        if let Some(last) = line[..written].last() {
+            is_torn = *last != b'\n';
+        }
     }
+}
+
+/// Returns how many bytes were written, and the error that stopped it.
+pub(super) fn write_as_much_as_goes(
+    writer: &mut impl Write,
+    bytes: &[u8],
+) -> (usize, io::Result<()>) {
+    let mut written = 0;
+    while written < bytes.len() {
+        match writer.write(&bytes[written..]) {
+            Ok(0) => return (written, Err(ErrorKind::WriteZero.into())),
+            Ok(count) => written += count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return (written, Err(error)),
+        }
+    }
+    (written, Ok(()))
 }
 
 impl Drop for Writing {
@@ -110,7 +137,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::telemetry::kept::Kept;
+    use crate::telemetry::kept::{Disk, Kept};
 
     /// A writer that blocks until it is released.
     struct Stuck(Receiver<()>);
@@ -138,6 +165,22 @@ mod tests {
         assert_eq!(queue.dropped(), 0);
         queue.add(b"late\n".to_vec());
         assert_eq!(queue.dropped(), 1, "nobody is there to write it");
+    }
+
+    #[test]
+    fn a_line_after_a_torn_one_begins_anew() {
+        let (sender, waiting) = mpsc::sync_channel(8);
+        for line in ["one\n", "two\n", "three\n", "four\n"] {
+            sender.send(line.into()).unwrap();
+        }
+        drop(sender);
+        let mut disk = Disk::with_room(6);
+        disk.grows_after_failures = Some((1, 100));
+        write_all(&waiting, &mut disk, &AtomicBool::new(true));
+        assert_eq!(
+            String::from_utf8_lossy(&disk.kept),
+            "one\ntw\nthree\nfour\n"
+        );
     }
 
     #[test]
