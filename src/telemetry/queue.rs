@@ -1,10 +1,10 @@
 //! A bounded queue of log lines, and the thread that writes them.
 //!
-//! Adding a line never blocks: if the queue is full the line is dropped and counted. `tracing-appender` does the same, but
+//! Adding a line never blocks: if the queue is full, in lines or in bytes, the line is dropped and counted. `tracing-appender` does the same, but
 //! panics if no thread can be started, prints to stdout if it cannot shut down, and may wait for that for ever.
 
 use std::io::{self, ErrorKind, Write};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -13,10 +13,16 @@ use std::time::Duration;
 /// How long shutdown waits for queued lines to be written.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// The maximum size of all lines that wait, in bytes: clients decide how long a line is. Every queue has room for all its lines
+/// of usual length.
+const QUEUED_BYTES: usize = 16 * 1024 * 1024;
+
 /// The sending end of the queue.
 #[derive(Clone)]
 pub(super) struct Queue {
     lines: SyncSender<Vec<u8>>,
+    /// The bytes that the waiting lines take.
+    bytes: Arc<AtomicUsize>,
     dropped: Arc<AtomicU64>,
 }
 
@@ -46,8 +52,10 @@ impl Queue {
             lines: lines.clone(),
             ended: Mutex::new(ended),
         };
+        let bytes = Arc::<AtomicUsize>::default();
+        let held = Arc::clone(&bytes);
         let work = move || {
-            write_all(&waiting, writer, &is_ending);
+            write_all(&waiting, &held, writer, &is_ending);
             // From now on lines are dropped and counted.
             drop(waiting);
             drop(end);
@@ -55,6 +63,7 @@ impl Queue {
         thread::Builder::new().name(thread.to_owned()).spawn(work)?;
         let queue = Self {
             lines,
+            bytes,
             dropped: Arc::default(),
         };
         Ok((queue, writing))
@@ -67,14 +76,24 @@ impl Queue {
 
     /// Adds a line, or drops and counts it if the queue is full.
     pub(super) fn add(&self, line: Vec<u8>) {
-        if self.lines.try_send(line).is_err() {
+        let size = line.capacity();
+        let waiting = self.bytes.fetch_add(size, Ordering::Relaxed);
+        let has_room = waiting.saturating_add(size) <= QUEUED_BYTES;
+        if !has_room || self.lines.try_send(line).is_err() {
+            self.bytes.fetch_sub(size, Ordering::Relaxed);
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
 /// Writes lines until shutdown is requested and the queue is empty. Flushes whenever the queue is empty.
-fn write_all(waiting: &Receiver<Vec<u8>>, mut writer: impl Write, is_ending: &AtomicBool) {
+/// Takes the size of each line from `bytes`.
+fn write_all(
+    waiting: &Receiver<Vec<u8>>,
+    bytes: &AtomicUsize,
+    mut writer: impl Write,
+    is_ending: &AtomicBool,
+) {
     let mut is_torn = false;
     loop {
         // Read before the queue, so that every line added before the request is still found below.
@@ -91,6 +110,7 @@ fn write_all(waiting: &Receiver<Vec<u8>>, mut writer: impl Write, is_ending: &At
                 line
             }
         };
+        bytes.fetch_sub(line.capacity(), Ordering::Relaxed);
         // The rest of a line that did not fit is lost, but not the beginning of the next one.
         let line = if is_torn {
             [b"\n", &*line].concat()
@@ -168,6 +188,25 @@ mod tests {
     }
 
     #[test]
+    fn long_lines_wait_only_as_far_as_there_is_room_for_their_bytes() {
+        let (release, held) = mpsc::channel();
+        let (queue, writing) = Queue::start("test", 1024, Stuck(held)).unwrap();
+        for _ in 0..100 {
+            queue.add(vec![b'x'; 1 << 20]);
+        }
+        let bytes = || queue.bytes.load(Ordering::Relaxed);
+        assert!(queue.dropped() >= 83, "sixteen wait, one is being written");
+        assert!(bytes() <= QUEUED_BYTES, "{}", bytes());
+        drop(release);
+        let begun = Instant::now();
+        while bytes() > 0 && begun.elapsed() < Duration::from_secs(60) {
+            thread::yield_now();
+        }
+        assert_eq!(bytes(), 0, "what is written does not wait");
+        drop(writing);
+    }
+
+    #[test]
     fn a_line_after_a_torn_one_begins_anew() {
         let (sender, waiting) = mpsc::sync_channel(8);
         for line in ["one\n", "two\n", "three\n", "four\n"] {
@@ -176,7 +215,8 @@ mod tests {
         drop(sender);
         let mut disk = Disk::with_room(6);
         disk.grows_after_failures = Some((1, 100));
-        write_all(&waiting, &mut disk, &AtomicBool::new(true));
+        let bytes = AtomicUsize::new(usize::MAX);
+        write_all(&waiting, &bytes, &mut disk, &AtomicBool::new(true));
         assert_eq!(
             String::from_utf8_lossy(&disk.kept),
             "one\ntw\nthree\nfour\n"
