@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::RawFd;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::accepting::Service;
@@ -22,7 +22,8 @@ const ADMIN: &str = "admin";
 /// The running admin side; dropping this stops it.
 pub(super) struct AdminSide {
     address: Address,
-    _ports: Ports,
+    ports: Mutex<Ports>,
+    service: Arc<Service<Admin<Arc<Shared>>>>,
     _thread: Workers,
 }
 
@@ -53,7 +54,8 @@ impl AdminSide {
         ports.open(prepared, &service);
         Ok(Self {
             address,
-            _ports: ports,
+            ports: Mutex::new(ports),
+            service,
             _thread: thread,
         })
     }
@@ -61,6 +63,13 @@ impl AdminSide {
     /// Its address.
     pub(super) fn address(&self) -> &Address {
         &self.address
+    }
+
+    /// Binds its unix socket anew if somebody removed the file, and says so.
+    pub(super) fn restore(&self) -> Vec<String> {
+        let ports = self.ports.lock();
+        let mut ports = ports.unwrap_or_else(PoisonError::into_inner);
+        ports.restore(&self.service)
     }
 }
 

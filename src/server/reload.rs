@@ -37,6 +37,7 @@ impl Server {
         let is_same_config = differing.is_empty();
         let is_same = is_same_config && renewed.is_empty();
         let restored = self.shared.ports().restore(&self.service);
+        let restored = [restored, self.admin.restore()].concat();
         let deferred = deferred(&self.booted, &loaded.config);
         // What nobody may miss comes first: the log cuts the end.
         let changes = [restored.clone(), deferred, renewed, differing].concat();

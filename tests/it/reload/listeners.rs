@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
+use rustix::process::Signal;
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use wsgate::admin::ReloadReport;
 
@@ -218,6 +219,18 @@ async fn the_file_of_a_socket_that_was_removed_comes_back_with_a_reload() {
     assert!(changes[0].contains("cannot be bound anew"), "{changes:?}");
     gateway.change(&named(&[("main", "127.0.0.1:0")])).await;
     assert!(path.exists(), "it is another's");
+}
+
+#[tokio::test]
+async fn the_file_of_the_admin_side_comes_back_with_a_reload() {
+    let process = Process::start("routes: { a: { respond: { status: 200 } } }\n").await;
+    let address = process.admin_address();
+    let path = Path::new(address.strip_prefix("unix:").expect("a path"));
+    std::fs::remove_file(path).expect("it is there");
+    process.signal(Signal::HUP);
+    let told = "listener admin: the file of";
+    eventually("it is told", || process.log().contains(told)).await;
+    assert_eq!(process.admin("/healthz").await.status(), 200);
 }
 
 #[tokio::test]
