@@ -1,5 +1,7 @@
 //! Whether a connection may stay, decided before its first byte of TLS or HTTP.
 
+use std::net::IpAddr;
+
 use super::Entry;
 use super::visitors::Visit;
 use crate::session::{Peer, Rejection};
@@ -16,18 +18,33 @@ pub(super) struct Arrived {
     pub(super) over_limit: Option<Rejection>,
 }
 
-/// Admits a connection of `peer`.
+/// Admits a connection of `peer`. If it stays only to be refused, it is counted here.
 ///
 /// # Errors
 /// Why it is closed at once.
 pub(super) fn admit(peer: Peer, entry: &Entry) -> Result<Arrived, ConnectionRejection> {
-    let full = entry.surplus.as_ref().map(|_| Rejection::GatewayFull);
-    let Some(address) = peer.ip() else {
-        return Ok(Arrived {
-            visit: None,
-            over_limit: full,
-        });
+    let visit = match peer.ip() {
+        Some(address) => Some(visit(address, entry)?),
+        None => None,
     };
+    let is_client_full = visit.as_ref().is_some_and(|visit| visit.surplus() > 0);
+    let over_limit = if entry.surplus.is_some() {
+        Some((Rejection::GatewayFull, ConnectionRejection::Full))
+    } else if is_client_full {
+        Some((Rejection::ClientFull, ConnectionRejection::ClientFull))
+    } else {
+        None
+    };
+    if let Some((_, reason)) = over_limit {
+        entry.metrics.rejected(reason);
+    }
+    Ok(Arrived {
+        visit,
+        over_limit: over_limit.map(|(rejection, _)| rejection),
+    })
+}
+
+fn visit(address: IpAddr, entry: &Entry) -> Result<Visit, ConnectionRejection> {
     let settings = &entry.settings;
     if !settings.access.admits(address) {
         return Err(ConnectionRejection::Denied);
@@ -36,15 +53,8 @@ pub(super) fn admit(peer: Peer, entry: &Entry) -> Result<Arrived, ConnectionReje
     let limit = settings.limits.max_connections_per_client;
     let limit = limit.filter(|_| !settings.trusted_proxies.contain(Some(address)));
     let visit = entry.visitors.enter(address, limit);
-    let over = visit.surplus();
-    if over > TOLERATED {
+    if visit.surplus() > TOLERATED {
         return Err(ConnectionRejection::ClientFull);
     }
-    if over > 0 {
-        entry.metrics.rejected(ConnectionRejection::ClientFull);
-    }
-    Ok(Arrived {
-        visit: Some(visit),
-        over_limit: full.or((over > 0).then_some(Rejection::ClientFull)),
-    })
+    Ok(visit)
 }

@@ -87,9 +87,6 @@ impl<H: Handler> Acceptor<H> {
             let admitted = connections.taken().saturating_sub(refused.taken());
             let is_listener_full = admitted >= settings.limits.max_connections;
             metrics.accepted();
-            if is_listener_full {
-                metrics.rejected(ConnectionRejection::Full);
-            }
             let entry = Entry {
                 settings: Arc::clone(&settings),
                 metrics: Arc::clone(&metrics),

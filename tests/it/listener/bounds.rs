@@ -59,6 +59,20 @@ async fn connections_over_the_limit_are_told_and_closed_until_there_is_room() {
     assert_eq!(ask(gateway.address(), REQUEST).await.status(), 200);
 }
 
+/// The listener is full for a client that it would not take anyway: that is one refusal, not two.
+#[tokio::test]
+async fn a_connection_that_is_denied_is_not_refused_once_more() {
+    let keys = ", limits: { max_connections: 1 }, deny: [127.0.0.2]";
+    let gateway = Gateway::start(&listening(keys)).await;
+    let mut held = Wire::connect(gateway.address()).await;
+    held.send(REQUEST).await;
+    assert_eq!(held.answer().await.status(), 200);
+    let mut denied = Wire::connect_from("127.0.0.2", gateway.address()).await;
+    denied.gone().await;
+    assert_eq!(rejects(&gateway, "denied"), 1.0);
+    assert_eq!(rejects(&gateway, "full"), 0.0);
+}
+
 /// Whoever was told so and says nothing more is gone only after `timeouts.request_header`.
 #[tokio::test]
 async fn connections_that_are_only_refused_take_no_place() {
