@@ -193,7 +193,8 @@ fn tcp(address: &Address) -> anyhow::Result<std::net::SocketAddr> {
 fn block_on(life: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()?;
+        .build()
+        .context("the runtime cannot be started")?;
     runtime.block_on(life)
 }
 

@@ -40,7 +40,8 @@ impl AdminSide {
         let fail = |error: io::Error| vec![format!("admin.address: {}: {error}", config.address)];
         let prepared = Prepared::bind(&Name::from(ADMIN), &config.address).map_err(fail)?;
         let address = prepared.address().clone();
-        let thread = Workers::single(ADMIN).map_err(fail)?;
+        let thread = Workers::single(ADMIN)
+            .map_err(|error| vec![format!("the admin side cannot be started: {error}")])?;
         let admin = Admin::new(Arc::clone(telemetry), Arc::clone(shared));
         let settings = Arc::new(admin_settings());
         let service = Arc::new(Service {
