@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use crate::config::{Address, Config, Name};
+use crate::config::{Address, Name};
 use crate::gateway::Gateway;
 use crate::snapshot::{Current, Snapshot};
 use crate::stream;
@@ -37,6 +37,7 @@ pub use discovery::Discovered;
 use loading::Loading;
 pub use loading::load;
 use ports::Ports;
+use reload::Booted;
 use shared::Shared;
 pub use signals::{Hangup, Signals, hold_signals};
 pub use source::{FileSource, Loaded, Source, Variables};
@@ -49,15 +50,14 @@ const COMMANDS: usize = 16;
 /// A running gateway. Dropping it ends everything at once.
 pub struct Server {
     loading: Loading,
-    /// The configuration that the process was started with.
-    booted: Config,
+    booted: Booted,
     telemetry: Arc<Telemetry>,
     shared: Arc<Shared>,
     commands: mpsc::Receiver<Command>,
     service: Arc<Service<Gateway>>,
     _tending: AbortOnDrop,
-    // Fields are dropped in order: the workers after the accept loops that give them work, the log after everything that
-    // writes to it.
+    // Fields are dropped in order: the log after everything that writes to it. Accept loops may outlive the workers by a
+    // moment, as the admin side holds `shared` as well: what they give to an ended worker is dropped.
     _workers: Workers,
     admin: AdminSide,
     logging: Option<Logging>,
@@ -104,7 +104,7 @@ impl Server {
         *shared.ports() = ports;
         let server = Self {
             loading: Loading::new(source),
-            booted: snapshot.config.clone(),
+            booted: Booted::with(&snapshot.config),
             telemetry,
             shared,
             commands,

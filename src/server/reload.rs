@@ -8,7 +8,7 @@ use super::discovery::Discovered;
 use super::ports::{Port, Prepared};
 use super::source::Loaded;
 use crate::admin::ReloadReport;
-use crate::config::{self, Config};
+use crate::config::{self, Config, LogFormat};
 use crate::drain::Drain;
 use crate::snapshot::Snapshot;
 
@@ -38,7 +38,7 @@ impl Server {
         let is_same = is_same_config && renewed.is_empty();
         let restored = self.shared.ports().restore(&self.service);
         let restored = [restored, self.admin.restore()].concat();
-        let deferred = deferred(&self.booted, &loaded.config);
+        let deferred = self.booted.deferred(&loaded.config);
         // What nobody may miss comes first: the log cuts the end.
         let changes = [restored.clone(), deferred, renewed, differing].concat();
         if is_same {
@@ -156,25 +156,37 @@ impl Server {
     }
 }
 
-/// A line for each setting that differs from the one at the start and takes effect only after a restart.
-fn deferred(booted: &Config, after: &Config) -> Vec<String> {
-    let deferred = [
-        ("admin.address", booted.admin != after.admin),
-        ("log.format", booted.log.format != after.log.format),
-        (
-            "runtime.workers",
-            booted.runtime.workers != after.runtime.workers,
-        ),
-        (
-            "runtime.io_uring",
-            booted.runtime.io_uring != after.runtime.io_uring,
-        ),
-    ];
-    deferred
-        .into_iter()
-        .filter(|(_, is_changed)| *is_changed)
-        .map(|(key, _)| format!("{key} takes effect after a restart"))
-        .collect()
+/// The settings of the start that hold until a restart.
+pub(super) struct Booted {
+    admin: config::Admin,
+    format: LogFormat,
+    runtime: config::Runtime,
+}
+
+impl Booted {
+    pub(super) fn with(config: &Config) -> Self {
+        Self {
+            admin: config.admin.clone(),
+            format: config.log.format,
+            runtime: config.runtime.clone(),
+        }
+    }
+
+    /// A line for each of them that is another one in `after`, and takes effect only after a restart.
+    fn deferred(&self, after: &Config) -> Vec<String> {
+        let (before, runtime) = (&self.runtime, &after.runtime);
+        let deferred = [
+            ("admin.address", self.admin != after.admin),
+            ("log.format", self.format != after.log.format),
+            ("runtime.workers", before.workers != runtime.workers),
+            ("runtime.io_uring", before.io_uring != runtime.io_uring),
+        ];
+        deferred
+            .into_iter()
+            .filter(|(_, is_changed)| *is_changed)
+            .map(|(key, _)| format!("{key} takes effect after a restart"))
+            .collect()
+    }
 }
 
 /// A line for each listener and pool whose certificate files have changed.
