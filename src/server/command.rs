@@ -1,8 +1,7 @@
-//! Commands to the server, from signals, the admin side and its own tasks.
+//! Commands to the server, from signals and the admin side.
 
 use tokio::sync::oneshot;
 
-use super::discovery::Discovered;
 use crate::admin::ReloadReport;
 
 /// A command to the server.
@@ -10,8 +9,6 @@ use crate::admin::ReloadReport;
 pub enum Command {
     /// Read the configuration again, and send the report to whoever wants it.
     Reload(Option<oneshot::Sender<ReloadReport>>),
-    /// Put the backends in use that discovery found for a pool.
-    Found(Discovered),
     /// Drain all sessions, but keep the process running.
     Drain,
     /// Drain and exit; a second one exits at once.

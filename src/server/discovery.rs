@@ -1,14 +1,13 @@
-//! Pools whose backends are found in the DNS: a task for each pool repeats the query, and sends the server a command when
-//! the backends change.
+//! Pools whose backends are found in the DNS: a task for each pool repeats the query, and tells the server when the backends
+//! change (`findings`).
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
 
-use super::command::Command;
+use super::findings::{Discovered, Findings};
 use super::first_answers::FirstAnswers;
 use super::services::{Hosts, Spot};
 use super::workers::{AbortOnDrop, spawn};
@@ -24,17 +23,6 @@ const SHORTEST: Duration = Duration::from_secs(1);
 /// The most backends taken from one answer.
 const BACKENDS: usize = 1000;
 
-/// The backends that were found for a pool.
-#[derive(Clone, Debug)]
-pub struct Discovered {
-    /// The pool.
-    pub pool: Name,
-    /// The settings of the query; a reload may have changed them meanwhile.
-    pub discovery: Discovery,
-    /// The backends, by priority and address.
-    pub backends: Vec<Backend>,
-}
-
 /// The result of a pool's discovery.
 #[derive(Clone, Debug)]
 pub(super) struct Progress {
@@ -49,6 +37,8 @@ pub(super) struct Discoveries {
     asking: Mutex<BTreeMap<Name, Asking>>,
     /// The pools that hold up readiness after the start.
     pub(super) first: Arc<FirstAnswers>,
+    /// What they found and the server has not put into use yet.
+    pub(super) findings: Arc<Findings>,
 }
 
 struct Asking {
@@ -64,18 +54,13 @@ impl Discoveries {
         Self {
             asking: Mutex::default(),
             first: Arc::new(FirstAnswers::of(config)),
+            findings: Arc::default(),
         }
     }
 
     /// Runs a task for each pool of `config` with discovery. Tasks with unchanged settings go on; one with changed settings
     /// takes over what its predecessor knows of the hosts.
-    pub(super) fn follow(
-        &self,
-        config: &Config,
-        commands: &mpsc::Sender<Command>,
-        metrics: &Metrics,
-        runtime: &Handle,
-    ) {
+    pub(super) fn follow(&self, config: &Config, metrics: &Metrics, runtime: &Handle) {
         let mut asking = self.asking();
         let wanted = |name: &Name| config.pools.get(name)?.discovery.as_ref();
         asking.retain(|name, _| wanted(name).is_some());
@@ -92,7 +77,7 @@ impl Discoveries {
             let inquiry = Inquiry {
                 pool: Arc::clone(name),
                 discovery: discovery.clone(),
-                commands: commands.clone(),
+                findings: Arc::clone(&self.findings),
                 metrics: metrics.discovery(name),
                 progress: Arc::new(Mutex::new(Progress {
                     last: None,
@@ -136,10 +121,10 @@ impl Asking {
 struct Inquiry {
     pool: Name,
     discovery: Discovery,
-    commands: mpsc::Sender<Command>,
+    findings: Arc<Findings>,
     metrics: Arc<DiscoveryMetrics>,
     progress: Arc<Mutex<Progress>>,
-    /// The backends that were sent to the server last.
+    /// The backends that the server was told last.
     told: Option<Vec<Backend>>,
     /// Whether the last answer had more than [`BACKENDS`].
     is_over: bool,
@@ -161,17 +146,14 @@ impl Inquiry {
             let hosts = Arc::clone(&self.hosts);
             let answer = backends(&resolver, &self.discovery, &mut *hosts.lock().await).await;
             let pause = pause(&answer, self.discovery.refresh, self.told.is_some());
-            if self.take(answer).await.is_none() {
-                // The server is gone.
-                return;
-            }
+            self.take(answer);
             tokio::time::sleep(pause).await;
         }
     }
 
-    /// Sends the server the backends if they changed. A failed query changes nothing, and only the last of [`EMPTY_ANSWERS`]
-    /// empty answers in a row empties the pool. None when the server is gone.
-    async fn take(&mut self, answer: Result<Answer<Backend>, Fault>) -> Option<()> {
+    /// Tells the server the backends if they changed. A failed query changes nothing, and only the last of [`EMPTY_ANSWERS`]
+    /// empty answers in a row empties the pool.
+    fn take(&mut self, answer: Result<Answer<Backend>, Fault>) {
         let (result, reason) = match &answer {
             Ok(answer) if answer.found.is_empty() => (DiscoveryResult::Empty, String::new()),
             Ok(_) => (DiscoveryResult::Success, String::new()),
@@ -180,7 +162,7 @@ impl Inquiry {
         };
         self.note(result, &reason);
         let Ok(Answer { mut found, .. }) = answer else {
-            return Some(());
+            return;
         };
         self.limit(&mut found);
         self.empty = if found.is_empty() { self.empty + 1 } else { 0 };
@@ -189,7 +171,7 @@ impl Inquiry {
             self.first.answered(&self.pool);
         }
         if is_early || self.told.as_ref() == Some(&found) {
-            return Some(());
+            return;
         }
         if found.is_empty() && self.told.is_some() {
             let (pool, name) = (&self.pool, self.discovery.question.name());
@@ -197,11 +179,10 @@ impl Inquiry {
         }
         self.told = Some(found.clone());
         let found = Discovered {
-            pool: Arc::clone(&self.pool),
             discovery: self.discovery.clone(),
             backends: found,
         };
-        self.commands.send(Command::Found(found)).await.ok()
+        self.findings.add(&self.pool, found);
     }
 
     /// Drops what a pool cannot have, which is logged when it begins.

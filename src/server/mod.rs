@@ -6,6 +6,7 @@ mod command;
 mod control;
 mod discovery;
 mod drains;
+mod findings;
 mod first_answers;
 mod limits;
 mod loading;
@@ -33,7 +34,6 @@ use crate::telemetry::{Logging, Telemetry};
 use accepting::Service;
 use admin_side::AdminSide;
 pub use command::Command;
-pub use discovery::Discovered;
 use loading::Loading;
 pub use loading::load;
 use ports::Ports;
@@ -146,13 +146,15 @@ impl Server {
             tokio::select! {
                 command = self.commands.recv() => match command {
                     Some(Command::Reload(asker)) => self.loading.ask(asker),
-                    Some(Command::Found(found)) => self.take_found(found),
                     Some(Command::Drain) => break Command::Drain,
                     Some(Command::Stop) | None => break Command::Stop,
                 },
                 outcome = self.loading.outcome() => {
                     let report = self.reload(outcome).await;
                     self.loading.report(&report);
+                }
+                found = self.shared.discoveries.findings.taken() => {
+                    self.shared.take_found(found, &self.telemetry.metrics);
                 }
             }
         };

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::Server;
-use super::discovery::Discovered;
 use super::ports::{Port, Prepared};
 use super::source::Loaded;
 use crate::admin::ReloadReport;
@@ -67,7 +66,7 @@ impl Server {
         ));
         self.shared.replace(&after);
         self.exchange_listeners(&after.config, bound).await;
-        self.retire(&before, &after);
+        self.shared.retire(&before, &after);
         drop(before);
         metrics.sweep();
         self.discover(&after.config);
@@ -82,44 +81,10 @@ impl Server {
         }
     }
 
-    /// Puts discovered backends into use, as a reload would: sessions of backends that are gone are drained, all others are
-    /// not touched.
-    pub(super) fn take_found(&self, found: Discovered) {
-        let before = self.shared.current.load();
-        let pool = before.config.pools.get(&found.pool);
-        if pool.and_then(|pool| pool.discovery.as_ref()) != Some(&found.discovery) {
-            // A reload has changed the discovery meanwhile.
-            return;
-        }
-        let metrics = &self.telemetry.metrics;
-        let count = found.backends.len();
-        let used = before.pools.get(&found.pool);
-        let used = used.map_or(0, |pool| pool.members().len());
-        tracing::info!(pool = %found.pool, before = used, after = count, "backends discovered");
-        let after = Arc::new(before.with_found(&found.pool, found.backends, metrics));
-        self.shared.replace(&after);
-        metrics.discovery(&found.pool).found(count);
-        self.shared.discoveries.first.answered(&found.pool);
-        self.retire(&before, &after);
-        drop(before);
-        metrics.sweep();
-    }
-
-    /// Drains the routes and backends that are not in `after` any more.
-    fn retire(&self, before: &Snapshot, after: &Snapshot) {
-        for drain in after.retire(before) {
-            self.begin(&drain, &after.config.drain);
-        }
-    }
-
     /// Starts and stops discovery tasks as `config` says.
     pub(super) fn discover(&self, config: &Config) {
-        self.shared.discoveries.follow(
-            config,
-            &self.shared.commands,
-            &self.telemetry.metrics,
-            &self.shared.runtime,
-        );
+        let (metrics, runtime) = (&self.telemetry.metrics, &self.shared.runtime);
+        self.shared.discoveries.follow(config, metrics, runtime);
     }
 
     /// Opens new listeners, then closes removed ones. Ready when their addresses are free.

@@ -140,8 +140,7 @@ impl Orders<'_> {
         loop {
             match self.commands.recv().await {
                 Some(Command::Stop) | None => return,
-                // A new backend would get no sessions any more.
-                Some(Command::Drain | Command::Found(_)) => {}
+                Some(Command::Drain) => {}
                 Some(Command::Reload(answer)) => self.refuse(answer),
             }
         }

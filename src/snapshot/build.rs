@@ -64,16 +64,15 @@ impl Snapshot {
         bare.furnish(metrics, previous)
     }
 
-    /// The same configuration with other backends in a pool with discovery.
+    /// The same configuration with other backends in pools with discovery.
     #[must_use]
     pub fn with_found(
         &self,
-        pool: &Name,
-        backends: Vec<config::Backend>,
+        changed: impl IntoIterator<Item = (Name, Vec<config::Backend>)>,
         metrics: &Metrics,
     ) -> Self {
         let mut found = self.found.clone();
-        found.insert(Arc::clone(pool), backends);
+        found.extend(changed);
         let bare = Self {
             generation: self.generation,
             since: self.since,
