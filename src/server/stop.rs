@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::Server;
 use super::command::Command;
+use super::shared::Shared;
 use super::supervisor;
 use crate::admin::ReloadReport;
 use crate::drain::{Drain, Plan};
@@ -39,6 +40,7 @@ impl Server {
         let deadline = Instant::now() + plan.deadline;
         let mut orders = Orders {
             commands: &mut self.commands,
+            shared: &self.shared,
             metrics: &self.telemetry.metrics,
             may_exit: false,
             deadline,
@@ -105,9 +107,10 @@ fn open(drains: &[Arc<Drain>]) -> usize {
     drains.iter().map(|drain| drain.open()).sum()
 }
 
-/// Handles commands during a drain.
+/// Handles commands during a drain, and what discovery finds.
 struct Orders<'a> {
     commands: &'a mut mpsc::Receiver<Command>,
+    shared: &'a Shared,
     metrics: &'a Metrics,
     /// Whether a stop was asked for: the process exits once it is drained.
     may_exit: bool,
@@ -135,13 +138,18 @@ impl Orders<'_> {
         supervisor::stopping(self.deadline.saturating_duration_since(Instant::now()));
     }
 
-    /// Ready when a stop is asked for. Reloads are refused meanwhile.
+    /// Ready when a stop is asked for. Reloads are refused meanwhile. Backends still come and go: sessions are opened in the
+    /// time of grace, and open connections have their requests answered for longer.
     async fn stop(&mut self) {
+        let findings = &self.shared.discoveries.findings;
         loop {
-            match self.commands.recv().await {
-                Some(Command::Stop) | None => return,
-                Some(Command::Drain) => {}
-                Some(Command::Reload(answer)) => self.refuse(answer),
+            tokio::select! {
+                command = self.commands.recv() => match command {
+                    Some(Command::Stop) | None => return,
+                    Some(Command::Drain) => {}
+                    Some(Command::Reload(answer)) => self.refuse(answer),
+                },
+                found = findings.taken() => self.shared.take_found(found, self.metrics),
             }
         }
     }
