@@ -20,6 +20,8 @@ use crate::telemetry::{DiscoveryMetrics, DiscoveryResult, Metrics};
 
 /// The minimum time between two queries, however short the TTL of an answer; `refresh` if that is shorter.
 const SHORTEST: Duration = Duration::from_secs(1);
+/// How often that time doubles while the DNS fails.
+const MOST_DOUBLINGS: u32 = 16;
 /// The most backends taken from one answer.
 const BACKENDS: usize = 1000;
 
@@ -84,6 +86,7 @@ impl Discoveries {
                     since: SystemTime::now(),
                 })),
                 told: None,
+                pace: Pace::default(),
                 is_over: false,
                 empty: 0,
                 first: Arc::clone(&self.first),
@@ -126,6 +129,7 @@ struct Inquiry {
     progress: Arc<Mutex<Progress>>,
     /// The backends that the server was told last.
     told: Option<Vec<Backend>>,
+    pace: Pace,
     /// Whether the last answer had more than [`BACKENDS`].
     is_over: bool,
     /// Empty answers in a row.
@@ -145,7 +149,7 @@ impl Inquiry {
             };
             let hosts = Arc::clone(&self.hosts);
             let answer = backends(&resolver, &self.discovery, &mut *hosts.lock().await).await;
-            let pause = pause(&answer, self.discovery.refresh, self.told.is_some());
+            let pause = self.pace.after(&answer, self.discovery.refresh);
             self.take(answer);
             tokio::time::sleep(pause).await;
         }
@@ -222,15 +226,43 @@ impl Inquiry {
     }
 }
 
-/// How long to wait after `answer` before the next query. Until something `is_known`, faults are retried soon: the name server
-/// may just be slower to start than the gateway.
-fn pause<T>(answer: &Result<Answer<T>, Fault>, refresh: Duration, is_known: bool) -> Duration {
-    let wanted = match answer {
-        Ok(Answer { lifetime, .. }) => lifetime.map_or(refresh, |it| it.max(SHORTEST)),
-        Err(_) if is_known => refresh,
-        Err(_) => SHORTEST,
-    };
-    wanted.min(refresh)
+/// When the next query is due.
+#[derive(Default)]
+struct Pace {
+    /// The lifetime of the last answer that had one; `refresh` if only empty ones came. None before the first answer.
+    lifetime: Option<Duration>,
+    /// Empty answers and faults in a row.
+    lapses: u32,
+}
+
+impl Pace {
+    /// How long to wait after `answer`. What was found before is as old after a fault or an empty answer as it would be
+    /// otherwise, so the query is repeated as soon, and then half as often each time. Before the first answer faults are
+    /// retried soon: the name server may just be slower to start than the gateway.
+    fn after<T>(&mut self, answer: &Result<Answer<T>, Fault>, refresh: Duration) -> Duration {
+        match answer {
+            Ok(Answer {
+                lifetime: Some(lifetime),
+                ..
+            }) => {
+                self.lifetime = Some(*lifetime);
+                self.lapses = 0;
+            }
+            Ok(_) => {
+                self.lifetime.get_or_insert(refresh);
+                self.lapses += 1;
+            }
+            Err(_) => self.lapses += 1,
+        }
+        let wanted = match self.lifetime {
+            Some(lifetime) => {
+                let doublings = self.lapses.saturating_sub(1).min(MOST_DOUBLINGS);
+                lifetime.max(SHORTEST) * 2_u32.pow(doublings)
+            }
+            None => SHORTEST,
+        };
+        wanted.min(refresh)
+    }
 }
 
 /// Queries the DNS for backends, ordered by priority and address.
@@ -289,31 +321,57 @@ async fn backends(
 mod tests {
     use super::*;
 
+    fn answered(lifetime: Option<u64>) -> Result<Answer<()>, Fault> {
+        Ok(Answer {
+            found: Vec::new(),
+            lifetime: lifetime.map(Duration::from_secs),
+        })
+    }
+
+    fn failed() -> Result<Answer<()>, Fault> {
+        Err(Fault::Timeout)
+    }
+
+    /// The pauses after these answers in turn.
     #[test]
-    fn asks_again_when_an_answer_is_old_or_soon_where_nothing_is_known() {
-        let refresh = Duration::from_secs(10);
-        let millis = Duration::from_millis;
-        let answered = |lifetime: Option<u64>| {
-            let lifetime = lifetime.map(millis);
-            Ok(Answer::<()> {
-                found: Vec::new(),
-                lifetime,
-            })
-        };
-        for (answer, is_known, expected) in [
-            (answered(None), true, refresh),
-            (answered(None), false, refresh),
-            (answered(Some(5000)), true, millis(5000)),
-            (answered(Some(60_000)), true, refresh),
-            (answered(Some(0)), true, SHORTEST),
-            (Err(Fault::Timeout), true, refresh),
-            (Err(Fault::Timeout), false, SHORTEST),
+    fn asks_again_when_what_is_known_is_old_or_soon_where_nothing_is_known() {
+        for (answers, expected) in [
+            (vec![answered(None), failed()], vec![10, 10]),
+            (vec![failed(), failed(), answered(Some(5))], vec![1, 1, 5]),
+            (vec![answered(Some(5)), answered(Some(60))], vec![5, 10]),
+            (vec![answered(Some(0)), answered(Some(1))], vec![1, 1]),
+            // A resolver that fails for a moment, and one that fails for long.
+            (
+                vec![answered(Some(1)), failed(), answered(Some(1)), failed()],
+                vec![1, 1, 1, 1],
+            ),
+            (
+                vec![
+                    answered(Some(2)),
+                    failed(),
+                    answered(None),
+                    failed(),
+                    failed(),
+                ],
+                vec![2, 2, 4, 8, 10],
+            ),
         ] {
-            assert_eq!(pause(&answer, refresh, is_known), expected, "{answer:?}");
+            let mut pace = Pace::default();
+            let refresh = Duration::from_secs(10);
+            let pauses = answers.iter().map(|it| pace.after(it, refresh).as_secs());
+            assert_eq!(pauses.collect::<Vec<_>>(), expected, "{answers:?}");
         }
-        let short = millis(100);
-        for answer in [answered(Some(0)), Err(Fault::Timeout)] {
-            assert_eq!(pause(&answer, short, false), short, "{answer:?}");
+    }
+
+    #[test]
+    fn asks_at_the_latest_after_refresh() {
+        let mut pace = Pace::default();
+        let short = Duration::from_millis(100);
+        for answer in [failed(), answered(Some(0)), answered(Some(u32::MAX.into()))] {
+            assert_eq!(pace.after(&answer, short), short, "{answer:?}");
+        }
+        for _ in 0..100 {
+            assert_eq!(pace.after(&failed(), short), short);
         }
     }
 }
