@@ -18,6 +18,9 @@ use crate::config::SessionTimeouts;
 use crate::session::Rejection;
 use crate::telemetry::ConnectResult;
 
+/// How often a handshake that has had its share of the time is looked at: whether it still waits behind others.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
 /// A backend's answer to an opening handshake.
 pub struct Opened {
     /// The claim on the backend that answered.
@@ -117,7 +120,8 @@ async fn attempt(
 }
 
 /// Dials one backend and asks it. If its share of the time is over and the request `is_queued` there behind others, the
-/// backend is slow but working: it is given all the time that is left, as trying another one would only double the work.
+/// backend is slow but working: it is given more time for as long as that holds, as trying another one would only double the
+/// work.
 async fn ask(
     candidate: &Candidate,
     opening: &Opening,
@@ -132,9 +136,14 @@ async fn ask(
         opening,
         member.address()
     ));
-    match timeout_at(deadline, &mut asking).await {
-        Err(_) if is_queued() => timeout_at(patience.deadline, asking).await,
-        outcome => outcome,
+    let mut until = deadline;
+    loop {
+        match timeout_at(until, &mut asking).await {
+            Ok(outcome) => return outcome,
+            Err(_) if until < patience.deadline && is_queued() => {
+                until = patience.deadline.min(Instant::now() + LOOK_AGAIN);
+            }
+            Err(_) => return Err(Failure::AnswerTimeout),
+        }
     }
-    .unwrap_or(Err(Failure::AnswerTimeout))
 }

@@ -13,12 +13,13 @@ struct Slow {
     /// The client that waits, and its connection to the backend.
     client: Wire,
     asked: (Head, Wire),
-    _sessions: Vec<Wire>,
+    slow: Arrivals,
+    sound: Arrivals,
+    sessions: Vec<Wire>,
 }
 
 impl Slow {
-    /// So many come `later` to each of the two, and are answered.
-    async fn start(handshake: &str, pool_keys: &str, later: usize) -> Self {
+    async fn start(handshake: &str, pool_keys: &str) -> Self {
         let (slow, sound) = (Arrivals::listen().await, Arrivals::listen().await);
         let gateway = Gateway::start(&format!(
             "routes: {{ chat: {{ origins: any, timeouts: {{ handshake: {handshake} }}, pool: chat }} }}\n\
@@ -27,51 +28,65 @@ impl Slow {
             sound.url()
         ))
         .await;
-        let ask = async || {
-            let mut wire = Wire::connect(gateway.address()).await;
-            wire.send(Opening::to("/").text()).await;
-            wire
-        };
-        let mut first = ask().await;
+        let mut first = asking(&gateway).await;
         let (head, mut backend) = slow.met().await;
-        let mut second = ask().await;
+        let mut second = asking(&gateway).await;
         let other = sound.agreed().await;
         assert_eq!(second.head().await.status(), 101);
-        let client = ask().await;
+        let client = asking(&gateway).await;
         let asked = slow.met().await;
         agree(&head, &mut backend).await;
         assert_eq!(first.head().await.status(), 101);
-        let mut sessions = vec![first, second, backend, other];
-        for _ in 0..later {
-            for backend in [&sound, &slow] {
-                sessions.push(ask().await);
-                sessions.push(backend.agreed().await);
-            }
-        }
         Self {
             client,
             asked,
-            _sessions: sessions,
+            slow,
+            sound,
+            sessions: vec![first, second, backend, other],
             gateway,
         }
     }
+
+    /// So many come to each of the two, and are answered.
+    async fn answer_later_ones(&mut self, count: usize) {
+        for _ in 0..count {
+            for backend in [&self.sound, &self.slow] {
+                self.sessions.push(asking(&self.gateway).await);
+                self.sessions.push(backend.agreed().await);
+            }
+        }
+    }
+}
+
+async fn asking(gateway: &Gateway) -> Wire {
+    let mut wire = Wire::connect(gateway.address()).await;
+    wire.send(Opening::to("/").text()).await;
+    wire
 }
 
 /// The next backend has the same herd, and would do the same work once more.
 #[tokio::test]
 async fn one_that_answers_others_is_waited_for() {
-    let Slow {
-        mut client,
-        asked: (head, mut backend),
-        gateway,
-        _sessions,
-    } = Slow::start("6s", "", 0).await;
+    let mut slow = Slow::start("6s", "").await;
     // More than its share of the time.
     sleep(Duration::from_millis(3500)).await;
-    agree(&head, &mut backend).await;
-    assert_eq!(client.head().await.status(), 101);
-    let retries = gateway.count("wsgate_backend_retries_total", &[("pool", "chat")]);
+    let (head, backend) = &mut slow.asked;
+    agree(head, backend).await;
+    assert_eq!(slow.client.head().await.status(), 101);
+    let retries = slow
+        .gateway
+        .count("wsgate_backend_retries_total", &[("pool", "chat")]);
     assert_eq!(retries, 0.0);
+}
+
+/// Also if they overtake it when it has had its share of the time.
+#[tokio::test]
+async fn one_that_answers_all_later_ones_is_not_waited_for() {
+    let mut slow = Slow::start("12s", "").await;
+    sleep(Duration::from_millis(6500)).await;
+    slow.answer_later_ones(9).await;
+    let _other = slow.sound.agreed().await;
+    assert_eq!(slow.client.head().await.status(), 101);
 }
 
 #[tokio::test]
@@ -79,7 +94,8 @@ async fn one_that_answers_others_is_not_blamed() {
     let health = "health: { passive: { failures: 1, max_ejected: 100% } },";
     let expect = async |later, status| {
         // Within half of this time all the others have to be answered.
-        let mut slow = Slow::start("6s", health, later).await;
+        let mut slow = Slow::start("6s", health).await;
+        slow.answer_later_ones(later).await;
         assert_eq!(slow.client.head().await.status(), status);
         let labels = [("pool", "chat"), ("backend", "slow")];
         let up = slow.gateway.count("wsgate_backend_up", &labels);
