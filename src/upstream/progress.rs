@@ -5,16 +5,16 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// How far later handshakes may be answered before this one counts as ignored. Backends work on some side by side.
-const OVERTAKERS: u64 = 8;
+/// How many later handshakes may be answered before this one counts as ignored. Backends work on some side by side.
+const OVERTAKERS: usize = 8;
 
 /// The opening handshakes of a backend.
 #[derive(Default, Debug)]
 pub(super) struct HandshakeProgress {
     asked: AtomicU64,
     answered: AtomicU64,
-    /// The highest number that has an answer.
-    furthest: AtomicU64,
+    /// The highest numbers that have an answer, the highest first.
+    furthest: [AtomicU64; OVERTAKERS + 1],
 }
 
 /// One handshake that waits for its answer.
@@ -37,7 +37,15 @@ impl HandshakeProgress {
     /// It is answered.
     pub(super) fn answer(&self, asked: Asked) {
         self.answered.fetch_add(1, Ordering::Relaxed);
-        self.furthest.fetch_max(asked.number, Ordering::Relaxed);
+        let mut number = asked.number;
+        for place in &self.furthest {
+            // Each place keeps the higher one and hands the lower one down.
+            let before = place.fetch_max(number, Ordering::Relaxed);
+            number = number.min(before);
+            if number == 0 {
+                break;
+            }
+        }
     }
 
     /// Whether others have been answered since it was sent.
@@ -45,10 +53,10 @@ impl HandshakeProgress {
         self.answered.load(Ordering::Relaxed) != asked.answered
     }
 
-    /// Whether it is still waiting behind others: some have been answered since, but none that was sent much later.
+    /// Whether it is still waiting behind others: some have been answered since, but not many that were sent later.
     pub(super) fn is_queued(&self, asked: Asked) -> bool {
-        let furthest = self.furthest.load(Ordering::Relaxed);
-        self.has_answered_others(asked) && furthest <= asked.number + OVERTAKERS
+        let last = self.furthest[OVERTAKERS].load(Ordering::Relaxed);
+        self.has_answered_others(asked) && last <= asked.number
     }
 }
 
@@ -71,5 +79,21 @@ mod tests {
         assert!(progress.is_queued(second));
         progress.answer(later[8]);
         assert!(!progress.is_queued(second), "all others were answered");
+    }
+
+    /// A herd that logs in, and one quick handshake behind it.
+    #[test]
+    fn counts_answers_and_not_how_far_they_are() {
+        let progress = HandshakeProgress::default();
+        let herd: Vec<Asked> = (0..20).map(|_| progress.ask()).collect();
+        progress.answer(progress.ask());
+        assert!(herd.iter().all(|asked| progress.is_queued(*asked)));
+        // In any order.
+        for asked in herd[1..].iter().rev() {
+            progress.answer(*asked);
+        }
+        let queued = herd.iter().filter(|asked| progress.is_queued(**asked));
+        assert_eq!(queued.count(), 8, "the last ones are behind few");
+        assert!(!progress.is_queued(herd[0]));
     }
 }
