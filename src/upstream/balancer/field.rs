@@ -75,6 +75,13 @@ impl Field<'_> {
         self.weight(index) > 0
     }
 
+    /// Whether the backend at `index` may be chosen, or once it has a free place where who comes `waits` for that.
+    pub(in crate::upstream) fn may_be_chosen_later(&self, index: usize, waits: bool) -> bool {
+        let member = &self.members[index];
+        let is_full = || self.purpose == Purpose::Session && member.is_full();
+        !self.is_out(member) && (waits || !is_full())
+    }
+
     /// The weight of the backend at `index` in this choice; 0 where it may not be chosen.
     pub(super) fn weight(&self, index: usize) -> u32 {
         let member = &self.members[index];

@@ -83,8 +83,26 @@ impl Candidates<'_> {
         }
     }
 
+    /// How many candidates there may be beside the member at `index`, of those that can be had.
+    pub(super) fn others(&self, index: usize, now: Instant) -> usize {
+        let most = self.left().saturating_sub(1);
+        let field = Field {
+            reach: Reach::Ejected,
+            ..self.field_at(now)
+        };
+        let waits = self.purpose == Purpose::Session && self.pool.queue_limits.max > 0;
+        let may_be_had =
+            |other: &usize| *other != index && field.may_be_chosen_later(*other, waits);
+        let others = (0..self.pool.members.len()).filter(may_be_had);
+        others.take(most).count()
+    }
+
     /// The backends that this session or request may have now.
     pub(super) fn field(&self) -> Field<'_> {
+        self.field_at(Instant::now())
+    }
+
+    fn field_at(&self, now: Instant) -> Field<'_> {
         Field {
             members: &self.pool.members,
             failed: &self.failed,
@@ -92,7 +110,7 @@ impl Candidates<'_> {
             has_made_trial: self.has_made_trial,
             purpose: self.purpose,
             key: self.key,
-            now: Instant::now(),
+            now,
             priority: None,
         }
     }

@@ -176,16 +176,17 @@ impl<'a> Candidates<'a> {
             lease,
             witness,
         } = taken;
+        let deadline = match self.purpose {
+            Purpose::Session => self.share(index, Instant::now()),
+            Purpose::Request => self.deadline,
+        };
         self.has_made_trial |= witness.is_trial();
         if self.last.is_some() {
             self.pool.metrics.retried();
         }
         Candidate {
             lease,
-            deadline: match self.purpose {
-                Purpose::Session => share_of(self.deadline, self.left()),
-                Purpose::Request => self.deadline,
-            },
+            deadline,
             index,
             witness,
         }
@@ -221,8 +222,24 @@ impl<'a> Candidates<'a> {
 
     /// How many more candidates there may be. An early trial is not counted.
     fn left(&self) -> usize {
-        let most = self.pool.attempts.min(self.pool.members.len());
-        (most + usize::from(self.has_tried_early)).saturating_sub(self.failed.len())
+        let attempts = self.pool.attempts + usize::from(self.has_tried_early);
+        let left = attempts.saturating_sub(self.failed.len());
+        if self.failed.is_empty() {
+            return left.min(self.pool.members.len());
+        }
+        // Some of those that failed may have left the pool.
+        let has_failed = |member: &Member| {
+            let mut failed = self.failed.iter();
+            failed.any(|it| it.is(member.backend()) && !it.has_recovered())
+        };
+        let untried = self.pool.members.iter().filter(|it| !has_failed(it));
+        untried.take(left).count()
+    }
+
+    /// The end of the part that the member at `index` has of the time that is left: the same as each of the others has.
+    fn share(&self, index: usize, now: Instant) -> Instant {
+        let parts = u32::try_from(1 + self.others(index, now)).unwrap_or(u32::MAX);
+        now + self.deadline.saturating_duration_since(now) / parts
     }
 
     /// To be called when the client is refused because a candidate failed; what it is told.
@@ -290,13 +307,6 @@ impl<'a> Candidates<'a> {
             }
         }
     }
-}
-
-/// The end of an equal part of the time that is left until `deadline`.
-fn share_of(deadline: Instant, attempts_left: usize) -> Instant {
-    let now = Instant::now();
-    let parts = u32::try_from(attempts_left).unwrap_or(u32::MAX);
-    now + deadline.saturating_duration_since(now) / parts.max(1)
 }
 
 /// Waits until one of the drains begins.

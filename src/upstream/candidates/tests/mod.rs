@@ -1,5 +1,7 @@
 //! Who waits for a place, and who goes on after a failure.
 
+mod shares;
+
 use std::future::{pending, poll_fn};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
