@@ -29,6 +29,9 @@ use crate::telemetry::{CheckResult, ConnectResult};
 /// How often [`Pool::reconsider_ejections`] may admit a trial, which costs the next client an attempt.
 const RECONSIDER_EVERY: Duration = Duration::from_secs(1);
 
+/// After so long without an answer a trial says something of the backend, even if its client leaves.
+const LONG_TRIAL: Duration = Duration::from_millis(500);
+
 /// What an attempt says of the health of its backend.
 #[derive(Debug)]
 pub(super) enum Evidence {
@@ -88,6 +91,16 @@ impl Witness {
         self.trial.is_some()
     }
 
+    /// Whether it was a trial that took long and brought no answer, before its client lost patience. The next client would only
+    /// be sent to wait there as well.
+    fn is_vain_trial(&self, lasted: Duration) -> bool {
+        let is_vain = matches!(
+            self.result,
+            ConnectResult::Timeout | ConnectResult::Abandoned
+        );
+        is_vain && self.is_trial() && lasted >= LONG_TRIAL
+    }
+
     /// Sets the outcome of the attempt. Without it the attempt counts as abandoned and says nothing.
     pub(super) fn testify(&mut self, result: ConnectResult, evidence: Evidence) {
         (self.result, self.evidence) = (result, evidence);
@@ -97,11 +110,15 @@ impl Witness {
 impl Drop for Witness {
     fn drop(&mut self) {
         let metrics = self.member.metrics();
-        metrics.connect_finished(self.result, self.begun.elapsed());
+        let lasted = self.begun.elapsed();
+        metrics.connect_finished(self.result, lasted);
         let judge = self.pool.latest();
         let member = judge.own(&self.member);
         match &self.evidence {
             Evidence::Unanswered(fault) => judge.unanswered(member, self.trial, fault),
+            Evidence::None if self.is_vain_trial(lasted) => {
+                judge.unanswered(member, self.trial, "a trial got no answer");
+            }
             evidence => judge.attempt_ended(member, self.trial, evidence),
         }
         if self.result == ConnectResult::Abandoned {

@@ -3,7 +3,8 @@
 //! That can be because of what the client asks for: servers close without a word what they do not serve, or ignore it. A
 //! stranger, or a page that asks for such a thing again and again, must not have backends ejected. So before an attempt like
 //! that ejects a backend, or fails as a trial, the gateway asks for something ordinary: any answer shows that the backend is
-//! there.
+//! there. It also asks after a trial that nobody waited for the end of: one that says nothing would only be followed by the next
+//! client's.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -82,5 +83,63 @@ impl Drop for Question {
             .store(false, Ordering::Release);
         let judge = self.pool.latest();
         judge.attempt_ended(judge.own(&self.member), self.trial, &self.evidence);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::time::Duration;
+
+    use tokio::time::{advance, sleep};
+
+    use super::super::{Evidence, State, Witness};
+    use super::*;
+    use crate::config::Strategy;
+    use crate::telemetry::{ConnectResult, Metrics};
+    use crate::upstream::simulation::{build, config, refuse};
+
+    /// A pool whose first backend is ejected, accepts connections and never answers; its trial is due.
+    async fn hanging() -> (Arc<Pool>, TcpListener) {
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut config = config(&Strategy::RoundRobin);
+        config.backends[0].address = silent.local_addr().unwrap().into();
+        let pool = Arc::new(build(&config, &Metrics::new(), None));
+        let member = &pool.members()[0];
+        for _ in 0..2 {
+            refuse(&mut Witness::of(&pool, member));
+        }
+        assert_eq!(member.backend().state(), State::Ejected);
+        advance(Duration::from_secs(3)).await;
+        pool.pass_time(Instant::now());
+        assert!(member.is_ready());
+        (pool, silent)
+    }
+
+    /// Of all requests one is the trial, and waits in vain; the next one would, too.
+    #[tokio::test(start_paused = true)]
+    async fn a_trial_that_got_no_answer_fails_by_the_gateways_own_question() {
+        for result in [ConnectResult::Timeout, ConnectResult::Abandoned] {
+            let (pool, _silent) = hanging().await;
+            let member = &pool.members()[0];
+            let mut witness = Witness::of(&pool, member);
+            assert!(witness.is_trial());
+            advance(Duration::from_secs(1)).await;
+            witness.testify(result, Evidence::None);
+            drop(witness);
+            // The question takes two seconds of the four of the next ejection.
+            sleep(Duration::from_secs(4)).await;
+            pool.pass_time(Instant::now());
+            assert!(!member.is_ready(), "{result:?}");
+        }
+    }
+
+    /// A client that leaves at once has not waited for anything.
+    #[tokio::test(start_paused = true)]
+    async fn a_trial_that_was_given_up_at_once_says_nothing() {
+        let (pool, _silent) = hanging().await;
+        let member = &pool.members()[0];
+        drop(Witness::of(&pool, member));
+        assert!(member.is_ready(), "the next one may try");
     }
 }
