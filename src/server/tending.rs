@@ -52,10 +52,11 @@ fn follow(tended: &mut BTreeMap<Name, Tended>, shared: &Arc<Shared>, permits: &A
     }
 }
 
-/// Does what is due by the clock in `pool`, as long as it is in force.
+/// Does what is due by the clock in `pool`, as long as it is in force. At a swap it is woken before `follow` ends it; what is
+/// due then is its successor's to do, which has taken over when that was done last.
 async fn keep_time(pool: Arc<Pool>, mut is_in_force: watch::Receiver<()>) {
     let mut changes = pool.queue().changes();
-    loop {
+    while pool.is_in_force() {
         let is_under_way = pool.pass_time(Instant::now());
         tokio::select! {
             _ = is_in_force.changed() => return,
@@ -163,6 +164,7 @@ impl Shared {
 mod tests {
     use std::path::Path;
 
+    use http::{HeaderMap, Uri};
     use tokio::sync::mpsc;
     use tokio::task::yield_now;
 
@@ -172,6 +174,7 @@ mod tests {
     use crate::snapshot::Snapshot;
     use crate::telemetry::Metrics;
     use crate::tls::Material;
+    use crate::upstream::{Hints, Purpose};
 
     const YAML: &str = "
         listeners: { main: { address: \"127.0.0.1:0\" } }
@@ -203,6 +206,46 @@ mod tests {
         pool.members()[0].backend().became_ready(Instant::now());
         assert!(parks_of(TICK * 20).await >= 20, "a slow start is under way");
         assert!(parks_of(hour).await < 3600, "it is over");
+    }
+
+    /// At each swap the old pool and the new one could both ask for the time since the last step.
+    #[tokio::test(start_paused = true)]
+    async fn a_pool_that_is_replaced_again_and_again_asks_no_more_sessions() {
+        const SESSIONS: usize = 200;
+        let (commands, _taken) = mpsc::channel(1);
+        let with = |attempts: usize| {
+            YAML.replace(
+                "\"ws://127.0.0.1:9\"], health: { active: { type: tcp } }",
+                &format!(
+                    "\"ws://127.0.0.1:9\", \"ws://127.0.0.1:10\"], attempts: {attempts}, \
+                     rebalance: {{ threshold: 101%, rate: 10%/s }}"
+                ),
+            )
+        };
+        let shared = Arc::new(Shared::new(snapshot(&with(1), None), commands));
+        let pool = Arc::clone(&shared.current.load().pools["chat"]);
+        let _tending = spawn(&shared.runtime, tend(Arc::clone(&shared)));
+        let joining = &pool.members()[1];
+        let _drain = pool.drain(joining);
+        let (headers, uri) = (HeaderMap::new(), Uri::default());
+        let mut sessions = Vec::new();
+        for _ in 0..SESSIONS {
+            let hints = Hints::new(None, &headers, &uri);
+            let mut candidates = pool.candidates(Purpose::Session, hints, Instant::now() + TICK);
+            let candidate = candidates.next().await.expect("a place");
+            sessions.push((candidate.lease.watch(), candidate.lease));
+        }
+        tokio::time::sleep(TICK).await;
+        pool.resume(joining);
+        for attempts in 2..12 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let after = snapshot(&with(attempts), Some(&shared.current.load()));
+            shared.replace(&after);
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let asked = sessions.iter().filter(|(watch, _)| watch.is_asked());
+        let asked = asked.count();
+        assert!((15..=21).contains(&asked), "{asked} in a second");
     }
 
     #[tokio::test(start_paused = true)]

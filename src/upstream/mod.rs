@@ -203,6 +203,12 @@ impl Pool {
         self.hash_key.as_ref().map_or(0, |key| key_of(key, hints))
     }
 
+    /// Whether it has no successor yet.
+    #[must_use]
+    pub fn is_in_force(self: &Arc<Self>) -> bool {
+        Arc::ptr_eq(&self.latest(), self)
+    }
+
     /// The pool of this name that is in force.
     fn latest(self: &Arc<Self>) -> Arc<Self> {
         self.in_force.or(self)
