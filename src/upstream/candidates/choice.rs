@@ -191,8 +191,10 @@ impl Candidates<'_> {
     }
 }
 
-/// Whether it is ejected and nobody is trying it.
+/// Whether it is ejected and nobody is trying it. Most are not even suspect, which is known without their lock.
 fn is_left_alone(member: &Member) -> bool {
     let backend = member.backend();
-    backend.is_resting() || member.is_ready() && backend.state() == State::Ejected
+    let is_untouched =
+        || backend.is_resting() || member.is_ready() && backend.state() == State::Ejected;
+    backend.is_suspect() && is_untouched()
 }
