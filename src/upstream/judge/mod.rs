@@ -361,10 +361,10 @@ impl Pool {
 
     /// No new sessions for `member` until it is resumed. Returns what ends those that it has.
     pub fn drain(&self, member: &Member) -> Arc<Drain> {
-        let drain = member.backend().drain();
         member.alter(Health::drain, |_| "drained by the operator".into());
         self.pardon_if_none_is_ready();
-        drain
+        // Not before: a check that passes gives a backend that was down another one.
+        member.backend().drain()
     }
 
     /// New sessions for `member` again, as far as the operator is concerned.
@@ -389,9 +389,8 @@ impl Member {
     /// it has.
     #[must_use]
     pub fn remove(&self) -> Arc<Drain> {
-        let drain = self.backend().drain();
         self.alter(Health::remove, |_| "removed".into());
-        drain
+        self.backend().drain()
     }
 
     /// An attempt begins. If the backend is ejected it is a trial; returns when it began, which identifies it.
