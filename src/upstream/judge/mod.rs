@@ -178,9 +178,9 @@ impl Pool {
                 member.alter(Health::pardon, |_| "no rules of ejection".into());
             }
             (None, _) => {}
-            (Some(passive), Evidence::Faulty(fault) | Evidence::Unanswered(fault)) => {
-                self.blame(member, trial, fault, passive);
-            }
+            (Some(_), Evidence::Faulty(fault)) => self.blame(member, trial, fault, true),
+            // It was not asked, as others failed at the same moment and one of them decides.
+            (Some(_), Evidence::Unanswered(fault)) => self.blame(member, trial, fault, false),
             (Some(_), Evidence::Sound | Evidence::None) if !was_suspect => {}
             (Some(_), Evidence::Sound) => {
                 let now = Instant::now();
@@ -201,9 +201,13 @@ impl Pool {
         }
     }
 
-    fn blame(&self, member: &Member, trial: Option<Instant>, fault: &str, passive: &PassiveHealth) {
+    /// Counts a failure; only one that `is_certain` ejects.
+    fn blame(&self, member: &Member, trial: Option<Instant>, fault: &str, is_certain: bool) {
+        let Some(passive) = &self.health.passive else {
+            return;
+        };
         let _one_at_a_time = self.ejecting();
-        let may_eject = self.may_eject(member, passive);
+        let may_eject = is_certain && self.may_eject(member, passive);
         let change = |health: &mut Health| {
             health
                 .attempts

@@ -35,7 +35,7 @@ impl Pool {
     ) {
         let runtime = Handle::try_current().ok();
         let Some(runtime) = runtime.filter(|_| self.would_decide(member, trial)) else {
-            return self.attempt_ended(member, trial, &Evidence::Faulty(fault.to_owned()));
+            return self.attempt_ended(member, trial, &Evidence::Unanswered(fault.to_owned()));
         };
         if member.backend().questioned().swap(true, Ordering::AcqRel) {
             return self.attempt_ended(member, trial, &Evidence::None);
@@ -132,6 +132,20 @@ mod tests {
             pool.pass_time(Instant::now());
             assert!(!member.is_ready(), "{result:?}");
         }
+    }
+
+    /// Two at the same moment may both find that theirs is not the last failure before an ejection.
+    #[tokio::test(start_paused = true)]
+    async fn nothing_ejects_that_was_not_asked_about() {
+        let pool = Arc::new(build(&config(&Strategy::RoundRobin), &Metrics::new(), None));
+        let member = &pool.members()[0];
+        for _ in 0..3 {
+            pool.attempt_ended(member, None, &Evidence::Unanswered("closed".to_owned()));
+            assert_eq!(member.backend().state(), State::Ready);
+        }
+        assert!(pool.would_decide(member, None));
+        pool.attempt_ended(member, None, &Evidence::Faulty("refused".to_owned()));
+        assert_eq!(member.backend().state(), State::Ejected);
     }
 
     /// A client that leaves at once has not waited for anything.
