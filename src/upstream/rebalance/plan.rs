@@ -3,7 +3,7 @@
 
 use crate::config::Rebalance;
 
-/// After so many seconds in which no session was asked rebalancing is over: those asked before have reconnected by then.
+/// After so many seconds in which no session was to be asked rebalancing is over: those asked before have reconnected by then.
 const SETTLED: f64 = 60.0;
 
 /// The load of one backend at a moment.
@@ -95,12 +95,12 @@ impl Rebalancer {
         let rate = settings.rate * sessions as f64;
         // What the rate allows in a second at most, so that no burst follows a pause; but one session at least.
         self.allowance = (self.allowance + rate * seconds).min(rate.max(1.0));
-        let asked = self.choose(loads, &now);
+        let (asked, is_due) = self.choose(loads, &now);
         let count: usize = asked.iter().sum();
         self.allowance -= count as f64;
         // A backend in its slow start can take more later.
         let is_rising = ready(loads).any(|load| load.effective_weight < load.weight);
-        let is_quiet = count == 0 && !is_rising;
+        let is_quiet = !is_due && !is_rising;
         self.quiet = if is_quiet { self.quiet + seconds } else { 0.0 };
         if self.quiet > SETTLED {
             self.places.iter_mut().for_each(|place| place.left = 0);
@@ -153,12 +153,13 @@ impl Rebalancer {
     }
 
     /// Never more than the rate allows, than a backend has above its share, and than the backends below their share could take.
-    /// The fullest relative to its share gives first, so that those that give come down together.
-    fn choose(&mut self, loads: &[Load], shares: &[f64]) -> Vec<usize> {
+    /// The fullest relative to its share gives first, so that those that give come down together. Also returns whether somebody
+    /// would be asked if the rate allowed it.
+    fn choose(&mut self, loads: &[Load], shares: &[f64]) -> (Vec<usize>, bool) {
         let leaving = total(loads, |load| load.leaving);
-        let mut free = takers(loads, shares)
-            .saturating_sub(leaving)
-            .min(ceiling(self.allowance.floor()));
+        let room = takers(loads, shares).saturating_sub(leaving);
+        let mut free = room.min(ceiling(self.allowance.floor()));
+        let mut is_due = false;
         let mut order: Vec<usize> = (0..loads.len()).collect();
         let fullness = |index: &usize| loads[*index].sessions as f64 / shares[*index];
         order.sort_by(|one, other| fullness(other).total_cmp(&fullness(one)));
@@ -168,11 +169,13 @@ impl Rebalancer {
             let gives = place.is_giving && loads[index].is_ready;
             let surplus = loads[index].sessions.saturating_sub(ceiling(shares[index]));
             let surplus = if gives { surplus } else { 0 };
-            asked[index] = surplus.min(place.left).min(free);
+            let due = surplus.min(place.left).min(room);
+            is_due |= due > 0;
+            asked[index] = due.min(free);
             place.left -= asked[index];
             free -= asked[index];
         }
-        asked
+        (asked, is_due)
     }
 }
 

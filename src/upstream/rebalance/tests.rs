@@ -270,6 +270,23 @@ fn one_that_was_away_between_two_looks_has_returned() {
     assert_eq!(play.sessions(), [300, 300]);
 }
 
+/// One session in a hundred seconds.
+#[test]
+fn a_low_rate_is_no_reason_to_end() {
+    let mut play = Play::new(&[100, 0], Strategy::LeastSessions);
+    play.loads[1].ready_mark = 1;
+    let settings = Rebalance {
+        rate: 0.0001,
+        ..SETTINGS
+    };
+    let mut asked = 0;
+    for _ in 0..250 {
+        let now = play.rebalancer.step(&play.loads, &settings, 1.0);
+        asked += now.iter().sum::<usize>();
+    }
+    assert_eq!(asked, 2);
+}
+
 #[test]
 fn below_the_threshold_nobody_is_asked() {
     // The share is 110, the threshold 132.
