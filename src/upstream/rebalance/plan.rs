@@ -156,8 +156,7 @@ impl Rebalancer {
     /// The fullest relative to its share gives first, so that those that give come down together. Also returns whether somebody
     /// would be asked if the rate allowed it.
     fn choose(&mut self, loads: &[Load], shares: &[f64]) -> (Vec<usize>, bool) {
-        let leaving = total(loads, |load| load.leaving);
-        let room = takers(loads, shares).saturating_sub(leaving);
+        let room = room(loads, shares);
         let mut free = room.min(ceiling(self.allowance.floor()));
         let mut is_due = false;
         let mut order: Vec<usize> = (0..loads.len()).collect();
@@ -189,15 +188,19 @@ fn shares(loads: &[Load], sessions: usize, weight: impl Fn(&Load) -> u32) -> Vec
     loads.iter().map(share).collect()
 }
 
-/// How many sessions the backends below their share could take.
-fn takers(loads: &[Load], shares: &[f64]) -> usize {
-    let room = |(load, share): (&Load, &f64)| {
+/// How many sessions the backends below their share could take, beside those on their way from the others.
+fn room(loads: &[Load], shares: &[f64]) -> usize {
+    let (mut room, mut coming) = (0_usize, 0);
+    for (load, share) in loads.iter().zip(shares).filter(|(load, _)| load.is_ready) {
         let has = load.sessions + load.leaving;
         let most = load.max_sessions.unwrap_or(usize::MAX);
-        ceiling(*share).min(most).saturating_sub(has)
-    };
-    let all = loads.iter().zip(shares);
-    all.filter(|(load, _)| load.is_ready).map(room).sum()
+        match ceiling(*share).min(most).saturating_sub(has) {
+            0 => coming += load.leaving,
+            // Those that it is opening are among what it has.
+            own => room += own,
+        }
+    }
+    room.saturating_sub(coming)
 }
 
 fn total(loads: &[Load], count: impl Fn(&Load) -> usize) -> usize {

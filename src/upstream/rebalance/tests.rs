@@ -307,6 +307,15 @@ fn no_more_are_asked_than_the_others_may_take() {
     assert_eq!(play.seconds_in_which_all_stay(600), 10);
 }
 
+/// They have their places already.
+#[test]
+fn sessions_that_are_being_opened_count_once() {
+    let mut play = Play::new(&[200, 0], Strategy::LeastSessions);
+    play.loads[1].ready_mark = 1;
+    play.loads[1].leaving = 20;
+    assert_eq!(play.seconds_in_which_all_stay(600), 90);
+}
+
 #[test]
 fn those_who_do_not_come_back_empty_no_backend() {
     let mut play = Play::new(&[400, 0], Strategy::LeastSessions);
