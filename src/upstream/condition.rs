@@ -9,7 +9,8 @@ use tokio::time::Instant;
 use super::health::{Health, State};
 use crate::drain::{Drain, Stage};
 
-/// The health of a live backend. Choosing a backend reads only the two flags; the lock is for changes and reports.
+/// The health of a live backend. Choosing a backend reads only the two flags, unless some are suspect; the lock is for changes
+/// and reports, and for whoever takes a watch of the drain.
 #[derive(Debug)]
 pub(super) struct Condition {
     known: Mutex<Known>,
