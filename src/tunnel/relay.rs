@@ -136,7 +136,8 @@ impl Relay {
         }
     }
 
-    fn lose_sink(&mut self) -> Verdict {
+    /// The sink is broken: it gets nothing more, and the next poll says so.
+    pub(super) fn lose_sink(&mut self) -> Verdict {
         self.writer.give_up();
         self.verdict = Some(Verdict::SinkLost);
         Verdict::SinkLost

@@ -186,12 +186,13 @@ impl<G, L> Tunnel<G, L> {
         }
     }
 
-    /// Checks sides that are not read from, because the other side is full: a read would find that they are broken.
+    /// Checks sides that are not read from, because the other side is full: a read would find that they are broken. Nothing
+    /// more is sent to such a side, but what it had sent is still passed on.
     fn check_broken(&mut self) {
         for side in [Side::Client, Side::Backend] {
             let is_waiting = !self.relay_from(side).writer.is_clear();
             if is_waiting && self.stream(side).is_broken() {
-                return self.leave(Ending::Lost(side));
+                self.relay_from(side.other()).lose_sink();
             }
         }
     }

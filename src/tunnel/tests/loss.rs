@@ -6,14 +6,16 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::sleep;
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::UnixStream;
+use tokio::time::{sleep, timeout};
 
 use super::super::{End, Tunnel};
-use super::frames::{TEXT, frame};
+use super::frames::{TEXT, close, frame};
 use super::{record, terms, tunnel};
 use crate::drain::Drain;
-use crate::stream::{SharedStream, Stream};
+use crate::stream::{SharedStream, Socket, Stream};
 use crate::websocket::Side;
 
 /// A side that sends these bytes.
@@ -63,6 +65,44 @@ async fn a_slow_client_gets_what_a_backend_sent_before_it_broke() {
     session.await.unwrap();
     let seen = seen.lock().unwrap();
     assert!(seen.has_ended && !seen.is_reset, "{seen:?}");
+}
+
+/// It is not read from when it is reset, because the slow side is full.
+#[tokio::test]
+async fn a_slow_side_gets_all_that_the_other_sent_before_it_was_reset() {
+    for sender in [Side::Backend, Side::Client] {
+        let [(mut gone, to_gone), (mut slow, to_slow)] = [pair(256 << 10), pair(4 << 10)];
+        let ends = match sender {
+            Side::Client => [to_gone, to_slow],
+            Side::Backend => [to_slow, to_gone],
+        };
+        let session = tunnel(ends, terms(), &Drain::default(), record(io::sink()).0);
+        let session = tokio::spawn(session);
+        let unread = frame(sender.other(), TEXT, b"nobody reads this");
+        slow.write_all(&unread).await.unwrap();
+        gone.readable().await.unwrap();
+        let mut sent = frame(sender, TEXT, &[b'x'; 1000]).repeat(100);
+        sent.extend(close(sender, 1000));
+        gone.write_all(&sent).await.unwrap();
+        drop(gone);
+        // Longer than until the next check.
+        sleep(Duration::from_millis(700)).await;
+        let mut received = Vec::new();
+        let reading = timeout(Duration::from_secs(30), slow.read_to_end(&mut received));
+        reading.await.expect("the session ends").unwrap();
+        assert!(received == sent, "{sender:?}: {} bytes", received.len());
+        session.await.unwrap();
+    }
+}
+
+/// A peer and the end of the tunnel, each of which sends at most `buffer` bytes ahead.
+fn pair(buffer: usize) -> (UnixStream, End<'static>) {
+    let (peer, ours) = UnixStream::pair().unwrap();
+    for socket in [&peer, &ours] {
+        SockRef::from(socket).set_send_buffer_size(buffer).unwrap();
+    }
+    let stream = Stream::Plain(Socket::Unix(ours));
+    (peer, End { stream, early: &[] })
 }
 
 fn scripted(client: Scripted, backend: Scripted) -> Tunnel<(), ()> {

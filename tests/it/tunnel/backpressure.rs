@@ -66,7 +66,7 @@ fn number_at(place: usize) -> u8 {
 
 #[tokio::test]
 async fn a_reset_is_noticed_although_the_other_side_takes_nothing() {
-    let more = "defaults: { timeouts: { close: 100ms } }\n";
+    let more = "defaults: { timeouts: { close: 100ms, half_close: 100ms } }\n";
     let venue = Venue::start_with(Transport::Plain, more).await;
     let (client, _backend) = venue.session().await;
     let mut client = client.into_stream();
