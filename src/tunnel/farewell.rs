@@ -105,6 +105,11 @@ impl Farewell {
         self.step == Step::Finishing
     }
 
+    /// Whether this side still has to take bytes.
+    fn is_being_told(&self) -> bool {
+        matches!(self.step, Step::Finishing | Step::Telling | Step::Ending)
+    }
+
     /// Whether this side has got everything but perhaps the end of its stream, so that nothing is lost by closing it.
     pub(super) fn is_settled(&self) -> bool {
         matches!(self.step, Step::Yielding | Step::Waiting | Step::Done)
@@ -124,6 +129,20 @@ impl Farewell {
     /// Ready when the farewell is over. `other` is the step of the other side's farewell: while that one finishes a frame,
     /// it reads from this side, so this one must not.
     pub(super) fn poll(
+        &mut self,
+        context: &mut Context<'_>,
+        pair: &mut Pair<'_>,
+        other: Step,
+    ) -> Poll<()> {
+        let polled = self.poll_steps(context, pair, other);
+        if self.is_being_told() && other != Step::Finishing {
+            // It may not read before it has sent what it is sending.
+            let _is_heard = pair.from.poll_drop(context, &mut pair.lane.reversed());
+        }
+        polled
+    }
+
+    fn poll_steps(
         &mut self,
         context: &mut Context<'_>,
         pair: &mut Pair<'_>,

@@ -96,7 +96,7 @@ async fn a_slow_side_gets_all_that_the_other_sent_before_it_was_reset() {
 }
 
 /// A peer and the end of the tunnel, each of which sends at most `buffer` bytes ahead.
-fn pair(buffer: usize) -> (UnixStream, End<'static>) {
+pub(super) fn pair(buffer: usize) -> (UnixStream, End<'static>) {
     let (peer, ours) = UnixStream::pair().unwrap();
     for socket in [&peer, &ours] {
         SockRef::from(socket).set_send_buffer_size(buffer).unwrap();

@@ -8,6 +8,7 @@ mod keepalive;
 mod loss;
 mod peer;
 mod properties;
+mod slow;
 mod turns;
 
 use std::io::Write;
