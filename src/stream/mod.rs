@@ -199,6 +199,18 @@ impl Stream {
         }
     }
 
+    /// How many bytes wait for the peer in TLS and in the kernel, or are on their way to it. As far as that is known: for a
+    /// unix socket or a stream of a shared connection it is 0.
+    #[must_use]
+    pub fn unacknowledged(&self) -> usize {
+        let in_tls = match self {
+            Self::Tls(tls) => tls.waiting(),
+            Self::Plain(_) | Self::Shared(_) => 0,
+        };
+        let in_kernel = self.connection().and_then(TcpSocket::unacknowledged);
+        in_tls + in_kernel.unwrap_or(0)
+    }
+
     /// Makes the close a reset, which leaves no port in use, unless the peer would lose bytes that are still on their way.
     pub fn give_up(&self) {
         if let Some(connection) = self.connection()

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::alarm::Alarm;
 use super::ending::Ending;
 use super::farewell::{Farewell, Pair, Step};
+use super::owed::Owed;
 use super::relay::{Lane, Relay};
 use super::terms::Terms;
 use super::{Phase, Tunnel};
@@ -26,6 +27,9 @@ pub(super) struct Leaving {
     said: Option<(Side, Option<u16>)>,
     client: Farewell,
     backend: Farewell,
+    /// What each had yet to take when `terms.close` began or began again.
+    owed_to_client: Owed,
+    owed_to_backend: Owed,
 }
 
 impl<G, L> Tunnel<G, L> {
@@ -62,6 +66,8 @@ impl<G, L> Tunnel<G, L> {
                 &self.downward,
                 &terms,
             ),
+            owed_to_client: Owed::UNKNOWN,
+            owed_to_backend: Owed::UNKNOWN,
         };
         self.phase = Phase::Leaving(Box::new(leaving));
         let _before = self.is_taking();
@@ -73,10 +79,13 @@ impl<G, L> Tunnel<G, L> {
     /// Sets the alarms of the farewell: for the cut once no frame has to be finished, and for steps that must not wait
     /// that long.
     pub(super) fn limit_farewell(&mut self) {
-        let Phase::Leaving(leaving) = &self.phase else {
+        let Phase::Leaving(leaving) = &mut self.phase else {
             return;
         };
-        if !leaving.is_finishing() {
+        if leaving.is_finishing() {
+            leaving.owed_to_client = Owed::UNKNOWN;
+            leaving.owed_to_backend = Owed::UNKNOWN;
+        } else {
             self.alarms.set(Alarm::Close, self.terms.close);
         }
         if leaving.steps().contains(&Step::Yielding) {
@@ -87,8 +96,8 @@ impl<G, L> Tunnel<G, L> {
         }
     }
 
-    /// `terms.close` is over: cuts, unless a side is still taking what is kept for it. What is kept only shrinks, so that
-    /// ends; a frame that has begun may not, so it is not waited for again.
+    /// `terms.close` is over: cuts, unless a side is still taking what waits for it. That only shrinks, so it ends; a frame
+    /// that has begun may not, so it is not waited for again.
     pub(super) fn close(&mut self) -> Option<Closure> {
         let is_finishing = matches!(&self.phase, Phase::Leaving(leaving) if leaving.is_finishing());
         if is_finishing || !self.is_taking() {
@@ -98,12 +107,23 @@ impl<G, L> Tunnel<G, L> {
         None
     }
 
-    /// Whether a side took some of what is kept for it since the last call.
+    /// Whether a side took some of what waits for it since the last call.
     fn is_taking(&mut self) -> bool {
-        let relays = [&mut self.upward, &mut self.downward];
-        relays
-            .map(|relay| relay.writer.take_is_progressing())
-            .contains(&true)
+        let Phase::Leaving(leaving) = &mut self.phase else {
+            return false;
+        };
+        let (to_client, to_backend) = (&mut self.downward.writer, &mut self.upward.writer);
+        let taking = [
+            leaving
+                .owed_to_client
+                .shrinks_to(to_client.owed(&self.client)),
+            leaving
+                .owed_to_backend
+                .shrinks_to(to_backend.owed(&self.backend)),
+            to_client.take_is_progressing(),
+            to_backend.take_is_progressing(),
+        ];
+        taking.contains(&true)
     }
 
     /// Ends the streams of sides that are still at `step`.

@@ -10,6 +10,7 @@ mod farewell;
 mod follow;
 mod keepalive;
 mod leaving;
+mod owed;
 mod relay;
 mod tally;
 mod terms;
@@ -33,6 +34,7 @@ use ending::Ending;
 use follow::{Finding, SeenClose};
 use keepalive::Keepalive;
 use leaving::{Leaving, close_frame};
+use owed::Owed;
 use relay::{Lane, Relay, Verdict};
 use tally::Tally;
 pub use terms::{Terms, Words};
@@ -81,6 +83,8 @@ pub struct Tunnel<G, L> {
     idle_parts: u8,
     /// How often `half_close` was extended because the client was still taking bytes.
     half_close_extensions: u8,
+    /// What the client had yet to take when `half_close` began or was extended.
+    owed_to_client: Owed,
     /// `None` once the session is settled.
     account: Option<Account<L>>,
     /// The stage of each drain when it was last checked; `None` before the first poll.
@@ -132,6 +136,7 @@ impl<G, L> Tunnel<G, L> {
             phase: Phase::Open,
             idle_parts: 0,
             half_close_extensions: 0,
+            owed_to_client: Owed::UNKNOWN,
             account: Some(account),
             heard: [None; 3],
             drain_share: fastrand::f32(),
@@ -345,7 +350,7 @@ impl<G, L> Tunnel<G, L> {
             (Phase::Open, _) => {
                 self.phase = Phase::HalfOpen(ending);
                 // What the client took before does not extend the time.
-                let _before = self.downward.writer.take_is_progressing();
+                let _before = self.is_client_taking();
                 self.alarms.set(Alarm::HalfClose, self.terms.half_close);
             }
             (Phase::HalfOpen(Ending::Finished(first, code)), Ending::Lost(lost))
@@ -355,6 +360,13 @@ impl<G, L> Tunnel<G, L> {
             }
             (Phase::HalfOpen(_) | Phase::Leaving(_), _) => {}
         }
+    }
+
+    /// Whether the client took some of what waits for it since the last call.
+    fn is_client_taking(&mut self) -> bool {
+        let writer = &mut self.downward.writer;
+        let has_shrunk = self.owed_to_client.shrinks_to(writer.owed(&self.client));
+        writer.take_is_progressing() || has_shrunk
     }
 
     /// Whether `side` ended or broke first, without a Close.

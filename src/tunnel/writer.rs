@@ -170,6 +170,11 @@ impl Writer {
         self.backlog.is_empty() && !self.unflushed
     }
 
+    /// How many bytes the peer behind `sink` has yet to take, as far as that is known.
+    pub(super) fn owed(&self, sink: &Stream) -> usize {
+        self.backlog.rest().len() + sink.unacknowledged()
+    }
+
     fn note_progress(&mut self) {
         self.has_progress = true;
         self.has_progress_at_end = true;

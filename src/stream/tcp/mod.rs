@@ -98,10 +98,15 @@ impl TcpSocket {
         }
     }
 
-    /// Whether the peer has acknowledged all that was sent (SIOCOUTQ, tcp(7)).
+    /// Whether the peer has acknowledged all that was sent.
     pub(super) fn has_arrived(&self) -> bool {
+        self.unacknowledged() == Some(0)
+    }
+
+    /// How many bytes the peer has yet to acknowledge (SIOCOUTQ, tcp(7)). `None` if the system does not know.
+    pub(super) fn unacknowledged(&self) -> Option<usize> {
         let Some(socket) = self.socket() else {
-            return true;
+            return Some(0);
         };
         let mut unacknowledged: libc::c_int = 0;
         #[expect(unsafe_code, reason = "no library here has this request")]
@@ -109,7 +114,8 @@ impl TcpSocket {
         // that lives through the call.
         let outcome =
             unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut unacknowledged) };
-        outcome == 0 && unacknowledged == 0
+        let is_known = outcome == 0;
+        is_known.then(|| usize::try_from(unacknowledged).unwrap_or(0))
     }
 
     /// As [`Stream::reset_on_close`](super::Stream::reset_on_close).

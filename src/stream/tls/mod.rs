@@ -131,6 +131,12 @@ impl TlsStream {
         &self.socket
     }
 
+    /// How many bytes of records wait for the socket.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.kept.outgoing.rest().len()
+    }
+
     /// What the handshake negotiated.
     #[must_use]
     pub fn agreed(&self) -> &CommonState {

@@ -1,0 +1,20 @@
+//! Whether a side takes what waits for it, in the gateway and in the kernel.
+//!
+//! A write shows that only where the kernel was full, and then in large steps. What the kernel holds behind the last write
+//! shows it to the end.
+
+/// How many bytes a side had yet to take at the last look.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Owed(u32);
+
+impl Owed {
+    /// More is being added: the next look counts as progress.
+    pub(super) const UNKNOWN: Self = Self(u32::MAX);
+
+    /// Whether the side has taken some since the last look, as now it has yet to take `bytes`.
+    pub(super) fn shrinks_to(&mut self, bytes: usize) -> bool {
+        let before = self.0;
+        self.0 = u32::try_from(bytes).unwrap_or(u32::MAX - 1);
+        self.0 < before
+    }
+}
