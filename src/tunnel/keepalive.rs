@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::owed::Owed;
 use super::relay::Relay;
+use crate::stream::Stream;
 use crate::websocket::{ControlFrame, Side};
 
 /// How late a check may be without meaning anything: timers and busy workers are that imprecise.
@@ -29,17 +31,26 @@ struct Asked {
 #[derive(Clone, Copy, Debug)]
 struct Ping {
     sent: Instant,
-    /// When the time for its Pong began: as it was sent, or later if the process was suspended.
+    /// When the time for its Pong began: as it was sent, or later if the process was suspended or the side was taking what
+    /// is in front of the Ping.
     since: Instant,
+    /// What the side had yet to take then.
+    owed: Owed,
 }
 
 impl Keepalive {
-    /// Inserts a Ping into the stream towards `side`. Its Pong, which `from` reads, will not be forwarded. False if the
+    /// Inserts a Ping into `stream`, towards `side`. Its Pong, which `from` reads, will not be forwarded. False if the
     /// caller has to try again later: the stream is inside a frame, or bytes wait for the side.
     ///
     /// True also if no Ping is needed: the last one is still unanswered, or frames are no longer followed in one of the
     /// directions, so that the Pong would not be recognised.
-    pub(super) fn ask(&mut self, side: Side, towards: &mut Relay, from: &mut Relay) -> bool {
+    pub(super) fn ask(
+        &mut self,
+        side: Side,
+        stream: &Stream,
+        towards: &mut Relay,
+        from: &mut Relay,
+    ) -> bool {
         if self.asked(side).is_some() || from.follower.is_blind() || towards.follower.is_blind() {
             return true;
         }
@@ -54,16 +65,24 @@ impl Keepalive {
         *asked.of(side) = Some(Ping {
             sent: now,
             since: now,
+            owed: Owed::of(stream.unacknowledged()),
         });
         true
     }
 
     /// Whether `side` has sent no byte within `timeout` of its Ping. A side that sent bytes but no Pong is alive, and may be
-    /// asked again. So may one that is not read, because the other side is full: what it sent is not known.
+    /// asked again. So may one that is not read, because the other side is full: what it sent is not known. One that has taken
+    /// some of what the kernel holds in front of the Ping, and has yet to take `owed`, gets the time once more.
     ///
     /// If the check itself is late, the whole process was suspended (a debugger, a frozen container), and a Pong may wait
     /// unread: such a side gets a moment more.
-    pub(super) fn is_overdue(&mut self, side: Side, from: &mut Relay, timeout: Duration) -> bool {
+    pub(super) fn is_overdue(
+        &mut self,
+        side: Side,
+        from: &mut Relay,
+        timeout: Duration,
+        owed: impl FnOnce() -> usize,
+    ) -> bool {
         let asked = self.asked.as_deref_mut();
         let Some(ping) = asked.and_then(|asked| asked.of(side).as_mut()) else {
             return false;
@@ -78,6 +97,10 @@ impl Keepalive {
         }
         if from.take_has_received() || !from.writer.is_clear() {
             self.take(side);
+            return false;
+        }
+        if ping.owed.shrinks_to(owed()) {
+            ping.since = now;
             return false;
         }
         true
@@ -103,6 +126,13 @@ impl Keepalive {
             Side::Client => asked.client,
             Side::Backend => asked.backend,
         }
+    }
+
+    /// What `side` had yet to take when it was asked.
+    #[cfg(test)]
+    pub(super) fn owed_by(&mut self, side: Side) -> Option<&mut Owed> {
+        let ping = self.asked.as_deref_mut()?.of(side).as_mut()?;
+        Some(&mut ping.owed)
     }
 
     fn take(&mut self, side: Side) -> Option<Ping> {

@@ -11,10 +11,14 @@ impl Owed {
     /// More is being added: the next look counts as progress.
     pub(super) const UNKNOWN: Self = Self(u32::MAX);
 
+    /// As a first look.
+    pub(super) fn of(bytes: usize) -> Self {
+        Self(u32::try_from(bytes).unwrap_or(u32::MAX - 1))
+    }
+
     /// Whether the side has taken some since the last look, as now it has yet to take `bytes`.
     pub(super) fn shrinks_to(&mut self, bytes: usize) -> bool {
-        let before = self.0;
-        self.0 = u32::try_from(bytes).unwrap_or(u32::MAX - 1);
-        self.0 < before
+        let before = std::mem::replace(self, Self::of(bytes));
+        self.0 < before.0
     }
 }

@@ -87,13 +87,15 @@ impl<G, L> Tunnel<G, L> {
             return;
         };
         let Self {
+            client,
+            backend,
             keepalive,
             upward,
             downward,
             ..
         } = self;
-        let client = ping.client && keepalive.ask(Side::Client, downward, upward);
-        let backend = ping.backend && keepalive.ask(Side::Backend, upward, downward);
+        let client = ping.client && keepalive.ask(Side::Client, client, downward, upward);
+        let backend = ping.backend && keepalive.ask(Side::Backend, backend, upward, downward);
         if client || backend {
             self.alarms.set(Alarm::Pong, ping.timeout);
             self.alarms.set(Alarm::Ping, ping.interval);
@@ -126,16 +128,19 @@ impl<G, L> Tunnel<G, L> {
         };
         for side in [Side::Client, Side::Backend] {
             let Self {
+                client,
+                backend,
                 keepalive,
                 upward,
                 downward,
                 ..
             } = self;
-            let from = match side {
-                Side::Client => upward,
-                Side::Backend => downward,
+            let (stream, from) = match side {
+                Side::Client => (client, upward),
+                Side::Backend => (backend, downward),
             };
-            if keepalive.is_overdue(side, from, ping.timeout) {
+            let owed = || stream.unacknowledged();
+            if keepalive.is_overdue(side, from, ping.timeout, owed) {
                 return self.leave(Ending::PongOverdue(side));
             }
         }

@@ -60,7 +60,7 @@ impl SharedStream for Endless {
     fn reset_on_close(&mut self) {}
 }
 
-fn endless() -> Stream {
+pub(super) fn endless() -> Stream {
     Stream::Shared(Box::new(Endless))
 }
 
