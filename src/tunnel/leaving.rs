@@ -18,6 +18,9 @@ use crate::websocket::{ControlFrame, Side};
 const YIELD: Duration = Duration::from_secs(1);
 /// How long the answer to a Close is awaited if the other side is lost: the answer cannot be passed on.
 const LAST_ANSWER: Duration = Duration::from_millis(500);
+/// How often `terms.close` begins again for a frame that moves, where nothing is wrong with the session: a minute in all
+/// with the default. A frame may be without end.
+const MAX_FRAME_EXTENSIONS: u8 = 11;
 
 /// The state of a tunnel that is ending.
 #[derive(Debug)]
@@ -30,6 +33,8 @@ pub(super) struct Leaving {
     /// What each had yet to take when `terms.close` began or began again.
     owed_to_client: Owed,
     owed_to_backend: Owed,
+    /// How often `terms.close` began again for a frame.
+    frame_extensions: u8,
 }
 
 impl<G, L> Tunnel<G, L> {
@@ -68,9 +73,10 @@ impl<G, L> Tunnel<G, L> {
             ),
             owed_to_client: Owed::UNKNOWN,
             owed_to_backend: Owed::UNKNOWN,
+            frame_extensions: 0,
         };
         self.phase = Phase::Leaving(Box::new(leaving));
-        let _before = self.is_taking();
+        let _before = (self.is_taking(), self.is_frame_moving());
         if ending != Ending::Drain {
             self.alarms.set(Alarm::Close, terms.close);
         }
@@ -96,15 +102,30 @@ impl<G, L> Tunnel<G, L> {
         }
     }
 
-    /// `terms.close` is over: cuts, unless a side is still taking what waits for it. That only shrinks, so it ends; a frame
-    /// that has begun may not, so it is not waited for again.
+    /// `terms.close` is over: cuts, unless a side is still taking what waits for it. That only shrinks, so it ends. A frame
+    /// that has begun may not, so it is waited for again only if nothing is wrong, it moves, and that not for too long.
     pub(super) fn close(&mut self) -> Option<Closure> {
-        let is_finishing = matches!(&self.phase, Phase::Leaving(leaving) if leaving.is_finishing());
-        if is_finishing || !self.is_taking() {
+        let Phase::Leaving(leaving) = &mut self.phase else {
+            return Some(self.cut());
+        };
+        let goes_on = if leaving.is_finishing() {
+            leaving.may_extend_frame() && self.is_frame_moving()
+        } else {
+            self.is_taking()
+        };
+        if !goes_on {
             return Some(self.cut());
         }
         self.alarms.set(Alarm::Close, self.terms.close);
         None
+    }
+
+    /// Whether bytes of a frame that has to be finished came or were taken since the last call.
+    fn is_frame_moving(&mut self) -> bool {
+        let relays = [&mut self.upward, &mut self.downward];
+        let moving =
+            relays.map(|relay| relay.take_has_received() | relay.writer.take_is_progressing());
+        moving.contains(&true)
     }
 
     /// Whether a side took some of what waits for it since the last call.
@@ -249,6 +270,13 @@ impl Leaving {
     /// Whether a frame that has begun has to be finished.
     fn is_finishing(&self) -> bool {
         self.client.is_finishing() || self.backend.is_finishing()
+    }
+
+    /// Whether a frame may be given more time, once more. At a drain it has all the time until the deadline anyway.
+    fn may_extend_frame(&mut self) -> bool {
+        let is_planned = matches!(self.ending, Ending::MaxAge | Ending::Rebalance);
+        self.frame_extensions += 1;
+        is_planned && self.frame_extensions <= MAX_FRAME_EXTENSIONS
     }
 
     /// Whether neither side has anything left to get or to send.

@@ -7,7 +7,7 @@ use tokio::time::{Instant, interval, sleep};
 
 use super::{Pair, expect_closure, with_websocket};
 use crate::harness::{BINARY, PING, Speaker};
-use crate::venue::Transport;
+use crate::venue::{Transport, Venue};
 
 const QUIET: &str = "ping: { target: none }";
 
@@ -93,6 +93,44 @@ async fn an_old_session_ends(transport: Transport) {
     pair.backend.expect_close(Speaker::Client, 1001, "").await;
     pair.answer().await;
     expect_closure(&venue, "gateway", Some(1012), "max_age").await;
+}
+
+/// It takes several times as long as the answer to a Close may.
+#[tokio::test]
+async fn a_frame_that_moves_is_finished_at_the_maximum_age() {
+    const PIECES: usize = 40;
+    let keys = format!("max_age: 200ms, {QUIET}");
+    let more = format!("defaults: {{ timeouts: {{ close: 1s }}, websocket: {{ {keys} }} }}\n");
+    let venue = Venue::start_with(Transport::Plain, &more).await;
+    let mut pair = Pair::new(&venue).await;
+    let frame = Speaker::Backend.frame(BINARY, &[9; PIECES * 10]);
+    for piece in frame.chunks(10) {
+        pair.passes(Speaker::Backend, piece).await;
+        sleep(Duration::from_millis(80)).await;
+    }
+    pair.client
+        .expect_close(Speaker::Backend, 1012, "session too old")
+        .await;
+    pair.backend.expect_close(Speaker::Client, 1001, "").await;
+    pair.answer().await;
+    expect_closure(&venue, "gateway", Some(1012), "max_age").await;
+}
+
+/// As one may be without end.
+#[tokio::test]
+async fn a_frame_that_does_not_move_is_cut_at_the_maximum_age() {
+    let keys = format!("max_age: 200ms, {QUIET}");
+    let more = format!("defaults: {{ timeouts: {{ close: 300ms }}, websocket: {{ {keys} }} }}\n");
+    let venue = Venue::start_with(Transport::Plain, &more).await;
+    let mut pair = Pair::new(&venue).await;
+    let half = [
+        &Speaker::Backend.header(BINARY, 1000)[..],
+        b"no more than this",
+    ]
+    .concat();
+    pair.passes(Speaker::Backend, &half).await;
+    assert!(pair.client.is_reset().await, "ended in order");
+    expect_closure(&venue, "gateway", Some(1001), "stuck").await;
 }
 
 /// Sessions that opened together do not come back together.
