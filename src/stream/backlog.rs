@@ -9,17 +9,22 @@ pub struct Backlog {
     sent: usize,
 }
 
+impl From<Vec<u8>> for Backlog {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self {
+            bytes: bytes.into_boxed_slice(),
+            sent: 0,
+        }
+    }
+}
+
 impl Backlog {
     /// Adds `bytes` at the end.
     pub fn append(&mut self, bytes: &[u8]) {
         if bytes.is_empty() {
             return;
         }
-        let all = [self.rest(), bytes].concat();
-        *self = Self {
-            bytes: all.into_boxed_slice(),
-            sent: 0,
-        };
+        *self = [self.rest(), bytes].concat().into();
     }
 
     /// Whether nothing waits.

@@ -196,7 +196,7 @@ impl Ring {
         }
         if state.is_orphan && end.is_some() {
             self.receptions.remove(reception);
-        } else if is_much || state.rest.rest().len() > LARGEST_BACKLOG {
+        } else if is_much || state.unread().len() > LARGEST_BACKLOG {
             self.cancel(reception);
         }
     }
@@ -239,7 +239,7 @@ impl Ring {
         }
         state.free_buffer(self.queue.buffers());
         Ok(Leftover {
-            rest: std::mem::take(&mut state.rest),
+            rest: state.take_rest(),
             waker: state.waker.take(),
         })
     }
@@ -255,7 +255,7 @@ impl Ring {
         if state.end.is_some() {
             self.receptions.remove(reception);
         } else {
-            state.rest = Backlog::default();
+            let _dropped = state.take_rest();
             state.is_orphan = true;
             self.cancel(reception);
             self.wake_driver();

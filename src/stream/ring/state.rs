@@ -17,8 +17,10 @@ pub(super) struct State {
     pub(super) socket: RawFd,
     /// The oldest unread bytes, still in the kernel's buffer.
     pub(super) first: Option<Filled>,
-    /// The unread bytes behind those.
-    pub(super) rest: Backlog,
+    /// What came behind those. Not a [`Backlog`], as it grows by many small pieces.
+    rest: Vec<u8>,
+    /// How many bytes at the front of `rest` were read; never all of them.
+    read: u32,
     /// Why the kernel receives no more; `None` while it does.
     pub(super) end: Option<End>,
     pub(super) waker: Option<Waker>,
@@ -46,7 +48,8 @@ impl State {
         Self {
             socket,
             first: None,
-            rest: Backlog::default(),
+            rest: Vec::new(),
+            read: 0,
             end: None,
             waker: None,
             is_cancelled: false,
@@ -61,19 +64,34 @@ impl State {
         } else if self.first.is_none() && self.rest.is_empty() {
             self.first = Some(filled);
         } else {
-            self.rest.append(buffers.bytes(&filled));
+            if self.read as usize > self.unread().len() {
+                self.rest.drain(..self.read as usize);
+                self.read = 0;
+            }
+            self.rest.extend_from_slice(buffers.bytes(&filled));
             buffers.give_back(filled);
         }
+    }
+
+    /// The unread bytes that were copied.
+    pub(super) fn unread(&self) -> &[u8] {
+        &self.rest[self.read as usize..]
     }
 
     /// Copies unread bytes out of the kernel's buffer, and gives that back.
     pub(super) fn free_buffer(&mut self, buffers: &mut Buffers) {
         if let Some(filled) = self.first.take() {
-            let behind = std::mem::take(&mut self.rest);
-            self.rest.append(buffers.bytes(&filled));
-            self.rest.append(behind.rest());
+            self.rest = [buffers.bytes(&filled), self.unread()].concat();
+            self.read = 0;
             buffers.give_back(filled);
         }
+    }
+
+    /// Takes the unread bytes out, apart from those in the kernel's buffer.
+    pub(super) fn take_rest(&mut self) -> Backlog {
+        let mut rest = std::mem::take(&mut self.rest);
+        rest.drain(..std::mem::take(&mut self.read) as usize);
+        rest.into()
     }
 
     /// Reads into `room` what was received.
@@ -93,7 +111,13 @@ impl State {
             return Poll::Ready(Ok(Received::Bytes));
         }
         if !self.rest.is_empty() {
-            self.rest.read(room);
+            let count = self.unread().len().min(room.remaining());
+            room.put_slice(&self.unread()[..count]);
+            self.read += u32::try_from(count).expect("it is bounded by the largest backlog");
+            if self.unread().is_empty() {
+                // Frees the memory.
+                let _empty = self.take_rest();
+            }
             return Poll::Ready(Ok(Received::Bytes));
         }
         match self.end {
