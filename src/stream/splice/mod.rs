@@ -76,7 +76,8 @@ pub fn poll_splice(
         let taken = ready!(pipe.poll_fill(context, source, most))?;
         let given = pipe.poll_empty(context, sink);
         if given.is_pending() {
-            pipe.read_out(rest)?;
+            debug_assert!(rest.is_empty(), "what waited was written first");
+            *rest = pipe.read_out()?;
         }
         Poll::Ready(Ok(Spliced { taken, given }))
     });
@@ -171,12 +172,11 @@ impl Pipe {
         Poll::Ready(Ok(()))
     }
 
-    /// Copies the bytes in the pipe to `rest`.
-    fn read_out(&mut self, rest: &mut Backlog) -> io::Result<()> {
+    /// Copies the bytes in the pipe.
+    fn read_out(&mut self) -> io::Result<Backlog> {
         let mut bytes = vec![0; self.held];
         self.reader.read_exact(&mut bytes)?;
-        rest.append(&bytes);
         self.held = 0;
-        Ok(())
+        Ok(bytes.into())
     }
 }
