@@ -133,11 +133,25 @@ fn with_ring<T>(work: impl FnOnce(&mut Ring) -> T) -> Option<T> {
 impl Ring {
     /// Submits what is queued and handles all completions. True if there were any.
     fn submit_and_reap(&mut self) -> bool {
-        self.restart_starved();
-        if let Err(error) = self.queue.submit() {
+        let mut has_come = false;
+        let outcome = match self.restart_starved() {
+            true => self.submit_all(&mut has_come),
+            false => self.queue.submit(),
+        };
+        if let Err(error) = outcome {
             tracing::warn!(%error, "io_uring");
         }
-        self.reap()
+        self.reap() || has_come
+    }
+
+    /// Submits until the kernel has taken all, and handles completions meanwhile. A receive must not be left to a later turn:
+    /// by then its descriptor may be that of another connection.
+    fn submit_all(&mut self, has_come: &mut bool) -> io::Result<()> {
+        while self.queue.has_unsubmitted() {
+            self.queue.submit()?;
+            *has_come |= self.reap();
+        }
+        Ok(())
     }
 
     /// Handles all completions. True if there were any.
@@ -150,10 +164,10 @@ impl Ring {
         has_come
     }
 
-    /// Resumes the receptions that stopped for want of a buffer.
-    fn restart_starved(&mut self) {
+    /// Queues the receptions anew that stopped for want of a buffer. True if there were any.
+    fn restart_starved(&mut self) -> bool {
         if self.starved.is_empty() {
-            return;
+            return false;
         }
         if self.queue.buffers().are_scarce() {
             self.free_buffers();
@@ -166,6 +180,7 @@ impl Ring {
                 self.queue.receive(reception, state.socket);
             }
         }
+        true
     }
 
     fn complete(&mut self, completion: Completion) {
@@ -214,12 +229,10 @@ impl Ring {
         let socket = socket.as_raw_fd();
         let reception = self.receptions.insert(State::new(socket));
         self.queue.receive(reception, socket);
-        while self.queue.has_unsubmitted() {
-            if let Err(error) = self.queue.submit() {
-                self.abandon(reception);
-                return Err(error);
-            }
-            self.reap();
+        // What has come is noted; the driver, which is woken below, wakes the tasks.
+        if let Err(error) = self.submit_all(&mut false) {
+            self.abandon(reception);
+            return Err(error);
         }
         self.wake_driver();
         Ok(reception)
