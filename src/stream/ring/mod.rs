@@ -14,6 +14,7 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::task::{Context, Poll, Waker, ready};
 
+use rustix::io::Errno;
 use slab::Slab;
 use tokio::io::ReadBuf;
 use tokio::io::unix::AsyncFd;
@@ -66,6 +67,8 @@ pub(super) struct Leftover {
     pub(super) rest: Backlog,
     /// The task that waits for more.
     pub(super) waker: Option<Waker>,
+    /// How the socket broke, if it did: nothing comes behind `rest`. The socket does not say so again.
+    pub(super) broken: Option<Errno>,
 }
 
 /// Makes a ring for this thread, and spawns the task that drives it as long as the thread lives.
@@ -247,13 +250,15 @@ impl Ring {
         }
         self.wake_driver();
         let state = &mut self.receptions[reception];
-        if let Some(End::Broken(error)) = state.end {
-            return Err(error.into());
-        }
+        let broken = match state.end {
+            Some(End::Broken(error)) => Some(error),
+            Some(End::Finished | End::Stopped | End::Starved) | None => None,
+        };
         state.free_buffer(self.queue.buffers());
         Ok(Leftover {
             rest: state.take_rest(),
             waker: state.waker.take(),
+            broken,
         })
     }
 

@@ -16,7 +16,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use rustix::io::writev;
+use rustix::io::{Errno, writev};
 use rustix::net::sockopt::set_tcp_cork;
 use rustix::net::{SendFlags, send};
 use rustix::pipe::SpliceFlags;
@@ -60,6 +60,8 @@ enum Engine {
 #[derive(Debug)]
 struct Returned {
     rest: Backlog,
+    /// How the socket broke while it was on the ring, if it did.
+    broken: Option<Errno>,
     socket: TcpStream,
 }
 
@@ -94,6 +96,7 @@ impl TcpSocket {
         match &self.engine {
             // A receive by the ring has taken the error from the socket.
             Engine::Ring(reception, _) if reception.is_broken() => true,
+            Engine::Returned(returned) if returned.broken.is_some() => true,
             _ => self.socket().is_none_or(super::is_broken),
         }
     }
@@ -263,16 +266,25 @@ impl Engine {
             Self::Returned(returned) => return Ok(Self::Epoll(returned.socket)),
             other => return Ok(other),
         };
-        let Leftover { rest, waker } = reception.finish()?;
+        let Leftover {
+            rest,
+            waker,
+            broken,
+        } = reception.finish()?;
         let socket = TcpStream::from_std(socket)?;
         if let Some(waker) = waker {
             // The task that waits to read goes on waiting, now on epoll.
             let mut context = Context::from_waker(&waker);
-            if !rest.is_empty() || socket.poll_read_ready(&mut context).is_ready() {
+            let has_more = !rest.is_empty() || broken.is_some();
+            if has_more || socket.poll_read_ready(&mut context).is_ready() {
                 waker.wake();
             }
         }
-        Ok(Self::Returned(Box::new(Returned { rest, socket })))
+        Ok(Self::Returned(Box::new(Returned {
+            rest,
+            broken,
+            socket,
+        })))
     }
 }
 
@@ -296,7 +308,10 @@ impl AsyncRead for TcpSocket {
                     returned.rest.read(buffer);
                     return Poll::Ready(Ok(()));
                 }
-                Engine::Returned(_) => this.change(Engine::into_epoll)?,
+                Engine::Returned(returned) => match returned.broken {
+                    Some(error) => return Poll::Ready(Err(error.into())),
+                    None => this.change(Engine::into_epoll)?,
+                },
                 Engine::Ring(reception, _) => match ready!(reception.poll_read(context, buffer))? {
                     Received::Bytes => return Poll::Ready(Ok(())),
                     Received::Stopped => this.change(Engine::into_epoll)?,

@@ -416,3 +416,27 @@ fn a_reset_on_the_ring_shows_before_what_came_is_read() {
         assert!(ours.read(&mut heard).await.is_err());
     });
 }
+
+/// As a write does that finds the socket full.
+#[test]
+fn a_reset_on_the_ring_takes_nothing_from_what_came_before_a_change_to_epoll() {
+    with_ring(async {
+        let (mut ours, mut peer) = pair_on_ring().await;
+        peer.write_all(b"last").await.unwrap();
+        SockRef::from(&peer)
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
+        drop(peer);
+        let is_taken = |ours: &TcpSocket| matches!(&ours.engine, Engine::Ring(reception, _) if reception.is_broken());
+        while !is_taken(&ours) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        ours.change(Engine::into_epoll).unwrap();
+        assert!(ours.is_broken());
+        let mut heard = [0; 4];
+        ours.read_exact(&mut heard).await.unwrap();
+        assert_eq!(&heard, b"last");
+        assert!(ours.read(&mut heard).await.is_err());
+        assert!(ours.write(b"anything").await.is_err());
+    });
+}
