@@ -17,6 +17,9 @@ pub(super) const COUNT: u16 = 512;
 /// The size of each.
 pub(super) const SIZE: usize = 2048;
 
+/// The kernel requires a page-aligned table. Pages have 4 KiB; on some ARM systems 16 or 64 KiB.
+const LARGEST_PAGE: usize = 64 * 1024;
+
 /// The size of the table, which is at the beginning of the block; the buffers follow it.
 const TABLE: usize = COUNT as usize * size_of::<BufRingEntry>();
 
@@ -151,6 +154,6 @@ impl Filled {
 }
 
 fn layout() -> Layout {
-    // The kernel requires a page-aligned table.
-    Layout::from_size_align(TABLE + usize::from(COUNT) * SIZE, 4096).expect("a valid layout")
+    Layout::from_size_align(TABLE + usize::from(COUNT) * SIZE, LARGEST_PAGE)
+        .expect("a valid layout")
 }
