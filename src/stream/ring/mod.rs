@@ -11,7 +11,7 @@ mod state;
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::task::{Context, Poll, Waker, ready};
 
 use rustix::io::Errno;
@@ -49,7 +49,11 @@ struct Ring {
 
 /// Receiving on one socket by the ring of this thread, until this is dropped.
 #[derive(Debug)]
-pub(super) struct Reception(usize);
+pub(super) struct Reception {
+    number: u32,
+    /// As [`Queue::descriptor`]: on another thread the number is that of another reception.
+    ring: RawFd,
+}
 
 /// The result of a read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -228,7 +232,7 @@ impl Ring {
     }
 
     /// Starts receiving. The request is submitted at once, while the descriptor is certainly open.
-    fn begin(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
+    fn begin(&mut self, socket: BorrowedFd<'_>) -> io::Result<u32> {
         let socket = socket.as_raw_fd();
         let reception = self.receptions.insert(State::new(socket));
         self.queue.receive(reception, socket);
@@ -238,7 +242,7 @@ impl Ring {
             return Err(error);
         }
         self.wake_driver();
-        Ok(reception)
+        Ok(u32::try_from(reception).expect("there are fewer descriptors"))
     }
 
     /// Stops receiving, blocks until the kernel has stopped, and returns what is left.
@@ -302,8 +306,22 @@ impl Reception {
     /// # Errors
     /// Those of the kernel; or this thread has no ring.
     pub(super) fn begin(socket: BorrowedFd<'_>) -> io::Result<Self> {
-        let begun = with_ring(|ring| ring.begin(socket).map(Self));
+        let begun = with_ring(|ring| {
+            Ok(Self {
+                number: ring.begin(socket)?,
+                ring: ring.queue.descriptor(),
+            })
+        });
         begun.unwrap_or_else(|| Err(no_ring()))
+    }
+
+    /// As [`with_ring`], with the ring and the number of this reception; `None` on another thread.
+    fn with_ring<T>(&self, work: impl FnOnce(&mut Ring, usize) -> T) -> Option<T> {
+        let run = |ring: &mut Ring| {
+            let is_own = ring.queue.descriptor() == self.ring;
+            is_own.then(|| work(ring, self.number as usize))
+        };
+        with_ring(run).flatten()
     }
 
     /// Reads what was received.
@@ -317,8 +335,8 @@ impl Reception {
     ) -> Poll<io::Result<Received>> {
         // Counts against the task's budget, as a read on epoll does.
         let turn = ready!(coop::poll_proceed(context));
-        let polled = with_ring(|ring| {
-            let state = &mut ring.receptions[self.0];
+        let polled = self.with_ring(|ring, number| {
+            let state = &mut ring.receptions[number];
             let read = state.poll_read(ring.queue.buffers(), buffer);
             let replaced = if read.is_pending() {
                 state.set_waker(context.waker())
@@ -337,7 +355,8 @@ impl Reception {
 
     /// Whether the socket has failed. A reader gets the error only after all that came before it.
     pub(super) fn is_broken(&self) -> bool {
-        with_ring(|ring| ring.receptions[self.0].is_broken()).unwrap_or(true)
+        let is_broken = self.with_ring(|ring, number| ring.receptions[number].is_broken());
+        is_broken.unwrap_or(true)
     }
 
     /// Stops receiving at once, and returns what is left.
@@ -345,7 +364,7 @@ impl Reception {
     /// # Errors
     /// Those of the kernel; or the ring belongs to another thread.
     pub(super) fn finish(self) -> io::Result<Leftover> {
-        let remains = with_ring(|ring| ring.finish(self.0));
+        let remains = self.with_ring(Ring::finish);
         remains.unwrap_or_else(|| Err(no_ring()))
     }
 }
@@ -353,10 +372,10 @@ impl Reception {
 impl Drop for Reception {
     fn drop(&mut self) {
         // Without a ring there is nothing to cancel: the kernel dropped everything with it.
-        let _waker = with_ring(|ring| ring.abandon(self.0));
+        let _waker = self.with_ring(Ring::abandon);
     }
 }
 
 fn no_ring() -> io::Error {
-    io::Error::other("this thread has no io_uring")
+    io::Error::other("this thread has no io_uring, or another one")
 }

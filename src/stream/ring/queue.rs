@@ -76,6 +76,11 @@ impl Queue {
         Ok(Self { uring, buffers })
     }
 
+    /// The descriptor of the ring, which no other ring has meanwhile.
+    pub(super) fn descriptor(&self) -> RawFd {
+        self.uring.as_raw_fd()
+    }
+
     /// A new eventfd that becomes readable when there are completions.
     pub(super) fn event(&self) -> io::Result<AsyncFd<OwnedFd>> {
         let event = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;

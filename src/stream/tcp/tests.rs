@@ -440,3 +440,19 @@ fn a_reset_on_the_ring_takes_nothing_from_what_came_before_a_change_to_epoll() {
         assert!(ours.write(b"anything").await.is_err());
     });
 }
+
+/// Its number there is that of another connection.
+#[test]
+fn a_connection_of_another_ring_is_an_error_and_leaves_that_ring_alone() {
+    let moved = with_ring(pair_on_ring());
+    with_ring(async {
+        let (mut ours, mut peer) = pair_on_ring().await;
+        let (mut moved, _its_peer) = moved.expect("there was a ring before");
+        assert!(moved.read(&mut [0; 4]).await.is_err());
+        drop(moved);
+        peer.write_all(b"more").await.unwrap();
+        let mut heard = [0; 4];
+        ours.read_exact(&mut heard).await.unwrap();
+        assert_eq!(&heard, b"more");
+    });
+}
