@@ -21,7 +21,8 @@ pub(super) enum Connection {
 /// The output of turns that could not be passed on yet.
 #[derive(Default)]
 pub(super) struct Kept {
-    /// Content that did not fit into the reader's buffer; of at most one record.
+    /// Content that did not fit into the reader's buffer: of one record, or, if something was encoded meanwhile, of all that
+    /// were received and not read yet.
     pub(super) content: Backlog,
     /// Records that wait for the socket.
     pub(super) outgoing: Backlog,
