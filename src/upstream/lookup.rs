@@ -20,8 +20,11 @@ use super::handshake::Failure;
 /// system asks again only after five seconds. Each further look-up waits twice as long, so that not all of them fall into the
 /// second in which a name server restarts.
 const SLOW: Duration = Duration::from_millis(250);
-/// The most concurrent look-ups of a name: the last begins 3.75 seconds after the first.
+/// The most concurrent look-ups of a name since its last answer: the last begins 3.75 seconds after the first.
 const OF_A_NAME: usize = 5;
+/// The same with those that hang since before that answer. Each lost datagram leaves one behind, although the others are
+/// answered.
+const OF_A_NAME_IN_ALL: usize = 5 * OF_A_NAME;
 /// The most concurrent look-ups of a pool. Each holds a thread and a descriptor, and a resolver may hang for many names.
 const LOOKUPS: usize = 25 * OF_A_NAME;
 /// How long an idle thread waits for another look-up before it ends. Starting a thread takes longer than most look-ups.
@@ -71,6 +74,11 @@ impl Lookup {
     fn needs_another(&self) -> bool {
         let is_slow = |others: usize| self.begun.elapsed() >= SLOW * (1 << others);
         self.unanswered.checked_sub(1).is_none_or(is_slow)
+    }
+
+    /// Whether there are as many as may be.
+    fn is_full(&self) -> bool {
+        self.unanswered >= OF_A_NAME || self.under_way >= OF_A_NAME_IN_ALL
     }
 
     /// One has ended that had begun after so many `answers`. If it fails late, those who wait hear of newer ones instead.
@@ -132,7 +140,7 @@ impl Lookups {
         let all: usize = names.values().map(|lookup| lookup.under_way).sum();
         let lookup = names.entry(Arc::clone(name)).or_insert_with(Lookup::new);
         let found = lookup.found.subscribe();
-        if !lookup.needs_another() || lookup.under_way >= OF_A_NAME || all >= LOOKUPS {
+        if !lookup.needs_another() || lookup.is_full() || all >= LOOKUPS {
             return Ok((found, false));
         }
         let (shared, own) = (Arc::clone(&self.names), Arc::clone(name));
@@ -368,15 +376,15 @@ mod tests {
     async fn those_that_hang_hold_up_nobody_once_there_was_an_answer() {
         let lookups = Lookups::default();
         let (_sender, look_up) = hanging();
-        for _ in 0..3 {
+        for under_way in 1..=OF_A_NAME + 1 {
             lookups.join(&"name".into(), look_up.clone()).unwrap();
             tokio::time::advance(SLOW).await;
+            tokio::time::resume();
+            let found = timeout(PATIENCE, lookups.share("name", nothing)).await;
+            found.expect("it waits for those that hang").unwrap();
+            tokio::time::pause();
+            assert_eq!(lock(&lookups.names)["name"].under_way, under_way);
         }
-        tokio::time::advance(SLOW * 4).await;
-        tokio::time::resume();
-        lookups.share("name", nothing).await.unwrap();
-        lookups.join(&"name".into(), look_up).unwrap();
-        assert_eq!(lock(&lookups.names)["name"].under_way, 3);
     }
 
     /// The name server may have come back meanwhile and answer the new one.
