@@ -148,9 +148,18 @@ fn more_telling(before: Option<Failure>, later: Failure) -> Failure {
 fn weight(failure: &Failure) -> u8 {
     match failure {
         failure if failure.is_our_own() => 2,
-        Failure::Unreachable(error) if error.kind() == io::ErrorKind::AddrNotAvailable => 0,
+        Failure::Unreachable(error) if is_without_way(error) => 0,
         _ => 1,
     }
+}
+
+/// Whether an error is that this machine has no address or no route of that family, or does not know the family.
+fn is_without_way(error: &io::Error) -> bool {
+    let errno = Errno::from_io_error(error);
+    matches!(
+        errno,
+        Some(Errno::ADDRNOTAVAIL | Errno::NETUNREACH | Errno::AFNOSUPPORT)
+    )
 }
 
 /// Connects to `destination` from the next source address in turn, or from the one after it if that has no free port or is
@@ -307,16 +316,18 @@ mod tests {
 
     #[test]
     fn tells_the_failure_that_weighs_most() {
-        let no_way = || Failure::Unreachable(io::ErrorKind::AddrNotAvailable.into());
         let told = |before, later| more_telling(before, later).to_string();
         let [refused, want] = [Failure::Refused, Failure::NoDescriptor].map(|it| it.to_string());
-        assert_eq!(told(Some(Failure::Refused), no_way()), refused);
-        assert_eq!(told(Some(no_way()), Failure::Refused), refused);
+        for errno in [Errno::ADDRNOTAVAIL, Errno::NETUNREACH, Errno::AFNOSUPPORT] {
+            let no_way = || Failure::Unreachable(errno.into());
+            assert_eq!(told(Some(Failure::Refused), no_way()), refused);
+            assert_eq!(told(Some(no_way()), Failure::Refused), refused);
+            assert_eq!(told(None, no_way()), no_way().to_string());
+        }
         assert_eq!(told(Some(Failure::Refused), Failure::NoDescriptor), want);
         assert_eq!(told(Some(Failure::NoDescriptor), Failure::Refused), want);
         let later = Failure::ConnectTimeout.to_string();
         assert_eq!(told(Some(Failure::Refused), Failure::ConnectTimeout), later);
-        assert_eq!(told(None, no_way()), no_way().to_string());
     }
 
     /// A listener that never accepts and whose backlog is full does not answer, like a host that is gone.
