@@ -1,6 +1,7 @@
 //! Why a plain request got no answer from a backend, and what follows from that.
 
 use std::error::Error as _;
+use std::io;
 
 use super::Failure;
 use super::candidates::Setback;
@@ -17,7 +18,7 @@ pub(super) enum Fault {
     Unreached(Failure),
     #[error("TLS failed: {0}")]
     Tls(String),
-    #[error("it sent no sound answer: {0}")]
+    #[error("{}", lost(.0))]
     Lost(hyper::Error),
     #[error("the head of its answer is too large, or has too many fields")]
     HeadTooLarge,
@@ -40,8 +41,7 @@ pub(super) enum Fault {
 impl Fault {
     pub(super) fn of(error: hyper::Error) -> Self {
         // With TLS 1.3 a backend that refuses the gateway's certificate says so only after the handshake.
-        let io = error.source().and_then(|it| it.downcast_ref());
-        match io.and_then(tls_fault) {
+        match cause(&error).and_then(tls_fault) {
             Some(fault) => Self::Tls(fault.to_string()),
             None if error.is_parse_too_large() => Self::HeadTooLarge,
             None => Self::Lost(error),
@@ -107,6 +107,19 @@ impl Fault {
             | Self::BodyBroken
             | Self::BodyForsaken => false,
         }
+    }
+}
+
+/// The error of the stream that is behind an error of hyper, if there is one.
+fn cause(error: &hyper::Error) -> Option<&io::Error> {
+    error.source()?.downcast_ref()
+}
+
+/// A lost connection in words; hyper itself does not tell the error of the stream.
+fn lost(error: &hyper::Error) -> String {
+    match cause(error) {
+        Some(cause) => format!("it ended the connection before it answered: {cause}"),
+        None => format!("it sent no sound answer: {error}"),
     }
 }
 

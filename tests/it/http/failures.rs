@@ -59,6 +59,19 @@ async fn only_what_may_be_repeated_is_sent_again() {
 }
 
 #[tokio::test]
+async fn how_a_connection_was_lost_is_told() {
+    let arrivals = Arrivals::listen().await;
+    let process = Process::start(&configuration("", &[&arrivals])).await;
+    let mut client = process.connect().await;
+    client.send(get("/")).await;
+    let (_, backend) = arrivals.met().await;
+    backend.reset();
+    assert_eq!(client.answer().await.status(), 502);
+    let words = "it ended the connection before it answered: Connection reset by peer";
+    eventually("it is told", || process.log().contains(words)).await;
+}
+
+#[tokio::test]
 async fn a_connection_that_was_closed_while_it_rested_is_no_failure() {
     let stage = Stage::set().await;
     let (mut client, _, mut backend) = stage.ask(&get("/")).await;
