@@ -4,6 +4,7 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use simple_dns::RCODE;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
@@ -13,29 +14,44 @@ use super::{Answer, Fault};
 
 /// How long to wait for the answer of a server.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How often all servers are asked: a datagram may get lost. The second round is without EDNS, which some servers reject.
+/// How often all servers are asked: a datagram may get lost.
 const ROUNDS: usize = 2;
 /// The longest datagram that is read; servers should send none that is longer than the question allows.
 const DATAGRAM: usize = 4096;
 
-/// Asks the servers in turn until one answers; otherwise returns the fault of the last one.
+/// Asks the servers in turn until one answers; otherwise returns the fault of the last one. A server that does not understand
+/// EDNS is asked again without.
 pub(super) async fn ask(
     servers: &[SocketAddr],
     name: &str,
     kind: Kind,
 ) -> Result<Answer<Record>, Fault> {
     let mut last = Fault::NoServer;
-    let turns = servers.iter().cycle().take(servers.len() * ROUNDS);
-    for (turn, server) in turns.enumerate() {
-        let id = rand::random();
-        let question = message::question(id, name, kind, turn < servers.len())?;
-        let read = |packet: &[u8]| message::read(packet, id, name, kind);
-        match ask_one(*server, &question, read).await {
-            Ok(answer) => return Ok(answer),
-            Err(fault) => last = fault,
+    let mut with_edns = vec![true; servers.len()];
+    for _ in 0..ROUNDS {
+        for (server, with_edns) in servers.iter().zip(&mut with_edns) {
+            let id = rand::random();
+            let question = message::question(id, name, kind, *with_edns)?;
+            let read = |packet: &[u8]| message::read(packet, id, name, kind);
+            match ask_one(*server, &question, read).await {
+                Ok(answer) => return Ok(answer),
+                Err(fault) => {
+                    *with_edns &= !is_confused(&fault);
+                    last = fault;
+                }
+            }
         }
     }
     Err(last)
+}
+
+/// Whether a server that answers so may not understand EDNS (RFC 6891 section 7). A lost datagram does not say that, and without
+/// EDNS Consul leaves out most of an answer.
+fn is_confused(fault: &Fault) -> bool {
+    matches!(
+        fault,
+        Fault::Broken | Fault::Refused(RCODE::FormatError | RCODE::NotImplemented)
+    )
 }
 
 /// Asks one server. A random ID and a socket with a random port of its own make it hard to forge an answer.

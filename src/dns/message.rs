@@ -110,7 +110,7 @@ pub fn read(packet: &[u8], id: u16, name: &str, kind: Kind) -> Result<Reply, Fau
     }
     match packet.rcode() {
         RCODE::NoError | RCODE::NameError => {}
-        code => return Err(Fault::Refused(format!("{code:?}"))),
+        code => return Err(Fault::Refused(code)),
     }
     Ok(Reply::Answer(answer(&packet.answers, name, kind)))
 }

@@ -14,6 +14,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use message::{Kind, Record};
+use simple_dns::RCODE;
 pub use trail::{EMPTY_ANSWERS, Trail};
 
 /// Asks name servers.
@@ -73,8 +74,8 @@ pub enum Fault {
     #[error("the name server cannot be reached: {0}")]
     Unreachable(std::io::Error),
     /// A name server refused or failed; says how.
-    #[error("the name server answered {0}")]
-    Refused(String),
+    #[error("the name server answered {0:?}")]
+    Refused(RCODE),
     /// An answer is not a valid packet.
     #[error("the answer of the name server is not sound")]
     Broken,

@@ -289,17 +289,38 @@ async fn an_answer_that_cannot_be_read_is_told() {
     assert!(matches!(outcome, Err(Fault::Broken)), "{outcome:?}");
 }
 
-/// As Consul does.
-#[tokio::test]
-async fn a_server_that_tells_few_to_who_names_no_room_tells_all() {
-    let server = server(|asked, reply| {
-        let one = |address| record("many.internal", 1, RData::A(A { address }));
-        let count = if asked.opt().is_some() { 9 } else { 3 };
-        if is_v4(asked) {
-            reply.answers.extend((1..=count).map(one));
+/// Answers as Consul does.
+fn few_without_edns(asked: &Packet<'_>, reply: &mut Packet<'_>) {
+    let one = |address| record("many.internal", 1, RData::A(A { address }));
+    let count = if asked.opt().is_some() { 9 } else { 3 };
+    if is_v4(asked) {
+        reply.answers.extend((1..=count).map(one));
+    }
+}
+
+/// A lost datagram says nothing of what the server understands.
+#[tokio::test(start_paused = true)]
+async fn a_question_that_was_lost_is_asked_again_as_it_was() {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let server = socket.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut packet = [0; 512];
+        socket.recv_from(&mut packet).await.unwrap();
+        while let Ok((length, client)) = socket.recv_from(&mut packet).await {
+            let reply = reply(&packet[..length], few_without_edns);
+            socket.send_to(&reply, client).await.unwrap();
         }
     });
-    let resolver = Resolver::new(vec![server.await]);
+    let answer = Resolver::new(vec![server])
+        .addresses("many.internal", FAMILIES, &mut Trail::default())
+        .await
+        .unwrap();
+    assert_eq!(answer.found.len(), 9);
+}
+
+#[tokio::test]
+async fn a_server_that_tells_few_to_who_names_no_room_tells_all() {
+    let resolver = Resolver::new(vec![server(few_without_edns).await]);
     let answer = resolver
         .addresses("many.internal", FAMILIES, &mut Trail::default())
         .await
