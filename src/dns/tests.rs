@@ -154,6 +154,31 @@ async fn the_families_of_a_short_name_are_those_of_one_name() {
     assert!(is_kept, "the next zone is another's: {outcome:?}");
 }
 
+/// Nobody has written what a suffix makes of it.
+#[tokio::test]
+async fn a_name_that_a_suffix_makes_too_long_is_asked_for_as_it_is() {
+    let server = server(|asked, reply| {
+        if is_v4(asked) {
+            let name = asked.questions[0].qname.clone().into_owned();
+            let data = RData::A(A { address: 1 });
+            reply.answers = vec![ResourceRecord::new(name, CLASS::IN, 1, data)];
+        }
+    });
+    let resolver = Resolver {
+        servers: vec![server.await],
+        search: vec!["chat.svc.cluster.local".to_owned(), "x".repeat(64)],
+        dots: 5,
+    };
+    let long = [const { "x" }; 4].map(|part| part.repeat(60)).join(".");
+    let trail = &mut Trail::default();
+    let answer = resolver.addresses(&long, FAMILIES, trail).await.unwrap();
+    assert_eq!(answer.found.len(), 1);
+    let bad = "x".repeat(64);
+    let outcome = resolver.addresses(&bad, FAMILIES, trail).await;
+    let told = matches!(&outcome, Err(Fault::BadName(name)) if *name == bad);
+    assert!(told, "{outcome:?}");
+}
+
 /// What is known is given up when it was not there five times in a row, be it a full name or a family.
 #[tokio::test]
 async fn what_takes_the_place_of_something_known_is_found_after_a_while() {
