@@ -120,12 +120,12 @@ async fn datagrams(server: SocketAddr) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
-/// Asks over TCP, where each message is preceded by its length (RFC 1035 section 4.2.2).
+/// Asks over TCP, where each message is preceded by its length (RFC 1035 section 4.2.2), in one packet (RFC 7766 section 8).
 async fn ask_over_tcp(server: SocketAddr, question: &[u8]) -> io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(server).await?;
     let length = u16::try_from(question.len()).map_err(io::Error::other)?;
-    stream.write_all(&length.to_be_bytes()).await?;
-    stream.write_all(question).await?;
+    let message = [&length.to_be_bytes(), question].concat();
+    stream.write_all(&message).await?;
     let length = stream.read_u16().await?;
     let mut packet = vec![0; length.into()];
     stream.read_exact(&mut packet).await?;
