@@ -12,9 +12,10 @@ use super::Resolver;
 const FILE: &str = "/etc/resolv.conf";
 /// The port of name servers.
 const PORT: u16 = 53;
-/// No more servers and suffixes are used than the system's own resolver would use.
+/// No more servers are used than the system's own resolver would use.
 const SERVERS: usize = 3;
-const SUFFIXES: usize = 6;
+/// The most suffixes that are used. The system's resolver has no limit (resolv.conf(5)), Kubernetes allows so many for a pod.
+const SUFFIXES: usize = 32;
 
 impl Resolver {
     /// A resolver that asks the name servers of the system; without any if the file is missing or broken.
@@ -92,6 +93,9 @@ mod tests {
             ]
         );
         assert_eq!(resolver.full_names("chat.svc."), ["chat.svc"]);
+        let suffixes: Vec<String> = (0..32).map(|it| format!("s{it}.test")).collect();
+        std::fs::write(&path, format!("search {}\n", suffixes.join(" "))).unwrap();
+        assert_eq!(Resolver::of_file(&path).search, suffixes);
         let nothing = Resolver::of_file(&folder.path().join("nowhere"));
         assert!(nothing.servers.is_empty());
     }
