@@ -191,7 +191,12 @@ impl Body for Download {
                     self.watch_drains();
                 }
             }
-            Some(Err(_)) => self.shared.end(AnswerEnd::Broken),
+            Some(Err(_)) => {
+                // A body that does not reach its end ends the connection to the backend, and so the answer.
+                let fault = self.shared.upload.fault();
+                let end = fault.map_or(AnswerEnd::Broken, AnswerEnd::Refused);
+                self.shared.end(end);
+            }
             None => self.shared.end(AnswerEnd::Whole),
         }
         Poll::Ready(polled.map(|frame| frame.map_err(Into::into)))

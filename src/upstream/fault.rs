@@ -8,6 +8,7 @@ use super::candidates::Setback;
 use super::forward::Errand;
 use super::judge::Evidence;
 use super::secure::tls_fault;
+use super::upload::MALFORMED;
 use crate::session::Rejection;
 use crate::telemetry::ConnectResult;
 
@@ -135,7 +136,7 @@ impl Setback for Fault {
             Self::Late => Rejection::BackendTimeout,
             Self::BodyTooLarge => Rejection::BodyTooLarge,
             Self::BodyTooSlow => Rejection::BodyTooSlow,
-            Self::BodyBroken => Rejection::BadRequest("The body is malformed."),
+            Self::BodyBroken => MALFORMED,
             Self::BodyForsaken => Rejection::ClientGone,
         }
     }

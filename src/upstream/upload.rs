@@ -15,8 +15,13 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use crate::session::Rejection;
+
 /// How long the body waits for 100 (Continue). A backend need not send it (RFC 9110 section 10.1.1).
 const CONTINUE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// The body is no valid HTTP.
+pub(super) const MALFORMED: Rejection = Rejection::BadRequest("The body is malformed.");
 
 /// The body of a request; empty where the request has none.
 pub(super) struct Upload {
@@ -131,6 +136,17 @@ impl BodyProgress {
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.stage() == BodyStage::Whole
+    }
+
+    /// What the client has done to it, if it ended before its end.
+    #[must_use]
+    pub fn fault(&self) -> Option<Rejection> {
+        match self.stage() {
+            BodyStage::TooLarge => Some(Rejection::BodyTooLarge),
+            BodyStage::Broken => Some(MALFORMED),
+            BodyStage::Forsaken => Some(Rejection::ClientGone),
+            BodyStage::Moving | BodyStage::Awaited | BodyStage::Whole => None,
+        }
     }
 
     pub(super) fn stage(&self) -> BodyStage {

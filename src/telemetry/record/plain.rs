@@ -12,6 +12,8 @@ pub enum AnswerEnd {
     Whole,
     /// The backend aborted it.
     Broken,
+    /// The body of the request was this, and was still being sent.
+    Refused(Rejection),
     /// A drain ended it.
     Drained,
 }
@@ -54,6 +56,7 @@ impl SessionRecord {
                 AnswerEnd::Broken => {
                     HandshakeResult::Refused(Rejection::BackendFailed("answer_broken"))
                 }
+                AnswerEnd::Refused(rejection) => HandshakeResult::Refused(rejection),
                 AnswerEnd::Drained => HandshakeResult::Refused(Rejection::Draining),
             };
             self.write_request(result, Some(status));

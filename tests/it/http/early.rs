@@ -168,6 +168,34 @@ async fn an_answer_without_a_length_that_a_reset_ends_is_broken_off() {
     assert!(!rest.ends_with(b"0\r\n\r\n"), "it looks complete");
 }
 
+/// An operator would look for the fault at the backend.
+#[tokio::test]
+async fn what_a_client_does_to_its_body_is_not_the_fault_of_a_backend_that_answers_meanwhile() {
+    let stage = Stage::set_with(", http: { max_body: 4B }").await;
+    let head = "Host: a\r\nTransfer-Encoding: chunked\r\nX-Request-ID";
+    for (rest, result) in [
+        ("x\r\n", "bad_request"),
+        ("5\r\nhello\r\n", "body_too_large"),
+        ("", "client_gone"),
+    ] {
+        let post = format!("POST / HTTP/1.1\r\n{head}: {result}\r\n\r\n1\r\na\r\n");
+        let (mut client, _, mut backend) = stage.ask(&post).await;
+        backend
+            .send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
+            .await;
+        assert_eq!(client.head().await.status(), 200);
+        client.send(rest).await;
+        if rest.is_empty() {
+            client.reset();
+        }
+        let line = stage.gateway.line_of("request", result).await;
+        assert_eq!(
+            (&line["result"], &line["status"]),
+            (&result.into(), &200.into())
+        );
+    }
+}
+
 /// A body that has been read is no reason to end the connection.
 #[tokio::test]
 async fn an_answer_behind_the_body_keeps_the_connection() {
