@@ -18,6 +18,7 @@ use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
 use rustix::process::{Resource, getrlimit};
+use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep};
 
@@ -25,7 +26,7 @@ use super::ANSWER_HEAD;
 use super::last_words::LastWords;
 use super::steering::Steering;
 use super::transport::Transport;
-use super::upload::Upload;
+use super::upload::{BodyProgress, Upload};
 use crate::stream::Stream;
 use crate::websocket::list_items;
 
@@ -44,14 +45,19 @@ const MOST_IDLE_HIGH: usize = 256;
 /// How many idle connections are closed in order at once. The side that closes first keeps a port for a minute, and others
 /// must not lack them, so the rest is reset.
 const MOST_CLOSED_IN_ORDER: usize = 256;
+/// How long the end of a connection in order may take: what is still to be written of a request whose client has left.
+const LAST_WRITES: Duration = Duration::from_secs(10);
 
-/// A connection to a backend; closed on Drop, even in the middle of an answer.
+/// A connection to a backend; closed on Drop, even in the middle of an answer. What a full socket has not taken of a whole
+/// request is still written.
 #[derive(Debug)]
 pub(super) struct Connection {
     /// How it was opened. Requests of a pool with another transport must not use it.
     transport: Arc<Transport>,
     sender: SendRequest<Upload>,
-    _task: ConnectionTask,
+    task: ConnectionTask,
+    /// The body of the request that has no answer yet.
+    unanswered: Option<Arc<BodyProgress>>,
     /// When it stops serving new requests; random, so that those that were opened together do not end together.
     retires: Instant,
     /// Whether it must not serve another request: the backend has authenticated the client for the whole connection, or may take
@@ -78,7 +84,8 @@ impl Connection {
         Ok(Self {
             transport: Arc::clone(transport),
             sender,
-            _task: ConnectionTask::spawn(connection),
+            task: ConnectionTask::spawn(connection),
+            unanswered: None,
             retires: Instant::now() + LIFETIME.mul_f32(0.5 + fastrand::f32() / 2.0),
             is_spent: false,
             is_high,
@@ -100,6 +107,7 @@ impl Connection {
         let is_left_unread = !request.body().is_end_stream()
             && (fields.contains_key(TRAILER) || expects_no_body(request.method()));
         self.is_spent |= is_left_unread || binds(fields, &AUTHORIZATION);
+        self.unanswered = Some(request.body().progress());
         self.sender.try_send_request(request)
     }
 
@@ -112,6 +120,7 @@ impl Connection {
     /// the rest is sent: a backend that does not read it would take it for the next request. After an answer of HTTP/1.0 hyper
     /// would send the next request as HTTP/1.0 too, without its body if that has no length.
     pub(super) fn answered<B>(&mut self, answer: &Response<B>, has_sent_body: bool) {
+        self.unanswered = None;
         self.is_spent |= !has_sent_body
             || answer.version() < Version::HTTP_11
             || answer.status() == StatusCode::UNAUTHORIZED
@@ -130,6 +139,16 @@ async fn steered<C: Future>(connection: C, steering: Arc<Steering>) -> C::Output
     .await
 }
 
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let body = self.unanswered.as_ref();
+        let is_left_whole = self.steering.is_full() && body.is_some_and(|body| body.is_whole());
+        if is_left_whole {
+            self.task.finish();
+        }
+    }
+}
+
 /// Whether a descriptor is in the upper half of those that the process may have. The system assigns the lowest free one, so
 /// these are in use only when there are many.
 fn is_high(descriptor: RawFd) -> bool {
@@ -144,21 +163,39 @@ pub(super) fn is_readable(answer: &HeaderMap) -> bool {
     codings.next().is_none_or(is_chunked) && codings.next().is_none()
 }
 
-/// The task that drives a connection. Dropping it resets the connection, unless it is idle or the backend has closed.
+/// The task that drives a connection. Dropping it resets the connection, unless it is idle, [finishes](Self::finish) or the
+/// backend has closed.
 #[derive(Debug)]
-pub struct ConnectionTask(AbortHandle);
+pub struct ConnectionTask(Option<AbortHandle>);
 
 impl ConnectionTask {
     /// Spawns `connection`. Its errors are reported to whoever waits for an answer.
     pub(super) fn spawn<T>(connection: impl Future<Output = T> + Send + 'static) -> Self {
         let task = tokio::spawn(async move { drop(connection.await) });
-        Self(task.abort_handle())
+        Self(Some(task.abort_handle()))
+    }
+
+    /// Lets the connection end in order, as hyper ends it when nobody asks over it and nobody reads an answer any more:
+    /// everything is written, then TLS is ended, then TCP.
+    pub(super) fn finish(&mut self) {
+        // There is none any more where the whole process ends.
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        if let Some(task) = self.0.take() {
+            runtime.spawn(async move {
+                sleep(LAST_WRITES).await;
+                task.abort();
+            });
+        }
     }
 }
 
 impl Drop for ConnectionTask {
     fn drop(&mut self) {
-        self.0.abort();
+        if let Some(task) = &self.0 {
+            task.abort();
+        }
     }
 }
 
@@ -286,20 +323,61 @@ async fn sweep(idle: Weak<IdleConnections>, worker: ThreadId) {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncReadExt as _;
     use tokio::net::UnixStream;
     use tokio::task::yield_now;
-    use tokio::time::advance;
+    use tokio::time::{advance, timeout};
 
     use super::*;
     use crate::config;
     use crate::stream::Socket;
 
+    async fn open(near: UnixStream, transport: &Arc<Transport>) -> Connection {
+        let stream = Stream::Plain(Socket::Unix(near));
+        Connection::open(stream, transport).await.unwrap()
+    }
+
+    fn transport() -> Arc<Transport> {
+        Arc::new(Transport::new(&config::Transport::default(), None))
+    }
+
+    /// Sends more than the system's buffers take, gives it up, and waits so long; returns how much of it the backend then reads.
+    async fn read_after_giving_up(pause: Duration) -> usize {
+        let (near, mut far) = UnixStream::pair().unwrap();
+        let mut connection = open(near, &transport()).await;
+        let upload = Upload::new(None, None, &Arc::default());
+        let value = HeaderValue::try_from("x".repeat(LARGE)).unwrap();
+        let request = Request::get("/").header("X", value).body(upload).unwrap();
+        let mut answer = Box::pin(connection.send(request));
+        assert!(timeout(Duration::ZERO, &mut answer).await.is_err());
+        for _ in 0..10 {
+            yield_now().await;
+        }
+        drop((answer, connection));
+        sleep(pause).await;
+        let mut read = Vec::new();
+        far.read_to_end(&mut read).await.unwrap();
+        read.len()
+    }
+
+    const LARGE: usize = 4 * 1024 * 1024;
+
+    /// A client posts and leaves, and a busy backend reads it later.
+    #[tokio::test]
+    async fn what_a_full_socket_has_not_taken_of_a_request_is_not_lost() {
+        assert!(read_after_giving_up(Duration::ZERO).await > LARGE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_backend_that_never_reads_is_not_waited_for() {
+        assert!(read_after_giving_up(LAST_WRITES * 2).await < LARGE);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_busy_connection_does_not_serve_for_ever() {
         let (near, _far) = UnixStream::pair().unwrap();
-        let transport = Arc::new(Transport::new(&config::Transport::default(), None));
-        let stream = Stream::Plain(Socket::Unix(near));
-        let mut connection = Connection::open(stream, &transport).await.unwrap();
+        let transport = transport();
+        let mut connection = open(near, &transport).await;
         let idle = Arc::<IdleConnections>::default();
         let begun = Instant::now();
         loop {

@@ -39,15 +39,20 @@ impl LastWords {
         }
     }
 
-    /// The result of a write for hyper: success with `instead` if the backend has closed.
-    fn told<T>(&mut self, outcome: io::Result<T>, instead: T) -> io::Result<T> {
-        match outcome {
+    /// The result of a write for hyper, once there is one: success with `instead` if the backend has closed.
+    fn told<T>(
+        &mut self,
+        outcome: Poll<io::Result<T>>,
+        instead: impl FnOnce() -> T,
+    ) -> Poll<io::Result<T>> {
+        self.steering.set_full(outcome.is_pending());
+        outcome.map(|outcome| match outcome {
             Err(error) if is_closed(&error) => {
                 self.hidden = Some(error.kind());
-                Ok(instead)
+                Ok(instead())
             }
             outcome => outcome,
-        }
+        })
     }
 }
 
@@ -88,8 +93,8 @@ impl AsyncWrite for LastWords {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.stream).poll_write(context, bytes));
-        Poll::Ready(self.told(written, bytes.len()))
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.told(written, || bytes.len())
     }
 
     fn poll_write_vectored(
@@ -97,8 +102,8 @@ impl AsyncWrite for LastWords {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, slices));
-        Poll::Ready(self.told(written, slices.iter().map(|slice| slice.len()).sum()))
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.told(written, || slices.iter().map(|slice| slice.len()).sum())
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -106,8 +111,8 @@ impl AsyncWrite for LastWords {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = ready!(Pin::new(&mut self.stream).poll_flush(context));
-        Poll::Ready(self.told(flushed, ()))
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        self.told(flushed, || ())
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

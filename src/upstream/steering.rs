@@ -12,10 +12,11 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
-/// What one connection is told.
+/// What one connection is told, and tells.
 #[derive(Debug, Default)]
 pub(super) struct Steering {
     is_idle: AtomicBool,
+    is_full: AtomicBool,
     hold: AtomicU8,
     /// The task of the connection, if it found itself held back.
     waiting: Mutex<Option<Waker>>,
@@ -39,6 +40,15 @@ impl Steering {
 
     pub(super) fn set_idle(&self, is_idle: bool) {
         self.is_idle.store(is_idle, Ordering::Relaxed);
+    }
+
+    /// Whether the socket has not taken all that hyper wants to write.
+    pub(super) fn is_full(&self) -> bool {
+        self.is_full.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_full(&self, is_full: bool) {
+        self.is_full.store(is_full, Ordering::Relaxed);
     }
 
     /// Holds the connection back until [`release`](Self::release).

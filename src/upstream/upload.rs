@@ -97,6 +97,11 @@ impl Upload {
         }));
     }
 
+    /// How far it has come.
+    pub(super) fn progress(&self) -> Arc<BodyProgress> {
+        Arc::clone(&self.progress)
+    }
+
     /// Whether there is one.
     pub(super) fn has_body(&self) -> bool {
         self.body.is_some()
