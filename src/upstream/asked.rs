@@ -1,6 +1,11 @@
 //! A stream on which a backend is asked something before it is known what the answer is.
 
+use std::io;
 use std::ops::{Deref, DerefMut};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::AsyncWrite as _;
 
 use crate::stream::Stream;
 
@@ -29,6 +34,14 @@ impl Asked {
         Self {
             stream: Some(stream),
             by_client: false,
+        }
+    }
+
+    /// Ends it in order, if it is not to be reset.
+    pub(super) fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.by_client {
+            true => Poll::Ready(Ok(())),
+            false => Pin::new(&mut **self).poll_shutdown(context),
         }
     }
 

@@ -45,7 +45,8 @@ const MOST_IDLE_HIGH: usize = 256;
 /// How many idle connections are closed in order at once. The side that closes first keeps a port for a minute, and others
 /// must not lack them, so the rest is reset.
 const MOST_CLOSED_IN_ORDER: usize = 256;
-/// How long the end of a connection in order may take: what is still to be written of a request whose client has left.
+/// How long the end of a connection in order may take: what is still to be written of a request whose client has left, and the
+/// end of TLS.
 const LAST_WRITES: Duration = Duration::from_secs(10);
 
 /// A connection to a backend; closed on Drop, even in the middle of an answer. What a full socket has not taken of a whole
@@ -143,7 +144,7 @@ impl Drop for Connection {
     fn drop(&mut self) {
         let body = self.unanswered.as_ref();
         let is_left_whole = self.steering.is_full() && body.is_some_and(|body| body.is_whole());
-        if is_left_whole {
+        if is_left_whole || self.steering.is_idle() {
             self.task.finish();
         }
     }
@@ -163,8 +164,8 @@ pub(super) fn is_readable(answer: &HeaderMap) -> bool {
     codings.next().is_none_or(is_chunked) && codings.next().is_none()
 }
 
-/// The task that drives a connection. Dropping it resets the connection, unless it is idle, [finishes](Self::finish) or the
-/// backend has closed.
+/// The task that drives a connection. Dropping it resets the connection, unless it [finishes](Self::finish) or the backend has
+/// closed.
 #[derive(Debug)]
 pub struct ConnectionTask(Option<AbortHandle>);
 

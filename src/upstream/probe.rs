@@ -77,9 +77,12 @@ impl Fault {
 /// Checks a backend once, within `settings.timeout`.
 pub(super) async fn check(member: &Member, settings: &ActiveHealth) -> Result<(), Fault> {
     let deadline = Instant::now() + settings.timeout;
-    let stream = member.dial(None, deadline).await?;
+    let mut stream = member.dial(None, deadline).await?;
     match &settings.check {
-        Check::Tcp => Ok(()),
+        Check::Tcp => {
+            end(&mut stream, deadline).await;
+            Ok(())
+        }
         Check::Http(request, statuses) => {
             let status = get(member, request, stream, deadline).await?;
             let passes = statuses
@@ -127,7 +130,10 @@ async fn get(
     let head = head(member, request, "Connection: close\r\n");
     let opening = Opening::new(RequestHead::whole(head), Key::random(), None);
     match ask(member, &opening, stream, deadline).await? {
-        Answer::Other(answer, _) => Ok(answer.status()),
+        Answer::Other(answer, mut task) => {
+            task.finish();
+            Ok(answer.status())
+        }
         Answer::Switched(_) => Err(Fault::Status(StatusCode::SWITCHING_PROTOCOLS)),
     }
 }
@@ -149,7 +155,10 @@ async fn open(
     let opening = Opening::new(head, key, None);
     match ask(member, &opening, stream, deadline).await? {
         Answer::Switched(switched) => Ok(switched),
-        Answer::Other(answer, _) => Err(Fault::Status(answer.status())),
+        Answer::Other(answer, mut task) => {
+            task.finish();
+            Err(Fault::Status(answer.status()))
+        }
     }
 }
 
@@ -206,7 +215,14 @@ async fn converse(switched: Switched, deadline: Instant) -> Result<(), Fault> {
         begins: &[],
         name: "Close",
     };
-    conversation.exchange(&close, &answer).await
+    conversation.exchange(&close, &answer).await?;
+    end(&mut conversation.stream, deadline).await;
+    Ok(())
+}
+
+/// Ends a connection in order, TLS included. The check is over, so it does not matter whether the backend hears of it.
+async fn end(stream: &mut Stream, deadline: Instant) {
+    let _ = timeout_at(deadline, stream.shutdown()).await;
 }
 
 /// The control frame that answers one of the gateway's.

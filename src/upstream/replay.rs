@@ -96,7 +96,7 @@ impl AsyncWrite for Replay {
     }
 
     /// The answer is there, and nobody uses the connection again.
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.poll_end(context)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustls::server::WebPkiClientVerifier;
 use rustls::{HandshakeKind, RootCertStore, ServerConfig, SupportedProtocolVersion};
@@ -20,8 +20,16 @@ use crate::harness::Identity;
 /// A place before a sound backend that the gateway connects to.
 pub(crate) struct Front {
     url: String,
-    shown: Arc<Mutex<Vec<Shown>>>,
+    seen: Arc<Mutex<Seen>>,
     accepting: JoinHandle<()>,
+}
+
+/// What is seen of connections under TLS.
+#[derive(Default)]
+struct Seen {
+    shown: Vec<Shown>,
+    /// Whether each that has ended did so in order.
+    ends: Vec<bool>,
 }
 
 /// What a TLS handshake showed.
@@ -109,8 +117,8 @@ impl Front {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
         let port = listener.local_addr().expect("a bound socket").port();
         let acceptor = TlsAcceptor::from(settings.build());
-        let shown = Arc::new(Mutex::new(Vec::new()));
-        let (address, kept) = (backend.address(), Arc::clone(&shown));
+        let seen = Arc::<Mutex<Seen>>::default();
+        let (address, kept) = (backend.address(), Arc::clone(&seen));
         let accepting = async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (acceptor, kept) = (acceptor.clone(), Arc::clone(&kept));
@@ -119,7 +127,7 @@ impl Front {
         };
         Self {
             url: format!("wss://{host}:{port}"),
-            shown,
+            seen,
             accepting: tokio::spawn(accepting),
         }
     }
@@ -135,7 +143,7 @@ impl Front {
         };
         Self {
             url: format!("unix:{}", path.display()),
-            shown: Arc::default(),
+            seen: Arc::default(),
             accepting: tokio::spawn(accepting),
         }
     }
@@ -147,8 +155,12 @@ impl Front {
 
     /// What the TLS handshakes so far showed.
     pub(crate) fn shown(&self) -> Vec<Shown> {
-        let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
-        shown.clone()
+        lock(&self.seen).shown.clone()
+    }
+
+    /// Whether each connection under TLS that has ended did so in order (RFC 8446 section 6.1).
+    pub(crate) fn ends(&self) -> Vec<bool> {
+        lock(&self.seen).ends.clone()
     }
 }
 
@@ -162,7 +174,7 @@ async fn serve(
     mut stream: TcpStream,
     bytes: usize,
     acceptor: TlsAcceptor,
-    kept: Arc<Mutex<Vec<Shown>>>,
+    seen: Arc<Mutex<Seen>>,
     address: SocketAddr,
 ) {
     let mut before = vec![0; bytes];
@@ -171,11 +183,14 @@ async fn serve(
     }
     if let Ok(stream) = acceptor.accept(stream).await {
         let shown = facts(&stream);
-        kept.lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(shown);
-        pass(stream, address).await;
+        lock(&seen).shown.push(shown);
+        let is_in_order = pass(stream, address).await;
+        lock(&seen).ends.push(is_in_order);
     }
+}
+
+fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
+    seen.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn facts(stream: &TlsStream<TcpStream>) -> Shown {
@@ -189,9 +204,10 @@ fn facts(stream: &TlsStream<TcpStream>) -> Shown {
     }
 }
 
-async fn pass<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, address: SocketAddr) {
-    if let Ok(mut backend) = TcpStream::connect(address).await {
-        // However it ends, both connections do.
-        let _ = copy_bidirectional(&mut stream, &mut backend).await;
+/// Whether both ended in order. However one ends, both do.
+async fn pass<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, address: SocketAddr) -> bool {
+    match TcpStream::connect(address).await {
+        Ok(mut backend) => copy_bidirectional(&mut stream, &mut backend).await.is_ok(),
+        Err(_) => false,
     }
 }

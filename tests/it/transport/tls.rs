@@ -1,11 +1,14 @@
 //! Sessions to backends behind TLS.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use rustls::version::{TLS12, TLS13};
 use wsgate::admin::ReloadReport;
 
 use super::{Site, converse, trusting, yaml};
 use crate::backends::{Backend, Front, ServerSettings, Shown};
-use crate::harness::{Gateway, Identity, directory, echo, open};
+use crate::harness::{Gateway, Identity, ask, directory, echo, eventually, open};
 
 #[tokio::test]
 async fn a_session_runs_under_tls_of_every_version() {
@@ -42,6 +45,41 @@ async fn a_later_session_resumes_what_an_earlier_one_agreed() {
     let shown = site.front.shown();
     let resumed: Vec<bool> = shown.iter().map(|shown| shown.resumed).collect();
     assert_eq!(resumed, [false, true]);
+}
+
+/// Without it backends log a stream that may be truncated.
+#[tokio::test]
+async fn checks_end_tls_in_order() {
+    for check in ["tcp", "http", "websocket"] {
+        let (site, is_well) = (Site::named("localhost").await, AtomicBool::new(true));
+        let backend = match check {
+            "tcp" => Backend::listening().await,
+            _ => Backend::ailing(&Arc::new(is_well)).await,
+        };
+        let settings = ServerSettings::of(&site.identity);
+        let front = Front::tls(settings, "localhost", &backend).await;
+        let active = format!("active: {{ interval: 50ms, timeout: 5s, type: {check} }}");
+        let keys = trusting(&site.identity, "");
+        let keys = format!("{keys} health: {{ {active} }},");
+        let _gateway = Gateway::start(&yaml(front.url(), &keys)).await;
+        eventually(check, || front.ends().len() > 3).await;
+        assert!(front.ends().into_iter().all(|it| it), "{check}");
+    }
+}
+
+#[tokio::test]
+async fn an_idle_connection_ends_tls_in_order() {
+    let (site, answer) = (Site::named("localhost").await, "HTTP/1.1 204 None\r\n\r\n");
+    let backend = Backend::answering(answer).await;
+    let settings = ServerSettings::of(&site.identity);
+    let front = Front::tls(settings, "localhost", &backend).await;
+    let yaml = yaml(front.url(), &trusting(&site.identity, ""));
+    let yaml = yaml.replace("origins: any", "protocols: [http]");
+    let gateway = Gateway::start(&yaml).await;
+    let answer = ask(gateway.address(), "GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_eq!(answer.status(), 204);
+    eventually("its end", || !front.ends().is_empty()).await;
+    assert_eq!(front.ends(), [true]);
 }
 
 #[tokio::test]
