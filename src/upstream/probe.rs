@@ -4,13 +4,16 @@ use std::io;
 use std::time::Duration;
 
 use http::header::USER_AGENT;
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
 
 use super::asked::Asked;
 use super::backend::Member;
 use super::candidates::Setback as _;
+use super::connection::ConnectionTask;
 use super::handshake::{self, Answer, Failure, Opening, RequestHead, Switched};
 use crate::config::{ActiveHealth, Check, CheckRequest};
 use crate::stream::Stream;
@@ -26,7 +29,8 @@ const PING: &[u8] = b"health check";
 const CHUNK: usize = 4 * 1024;
 /// How long the answer to [`greet`] may take.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(2);
-/// How many bytes of other frames, such as a greeting, a backend may send before it answers.
+/// How many bytes of other frames, such as a greeting, a backend may send before it answers, and how many bytes of an answer are
+/// read.
 const MOST_READ: usize = 1024 * 1024;
 
 /// Why a check did not pass.
@@ -120,7 +124,7 @@ pub(super) async fn greet(member: &Member, checks: Option<&ActiveHealth>) -> Res
     }
 }
 
-/// Sends a GET and returns the status of the answer; its body is not read.
+/// Sends a GET and returns the status of the answer.
 async fn get(
     member: &Member,
     request: &CheckRequest,
@@ -130,9 +134,10 @@ async fn get(
     let head = head(member, request, "Connection: close\r\n");
     let opening = Opening::new(RequestHead::whole(head), Key::random(), None);
     match ask(member, &opening, stream, deadline).await? {
-        Answer::Other(answer, mut task) => {
-            task.finish();
-            Ok(answer.status())
+        Answer::Other(answer, task) => {
+            let status = answer.status();
+            tokio::spawn(finish(answer, task, deadline));
+            Ok(status)
         }
         Answer::Switched(_) => Err(Fault::Status(StatusCode::SWITCHING_PROTOCOLS)),
     }
@@ -155,11 +160,22 @@ async fn open(
     let opening = Opening::new(head, key, None);
     match ask(member, &opening, stream, deadline).await? {
         Answer::Switched(switched) => Ok(switched),
-        Answer::Other(answer, mut task) => {
-            task.finish();
-            Err(Fault::Status(answer.status()))
+        Answer::Other(answer, task) => {
+            let status = answer.status();
+            tokio::spawn(finish(answer, task, deadline));
+            Err(Fault::Status(status))
         }
     }
+}
+
+/// Reads the rest of an answer whose status says it all: a close over unread bytes would be a reset, and the backend would log
+/// that its answer was broken off.
+async fn finish(answer: Response<Incoming>, mut task: ConnectionTask, deadline: Instant) {
+    let mut rest = Limited::new(answer, MOST_READ);
+    let reading = async { while let Some(Ok(_)) = rest.frame().await {} };
+    // What is longer, or endless, is broken off.
+    let _ = timeout_at(deadline, reading).await;
+    task.finish();
 }
 
 async fn ask(

@@ -11,6 +11,7 @@ use tokio::time::sleep;
 use super::{becomes, configuration, shown, turn, turns, up};
 use crate::backends::{Backend, Mortal};
 use crate::harness::{Gateway, Opening, Refusal, eventually, repeatedly, soon};
+use crate::venue::Arrivals;
 
 /// Checks that come often.
 fn active(keys: &str) -> String {
@@ -43,6 +44,24 @@ async fn each_kind_of_check_passes_a_backend_that_is_well() {
         assert_eq!(shown["last_check"]["passed"], true, "{keys}: {shown}");
         assert_eq!(up(&gateway, "a"), 1.0);
     }
+}
+
+/// Otherwise the backend logs at each check that its answer was broken off.
+#[tokio::test]
+async fn a_check_reads_a_long_answer_to_its_end() {
+    let arrivals = Arrivals::listen().await;
+    let entry = format!("{{ name: a, url: \"{}\" }}", arrivals.url());
+    let keys = active("type: http, path: /health");
+    let gateway = Gateway::start(&configuration(&keys, &[entry])).await;
+    let (_, mut backend) = arrivals.met().await;
+    let page = "p".repeat(100_000);
+    backend
+        .send(format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n{page}"
+        ))
+        .await;
+    checked(&gateway, "success").await;
+    assert!(!backend.is_reset().await);
 }
 
 #[tokio::test]
