@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustls::ClientConfig;
-use rustls::client::Resumption;
+use rustls::client::{ClientSessionMemoryCache, Resumption};
 use rustls::crypto::CryptoProvider;
 use rustls::version::{TLS12, TLS13};
 use rustls_pki_types::{CertificateDer, ServerName};
@@ -20,15 +20,15 @@ use crate::config::{BackendTls, NamedFile};
 
 /// The ALPN protocols (RFC 7301): WebSocket upgrades need HTTP/1.1.
 const PROTOCOLS: [&[u8]; 1] = [b"http/1.1"];
-/// The number of backends of a pool whose TLS sessions are cached for resumption.
-const CACHED_SESSIONS: usize = 256;
+/// The most TLS sessions of a backend that are kept for resumption; rustls keeps no more tickets of a server.
+const KEPT_SESSIONS: usize = 8;
 /// The file name in errors about the system's authorities.
 const SYSTEM: &str = "the system's authorities";
 
 /// What a pool needs to speak TLS to its backends.
 #[derive(Clone, Debug)]
 pub struct ClientTls {
-    /// The settings of every handshake. The backend's certificate is always verified.
+    /// The settings of every handshake, without [sessions](Self::resuming). The backend's certificate is always verified.
     pub config: Arc<ClientConfig>,
     /// The name in certificates; by default the backend's host.
     pub server_name: Option<ServerName<'static>>,
@@ -36,6 +36,24 @@ pub struct ClientTls {
     pub certificate: Option<CertificateInfo>,
     /// Tells whether the files changed while the configuration stayed the same.
     pub fingerprint: Fingerprint,
+}
+
+/// The TLS sessions of one backend that later connections to it can resume. rustls resumes only what the same verifier and
+/// the same client certificate have agreed on.
+#[derive(Default, Debug)]
+pub struct TlsSessions(OnceLock<Arc<ClientSessionMemoryCache>>);
+
+impl ClientTls {
+    /// The settings of handshakes with one backend, which resume `sessions`. Each backend has its own: rustls tells servers
+    /// apart by their name alone, which may be that of all backends of a pool, and one refuses the tickets of another.
+    #[must_use]
+    pub fn resuming(&self, sessions: &TlsSessions) -> Arc<ClientConfig> {
+        let new = || Arc::new(ClientSessionMemoryCache::new(KEPT_SESSIONS));
+        let sessions = Arc::clone(sessions.0.get_or_init(new));
+        let mut config = ClientConfig::clone(&self.config);
+        config.resumption = Resumption::store(sessions);
+        Arc::new(config)
+    }
 }
 
 /// The verifiers of backend certificates by the file of their authorities, none for those of the system. Pools with the same
@@ -141,7 +159,7 @@ fn build(
         None => builder.with_no_client_auth(),
     };
     config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
-    config.resumption = Resumption::in_memory_sessions(CACHED_SESSIONS);
+    config.resumption = Resumption::disabled();
     Arc::new(config)
 }
 

@@ -25,7 +25,7 @@ use std::time::{Duration, SystemTime};
 use rustls::ServerConfig;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-pub use self::backends::{ClientTls, Verifiers, client, client_in_memory};
+pub use self::backends::{ClientTls, TlsSessions, Verifiers, client, client_in_memory};
 use self::certificate::Certificate;
 pub use self::error::{Problem, TlsError, told};
 pub use self::provider::{Tickets, provider};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use rustls::ClientConfig;
 use tokio::time::Instant;
 
 use super::balancer::Purpose;
@@ -21,6 +22,7 @@ use crate::drain::{Drain, DrainWatch};
 use crate::proxy_protocol::Ends;
 use crate::stream::Stream;
 use crate::telemetry::{BackendMetrics, BackendSession, MemberMetrics};
+use crate::tls::TlsSessions;
 
 /// The effective weight for each unit of configured weight; a slow start counts a part of it.
 pub(super) const FULL_WEIGHT: u32 = 1000;
@@ -40,6 +42,7 @@ pub struct Backend {
     /// Held while it is being checked.
     checking: tokio::sync::Mutex<()>,
     idle: Arc<IdleConnections>,
+    tls_sessions: TlsSessions,
     /// The queue of its pool.
     queue: Arc<Queue>,
 }
@@ -59,6 +62,7 @@ impl Backend {
             recoveries: AtomicU64::new(0),
             checking: tokio::sync::Mutex::default(),
             idle: Arc::default(),
+            tls_sessions: TlsSessions::default(),
             queue: Arc::clone(queue),
         }
     }
@@ -230,6 +234,8 @@ pub struct Member {
     backend: Arc<Backend>,
     metrics: Arc<MemberMetrics>,
     transport: Arc<Transport>,
+    /// The settings for TLS with it, if it speaks TLS.
+    tls: Option<Arc<ClientConfig>>,
 }
 
 impl Member {
@@ -242,6 +248,8 @@ impl Member {
         metrics: Arc<MemberMetrics>,
         transport: Arc<Transport>,
     ) -> Self {
+        let is_tls = backend.address.is_tls();
+        let tls = is_tls.then(|| transport.tls(&backend.tls_sessions));
         let member = Self {
             name: Name::clone(&config.name),
             // Strategies divide by the weight.
@@ -252,6 +260,7 @@ impl Member {
             backend,
             metrics,
             transport,
+            tls: tls.flatten(),
         };
         member.show(Instant::now());
         member
@@ -354,7 +363,9 @@ impl Member {
     /// # Errors
     /// The most informative failure of its addresses.
     pub async fn dial(&self, client: Option<Ends>, deadline: Instant) -> Result<Stream, Failure> {
-        self.transport.dial(self.address(), client, deadline).await
+        let tls = self.tls.as_ref();
+        let dialling = self.transport.dial(self.address(), tls, client, deadline);
+        dialling.await
     }
 
     /// How it is reached.

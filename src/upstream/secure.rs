@@ -1,29 +1,34 @@
 //! TLS to a backend: the handshake, and why it fails in words for an operator.
 
 use std::io;
+use std::sync::Arc;
 
-use rustls::{CertificateError, Error};
+use rustls::{CertificateError, ClientConfig, Error};
 use rustls_pki_types::ServerName;
 
 use super::handshake::Failure;
 use crate::config::{BackendAddress, BackendHost};
 use crate::stream::{Socket, Stream, TlsStream};
-use crate::tls::{ClientTls, unsuitable};
+use crate::tls::unsuitable;
 
-/// Makes the TLS handshake on `socket` with the backend at `address`.
+/// Makes the TLS handshake on `socket` with a backend whose certificate must have this `name`.
 pub(super) async fn secure(
     socket: Socket,
-    address: &BackendAddress,
-    tls: &ClientTls,
+    config: &Arc<ClientConfig>,
+    name: ServerName<'static>,
 ) -> Result<Stream, Failure> {
-    let name = match &tls.server_name {
-        Some(name) => name.clone(),
-        None => host(address)?,
-    };
-    match TlsStream::connect(socket, tls.config.clone(), name).await {
+    match TlsStream::connect(socket, Arc::clone(config), name).await {
         Ok(stream) => Ok(Stream::Tls(Box::new(stream))),
         Err(error) => Err(classify(error)),
     }
+}
+
+/// The name that the certificate of the backend at `address` must have: the `configured` one, or its host.
+pub(super) fn name_of(
+    address: &BackendAddress,
+    configured: Option<&ServerName<'static>>,
+) -> Result<ServerName<'static>, Failure> {
+    configured.map_or_else(|| host(address), |name| Ok(name.clone()))
 }
 
 /// The name that the certificate must have if no other is configured.

@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
+use rustls::ClientConfig;
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, timeout_at};
 
 use super::connect::connect;
 use super::handshake::Failure;
 use super::lookup::Lookups;
-use super::secure::secure;
+use super::secure::{name_of, secure};
 use super::source::Sources;
 use crate::config::{self, BackendAddress, ProxyProtocol};
 use crate::proxy_protocol::{Ends, Version, encode};
 use crate::stream::{Socket, Stream};
-use crate::tls::{ClientTls, Fingerprint};
+use crate::tls::{ClientTls, Fingerprint, TlsSessions};
 
 /// How the backends of a pool are connected to, by one configuration of the pool.
 #[derive(Debug)]
@@ -52,10 +53,17 @@ impl Transport {
         self.proxy_protocol.is_some()
     }
 
-    /// Opens a connection to `address` before `deadline`, on behalf of a client or for the gateway itself.
+    /// The settings for TLS with one backend; none if the pool has none.
+    pub(super) fn tls(&self, sessions: &TlsSessions) -> Option<Arc<ClientConfig>> {
+        self.tls.as_ref().map(|tls| tls.resuming(sessions))
+    }
+
+    /// Opens a connection to `address` before `deadline`, on behalf of a client or for the gateway itself. `tls` is what
+    /// [`tls`](Self::tls) gave for it.
     pub(super) async fn dial(
         &self,
         address: &BackendAddress,
+        tls: Option<&Arc<ClientConfig>>,
         client: Option<Ends>,
         deadline: Instant,
     ) -> Result<Stream, Failure> {
@@ -66,12 +74,15 @@ impl Transport {
         };
         let connected = timeout_at(deadline, connecting).await;
         let socket = connected.unwrap_or(Err(Failure::ConnectTimeout))?;
-        match &self.tls {
+        match tls {
             _ if !address.is_tls() => Ok(Stream::Plain(socket)),
-            // Boxed, as it needs far more memory than the rest of a request that waits for its backend.
-            Some(tls) => Box::pin(timeout_at(deadline, secure(socket, address, tls)))
-                .await
-                .unwrap_or(Err(Failure::TlsTimeout)),
+            Some(config) => {
+                let name = self.tls.as_ref().and_then(|tls| tls.server_name.as_ref());
+                let securing = secure(socket, config, name_of(address, name)?);
+                // Boxed, as it needs far more memory than the rest of a request that waits for its backend.
+                let secured = Box::pin(timeout_at(deadline, securing)).await;
+                secured.unwrap_or(Err(Failure::TlsTimeout))
+            }
             // Not reached, as such backends are not kept; but it must never fall back to plain text.
             None => Err(Failure::Tls("the pool has no settings for it".to_owned())),
         }
@@ -118,7 +129,7 @@ mod tests {
         };
         let name = Arc::from("backend.invalid");
         transport.lookups.join(&name, look_up).unwrap();
-        let dialled = transport.dial(&address, None, Instant::now()).await;
+        let dialled = transport.dial(&address, None, None, Instant::now()).await;
         assert!(matches!(dialled, Err(Failure::LookupTimeout)));
     }
 
@@ -133,7 +144,7 @@ mod tests {
         };
         let deadline = Instant::now() + Duration::from_secs(20);
         let transport = Transport::new(&plain(), None);
-        let dialled = transport.dial(&address, None, deadline).await;
+        let dialled = transport.dial(&address, None, None, deadline).await;
         assert!(matches!(dialled, Err(Failure::Tls(_))));
     }
 }

@@ -47,6 +47,25 @@ async fn a_later_session_resumes_what_an_earlier_one_agreed() {
     assert_eq!(resumed, [false, true]);
 }
 
+/// Otherwise each would be offered the tickets of the other, which are used up by being refused.
+#[tokio::test]
+async fn each_backend_of_one_name_resumes_its_own() {
+    let (backend, directory) = (Backend::echo().await, directory());
+    let identity = Identity::make(directory.path(), "site", &["backends.test"]);
+    let front = || Front::tls(ServerSettings::of(&identity), "127.0.0.1", &backend);
+    let (one, other) = (front().await, front().await);
+    let keys = trusting(&identity, ", server_name: backends.test");
+    let urls = format!("{}\", \"{}", one.url(), other.url());
+    let gateway = Gateway::start(&yaml(&urls, &keys)).await;
+    for _ in 0..4 {
+        converse(&gateway).await;
+    }
+    for front in [one, other] {
+        let resumed: Vec<bool> = front.shown().iter().map(|it| it.resumed).collect();
+        assert_eq!(resumed, [false, true]);
+    }
+}
+
 /// Without it backends log a stream that may be truncated.
 #[tokio::test]
 async fn checks_end_tls_in_order() {
