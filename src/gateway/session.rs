@@ -242,7 +242,6 @@ fn rejection(error: HandshakeError) -> Rejection {
         HandshakeError::Method
         | HandshakeError::HttpVersion
         | HandshakeError::HostMissing
-        | HandshakeError::HostRepeated
         | HandshakeError::Body
         | HandshakeError::KeyMissing
         | HandshakeError::KeyRepeated
