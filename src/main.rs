@@ -63,7 +63,7 @@ fn execute(command: Command) -> anyhow::Result<Exit> {
 }
 
 fn run(path: &Path) -> anyhow::Result<Exit> {
-    let source = FileSource::new(path.to_owned(), Box::new(environment), Tickets::new()?);
+    let source = FileSource::new(path.to_owned(), Box::new(environment), Tickets::default());
     block_on(serve(source, Hangup::Reload, |_| Ok(())))
 }
 
@@ -116,7 +116,7 @@ async fn run_demo(wanted: DemoPorts) -> anyhow::Result<Exit> {
         text,
         certificate,
         key,
-        tickets: Tickets::new()?,
+        tickets: Tickets::default(),
     };
     let mut serving = None;
     serve(source, Hangup::Stop, |server| {

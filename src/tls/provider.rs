@@ -1,7 +1,7 @@
 //! The cryptography provider, and the keys of session tickets.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustls::crypto::CryptoProvider;
 #[cfg(feature = "aws-lc-rs")]
@@ -22,21 +22,22 @@ pub fn provider() -> Arc<CryptoProvider> {
 
 /// The keys of session tickets (RFC 8446 section 4.6.1), which rotate every 6 hours.
 ///
-/// There is one for the process, so that TLS sessions can be resumed on every worker and after a reload.
-#[derive(Clone)]
-pub struct Tickets(Arc<dyn ProducesTickets>);
+/// There is one for the process, so that TLS sessions can be resumed on every worker and after a reload. The first key is made
+/// for the first listener with TLS, as its random bytes cost most of the start of a gateway without.
+#[derive(Clone, Default)]
+pub struct Tickets(Arc<OnceLock<Arc<dyn ProducesTickets>>>);
 
 impl Tickets {
-    /// Creates the first key.
-    ///
-    /// # Errors
-    /// When the system has no random bytes.
-    pub fn new() -> Result<Self, rustls::Error> {
-        chosen::Ticketer::new().map(Self)
+    pub(super) fn producer(&self) -> Arc<dyn ProducesTickets> {
+        let producer = self
+            .0
+            .get_or_init(|| chosen::Ticketer::new().expect("there is no TLS without random bytes"));
+        Arc::clone(producer)
     }
 
-    pub(super) fn producer(&self) -> Arc<dyn ProducesTickets> {
-        Arc::clone(&self.0)
+    #[cfg(test)]
+    pub(super) fn are_made(&self) -> bool {
+        self.0.get().is_some()
     }
 }
 

@@ -29,7 +29,7 @@ fn settings(versions: &[&'static SupportedProtocolVersion]) -> Settings {
     let (certificate, key) = self_signed(&[NAME]).expect("a certificate can be made");
     let mut roots = RootCertStore::empty();
     roots.add(certificate.clone()).expect("it is sound");
-    let tickets = Tickets::new().expect("the system has random bytes");
+    let tickets = Tickets::default();
     let server = server_in_memory(vec![certificate], key, Duration::from_secs(10), &tickets);
     let client = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(versions)

@@ -12,7 +12,7 @@ use crate::config::{CertificateFiles, ClientAuth, NamedFile};
 use crate::tls::{Problem, Tickets, TlsError, self_signed, server, server_in_memory};
 
 fn problems(certificates: Vec<CertificateFiles>) -> Vec<TlsError> {
-    server(&settings(certificates), &Tickets::new().unwrap()).unwrap_err()
+    server(&settings(certificates), &Tickets::default()).unwrap_err()
 }
 
 #[test]
@@ -26,7 +26,7 @@ fn reads_pkcs8_and_sec1_keys() {
             certificate: certificate.clone(),
             key,
         };
-        server(&settings(vec![files]), &Tickets::new().unwrap()).unwrap();
+        server(&settings(vec![files]), &Tickets::default()).unwrap();
     }
 }
 
@@ -40,7 +40,7 @@ fn passes_over_a_byte_order_mark() {
         certificate: folder.write("local.crt", &marked(certificate.pem())),
         key: folder.write("local.key", &marked(key.serialize_pem())),
     };
-    server(&settings(vec![files]), &Tickets::new().unwrap()).unwrap();
+    server(&settings(vec![files]), &Tickets::default()).unwrap();
 }
 
 // ring makes no RSA keys, and none is committed.
@@ -53,7 +53,7 @@ fn reads_pkcs1_keys() {
         certificate: folder.write("local.crt", &certificate(&["localhost"], &key).pem()),
         key: folder.write("local.key", &older_form(&key, "RSA PRIVATE KEY")),
     };
-    server(&settings(vec![files]), &Tickets::new().unwrap()).unwrap();
+    server(&settings(vec![files]), &Tickets::default()).unwrap();
 }
 
 #[test]
@@ -132,11 +132,11 @@ fn names_the_file_of_authorities() {
     let mut tls = settings(vec![folder.identity(&["good.example"])]);
     let empty = folder.write("authorities.pem", "");
     tls.client_auth = ClientAuth::Require(empty.clone());
-    let errors = server(&tls, &Tickets::new().unwrap()).unwrap_err();
+    let errors = server(&tls, &Tickets::default()).unwrap_err();
     assert_eq!(errors[0].file, empty);
     let junk = folder.write("junk.pem", &pem("CERTIFICATE", b"junk"));
     tls.client_auth = ClientAuth::Request(junk.clone());
-    let errors = server(&tls, &Tickets::new().unwrap()).unwrap_err();
+    let errors = server(&tls, &Tickets::default()).unwrap_err();
     assert_eq!(errors[0].file, junk);
 }
 
@@ -148,7 +148,7 @@ fn serves_an_expired_certificate_and_tells_when_it_was_valid() {
         certificate: folder.write("old.crt", &expired(&["Old.Example"], &key).pem()),
         key: folder.write("old.key", &key.serialize_pem()),
     };
-    let tls = server(&settings(vec![files]), &Tickets::new().unwrap()).unwrap();
+    let tls = server(&settings(vec![files]), &Tickets::default()).unwrap();
     let info = &tls.certificates[0];
     assert_eq!(info.name, "old.example");
     let new_year_2021 = SystemTime::UNIX_EPOCH + Duration::from_secs(1_609_459_200);
@@ -176,7 +176,7 @@ fn tells_of_an_intermediate_that_has_expired() {
         key: folder.write("chain.key", &key.serialize_pem()),
     };
     let files = chain_of(&expired_intermediate(&key).pem());
-    let tls = server(&settings(vec![files]), &Tickets::new().unwrap()).unwrap();
+    let tls = server(&settings(vec![files]), &Tickets::default()).unwrap();
     let info = &tls.certificates[0];
     let expected = "a certificate in the chain of new.example has expired";
     assert_eq!(info.warning(SystemTime::now()).as_deref(), Some(expected));
@@ -197,7 +197,7 @@ fn tells_nothing_of_an_issuer_that_is_not_supported_and_of_a_root() {
             certificate: folder.write("chain.crt", &format!("{leaf}{issuer}")),
             key: folder.write("chain.key", &key.serialize_pem()),
         };
-        let tls = server(&settings(vec![files]), &Tickets::new().unwrap()).unwrap();
+        let tls = server(&settings(vec![files]), &Tickets::default()).unwrap();
         let info = &tls.certificates[0];
         assert_eq!(info.warning(SystemTime::now()), None);
         assert_eq!(info.validity, info.chain_validity);
@@ -209,14 +209,14 @@ fn a_certificate_for_addresses_only_goes_by_its_path() {
     let folder = Folder::new();
     let files = folder.identity(&["127.0.0.1", "::1"]);
     let path = files.certificate.display().to_string();
-    let tls = server(&settings(vec![files]), &Tickets::new().unwrap()).unwrap();
+    let tls = server(&settings(vec![files]), &Tickets::default()).unwrap();
     assert_eq!(tls.certificates[0].name, path);
 }
 
 #[test]
 fn the_fingerprint_follows_the_content_of_the_files() {
     let folder = Folder::new();
-    let tickets = Tickets::new().unwrap();
+    let tickets = Tickets::default();
     let mut tls = settings(vec![folder.identity(&["localhost"])]);
     let before = server(&tls, &tickets).unwrap().fingerprint;
     assert_eq!(server(&tls, &tickets).unwrap().fingerprint, before);
@@ -228,10 +228,25 @@ fn the_fingerprint_follows_the_content_of_the_files() {
 }
 
 #[test]
+fn makes_ticket_keys_for_who_needs_them() {
+    let folder = Folder::new();
+    let tickets = Tickets::default();
+    let mut tls = settings(vec![folder.identity(&["localhost"])]);
+    assert!(!tickets.are_made());
+    let authority = folder.write("ca.crt", &authority().pem());
+    tls.client_auth = ClientAuth::Request(authority);
+    server(&tls, &tickets).unwrap();
+    assert!(!tickets.are_made(), "nobody resumes with a certificate");
+    tls.client_auth = ClientAuth::None;
+    server(&tls, &tickets).unwrap();
+    assert!(tickets.are_made());
+}
+
+#[test]
 fn makes_a_certificate_in_memory() {
     let (certificate, key) = self_signed(&["localhost", "*.localhost", "127.0.0.1"]).unwrap();
     let timeout = Duration::from_secs(10);
-    let tickets = Tickets::new().unwrap();
+    let tickets = Tickets::default();
     let tls = server_in_memory(vec![certificate], key, timeout, &tickets).unwrap();
     assert_eq!(tls.certificates[0].name, "localhost");
     assert_eq!(tls.certificates[0].warning(SystemTime::now()), None);

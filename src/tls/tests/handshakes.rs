@@ -33,7 +33,7 @@ impl Agreed {
 }
 
 fn build(tls: &Tls) -> ServerTls {
-    server(tls, &Tickets::new().unwrap()).unwrap()
+    server(tls, &Tickets::default()).unwrap()
 }
 
 /// A client that trusts exactly these certificates.
@@ -250,7 +250,7 @@ fn versions_below_the_least_are_refused() {
 fn a_ticket_survives_the_settings_that_gave_it() {
     let folder = Folder::new();
     let files = folder.identity(&["localhost"]);
-    let tickets = Tickets::new().unwrap();
+    let tickets = Tickets::default();
     let tls = || server(&settings(vec![files.clone()]), &tickets).unwrap();
     let mut client = client(trusting(&[&files]));
     client.resumption = Resumption::in_memory_sessions(8);
@@ -291,7 +291,7 @@ fn clients_are_asked_as_configured() {
 fn a_ticket_of_an_open_listener_does_not_replace_a_certificate() {
     let folder = Folder::new();
     let files = folder.identity(&["localhost"]);
-    let tickets = Tickets::new().unwrap();
+    let tickets = Tickets::default();
     let mut tls = settings(vec![files.clone()]);
     let open = server(&tls, &tickets).unwrap();
     tls.client_auth = ClientAuth::Require(folder.write("ca.crt", &authority().pem()));
