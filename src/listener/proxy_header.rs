@@ -30,7 +30,10 @@ pub(super) async fn read(
     if let Err(Some(reason)) = result {
         metrics.rejected(reason);
         let (listener, reason) = (metrics.name(), reason.label());
-        tracing::info!(%listener, %peer, reason, "closed before a request");
+        match settings.throttle.may_tell() {
+            true => tracing::info!(%listener, %peer, reason, "closed before a request"),
+            false => tracing::debug!(%listener, %peer, reason, "closed before a request"),
+        }
     }
     result.ok()
 }

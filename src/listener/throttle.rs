@@ -13,7 +13,7 @@ use crate::occupancy::Occupancy;
 
 /// The longest wait in a queue.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// The shortest time between two failed TLS handshakes that are logged.
+/// The shortest time between two connections without a request that are logged.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// The limits of a listener. It is kept across reloads, which adjust it: handshakes under way stay counted, and new limits
@@ -22,7 +22,7 @@ const TELL_EVERY: Duration = Duration::from_secs(1);
 pub struct Throttle {
     tls: Mutex<Option<Arc<Gate>>>,
     openings: Pace,
-    /// When a failed TLS handshake was last logged.
+    /// When the end of a connection without a request was last logged.
     told: Spaced,
 }
 
@@ -37,7 +37,7 @@ impl Throttle {
         }
     }
 
-    /// Whether a failed TLS handshake is logged for operators: strangers can have as many as they like.
+    /// Whether the end of a connection without a request is logged for operators: strangers can have as many as they like.
     pub(super) fn may_tell(&self) -> bool {
         self.told.pass()
     }

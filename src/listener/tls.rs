@@ -31,7 +31,10 @@ pub(super) async fn accept(
     let Ok(under_way) = throttle.begin_tls().await else {
         metrics.rejected(ConnectionRejection::TlsFull);
         let listener = metrics.name();
-        tracing::info!(%listener, "too many TLS handshakes: one closed");
+        match throttle.may_tell() {
+            true => tracing::info!(%listener, %peer, "too many TLS handshakes: one closed"),
+            false => tracing::debug!(%listener, %peer, "too many TLS handshakes: one closed"),
+        }
         return None;
     };
     let begun = Instant::now();
