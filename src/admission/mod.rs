@@ -1,6 +1,6 @@
 //! Whether a client may open a session now: the checks between routing and the first backend.
 //!
-//! A check returns a [`Rejection`] or lets the request pass. It sends nothing and counts nothing.
+//! A check returns a [`Rejection`] or lets the request pass. It sends nothing and writes no metric.
 
 pub mod origin;
 
