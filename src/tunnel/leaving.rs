@@ -76,7 +76,7 @@ impl<G, L> Tunnel<G, L> {
             frame_extensions: 0,
         };
         self.phase = Phase::Leaving(Box::new(leaving));
-        let _before = (self.is_taking(), self.is_frame_moving());
+        let _before = self.is_frame_moving();
         if ending != Ending::Drain {
             self.alarms.set(Alarm::Close, terms.close);
         }
@@ -88,6 +88,7 @@ impl<G, L> Tunnel<G, L> {
         let Phase::Leaving(leaving) = &mut self.phase else {
             return;
         };
+        let is_first_look = leaving.owed_to_client == Owed::UNKNOWN && !leaving.is_finishing();
         if leaving.is_finishing() {
             leaving.owed_to_client = Owed::UNKNOWN;
             leaving.owed_to_backend = Owed::UNKNOWN;
@@ -99,6 +100,10 @@ impl<G, L> Tunnel<G, L> {
         }
         if matches!(leaving.ending, Ending::Lost(_)) && leaving.steps().contains(&Step::Hearing) {
             self.alarms.set(Alarm::LastAnswer, LAST_ANSWER);
+        }
+        // Not when the end begins: most are over before they come here, and a look is a system call for each side.
+        if is_first_look {
+            let _before = self.is_taking();
         }
     }
 

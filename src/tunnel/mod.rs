@@ -350,7 +350,7 @@ impl<G, L> Tunnel<G, L> {
             (Phase::Open, _) => {
                 self.phase = Phase::HalfOpen(ending);
                 // What the client took before does not extend the time.
-                let _before = self.is_client_taking();
+                let _before = self.downward.writer.take_is_progressing();
                 self.alarms.set(Alarm::HalfClose, self.terms.half_close);
             }
             (Phase::HalfOpen(Ending::Finished(first, code)), Ending::Lost(lost))

@@ -4,11 +4,11 @@
 //! shows it to the end.
 
 /// How many bytes a side had yet to take at the last look.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Owed(u32);
 
 impl Owed {
-    /// More is being added: the next look counts as progress.
+    /// There was no look yet, or more is being added: the next look counts as progress if there is something to take.
     pub(super) const UNKNOWN: Self = Self(u32::MAX);
 
     /// As a first look.
@@ -19,6 +19,9 @@ impl Owed {
     /// Whether the side has taken some since the last look, as now it has yet to take `bytes`.
     pub(super) fn shrinks_to(&mut self, bytes: usize) -> bool {
         let before = std::mem::replace(self, Self::of(bytes));
-        self.0 < before.0
+        match before {
+            Self::UNKNOWN => bytes > 0,
+            before => self.0 < before.0,
+        }
     }
 }

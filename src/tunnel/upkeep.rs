@@ -194,7 +194,8 @@ impl<G, L> Tunnel<G, L> {
     fn check_broken(&mut self) {
         for side in [Side::Client, Side::Backend] {
             let is_waiting = !self.relay_from(side).writer.is_clear();
-            if is_waiting && self.stream(side).is_broken() {
+            let has_ended = self.relay_from(side.other()).writer.has_ended();
+            if is_waiting && !has_ended && self.stream(side).is_broken() {
                 self.relay_from(side.other()).lose_sink();
             }
         }

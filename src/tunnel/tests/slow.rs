@@ -43,8 +43,8 @@ async fn a_client_that_sends_before_it_reads_is_told_of_a_drain() {
     let mut received = Vec::new();
     let reading = timeout(PATIENCE, client.read_to_end(&mut received));
     reading.await.expect("the session ends").unwrap();
-    let last = &received[waiting.len()..];
-    assert!(last.ends_with(b"service restart"), "{last:?}");
+    // What the gateway had not read from the backend by then is dropped.
+    assert!(received.ends_with(b"service restart"), "{}", received.len());
     drop(backend);
     session.await.unwrap();
 }
