@@ -19,8 +19,8 @@ use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
 use rustix::process::{Resource, getrlimit};
 use tokio::runtime::Handle;
-use tokio::task::AbortHandle;
-use tokio::time::{Instant, sleep};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::ANSWER_HEAD;
 use super::last_words::LastWords;
@@ -167,13 +167,13 @@ pub(super) fn is_readable(answer: &HeaderMap) -> bool {
 /// The task that drives a connection. Dropping it resets the connection, unless it [finishes](Self::finish) or the backend has
 /// closed.
 #[derive(Debug)]
-pub struct ConnectionTask(Option<AbortHandle>);
+pub struct ConnectionTask(Option<JoinHandle<()>>);
 
 impl ConnectionTask {
     /// Spawns `connection`. Its errors are reported to whoever waits for an answer.
     pub(super) fn spawn<T>(connection: impl Future<Output = T> + Send + 'static) -> Self {
         let task = tokio::spawn(async move { drop(connection.await) });
-        Self(Some(task.abort_handle()))
+        Self(Some(task))
     }
 
     /// Lets the connection end in order, as hyper ends it when nobody asks over it and nobody reads an answer any more:
@@ -185,8 +185,10 @@ impl ConnectionTask {
         };
         if let Some(task) = self.0.take() {
             runtime.spawn(async move {
-                sleep(LAST_WRITES).await;
-                task.abort();
+                let abort = task.abort_handle();
+                // Aborting a task that has ended does nothing.
+                let _ = timeout(LAST_WRITES, task).await;
+                abort.abort();
             });
         }
     }
@@ -327,7 +329,7 @@ mod tests {
     use tokio::io::AsyncReadExt as _;
     use tokio::net::UnixStream;
     use tokio::task::yield_now;
-    use tokio::time::{advance, timeout};
+    use tokio::time::advance;
 
     use super::*;
     use crate::config;
