@@ -2,7 +2,7 @@
 //!
 //! Servers refuse an upload by answering and closing; the unread bytes turn the close into a reset. Then writing fails although
 //! the answer can still be read. As hyper gives up at the first write error, this stream hides such errors: reading returns the
-//! answer, and the error in place of the end behind it.
+//! answer, and a reset in place of the end behind it.
 //!
 //! If it is dropped before the answer has ended the connection is reset, as [`Asked`](super::asked::Asked) is.
 
@@ -20,9 +20,9 @@ use crate::stream::Stream;
 #[derive(Debug)]
 pub(super) struct LastWords {
     stream: Stream,
-    /// The write error that was hidden. The write took it from the socket, so reading alone would find an end in order, and an
-    /// answer without a length would look complete.
-    hidden: Option<ErrorKind>,
+    /// Whether a reset was hidden. The write took it from the socket, so reading alone would find an end in order, and an answer
+    /// without a length would look complete. A broken pipe is told where the backend had ended its stream before.
+    has_been_reset: bool,
     /// Whether one of both sides has closed.
     has_ended: bool,
     /// Idle, it is closed in order.
@@ -33,7 +33,7 @@ impl LastWords {
     pub(super) fn new(stream: Stream, steering: Arc<Steering>) -> Self {
         Self {
             stream,
-            hidden: None,
+            has_been_reset: false,
             has_ended: false,
             steering,
         }
@@ -48,7 +48,7 @@ impl LastWords {
         self.steering.set_full(outcome.is_pending());
         outcome.map(|outcome| match outcome {
             Err(error) if is_closed(&error) => {
-                self.hidden = Some(error.kind());
+                self.has_been_reset |= error.kind() == ErrorKind::ConnectionReset;
                 Ok(instead())
             }
             outcome => outcome,
@@ -80,9 +80,9 @@ impl AsyncRead for LastWords {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
         self.has_ended = buffer.filled().len() == before;
-        match self.hidden {
-            Some(kind) if self.has_ended => Poll::Ready(Err(kind.into())),
-            _ => Poll::Ready(Ok(())),
+        match self.has_ended && self.has_been_reset {
+            true => Poll::Ready(Err(ErrorKind::ConnectionReset.into())),
+            false => Poll::Ready(Ok(())),
         }
     }
 }
