@@ -63,10 +63,9 @@ impl Health {
         }
     }
 
-    /// Whether neither checks nor attempts say that something is wrong with it. While the operator drains it what they say is of
-    /// no interest: it may be stopped for maintenance.
+    /// Whether neither checks nor attempts say that something is wrong with it.
     pub(super) fn is_up(&self) -> bool {
-        self.is_drained || !self.checks.is_down() && !self.attempts.is_ejected()
+        !self.checks.is_down() && !self.attempts.is_ejected()
     }
 
     /// Whether the configuration no longer has it.

@@ -255,18 +255,6 @@ enum Happening {
     Seconds(u64),
 }
 
-/// It may be stopped, which nobody needs to be called for.
-#[test]
-fn a_drained_backend_is_up_whatever_checks_say() {
-    let mut health = Health::default();
-    health.checked(false, &active());
-    assert!(!health.is_up());
-    health.drain();
-    assert!(health.is_up());
-    health.resume();
-    assert!(!health.is_up());
-}
-
 fn any_happening() -> impl Strategy<Value = Happening> {
     prop_oneof![
         2 => Just(Happening::Passed),
