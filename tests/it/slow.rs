@@ -96,6 +96,8 @@ async fn one_that_answers_others_is_not_blamed() {
         // Within half of this time all the others have to be answered.
         let mut slow = Slow::start("6s", health).await;
         slow.answer_later_ones(later).await;
+        // Whoever is sent on is refused there.
+        slow.sound = Arrivals::listen().await;
         assert_eq!(slow.client.head().await.status(), status);
         let labels = [("pool", "chat"), ("backend", "slow")];
         let up = slow.gateway.count("wsgate_backend_up", &labels);

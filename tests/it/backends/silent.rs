@@ -11,9 +11,4 @@ impl Backend {
         })
         .await
     }
-
-    /// Reads whatever comes, and never answers.
-    pub(crate) async fn listening() -> Self {
-        Self::start(|mut visitor| async move { visitor.wire.gone().await }).await
-    }
 }

@@ -206,6 +206,9 @@ async fn a_request_on_its_way_while_the_gateway_stops_is_served() {
 async fn a_client_that_goes_on_sending_at_a_stop_is_not_reset() {
     let gateway = start().await;
     let mut wire = begun(&gateway).await;
+    let flags = END_STREAM | END_HEADERS;
+    wire.send(frame(HEADERS, flags, stream(0), GET)).await;
+    while !is_answered(&mut wire, stream(0)).await {}
     gateway.stop().await;
     loop {
         let head = wire.take(9).await;

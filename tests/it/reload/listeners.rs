@@ -136,7 +136,8 @@ async fn a_listener_that_moves_takes_its_settings_with_it() {
     let ask_on = async move || {
         loop {
             let answer = ask(here, REQUEST).await;
-            assert_eq!(answer.status(), 200);
+            // Its listener may be leaving, and with it its route.
+            assert!(matches!(answer.status(), 200 | 503));
         }
     };
     let changes = async {
