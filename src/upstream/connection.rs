@@ -164,7 +164,7 @@ pub(super) fn is_readable(answer: &HeaderMap) -> bool {
     codings.next().is_none_or(is_chunked) && codings.next().is_none()
 }
 
-/// The task that drives a connection. Dropping it resets the connection, unless it [finishes](Self::finish) or the backend has
+/// The task that drives a connection. Dropping it resets the connection, unless it finishes in order or the backend has
 /// closed.
 #[derive(Debug)]
 pub struct ConnectionTask(Option<JoinHandle<()>>);
