@@ -396,16 +396,21 @@ async fn echo(mut ours: TcpSocket, room: usize) -> Vec<u8> {
     }
 }
 
+/// A connection on the ring whose peer says `last` and resets it.
+async fn reset_on_ring() -> TcpSocket {
+    let (ours, mut peer) = pair_on_ring().await;
+    peer.write_all(b"last").await.unwrap();
+    SockRef::from(&peer)
+        .set_linger(Some(Duration::ZERO))
+        .unwrap();
+    ours
+}
+
 /// A receive takes the error out of the socket, so asking that alone would find nothing.
 #[test]
 fn a_reset_on_the_ring_shows_before_what_came_is_read() {
     with_ring(async {
-        let (mut ours, mut peer) = pair_on_ring().await;
-        peer.write_all(b"last").await.unwrap();
-        SockRef::from(&peer)
-            .set_linger(Some(Duration::ZERO))
-            .unwrap();
-        drop(peer);
+        let mut ours = reset_on_ring().await;
         let is_error_taken = |ours: &TcpSocket| !super::super::is_broken(ours.socket().unwrap());
         while !ours.is_broken() || !is_error_taken(&ours) {
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -421,12 +426,7 @@ fn a_reset_on_the_ring_shows_before_what_came_is_read() {
 #[test]
 fn a_reset_on_the_ring_takes_nothing_from_what_came_before_a_change_to_epoll() {
     with_ring(async {
-        let (mut ours, mut peer) = pair_on_ring().await;
-        peer.write_all(b"last").await.unwrap();
-        SockRef::from(&peer)
-            .set_linger(Some(Duration::ZERO))
-            .unwrap();
-        drop(peer);
+        let mut ours = reset_on_ring().await;
         let is_taken = |ours: &TcpSocket| matches!(&ours.engine, Engine::Ring(reception, _) if reception.is_broken());
         while !is_taken(&ours) {
             tokio::time::sleep(Duration::from_millis(1)).await;

@@ -57,8 +57,9 @@ async fn a_client_that_reads_slowly_gets_what_the_kernel_holds_and_its_close() {
         let (mut backend, to_backend) = pair(256 << 10);
         let drain = Drain::default();
         let mut terms = terms();
-        terms.close = Duration::from_secs(1);
-        terms.half_close = Duration::from_secs(1);
+        // Reading takes longer than that.
+        terms.close = Duration::from_secs(3);
+        terms.half_close = Duration::from_secs(3);
         let session = tunnel([to_client, to_backend], terms, &drain, record(io::sink()).0);
         let session = tokio::spawn(session);
         let mut sent = frame(Side::Backend, TEXT, &[b'x'; 1000]).repeat(50);
@@ -107,7 +108,7 @@ async fn read_slowly(client: &mut TcpStream) -> Vec<u8> {
             let word = frame(Side::Client, TEXT, b"still here");
             client.write_all(&word).await.expect("no reset");
         }
-        sleep(Duration::from_millis(60)).await;
+        sleep(Duration::from_millis(100)).await;
     }
     received
 }

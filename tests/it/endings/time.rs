@@ -64,7 +64,7 @@ async fn pings_do_not_keep_an_abandoned_session() {
 /// Its payload takes many times the idle time.
 #[tokio::test]
 async fn a_slow_frame_is_not_idle() {
-    const PIECES: usize = 40;
+    const PIECES: usize = 60;
     let venue = with_websocket(Transport::Plain, &format!("idle: 2s, {QUIET}")).await;
     let mut pair = Pair::new(&venue).await;
     let frame = Speaker::Backend.frame(BINARY, &[9; PIECES * 10]);
@@ -100,7 +100,7 @@ async fn an_old_session_ends(transport: Transport) {
 async fn a_frame_that_moves_is_finished_at_the_maximum_age() {
     const PIECES: usize = 40;
     let keys = format!("max_age: 200ms, {QUIET}");
-    let more = format!("defaults: {{ timeouts: {{ close: 1s }}, websocket: {{ {keys} }} }}\n");
+    let more = format!("defaults: {{ timeouts: {{ close: 3s }}, websocket: {{ {keys} }} }}\n");
     let venue = Venue::start_with(Transport::Plain, &more).await;
     let mut pair = Pair::new(&venue).await;
     let frame = Speaker::Backend.frame(BINARY, &[9; PIECES * 10]);

@@ -158,9 +158,7 @@ async fn what_comes_late_for_answered_uploads_ends_nothing() {
 
 /// Whether the next frame answers this stream.
 async fn is_answered(wire: &mut Wire, asked: u32) -> bool {
-    let head = wire.take(9).await;
-    let length = usize::from(head[1]) << 8 | usize::from(head[2]);
-    wire.take(length).await;
+    let (head, _) = next_frame(wire).await;
     assert_ne!(head[3], GOAWAY, "it ends");
     head[3] == HEADERS && head[5..] == asked.to_be_bytes()
 }
@@ -182,17 +180,12 @@ async fn a_connection_that_rests_for_long_is_told_before_it_ends() {
 #[tokio::test]
 async fn a_request_on_its_way_while_the_gateway_stops_is_served() {
     let gateway = start().await;
-    let mut wire = begun(&gateway).await;
-    let flags = END_STREAM | END_HEADERS;
-    wire.send(frame(HEADERS, flags, stream(0), GET)).await;
-    while !is_answered(&mut wire, stream(0)).await {}
-    gateway.stop().await;
+    let mut wire = answered_before_a_stop(&gateway).await;
     while kind_of_next(&mut wire).await != GOAWAY {}
-    wire.send(frame(HEADERS, flags, stream(1), GET)).await;
+    wire.send(frame(HEADERS, END_STREAM | END_HEADERS, stream(1), GET))
+        .await;
     loop {
-        let head = wire.take(9).await;
-        let length = usize::from(head[1]) << 8 | usize::from(head[2]);
-        let payload = wire.take(length).await;
+        let (head, payload) = next_frame(&mut wire).await;
         if head[3] == HEADERS {
             // `:status: 200` of the static table.
             assert_eq!(payload[0], 0x88);
@@ -205,15 +198,9 @@ async fn a_request_on_its_way_while_the_gateway_stops_is_served() {
 #[tokio::test]
 async fn a_client_that_goes_on_sending_at_a_stop_is_not_reset() {
     let gateway = start().await;
-    let mut wire = begun(&gateway).await;
-    let flags = END_STREAM | END_HEADERS;
-    wire.send(frame(HEADERS, flags, stream(0), GET)).await;
-    while !is_answered(&mut wire, stream(0)).await {}
-    gateway.stop().await;
+    let mut wire = answered_before_a_stop(&gateway).await;
     loop {
-        let head = wire.take(9).await;
-        let length = usize::from(head[1]) << 8 | usize::from(head[2]);
-        let payload = wire.take(length).await;
+        let (head, payload) = next_frame(&mut wire).await;
         if head[3] == PING {
             wire.send(frame(PING, ACK, 0, &payload)).await;
             break;
@@ -222,6 +209,16 @@ async fn a_client_that_goes_on_sending_at_a_stop_is_not_reset() {
     assert!(!wire.is_reset().await);
     wire.send(frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1])).await;
     assert!(!wire.is_reset().await);
+}
+
+/// A connection on which one request has been answered when the gateway begins to stop.
+async fn answered_before_a_stop(gateway: &Gateway) -> Wire {
+    let mut wire = begun(gateway).await;
+    let flags = END_STREAM | END_HEADERS;
+    wire.send(frame(HEADERS, flags, stream(0), GET)).await;
+    while !is_answered(&mut wire, stream(0)).await {}
+    gateway.stop().await;
+    wire
 }
 
 /// h2 holds the rest of the answer, which is handed to it at once.
@@ -248,11 +245,9 @@ async fn a_client_that_pauses_at_a_stop_gets_all_of_its_answer() {
 async fn take_data(wire: &mut Wire, count: usize) {
     let mut taken = 0;
     while taken < count {
-        let head = wire.take(9).await;
-        let length = usize::from(head[1]) << 8 | usize::from(head[2]);
-        wire.take(length).await;
+        let (head, payload) = next_frame(wire).await;
         if head[3] == DATA {
-            taken += length;
+            taken += payload.len();
         }
     }
     assert_eq!(taken, count);
@@ -260,10 +255,15 @@ async fn take_data(wire: &mut Wire, count: usize) {
 
 /// What the next frame is, which is passed over.
 async fn kind_of_next(wire: &mut Wire) -> u8 {
+    next_frame(wire).await.0[3]
+}
+
+/// The header and the payload of the next frame.
+async fn next_frame(wire: &mut Wire) -> (Vec<u8>, Vec<u8>) {
     let head = wire.take(9).await;
     let length = usize::from(head[1]) << 8 | usize::from(head[2]);
-    wire.take(length).await;
-    head[3]
+    let payload = wire.take(length).await;
+    (head, payload)
 }
 
 #[tokio::test]
@@ -381,11 +381,9 @@ async fn fields_of_a_connection_are_malformed() {
 /// What a stream comes to: an answer, a reset, or the end of the connection.
 async fn outcome(wire: &mut Wire) -> u8 {
     loop {
-        let head = wire.take(9).await;
-        let length = usize::from(head[1]) << 8 | usize::from(head[2]);
-        wire.take(length).await;
-        if matches!(head[3], HEADERS | RST_STREAM | GOAWAY) {
-            return head[3];
+        let kind = kind_of_next(wire).await;
+        if matches!(kind, HEADERS | RST_STREAM | GOAWAY) {
+            return kind;
         }
     }
 }
