@@ -9,7 +9,7 @@ use http::{Response, StatusCode};
 use http_body_util::Full;
 use serde_json::Value;
 
-/// The page loads nothing from elsewhere, talks to its own origin only, and stands in no frame.
+/// The page loads nothing from elsewhere, talks to its own origin only, and cannot be framed.
 const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; \
      script-src 'unsafe-inline'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; \
      form-action 'none'";

@@ -36,7 +36,7 @@ impl BackendTarget {
     }
 }
 
-/// Decodes a percent-encoded name (RFC 3986 section 2.1); none if it is empty or not UTF-8.
+/// Decodes a percent-encoded name (RFC 3986 section 2.1); `None` if it is empty or not UTF-8.
 pub(super) fn decoded(name: &str) -> Option<String> {
     let mut parts = name.split('%');
     let mut bytes = parts.next()?.as_bytes().to_vec();

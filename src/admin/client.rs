@@ -38,7 +38,7 @@ pub async fn ask_for_reload(admin: &Address) -> io::Result<ReloadReport> {
     answered.unwrap_or_else(|_elapsed| Err(io::ErrorKind::TimedOut.into()))
 }
 
-/// The addresses at which to try a gateway that listens at `address`. Loopback stands for an unspecified address: with IPv6
+/// The addresses at which to try a gateway that listens at `address`. Loopback replaces an unspecified address: with IPv6
 /// disabled a gateway can listen at `[::]`, and accepts IPv4 there, but nobody can connect to `[::]`.
 fn destinations(address: SocketAddr) -> Vec<SocketAddr> {
     if !address.ip().is_unspecified() {

@@ -16,7 +16,8 @@ pub enum DrainTarget {
 }
 
 impl DrainTarget {
-    /// Reads the query: none at all, `backend=NAME` or `route=NAME`, with the name percent-encoded. None if it is anything else.
+    /// Reads the query: none at all, `backend=NAME` or `route=NAME`, with the name percent-encoded. `None` if it is anything
+    /// else.
     pub(super) fn read(uri: &Uri) -> Option<Self> {
         let Some(query) = uri.query() else {
             return Some(Self::Gateway);

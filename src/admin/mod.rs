@@ -42,10 +42,10 @@ pub trait Control: Send + Sync {
     /// Sessions that still have to end because something is drained.
     fn drain_sessions(&self) -> usize;
 
-    /// Begins a drain. Returns the number of sessions that have to end; none if there is no such target.
+    /// Begins a drain. Returns the number of sessions that have to end; `None` if there is no such target.
     fn drain(&self, target: DrainTarget) -> impl Future<Output = Option<usize>> + Send;
 
-    /// Drains or resumes one backend. Returns its new status; none if there is no such backend.
+    /// Drains or resumes one backend. Returns its new status; `None` if there is no such backend.
     fn order(&self, target: &BackendTarget, order: BackendOrder) -> Option<BackendStatus>;
 
     /// Reads the configuration again and returns the outcome.

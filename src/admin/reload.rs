@@ -67,7 +67,7 @@ impl ReloadReport {
         }
     }
 
-    /// The inverse of [`Self::to_json`]; none for any other JSON.
+    /// The inverse of [`Self::to_json`]; `None` for any other JSON.
     pub(super) fn from_json(json: &Value) -> Option<Self> {
         let lines = |key: &str| {
             let lines = json[key].as_array()?.iter();

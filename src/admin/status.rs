@@ -49,7 +49,7 @@ pub struct ListenerStatus {
 pub struct RouteStatus {
     /// Its name.
     pub name: Name,
-    /// Its pool; none if it answers by itself.
+    /// Its pool; `None` if it answers by itself.
     pub pool: Option<Name>,
     /// Sessions open now.
     pub sessions: u64,
@@ -73,7 +73,7 @@ pub struct PoolStatus {
 /// The discovery of a pool's backends in [`Status`].
 #[derive(Clone, Debug)]
 pub struct DiscoveryStatus {
-    /// The result of the last query; none before the first answer.
+    /// The result of the last query; `None` before the first answer.
     pub last: Option<DiscoveryResult>,
     /// Since when the result has been the same.
     pub since: SystemTime,

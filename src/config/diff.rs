@@ -1,4 +1,4 @@
-//! What changed from one configuration to the next, in words: for the log and for those who ask for a reload.
+//! What changed from one configuration to the next, in words: for the log and for callers that ask for a reload.
 
 use std::collections::BTreeMap;
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// A pattern for hosts, in lower case, without a port; an IPv6 address stands in brackets.
+/// A pattern for hosts, in lower case, without a port; an IPv6 address is in brackets.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum HostPattern {
     /// This host only.

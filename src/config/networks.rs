@@ -44,7 +44,7 @@ pub struct TrustedProxies {
 }
 
 impl TrustedProxies {
-    /// Whether nobody is believed.
+    /// Whether no peer is believed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.networks.is_empty() && !self.unix

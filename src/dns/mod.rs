@@ -154,7 +154,7 @@ impl Resolver {
                 Err(fault @ Fault::Refused(_)) if !trail.is_at(&full) => {
                     refused = refused.or(Some(fault));
                 }
-                // A suffix makes it too long, or is no name itself; the name may be one all the same.
+                // A suffix makes it too long, or is not a name itself; the name may be one all the same.
                 Err(Fault::BadName(_)) if full.len() > name.len() => {}
                 Err(fault) => return Err(fault),
             }

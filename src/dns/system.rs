@@ -14,7 +14,8 @@ const FILE: &str = "/etc/resolv.conf";
 const PORT: u16 = 53;
 /// No more servers are used than the system's own resolver would use.
 const SERVERS: usize = 3;
-/// The most suffixes that are used. The system's resolver has no limit (resolv.conf(5)), Kubernetes allows so many for a pod.
+/// The most suffixes that are used. The system's resolver has no limit (resolv.conf(5)), Kubernetes allows this many for a
+/// pod.
 const SUFFIXES: usize = 32;
 
 impl Resolver {

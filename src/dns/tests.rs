@@ -179,7 +179,7 @@ async fn a_name_that_a_suffix_makes_too_long_is_asked_for_as_it_is() {
     assert!(told, "{outcome:?}");
 }
 
-/// What is known is given up when it was not there five times in a row, be it a full name or a family.
+/// What is known is given up when it was missing five times in a row, be it a full name or a family.
 #[tokio::test]
 async fn what_takes_the_place_of_something_known_is_found_after_a_while() {
     let server = server(|asked, reply| {

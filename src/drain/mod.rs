@@ -153,7 +153,7 @@ impl Drain {
         self.count(|watcher| !watcher.is_counted_elsewhere)
     }
 
-    /// Asks up to `count` watchers to end, without a drain: the longest idle first, busy ones last, nobody twice.
+    /// Asks up to `count` watchers to end, without a drain: the longest idle first, busy ones last, none twice.
     pub fn ask(&self, count: usize) {
         if count == 0 {
             return;
@@ -197,7 +197,7 @@ impl Drain {
         self.shared.stage()
     }
 
-    /// Waits until it has begun. Whoever waits here is no watcher: the drain does not wait for it.
+    /// Waits until it has begun. The caller is not a watcher: the drain does not wait for it.
     pub async fn begun(&self) {
         loop {
             let changed = self.shared.changed.notified();
@@ -208,7 +208,7 @@ impl Drain {
         }
     }
 
-    /// Waits until it has begun, then until the [moment](Plan::moment) at `share`. Whoever waits here is no watcher.
+    /// Waits until it has begun, then until the [moment](Plan::moment) at `share`. The caller is not a watcher.
     pub async fn moment(&self, share: f32) {
         self.begun().await;
         loop {

@@ -277,8 +277,8 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
     )
 }
 
-/// Whether a client's field is dropped, whatever Connection says. Proxy is no field of HTTP, but CGI makes HTTP_PROXY of it,
-/// which programs take for the proxy that they are to use (CVE-2016-5385).
+/// Whether a client's field is dropped, whatever Connection says. Proxy is not a field of HTTP, but CGI makes HTTP_PROXY of
+/// it, which programs take for the proxy that they are to use (CVE-2016-5385).
 fn is_dropped(name: &HeaderName, rules: &HeaderRules) -> bool {
     is_hop_by_hop(name)
         || *name == CONTENT_LENGTH

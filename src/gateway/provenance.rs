@@ -101,7 +101,7 @@ fn write_x_forwarded(
             fields.append(name, value);
         }
     };
-    // A route may set the protocol or the host itself; a port that nobody names is derived from what the backend gets.
+    // A route may set the protocol or the host itself; a port that is not named is derived from what the backend gets.
     let set_by_route = |name: &HeaderName| rules.fields.set.iter().find(|(set, _)| set == name);
     let kept = |name: &HeaderName| match set_by_route(name) {
         Some((_, value)) => Some(value.clone()),
@@ -116,7 +116,7 @@ fn write_x_forwarded(
     append(X_FORWARDED_PROTO, Some(protocol));
     append(X_FORWARDED_HOST, host);
     let hop = client.address.clone();
-    // If X-Forwarded-For named nobody, a trusted peer may still have named its client in X-Real-IP.
+    // If X-Forwarded-For named no client, a trusted peer may still have named its client in X-Real-IP.
     let real = match context.peer == client.connection.client {
         true => trusted.and_then(real_ip).or_else(|| hop.clone()),
         false => context.peer.ip_value(),

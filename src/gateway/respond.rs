@@ -156,7 +156,7 @@ pub(super) fn relayed_head(mut head: response::Parts) -> response::Parts {
     head
 }
 
-/// Makes sure that a valid Content-Length stands there once. It is removed beside Transfer-Encoding (RFC 9112 section 6.3)
+/// Makes sure that there is exactly one valid Content-Length. It is removed beside Transfer-Encoding (RFC 9112 section 6.3)
 /// and from a 204 (RFC 9110 section 8.6).
 fn normalize_length(head: &mut response::Parts) {
     let is_void =

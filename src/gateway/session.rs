@@ -61,9 +61,9 @@ struct Guards {
 
 /// Reads the handshake, checks the origin, opens a backend.
 ///
-/// The watch of the route is taken before anybody can see the session, so that no drain misses it. Those of the listener
-/// (which counts the connection until then) and of the backend are taken after the backend accepted; a watch that joins late
-/// hears at once of a drain that has begun.
+/// The watch of the route is taken before the session can be seen, so that no drain misses it. Those of the listener (which
+/// counts the connection until then) and of the backend are taken after the backend accepted; a watch that joins late hears at
+/// once of a drain that has begun.
 pub(super) async fn open(
     context: RequestContext<'_>,
     route: &Route,
@@ -173,7 +173,7 @@ impl Ready {
             extensions: Extensions::agreed(&headers),
         };
         let presence = Arc::clone(&client.presence);
-        // Before the client can see the 101, so that whoever has it finds the session counted.
+        // Before the client can see the 101, so that a client that has it finds the session counted.
         record.open();
         tokio::spawn(async move {
             // The 101 may wait behind an answer that the client does not read.
@@ -220,7 +220,7 @@ impl Ready {
 /// Turns an extended CONNECT (RFC 8441) into the GET that it stands for; leaves every other request as it is.
 ///
 /// # Errors
-/// If it is no opening handshake.
+/// If it is not an opening handshake.
 pub(super) fn connect_to_get(request: &mut request::Parts) -> Result<(), Rejection> {
     if request.method != Method::CONNECT {
         return Ok(());

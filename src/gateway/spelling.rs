@@ -9,7 +9,7 @@ use http_body_util::Empty;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
-/// Fields that may be repeated stand here twice, as hyper keeps a spelling for each occurrence.
+/// Repeatable fields are listed twice, because hyper keeps a spelling for each occurrence.
 const TEMPLATE: &[u8] = b"HTTP/1.1 200 OK\r\n\
     Sec-WebSocket-Accept: x\r\n\
     Sec-WebSocket-Extensions: x\r\n\

@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub(super) enum Unread {
     /// All of it.
     All(Incoming),
-    /// Somebody began to read it, and dropped it.
+    /// A reader began with it, and dropped it.
     Rest,
     /// It was read to its end, or there was none.
     Nothing,

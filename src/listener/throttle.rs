@@ -16,8 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// The shortest time between two connections without a request that are logged.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
-/// The limits of a listener. It is kept across reloads, which adjust it: handshakes under way stay counted, and new limits
-/// hold for open connections, too.
+/// The limits of a listener. It is kept across reloads, which adjust it: new limits hold for open connections, too.
 #[derive(Debug)]
 pub struct Throttle {
     tls: Mutex<Option<Arc<Gate>>>,
@@ -134,8 +133,8 @@ impl Spaced {
     }
 }
 
-/// At most so many a second: each gets its own time slot. After a pause, the slots of a tenth of a second may be used at
-/// once.
+/// A pace of handshakes per second: each has a time slot of its own. After a pause, the slots of a tenth of a second may be
+/// used at once.
 #[derive(Debug)]
 struct Pace(Mutex<Beat>);
 
@@ -168,7 +167,7 @@ impl Pace {
 }
 
 impl Beat {
-    /// When whoever arrives `now` may go on.
+    /// When one that arrives `now` may go on.
     fn take(&mut self, now: Instant) -> Result<Instant, Throttled> {
         let Some(per_second) = self.per_second else {
             return Ok(now);
@@ -224,7 +223,7 @@ mod tests {
         assert_eq!([(); 2].map(|()| told.pass()), [true, false]);
     }
 
-    /// The waits, in milliseconds, of so many who arrive at once.
+    /// The waits, in milliseconds, of `count` handshakes that arrive at once.
     fn turns(pace: &Pace, count: usize) -> Vec<Option<u128>> {
         let now = Instant::now();
         let take = || lock(&pace.0).take(now).ok();

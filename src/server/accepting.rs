@@ -18,7 +18,8 @@ use crate::telemetry::{ConnectionRejection, ListenerMetrics, Telemetry};
 /// than that wait in the system's queue.
 const SURPLUS: usize = 64;
 
-/// Finds the current settings of the listener that is configured with this name and address; none once it is removed or moved.
+/// Finds the current settings of the listener that is configured with this name and address; `None` once it is removed or
+/// moved.
 pub(super) type FindSettings = Arc<dyn Fn(&str, &Address) -> Option<Arc<Settings>> + Send + Sync>;
 
 /// What serves the connections of listeners.
@@ -80,7 +81,7 @@ impl<H: Handler> Acceptor<H> {
                 .accept(|error| trouble.begin(&metrics, error))
                 .await;
             trouble.end(&metrics);
-            // None if the listener has just been removed or moved: the last settings still hold for this connection. Those
+            // `None` if the listener has just been removed or moved: the last settings still hold for this connection. Those
             // of another address may ask for TLS here.
             settings = current().unwrap_or(settings);
             let (runtime, place) = service.places.take();

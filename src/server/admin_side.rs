@@ -66,7 +66,7 @@ impl AdminSide {
         &self.address
     }
 
-    /// Binds its unix socket anew if somebody removed the file, and says so.
+    /// Binds its unix socket anew if the file was removed, and says so.
     pub(super) fn restore(&self) -> Vec<String> {
         let ports = self.ports.lock();
         let mut ports = ports.unwrap_or_else(PoisonError::into_inner);

@@ -7,7 +7,7 @@ use crate::admin::ReloadReport;
 /// A command to the server.
 #[derive(Debug)]
 pub enum Command {
-    /// Read the configuration again, and send the report to whoever wants it.
+    /// Read the configuration again, and send the report to the caller that asked for it.
     Reload(Option<oneshot::Sender<ReloadReport>>),
     /// Drain all sessions, but keep the process running.
     Drain,

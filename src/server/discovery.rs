@@ -28,7 +28,7 @@ const BACKENDS: usize = 1000;
 /// The result of a pool's discovery.
 #[derive(Clone, Debug)]
 pub(super) struct Progress {
-    /// The result of the last query; none before the first answer.
+    /// The result of the last query; `None` before the first answer.
     pub(super) last: Option<DiscoveryResult>,
     /// Since when the result has been the same.
     pub(super) since: SystemTime,
@@ -96,7 +96,7 @@ impl Discoveries {
         }
     }
 
-    /// The result of a pool's discovery; none if it has no discovery.
+    /// The result of a pool's discovery; `None` if it has no discovery.
     pub(super) fn progress(&self, pool: &Name) -> Option<Progress> {
         let asking = self.asking();
         let progress = &asking.get(pool)?.progress;
@@ -229,7 +229,7 @@ impl Inquiry {
 /// When the next query is due.
 #[derive(Default)]
 struct Pace {
-    /// The lifetime of the last answer that had one; `refresh` if only empty ones came. None before the first answer.
+    /// The lifetime of the last answer that had one; `refresh` if only empty ones came. `None` before the first answer.
     lifetime: Option<Duration>,
     /// Empty answers and faults in a row.
     lapses: u32,

@@ -55,7 +55,7 @@ impl Loading {
     /// Reads the source, now or after the read in progress.
     pub(super) fn ask(&mut self, asker: Option<oneshot::Sender<ReloadReport>>) {
         let askers = self.next.get_or_insert_default();
-        // Without those who have left there are no more than the admin side has connections.
+        // Without callers that have left there are no more than the admin side has connections.
         askers.retain(|asker| !asker.is_closed());
         askers.extend(asker);
         self.go_on();
@@ -69,7 +69,7 @@ impl Loading {
         }
     }
 
-    /// Sends the report to those who asked, and starts the next read if there were requests meanwhile.
+    /// Sends the report to the callers that asked, and starts the next read if there were requests meanwhile.
     pub(super) fn report(&mut self, report: &ReloadReport) {
         let reading = self.reading.take();
         for asker in reading.into_iter().flat_map(|reading| reading.askers) {
@@ -79,7 +79,7 @@ impl Loading {
         self.go_on();
     }
 
-    /// Drops all requests; those who wait get an error.
+    /// Drops all requests; the callers that wait get an error.
     pub(super) fn give_up(&mut self) {
         self.reading = None;
         self.next = None;
@@ -100,7 +100,7 @@ fn begin(source: &Arc<dyn Source>) -> oneshot::Receiver<Outcome> {
     let (sender, outcome) = oneshot::channel();
     let source = Arc::clone(source);
     let read = move || {
-        // An error means that nobody waits any more.
+        // An error means that no caller waits any more.
         let _ = sender.send(source.load());
     };
     match thread::Builder::new().name("load".to_owned()).spawn(read) {

@@ -105,7 +105,7 @@ impl Port {
         self.accepting = Some(spawn(service.places.home(home), acceptor.run()));
     }
 
-    /// Binds a unix socket anew if somebody removed its file; open connections are not touched. Says what it did.
+    /// Binds a unix socket anew if its file was removed; open connections are not touched. Says what it did.
     fn restore<H: Handler>(
         &mut self,
         name: &Name,
@@ -227,7 +227,7 @@ impl Ports {
         ))
     }
 
-    /// Binds unix sockets anew whose files somebody removed, and says so.
+    /// Binds unix sockets anew whose files were removed, and says so.
     pub(super) fn restore<H: Handler>(&mut self, service: &Arc<Service<H>>) -> Vec<String> {
         let ports = self.open.iter_mut().enumerate();
         let restored = ports.filter_map(|(home, (name, port))| port.restore(name, home, service));

@@ -38,7 +38,7 @@ impl Server {
         let restored = self.shared.ports().restore(&self.service);
         let restored = [restored, self.admin.restore()].concat();
         let deferred = self.booted.deferred(&loaded.config);
-        // What nobody may miss comes first: the log cuts the end.
+        // What must not be missed comes first: the log cuts the end.
         let changes = [restored.clone(), deferred, renewed, differing].concat();
         if is_same {
             return ReloadReport::Unchanged { changes };
@@ -207,7 +207,7 @@ fn summary(changes: &[String]) -> String {
     }
 }
 
-/// `change`, if it is too long only what stands before its last comma that fits, and how many items follow.
+/// `change`; if it is too long, only what is before its last comma that fits, and how many items follow.
 fn cut(change: &str) -> Cow<'_, str> {
     if change.len() <= LOGGED_BYTES {
         return Cow::Borrowed(change);

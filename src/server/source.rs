@@ -19,7 +19,7 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    /// What is sound and may surprise, to be logged when it comes into force.
+    /// What is valid but may surprise, to be logged when it comes into force.
     pub(super) fn warnings(&self) -> Vec<String> {
         let of_certificates = self.tls.warnings(SystemTime::now());
         self.config.warnings().chain(of_certificates).collect()
@@ -87,7 +87,7 @@ impl Source for FileSource {
     }
 }
 
-/// A pipe cannot be read again: opening it blocks until somebody writes, and what was written at the start is consumed.
+/// A pipe cannot be read again: opening it blocks until another process writes, and what was written at the start is consumed.
 fn is_pipe(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo())
 }

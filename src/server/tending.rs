@@ -53,7 +53,7 @@ fn follow(tended: &mut BTreeMap<Name, Tended>, shared: &Arc<Shared>, permits: &A
 }
 
 /// Does what is due by the clock in `pool`, as long as it is in force. At a swap it is woken before `follow` ends it; what is
-/// due then is its successor's to do, which has taken over when that was done last.
+/// due then is left to its successor, which knows when it was last done.
 async fn keep_time(pool: Arc<Pool>, mut is_in_force: watch::Receiver<()>) {
     let mut changes = pool.queue().changes();
     while pool.is_in_force() {
@@ -129,7 +129,7 @@ impl Checks {
         }
     }
 
-    /// Waits until a check is due and no other one of this backend is running. None if an earlier pool of the same backend
+    /// Waits until a check is due and no other one of this backend is running. `None` if an earlier pool of the same backend
     /// has checked it meanwhile.
     async fn turn(&self, due: Instant) -> Option<(MutexGuard<'_, ()>, SemaphorePermit<'_>)> {
         let backend = self.member.backend();

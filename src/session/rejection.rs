@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::StatusCode;
 use tracing::Level;
 
-/// Declares the rejections. After each stand the status of its answer, its level in the access log (INFO for the client's
+/// Declares the rejections. After each come the status of its answer, its level in the access log (INFO for the client's
 /// faults, WARN for ours), its label, and the message for the client.
 macro_rules! rejections {
     ($($(#[$doc:meta])* $name:ident $(($detail:ident: $kind:ty))? => $status:ident $level:ident $label:literal, $message:expr;)*) => {
@@ -122,8 +122,8 @@ rejections! {
     /// The request's body made no progress for `http.request_timeout`, or was slower than `http.min_upload_rate`.
     BodyTooSlow => REQUEST_TIMEOUT INFO "body_too_slow",
         "The request body did not arrive in time.";
-    /// The client left before there was an answer, in the middle of its body for instance. One that ended only its sending half
-    /// reads this.
+    /// The client left before there was an answer, in the middle of its body for instance. A client that ended only its
+    /// sending half still gets this answer.
     ClientGone => BAD_REQUEST INFO "client_gone",
         "The body did not arrive whole.";
     /// The method is never accepted.

@@ -16,7 +16,7 @@ pub fn descriptors() -> usize {
     limit.unwrap_or(usize::MAX)
 }
 
-/// How many of so many descriptors connections may use.
+/// How many of the process's `descriptors` connections may use.
 #[must_use]
 pub fn for_connections(descriptors: usize) -> usize {
     descriptors - SPARE.min(descriptors / 4)

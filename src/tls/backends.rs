@@ -56,7 +56,7 @@ impl ClientTls {
     }
 }
 
-/// The verifiers of backend certificates by the file of their authorities, none for those of the system. Pools with the same
+/// The verifiers of backend certificates by the file of their authorities, `None` for those of the system. Pools with the same
 /// authorities share one: those of the system take some 270 kB.
 #[derive(Default)]
 pub struct Verifiers(BTreeMap<Option<PathBuf>, Arc<BackendVerifier>>);

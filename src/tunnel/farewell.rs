@@ -32,7 +32,7 @@ pub(super) struct Farewell {
     /// The Close that it is to get.
     close: Option<ControlFrame>,
     /// Whether it is the server of its connection. A server ends the connection first once both have sent Close (RFC 6455
-    /// section 7.1.1), because whoever does keeps it in TIME_WAIT for a minute, and with it a local port.
+    /// section 7.1.1), because the side that does keeps it in TIME_WAIT for a minute, and with it a local port.
     is_server: bool,
     /// Whether it ended its stream before the gateway did.
     has_ended: bool,

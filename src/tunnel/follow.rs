@@ -56,7 +56,7 @@ pub(super) struct SeenClose(pub(super) Option<u16>);
 pub(super) struct Passage {
     /// How many bytes at the front of the chunk to forward.
     pub(super) forward: usize,
-    /// Why nothing behind them is forwarded, if that is so.
+    /// Why forwarding stops behind them, if it does.
     pub(super) finding: Option<Finding>,
 }
 

@@ -240,7 +240,7 @@ impl<G, L> Tunnel<G, L> {
         match verdict {
             Verdict::SourceEnded => self.pass_end_on(source),
             Verdict::SinkLost => self.lose(source.other()),
-            // It broke after its Close: that is no loss.
+            // It broke after its Close: that is not a loss.
             Verdict::SourceLost if self.has_closed(source) => self.pass_end_on(source),
             // The other side was lost first, and this one was told.
             Verdict::SourceLost if self.is_lost(source.other()) => {

@@ -11,9 +11,9 @@ use crate::stream::Stream;
 
 /// A stream to a backend until its answer is a session.
 ///
-/// On Drop it is reset if a client asked: whoever closes a connection first keeps its local port for a minute, and a client that
-/// asks and leaves at once, a thousand times a second, would use all of them up. Nothing is lost, as a request that is still on
-/// its way is waited for.
+/// On Drop it is reset if a client asked: the side that closes a connection first keeps its port for a minute, and a client
+/// that asks and leaves at once, a thousand times a second, would use all of them up. Nothing is lost: [`Stream::give_up`]
+/// does not reset it while bytes of the request are still on their way.
 #[derive(Debug)]
 pub(super) struct Asked {
     stream: Option<Stream>,

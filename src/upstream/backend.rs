@@ -317,7 +317,7 @@ impl Member {
             .set_effective_weight(self.weight_in_effect(now));
     }
 
-    /// The most sessions that it takes; none if unlimited.
+    /// The most sessions that it takes; `None` if unlimited.
     #[must_use]
     pub fn max_sessions(&self) -> Option<u64> {
         (self.max_sessions != usize::MAX).then_some(self.max_sessions as u64)
@@ -378,7 +378,7 @@ impl Member {
         self.transport.introduces_clients()
     }
 
-    /// Claims a place on it, atomically; none if all `max_sessions` places are taken.
+    /// Claims a place on it, atomically; `None` if all `max_sessions` places are taken.
     pub(super) fn lease(&self, purpose: Purpose) -> Option<Lease> {
         let session = match purpose {
             Purpose::Session => {
@@ -409,7 +409,7 @@ impl Member {
 pub struct Lease {
     backend: Arc<Backend>,
     metrics: Arc<BackendMetrics>,
-    /// None for a plain request.
+    /// `None` for a plain request.
     session: Option<BackendSession>,
 }
 

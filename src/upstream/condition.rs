@@ -9,8 +9,8 @@ use tokio::time::Instant;
 use super::health::{Health, State};
 use crate::drain::{Drain, Stage};
 
-/// The health of a live backend. Choosing a backend reads only the two flags, unless some are suspect; the lock is for changes
-/// and reports, and for whoever takes a watch of the drain.
+/// The health of a live backend. To choose a backend, only the two flags are read, unless some backend is suspect. The lock is
+/// taken for changes, reports and watches of the drain.
 #[derive(Debug)]
 pub(super) struct Condition {
     known: Mutex<Known>,
@@ -59,7 +59,7 @@ pub struct LastCheck {
     pub at: SystemTime,
     /// When it began, for computing with.
     pub begun: Instant,
-    /// Why it did not pass; none if it did.
+    /// Why it did not pass; `None` if it did.
     pub fault: Option<String>,
 }
 
@@ -72,7 +72,7 @@ pub struct Standing {
     pub failures: usize,
     /// Checks that failed in a row.
     pub failed_checks: u32,
-    /// The last check; none before the first.
+    /// The last check; `None` before the first.
     pub check: Option<LastCheck>,
 }
 
@@ -127,7 +127,7 @@ impl Condition {
         Arc::clone(&self.known().drain)
     }
 
-    /// Keeps the result of the last check; none makes the next check due at once.
+    /// Keeps the result of the last check; `None` makes the next check due at once.
     pub(super) fn note_check(&self, check: Option<LastCheck>) {
         self.known().check = check;
     }

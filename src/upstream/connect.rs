@@ -50,7 +50,7 @@ pub(super) async fn connect(
         },
     };
     if let Err(error) = tune(&SockRef::from(&socket)) {
-        // The peer may be gone already; then the handshake tells it better.
+        // The peer may be gone already; the handshake will report that better.
         tracing::debug!(%error, "socket options refused");
     }
     Ok(Socket::Tcp(socket.into()))

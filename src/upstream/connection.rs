@@ -170,16 +170,16 @@ pub(super) fn is_readable(answer: &HeaderMap) -> bool {
 pub struct ConnectionTask(Option<JoinHandle<()>>);
 
 impl ConnectionTask {
-    /// Spawns `connection`. Its errors are reported to whoever waits for an answer.
+    /// Spawns `connection`. Its errors are reported to the task that waits for an answer.
     pub(super) fn spawn<T>(connection: impl Future<Output = T> + Send + 'static) -> Self {
         let task = tokio::spawn(async move { drop(connection.await) });
         Self(Some(task))
     }
 
-    /// Lets the connection end in order, as hyper ends it when nobody asks over it and nobody reads an answer any more:
-    /// everything is written, then TLS is ended, then TCP.
+    /// Lets the connection end in order, as hyper ends it when no request and no answer is in progress on it: everything is
+    /// written, then TLS is ended, then TCP.
     pub(super) fn finish(&mut self) {
-        // There is none any more where the whole process ends.
+        // The runtime is gone when the process ends.
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
@@ -344,7 +344,8 @@ mod tests {
         Arc::new(Transport::new(&config::Transport::default(), None))
     }
 
-    /// Sends more than the system's buffers take, gives it up, and waits so long; returns how much of it the backend then reads.
+    /// Sends more than the system's buffers take, gives it up, and waits for `pause`; returns how much of it the backend then
+    /// reads.
     async fn read_after_giving_up(pause: Duration) -> usize {
         let (near, mut far) = UnixStream::pair().unwrap();
         let mut connection = open(near, &transport()).await;

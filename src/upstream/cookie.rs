@@ -13,7 +13,7 @@ pub(super) fn pairs(field: &[u8]) -> impl Iterator<Item = Pair<'_>> {
     field.split(|byte| *byte == b';').filter_map(pair)
 }
 
-/// A Cookie field without the cookies of this name; none if no others are left. The rest is not changed.
+/// A Cookie field without the cookies of this name; `None` if no others are left. The rest is not changed.
 #[must_use]
 pub fn without_cookie(field: &HeaderValue, name: &str) -> Option<HeaderValue> {
     let is_other = |part: &&[u8]| pair(part).is_none_or(|pair| pair.name != name.as_bytes());

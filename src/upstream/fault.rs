@@ -116,7 +116,7 @@ fn cause(error: &hyper::Error) -> Option<&io::Error> {
     error.source()?.downcast_ref()
 }
 
-/// A lost connection in words; hyper itself does not tell the error of the stream.
+/// A lost connection in words; hyper itself does not name the error of the stream.
 fn lost(error: &hyper::Error) -> String {
     match cause(error) {
         Some(cause) => format!("it ended the connection before it answered: {cause}"),

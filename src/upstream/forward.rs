@@ -71,7 +71,7 @@ pub struct Answered {
 }
 
 /// The connection over which an answer comes. If it is dropped before the end of the answer the connection is closed, which
-/// tells the backend that nobody waits any more.
+/// tells the backend that its client no longer waits.
 pub struct Source {
     carrier: Carrier,
     /// Counts as load of the backend until the end of the answer.
@@ -370,7 +370,7 @@ async fn send(
     }
 }
 
-/// Waits for an answer; none if it is late, or the body too slow. The time in which the body moves is not counted.
+/// Waits for an answer; `None` if it is late, or the body too slow. The time in which the body moves is not counted.
 async fn in_time<F: Future>(
     answer: Pin<&mut F>,
     progress: &BodyProgress,

@@ -55,7 +55,7 @@ impl Opening {
 #[derive(Debug)]
 pub struct RequestHead {
     bytes: Vec<u8>,
-    /// Where a Host with the backend's address is inserted; none if the head has a Host.
+    /// Where a Host with the backend's address is inserted; `None` if the head has a Host.
     host_at: Option<usize>,
 }
 
@@ -154,7 +154,7 @@ pub enum Failure {
     /// The head of its answer has more bytes or fields than are accepted.
     #[error("the head of its answer is too large, or has too many fields")]
     HeadTooLarge,
-    /// Its answer is no 101, and its body cannot be read.
+    /// Its answer is not a 101, and its body cannot be read.
     #[error("its answer has another transfer coding than chunked")]
     UnknownCoding,
     /// Its answer is not valid by RFC 6455; says why.
@@ -169,7 +169,7 @@ impl Failure {
         matches!(errno, Some(Errno::MFILE | Errno::NFILE))
     }
 
-    /// Whether the backend was reached and did not answer soundly.
+    /// Whether the backend was reached and sent no valid answer.
     pub(super) fn is_unanswered(&self) -> bool {
         matches!(self, Self::AnswerTimeout | Self::Lost(_) | Self::Broken(_))
     }

@@ -33,7 +33,7 @@ const REST: Duration = Duration::from_secs(10);
 /// A look-up as a thread runs it.
 type Call = Box<dyn FnOnce() + Send>;
 
-/// The result of a look-up, for all who wait for it.
+/// The result of a look-up, for all callers that wait for it.
 type Found = Result<Vec<SocketAddr>, Arc<io::Error>>;
 
 /// The look-ups of a pool.
@@ -55,7 +55,7 @@ struct Lookup {
     answers: u64,
     /// When the last one began.
     begun: Instant,
-    /// Sends each answer to those who have subscribed before it.
+    /// Sends each answer to the callers that subscribed before it.
     found: watch::Sender<Found>,
 }
 
@@ -81,7 +81,8 @@ impl Lookup {
         self.unanswered >= OF_A_NAME || self.under_way >= OF_A_NAME_IN_ALL
     }
 
-    /// One has ended that had begun after so many `answers`. If it fails late, those who wait hear of newer ones instead.
+    /// A look-up has ended that began when there had been `answers` answers. If a later one is under way, a failure is left to
+    /// that one.
     fn end(&mut self, answers: u64, found: Found) {
         self.under_way -= 1;
         let is_late = answers != self.answers;
@@ -165,7 +166,8 @@ impl Lookups {
     }
 }
 
-/// A look-up of `name` has ended that had begun after so many `answers`; the last one takes the name with it.
+/// A look-up of `name` has ended that began when there had been `answers` answers; when the last one ends, the name is
+/// removed.
 fn end(names: &mut Names, name: &str, answers: u64, found: Found) {
     let Some(lookup) = names.get_mut(name) else {
         return;
@@ -183,8 +185,8 @@ fn failure(error: Arc<io::Error>) -> Failure {
     }
 }
 
-/// Rotates the addresses of each family by so many places. Which places belong to which family stays as it is: that order is
-/// the system's preference.
+/// Rotates the addresses of each family by `by` places. Which places belong to which family stays as it is: that order is the
+/// system's preference.
 fn rotate(found: &mut [SocketAddr], by: usize) {
     for is_ipv4 in [true, false] {
         let of_family = found.iter().filter(|it| it.is_ipv4() == is_ipv4);

@@ -215,7 +215,7 @@ impl Pool {
     }
 }
 
-/// The position that each of `members` has in `before`; none if the backend is new.
+/// The position that each of `members` has in `before`; `None` if the backend is new.
 fn positions(members: &[Member], before: &[Member]) -> Vec<Option<usize>> {
     let identity = |member: &Member| Arc::as_ptr(member.backend());
     let known: HashMap<_, _> = before.iter().map(identity).zip(0..).collect();

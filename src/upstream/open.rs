@@ -34,7 +34,7 @@ pub struct Opened {
 impl Pool {
     /// Opens a session: dials candidates in order and sends each the opening handshake, until one answers.
     ///
-    /// Any sound answer ends the search, also if it is not a 101. The next candidate is tried if a backend cannot be reached,
+    /// Any valid answer ends the search, also if it is not a 101. The next candidate is tried if a backend cannot be reached,
     /// does not answer in its share of `timeouts.handshake`, or breaks the handshake.
     ///
     /// # Errors

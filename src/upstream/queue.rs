@@ -10,7 +10,7 @@
 //! - A change of the backends' states calls every waiter once, whatever the others find: there may be nothing left to wait for.
 //!
 //! No call is lost: a called waiter that leaves passes the call on, and a call that arrives during a try makes the waiter try
-//! again. While somebody is called newcomers queue up behind; otherwise they may try at once.
+//! again. While a waiter is called, newcomers queue up behind; otherwise they may try at once.
 //!
 //! The queue belongs to the pool, not to one configuration of it, so waiters keep their place over a reload.
 
@@ -43,15 +43,15 @@ struct Entry {
     woken: Arc<Notify>,
 }
 
-/// Who is to try for a place.
+/// Which waiter is to try for a place.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 enum Call {
-    /// Nobody.
+    /// None.
     #[default]
     None,
-    /// The waiter with this ticket, which has not begun.
+    /// The waiter with this ticket, which has not begun to try.
     Made(u64),
-    /// The waiter with this ticket, which is at it.
+    /// The waiter with this ticket, which is now trying.
     Heard(u64),
 }
 
@@ -101,7 +101,7 @@ impl Queue {
         self.line().call != Call::None
     }
 
-    /// Joins at the end; none where `most` wait already.
+    /// Joins at the end; `None` where `most` wait already.
     pub(super) fn join(self: &Arc<Self>, most: usize) -> Option<Waiter> {
         let mut line = self.line();
         if line.entries.len() >= most {
@@ -126,7 +126,7 @@ impl Queue {
             woken: Arc::clone(&woken),
         };
         line.entries.insert(own, entry);
-        // A place may have become free since it last tried, while nobody waited or nobody could use it.
+        // A place may have become free since it last tried, while no waiter was there, or none could use it.
         if line.call.ticket().is_none_or(|called| called > ticket) {
             line.call_at(own);
         }
@@ -143,7 +143,7 @@ impl Queue {
 }
 
 impl Line {
-    /// Calls the waiter at `index`; nobody if there is none.
+    /// Calls the waiter at `index`, if there is one.
     fn call_at(&mut self, index: usize) {
         let Some(entry) = self.entries.get(index) else {
             self.call = Call::None;

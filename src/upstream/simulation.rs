@@ -205,7 +205,7 @@ pub(super) fn build(config: &config::Pool, metrics: &Metrics, previous: Option<&
     Pool::new(config, members, queue, metrics.pool(&name), previous)
 }
 
-/// A session comes every tick, something happens every few seconds: none is refused, none opens where nobody is.
+/// A session comes every tick, something happens every few seconds: none is refused, and none opens at a backend that is gone.
 async fn trouble(world: &mut World) {
     for tick in 0..900 {
         world.pass(TICK).await;
@@ -218,7 +218,7 @@ async fn trouble(world: &mut World) {
     }
 }
 
-/// Everybody is well again: how so many sessions for each backend are shared.
+/// All backends are well again: how `each` sessions per backend are shared out.
 async fn calm(world: &mut World, each: usize) -> BTreeMap<u16, usize> {
     world.dead.clear();
     world.pass(CALM).await;

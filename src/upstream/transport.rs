@@ -53,7 +53,7 @@ impl Transport {
         self.proxy_protocol.is_some()
     }
 
-    /// The settings for TLS with one backend; none if the pool has none.
+    /// The settings for TLS with one backend; `None` if the pool uses none.
     pub(super) fn tls(&self, sessions: &TlsSessions) -> Option<Arc<ClientConfig>> {
         self.tls.as_ref().map(|tls| tls.resuming(sessions))
     }

@@ -20,7 +20,7 @@ use crate::session::Rejection;
 /// How long the body waits for 100 (Continue). A backend need not send it (RFC 9110 section 10.1.1).
 const CONTINUE_PATIENCE: Duration = Duration::from_secs(1);
 
-/// The body is no valid HTTP.
+/// The body is not valid HTTP.
 pub(super) const MALFORMED: Rejection = Rejection::BadRequest("The body is malformed.");
 
 /// The body of a request; empty where the request has none.
@@ -33,7 +33,7 @@ pub(super) struct Upload {
     gate: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
-/// The progress of a body, for whoever waits for the answer.
+/// The progress of a body, for the task that waits for the answer.
 #[derive(Debug, Default)]
 pub struct BodyProgress {
     bytes: AtomicU64,
@@ -276,7 +276,7 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(10);
 
-    /// Passes on so many bytes at each of these seconds.
+    /// Passes on `bytes` bytes at each of these seconds.
     fn trickle(progress: &Arc<BodyProgress>, bytes: u64, seconds: &[u64]) {
         let (progress, begun) = (Arc::clone(progress), Instant::now());
         let seconds = seconds.to_vec();
@@ -288,7 +288,7 @@ mod tests {
         });
     }
 
-    /// How long it takes until a body stands still of which a byte comes at each of these seconds.
+    /// How long it takes until a body counts as stalled of which a byte comes at each of these seconds.
     async fn standstill(seconds: &[u64]) -> Duration {
         let (progress, begun) = (Arc::default(), Instant::now());
         trickle(&progress, 1, seconds);

@@ -17,7 +17,7 @@ pub struct Discovery {
     pub max_sessions: Option<NonZeroUsize>,
     /// The longest time between two questions.
     pub refresh: Duration,
-    /// Who is asked; the system's name servers where there are none.
+    /// The name servers that are asked; the system's where there are none.
     pub nameservers: Vec<SocketAddr>,
 }
 

@@ -52,12 +52,12 @@ pub struct HeaderRules {
     pub fields: FieldRules,
 }
 
-/// Fields that are taken out, and then fields that are set.
+/// Fields that are removed, and then fields that are set.
 #[derive(Clone, PartialEq, Default, Debug)]
 pub struct FieldRules {
     /// Fields that are set, in the place of those with their names.
     pub set: Vec<(HeaderName, HeaderValue)>,
-    /// Fields that are taken out.
+    /// Fields that are removed.
     pub remove: Vec<HeaderName>,
 }
 

@@ -88,7 +88,7 @@ pub enum ProxyProtocol {
 /// How sessions go to a backend that joins or returns.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Rebalance {
-    /// A backend gives sessions when it has more than so many times its share; more than 1.
+    /// A backend gives sessions when it has more than this many times its share; more than 1.
     pub threshold: f64,
     /// The part of the pool's sessions that is asked to reconnect in a second; more than 0, at most 1.
     pub rate: f64,
@@ -270,7 +270,7 @@ impl fmt::Display for BackendAddress {
     }
 }
 
-/// As it stands in a URL: an IPv6 address has brackets.
+/// As in a URL: an IPv6 address has brackets.
 impl fmt::Display for BackendHost {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -13,7 +13,7 @@ pub struct Route {
     pub matcher: RouteMatch,
     /// What answers.
     pub target: Target,
-    /// What its answers say to clients in fields, whoever gives them.
+    /// What its answers say to clients in fields, be they the gateway's or a backend's.
     pub answer: FieldRules,
 }
 
@@ -64,17 +64,17 @@ impl Target {
 pub struct PoolTarget {
     /// The pool; it exists.
     pub pool: Name,
-    /// Whether WebSocket sessions are taken.
+    /// Whether WebSocket sessions are accepted.
     pub takes_websocket: bool,
-    /// What holds for plain HTTP requests; `None` where they are not taken.
+    /// What holds for plain HTTP requests; `None` where they are not accepted.
     pub http: Option<Http>,
     /// What is said to backends in fields.
     pub headers: HeaderRules,
-    /// Whether the route's path is taken off before the request goes to a backend.
+    /// Whether the route's path is removed before the request goes to a backend.
     pub strip_prefix: bool,
     /// What is put before the path after that; without a slash at its end.
     pub add_prefix: Option<String>,
-    /// Which origins may open sessions; none where no sessions are taken.
+    /// Which origins may open sessions; none where no sessions are accepted.
     pub origins: Origins,
     /// Deadlines of a session.
     pub timeouts: SessionTimeouts,

@@ -6,7 +6,7 @@ use std::time::Duration;
 /// What holds for a session once it is open; `None` where there is no such limit.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct WebSocket {
-    /// The session ends after so long without a data frame either way.
+    /// The session ends after this long without a data frame either way.
     pub idle: Option<Duration>,
     /// Pings of the gateway's own; `None` where no end gets them.
     pub ping: Option<Ping>,
@@ -18,7 +18,7 @@ pub struct WebSocket {
     pub max_age: Option<Duration>,
     /// The share of `max_age` by which ends are spread, 0 to 1.
     pub max_age_jitter: f64,
-    /// The session ends when one end has taken no byte for so long while bytes wait for it.
+    /// The session ends when one end has taken no byte for this long while bytes wait for it.
     pub stall: Option<Duration>,
     /// What becomes of a session with frames against RFC 6455.
     pub on_protocol_error: OnProtocolError,
@@ -31,7 +31,7 @@ pub struct WebSocket {
 pub struct Ping {
     /// Between two Pings; more than 0.
     pub interval: Duration,
-    /// The session ends after so long without any byte since a Ping; more than 0.
+    /// The session ends after this long without any byte since a Ping; more than 0.
     pub timeout: Duration,
     /// Whether the client gets them.
     pub client: bool,

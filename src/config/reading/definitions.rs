@@ -67,7 +67,7 @@ impl Definitions {
         self.0.insert(name.to_owned(), schema);
     }
 
-    /// Where `key` stands below the map called `from`, as paths of keys, those with the fewest steps first.
+    /// Where `key` is found below the map called `from`, as paths of keys, those with the fewest steps first.
     pub(in crate::config) fn find(&self, from: &str, key: &str) -> Vec<String> {
         let mut found = Vec::new();
         let mut waiting = VecDeque::from([(String::new(), from)]);

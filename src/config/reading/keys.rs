@@ -83,8 +83,8 @@ fn nested(path: &str, known: &[&str]) -> Option<String> {
     })
 }
 
-/// The path of a key that stands in a map other than the one called `name`: from that map if it is below; from the top if it
-/// stands in one place only, and not too far below.
+/// The path of a key of a map other than the one called `name`: from that map if it is below; from the top if it is in one
+/// place only, and not too far below.
 fn elsewhere(name: &str, key: &str) -> Option<String> {
     let definitions = config::definitions();
     let below = definitions.find(name, key).into_iter().next();

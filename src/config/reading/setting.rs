@@ -98,7 +98,7 @@ impl<T> Setting<T> {
 }
 
 impl Setting<Duration> {
-    /// The duration, or so many seconds if absent or invalid.
+    /// The duration, or `default` seconds if absent or invalid.
     pub(in crate::config) fn or_seconds(self, default: u64) -> Duration {
         self.or(Duration::from_secs(default))
     }

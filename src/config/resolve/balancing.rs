@@ -1,4 +1,4 @@
-//! How the sessions of a pool are spread, and who waits.
+//! How the sessions of a pool are spread, and which wait.
 
 use std::time::Duration;
 

@@ -91,7 +91,7 @@ fn is_unix(proxy: &Placed<TrustedProxy>) -> bool {
     proxy.value == TrustedProxy::Unix
 }
 
-/// Notes `unix` on a TCP listener, and a PROXY header that nobody is trusted to send.
+/// Notes `unix` on a TCP listener, and a PROXY header that no peer is trusted to send.
 fn check_trust(raw: &schema::Listener, header: ProxyHeader, findings: &mut Findings) {
     let trusted = raw.trusted_proxies.given();
     let trusted = trusted.iter().flat_map(|trusted| &trusted.value);
@@ -245,7 +245,7 @@ fn client_auth(
     Some(with_authorities(authorities.into()))
 }
 
-/// Notes authorities that are not used: whoever names them wants to restrict access.
+/// Notes authorities that are not used: an operator who names them wants to restrict access.
 fn refuse_unasked(authorities: &Setting<PathBuf>, findings: &mut Findings) {
     if let Some(place) = authorities.place() {
         let message = "has no effect without `mode: request` or `mode: require`";

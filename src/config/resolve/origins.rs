@@ -6,7 +6,7 @@ use crate::config::reading::{Placed, Setting};
 use crate::config::schema;
 use crate::config::values::choice::Verdict;
 
-/// The origins of the defaults. A map may allow nobody, as routes may add to it.
+/// The origins of the defaults. A map may allow no origin, as routes may add to it.
 pub(super) fn defaults(
     setting: Setting<schema::Origins>,
     findings: &mut Findings,
@@ -116,7 +116,7 @@ fn allows(verdict: Setting<Verdict>, inherited: bool) -> Option<bool> {
     }
 }
 
-/// Notes origins that allow nobody, and makes them invalid.
+/// Notes origins that allow no page, and makes them invalid.
 fn not_nobody(origins: Setting<Origins>, findings: &mut Findings) -> Setting<Origins> {
     match origins {
         Setting::Given(placed) if allows_nobody(&placed.value) => {

@@ -281,7 +281,7 @@ fn pool_target(
     })
 }
 
-/// Notes a key that has no effect if a protocol is not taken.
+/// Notes a key that has no effect if a protocol is not accepted.
 fn refuse_without(protocol: &str, place: &Place, findings: &mut Findings) {
     let message = format!("has no effect on a route without `{protocol}` in `protocols`");
     findings.add(place, message);

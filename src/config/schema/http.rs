@@ -43,7 +43,7 @@ keys! {
         preserve_host: bool,
         /// Fields that are set, by name.
         set: Named<HeaderValue>,
-        /// Names of fields that are taken out.
+        /// Names of fields that are removed.
         remove: Vec<Placed<HeaderName>>,
         /// Fields of the answers that clients get.
         answer: FieldRules,
@@ -53,7 +53,7 @@ keys! {
     FieldRules {
         /// Fields that are set, by name.
         set: Named<HeaderValue>,
-        /// Names of fields that are taken out.
+        /// Names of fields that are removed.
         remove: Vec<Placed<HeaderName>>,
     }
 

@@ -22,7 +22,7 @@ keys! {
         tls: NotEmpty<Tls>,
         /// Whether HTTP/2, and WebSocket over it, is offered under TLS; true by default.
         http2: bool,
-        /// Whether HTTP/2 by prior knowledge is taken without TLS; false by default.
+        /// Whether HTTP/2 by prior knowledge is accepted without TLS; false by default.
         h2c: bool,
         /// Deadlines before and between requests.
         timeouts: ListenerTimeouts,

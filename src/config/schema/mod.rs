@@ -1,6 +1,6 @@
 //! What YAML may say: every key, its kind, and its description in the JSON Schema.
 //!
-//! A new key is one line here and one line in `resolve`, where its default stands.
+//! A new key is one line here and one line in `resolve`, where its default is.
 
 mod health;
 mod http;

@@ -22,9 +22,9 @@ keys! {
         headers: Headers,
     }
 
-    /// Which requests are taken and what becomes of them.
+    /// Which requests match, and what becomes of them.
     Route either [["pool"], ["respond"], ["redirect"]] {
-        /// Which requests are taken.
+        /// Which requests match.
         r#match: RouteMatch,
         /// Which origins may open sessions; required here or in defaults.
         origins: Origins,
@@ -32,7 +32,7 @@ keys! {
         timeouts: SessionTimeouts,
         /// What holds for sessions once they are open.
         websocket: WebSocket,
-        /// What is taken: websocket, http, or both; both by default.
+        /// What is accepted: websocket, http, or both; both by default.
         protocols: Vec<Placed<Protocol>>,
         /// What holds for plain HTTP requests.
         http: Http,
@@ -40,7 +40,7 @@ keys! {
         headers: Headers,
         /// Reserved for tokens of clients; only null is accepted.
         auth: NotYet,
-        /// Whether the path of match is taken off before a request goes to a backend; false by default.
+        /// Whether the path of match is removed before a request goes to a backend; false by default.
         strip_prefix: bool,
         /// What is put before the path then; nothing by default.
         add_prefix: PathText,
@@ -52,7 +52,7 @@ keys! {
         redirect: Redirect,
     }
 
-    /// Which requests are taken; all that is given must fit.
+    /// Which requests match; all that is given must fit.
     RouteMatch {
         /// Host patterns; any host by default.
         hosts: Vec<Placed<HostPattern>>,

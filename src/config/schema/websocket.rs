@@ -11,7 +11,7 @@ use crate::config::values::{CloseCode, OrNone, Percent, Size, Timeout, Whole};
 keys! {
     /// What holds for sessions once they are open.
     WebSocket {
-        /// A session ends after so long without a data frame either way; 0 for none, the default.
+        /// A session ends after this long without a data frame either way; 0 for none, the default.
         idle: OrNone<Duration>,
         /// Pings of the gateway's own.
         ping: Ping,
@@ -35,7 +35,7 @@ keys! {
     Ping {
         /// Between two of them; 30s by default.
         interval: Timeout,
-        /// A session ends after so long without any byte since a Ping; 20s by default.
+        /// A session ends after this long without any byte since a Ping; 20s by default.
         timeout: Timeout,
         /// Which ends get them; client by default.
         target: PingTarget,
@@ -43,7 +43,7 @@ keys! {
 
     /// What happens to a session of which one end takes no bytes.
     SlowConsumer {
-        /// The session ends after so long without a byte taken; 30s by default, 0 for none.
+        /// The session ends after this long without a byte taken; 30s by default, 0 for none.
         stall: OrNone<Duration>,
     }
 }

@@ -1,4 +1,4 @@
-//! How sessions are spread over backends, and who waits: what is wrong with it, each thing with its place.
+//! How sessions are spread over backends, and which wait: what is wrong with it, each thing with its place.
 
 use super::{SOUND, problems, problems_with, sound};
 use crate::config::Rebalance;

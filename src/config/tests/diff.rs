@@ -1,4 +1,4 @@
-//! What is told of a change.
+//! What a diff says about a change.
 
 use super::{SOUND, sound};
 fn changes(old: &str, new: &str) -> Vec<String> {

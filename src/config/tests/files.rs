@@ -104,7 +104,7 @@ fn the_reference_states_the_defaults() {
     assert_eq!(http(&reference), http(&bare));
 }
 
-/// Every key of the schema stands in the reference and in the documentation.
+/// Every key of the schema is in the reference and in the documentation.
 #[test]
 fn the_reference_and_the_documentation_name_every_key() {
     let reference = fs::read_to_string(directory().join("reference.yaml")).expect("reference");

@@ -3,7 +3,7 @@
 use super::{SOUND, problems, problems_with, sound};
 use crate::config::FieldRules;
 
-/// What the sound text says of fields with these `headers` in `defaults` and in the route.
+/// What the valid text says of fields with these `headers` in `defaults` and in the route.
 fn towards_backend(inherited: &str, own: &str) -> FieldRules {
     let text = SOUND.replacen("    pool:", &format!("    headers: {own}\n    pool:"), 1);
     let config = sound(&format!("defaults: {{ headers: {inherited} }}\n{text}"));
@@ -11,7 +11,7 @@ fn towards_backend(inherited: &str, own: &str) -> FieldRules {
     target.headers.fields.clone()
 }
 
-/// Names and values that are set, and names that are taken out.
+/// Names and values that are set, and names that are removed.
 fn written(rules: &FieldRules) -> (String, String) {
     let set = rules.set.iter().map(|(name, value)| {
         let value = value.to_str().expect("visible ASCII");

@@ -22,7 +22,7 @@ use std::path::Path;
 
 use super::{Config, Problems};
 
-/// A file that is sound, for tests that break one thing of it.
+/// A file that is valid, for tests that break one thing of it.
 const SOUND: &str = "\
 listeners:
   public:
@@ -62,13 +62,13 @@ fn problems(text: &str) -> String {
     }
 }
 
-/// The problems of the sound text with one part of it replaced.
+/// The problems of the valid text with one part of it replaced.
 fn problems_with(part: &str, by: &str) -> String {
     assert!(SOUND.contains(part), "{part}");
     problems(&SOUND.replacen(part, by, 1))
 }
 
-/// The problems of the sound text with more lines after it.
+/// The problems of the valid text with more lines after it.
 fn problems_after(lines: &str) -> String {
     problems(&format!("{SOUND}{lines}"))
 }

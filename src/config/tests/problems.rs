@@ -159,7 +159,7 @@ fn backends_are_told_apart() {
     );
 }
 
-/// What those write who come from another proxy: the message names what is taken, not the next thing that is refused.
+/// What operators write who come from another proxy: the message names what is accepted, not the next thing that is refused.
 #[test]
 fn the_cure_that_is_named_is_one() {
     for (key, value, message) in [

@@ -9,7 +9,7 @@ use crate::config::{HostPattern, Origin, OriginPattern, json_schema};
 
 const REFERENCE: &str = include_str!("../../../config/reference.yaml");
 
-/// Reads a text; problems must be there where there is no configuration, and stand in the file.
+/// Reads a text; without a configuration there must be problems, each with a place in the file.
 fn check(text: &str) -> Result<(), TestCaseError> {
     let Err(problems) = parse(text) else {
         return Ok(());
@@ -37,7 +37,7 @@ fn any_piece() -> impl Strategy<Value = String> {
     ]
 }
 
-/// The reference with a few pieces taken out or put in.
+/// The reference with a few pieces removed or inserted.
 fn any_damage() -> impl Strategy<Value = String> {
     let change = (any::<prop::sample::Index>(), 0..12_usize, any_piece());
     vec(change, 1..4).prop_map(|changes| {

@@ -1,4 +1,4 @@
-//! What a sound file means: defaults, inheritance, paths, variables.
+//! What a valid file means: defaults, inheritance, paths, variables.
 
 use std::sync::Arc;
 use std::time::Duration;

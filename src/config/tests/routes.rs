@@ -1,4 +1,4 @@
-//! What is told of routes: what they take, what answers, and keys that mean nothing there.
+//! Problems reported for routes: what they accept, what answers, and keys that have no effect there.
 
 use super::{parse, problems, problems_with};
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{SOUND, problems, problems_with, sound};
 use crate::config::{Pool, ProxyProtocol};
 
-/// A sound configuration whose only pool has these keys.
+/// A valid configuration whose only pool has these keys.
 fn with(keys: &str) -> String {
     let (before, _) = SOUND.split_once("pools:").unwrap();
     format!("{before}pools: {{ chat: {{ {keys} }} }}\n")

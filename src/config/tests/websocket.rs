@@ -6,8 +6,7 @@ use std::time::Duration;
 use super::{SOUND, problems_with, sound};
 use crate::config::{OnProtocolError, Ping, WebSocket};
 
-/// What holds for sessions of the sound text's route, with those lines as its `websocket` and as
-/// that of `defaults`.
+/// What holds for sessions of the valid text's route, with those lines as its `websocket` and as that of `defaults`.
 fn websocket(route: &str, defaults: &str) -> WebSocket {
     let text = with(route);
     let config = sound(&format!(

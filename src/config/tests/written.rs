@@ -173,7 +173,7 @@ fn origins(origins: &Origins) -> Value {
     }
 }
 
-/// A sound configuration; names and addresses are made unequal by their numbers.
+/// A valid configuration; names and addresses are made unequal by their numbers.
 pub(super) fn any_config() -> impl Strategy<Value = Config> {
     let pools = btree_map(any_name(), any_pool(), 1..3);
     let listeners = vec((any_name(), any_listener()), 1..4);

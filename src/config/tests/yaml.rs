@@ -1,4 +1,4 @@
-//! What is no configuration at all, and that every place is the right one.
+//! What is not a configuration at all, and that every place is the right one.
 
 use std::fmt::Write;
 use std::io::Write as _;
@@ -138,7 +138,7 @@ fn a_byte_order_mark_is_passed_over() {
     );
 }
 
-/// Each is left where it becomes one: what stands behind that place is not read, or the place would be another one.
+/// Each is left where it becomes one: what follows that place is not read, or the place would be another one.
 #[test]
 fn bombs_end_early_and_clearly() {
     const DEEP: &str = "maps and lists stand too deep within each other";

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::config::reading::{At, Definitions, FromNode, Reader};
 
-/// Any value but null, which is no key; `resolve` says that the feature does not exist.
+/// Any value but null, which counts as no key; `resolve` says that the feature does not exist.
 pub(in crate::config) enum NotYet {}
 
 impl FromNode for NotYet {

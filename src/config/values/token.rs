@@ -37,7 +37,7 @@ fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-/// The name of a parameter in a query, as it stands in the target.
+/// The name of a parameter in a query, as written in the target.
 pub(in crate::config) enum QueryName {}
 
 impl FromText for QueryName {

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use super::streams::Streams;
 use crate::stream::{Stream, delegate_writes, poll_again};
 
-/// After so many bytes other tasks have their turn. In smaller turns uploads would reach backends in more writes.
+/// After this many bytes other tasks get their turn. Smaller turns would mean more writes to backends.
 const TURN: usize = 64 * 1024;
 /// As how many bytes of a turn a SETTINGS frame counts. What one read brings may still be a thousand of them, which take some
 /// 10 ms with 500 streams.

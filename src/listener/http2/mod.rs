@@ -41,10 +41,10 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 /// from the connection's window: h2 counts each frame below 256 bytes as 256, takes the difference from half of the
 /// connection's window, and ends the connection when that is used up.
 const OVERHEAD: u32 = 2 * 256 / 6;
-/// For how many full streams of an untrusted client the connection has a window at least. With more, all of its uploads wait:
+/// The connection window of an untrusted client covers at least this many full streams. With more, all of its uploads wait:
 /// that bounds the memory that it can take.
 const FULL: u32 = 128;
-/// How many of them with small messages only. Each takes some 12 MiB.
+/// How many streams full of the smallest messages it covers. Each needs some 12 MiB.
 const STALLED: u32 = 2;
 /// The largest window (RFC 9113 section 6.9.1).
 const LARGEST_WINDOW: u32 = (1 << 31) - 1;
@@ -55,7 +55,7 @@ const SEND_BUFFER: usize = 32 * 1024;
 /// Streams that the client reset before they were accepted, where fewer may be open. One more ends the connection with all of
 /// its sessions. They take memory, so no more are allowed than may be open. A flood (CVE-2023-44487) is met by [`Streams`].
 const PENDING_RESETS: u32 = 20;
-/// The most uploads whose late frames are no reason to end a connection.
+/// The most early-answered uploads whose late frames do not end the connection.
 const MOST_EARLY: u32 = 1024;
 /// The frames of a full stream. h2 counts each frame of an upload that arrives after the stream was answered and forgotten as
 /// an error of the client.
@@ -202,7 +202,7 @@ impl Bounds {
         } else {
             Self {
                 charged: Some(MAX_CHARGED),
-                // As many as so many uploads make that were answered early, twice.
+                // Twice what this many uploads cause that were answered early.
                 mistakes: Some(2 * FRAMES * streams.clamp(FULL, MOST_EARLY) as usize),
                 window: window(streams.min(FULL), STALLED),
             }
@@ -210,7 +210,7 @@ impl Bounds {
     }
 }
 
-/// The window of a connection of which so many streams may be full at once, or `stalled` ones full of small messages.
+/// The window that covers `streams` full streams at once, or `stalled` ones full of small messages.
 fn window(streams: u32, stalled: u32) -> u32 {
     let parts = streams.max(stalled.saturating_mul(OVERHEAD));
     STREAM_WINDOW.saturating_mul(parts).min(LARGEST_WINDOW)

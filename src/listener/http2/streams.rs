@@ -12,9 +12,9 @@ use super::super::connection::DRAIN_GRACE;
 use super::super::deadline::reached;
 use crate::config::ListenerTimeouts;
 
-/// How many streams a client may reset before their answers, at once, beyond those whose answers it took: a page that is left may
-/// reset so many, but a flood of resets only costs the gateway and its backends (CVE-2023-44487). SETTINGS frames count as
-/// resets, as a flood of them costs much, too (CVE-2019-9515).
+/// How many streams a client may reset before their answers, at once, beyond those whose answers it took: leaving a page may
+/// reset this many at once, but a flood of resets only costs the gateway and its backends (CVE-2023-44487). SETTINGS frames
+/// count as resets, as a flood of them costs much, too (CVE-2019-9515).
 pub(super) const MAX_CHARGED: u32 = 200;
 /// How long a connection on which nothing is open any more may take to end after GOAWAY. The client has to take what h2 and the
 /// kernel still hold of its last answers, and then to answer a PING.
@@ -120,7 +120,8 @@ impl Streams {
         state.is_flooded = false;
     }
 
-    /// Counts what costs the gateway much and brings the client nothing: so many streams that it reset, or SETTINGS frames.
+    /// Counts `count` streams that the client reset, or SETTINGS frames: they cost the gateway much and bring the client
+    /// nothing.
     pub(super) fn charge(&self, count: u32) {
         let Some(most) = self.most_charged else {
             return;

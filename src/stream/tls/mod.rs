@@ -33,8 +33,8 @@ const LARGEST_WRITE: usize = 48 * 1024;
 const LARGEST_GATHERING: usize = 24 * 1024;
 /// The most bytes of content that a record carries (RFC 8446 section 5.1).
 const RECORD_CONTENT: usize = 16 * 1024;
-/// How many records before its last one a key counts as used up: more than a connection sends in the seconds until somebody
-/// asks.
+/// How many records before its last one a key counts as used up: more than a connection sends in the seconds until it is asked
+/// about next.
 pub const SPARE_RECORDS: u64 = 1 << 20;
 /// How much more is read than the reader has room for: what records add to the content.
 const RECORD_OVERHEAD: usize = 4 * 1024;

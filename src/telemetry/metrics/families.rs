@@ -75,8 +75,8 @@ impl ProcessFamilies {
     }
 }
 
-/// Declares the families of one kind of handle. The description of each family is its help text; behind it stand the type
-/// of its series, its name, its labels, and the buckets of a histogram.
+/// Declares the families of one kind of handle. The description of each family is its help text; behind it come the type of
+/// its series, its name, its labels, and the buckets of a histogram.
 macro_rules! families {
     ($(
         #[doc = $about:literal]

@@ -40,7 +40,7 @@ pub(super) trait Series: Clone + Send + Sync + 'static {
     fn write(&self, samples: &mut Samples<'_>);
 }
 
-/// What the library wants as name and help, and nobody sees.
+/// The library wants a name and a help text, which are not shown.
 const UNSEEN: &str = "series";
 
 impl Series for IntCounter {

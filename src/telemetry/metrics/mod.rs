@@ -124,7 +124,7 @@ impl Metrics {
         })
     }
 
-    /// The handle of a route and its pool; none for a route that answers by itself.
+    /// The handle of a route and its pool; `None` for a route that answers by itself.
     #[must_use]
     pub fn route(&self, route: &Name, pool: Option<&Name>) -> Arc<RouteMetrics> {
         // No pool can have this name.

@@ -48,7 +48,7 @@ impl RouteMetrics {
         &self.series.name
     }
 
-    /// The name of its pool; none if the route answers by itself.
+    /// The name of its pool; `None` if the route answers by itself.
     #[must_use]
     pub fn pool(&self) -> Option<&Name> {
         self.pool.as_ref().map(|pool| &pool.name)
@@ -104,7 +104,7 @@ impl RouteMetrics {
             .add(&traffic.backend_to_client);
     }
 
-    /// Counts a plain request by the status of its answer; none if the client left before.
+    /// Counts a plain request by the status of its answer; `None` if the client left before.
     pub(in crate::telemetry) fn request_answered(
         &self,
         status: Option<StatusCode>,

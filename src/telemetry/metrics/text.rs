@@ -63,12 +63,12 @@ pub(super) fn le(bound: &f64) -> String {
     format!("le=\"{bound}\"")
 }
 
-/// Appends what stands above the samples of a family. `help` is one line without a backslash.
+/// Appends the lines above the samples of a family. `help` is one line without a backslash.
 pub(super) fn head(text: &mut String, name: &str, help: &str, kind: &str) {
     let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
 }
 
-/// Labels as they stand between the braces, in the order of their names.
+/// Labels as they are written between the braces, in the order of their names.
 pub(super) fn labels<V: AsRef<str>>(names: &[String], values: &[V]) -> Arc<str> {
     let mut labels: Vec<_> = names.iter().zip(values).collect();
     labels.sort_by_key(|&(name, _)| name);

@@ -44,7 +44,7 @@ async fn an_answer_that_is_quick_is_still_an_answer() {
     assert_eq!(line["close_reason"], "finished", "{line}");
 }
 
-/// A message that does not reach it any more is no reason to forget what it said last.
+/// What it said last still counts, although a message no longer reaches it.
 #[tokio::test]
 async fn a_backend_that_says_close_and_breaks_has_said_it() {
     let [(mut client, to_client), (mut backend, to_backend)] = [pair(), pair()];

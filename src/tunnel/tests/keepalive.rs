@@ -1,4 +1,4 @@
-//! When a side that was asked is taken for gone.
+//! When a side that was asked counts as gone.
 
 use std::time::Duration;
 

@@ -159,7 +159,7 @@ async fn pause(random: &mut Rng) {
     }
 }
 
-/// Reads whole frames to the end of the stream; a rest that is no whole frame is a failure.
+/// Reads whole frames to the end of the stream; a rest that is not a whole frame is a failure.
 async fn read(
     script: Script,
     mut reads: ReadHalf<Socket>,

@@ -75,7 +75,7 @@ impl Field<'_> {
         self.weight(index) > 0
     }
 
-    /// Whether the backend at `index` may be chosen, or once it has a free place where who comes `waits` for that.
+    /// Whether the backend at `index` may be chosen: now, or for a caller that `waits`, once it has a free place.
     pub(in crate::upstream) fn may_be_chosen_later(&self, index: usize, waits: bool) -> bool {
         let member = &self.members[index];
         let is_full = || self.purpose == Purpose::Session && member.is_full();

@@ -21,7 +21,7 @@ pub(super) const SIZE: usize = 262_147;
 /// The fewest rounds that fill a table.
 const ROUNDS: usize = 100;
 
-/// The tables of so many priorities are filled in advance, those of others when they are needed first: the DNS may give a pool
+/// How many priorities have their tables filled in advance; the others' are filled on first use: the DNS may give a pool
 /// hundreds of priorities, and a table takes a megabyte and some 20 ms.
 const FILLED: usize = 4;
 

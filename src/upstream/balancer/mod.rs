@@ -68,7 +68,7 @@ impl Balancer {
         }
     }
 
-    /// The index of the backend to try next; none if no backend of the field may be chosen.
+    /// The index of the backend to try next; `None` if no backend of the field may be chosen.
     pub(super) fn pick(&mut self, field: &Field<'_>) -> Option<usize> {
         match self {
             Self::RoundRobin(rounds) => rounds.pick(field),

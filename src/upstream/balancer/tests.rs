@@ -34,7 +34,7 @@ fn any_members() -> impl Strategy<Value = Vec<(u32, bool, bool)>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whoever is tried one after the other comes by priority: none before all better ones that may be chosen.
+    /// Backends are tried in the order of their priorities: none before all better ones that may be chosen.
     #[test]
     fn the_best_priorities_come_first(drawn in vec((0..3_u16, prop::bool::weighted(0.7)), 0..9), key in any::<u64>()) {
         for strategy in &ALL {
@@ -143,7 +143,7 @@ fn loads(chooser: &Chooser) -> Vec<usize> {
     members.map(|member| member.backend().sessions()).collect()
 }
 
-/// The backend of each of so many keys.
+/// The backend of each of `keys` keys.
 fn homes(chooser: &mut Chooser, keys: usize) -> Vec<usize> {
     let keys = (0..keys as u64).map(|key| key.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let home = |key| {

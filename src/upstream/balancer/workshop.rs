@@ -63,7 +63,7 @@ fn built(config: &config::Backend, backend: Arc<Backend>) -> Member {
     Member::new(config, SLOW_START, backend, metrics, transport)
 }
 
-/// One who is asked for backends again and again.
+/// A strategy that is asked for backends again and again.
 pub(super) struct Chooser {
     pub(super) members: Vec<Member>,
     pub(super) balancer: Balancer,
@@ -81,7 +81,7 @@ impl Chooser {
         }
     }
 
-    /// The next for one who has tried these.
+    /// The next backend after these have been tried.
     pub(super) fn pick(&mut self, tried: &[usize]) -> Option<usize> {
         let failed = |index: &usize| Failed::now(&self.members[*index]);
         let failed: Vec<Failed> = tried.iter().map(failed).collect();
@@ -105,7 +105,7 @@ impl Chooser {
         Some((index, self.members[index].lease(Purpose::Session)?))
     }
 
-    /// How often each is chosen in so many choices, of which none lasts.
+    /// How often each backend is chosen in `choices` choices, none of which lasts.
     pub(super) fn shares(&mut self, choices: usize) -> Vec<usize> {
         let mut shares = vec![0; self.members.len()];
         for _ in 0..choices {

@@ -29,7 +29,7 @@ use choice::{Choice, Taken};
 /// What is known of a request when a backend is chosen for it.
 #[derive(Clone, Copy)]
 pub struct Hints<'a> {
-    /// The client's address as the gateway believes it; none for a unix socket.
+    /// The client's address as the gateway believes it; `None` for a unix socket.
     pub client: Option<IpAddr>,
     /// Whether the client speaks TLS, to the gateway or to a trusted proxy, so that a cookie may be kept from plain connections.
     pub is_secure: bool,
@@ -138,7 +138,7 @@ impl<'a> Candidates<'a> {
     /// If no candidate or no time is left: the rejection of the last failure, or [`Rejection::NoReadyBackend`]. If all are full
     /// and the queue is off, full or timed out: [`Rejection::PoolFull`]. If a drain began: [`Rejection::Draining`].
     pub async fn next(&mut self) -> Result<Candidate, Rejection> {
-        // The time of a plain request is bounded by whoever sends it.
+        // The time of a plain request is bounded by the caller.
         let is_timed = self.purpose == Purpose::Session && self.last.is_some();
         let is_late = is_timed && Instant::now() >= self.deadline;
         if self.last.is_some() {
@@ -295,7 +295,7 @@ impl<'a> Candidates<'a> {
         }
     }
 
-    /// Tries whenever it is called, in the pool that is in force then. None where there is no backend left to wait for.
+    /// Tries whenever it is called, in the pool that is in force then. `None` where there is no backend left to wait for.
     async fn take_turn(&mut self, waiter: &mut Waiter) -> Option<Taken> {
         loop {
             waiter.called().await;

@@ -3,7 +3,7 @@
 //!
 //! - An attempt is watched by a [`Witness`]; when that is dropped, its evidence goes to [`Pool::attempt_ended`]. It is judged by
 //!   the settings of the pool that is in force then, also if the attempt began in an earlier one.
-//! - Before an attempt without a sound answer ejects a backend, the gateway asks it itself (`question`).
+//! - Before an attempt without a valid answer ejects a backend, the gateway asks it itself (`question`).
 //! - A backend is ejected for failed attempts only as long as another one is ready and `max_ejected` allows it.
 //! - If no backend is ready, all ejections of the pool end: trying backends that may fail is better than refusing everybody.
 //! - Every change of a state goes through `Member::alter`, which logs it and shows it in the metrics.
@@ -29,7 +29,7 @@ use crate::telemetry::{CheckResult, ConnectResult};
 /// How often [`Pool::reconsider_ejections`] may admit a trial, which costs the next client an attempt.
 const RECONSIDER_EVERY: Duration = Duration::from_secs(1);
 
-/// After so long without an answer a trial says something of the backend, even if its client leaves.
+/// After this long without an answer a trial says something about the backend, even if its client leaves.
 const LONG_TRIAL: Duration = Duration::from_millis(500);
 
 /// What an attempt says of the health of its backend.
@@ -305,8 +305,8 @@ impl Pool {
         is_under_way
     }
 
-    /// When the next check of `member` is due; at once if there was none. None if checks are off or have other settings by now,
-    /// or if the backend was removed.
+    /// When the next check of `member` is due; at once if there was none. `None` if checks are off or have other settings by
+    /// now, or if the backend was removed.
     #[must_use]
     pub fn check_due(self: &Arc<Self>, member: &Member) -> Option<Instant> {
         let settings = self.health.active.as_ref()?;

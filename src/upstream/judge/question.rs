@@ -1,10 +1,10 @@
-//! The gateway's own question to a backend that leaves attempts without a sound answer.
+//! The gateway's own question to a backend that leaves attempts without a valid answer.
 //!
 //! That can be because of what the client asks for: servers close without a word what they do not serve, or ignore it. A
 //! stranger, or a page that asks for such a thing again and again, must not have backends ejected. So before an attempt like
 //! that ejects a backend, or fails as a trial, the gateway asks for something ordinary: any answer shows that the backend is
-//! there. It also asks after a trial that nobody waited for the end of: one that says nothing would only be followed by the next
-//! client's.
+//! there. It also asks when a trial's client left before the end: otherwise a silent backend would cost one client after
+//! another its wait.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -25,7 +25,7 @@ struct Question {
 }
 
 impl Pool {
-    /// Judges an attempt that got no sound answer; `trial` is what [`Member::begin_attempt`] returned for it. Where it would
+    /// Judges an attempt that got no valid answer; `trial` is what [`Member::begin_attempt`] returned for it. Where it would
     /// decide something the backend is asked first, once at a time.
     pub(super) fn unanswered(
         self: &Arc<Self>,

@@ -29,7 +29,7 @@ fn passive(max_ejected: f64) -> PassiveHealth {
     }
 }
 
-/// A pool of so many backends; those that `previous` has are taken over.
+/// A pool of `count` backends; those that `previous` has are taken over.
 fn pool(count: u16, health: Health, previous: Option<&Pool>) -> Pool {
     let metrics = Metrics::new();
     let name = Name::from("chat");
@@ -307,7 +307,7 @@ async fn who_waits_hears_when_an_ejected_backend_may_be_tried() {
     assert!(hears.is_ok(), "the trial said nothing");
 }
 
-/// Nobody who sends a request would hear that it is to go elsewhere.
+/// The client of a request would not hear that it is to go elsewhere.
 #[test]
 fn requests_are_not_asked_to_go_elsewhere() {
     let pool = pool(1, health(0.5), None);

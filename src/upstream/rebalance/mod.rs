@@ -62,7 +62,7 @@ impl Progress {
             rebalancer: Rebalancer::new(places.collect()),
             last: None,
         };
-        // Otherwise nobody would be asked while the pool changes again and again.
+        // Otherwise no session would be asked while the pool changes again and again.
         if goes_on {
             after.rebalancer.allowance = before.rebalancer.allowance;
             after.last = before.last;
@@ -87,7 +87,7 @@ impl Pool {
         let asked = progress.rebalancer.step(&loads, settings, seconds);
         let is_at_rest = progress.rebalancer.is_at_rest();
         if is_at_rest {
-            // The time until it begins anew allows nobody to be asked.
+            // The time until it begins anew allows no session to be asked.
             progress.last = None;
         }
         drop(progress);

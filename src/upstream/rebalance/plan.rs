@@ -3,7 +3,7 @@
 
 use crate::config::Rebalance;
 
-/// After so many seconds in which no session was to be asked rebalancing is over: those asked before have reconnected by then.
+/// Rebalancing is over after this many seconds without a session to ask: those asked last have reconnected by then.
 const SETTLED: f64 = 60.0;
 
 /// The load of one backend at a moment.
@@ -21,14 +21,14 @@ pub(super) struct Load {
     pub(super) sessions: usize,
     /// Sessions that have been asked to leave or are drained and have not left yet, and sessions that are being opened.
     pub(super) leaving: usize,
-    /// The most sessions that it takes; none if unlimited.
+    /// The most sessions that it takes; `None` if unlimited.
     pub(super) max_sessions: Option<usize>,
 }
 
 /// The state of one backend.
 #[derive(Clone, Copy, Default, Debug)]
 pub(super) struct Place {
-    /// Its mark at the last step; none if it was not ready.
+    /// Its mark at the last step; `None` if it was not ready.
     ready_mark: Option<u64>,
     /// How many of its sessions may still be asked in this rebalancing.
     pub(super) left: usize,
@@ -152,9 +152,9 @@ impl Rebalancer {
         }
     }
 
-    /// Never more than the rate allows, than a backend has above its share, and than the backends below their share could take.
-    /// The fullest relative to its share gives first, so that those that give come down together. Also returns whether somebody
-    /// would be asked if the rate allowed it.
+    /// Never more than the rate allows, than a backend has above its share, and than the backends below their share could
+    /// take. The fullest relative to its share gives first, so that those that give come down together. Also returns whether a
+    /// session would be asked if the rate allowed it.
     fn choose(&mut self, loads: &[Load], shares: &[f64]) -> (Vec<usize>, bool) {
         let room = room(loads, shares);
         let mut free = room.min(ceiling(self.allowance.floor()));

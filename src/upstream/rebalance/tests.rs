@@ -130,7 +130,7 @@ impl Play {
         asked.max().unwrap_or(0)
     }
 
-    /// So many seconds in which those who are asked stay where they are; how many were asked.
+    /// Lets `count` seconds pass in which the sessions that are asked stay where they are; returns how many were asked.
     fn seconds_in_which_all_stay(&mut self, count: u32) -> usize {
         for _ in 0..count {
             let asked = self.rebalancer.step(&self.loads, &SETTINGS, 1.0);
@@ -365,7 +365,7 @@ fn one_that_is_full_of_sessions_that_leave_takes_none() {
 }
 
 proptest! {
-    /// Whatever comes and goes: the rate is kept, nobody is asked below the share, and there is an end.
+    /// Whatever comes and goes: the rate is kept, no session is asked below the share, and there is an end.
     #[test]
     fn there_is_a_bound_and_an_end(
         sessions in vec(0..500_usize, 2..5),

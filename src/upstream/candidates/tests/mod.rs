@@ -1,4 +1,4 @@
-//! Who waits for a place, and who goes on after a failure.
+//! Which sessions wait for a place, and which go on after a failure.
 
 mod shares;
 
@@ -58,7 +58,7 @@ fn narrow_with(attempts: usize) -> (Arc<Pool>, Witness) {
     (pool, trial)
 }
 
-/// So many more who wait in the queue of `pool` and keep what they get; their looks are counted.
+/// `count` more sessions that wait in the queue of `pool` and keep what they get; their looks are counted.
 async fn crowd(pool: &Arc<Pool>, count: usize, looks: &Arc<AtomicUsize>) {
     let before = pool.queue().len();
     for _ in 0..count {
@@ -101,7 +101,7 @@ async fn where_the_others_are_full_an_ejected_one_is_tried_before_its_time() {
     assert_eq!(number(waiting.await.expect("it hears").member()), 1);
 }
 
-/// It is no attempt, and who waits is not sent there.
+/// It does not count as an attempt, and waiting sessions are not sent there.
 #[tokio::test(start_paused = true)]
 async fn who_tries_an_ejected_one_in_vain_waits_behind_the_others() {
     let (pool, trial) = narrow_with(1);
@@ -162,7 +162,7 @@ async fn who_has_nothing_to_wait_for_does_not_wait() {
     assert_eq!(number(last_resort.member()), 1);
 }
 
-/// A choice for one who comes now, and to whom nothing else matters.
+/// A choice for a session that comes now, without a key or a cookie.
 fn candidates<'a>(pool: &Arc<Pool>, headers: &'a HeaderMap, uri: &'a Uri) -> Candidates<'a> {
     let hints = Hints::new(None, headers, uri);
     pool.candidates(Purpose::Session, hints, Instant::now() + CALM)
@@ -286,7 +286,7 @@ async fn those_that_have_not_failed_come_before_those_that_have_recovered() {
     fail(&mut asking, 2).await;
 }
 
-/// As many of the better ones may be dead as there are attempts, and not ejected yet. But where one of those is sound, it is
+/// As many of the better ones may be dead as there are attempts, and not ejected yet. But where one of those works, it is
 /// tried: a spare one may be dead as well.
 #[tokio::test(start_paused = true)]
 async fn the_last_attempt_is_made_at_a_spare_backend_where_no_better_one_is_sound() {

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// For the first candidate of one who comes now.
+/// The time for the first candidate of a session that comes now.
 async fn share(pool: &Arc<Pool>) -> Duration {
     let (headers, uri) = (HeaderMap::new(), Uri::default());
     let candidate = candidates(pool, &headers, &uri).next().await;

@@ -1,6 +1,6 @@
 //! Drives a tracker as a relay does, and checks on the way what a relay relies on.
 //!
-//! The fuzzer uses this file, too: the types of the room come from whoever includes it.
+//! The fuzzer uses this file, too: the types of the room come from the file that includes it.
 
 use super::reference::{Rules, Seen};
 use super::{Event, Extensions, FrameTracker, Side};
