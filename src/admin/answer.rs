@@ -44,7 +44,7 @@ pub(super) fn page(body: &'static str) -> Response<Full<Bytes>> {
 pub(super) fn method_not_allowed(allowed: &'static str) -> Response<Full<Bytes>> {
     let mut response = text(
         StatusCode::METHOD_NOT_ALLOWED,
-        "This is not done here with that method.\n",
+        "That method is not allowed here.\n",
     );
     set(&mut response, ALLOW, allowed);
     response

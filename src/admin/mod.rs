@@ -118,7 +118,7 @@ impl<C: Control> Admin<C> {
         let Some(endpoint) = Endpoint::find(request.uri.path()) else {
             return answer::text(
                 StatusCode::NOT_FOUND,
-                "Nothing is here. Try / for what there is.\n",
+                "There is nothing here. See / for a list.\n",
             );
         };
         if !endpoint.takes(&request.method) {
@@ -188,14 +188,14 @@ impl<C: Control> Admin<C> {
 
     async fn drain(&self, uri: &Uri) -> Response<Full<Bytes>> {
         let Some(target) = DrainTarget::read(uri) else {
-            let words = "Drain what? Nothing, ?backend=NAME or ?route=NAME is taken.\n";
+            let words = "Drain what? Accepted are nothing, ?backend=NAME and ?route=NAME.\n";
             return answer::text(StatusCode::BAD_REQUEST, words);
         };
         match self.control.drain(target).await {
             Some(sessions) => {
                 answer::json(StatusCode::ACCEPTED, &json!({ "drain_sessions": sessions }))
             }
-            None => answer::text(StatusCode::NOT_FOUND, "There is none of that name.\n"),
+            None => answer::text(StatusCode::NOT_FOUND, "There is none by that name.\n"),
         }
     }
 }

@@ -330,7 +330,7 @@ async fn drains_what_is_named_or_all() {
     for (path, status, words) in [
         ("/drain", 202, "\"drain_sessions\": 3"),
         ("/drain?backend=a", 202, "\"drain_sessions\": 1"),
-        ("/drain?backend=b", 404, "none of that name"),
+        ("/drain?backend=b", 404, "none by that name"),
         ("/drain?backends=a", 400, "Drain what?"),
     ] {
         let (answered, _, body) = ask(&admin, Method::POST, path).await;

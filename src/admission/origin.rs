@@ -12,7 +12,7 @@ use crate::websocket::Sole;
 const MISSING: &str = "The Origin header is missing.";
 const OPAQUE: &str = "The opaque origin is not allowed here.";
 const REPEATED: &str = "The Origin header is repeated.";
-const UNREADABLE: &str = "The Origin header is no origin.";
+const UNREADABLE: &str = "The Origin header is not a valid origin.";
 const NOT_ALLOWED: &str = "This origin is not allowed here.";
 
 /// Lets a request pass if the route allows its Origin. `own` returns the Origin of pages at the requested address, if there can

@@ -35,7 +35,7 @@ fn look_up(name: &str, environment: Environment<'_>) -> Result<String, String> {
         .next()
         .is_some_and(|first| first.is_ascii_alphabetic() || first == '_');
     if !begins_well || !characters.all(|next| next.is_ascii_alphanumeric() || next == '_') {
-        return Err("`${…}` holds a name of letters, digits and `_`".to_owned());
+        return Err("`${…}` must hold a name of letters, digits and `_`".to_owned());
     }
     environment(name)
         .ok_or_else(|| format!("`${{{name}}}` is not set in the environment"))?

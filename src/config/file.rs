@@ -123,7 +123,7 @@ fn read(path: &Path) -> Result<(String, PathBuf, String), Problems> {
         whole(Some(position), "is not UTF-8 from here on".to_owned())
     })?;
     let absolute = std::path::absolute(path).map_err(|error| {
-        let message = format!("its directory cannot be told: {error}");
+        let message = format!("its directory cannot be determined: {error}");
         whole(None, message)
     })?;
     let directory = absolute.parent().unwrap_or(&absolute).to_owned();

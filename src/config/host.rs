@@ -61,19 +61,19 @@ pub enum HostFault {
     #[error("the host must be ASCII: write an international name in its `xn--` form")]
     NotAscii,
     /// A label is empty or too long, or a character is not allowed in names.
-    #[error("the host is no name: labels of letters, digits, `-` and `_` with dots between")]
+    #[error("the host is not a name: labels of letters, digits, `-` and `_` with dots between")]
     Name,
     /// Numbers and dots that are not an IPv4 address.
-    #[error("the host is no IPv4 address: four numbers up to 255")]
+    #[error("the host is not an IPv4 address: four numbers up to 255")]
     Ipv4,
     /// Not an IPv6 address in brackets.
-    #[error("the host is no IPv6 address in brackets, such as `[2001:db8::1]`")]
+    #[error("the host is not an IPv6 address in brackets, such as `[2001:db8::1]`")]
     Ipv6,
     /// `*.` before an address.
-    #[error("`*.` stands before names only, not before addresses")]
+    #[error("`*.` is allowed before names only, not before addresses")]
     WildcardAddress,
     /// `*` elsewhere than at the beginning.
-    #[error("`*` stands for whole labels at the beginning only, such as `*.example.com`")]
+    #[error("`*` is allowed only as the whole first label, such as `*.example.com`")]
     Wildcard,
 }
 

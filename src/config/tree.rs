@@ -100,7 +100,7 @@ impl Scalar {
     fn describe(&self) -> String {
         match self.kind {
             Kind::Null => "empty".to_owned(),
-            Kind::Boolean => format!("the truth value {}", self.text),
+            Kind::Boolean => format!("the boolean {}", self.text),
             Kind::Number => format!("the number {}", self.text),
             Kind::Text | Kind::Expanded => format!("the text {}", quote(&self.text)),
         }

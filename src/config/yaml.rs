@@ -21,7 +21,7 @@ const MAX_DEPTH: usize = 32;
 /// Brackets open at once; more than [`MAX_DEPTH`], since some may be in strings.
 const MAX_BRACKETS: usize = 256;
 
-const TOO_DEEP: &str = "maps and lists stand too deep within each other";
+const TOO_DEEP: &str = "maps and lists are nested too deeply";
 
 /// Why a text cannot be parsed at all.
 #[derive(Debug)]
@@ -87,7 +87,7 @@ fn check_characters(text: &str) -> Result<(), Fault> {
                     continue;
                 }
                 '[' | '{' => TOO_DEEP,
-                _ if character.is_control() => "a control character stands here",
+                _ if character.is_control() => "control characters are not allowed",
                 _ => continue,
             };
             let position = Position {
@@ -172,9 +172,9 @@ fn without_place(error: &serde_yaml::Error) -> String {
 /// What to do if a value such as `*.example.com` or `[::]:8080` in `line` is to blame, which YAML takes for more than text.
 fn missing_quotes(words: &str, line: &str) -> &'static str {
     if words.contains("scanning an alias") {
-        "; a value that begins with `*` stands in quotes"
+        "; a value that begins with `*` needs quotes"
     } else if words.contains("expected node content") && line.contains("::") {
-        "; an address such as `[::]:8080` stands in quotes"
+        "; an address such as `[::]:8080` needs quotes"
     } else {
         ""
     }
@@ -212,7 +212,7 @@ impl Walk {
         self.text += text.len();
         if self.next > MAX_NODES || self.text > MAX_TEXT {
             return Err(
-                self.complain("the file holds too many values, counting what aliases repeat")
+                self.complain("the file has too many values, counting those that aliases repeat")
             );
         }
         Ok(id)

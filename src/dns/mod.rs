@@ -65,7 +65,7 @@ pub enum Fault {
     #[error("no name server is known")]
     NoServer,
     /// The text is not a DNS name.
-    #[error("{0} is no name of the DNS")]
+    #[error("{0} is not a DNS name")]
     BadName(String),
     /// No name server answered in time.
     #[error("no name server answered in time")]
@@ -77,7 +77,7 @@ pub enum Fault {
     #[error("the name server answered {0:?}")]
     Refused(RCODE),
     /// An answer is not a valid packet.
-    #[error("the answer of the name server is not sound")]
+    #[error("the name server's answer is not valid")]
     Broken,
 }
 

@@ -23,7 +23,7 @@ use crate::upstream::{Answered, BodyProgress, Errand, ErrandTimeouts};
 use crate::websocket::list_items;
 
 const ONLY_WEBSOCKET: Rejection =
-    Rejection::UpgradeRequired("Only WebSocket connections are taken here.");
+    Rejection::UpgradeRequired("Only WebSocket connections are accepted here.");
 
 /// An answer whose head has arrived, before it is passed to the client.
 pub(super) struct Forwarded {

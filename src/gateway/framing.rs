@@ -40,7 +40,7 @@ pub(super) fn check(request: &request::Parts) -> Result<(), Rejection> {
         )),
         (Sole::Value(coding), _) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
         (Sole::Value(_) | Sole::Repeated, _) => Err(Rejection::NotImplemented(
-            "No transfer coding is known here but chunked.",
+            "The only transfer coding accepted is chunked.",
         )),
     }
 }

@@ -141,11 +141,11 @@ impl Gateway {
             Target::Pool(target) => {
                 return session::open(context, route, target, &self.admission, record).await;
             }
-            // It would tell the client that the session is open (RFC 8441 section 5).
+            // A success would tell the client that the session is open (RFC 8441 section 5).
             Target::Respond(answer)
                 if answer.status.is_success() && session::is_over_http2(context.request) =>
             {
-                return Err(Rejection::NotImplemented("No WebSocket is taken here."));
+                return Err(session::NO_WEBSOCKET);
             }
             Target::Respond(answer) => {
                 if context.request.method != Method::HEAD {

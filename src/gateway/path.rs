@@ -10,6 +10,8 @@ use crate::route::{has_parent_segment, has_valid_encoding, has_zero_byte, interp
 use crate::session::Rejection;
 use crate::snapshot::{PoolTarget, Route, Snapshot};
 
+const NOT_A_PATH: Rejection = Rejection::BadRequest("The request target is not a path.");
+
 /// The route of a request.
 ///
 /// Paths are forwarded as they came, and backends normalize them in different ways. A path that leads to one route as written
@@ -20,7 +22,7 @@ pub(super) fn find<'a>(
 ) -> Result<&'a Route, Rejection> {
     let path = context.request.uri.path();
     if !path.starts_with('/') {
-        return Err(Rejection::BadRequest("The target is no path."));
+        return Err(NOT_A_PATH);
     }
     if has_parent_segment(path) {
         return Err(Rejection::BadRequest("The path contains `..` segments."));
@@ -34,7 +36,7 @@ pub(super) fn find<'a>(
         ));
     }
     let Some(host) = context.valid_host() else {
-        return Err(Rejection::BadRequest("The host is not sound."));
+        return Err(Rejection::BadRequest("The host is not valid."));
     };
     let listener = context.client.connection.listener.name();
     let suits = |route: &Arc<Route>| route.target.takes(context.is_plain);
@@ -75,5 +77,5 @@ pub(super) fn towards_backend(
     };
     PathAndQuery::try_from(target)
         .map(Uri::from)
-        .map_err(|_| Rejection::BadRequest("The target is no path."))
+        .map_err(|_| NOT_A_PATH)
 }

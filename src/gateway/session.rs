@@ -23,6 +23,10 @@ use crate::websocket::{
     BroughtKey, Extensions, HandshakeError, asks_for_websocket, into_get, read_handshake,
 };
 
+/// Only plain requests are served.
+pub(super) const NO_WEBSOCKET: Rejection =
+    Rejection::NotImplemented("WebSocket is not accepted here.");
+
 /// How a session ends whose client left before the 101 was written.
 const CLIENT_GONE: Closure = Closure {
     initiator: Initiator::Client,
@@ -75,7 +79,7 @@ pub(super) async fn open(
         request, client, ..
     } = context;
     if !target.takes_websocket {
-        return Err(Rejection::NotImplemented("No WebSocket is taken here."));
+        return Err(NO_WEBSOCKET);
     }
     let key = read_handshake(request).map_err(rejection)?;
     let own = || context.own_origin();

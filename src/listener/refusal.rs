@@ -63,8 +63,8 @@ impl Fault {
         }
         let is_tls = received.starts_with(TLS_HANDSHAKE);
         error.is_parse().then(|| match is_tls {
-            true => Self::bad("This is TLS, and the listener has none."),
-            false => Self::bad("The request is no sound HTTP."),
+            true => Self::bad("This is TLS, but the listener does not use TLS."),
+            false => Self::bad("The request is not valid HTTP."),
         })
     }
 }

@@ -27,17 +27,17 @@ fn cause(error: &Error) -> Option<&'static str> {
             | Lacks::SupportedVersionsExtensionRequired
             | Lacks::Tls12NotOffered
             | Lacks::Tls12NotOfferedOrEnabled,
-        ) => "it offers no TLS version that is taken here",
+        ) => "it offers no TLS version that is accepted here",
         Error::PeerIncompatible(
             Lacks::NoCipherSuitesInCommon | Lacks::NoSignatureSchemesInCommon,
         ) => {
-            "it offers no cipher suite that is taken here (ECDHE with AES-GCM or ChaCha20), or none for the certificate's key (RSA or ECDSA)"
+            "it offers no cipher suite that is accepted here (ECDHE with AES-GCM or ChaCha20), or none for the certificate's key (RSA or ECDSA)"
         }
         Error::PeerIncompatible(
             Lacks::NoKxGroupsInCommon | Lacks::NamedGroupsExtensionRequired,
-        ) => "it offers no key exchange that is taken here (ECDHE over X25519, P-256 or P-384)",
+        ) => "it offers no key exchange that is accepted here (ECDHE over X25519, P-256 or P-384)",
         Error::PeerMisbehaved(PeerMisbehaved::ServerNameMustContainOneHostName) => {
-            "its SNI is no host name"
+            "its SNI is not a host name"
         }
         _ => return None,
     })
@@ -57,15 +57,15 @@ mod tests {
         for (error, expected) in [
             (
                 told(PeerIncompatible::SignatureAlgorithmsExtensionRequired),
-                "it offers no TLS version that is taken here: peer is incompatible: SignatureAlgorithmsExtensionRequired",
+                "it offers no TLS version that is accepted here: peer is incompatible: SignatureAlgorithmsExtensionRequired",
             ),
             (
                 told(PeerIncompatible::NoKxGroupsInCommon),
-                "it offers no key exchange that is taken here (ECDHE over X25519, P-256 or P-384): peer is incompatible: NoKxGroupsInCommon",
+                "it offers no key exchange that is accepted here (ECDHE over X25519, P-256 or P-384): peer is incompatible: NoKxGroupsInCommon",
             ),
             (
                 told(PeerMisbehaved::ServerNameMustContainOneHostName),
-                "its SNI is no host name: peer misbehaved: ServerNameMustContainOneHostName",
+                "its SNI is not a host name: peer misbehaved: ServerNameMustContainOneHostName",
             ),
             (told(Error::DecryptError), "cannot decrypt peer's message"),
         ] {

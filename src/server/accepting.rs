@@ -127,7 +127,7 @@ impl Trouble {
     fn end(&self, metrics: &ListenerMetrics) {
         if self.0.load(Ordering::Relaxed) {
             self.0.store(false, Ordering::Relaxed);
-            tracing::info!(listener = %metrics.name(), "accepting goes on");
+            tracing::info!(listener = %metrics.name(), "accepting again");
         }
     }
 }

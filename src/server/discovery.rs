@@ -179,7 +179,7 @@ impl Inquiry {
         }
         if found.is_empty() && self.told.is_some() {
             let (pool, name) = (&self.pool, self.discovery.question.name());
-            tracing::warn!(%pool, name, "nothing has been there for long; the pool is empty now");
+            tracing::warn!(%pool, name, "no backend has been found for long; the pool is now empty");
         }
         self.told = Some(found.clone());
         let found = Discovered {
@@ -217,10 +217,10 @@ impl Inquiry {
             DiscoveryResult::Success if is_first => {}
             DiscoveryResult::Success => tracing::info!(%pool, name, "discovery answers"),
             DiscoveryResult::Empty => {
-                tracing::warn!(%pool, name, "nothing is there; what the pool has is kept for now");
+                tracing::warn!(%pool, name, "no backend was found; the pool keeps those that it has for now");
             }
             DiscoveryResult::Timeout | DiscoveryResult::Failure => {
-                tracing::warn!(%pool, name, "discovery failed, what the pool has is kept: {reason}");
+                tracing::warn!(%pool, name, "discovery failed; the pool keeps its backends: {reason}");
             }
         }
     }

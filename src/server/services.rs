@@ -130,7 +130,7 @@ impl Hosts {
             tracing::warn!(
                 host = name,
                 known,
-                "a host of a service cannot be looked up: {fault}"
+                "a host of the service cannot be looked up: {fault}"
             );
         }
         host.is_failing = true;
@@ -144,7 +144,7 @@ impl Hosts {
             tracing::warn!(
                 host = name,
                 known,
-                "a host of a service is nowhere; where it was is kept for now"
+                "a host of the service has no address; its last ones are kept for now"
             );
         }
         host.is_failing = false;

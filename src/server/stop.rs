@@ -93,7 +93,10 @@ async fn cut(drains: &[Arc<Drain>]) -> Outcome {
     drains.iter().for_each(|drain| drain.cut());
     // A session that does not react in time ends with its worker.
     let _ = timeout(LAST_RECORDS, ended(drains)).await;
-    tracing::warn!(connections = left, "drained; these were cut");
+    tracing::warn!(
+        connections = left,
+        "the drain is over; the remaining connections were cut"
+    );
     Outcome::Cut(left)
 }
 
@@ -155,7 +158,7 @@ impl Orders<'_> {
     }
 
     fn refuse(&self, answer: Option<oneshot::Sender<ReloadReport>>) {
-        tracing::warn!("no reload any more: the gateway is stopping");
+        tracing::warn!("not reloaded: the gateway is stopping");
         let report = ReloadReport::stopping();
         self.metrics.reloaded(report.result());
         if let Some(answer) = answer {

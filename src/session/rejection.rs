@@ -79,7 +79,7 @@ rejections! {
         detail;
     /// Sec-WebSocket-Version is not 13 (RFC 6455 section 4.4).
     UnsupportedVersion => UPGRADE_REQUIRED INFO "unsupported_version",
-        "Only WebSocket version 13 is spoken here.";
+        "Only WebSocket version 13 is supported.";
     /// The Origin is not allowed, missing, opaque or repeated; with the message.
     OriginDenied(detail: &'static str) => FORBIDDEN INFO "origin_denied",
         detail;
@@ -91,7 +91,7 @@ rejections! {
         "There are too many connections from this address.";
     /// `limits.handshakes_per_second` is exceeded.
     TooManyHandshakes => SERVICE_UNAVAILABLE WARN "too_many_handshakes",
-        "Too many come at once. Try again in a moment.";
+        "Too many at once. Try again in a moment.";
     /// The gateway is stopping, or the listener or route is drained.
     Draining => SERVICE_UNAVAILABLE INFO "draining",
         "This is being taken out of service. Try again in a moment.";
@@ -128,7 +128,7 @@ rejections! {
         "The body did not arrive whole.";
     /// The method is never accepted.
     MethodNotAllowed => METHOD_NOT_ALLOWED INFO "method_not_allowed",
-        "This method is not taken here.";
+        "This method is not allowed.";
     /// The request needs something that is not implemented; with the message.
     NotImplemented(detail: &'static str) => NOT_IMPLEMENTED INFO "not_implemented",
         detail;

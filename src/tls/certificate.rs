@@ -94,7 +94,7 @@ fn narrowed(
             Ok(begin..=*validity.end().min(other.end()))
         }
         Err(webpki::Error::BadDer | webpki::Error::TrailingData(_)) => Err(
-            Problem::BadCertificate("one behind the first is no certificate".to_owned()),
+            Problem::BadCertificate("one behind the first is not a certificate".to_owned()),
         ),
         Err(_) => Ok(validity),
     }

@@ -43,11 +43,11 @@ pub enum Problem {
     #[error("is {0}, not a file")]
     NotAFile(&'static str),
     /// The file is far larger than any chain or key.
-    #[error("is larger than 1 MiB; this is no file of certificates or keys")]
+    #[error("is larger than 1 MiB; this is not a file of certificates or keys")]
     TooLarge,
     /// A PEM section is broken (RFC 7468). The library's message is not used, as it quotes the file, and so possibly a key.
     #[error(
-        "is not sound PEM: a section begins and ends with a line of its own, and has nothing but base64 between them"
+        "is not valid PEM: each section has a BEGIN and an END line, and only base64 between them"
     )]
     BadPem,
     /// No certificate is in the file.

@@ -23,11 +23,11 @@ pub(super) enum Fault {
     Lost(hyper::Error),
     #[error("the head of its answer is too large, or has too many fields")]
     HeadTooLarge,
-    #[error("its answer has another transfer coding than chunked")]
+    #[error("its answer has a transfer coding other than chunked")]
     UnknownCoding,
-    #[error("it switched protocols although nobody asked for that")]
+    #[error("it switched protocols without being asked")]
     Switched,
-    #[error("the answer was not there in time")]
+    #[error("there was no answer in time")]
     Late,
     #[error("the body of the request was too large")]
     BodyTooLarge,
@@ -120,7 +120,7 @@ fn cause(error: &hyper::Error) -> Option<&io::Error> {
 fn lost(error: &hyper::Error) -> String {
     match cause(error) {
         Some(cause) => format!("it ended the connection before it answered: {cause}"),
-        None => format!("it sent no sound answer: {error}"),
+        None => format!("its answer is not valid: {error}"),
     }
 }
 

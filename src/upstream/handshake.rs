@@ -140,13 +140,13 @@ pub enum Failure {
     #[error("its name was not looked up in time")]
     LookupTimeout,
     /// Connecting took too long.
-    #[error("the connection was not there in time")]
+    #[error("there was no connection in time")]
     ConnectTimeout,
     /// It took the connection, and the TLS handshake took too long.
     #[error("the TLS handshake was not over in time")]
     TlsTimeout,
     /// It took the request and did not answer.
-    #[error("the answer was not there in time")]
+    #[error("there was no answer in time")]
     AnswerTimeout,
     /// The connection ended before the answer.
     #[error("it ended the connection before it answered: {0}")]
@@ -155,7 +155,7 @@ pub enum Failure {
     #[error("the head of its answer is too large, or has too many fields")]
     HeadTooLarge,
     /// Its answer is not a 101, and its body cannot be read.
-    #[error("its answer has another transfer coding than chunked")]
+    #[error("its answer has a transfer coding other than chunked")]
     UnknownCoding,
     /// Its answer is not valid by RFC 6455; says why.
     #[error("it broke the handshake: {0}")]
@@ -332,7 +332,7 @@ fn unsound(received: &[u8]) -> Failure {
     Failure::Broken(match received {
         [0x15, 0x03, ..] => "it answers in TLS; is its address to be wss://?",
         [0, 0, _, 0x04, ..] => "it answers in HTTP/2; backends need HTTP/1.1",
-        _ => "the answer is no sound HTTP",
+        _ => "the answer is not valid HTTP",
     })
 }
 
@@ -345,7 +345,7 @@ mod tests {
         for (received, words) in [
             (&b"\x15\x03\x01\0\x02\x02\x46"[..], "in TLS"),
             (b"\0\0\x06\x04\0\0\0\0\0", "in HTTP/2"),
-            (b"SSH-2.0-OpenSSH\r\n", "no sound HTTP"),
+            (b"SSH-2.0-OpenSSH\r\n", "not valid HTTP"),
         ] {
             let failure = read_head(received).err().map(|it| it.to_string());
             assert!(

@@ -38,7 +38,7 @@ const MOST_READ: usize = 1024 * 1024;
 pub(super) enum Fault {
     #[error("{0}")]
     Failed(#[from] Failure),
-    #[error("the {0} was not there in time")]
+    #[error("there was no {0} in time")]
     Late(&'static str),
     #[error("the status was {0}")]
     Status(StatusCode),

@@ -48,7 +48,7 @@ pub(super) async fn answer(
     }
 }
 
-const UNSOUND: Failure = Failure::Broken("the answer is no sound HTTP");
+const UNSOUND: Failure = Failure::Broken("the answer is not valid HTTP");
 
 /// A stream that first returns bytes that were read before, and discards what is written.
 ///

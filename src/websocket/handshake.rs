@@ -59,7 +59,7 @@ enumeration! {
         /// A body is announced; its bytes could be taken for frames.
         Body => "A request that opens a WebSocket has no body.",
         /// Sec-WebSocket-Version is missing, repeated or not 13; answered with 426.
-        UnsupportedVersion => "Only WebSocket version 13 is spoken here.",
+        UnsupportedVersion => "Only WebSocket version 13 is supported.",
         /// There is no Sec-WebSocket-Key.
         KeyMissing => "Sec-WebSocket-Key is missing.",
         /// There is more than one Sec-WebSocket-Key (RFC 6455 section 11.3.1).
@@ -67,7 +67,7 @@ enumeration! {
         /// The Sec-WebSocket-Key is not the base64 of 16 bytes.
         KeyMalformed => "Sec-WebSocket-Key is not the base64 of 16 bytes.",
         /// CONNECT without `:protocol`, or with one that is not `websocket`.
-        Protocol => "CONNECT is taken only for WebSocket.",
+        Protocol => "CONNECT is accepted only for WebSocket.",
     }
     /// The text of the answer to the client.
     pub fn detail;

@@ -36,7 +36,7 @@ routes:
     pool: echo
   hello:
     match: {{ path: /, exact: true }}
-    respond: {{ status: 200, body: "The gateway is here. WebSockets are taken at {PATH}." }}
+    respond: {{ status: 200, body: "The gateway is here. WebSockets are accepted at {PATH}." }}
 
 pools:
   echo:

@@ -63,7 +63,8 @@ fn check_service(name: Option<&Placed<String>>, findings: &mut Findings) {
     let labels: Vec<&str> = value.split('.').collect();
     let is_service = matches!(labels[..], [service, protocol, _, ..] if service.starts_with('_') && protocol.starts_with('_'));
     if !is_service {
-        let message = "is no service: write `_service._tcp.name`, such as `_ws._tcp.chat.internal`";
+        let message =
+            "is not a service: write `_service._tcp.name`, such as `_ws._tcp.chat.internal`";
         findings.add(place, message);
     }
 }

@@ -182,7 +182,7 @@ fn removed_fields(
     {
         check(&field, &place, towards, findings);
         if let (Towards::Backend, true) = (towards, field == HOST) {
-            findings.add(&place, "Host cannot be taken out: see `preserve_host`");
+            findings.add(&place, "Host cannot be removed: see `preserve_host`");
         }
         fields.push(field);
     }

@@ -21,7 +21,7 @@ pub(super) fn resolve(raw: schema::Health, findings: &mut Findings) -> Option<He
     {
         findings.add(
             &place,
-            "has no effect without `active`: only checks call a backend unhealthy",
+            "has no effect without `active`: only checks mark a backend unhealthy",
         );
     }
     let active = match raw.active {

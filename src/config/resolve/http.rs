@@ -105,8 +105,7 @@ fn cors_of(raw: schema::Cors, is_for_any: bool, findings: &mut Findings) -> Cors
 fn refuse_star(list: &Setting<Vec<Placed<HeaderName>>>, findings: &mut Findings) {
     let names = list.given().into_iter().flat_map(|placed| &placed.value);
     for name in names.filter(|name| name.value == "*") {
-        let message =
-            "`*` stands for no other field where there are `credentials`: name the fields";
+        let message = "`*` is not a wildcard where there are `credentials`: name the fields";
         findings.add(&name.place, message);
     }
 }

@@ -73,7 +73,7 @@ fn check_socket(raw: &schema::Listener, findings: &mut Findings) {
     {
         findings.add(
             &trusted.place,
-            "has no effect: clients of a unix socket have no address; `unix` believes whoever may connect to it",
+            "has no effect: clients of a unix socket have no address; `unix` trusts all that may connect to it",
         );
     }
     let limits = raw.limits.given().map(|placed| &placed.value);
@@ -96,7 +96,7 @@ fn check_trust(raw: &schema::Listener, header: ProxyHeader, findings: &mut Findi
     let trusted = raw.trusted_proxies.given();
     let trusted = trusted.iter().flat_map(|trusted| &trusted.value);
     if let Some(unix) = trusted.into_iter().find(|proxy| is_unix(proxy)) {
-        let message = "has no effect: nobody comes over a unix socket here";
+        let message = "has no effect: no client comes over a unix socket here";
         findings.add(&unix.place, message);
     }
     let trusts_nobody = match &raw.trusted_proxies {

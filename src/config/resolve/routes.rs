@@ -45,7 +45,7 @@ pub(super) fn all(
         let Some(mut raw) = value else { continue };
         let matcher = matcher(mem::take(&mut raw.r#match), scope, findings);
         if let Some(auth) = raw.auth.place() {
-            let message = "is not taken yet: let the backend ask for tokens";
+            let message = "is not supported yet: let the backend ask for tokens";
             findings.add(auth, message);
         }
         let answer = headers::answer(&mut raw, &scope.headers, findings);

@@ -57,7 +57,7 @@ fn a_hash_has_one_key_and_a_strategy_that_looks_at_it() {
         ),
         (
             "strategy: hash\n    hash: { key: { header: \"X Room\" } }",
-            "12:28: hash.key.header: `X Room` is no name of a header field",
+            "12:28: hash.key.header: `X Room` is not the name of a header field",
         ),
         (
             "strategy: hash\n    hash: { key: { header: X-Room, cookie: room } }",
@@ -73,11 +73,11 @@ fn a_hash_has_one_key_and_a_strategy_that_looks_at_it() {
         ),
         (
             "strategy: hash\n    hash: { key: { cookie: \"a b\" } }",
-            "12:28: hash.key.cookie: `a b` is no name of a cookie: at most 64 letters, digits and `-_.`",
+            "12:28: hash.key.cookie: `a b` is not the name of a cookie: at most 64 letters, digits and `-_.`",
         ),
         (
             "strategy: hash\n    hash: { key: { query: \"a&b\" } }",
-            "12:27: hash.key.query: `a&b` is no name of a parameter in a query",
+            "12:27: hash.key.query: `a&b` is not the name of a query parameter",
         ),
         (
             "strategy: hash\n    hash: { key: { path_segment: 0 } }",
@@ -103,11 +103,11 @@ fn a_sticky_cookie_is_well_formed() {
         ),
         (
             "sticky: { cookie: \"a;b\" }",
-            "11:23: sticky.cookie: `a;b` is no name of a cookie: at most 64 letters, digits and `-_.`",
+            "11:23: sticky.cookie: `a;b` is not the name of a cookie: at most 64 letters, digits and `-_.`",
         ),
         (
             "sticky: { cookie: \"\" }",
-            "11:23: sticky.cookie: `` is no name of a cookie: at most 64 letters, digits and `-_.`",
+            "11:23: sticky.cookie: `` is not the name of a cookie: at most 64 letters, digits and `-_.`",
         ),
         (
             "sticky: { cooky: a }",
@@ -119,7 +119,7 @@ fn a_sticky_cookie_is_well_formed() {
         ),
         (
             "sticky: { ttl: -1s }",
-            "11:20: sticky.ttl: `-1s` is no duration: write `500ms`, `5s`, `10m` or `2h`",
+            "11:20: sticky.ttl: `-1s` is not a duration: write `500ms`, `5s`, `10m` or `2h`",
         ),
         (
             "sticky: { secret: short }",
@@ -281,7 +281,7 @@ fn slow_starts_and_attempts_are_bounded() {
         ),
         (
             "slow_start: fast",
-            "11:17: slow_start: `fast` is no duration: write `500ms`, `5s`, `10m` or `2h`",
+            "11:17: slow_start: `fast` is not a duration: write `500ms`, `5s`, `10m` or `2h`",
         ),
         (
             "slow_start: { time: 30s }",
@@ -335,7 +335,7 @@ fn a_queue_is_bounded_and_has_something_to_wait_for() {
         ),
         (
             "queue: { timeout: soon }",
-            "11:23: queue.timeout: `soon` is no duration: write `500ms`, `5s`, `10m` or `2h`",
+            "11:23: queue.timeout: `soon` is not a duration: write `500ms`, `5s`, `10m` or `2h`",
         ),
         ("queue: { size: 9 }", "11:14: queue.size: unknown key"),
         (
@@ -410,7 +410,7 @@ fn rebalancing_has_a_threshold_and_a_rate() {
     expect(&[
         (
             "rebalance: true",
-            "11:16: rebalance: must be a map, not the truth value true",
+            "11:16: rebalance: must be a map, not the boolean true",
         ),
         (
             "rebalance: { threshold: 100% }",

@@ -114,15 +114,15 @@ fn checks_are_bounded_and_have_a_use() {
     expect(&[
         (
             "health: { active: { path: health } }",
-            "11:31: health.active.path: `health` is no path: visible ASCII, beginning with a slash, without `#`",
+            "11:31: health.active.path: `health` is not a path: a path is visible ASCII, begins with a slash and has no `#`",
         ),
         (
             "health: { active: { host: \"a b\" } }",
-            "11:31: health.active.host: `a b` is no host",
+            "11:31: health.active.host: `a b` is not a host",
         ),
         (
             "health: { active: { host: bücher.test } }",
-            "11:31: health.active.host: `bücher.test` is no host",
+            "11:31: health.active.host: `bücher.test` is not a host",
         ),
         (
             "health: { active: { interval: 0s } }",
@@ -154,7 +154,7 @@ fn checks_are_bounded_and_have_a_use() {
         ),
         (
             "health: { on_unhealthy: drain }",
-            "11:29: health.on_unhealthy: has no effect without `active`: only checks call a backend unhealthy",
+            "11:29: health.on_unhealthy: has no effect without `active`: only checks mark a backend unhealthy",
         ),
         (
             "health: { active: {}, on_unhealthy: stop }",

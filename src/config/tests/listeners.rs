@@ -52,7 +52,7 @@ fn who_may_connect() {
     };
     assert_eq!(
         with("127.0.0.1:8080\n    allow: [10.0.0.0/33]\n    deny: here"),
-        "wsgate.yaml:4:13: listeners.public.allow[0]: `10.0.0.0/33` is no network: write an address, \
+        "wsgate.yaml:4:13: listeners.public.allow[0]: `10.0.0.0/33` is not a network: write an address, \
          or one with the length of its prefix, such as `10.0.0.0/8`\n\
          wsgate.yaml:5:11: listeners.public.deny: must be a list, not the text `here`"
     );
@@ -66,7 +66,7 @@ fn who_may_connect() {
             "unix:/run/front.sock\n    trusted_proxies: []\n    limits: { max_connections_per_client: 9 }"
         ),
         "wsgate.yaml:4:5: listeners.public.trusted_proxies: has no effect: clients of a unix socket have no \
-         address; `unix` believes whoever may connect to it\n\
+         address; `unix` trusts all that may connect to it\n\
          wsgate.yaml:5:43: listeners.public.limits.max_connections_per_client: has no effect: clients of a \
          unix socket have no address"
     );
@@ -111,7 +111,7 @@ fn whoever_may_connect_to_a_unix_socket_may_be_believed() {
     assert!(trusted.contain("10.1.2.3".parse().ok()));
     assert_eq!(
         problems_with("127.0.0.1:8080", &format!("127.0.0.1:8080{proxies}")),
-        "wsgate.yaml:4:23: listeners.public.trusted_proxies[0]: has no effect: nobody comes over a unix socket here"
+        "wsgate.yaml:4:23: listeners.public.trusted_proxies[0]: has no effect: no client comes over a unix socket here"
     );
 }
 
@@ -125,7 +125,7 @@ fn a_network_is_an_address_or_a_prefix() {
         with("[10.1.2.3/8, localhost]"),
         "wsgate.yaml:4:23: listeners.public.trusted_proxies[0]: `10.1.2.3/8` names a host within its \
          network; did you mean `10.0.0.0/8`?\n\
-         wsgate.yaml:4:35: listeners.public.trusted_proxies[1]: `localhost` is no network: write an \
+         wsgate.yaml:4:35: listeners.public.trusted_proxies[1]: `localhost` is not a network: write an \
          address, or one with the length of its prefix, such as `10.0.0.0/8`"
     );
 }

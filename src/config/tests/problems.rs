@@ -39,19 +39,19 @@ wsgate.yaml:5:19: log.access.open: must be `true` or `false`, not the text `on`
 wsgate.yaml:6:21: runtime.workers: must be `auto` or a number from 1 to 1024
 wsgate.yaml:8:24: defaults.timeouts.connect: a duration has a unit: `5ms`, `5s`, `5m` or `5h`
 wsgate.yaml:8:34: defaults.timeouts.close: must be more than 0
-wsgate.yaml:8:50: defaults.timeouts.half_close: `5 minutes` is no duration: write `500ms`, `5s`, `10m` or `2h`
+wsgate.yaml:8:50: defaults.timeouts.half_close: `5 minutes` is not a duration: write `500ms`, `5s`, `10m` or `2h`
 wsgate.yaml:10:3: listeners.public: the key `address` is missing
 wsgate.yaml:11:5: listeners.public.adress: unknown key; did you mean `address`?
 wsgate.yaml:12:5: listeners.public.tls: the key `certificates` is missing
-wsgate.yaml:12:25: listeners.public.tls.min_version: must stand in quotes, as YAML takes it for a number: \"1.2\"
-wsgate.yaml:13:3: listeners.bad name: `bad name` is no name: at most 63 letters, digits, `_`, `.` and `-`, a letter or digit first
+wsgate.yaml:12:25: listeners.public.tls.min_version: needs quotes, as YAML reads it as a number: \"1.2\"
+wsgate.yaml:13:3: listeners.bad name: `bad name` is not a name: at most 63 letters, digits, `_`, `.` and `-`, a letter or digit first
 wsgate.yaml:15:3: routes.chat: a route that takes WebSockets must say which origins may open it: `origins: [...]` or `origins: any`
 wsgate.yaml:16:22: routes.chat.match.hosts[0]: `a.b:80` has a port: hosts are compared without
 wsgate.yaml:16:39: routes.chat.match.path: `chat` must begin with a slash
 wsgate.yaml:16:57: routes.chat.match.listeners[0]: no listener is named `publik`; did you mean `public`?
 wsgate.yaml:17:11: routes.chat.pool: no pool is named `caht`; did you mean `chat`?
 wsgate.yaml:18:3: routes.chat: duplicate key
-wsgate.yaml:22:9: pools.chat.backends[0]: `ftp` is no scheme of a backend: write `ws://host:port`, `wss://host:port` or `unix:/path`
+wsgate.yaml:22:9: pools.chat.backends[0]: `ftp` is not a scheme of a backend: write `ws://host:port`, `wss://host:port` or `unix:/path`
 wsgate.yaml:23:14: pools.chat.backends[1].url: a backend has no path and no query: those of the client's request are passed on; did you mean `ws://b`?
 wsgate.yaml:24:17: pools.chat.backends[1].weight: must be a whole number from 1 to 1000";
     assert_eq!(problems(text), expected);
@@ -123,7 +123,7 @@ fn a_listener_has_an_address_and_a_port() {
     ] {
         let told = problems_with("127.0.0.1:8080", &format!("\"{address}\""));
         let expected = format!(
-            "wsgate.yaml:3:14: listeners.public.address: `{address}` is no address to listen at:"
+            "wsgate.yaml:3:14: listeners.public.address: `{address}` is not an address to listen at:"
         );
         assert!(told.starts_with(&expected), "{told}");
     }
@@ -154,7 +154,7 @@ fn backends_are_told_apart() {
     assert_eq!(
         with("[{ name: \"a b\", weight: 1 }]"),
         "wsgate.yaml:10:16: pools.chat.backends[0]: the key `url` is missing\n\
-         wsgate.yaml:10:24: pools.chat.backends[0].name: `a b` is no name: at most 63 letters, \
+         wsgate.yaml:10:24: pools.chat.backends[0].name: `a b` is not a name: at most 63 letters, \
          digits, `_`, `.` and `-`, a letter or digit first"
     );
 }
@@ -177,12 +177,12 @@ fn the_cure_that_is_named_is_one() {
         (
             "match",
             "{ hosts: [\"2001:db8::1\"] }",
-            "an IPv6 address stands in brackets: `[2001:db8::1]`",
+            "an IPv6 address needs brackets: `[2001:db8::1]`",
         ),
         (
             "match",
             "{ hosts: [_] }",
-            "any host is meant by leaving `hosts` out",
+            "leave `hosts` out to match any host",
         ),
         (
             "match",
@@ -246,7 +246,7 @@ fn what_could_not_be_read_makes_no_further_problems() {
     );
     assert_eq!(
         problems_after("drain: { window: x, deadline: 1s }\n"),
-        "wsgate.yaml:11:18: drain.window: `x` is no duration: write `500ms`, `5s`, `10m` or `2h`"
+        "wsgate.yaml:11:18: drain.window: `x` is not a duration: write `500ms`, `5s`, `10m` or `2h`"
     );
     let told = problems_with("  public:", "  pub lic:");
     assert!(told.starts_with("wsgate.yaml:2:3: listeners.pub lic: ") && told.lines().count() == 1);

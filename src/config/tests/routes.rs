@@ -34,7 +34,7 @@ fn tokens_are_not_taken_yet() {
     super::sound(&with("null"));
     assert_eq!(
         problems(&with("{ jwt: {} }")),
-        "wsgate.yaml:8:5: routes.chat.auth: is not taken yet: let the backend ask for tokens"
+        "wsgate.yaml:8:5: routes.chat.auth: is not supported yet: let the backend ask for tokens"
     );
 }
 
@@ -171,7 +171,7 @@ fn what_may_be_put_before_a_path() {
         ),
         (
             "true",
-            "must be a path such as `/chat`, not the truth value true",
+            "must be a path such as `/chat`, not the boolean true",
         ),
     ] {
         let expected = format!("wsgate.yaml:7:17: routes.chat.add_prefix: {problem}");
@@ -219,11 +219,11 @@ fn what_a_route_says_of_protocols_and_fields() {
         ),
         (
             "    headers: { remove: [Host] }\n",
-            "25: routes.chat.headers.remove[0]: Host cannot be taken out: see `preserve_host`",
+            "25: routes.chat.headers.remove[0]: Host cannot be removed: see `preserve_host`",
         ),
         (
             "    http: { cors: { methods: [put] } }\n",
-            "31: routes.chat.http.cors.methods[0]: `put` is no method: write it in capitals",
+            "31: routes.chat.http.cors.methods[0]: `put` is not a method: write it in capitals",
         ),
     ] {
         let told = with(keys);
@@ -283,7 +283,7 @@ fn a_star_is_a_name_beside_credentials() {
             )
         };
         let told = problems(&with(true));
-        assert!(told.contains("`*` stands for no other field"), "{told}");
+        assert!(told.contains("`*` is not a wildcard"), "{told}");
         assert!(parse(&with(false)).is_ok(), "{key}");
     }
 }

@@ -114,7 +114,7 @@ fn proxy_headers_and_source_addresses() {
     assert_eq!(sources, ["127.0.0.2", "::1", "127.0.0.3"]);
     assert_eq!(
         wrong("backends: [], source_addresses: [\"0.0.0.0\"]"),
-        ".source_addresses[0]: `0.0.0.0` is no source address: \
+        ".source_addresses[0]: `0.0.0.0` is not a source address: \
          write an address of this machine without a port, such as `192.0.2.1`"
     );
     assert_eq!(
@@ -166,7 +166,7 @@ fn discovery_that_asks_for_nothing_or_too_much_is_wrong() {
         ),
         (
             "discovery: { srv: chat.internal }",
-            ".discovery.srv: is no service: write `_service._tcp.name`, such as `_ws._tcp.chat.internal`",
+            ".discovery.srv: is not a service: write `_service._tcp.name`, such as `_ws._tcp.chat.internal`",
         ),
         (
             "discovery: { dns: 10.0.0.1, port: 1 }",
@@ -174,7 +174,7 @@ fn discovery_that_asks_for_nothing_or_too_much_is_wrong() {
         ),
         (
             "discovery: { dns: a.b, port: 1, nameservers: [dns] }",
-            ".discovery.nameservers[0]: `dns` is no name server: \
+            ".discovery.nameservers[0]: `dns` is not a name server: \
              write an address, such as `192.0.2.53` or `127.0.0.1:5353`",
         ),
     ] {

@@ -173,7 +173,7 @@ fn every_wrong_value_is_told() {
             "13:17: {key}.ping.target: must be `client`, `backend`, `both` or `none`, not `server`"
         ),
         format!(
-            "14:25: {key}.max_message_size: `16MB` is no size: write `512B`, `64KiB` or `1MiB`"
+            "14:25: {key}.max_message_size: `16MB` is not a size: write `512B`, `64KiB` or `1MiB`"
         ),
         format!("15:32: {key}.max_messages_per_second: must be a whole number from 0 to 1000000"),
         format!("16:7: {key}.max_age: must be a duration such as `5s`, or 0 for none, not a list"),
@@ -202,7 +202,7 @@ fn a_share_has_its_sign() {
     );
     assert_eq!(
         with("0.5%"),
-        format!("{place} `0.5%` is no share: write a whole number and `%`")
+        format!("{place} `0.5%` is not a share: write a whole number and `%`")
     );
 }
 

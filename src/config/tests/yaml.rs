@@ -93,7 +93,7 @@ fn what_is_no_document_is_told_with_its_place() {
         ),
         (
             "a: \"\u{1}\"\n",
-            "wsgate.yaml:1:5: a control character stands here",
+            "wsgate.yaml:1:5: control characters are not allowed",
         ),
         (
             "log: !big {}\n",
@@ -107,12 +107,12 @@ fn what_is_no_document_is_told_with_its_place() {
         (
             "hosts: [*.example.com]\n",
             "wsgate.yaml:1:10: not valid YAML: did not find expected alphabetic or numeric character, while \
-             scanning an alias at line 1 column 9; a value that begins with `*` stands in quotes",
+             scanning an alias at line 1 column 9; a value that begins with `*` needs quotes",
         ),
         (
             "address: [::]:8080\n",
             "wsgate.yaml:1:11: not valid YAML: did not find expected node content, while parsing a flow node; \
-             an address such as `[::]:8080` stands in quotes",
+             an address such as `[::]:8080` needs quotes",
         ),
         ("- a\n", "wsgate.yaml:1:1: must be a map, not a list"),
         (
@@ -141,8 +141,8 @@ fn a_byte_order_mark_is_passed_over() {
 /// Each is left where it becomes one: what follows that place is not read, or the place would be another one.
 #[test]
 fn bombs_end_early_and_clearly() {
-    const DEEP: &str = "maps and lists stand too deep within each other";
-    const MANY: &str = "the file holds too many values, counting what aliases repeat";
+    const DEEP: &str = "maps and lists are nested too deeply";
+    const MANY: &str = "the file has too many values, counting those that aliases repeat";
     const REPEATED: &str = "aliases repeat more than any configuration needs";
     let laughs = (b'a'..b'l').fold(String::from("a: &a [x]\n"), |text, letter| {
         let (this, next) = (char::from(letter), char::from(letter + 1));

@@ -41,7 +41,7 @@ impl FromStr for Address {
         let address = without_name(text).parse();
         address.map(|address| Self::Tcp(canonical(address))).map_err(|_| {
             format!(
-                "{} is no address to listen at: write an address (no name but `localhost`) and a port, \
+                "{} is not an address to listen at: write an address (no name but `localhost`) and a port, \
                  such as `127.0.0.1:8080`, `[::]:8443` for every address, or `unix:/path`",
                 quote(text)
             )

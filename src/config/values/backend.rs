@@ -62,7 +62,7 @@ fn parse(text: &str) -> Result<BackendUrl, String> {
         ));
     }
     if authority.contains('*') {
-        return Err("a backend is one host: `*` stands for hosts in `match.hosts` only".to_owned());
+        return Err("a backend is one host: `*` is allowed in `match.hosts` only".to_owned());
     }
     if authority.contains(['/', '?', '#']) {
         return Err(
@@ -108,7 +108,7 @@ fn authority(text: &str) -> Result<(bool, &str), String> {
     let example = "write `ws://host:port`, `wss://host:port` or `unix:/path`";
     let Some((scheme, authority)) = text.split_once("://") else {
         return Err(format!(
-            "{} is no address of a backend: {example}",
+            "{} is not an address of a backend: {example}",
             quote(text)
         ));
     };
@@ -116,7 +116,7 @@ fn authority(text: &str) -> Result<(bool, &str), String> {
         "ws" | "http" => Ok((false, authority)),
         "wss" | "https" => Ok((true, authority)),
         _ => Err(format!(
-            "{} is no scheme of a backend: {example}",
+            "{} is not a scheme of a backend: {example}",
             quote(scheme)
         )),
     }

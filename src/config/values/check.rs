@@ -23,7 +23,9 @@ impl FromText for CheckPath {
             && !text.contains('#');
         let complaint = || {
             let written = quote(text);
-            format!("{written} is no path: visible ASCII, beginning with a slash, without `#`")
+            format!(
+                "{written} is not a path: a path is visible ASCII, begins with a slash and has no `#`"
+            )
         };
         match is_sound {
             true => Ok(text.to_owned()),
@@ -46,7 +48,7 @@ impl FromText for HostField {
         let is_sound = !text.is_empty() && text.bytes().all(is_in_a_host);
         match is_sound {
             true => Ok(text.to_owned()),
-            false => Err(format!("{} is no host", quote(text)).into()),
+            false => Err(format!("{} is not a host", quote(text)).into()),
         }
     }
 }

@@ -99,7 +99,7 @@ fn choose<T: Copy>(
     match (found, scalar.as_text()) {
         (Some((_, choice)), Some(_)) => Some(Ok(*choice)),
         (Some((word, _)), None) => Some(Err(format!(
-            "must stand in quotes, as YAML takes it for a number: \"{word}\""
+            "needs quotes, as YAML reads it as a number: \"{word}\""
         )
         .into())),
         (None, _) if scalar.kind == Kind::Null => None,

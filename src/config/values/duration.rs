@@ -82,7 +82,7 @@ fn parse(text: &str) -> Result<Duration, String> {
     };
     if number.is_empty() || milliseconds == 0 {
         return Err(format!(
-            "{} is no duration: write `500ms`, `5s`, `10m` or `2h`",
+            "{} is not a duration: write `500ms`, `5s`, `10m` or `2h`",
             quote(text)
         ));
     }

@@ -19,7 +19,7 @@ impl FromText for HeaderName {
 
 /// The problem with a text that is not a name of a field.
 pub(in crate::config) fn no_field_name(text: &str) -> String {
-    format!("{} is no name of a header field", quote(text))
+    format!("{} is not the name of a header field", quote(text))
 }
 
 impl FromText for HeaderValue {
@@ -44,7 +44,7 @@ impl FromText for Method {
             .bytes()
             .all(|byte| byte.is_ascii_uppercase() || byte == b'-');
         let method = Self::from_bytes(text.as_bytes()).ok();
-        let complaint = || format!("{} is no method: write it in capitals", quote(text)).into();
+        let complaint = || format!("{} is not a method: write it in capitals", quote(text)).into();
         method.filter(|_| is_sound).ok_or_else(complaint)
     }
 }

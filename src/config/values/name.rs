@@ -17,7 +17,7 @@ pub(in crate::config) fn check(name: &str) -> Result<(), Complaint> {
         return Ok(());
     }
     Err(format!(
-        "{} is no name: at most 63 letters, digits, `_`, `.` and `-`, a letter or digit first",
+        "{} is not a name: at most 63 letters, digits, `_`, `.` and `-`, a letter or digit first",
         quote(name)
     )
     .into())

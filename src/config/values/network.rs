@@ -44,7 +44,7 @@ fn parse(text: &str) -> Result<IpNet, Complaint> {
     }
     let network: IpNet = text.parse().map_err(|_| {
         format!(
-            "{} is no network: write an address, or one with the length of its prefix, \
+            "{} is not a network: write an address, or one with the length of its prefix, \
              such as `10.0.0.0/8`",
             quote(text)
         )

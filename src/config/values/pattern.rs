@@ -21,15 +21,15 @@ impl FromText for HostPattern {
 fn parse_host(text: &str) -> Result<HostPattern, String> {
     if text.contains('/') {
         return Err(format!(
-            "{} holds a slash: a host has neither scheme nor path",
+            "{} has a slash: a host has neither scheme nor path",
             quote(text)
         ));
     }
     if text == "*" || text == "_" {
-        return Err("any host is meant by leaving `hosts` out".to_owned());
+        return Err("leave `hosts` out to match any host".to_owned());
     }
     if text.parse::<Ipv6Addr>().is_ok() {
-        return Err(format!("an IPv6 address stands in brackets: `[{text}]`"));
+        return Err(format!("an IPv6 address needs brackets: `[{text}]`"));
     }
     if text.contains(':') && !text.ends_with(']') {
         return Err(format!(

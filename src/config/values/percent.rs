@@ -33,7 +33,7 @@ fn parse(text: &str) -> Result<f64, String> {
         .filter(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()));
     let Some(digits) = digits else {
         return Err(format!(
-            "{} is no share: write a whole number and `%`",
+            "{} is not a share: write a whole number and `%`",
             quote(text)
         ));
     };

@@ -36,7 +36,7 @@ fn parse(text: &str) -> Result<usize, String> {
     };
     if number.is_empty() || bytes == 0 {
         return Err(format!(
-            "{} is no size: write `512B`, `64KiB` or `1MiB`",
+            "{} is not a size: write `512B`, `64KiB` or `1MiB`",
             quote(text)
         ));
     }

@@ -22,7 +22,7 @@ impl FromText for CookieName {
         let is_sound = (1..=Self::LONGEST).contains(&text.len()) && text.bytes().all(is_token_byte);
         if !is_sound {
             let complaint = format!(
-                "{} is no name of a cookie: at most {} letters, digits and `-_.`",
+                "{} is not the name of a cookie: at most {} letters, digits and `-_.`",
                 quote(text),
                 Self::LONGEST
             );
@@ -43,13 +43,13 @@ pub(in crate::config) enum QueryName {}
 impl FromText for QueryName {
     type Value = String;
 
-    const WANTED: &'static str = "the name of a parameter in a query";
+    const WANTED: &'static str = "the name of a query parameter";
     const PATTERN: &'static str = "^[!$'()*+,./0-9:;?@A-Z_a-z~%-]+$";
 
     fn from_text(text: &str) -> Result<String, Complaint> {
         let is_sound = |byte: u8| byte.is_ascii_graphic() && !b"&=#\"<>\\^`{|}[]".contains(&byte);
         if text.is_empty() || !text.bytes().all(is_sound) {
-            let complaint = format!("{} is no name of a parameter in a query", quote(text));
+            let complaint = format!("{} is not the name of a query parameter", quote(text));
             return Err(complaint.into());
         }
         Ok(text.to_owned())

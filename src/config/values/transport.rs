@@ -22,7 +22,7 @@ impl FromText for LocalAddress {
         let address = address.filter(|ip| !ip.is_unspecified() && !ip.is_multicast());
         address.ok_or_else(|| {
             let wanted = "write an address of this machine without a port, such as `192.0.2.1`";
-            format!("{} is no source address: {wanted}", quote(text)).into()
+            format!("{} is not a source address: {wanted}", quote(text)).into()
         })
     }
 }
@@ -81,7 +81,7 @@ impl FromText for NameServer {
         let server = text.parse().ok().or_else(without_port);
         server.ok_or_else(|| {
             let wanted = "write an address, such as `192.0.2.53` or `127.0.0.1:5353`";
-            format!("{} is no name server: {wanted}", quote(text)).into()
+            format!("{} is not a name server: {wanted}", quote(text)).into()
         })
     }
 }

@@ -73,11 +73,11 @@ fn normalize_host(request: &mut request::Parts) -> Result<(), Fault> {
                 .as_bytes()
                 .eq_ignore_ascii_case(authority.as_str().as_bytes()) =>
         {
-            Err(Fault::bad("Host names another authority."))
+            Err(Fault::bad("Host differs from :authority."))
         }
         (Some(authority), _) => {
             let host = HeaderValue::from_str(authority.as_str())
-                .map_err(|_| Fault::bad("The authority is no host."))?;
+                .map_err(|_| Fault::bad("The authority is not a host."))?;
             request.headers.insert(HOST, host);
             Ok(())
         }
@@ -92,7 +92,7 @@ fn check_path(request: &request::Parts) -> Result<(), Fault> {
     if is_whole || target.as_str().starts_with('/') {
         return Ok(());
     }
-    Err(Fault::bad("The path begins with no slash."))
+    Err(Fault::bad("The path does not begin with a slash."))
 }
 
 #[cfg(test)]

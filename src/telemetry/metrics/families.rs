@@ -57,7 +57,7 @@ impl ProcessFamilies {
             ),
             last_reload_successful: registrar.single(
                 "config_last_reload_successful",
-                "Whether the last reload was taken (1) or refused (0).",
+                "Whether the last reload was accepted (1) or refused (0).",
             ),
             last_reload_success: registrar.single(
                 "config_last_reload_success_timestamp_seconds",

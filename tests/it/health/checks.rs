@@ -132,7 +132,7 @@ async fn what_a_check_does_not_pass_is_told_in_words() {
             "type: http",
             Backend::garbage().await,
             "failure",
-            "no sound HTTP",
+            "not valid HTTP",
         ),
         (
             "type: http, statuses: [204]",
@@ -144,7 +144,7 @@ async fn what_a_check_does_not_pass_is_told_in_words() {
             "type: http",
             Backend::silent().await,
             "timeout",
-            "the answer was not there in time",
+            "there was no answer in time",
         ),
         (
             "type: http",
@@ -184,13 +184,13 @@ async fn a_websocket_check_says_at_which_step_it_failed() {
             "type: websocket",
             Backend::never_reading().await,
             "timeout",
-            "the Pong was not there in time",
+            "there was no Pong in time",
         ),
         (
             "type: websocket",
             Backend::saying(b"\x8a\x0chealth check").await,
             "timeout",
-            "the Close was not there in time",
+            "there was no Close in time",
         ),
         (
             "type: websocket",

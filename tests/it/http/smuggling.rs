@@ -207,7 +207,7 @@ async fn a_bad_head_behind_a_request_is_refused_in_words() {
     assert_eq!(client.answer().await.body, "ok");
     let answer = client.answer().await;
     assert_eq!(answer.status(), 400);
-    assert_eq!(answer.body, "The request is no sound HTTP.\n");
+    assert_eq!(answer.body, "The request is not valid HTTP.\n");
     assert!(client.rest().await.is_empty());
     assert_eq!(stage.gateway.line("refused").await["result"], "bad_request");
 }
@@ -221,7 +221,10 @@ async fn tls_on_a_plain_listener_is_named() {
         .await;
     assert_eq!(client.answer().await.status(), 400);
     let line = stage.gateway.line("refused").await;
-    assert_eq!(line["detail"], "This is TLS, and the listener has none.");
+    assert_eq!(
+        line["detail"],
+        "This is TLS, but the listener does not use TLS."
+    );
 }
 
 /// The library for targets drops what it takes for a fragment: a DELETE of `/a/#b` would reach the backend as one of `/a/`.

@@ -31,7 +31,7 @@ async fn a_host_that_names_another_authority_is_refused() {
     let (answer, body) = client.ask(other).await;
     assert_eq!(
         (answer.status().as_u16(), body.as_str()),
-        (400, "Host names another authority.\n")
+        (400, "Host differs from :authority.\n")
     );
     let line = gateway.line("refused").await;
     for (key, value) in [

@@ -165,7 +165,7 @@ async fn other_protocols_and_plain_connect_are_refused() {
     for (number, request) in (1..).zip([udp, plain]) {
         let (answer, body) = client.ask(request).await;
         assert_eq!(answer.status(), 501);
-        assert_eq!(body, "CONNECT is taken only for WebSocket.\n");
+        assert_eq!(body, "CONNECT is accepted only for WebSocket.\n");
         eventually("the refusal is counted", || {
             gateway.handshakes("", "not_implemented") == f64::from(number)
         })
