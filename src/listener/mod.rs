@@ -1,4 +1,5 @@
-//! From a socket to HTTP requests. Knows nothing of WebSocket: requests go to the [`Handler`] that is given.
+//! From a socket to HTTP requests, which go to the [`Handler`] that is given. Knows WebSocket only as what takes over a
+//! connection.
 
 mod arrival;
 mod body;
