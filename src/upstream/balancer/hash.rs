@@ -22,7 +22,7 @@ pub(super) const SIZE: usize = 262_147;
 const ROUNDS: usize = 100;
 
 /// How many priorities have their tables filled in advance; the others' are filled on first use: the DNS may give a pool
-/// hundreds of priorities, and a table takes a megabyte and some 20 ms.
+/// hundreds of priorities, and what a table costs is in docs/operations.md, Sizing.
 const FILLED: usize = 4;
 
 /// The tables of a pool.
