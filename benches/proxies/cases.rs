@@ -20,7 +20,7 @@ pub(crate) enum Bar {
     Ratio(&'static str, f64),
     /// At most this.
     Absolute(f64),
-    /// At most so many percent more than where frames are not followed.
+    /// At most this many percent more than where frames are not followed.
     Following(f64),
 }
 

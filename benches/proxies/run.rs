@@ -17,7 +17,7 @@ const STALL: Duration = Duration::from_secs(10);
 const WARM_UP: Duration = Duration::from_millis(300);
 /// So many sessions are opened at a time where only the opened ones matter.
 const OPENING: usize = 64;
-/// Open before memory is read first, so that what is set up once, or kept from so many handshakes
+/// Open before memory is read first, so that what is set up once, or kept from this many handshakes
 /// at a time, is no session's.
 const FIRST_SESSIONS: usize = 256;
 /// A proxy may need a moment until it has given back what opening took.
@@ -159,7 +159,7 @@ impl Run<'_> {
         Ok(sample)
     }
 
-    /// Opens until so many sessions are open and have echoed one message.
+    /// Opens until `sessions` sessions are open and have echoed one message.
     fn open_sessions(&mut self, sessions: usize) -> Result<()> {
         let mut progress = Progress::new();
         while self.generator.tally().echoes < sessions as u64 {

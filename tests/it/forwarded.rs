@@ -124,7 +124,6 @@ async fn a_trusted_proxy_that_says_nothing_is_the_client() {
     assert_eq!(head.values("x-forwarded-proto"), ["http"]);
 }
 
-/// Trap 30.
 #[tokio::test]
 async fn a_peer_in_no_trusted_network_is_not_believed() {
     let request = Opening::to("/").with("X-Forwarded-For", "203.0.113.7");

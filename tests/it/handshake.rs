@@ -173,7 +173,6 @@ async fn the_log_says_what_the_client_was_told() {
     assert_eq!(line["detail"], answer.body.trim_end());
 }
 
-/// Trap 5.
 #[tokio::test]
 async fn upgrade_and_connection_are_taken_in_any_spelling() {
     let backend = Backend::echo().await;
@@ -207,14 +206,13 @@ async fn upgrade_and_connection_are_taken_in_any_spelling() {
         let answer = ask(gateway.address(), request.text()).await;
         assert_eq!(answer.status(), 101, "{}", request.text());
     }
-    // Trap 4: nothing but websocket is ever asked for.
+    // Nothing but websocket is ever asked for.
     for head in backend.heads() {
         assert_eq!(head.values("upgrade"), ["websocket"]);
         assert_eq!(head.values("connection"), ["Upgrade"]);
     }
 }
 
-/// Trap 1, the client's side.
 #[tokio::test]
 async fn bytes_behind_the_request_head_reach_the_backend() {
     let backend = Backend::mirror().await;
@@ -229,7 +227,6 @@ async fn bytes_behind_the_request_head_reach_the_backend() {
     assert_eq!(gateway.handshakes("", "no_route"), 0.0);
 }
 
-/// Trap 1, the backend's side.
 #[tokio::test]
 async fn bytes_behind_the_101_reach_the_client() {
     let early = "HTTP/1.1 200 OK\r\n\r\n";
@@ -243,7 +240,6 @@ async fn bytes_behind_the_101_reach_the_client() {
     assert_eq!(wire.take(6).await, b"and on");
 }
 
-/// Trap 7.
 #[tokio::test]
 async fn cookies_subprotocol_and_extensions_pass_both_ways() {
     let fields = "Set-Cookie: a=1; Path=/\r\nSet-Cookie: b=2\r\nSet-Cookie: c=3\r\n\
@@ -291,7 +287,7 @@ async fn extensions_are_negotiated_between_the_ends() {
     assert_eq!(backend.head().values("sec-websocket-extensions"), [offered]);
 }
 
-/// Trap 8: what bounds the handshake does not bound the session.
+/// What bounds the handshake does not bound the session.
 #[tokio::test]
 async fn deadlines_of_the_handshake_end_with_the_101() {
     let sound = Backend::echo().await;

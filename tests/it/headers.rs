@@ -46,7 +46,7 @@ async fn expect_ends_at_the_gateway() {
     assert_eq!(head.value("expect"), None);
 }
 
-/// Trap 6.
+/// Some backends compare names with their case.
 #[tokio::test]
 async fn names_are_spelt_as_in_the_rfc() {
     let request = Opening::to("/")
@@ -157,7 +157,6 @@ async fn the_backend_learns_who_the_client_is() {
     }
 }
 
-/// Trap 30.
 #[tokio::test]
 async fn what_a_client_forges_of_itself_does_not_survive() {
     let request = Opening::to("/")
@@ -182,7 +181,6 @@ async fn what_a_client_forges_of_itself_does_not_survive() {
     );
 }
 
-/// Trap 29.
 #[tokio::test]
 async fn connection_takes_nothing_away_that_the_gateway_says() {
     let named = "Upgrade, X-Forwarded-For, X-Real-IP, X-Forwarded-Proto, X-Forwarded-Host, \
@@ -235,7 +233,7 @@ async fn a_request_id_is_made_where_there_is_no_sound_one() {
     assert_eq!(made.len(), 4, "each has its own");
 }
 
-/// Trap 28: heads that two readers could read in two ways never reach a backend.
+/// Heads that two readers could read in two ways never reach a backend.
 #[tokio::test]
 async fn an_ambiguous_head_is_400() {
     for field in [
@@ -275,7 +273,7 @@ async fn expect_400(field: &str) {
     assert_eq!(line["status"], 400, "{line}");
 }
 
-/// Trap 28: a body that was announced is not read as the next request; nothing is, since the connection ends.
+/// A body that was announced is not read as the next request; nothing is, since the connection ends.
 #[tokio::test]
 async fn a_refused_body_is_no_second_request() {
     let backend = Backend::echo().await;
@@ -290,7 +288,7 @@ async fn a_refused_body_is_no_second_request() {
     assert_eq!(backend.connections(), 0);
 }
 
-/// Trap 28: bare line feeds are read as line ends and sent on as sound ones.
+/// Bare line feeds are read as line ends and sent on as valid ones.
 #[tokio::test]
 async fn bare_line_feeds_are_sent_on_as_line_ends() {
     let backend = Backend::echo().await;

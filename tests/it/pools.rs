@@ -20,7 +20,7 @@ fn named(pool_keys: &str, backends: &[(&str, &str, &Backend)]) -> String {
     )
 }
 
-/// Opens so many sessions one after the other; the names of those that had them, which they say themselves.
+/// Opens `count` sessions one after the other; the names of those that had them, which they say themselves.
 async fn turns(gateway: &Gateway, count: usize) -> Vec<String> {
     let mut turns = Vec::new();
     for _ in 0..count {
@@ -86,7 +86,7 @@ async fn weights_are_smooth() {
     assert_eq!(turns(&gateway, 14).await.concat(), "aabacaaaabacaa");
 }
 
-/// Trap 17.
+/// With frequent reloads the first backend would get everything otherwise.
 #[tokio::test]
 async fn the_round_goes_on_over_a_reload() {
     let three = Three::start().await;
@@ -107,7 +107,6 @@ async fn the_round_goes_on_over_a_reload() {
     assert_eq!(next.concat(), "abcd");
 }
 
-/// Trap 17.
 #[tokio::test]
 async fn a_reload_forgets_no_session() {
     let three = Three::start().await;

@@ -31,7 +31,7 @@ impl Process {
         .await
     }
 
-    /// As [`Process::start`], with so many descriptors and no more.
+    /// As [`Process::start`], with `count` descriptors and no more.
     pub(crate) async fn start_with_descriptors(count: u32, yaml: &str) -> Self {
         let script = format!("ulimit -n {count}; exec \"$0\" run --config \"$1\"");
         Self::start_by(&script, yaml).await

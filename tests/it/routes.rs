@@ -156,7 +156,7 @@ async fn a_target_in_absolute_form_names_the_host() {
     assert_eq!(found, "a");
 }
 
-/// Trap 31: what could be read in two ways is refused, or routed by what the backend will see.
+/// What could be read in two ways is refused, or routed by what the backend will see.
 #[tokio::test]
 async fn a_path_reaches_no_other_route_than_the_backend_sees() {
     let routes = [
@@ -192,7 +192,6 @@ async fn a_path_reaches_no_other_route_than_the_backend_sees() {
     }
 }
 
-/// Trap 31: the backend gets the target as it came.
 #[tokio::test]
 async fn the_target_reaches_the_backend_unchanged() {
     let backend = Backend::echo().await;

@@ -33,13 +33,11 @@ async fn expect_broken(backend: Backend) {
     assert_eq!(gateway.count("wsgate_sessions_active", &[]), 0.0);
 }
 
-/// Trap 3.
 #[tokio::test]
 async fn a_wrong_accept_is_502() {
     expect_broken(Backend::wrong_accept().await).await;
 }
 
-/// Trap 3.
 #[tokio::test]
 async fn a_missing_accept_is_502() {
     expect_broken(Backend::missing_accept().await).await;
@@ -50,7 +48,6 @@ async fn two_accepts_are_502() {
     expect_broken(Backend::two_accepts().await).await;
 }
 
-/// Trap 3.
 #[tokio::test]
 async fn a_101_without_upgrade_is_502() {
     expect_broken(Backend::no_upgrade().await).await;
@@ -61,7 +58,6 @@ async fn a_101_without_connection_is_502() {
     expect_broken(Backend::no_connection().await).await;
 }
 
-/// Trap 4.
 #[tokio::test]
 async fn a_101_to_h2c_is_502() {
     expect_broken(Backend::h2c().await).await;

@@ -66,7 +66,7 @@ class Stage:
             self.stop_backends()
 
     def entrance(self, number):
-        """Where session `number` comes in: one in so many through TLS."""
+        """Where session `number` comes in: one in TLS_EVERY through TLS."""
         is_tls = number % TLS_EVERY == 0
         return Entrance(self.secure_port if is_tls else self.plain_port, "/load", is_tls)
 

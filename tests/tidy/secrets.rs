@@ -6,7 +6,7 @@ use crate::sources::Source;
 /// The end of the line that begins a private key (RFC 7468); split, or this file would be reported itself.
 const MARK: &str = concat!("PRIVATE", " KEY-----");
 
-/// At least so many characters of base64 follow the mark in a key; fewer are a sample of a broken one.
+/// At least this many characters of base64 follow the mark in a key; fewer are a sample of a broken one.
 const KEY_LENGTH_MIN: usize = 20;
 
 /// Every private key in a file, also in a string literal with escaped line ends.

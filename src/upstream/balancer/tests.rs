@@ -196,7 +196,6 @@ fn two_choices_are_better_than_one() {
     assert!(fullest(Word::Random) > fullest_of_two);
 }
 
-/// Trap 18.
 #[test]
 fn the_third_of_three_gets_the_next_sessions() {
     let two = members(&[1, 1]);

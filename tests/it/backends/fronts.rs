@@ -107,7 +107,7 @@ impl Front {
         Self::tls_behind(settings, host, backend, 0).await
     }
 
-    /// As [`Front::tls`], after so many bytes of something else.
+    /// As [`Front::tls`], after `bytes` bytes of something else.
     pub(crate) async fn tls_behind(
         settings: ServerSettings<'_>,
         host: &str,

@@ -19,7 +19,7 @@ const FULL: Refusal<'static> = Refusal {
     route: "chat",
 };
 
-/// Waits until so many wait.
+/// Waits until `count` clients wait.
 async fn expect_waiting(gateway: &Gateway, count: usize) {
     let what = format!("{count} wait");
     let length = || gateway.count("wsgate_pool_queue_length", &[("pool", "chat")]);

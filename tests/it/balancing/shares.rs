@@ -6,7 +6,7 @@ use super::{named, session, yaml};
 use crate::backends::Backend;
 use crate::harness::{Gateway, WebSocket, eventually};
 
-/// Opens so many sessions at once; they stay open.
+/// Opens `count` sessions at once; they stay open.
 async fn crowd(gateway: &Gateway, count: usize) -> (Vec<WebSocket>, BTreeMap<String, usize>) {
     let address = gateway.address();
     let opening = (0..count).map(|_| tokio::spawn(async move { session(address, "/", &[]).await }));
@@ -53,7 +53,6 @@ async fn lots_leave_nobody_out() {
     }
 }
 
-/// Trap 18.
 #[tokio::test]
 async fn a_backend_that_joins_gets_the_next_sessions() {
     let backends = named(3).await;

@@ -39,7 +39,7 @@ impl Http2 {
         Self::with_window(stream, 1 << 20).await
     }
 
-    /// As [`Http2::over`], taking so many bytes of a stream before it reads.
+    /// As [`Http2::over`], taking `window` bytes of a stream before it reads.
     pub(crate) async fn with_window<S>(stream: S, window: u32) -> Self
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,

@@ -231,7 +231,6 @@ async fn expect_words(keys: &str, entry: &str, result: &str, words: &str) {
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
-/// Trap 19.
 #[tokio::test]
 async fn no_ready_backend_is_503_with_retry_after() {
     let backend = Backend::absent();
@@ -262,7 +261,6 @@ async fn a_backend_that_comes_back_gets_its_share_again() {
     assert_eq!(turns(&gateway, 8).await.matches('a').count(), 4);
 }
 
-/// Trap 17.
 #[tokio::test]
 async fn a_reload_forgets_no_verdict() {
     let (sound, dead) = (Mortal::named("b").await, Backend::absent());

@@ -49,7 +49,7 @@ async fn turn(gateway: &Gateway) -> (u16, String) {
     (answer.status(), backend)
 }
 
-/// The backends of so many sessions, each of which has to open.
+/// The backends of `count` sessions, each of which has to open.
 async fn turns(gateway: &Gateway, count: usize) -> String {
     let mut names = String::new();
     for _ in 0..count {

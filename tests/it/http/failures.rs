@@ -101,7 +101,6 @@ async fn an_answer_that_is_late_is_504() {
     );
 }
 
-/// Trap 4.
 #[tokio::test]
 async fn an_unasked_101_is_502() {
     let stage = Stage::set().await;
@@ -394,7 +393,7 @@ async fn expect_cut(stage: &Stage, mut backend: Wire) {
     expect_left(&stage.gateway, 0).await;
 }
 
-/// Waits until so many answers are still to end by drains.
+/// Waits until `count` answers are still to end by drains.
 async fn expect_left(gateway: &Gateway, count: usize) {
     let look = async || (gateway.status().await["drain_sessions"] == count).then_some(());
     repeatedly(&format!("{count} are left"), look).await;

@@ -1,4 +1,4 @@
-//! Heads and bodies that could be read in two ways: refused, or passed on in one form. Trap 28.
+//! Heads and bodies that could be read in two ways: refused, or passed on in one form.
 
 use super::{Stage, get};
 use crate::harness::{Gateway, Opening, Wire, ask};

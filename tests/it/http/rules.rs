@@ -197,7 +197,6 @@ async fn a_prefix_is_added_over_http2() {
     assert_eq!(backend.head().line, "GET /new/ws?x=1 HTTP/1.1");
 }
 
-/// Trap 31.
 #[tokio::test]
 async fn a_path_reaches_no_other_route_than_its_backend_will_see() {
     let guarded = "guarded: { match: { path: /chat }, respond: { status: 403 } }";

@@ -1,5 +1,5 @@
 //! Requests that two readers could take for different ones, byte by byte: told 400 and parted from, or passed on in
-//! the one form that they have. Trap 28.
+//! the one form that they have.
 
 use super::{OK, Stage, get};
 use crate::harness::{Opening, Wire, eventually};

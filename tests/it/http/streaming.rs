@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::{OK, Stage, get};
 use crate::harness::{Gateway, Wire, eventually, repeatedly, send_until_stalled};
 
-/// Trap 27.
+/// Server-sent events are not buffered.
 #[tokio::test]
 async fn events_pass_one_by_one() {
     let stage = Stage::set_with(", http: { request_timeout: 1s }").await;

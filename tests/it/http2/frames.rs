@@ -241,7 +241,7 @@ async fn a_client_that_pauses_at_a_stop_gets_all_of_its_answer() {
     take_data(&mut wire, length - window).await;
 }
 
-/// Takes so many bytes of DATA.
+/// Takes `count` bytes of DATA.
 async fn take_data(wire: &mut Wire, count: usize) {
     let mut taken = 0;
     while taken < count {

@@ -106,7 +106,7 @@ async fn opening_handshakes_over_the_rate_are_503_and_nothing_else_is() {
     assert!(join_all(openings).await.iter().all(|it| it.status() == 101));
 }
 
-/// A listener that lets so many opening handshakes a second pass, with more limits.
+/// A listener that lets `rate` opening handshakes a second pass, with more limits.
 fn paced(rate: u32, more: &str, backend: &Backend) -> String {
     let limits = format!("limits: {{ handshakes_per_second: {rate}{more} }}");
     let listener = format!("main: {{ address: \"127.0.0.1:0\", {limits} }}");
