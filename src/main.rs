@@ -218,7 +218,7 @@ fn report(error: &anyhow::Error) {
     }
 }
 
-/// Who reads stderr. NO_COLOR turns colours off at a terminal (<https://no-color.org>).
+/// What reads stderr. NO_COLOR turns colours off at a terminal (<https://no-color.org>).
 fn reader() -> Reader {
     if journal::reads_stderr(environment("JOURNAL_STREAM").as_deref()) {
         return Reader::Journal;

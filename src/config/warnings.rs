@@ -181,7 +181,7 @@ fn is_reached_at(listener: &Address, backend: &BackendAddress) -> bool {
             takes(Ipv4Addr::LOCALHOST.into()) || takes(Ipv6Addr::LOCALHOST.into())
         }
         BackendHost::Name(_) => false,
-        // Who connects to all addresses reaches the loopback.
+        // A connection to all addresses reaches the loopback.
         BackendHost::Ip(IpAddr::V4(ip)) if ip.is_unspecified() => takes(Ipv4Addr::LOCALHOST.into()),
         BackendHost::Ip(IpAddr::V6(ip)) if ip.is_unspecified() => takes(Ipv6Addr::LOCALHOST.into()),
         BackendHost::Ip(ip) => takes(ip.to_canonical()),

@@ -25,7 +25,7 @@ pub struct Logging {
 
 type LevelHandle = reload::Handle<Targets, Registry>;
 
-/// Who reads the diagnostic log.
+/// What reads the diagnostic log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Reader {
     /// systemd's journal, which takes the priority of each line.

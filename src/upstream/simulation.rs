@@ -223,7 +223,7 @@ async fn calm(world: &mut World, each: usize) -> BTreeMap<u16, usize> {
     world.dead.clear();
     world.pass(CALM).await;
     assert_eq!(world.counted(), 0, "all sessions are over");
-    // Who was ejected is tried by one session, and rises slowly from then on.
+    // A backend that was ejected is tried by one session, and rises slowly from then on.
     for _ in 0..1000 {
         if world.are_all_ready() {
             break;

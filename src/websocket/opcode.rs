@@ -1,4 +1,4 @@
-//! What a frame is, and who sends it.
+//! What a frame is, and which side sends it.
 
 /// One of the two sides of a session. A client masks the frames that it sends, a backend does not (RFC 6455 section
 /// 5.1).

@@ -196,7 +196,7 @@ async fn a_backend_that_breaks_the_handshake_is_passed_over() {
     }
 }
 
-/// A refusal is an answer: who is turned away by one backend is not sent to the next.
+/// A refusal is an answer: a client that is turned away by one backend is not sent to the next.
 #[tokio::test]
 async fn an_answer_is_not_failed_over() {
     let refusing = Backend::answering("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n").await;

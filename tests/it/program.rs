@@ -1,4 +1,4 @@
-//! The program as who calls it sees it: what it says, and its exit code.
+//! The program as its caller sees it: what it says, and its exit code.
 
 use std::fs::File;
 use std::io::{BufReader, Read};

@@ -40,7 +40,7 @@ pub(super) struct Rules {
     answer: Fields,
 }
 
-/// Who gets the fields.
+/// The end that gets the fields.
 #[derive(Clone, Copy)]
 enum Towards {
     Backend,

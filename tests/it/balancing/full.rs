@@ -1,4 +1,4 @@
-//! `max_sessions` and the queue of those who wait for a place.
+//! `max_sessions` and the queue of clients that wait for a place.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -202,7 +202,7 @@ async fn who_leaves_is_not_waited_for() {
     assert_eq!(staying.await.expect("nobody panics").status(), 101);
 }
 
-/// A reload that brings room is heard by those who wait.
+/// A reload that brings room reaches the clients that wait.
 #[tokio::test]
 async fn a_reload_serves_those_who_wait() {
     let backends = named(2).await;

@@ -1,4 +1,4 @@
-//! How sessions are spread over the backends of a pool, whatever the strategy, and who waits when all are full.
+//! How sessions are spread over the backends of a pool, whatever the strategy, and which clients wait when all are full.
 
 mod full;
 mod hash;

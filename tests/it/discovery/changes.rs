@@ -181,7 +181,7 @@ async fn backends_that_were_named_stay_until_the_first_answer_and_if_it_names_th
     echo(&mut session, "on the same backend").await;
 }
 
-/// A backend that is found has as many places as `max_sessions` says, and who waits is served by one that joins.
+/// A backend that is found has as many places as `max_sessions` says, and a client that waits is served by one that joins.
 #[tokio::test]
 async fn those_who_wait_are_served_by_a_backend_that_joins() {
     let server = NameServer::start().await;

@@ -117,7 +117,7 @@ async fn two_closes_that_cross_end_a_session() {
     assert_eq!(line["close_code"], 1000, "{line}");
 }
 
-/// Who ends a connection first keeps it for a minute, and the gateway would run out of ports (RFC 6455 section 7.1.1).
+/// The side that ends a connection first keeps it for a minute, and the gateway would run out of ports (RFC 6455 section 7.1.1).
 #[tokio::test]
 async fn the_backend_may_end_first() {
     let venue = patient(Transport::Plain).await;

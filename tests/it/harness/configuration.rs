@@ -20,7 +20,7 @@ pub(crate) fn routed(keys: &str, backends: &[&Backend]) -> String {
     )
 }
 
-/// As [`before`], but who leaves without a Close, or does not follow one, is given up soon.
+/// As [`before`], but a side that leaves without a Close, or does not follow one, is given up soon.
 pub(crate) fn impatient(backends: &[&Backend]) -> String {
     let keys = "origins: any, timeouts: { half_close: 200ms, close: 200ms }";
     routed(keys, backends)

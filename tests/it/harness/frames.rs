@@ -85,7 +85,7 @@ impl Speaker {
 pub(crate) struct Frame {
     /// Its first byte.
     pub(crate) first: u8,
-    /// Who sends so: masked or not.
+    /// The end that sends so: masked or not.
     pub(crate) speaker: Speaker,
     /// Its payload, unmasked.
     pub(crate) payload: Vec<u8>,

@@ -133,7 +133,7 @@ async fn where_all_others_fail_an_ejected_backend_is_tried() {
     assert_eq!(turns(&gateway, 4).await, "aaaa");
 }
 
-/// As an operator does who restarts it: that it is well is his word.
+/// As an operator does who restarts it, and so says that it is well.
 #[tokio::test]
 async fn one_that_was_drained_and_resumed_meanwhile_is_ready() {
     let (mut a, mut b) = (Mortal::named("a").await, Mortal::named("b").await);

@@ -281,7 +281,7 @@ async fn what_a_body_went_over_that_nobody_expects_serves_no_other_client() {
     }
 }
 
-/// IIS takes who has proved himself by NTLM for the client of all that follows on the connection.
+/// IIS takes a client that has proved itself by NTLM for the client of all that follows on the connection.
 #[tokio::test]
 async fn a_connection_that_knows_its_client_serves_no_other() {
     let refusal = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=x\r\n\

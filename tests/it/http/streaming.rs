@@ -114,7 +114,7 @@ async fn expect_ends_here_for_a_client_of_http_1_0() {
     assert_eq!(backend.take(5).await, b"hello");
 }
 
-/// Only who asks for 100 waits for it.
+/// Only a client that asks for 100 waits for it.
 #[tokio::test]
 async fn another_expectation_holds_no_body_back() {
     let stage = Stage::set().await;

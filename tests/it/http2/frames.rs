@@ -320,7 +320,7 @@ async fn a_client_that_reads_no_answers_is_held_up() {
     expect_service(&gateway).await;
 }
 
-/// Who reads the answers to its flood pays as much as the gateway does, and keeps nobody waiting.
+/// A client that reads the answers to its flood pays as much as the gateway does, and keeps no other waiting.
 #[tokio::test]
 async fn a_flood_whose_answers_are_read_keeps_nobody_waiting() {
     let gateway = start().await;

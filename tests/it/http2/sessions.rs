@@ -132,7 +132,7 @@ async fn alpn_decides_under_tls() {
             let mut client = Wire::new(stream);
             client.send(Opening::to("/").text()).await;
             assert_eq!(client.head().await.status(), 101);
-            // Nor is it taken from who says nothing in ALPN and begins.
+            // Nor is it accepted from a client that says nothing in ALPN and begins.
             let silent = connect_tls(gateway.address(), "gateway.test", identity.trust()).await;
             let mut unasked = Wire::new(silent.expect("the handshake succeeds"));
             unasked.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;

@@ -30,7 +30,7 @@ async fn deny_wins_over_allow_and_the_rest_is_not_let_in() {
     assert_eq!(rejects(&gateway, "denied"), 2.0);
 }
 
-/// Who holds the only place of an address, and is still answered at the end.
+/// The client that holds the only place of an address, and is still answered at the end.
 async fn hold(gateway: &Gateway, from: &str) -> Wire<TcpStream> {
     let mut wire = Wire::connect_from(from, gateway.address()).await;
     wire.send(REQUEST).await;

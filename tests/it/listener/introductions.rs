@@ -1,4 +1,4 @@
-//! PROXY headers: who is believed, what they say, and what comes behind them.
+//! PROXY headers: which peers are believed, what they say, and what comes behind them.
 
 use http::Request;
 use tokio::net::{TcpStream, UnixStream};

@@ -8,7 +8,7 @@ use crate::harness::{
     Gateway, Identity, Opening, Wire, ask, before, connect_tls, directory, echo, eventually, open,
 };
 
-/// A TLS listener with these limits, and who is trusted there.
+/// A TLS listener with these limits, and the peers that are trusted there.
 async fn start(limits: &str) -> (Gateway, Identity) {
     let directory = directory();
     let identity = Identity::make(directory.path(), "site", &["gateway.test"]);

@@ -38,7 +38,7 @@ fn config() -> config::Pool {
     }
 }
 
-/// A pool of a backend with one place and of an ejected one, for sessions that wait; and who tries the latter.
+/// A pool of a backend with one place and of an ejected one, for sessions that wait; and the session that tries the latter.
 fn narrow() -> (Arc<Pool>, Witness) {
     narrow_with(3)
 }
@@ -380,7 +380,7 @@ async fn a_request_that_may_not_be_repeated_has_an_ejected_backend_tried() {
     accepting.abort();
 }
 
-/// Who tries an ejected backend out of the queue came before those behind it all the same.
+/// A session that tries an ejected backend out of the queue came before those behind it all the same.
 #[tokio::test(start_paused = true)]
 async fn who_was_served_in_vain_has_its_place_back() {
     let (pool, trial) = narrow();

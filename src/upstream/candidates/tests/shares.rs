@@ -13,7 +13,7 @@ fn made(config: &config::Pool) -> Arc<Pool> {
     Arc::new(build(config, &Metrics::new(), None))
 }
 
-/// Who cannot be had takes no time from those that can: in a maintenance the one that is left carries everything.
+/// Backends that cannot be had take no time from those that can: in a maintenance the one that is left carries everything.
 #[tokio::test(start_paused = true)]
 async fn the_time_is_for_those_that_can_be_had() {
     let mut config = config();
