@@ -8,6 +8,13 @@ use crate::telemetry::kept::Kept;
 use crate::telemetry::{FlushGuard, Telemetry};
 use crate::websocket::Opcode;
 
+const EVERYTHING: config::AccessLog = config::AccessLog {
+    open: true,
+    close: true,
+    request: true,
+    redact_query: true,
+};
+
 struct Scenario {
     telemetry: Arc<Telemetry>,
     connection: Connection,
@@ -19,17 +26,16 @@ struct Scenario {
 
 impl Scenario {
     fn new() -> Self {
-        Self::with(config::AccessLog {
-            open: true,
-            close: true,
-            request: true,
-            redact_query: true,
-        })
+        Self::with(EVERYTHING)
     }
 
     fn with(access: config::AccessLog) -> Self {
+        Self::in_format(LogFormat::Json, access)
+    }
+
+    fn in_format(format: LogFormat, access: config::AccessLog) -> Self {
         let log = config::Log {
-            format: LogFormat::Json,
+            format,
             level: tracing::Level::INFO,
             access,
         };
@@ -52,10 +58,14 @@ impl Scenario {
     }
 
     fn record(&self, request: &http::Request<()>) -> SessionRecord {
+        self.record_of(request, None)
+    }
+
+    fn record_of(&self, request: &http::Request<()>, method: Option<&Method>) -> SessionRecord {
         let request = Request {
             id: "request-1",
             client: self.connection.client,
-            method: None,
+            method,
             host: request.headers().get("host").unwrap().as_bytes(),
             target: request.uri().path_and_query(),
             version: request.version(),
@@ -272,32 +282,55 @@ fn a_record_that_is_dropped_ends_all_the_same() {
     assert_eq!(lines[2]["close_reason"], "cut");
 }
 
-#[test]
-fn keys_come_in_the_documented_order() {
-    let scenario = Scenario::new();
-    let mut record = scenario.routed();
-    record.open();
-    record.close(Closure {
+/// The line of a session that has ended and that of a plain request, which have every field between them. Without what
+/// differs from run to run.
+fn lines_with_all_fields(format: LogFormat) -> Vec<String> {
+    let scenario = Scenario::in_format(format, EVERYTHING);
+    let mut session = scenario.routed();
+    session.open();
+    session.add_traffic(&traffic(10, 20));
+    session.close(Closure {
         code: Some(1000),
+        detail: "it \"said\" so",
         ..finished()
     });
-    drop(record);
-    drop(scenario.guard);
-    let written = scenario.kept.text();
-    let mut rest = written.lines().nth(1).unwrap();
-    for key in "ts event session_id request_id client listener route pool backend host path origin \
-                user_agent protocol tls_version status result duration_ms bytes_in bytes_out \
-                messages_in messages_out close_code close_initiator close_reason"
-        .split_whitespace()
-    {
-        let key = format!("\"{key}\":");
-        let place = rest.find(&key);
-        assert!(
-            place.is_some(),
-            "{key} is missing or out of order in {written}"
-        );
-        rest = &rest[place.unwrap() + key.len()..];
-    }
+    let mut request = request("/a\"b?x=1");
+    let odd = http::HeaderValue::from_bytes("a=b\t\u{ad}ü".as_bytes()).unwrap();
+    request.headers_mut().insert("user-agent", odd);
+    let mut plain = scenario.record_of(&request, Some(&Method::POST));
+    plain.route(&scenario.route);
+    plain.taken();
+    plain.pass(StatusCode::OK);
+    plain.note_bodies(3, 4);
+    plain.end(AnswerEnd::Broken);
+    let ids = [session.id.to_string(), plain.id.to_string()];
+    drop((session, plain, scenario.guard));
+    let told = |line: &str| without_times(&line.replace(&ids[0], "S").replace(&ids[1], "P"));
+    scenario.kept.text().lines().skip(1).map(told).collect()
+}
+
+/// The line with `T` as its time and `0` as its duration.
+fn without_times(line: &str) -> String {
+    let time = line.find("20").unwrap();
+    let (before, rest) = line.split_at(line.find("duration_ms").unwrap());
+    let digits = rest.trim_start_matches(|it: char| !it.is_ascii_digit());
+    let key = &rest[..rest.len() - digits.len()];
+    let after = digits.trim_start_matches(|it: char| it.is_ascii_digit());
+    format!("{}T{}{key}0{after}", &before[..time], &before[time + 24..])
+}
+
+#[test]
+fn every_field_has_its_place_as_json() {
+    let closed = r#"{"ts":"T","event":"close","session_id":"S","request_id":"request-1","client":"192.0.2.1:5000","listener":"public","route":"chat","pool":"rooms","backend":"a","host":"chat.example.com","path":"/chat?token=***&***&***","origin":"https://app.example.com","user_agent":"test/1.0","protocol":"h1","tls_version":"TLSv1.3","status":101,"result":"accepted","duration_ms":0,"bytes_in":10,"bytes_out":20,"messages_in":0,"messages_out":2,"close_code":1000,"close_initiator":"client","close_reason":"finished","detail":"it \"said\" so"}"#;
+    let answered = r#"{"ts":"T","event":"request","session_id":"P","request_id":"request-1","client":"192.0.2.1:5000","listener":"public","route":"chat","pool":"rooms","host":"chat.example.com","path":"/a\"b?x=***","origin":"https://app.example.com","user_agent":"a=b\u0009\u00adü","protocol":"h1","tls_version":"TLSv1.3","status":200,"result":"backend_failed","duration_ms":0,"method":"POST","bytes_in":3,"bytes_out":4,"level":"WARN","detail":"answer_broken"}"#;
+    assert_eq!(lines_with_all_fields(LogFormat::Json), [closed, answered]);
+}
+
+#[test]
+fn every_field_has_its_place_as_text() {
+    let closed = r#"ts=T event=close session_id=S request_id=request-1 client=192.0.2.1:5000 listener=public route=chat pool=rooms backend=a host=chat.example.com path="/chat?token=***&***&***" origin=https://app.example.com user_agent=test/1.0 protocol=h1 tls_version=TLSv1.3 status=101 result=accepted duration_ms=0 bytes_in=10 bytes_out=20 messages_in=0 messages_out=2 close_code=1000 close_initiator=client close_reason=finished detail="it \"said\" so""#;
+    let answered = r#"ts=T event=request session_id=P request_id=request-1 client=192.0.2.1:5000 listener=public route=chat pool=rooms host=chat.example.com path="/a\"b?x=***" origin=https://app.example.com user_agent="a=b\u0009\u00adü" protocol=h1 tls_version=TLSv1.3 status=200 result=backend_failed duration_ms=0 method=POST bytes_in=3 bytes_out=4 level=WARN detail=answer_broken"#;
+    assert_eq!(lines_with_all_fields(LogFormat::Text), [closed, answered]);
 }
 
 #[test]
