@@ -222,7 +222,7 @@ fn is_for_shared_caches(headers: &HeaderMap) -> bool {
 }
 
 /// The 101: the backend's fields, with Upgrade and Connection written anew.
-pub(super) fn switching(mut headers: HeaderMap, spelling: &Extensions) -> Response<Body> {
+pub(super) fn switching(mut headers: HeaderMap) -> Response<Body> {
     remove_hop_by_hop(&mut headers);
     headers.remove(CONTENT_LENGTH);
     headers.insert(UPGRADE, WEBSOCKET);
@@ -230,6 +230,5 @@ pub(super) fn switching(mut headers: HeaderMap, spelling: &Extensions) -> Respon
     let mut response = Response::new(text(""));
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     *response.headers_mut() = headers;
-    *response.extensions_mut() = spelling.clone();
     response
 }

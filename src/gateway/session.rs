@@ -4,20 +4,21 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
 
-use http::{HeaderValue, Method, Response, Version, request};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version, request};
 use hyper::ext::Protocol;
 
 use super::forward::Forwarded;
 use super::headers::{apply_rules, opening_head};
 use super::{Outcome, RequestContext, path, respond};
 use crate::admission::{self, Admission, Permit};
-use crate::config::FieldRules;
 use crate::drain::Stage;
 use crate::listener::{Body, Client, Presence, Upgrade};
 use crate::session::{Closure, Initiator, Reason, Rejection};
 use crate::snapshot::{PoolTarget, Route};
+use crate::stream::Stream;
 use crate::telemetry::SessionRecord;
-use crate::tunnel::{Account, Agreed, End, Terms, Tunnel, Watches};
+use crate::tunnel::{Account, Agreed, End, Tunnel, Watches};
 use crate::upstream::{Answer, Answered, Lease, Opened, Opening, Source, Switched};
 use crate::websocket::{
     BroughtKey, Extensions, HandshakeError, asks_for_websocket, into_get, read_handshake,
@@ -35,26 +36,17 @@ const CLIENT_GONE: Closure = Closure {
     detail: "",
 };
 
-/// How a session ends whose 101 was not written when a drain came to its deadline.
-const CUT: Closure = Closure {
-    initiator: Initiator::Gateway,
-    code: None,
-    reason: Reason::Cut,
-    detail: "",
-};
-
 /// A session that the backend accepted, before the client has its answer.
 pub(super) struct Ready {
-    backend: Switched,
-    terms: Arc<Terms>,
+    /// The 101; over HTTP/2, the 200.
+    answer: Response<Body>,
+    stream: Stream,
+    /// What the backend sent behind its 101.
+    early: Bytes,
+    agreed: Agreed,
     watches: Watches,
     permit: Permit,
     lease: Lease,
-    rules: Option<Arc<FieldRules>>,
-    /// The sticky cookie to set.
-    cookie: Option<HeaderValue>,
-    is_over_http2: bool,
-    has_brought_key: bool,
 }
 
 /// What a session holds until its sockets are closed.
@@ -119,19 +111,42 @@ pub(super) async fn open(
             if watches.iter().any(|watch| watch.stage() == Stage::Cut) {
                 return Err(Rejection::Draining);
             }
-            Ok(Outcome::Session(Box::new(Ready {
-                backend,
+            let Switched {
+                headers,
+                stream,
+                early,
+            } = backend;
+            let agreed = Agreed {
                 terms: Arc::clone(&target.terms),
+                extensions: Extensions::agreed(&headers),
+            };
+            Ok(Outcome::Session(Box::new(Ready {
+                answer: acceptance(headers, cookie, request, route),
+                stream,
+                early,
+                agreed,
                 watches,
                 permit,
                 lease,
-                rules: route.answer.clone(),
-                cookie,
-                is_over_http2: is_over_http2(request),
-                has_brought_key: request.extensions.get::<BroughtKey>().is_some(),
             })))
         }
     }
+}
+
+/// The answer that opens the session. hyper still has to be told the spelling of a 101.
+fn acceptance(
+    headers: HeaderMap,
+    cookie: Option<HeaderValue>,
+    request: &request::Parts,
+    route: &Route,
+) -> Response<Body> {
+    let mut answer = match is_over_http2(request) {
+        true => respond::connected(headers, request.extensions.get::<BroughtKey>().is_some()),
+        false => respond::switching(headers),
+    };
+    apply_rules(route.answer.as_deref(), answer.headers_mut());
+    respond::set_cookie(answer.headers_mut(), cookie);
+    answer
 }
 
 /// Waits until one of the drains has come to its deadline.
@@ -147,8 +162,8 @@ async fn cut(watches: &Watches) {
 }
 
 impl Ready {
-    /// Answers the 101. The tunnel starts once that is written, in a task of its own, so that the memory of the handshake is
-    /// freed.
+    /// Answers the client. The tunnel starts once that is written, in a task of its own, so that the memory of the handshake
+    /// is freed.
     pub(super) fn start(
         self,
         upgrade: Upgrade,
@@ -157,34 +172,26 @@ impl Ready {
         spelling: &http::Extensions,
     ) -> Response<Body> {
         let Self {
-            backend,
-            terms,
+            mut answer,
+            stream,
+            early,
+            agreed,
             watches,
             permit,
             lease,
-            rules,
-            cookie,
-            is_over_http2,
-            has_brought_key,
         } = self;
-        let Switched {
-            headers,
-            stream,
-            early,
-        } = backend;
-        let agreed = Agreed {
-            terms,
-            extensions: Extensions::agreed(&headers),
-        };
+        if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+            *answer.extensions_mut() = spelling.clone();
+        }
         let presence = Arc::clone(&client.presence);
-        // Before the client can see the 101, so that a client that has it finds the session counted.
+        // Before the client can see the answer, so that a client that has it finds the session counted.
         record.open();
         tokio::spawn(async move {
-            // The 101 may wait behind an answer that the client does not read.
+            // The answer may wait behind another one that the client does not read.
             let client = tokio::select! {
                 biased;
                 client = upgrade.into_stream() => client.ok_or(CLIENT_GONE),
-                () = cut(&watches) => Err(CUT),
+                () = cut(&watches) => Err(Closure::CUT),
             };
             let (client_stream, client_early) = match client {
                 Ok(client) => client,
@@ -211,12 +218,6 @@ impl Ready {
             };
             tokio::spawn(Tunnel::new(ends, agreed, account, guards));
         });
-        let mut answer = match is_over_http2 {
-            true => respond::connected(headers, has_brought_key),
-            false => respond::switching(headers, spelling),
-        };
-        apply_rules(rules.as_deref(), answer.headers_mut());
-        respond::set_cookie(answer.headers_mut(), cookie);
         answer
     }
 }

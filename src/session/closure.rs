@@ -13,6 +13,16 @@ pub struct Closure {
     pub detail: &'static str,
 }
 
+impl Closure {
+    /// The end of a session that is cut: at the deadline of a drain, or with the process.
+    pub const CUT: Self = Self {
+        initiator: Initiator::Gateway,
+        code: None,
+        reason: Reason::Cut,
+        detail: "",
+    };
+}
+
 enumeration! {
     /// Who began the end of a tunnel.
     pub enum Initiator {

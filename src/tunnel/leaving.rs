@@ -11,7 +11,7 @@ use super::owed::Owed;
 use super::relay::{Lane, Relay};
 use super::terms::Terms;
 use super::{Phase, Tunnel};
-use crate::session::{Closure, Initiator, Reason};
+use crate::session::{Closure, Reason};
 use crate::websocket::{ControlFrame, Side};
 
 /// How long a backend may take to end its connection after both Closes. Then the gateway ends it.
@@ -217,12 +217,7 @@ impl<G, L> Tunnel<G, L> {
         let Phase::Leaving(leaving) = &self.phase else {
             self.client.reset_on_close();
             self.backend.reset_on_close();
-            return Closure {
-                initiator: Initiator::Gateway,
-                code: None,
-                reason: Reason::Cut,
-                detail: "",
-            };
+            return Closure::CUT;
         };
         for (farewell, stream) in [
             (&leaving.client, &mut self.client),

@@ -16,7 +16,7 @@ use super::line::{Line, key};
 use super::metrics::{BackendMetrics, HandshakeResult, ListenerMetrics, RouteMetrics};
 use super::{DirectionTraffic, Telemetry, Traffic};
 use crate::config::TlsVersion;
-use crate::session::{Closure, Initiator, Peer, Reason, Rejection, SessionId};
+use crate::session::{Closure, Peer, Rejection, SessionId};
 
 /// The facts about a connection once it speaks HTTP.
 #[derive(Clone)]
@@ -328,12 +328,7 @@ impl Drop for SessionRecord {
                 let result = HandshakeResult::Refused(Rejection::ClientGone);
                 self.write_request(result, Some(status));
             }
-            Stage::Open => self.close(Closure {
-                initiator: Initiator::Gateway,
-                code: None,
-                reason: Reason::Cut,
-                detail: "",
-            }),
+            Stage::Open => self.close(Closure::CUT),
             Stage::Ended => {}
         }
     }
