@@ -49,50 +49,13 @@ pub(super) struct Pair<'a> {
 }
 
 impl Farewell {
-    /// The side is told nothing: it gets what is kept for it and the end of the stream.
-    pub(super) fn of(is_server: bool) -> Self {
+    /// Begins at `step`; at [`Step::Finishing`] with the `close` that follows the frame.
+    pub(super) fn new(step: Step, close: Option<ControlFrame>, is_server: bool) -> Self {
         Self {
-            step: Step::Ending,
-            close: None,
+            step,
+            close,
             is_server,
             has_ended: false,
-        }
-    }
-
-    /// The side gets `close`, after the frame that is being sent.
-    pub(super) fn telling(self, close: ControlFrame, towards: &mut Relay) -> Self {
-        towards.follower.finish_frame();
-        Self {
-            step: Step::Finishing,
-            close: Some(close),
-            ..self
-        }
-    }
-
-    /// The side has got a Close before, but not its end.
-    pub(super) fn told(self, from: &Relay) -> Self {
-        if from.follower.has_said_close() {
-            return self.answered(from);
-        }
-        let step = Step::Telling;
-        Self { step, ..self }
-    }
-
-    /// The side has got a Close or its end before, and no answer is awaited.
-    pub(super) fn answered(self, from: &Relay) -> Self {
-        let step = if self.may_end_first(from) {
-            Step::Telling
-        } else {
-            Step::Ending
-        };
-        Self { step, ..self }
-    }
-
-    /// The side is gone already.
-    pub(super) fn done(self) -> Self {
-        Self {
-            step: Step::Done,
-            ..self
         }
     }
 

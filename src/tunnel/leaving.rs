@@ -298,15 +298,23 @@ fn farewell(
     from: &Relay,
     terms: &Terms,
 ) -> Farewell {
-    let farewell = Farewell::of(side == Side::Backend);
+    let is_server = side == Side::Backend;
     let is_told = towards.writer.is_ending() || towards.follower.close().is_some();
-    match (close_frame(ending, side, terms), ending) {
-        (Some(close), _) if !is_told => farewell.telling(close, towards),
-        (_, Ending::PongOverdue(gone)) if gone == side => farewell.done(),
-        _ if towards.writer.may_be_answered() && !from.has_read_end() => farewell.told(from),
-        _ if is_told => farewell.answered(from),
-        _ => farewell,
-    }
+    let has_said_close = from.follower.has_said_close();
+    let owes_answer = towards.writer.may_be_answered() && !from.has_read_end() && !has_said_close;
+    let close = close_frame(ending, side, terms).filter(|_| !is_told);
+    let step = if close.is_some() {
+        towards.follower.finish_frame();
+        Step::Finishing
+    } else if matches!(ending, Ending::PongOverdue(gone) if gone == side) {
+        Step::Done
+    } else if owes_answer || is_told && is_server && has_said_close {
+        // It is to answer the Close, or as the server to end its connection first.
+        Step::Telling
+    } else {
+        Step::Ending
+    };
+    Farewell::new(step, close, is_server)
 }
 
 /// The Close that `side` gets for this ending, if any.
