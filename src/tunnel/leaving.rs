@@ -76,7 +76,7 @@ impl<G, L> Tunnel<G, L> {
             frame_extensions: 0,
         };
         self.phase = Phase::Leaving(Box::new(leaving));
-        let _before = self.is_frame_moving();
+        let _before = self.take_has_frame_moved();
         if ending != Ending::Drain {
             self.alarms.set(Alarm::Close, terms.close);
         }
@@ -103,7 +103,7 @@ impl<G, L> Tunnel<G, L> {
         }
         // Not when the end begins: most are over before they come here, and a look is a system call for each side.
         if is_first_look {
-            let _before = self.is_taking();
+            let _before = self.take_has_taken();
         }
     }
 
@@ -114,9 +114,9 @@ impl<G, L> Tunnel<G, L> {
             return Some(self.cut());
         };
         let goes_on = if leaving.is_finishing() {
-            leaving.may_extend_frame() && self.is_frame_moving()
+            leaving.may_extend_frame() && self.take_has_frame_moved()
         } else {
-            self.is_taking()
+            self.take_has_taken()
         };
         if !goes_on {
             return Some(self.cut());
@@ -126,7 +126,7 @@ impl<G, L> Tunnel<G, L> {
     }
 
     /// Whether bytes of a frame that has to be finished came or were taken since the last call.
-    fn is_frame_moving(&mut self) -> bool {
+    fn take_has_frame_moved(&mut self) -> bool {
         let relays = [&mut self.upward, &mut self.downward];
         let moving =
             relays.map(|relay| relay.take_has_received() | relay.writer.take_is_progressing());
@@ -134,7 +134,7 @@ impl<G, L> Tunnel<G, L> {
     }
 
     /// Whether a side took some of what waits for it since the last call.
-    fn is_taking(&mut self) -> bool {
+    fn take_has_taken(&mut self) -> bool {
         let Phase::Leaving(leaving) = &mut self.phase else {
             return false;
         };

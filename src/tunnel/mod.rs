@@ -363,7 +363,7 @@ impl<G, L> Tunnel<G, L> {
     }
 
     /// Whether the client took some of what waits for it since the last call.
-    fn is_client_taking(&mut self) -> bool {
+    fn take_has_client_taken(&mut self) -> bool {
         let writer = &mut self.downward.writer;
         let has_shrunk = self.owed_to_client.shrinks_to(writer.owed(&self.client));
         writer.take_is_progressing() || has_shrunk
