@@ -33,6 +33,8 @@ pub(super) struct BusyBody<B> {
     body: Body,
     /// Why it broke off; returned by the next poll.
     broken: Option<BodyError>,
+    /// Whether there was no room at the last poll.
+    was_full: bool,
     busy: B,
 }
 
@@ -41,6 +43,7 @@ impl<B> BusyBody<B> {
         Self {
             body,
             broken: None,
+            was_full: false,
             busy,
         }
     }
@@ -59,6 +62,13 @@ impl<B: Room + Unpin> hyper::body::Body for BusyBody<B> {
         }
         // hyper would take another 64 KiB on top of up to 32 KiB that wait.
         if self.busy.is_full() {
+            self.was_full = true;
+            return Poll::Pending;
+        }
+        // There is room since hyper flushed, in this turn. It would ask whether the body has ended and then not flush again, by
+        // which it closes a connection whose end is that of the body.
+        if std::mem::take(&mut self.was_full) {
+            context.waker().wake_by_ref();
             return Poll::Pending;
         }
         match Pin::new(&mut self.body).poll_frame(context) {
@@ -104,6 +114,7 @@ mod tests {
         let mut context = Context::from_waker(Waker::noop());
         assert!(Pin::new(&mut body).poll_frame(&mut context).is_pending());
         is_full.set(false);
+        assert!(Pin::new(&mut body).poll_frame(&mut context).is_pending());
         assert!(Pin::new(&mut body).poll_frame(&mut context).is_ready());
     }
 }

@@ -71,6 +71,31 @@ async fn a_large_answer_is_held_back_until_it_is_taken() {
     assert!(client.take(sent).await.iter().all(|byte| *byte == b'x'));
 }
 
+/// To HTTP/1.0 the end of a body without a length is the end of the connection. The sizes are about as many as a socket
+/// takes, so that in some the end follows just as the client has taken what was in front of it.
+#[tokio::test]
+async fn a_slow_client_of_http_1_0_hears_of_the_end() {
+    let stage = Stage::set().await;
+    let mut waiting = Vec::new();
+    for size in (60_000..460_000).step_by(8192) {
+        let (client, _, mut backend) = stage.ask("GET / HTTP/1.0\r\nHost: app.test\r\n\r\n").await;
+        let sending = tokio::spawn(async move {
+            let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+            let body = "x".repeat(size);
+            backend
+                .send(format!("{head}{size:x}\r\n{body}\r\n0\r\n\r\n"))
+                .await;
+        });
+        waiting.push((client, size, sending));
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    for (mut client, size, sending) in waiting {
+        assert_eq!(client.head().await.status(), 200);
+        assert_eq!(client.rest().await.len(), size);
+        sending.await.expect("it was taken");
+    }
+}
+
 #[tokio::test]
 async fn a_large_upload_is_held_back_until_it_is_taken() {
     let stage = Stage::set().await;
