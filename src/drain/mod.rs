@@ -38,6 +38,9 @@ impl Stage {
     pub const BEFORE_CUT: Self = Self::Hastened;
 }
 
+/// How long a connection between two requests stays open, as a request may be on its way.
+const IDLE_GRACE: Duration = Duration::from_secs(2);
+
 /// The times of a drain.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Plan {
@@ -45,6 +48,8 @@ pub struct Plan {
     pub begun: Instant,
     /// The time over which watchers spread their ends.
     pub window: Duration,
+    /// How long a connection between two requests stays open.
+    pub idle_grace: Duration,
 }
 
 impl Plan {
@@ -54,6 +59,16 @@ impl Plan {
         Self {
             begun: Instant::now(),
             window,
+            idle_grace: IDLE_GRACE,
+        }
+    }
+
+    /// The same for a drain that is cut after `time`: what is idle ends well before.
+    #[must_use]
+    pub fn to_end_within(self, time: Duration) -> Self {
+        Self {
+            idle_grace: self.idle_grace.min(time / 2),
+            ..self
         }
     }
 
@@ -66,8 +81,9 @@ impl Plan {
 
     /// With the ends that are left when `sooner` begins spread over the window of that one, unless it ends later.
     fn hastened(self, sooner: Self) -> Self {
+        let idle_grace = self.idle_grace.min(sooner.idle_grace);
         if sooner.begun + sooner.window >= self.begun + self.window {
-            return self;
+            return Self { idle_grace, ..self };
         }
         let elapsed = sooner.begun.saturating_duration_since(self.begun);
         let over = elapsed.div_duration_f32(self.window);
@@ -76,6 +92,7 @@ impl Plan {
             return Self {
                 begun: sooner.begun,
                 window: Duration::ZERO,
+                idle_grace,
             };
         }
         // Those with a share of `over` end when `sooner` begins, those with 1 at its end.
@@ -83,6 +100,7 @@ impl Plan {
         Self {
             begun: sooner.begun - window.mul_f32(over),
             window,
+            idle_grace,
         }
     }
 }
@@ -280,6 +298,12 @@ impl DrainWatch {
     #[must_use]
     pub fn plan(&self) -> Option<Plan> {
         self.shared.state().plan
+    }
+
+    /// How long a connection between two requests stays open: by the plan, or 2 s while there is none.
+    #[must_use]
+    pub fn idle_grace(&self) -> Duration {
+        self.plan().map_or(IDLE_GRACE, |plan| plan.idle_grace)
     }
 
     /// Ready when the stage is beyond `seen`; until then the task is woken by the next change.

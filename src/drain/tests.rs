@@ -134,6 +134,7 @@ fn spreads_what_is_left_over_an_earlier_window() {
         plan.hastened(Plan {
             begun,
             window: Duration::from_secs(window),
+            ..plan
         })
     };
     let near = |at: Instant, seconds: f32| {
@@ -151,8 +152,22 @@ fn spreads_what_is_left_over_an_earlier_window() {
     let last = Plan {
         begun: plan.begun + plan.window - Duration::from_nanos(1),
         window: Duration::ZERO,
+        ..plan
     };
     near(plan.hastened(last).moment(1.0), 30.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_idle_ends_well_before_the_deadline() {
+    let grace = |time| plan().to_end_within(Duration::from_millis(time)).idle_grace;
+    assert_eq!(grace(60_000), Duration::from_secs(2));
+    assert_eq!(grace(1000), Duration::from_millis(500));
+    let drain = Drain::default();
+    let watch = drain.watch();
+    assert_eq!(watch.idle_grace(), Duration::from_secs(2));
+    drain.begin(plan());
+    drain.hasten(Plan::now(Duration::ZERO).to_end_within(Duration::from_secs(1)));
+    assert_eq!(watch.idle_grace(), Duration::from_millis(500));
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,7 +2,6 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
@@ -14,9 +13,6 @@ use crate::config::TlsVersion;
 use crate::drain::{DrainWatch, Stage};
 use crate::stream::{Socket, Stream};
 use crate::telemetry::Connection;
-
-/// How long an idle connection stays open after its listener stops, as a request may be on its way.
-pub(super) const DRAIN_GRACE: Duration = Duration::from_secs(2);
 
 /// A stream and the version of HTTP that its client speaks on it.
 pub(super) struct Negotiated {
@@ -39,7 +35,7 @@ pub async fn serve<H: Handler>(
         let established = tokio::select! {
             biased;
             established = establish(accepted, entry, &watch) => established,
-            () = drain_grace(&watch) => None,
+            () = idle_grace(&watch) => None,
         };
         let Some((client, negotiated)) = established else {
             return;
@@ -53,10 +49,10 @@ pub async fn serve<H: Handler>(
     watch.within(Stage::BEFORE_CUT, serving).await;
 }
 
-/// Waits until the listener has stopped and the grace period is over.
-async fn drain_grace(watch: &DrainWatch) {
+/// Waits until the listener has stopped and the time of idle connections is over.
+async fn idle_grace(watch: &DrainWatch) {
     watch.beyond(Stage::Open).await;
-    sleep(DRAIN_GRACE).await;
+    sleep(watch.idle_grace()).await;
 }
 
 /// Finds out who the client is, whether it may stay, and which version of HTTP it speaks. `None` if the connection is to be

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::connection::DRAIN_GRACE;
 use super::deadline::{EXTENSION, is_late};
 use super::pulse::{Phase, Pulse};
 use crate::config::ListenerTimeouts;
@@ -30,16 +29,16 @@ pub(super) struct ConnectionState {
     pub(super) phase: Phase,
     /// How many requests there have been.
     pub(super) requests: u32,
-    /// Whether its listener is stopping.
-    pub(super) is_draining: bool,
+    /// How long it may stay idle from now on, if its listener is stopping.
+    pub(super) grace: Option<Duration>,
 }
 
 impl ConnectionState {
-    pub(super) fn of(pulse: &Pulse, is_draining: bool) -> Self {
+    pub(super) fn of(pulse: &Pulse, grace: Option<Duration>) -> Self {
         Self {
             phase: pulse.phase(),
             requests: pulse.requests(),
-            is_draining,
+            grace,
         }
     }
 }
@@ -63,7 +62,7 @@ impl HeadClock {
             last: ConnectionState {
                 phase: Phase::Head,
                 requests: 0,
-                is_draining: false,
+                grace: None,
             },
             sleep: Box::pin(sleep_until(timeout)),
         }
@@ -80,10 +79,7 @@ impl HeadClock {
                 return Poll::Pending;
             }
         };
-        let patience = match now.is_draining {
-            true => patience.min(DRAIN_GRACE),
-            false => patience,
-        };
+        let patience = now.grace.map_or(patience, |grace| grace.min(patience));
         if now != self.last {
             self.last = now;
             let begun = Instant::now();
@@ -123,7 +119,7 @@ mod tests {
         ConnectionState {
             phase,
             requests,
-            is_draining: false,
+            grace: None,
         }
     }
 
@@ -148,12 +144,13 @@ mod tests {
         for phase in [Phase::Head, Phase::Idle] {
             let mut clock = HeadClock::new(TIMEOUTS, Instant::now());
             let begun = Instant::now();
+            let grace = Duration::from_secs(2);
             let draining = ConnectionState {
-                is_draining: true,
+                grace: Some(grace),
                 ..at(phase, 0)
             };
             timed_out(&mut clock, draining).await;
-            assert_eq!(begun.elapsed(), DRAIN_GRACE);
+            assert_eq!(begun.elapsed(), grace);
         }
     }
 

@@ -20,7 +20,7 @@ impl Drains {
             return;
         }
         self.note(drain);
-        drain.begin(Plan::now(plan.window));
+        drain.begin(Plan::now(plan.window).to_end_within(plan.deadline));
         let deadline = Instant::now() + plan.deadline;
         let drain = Arc::clone(drain);
         runtime.spawn(async move { drain.cut_at(deadline).await });

@@ -73,9 +73,10 @@ async fn drain_all(
     deadline: Instant,
     orders: &mut Orders<'_>,
 ) {
+    let plan = Plan::now(window).to_end_within(deadline.saturating_duration_since(Instant::now()));
     for drain in drains {
         // That of a removed listener has begun, perhaps over a longer window.
-        drain.hasten(Plan::now(window));
+        drain.hasten(plan);
     }
     tokio::select! {
         () = ended(drains) => {}

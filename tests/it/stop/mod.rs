@@ -175,19 +175,20 @@ async fn a_stop_waits_for_sessions_of_a_listener_that_was_removed() {
 
 #[tokio::test]
 async fn connections_without_a_session_hold_up_no_stop() {
-    let yaml =
-        "routes: { fixed: { respond: { status: 200, body: in } } }\ndrain: { deadline: 1h }\n";
-    let mut gateway = Gateway::start(yaml).await;
-    let mut silent = Wire::connect(gateway.address()).await;
-    let mut resting = Wire::connect(gateway.address()).await;
-    resting
-        .send("GET / HTTP/1.1\r\nHost: gateway.test\r\n\r\n")
-        .await;
-    assert_eq!(resting.answer().await.status(), 200);
-    gateway.stop().await;
-    assert!(resting.rest().await.is_empty());
-    silent.gone().await;
-    assert_eq!(gateway.outcome().await, Outcome::Drained);
+    for drain in ["{ deadline: 1h }", "{ window: 0s, deadline: 3s }"] {
+        let fixed = "routes: { fixed: { respond: { status: 200, body: in } } }";
+        let mut gateway = Gateway::start(&format!("{fixed}\ndrain: {drain}\n")).await;
+        let mut silent = Wire::connect(gateway.address()).await;
+        let mut resting = Wire::connect(gateway.address()).await;
+        resting
+            .send("GET / HTTP/1.1\r\nHost: gateway.test\r\n\r\n")
+            .await;
+        assert_eq!(resting.answer().await.status(), 200);
+        gateway.stop().await;
+        assert!(resting.rest().await.is_empty());
+        silent.gone().await;
+        assert_eq!(gateway.outcome().await, Outcome::Drained);
+    }
 }
 
 /// Its request may be on the way, and a client repeats none on a connection that is new, nor one of which it has sent a
