@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Poll, ready};
 
@@ -18,7 +18,7 @@ use super::body::BusyBody;
 use super::client::Client;
 use super::connection::Negotiated;
 use super::head_clock::{ConnectionState, Expiry, HeadClock};
-use super::linger::linger;
+use super::linger::{PAUSE, linger};
 use super::pulse::{Busy, Phase, Watched};
 use super::refusal::Fault;
 use super::{Handler, Settings, refusal};
@@ -44,7 +44,7 @@ pub(super) async fn serve<H: Handler>(
     loop {
         match serve_until_idle(stream, &mut clock, client, watch, &*handler).await {
             Served::Idle(idle) => stream = idle,
-            Served::Ended(ended) => return end(ended, client, watch, &*handler).await,
+            Served::Ended(ended) => return end(ended, client, &*handler).await,
             Served::Upgraded => return,
         }
         if !is_resumed(&mut stream, &mut clock, watch).await {
@@ -66,6 +66,8 @@ struct Ended {
     stream: Watched,
     /// What was wrong with the last head.
     fault: Option<Fault>,
+    /// Whether it was idle for too long, or in a head.
+    is_late: bool,
     /// Whether an answer broke off. It may have no length, and must not look complete.
     is_broken: bool,
 }
@@ -89,20 +91,23 @@ async fn serve_until_idle<H: Handler>(
     let mut connection = builder(settings)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
-    let mut seen = None;
+    let (mut seen, mut grace) = (None, None);
     // hyper is not told of a drain: it would close the connection under a client that is sending a request. The next answer
     // ends it (see `answer`), or the clock.
     let outcome = poll_fn(|context| {
         let stage = watch.stage();
-        // Registering a waker takes a lock, and is needed only once for each stage.
-        if seen.replace(stage) != Some(stage) && watch.poll_beyond(stage, context).is_ready() {
-            seen = None;
-            context.waker().wake_by_ref();
+        // What takes a lock is needed only once for each stage.
+        if seen.replace(stage) != Some(stage) {
+            grace = (stage > Stage::Open).then(|| watch.idle_grace());
+            if watch.poll_beyond(stage, context).is_ready() {
+                seen = None;
+                context.waker().wake_by_ref();
+            }
         }
         if let Poll::Ready(result) = Pin::new(&mut connection).poll(context) {
             return Poll::Ready(Ok(result));
         }
-        let now = ConnectionState::of(&pulse, stage > Stage::Open);
+        let now = ConnectionState::of(&pulse, grace);
         clock.poll(now, context).map(Err)
     })
     .await;
@@ -122,6 +127,7 @@ async fn serve_until_idle<H: Handler>(
     Served::Ended(Ended {
         stream,
         fault,
+        is_late: outcome.is_err(),
         is_broken: matches!(outcome, Ok(Err(error)) if error.is_user()),
     })
 }
@@ -133,7 +139,8 @@ async fn is_resumed(stream: &mut Watched, clock: &mut HeadClock, watch: &DrainWa
             return Poll::Ready(has_bytes);
         }
         let is_draining = watch.poll_beyond(Stage::Open, context).is_ready();
-        let now = ConnectionState::of(stream.pulse(), is_draining);
+        let grace = is_draining.then(|| watch.idle_grace());
+        let now = ConnectionState::of(stream.pulse(), grace);
         while ready!(clock.poll(now, context)) == Expiry::Rest {}
         Poll::Ready(false)
     })
@@ -141,10 +148,11 @@ async fn is_resumed(stream: &mut Watched, clock: &mut HeadClock, watch: &DrainWa
 }
 
 /// Refuses the last head, if it was at fault, and closes the connection.
-async fn end<H: Handler>(ended: Ended, client: &Client, watch: &DrainWatch, handler: &H) {
+async fn end<H: Handler>(ended: Ended, client: &Client, handler: &H) {
     let Ended {
         stream,
         fault,
+        is_late,
         is_broken,
     } = ended;
     let pulse = Arc::clone(stream.pulse());
@@ -159,9 +167,8 @@ async fn end<H: Handler>(ended: Ended, client: &Client, watch: &DrainWatch, hand
         }
         // Dropped without a shutdown.
         _ if is_broken => {}
-        _ if pulse.has_body() => {
-            watch.within(Stage::Open, pin!(linger(stream))).await;
-        }
+        // The last body was not read to its end, perhaps.
+        _ if pulse.has_body() && !is_late => linger(stream, PAUSE).await,
         _ if is_between => shut_down(stream).await,
         _ => {}
     }

@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
 use super::body::{Body, text};
-use super::linger::linger;
+use super::linger::{PAUSE, linger};
 use crate::session::Rejection;
 use crate::stream::Stream;
 use crate::telemetry::ConnectionRejection;
@@ -74,7 +74,7 @@ pub(super) async fn refuse(mut stream: Stream, rejection: Rejection) {
     let refused = async {
         // On an error the client has left.
         if stream.write_all(answer(rejection).as_bytes()).await.is_ok() {
-            linger(stream).await;
+            linger(stream, PAUSE).await;
         }
     };
     let _ = timeout(PATIENCE, refused).await;

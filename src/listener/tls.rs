@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout};
 
 use super::connection::Negotiated;
 use super::deadline::timeout_at;
-use super::linger::linger;
+use super::linger::{PAUSE, linger};
 use super::throttle::Throttle;
 use super::tls_fault::Explained;
 use crate::config::TlsVersion;
@@ -60,7 +60,7 @@ pub(super) async fn accept(
             drop(under_way);
             // A TLS 1.3 client sends its request behind its certificate. Left unread, that would turn the close into a reset,
             // which overtakes the alert.
-            let _ = timeout(ALERT_TIMEOUT, linger(Stream::Plain(socket))).await;
+            let _ = timeout(ALERT_TIMEOUT, linger(Stream::Plain(socket), PAUSE)).await;
             return None;
         }
     };

@@ -211,6 +211,13 @@ impl Stream {
         in_tls + in_kernel.unwrap_or(0)
     }
 
+    /// How many bytes its peer has acknowledged in all, as far as that is known: as for [`Self::unacknowledged`], `None` where
+    /// that is 0.
+    #[must_use]
+    pub fn acknowledged(&self) -> Option<u64> {
+        self.connection().and_then(TcpSocket::acknowledged)
+    }
+
     /// Makes the close a reset, which leaves no port in use, unless the peer would lose bytes that are still on their way.
     pub fn give_up(&self) {
         if let Some(connection) = self.connection()
@@ -280,8 +287,6 @@ macro_rules! delegate_writes {
         }
     };
 }
-
-pub(crate) use delegate_writes;
 
 impl AsyncRead for Socket {
     fn poll_read(

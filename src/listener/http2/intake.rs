@@ -1,10 +1,10 @@
-//! What a client sends, as hyper reads it: other tasks get their turn, and SETTINGS frames are counted. hyper does not give the
-//! stream back; this does when it is dropped.
+//! A client's stream under hyper: other tasks get their turn, SETTINGS frames are counted, and it is known whether an answer is
+//! still being sent. hyper does not give the stream back; this does when it is dropped.
 //!
 //! h2 processes all that it can read before it returns, and a SETTINGS frame may cost it a step for each open stream (RFC 9113
 //! section 6.9.2): a megabyte of them would hold up everything else on the worker for seconds (CVE-2019-9515).
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -12,23 +12,15 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 
+use super::frames::{Frame, Frames};
 use super::streams::Streams;
-use crate::stream::{Stream, delegate_writes, poll_again};
+use crate::stream::{Stream, poll_again};
 
 /// After this many bytes other tasks get their turn. Smaller turns would mean more writes to backends.
 const TURN: usize = 64 * 1024;
 /// As how many bytes of a turn a SETTINGS frame counts. What one read brings may still be a thousand of them, which take some
 /// 10 ms with 500 streams.
 const COST_OF_SETTINGS: usize = 1024;
-/// The length of a client's connection preface (RFC 9113 section 3.4).
-const PREFACE: usize = 24;
-/// The length of a frame's header (RFC 9113 section 4.1).
-const HEADER: usize = 9;
-/// The type of a SETTINGS frame (RFC 9113 section 6.5).
-const SETTINGS: u8 = 4;
-/// The flag of a SETTINGS frame that acknowledges ours.
-const ACK: u8 = 1;
-
 /// A client's stream under hyper.
 #[derive(Debug)]
 pub(super) struct Intake {
@@ -37,7 +29,11 @@ pub(super) struct Intake {
     /// Gets the stream then.
     returns: Option<oneshot::Sender<Stream>>,
     streams: Arc<Streams>,
-    frames: Frames,
+    received: Frames,
+    sent: Frames,
+    unfinished: Unfinished,
+    /// Whether the socket did not take the last write.
+    is_blocked: bool,
     /// How many bytes were read in this turn, with what SETTINGS frames count beyond their own.
     read: usize,
 }
@@ -51,7 +47,10 @@ impl Intake {
             stream: Some(stream),
             returns: Some(returns),
             streams,
-            frames: Frames::default(),
+            received: Frames::of_client(),
+            sent: Frames::of_server(),
+            unfinished: Unfinished::default(),
+            is_blocked: false,
             read: 0,
         };
         (intake, returned)
@@ -59,6 +58,73 @@ impl Intake {
 
     fn stream(&mut self) -> &mut Stream {
         self.stream.as_mut().expect("it is taken out on Drop")
+    }
+}
+
+impl Intake {
+    /// Looks at what the client sent.
+    fn hear(&mut self, bytes: &[u8]) {
+        let mut settings = 0;
+        let unfinished = &mut self.unfinished;
+        self.received.follow(bytes, |frame| match frame.kind {
+            Frame::SETTINGS => settings += u32::from(!frame.has_first_flag()),
+            Frame::RST_STREAM => unfinished.end(frame.stream),
+            _ => {}
+        });
+        if settings > 0 {
+            self.read += COST_OF_SETTINGS * settings as usize;
+            self.streams.charge(settings);
+        }
+        self.tell_whether_sending();
+    }
+
+    /// Notes how much of `pieces` was `written`.
+    fn note_sent<'a>(
+        &mut self,
+        written: Poll<io::Result<usize>>,
+        pieces: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Poll<io::Result<usize>> {
+        let mut count = match &written {
+            Poll::Ready(Ok(count)) => *count,
+            Poll::Ready(Err(_)) | Poll::Pending => 0,
+        };
+        for piece in pieces {
+            let taken = count.min(piece.len());
+            count -= taken;
+            let unfinished = &mut self.unfinished;
+            self.sent
+                .follow(&piece[..taken], |frame| unfinished.pass(frame));
+        }
+        self.is_blocked = written.is_pending();
+        self.tell_whether_sending();
+        written
+    }
+
+    fn tell_whether_sending(&self) {
+        let is_sending = self.is_blocked || !self.unfinished.0.is_empty();
+        self.streams.set_sending(is_sending);
+    }
+}
+
+/// The streams whose answers have begun and not ended.
+#[derive(Default, Debug)]
+struct Unfinished(Vec<u32>);
+
+impl Unfinished {
+    /// A frame of the gateway was sent.
+    fn pass(&mut self, frame: Frame) {
+        match frame.kind {
+            Frame::HEADERS | Frame::DATA if frame.has_first_flag() => self.end(frame.stream),
+            Frame::RST_STREAM => self.end(frame.stream),
+            Frame::HEADERS if !self.0.contains(&frame.stream) => self.0.push(frame.stream),
+            _ => {}
+        }
+    }
+
+    fn end(&mut self, stream: u32) {
+        if let Some(place) = self.0.iter().position(|it| *it == stream) {
+            self.0.swap_remove(place);
+        }
     }
 }
 
@@ -84,70 +150,50 @@ impl AsyncRead for Intake {
         let before = buffer.filled().len();
         ready!(Pin::new(self.stream()).poll_read(context, buffer))?;
         let bytes = &buffer.filled()[before..];
-        self.read = read + bytes.len();
-        let settings = self.frames.follow(bytes);
-        if settings > 0 {
-            self.read += COST_OF_SETTINGS * settings as usize;
-            self.streams.charge(settings);
+        if bytes.is_empty() && buffer.remaining() > 0 {
+            // The client has closed: nothing is left to wait for.
+            self.returns = None;
         }
+        self.read = read + bytes.len();
+        self.hear(bytes);
         Poll::Ready(Ok(()))
     }
 }
 
 impl AsyncWrite for Intake {
-    delegate_writes! {
-        intake => intake.stream()
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(self.stream()).poll_write(context, bytes);
+        self.note_sent(written, [bytes])
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(self.stream()).poll_write_vectored(context, slices);
+        self.note_sent(written, slices.iter().map(|slice| &**slice))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(self.stream()).poll_flush(context);
+        self.is_blocked = flushed.is_pending();
+        self.tell_whether_sending();
+        flushed
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(self.stream()).poll_shutdown(context)
     }
 
     fn is_write_vectored(&self) -> bool {
         self.stream
             .as_ref()
             .is_some_and(AsyncWrite::is_write_vectored)
-    }
-}
-
-/// Follows the frames of a client through any pieces of its stream.
-#[derive(Debug)]
-struct Frames {
-    /// How many bytes there are until the next header.
-    rest: usize,
-    /// The bytes of that header which have arrived.
-    header: [u8; HEADER],
-    arrived: usize,
-}
-
-impl Default for Frames {
-    fn default() -> Self {
-        Self {
-            rest: PREFACE,
-            header: [0; HEADER],
-            arrived: 0,
-        }
-    }
-}
-
-impl Frames {
-    /// The number of SETTINGS frames whose headers end in `bytes`, acknowledgements not included.
-    fn follow(&mut self, mut bytes: &[u8]) -> u32 {
-        let mut settings = 0;
-        loop {
-            let skipped = self.rest.min(bytes.len());
-            self.rest -= skipped;
-            bytes = &bytes[skipped..];
-            if bytes.is_empty() {
-                return settings;
-            }
-            let (taken, after) = bytes.split_at((HEADER - self.arrived).min(bytes.len()));
-            self.header[self.arrived..][..taken.len()].copy_from_slice(taken);
-            self.arrived += taken.len();
-            bytes = after;
-            if self.arrived == HEADER {
-                let [high, middle, low, kind, flags, ..] = self.header;
-                self.rest = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
-                self.arrived = 0;
-                settings += u32::from(kind == SETTINGS && flags & ACK == 0);
-            }
-        }
     }
 }
 
@@ -160,21 +206,27 @@ mod tests {
     use super::*;
     use crate::stream::Socket;
 
-    const ONE: &[u8] = &[0, 0, 6, SETTINGS, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 1];
-    const EMPTY: &[u8] = &[0, 0, 0, SETTINGS, 0, 0, 0, 0, 0];
-    const ACKNOWLEDGED: &[u8] = &[0, 0, 0, SETTINGS, ACK, 0, 0, 0, 0];
-    /// Its payload looks like SETTINGS.
-    const DATA: &[u8] = &[0, 0, 9, 0, 0, 0, 0, 0, 1, 0, 0, 0, SETTINGS, 0, 0, 0, 0, 0];
-
     #[test]
-    fn counts_the_same_in_any_pieces() {
-        let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-        let sent = [preface, ONE, DATA, EMPTY, ACKNOWLEDGED, DATA, ONE].concat();
-        for size in 1..=sent.len() {
-            let mut frames = Frames::default();
-            let counted: u32 = sent.chunks(size).map(|piece| frames.follow(piece)).sum();
-            assert_eq!(counted, 3, "in pieces of {size}");
-            assert_eq!((frames.rest, frames.arrived), (0, 0));
+    fn an_answer_is_unfinished_from_its_head_to_its_end() {
+        let frame = |kind, flags, stream| Frame {
+            kind,
+            flags,
+            stream,
+        };
+        let mut unfinished = Unfinished::default();
+        for (frame, left) in [
+            (frame(Frame::HEADERS, 0, 1), 1),
+            (frame(Frame::HEADERS, 0, 1), 1), // behind a 100
+            (frame(Frame::HEADERS, 1, 3), 1), // without a body
+            (frame(Frame::HEADERS, 0, 5), 2),
+            (frame(Frame::DATA, 0, 1), 2),
+            (frame(Frame::SETTINGS, 1, 0), 2),
+            (frame(Frame::DATA, 1, 1), 1),
+            (frame(Frame::RST_STREAM, 0, 1), 1),
+            (frame(Frame::RST_STREAM, 0, 5), 0),
+        ] {
+            unfinished.pass(frame);
+            assert_eq!(unfinished.0.len(), left, "{frame:?}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! One HTTP/2 connection: limits, deadlines, drain. Sessions come by extended CONNECT (RFC 8441).
 
+mod frames;
 mod head;
 mod intake;
 mod spawn;
@@ -24,7 +25,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use super::body::{Body, BusyBody, text};
 use super::client::Client;
 use super::connection::Negotiated;
-use super::linger::linger;
+use super::linger::{PAUSE, linger};
 use super::refusal::Fault;
 use super::{Handler, Settings, refusal};
 use crate::drain::{DrainWatch, Stage};
@@ -66,6 +67,9 @@ const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// is gone is noticed sooner, as it acknowledges no bytes.
 const PING_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// The longest pause, at the end, of a client whose system has all that was sent.
+const SHORT_PAUSE: Duration = Duration::from_secs(1);
+
 /// Serves a connection until it ends, is idle for too long, or is drained.
 pub(super) async fn serve<H: Handler>(
     negotiated: Negotiated,
@@ -102,9 +106,13 @@ pub(super) async fn serve<H: Handler>(
         }
         streams.forgive();
         connection.as_mut().graceful_shutdown();
+        let grace = watch.idle_grace();
+        let is_welcome = !is_flooded && client.over_limit.is_none();
+        let longest = if is_welcome { LONGEST_END } else { grace };
         tokio::select! {
             result = connection => !is_flooded && conclude(result, client),
-            () = streams.quiet_for(LONGEST_END) => false,
+            // Some clients read nothing, and answer no PING, while they have no request.
+            () = streams.quiet_for(grace, longest) => is_welcome && !streams.is_sending(),
             // The client goes on with the flood.
             () = streams.flooded() => false,
         }
@@ -113,7 +121,8 @@ pub(super) async fn serve<H: Handler>(
         && let Ok(stream) = returned.await
     {
         // The client may not have got all that was sent, and goes on sending WINDOW_UPDATE and PING for it.
-        linger(stream).await;
+        let has_all = stream.unacknowledged() == 0;
+        linger(stream, if has_all { SHORT_PAUSE } else { PAUSE }).await;
     }
 }
 

@@ -8,7 +8,6 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::super::body::Room;
-use super::super::connection::DRAIN_GRACE;
 use super::super::deadline::reached;
 use crate::config::ListenerTimeouts;
 
@@ -16,9 +15,10 @@ use crate::config::ListenerTimeouts;
 /// reset this many at once, but a flood of resets only costs the gateway and its backends (CVE-2023-44487). SETTINGS frames
 /// count as resets, as a flood of them costs much, too (CVE-2019-9515).
 pub(super) const MAX_CHARGED: u32 = 200;
-/// How long a connection on which nothing is open any more may take to end after GOAWAY. The client has to take what h2 and the
-/// kernel still hold of its last answers, and then to answer a PING.
+/// How long a client may take the end of its last answers after GOAWAY.
 pub(super) const LONGEST_END: Duration = Duration::from_secs(30);
+/// The shortest time between two looks whether a connection is quiet.
+const SHORTEST_LOOK: Duration = Duration::from_millis(10);
 /// One reset is forgotten after each interval, as a page that cancels a request now and then may do so for days.
 const FORGET_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -27,6 +27,8 @@ const FORGET_INTERVAL: Duration = Duration::from_millis(50);
 pub(super) struct Streams {
     state: Mutex<State>,
     changed: Notify,
+    /// Whether an answer has begun and not ended, or the client does not take what is sent.
+    is_sending: AtomicBool,
     /// How much may be charged at once; `None` for trusted proxies.
     most_charged: Option<u32>,
 }
@@ -63,6 +65,7 @@ impl Streams {
         Arc::new(Self {
             state: Mutex::new(state),
             changed: Notify::new(),
+            is_sending: AtomicBool::new(false),
             most_charged,
         })
     }
@@ -100,22 +103,17 @@ impl Streams {
                 timeouts.request_header
             };
             tokio::select! {
-                () = self.quiet_for(patience) => return Verdict::Idle,
+                () = self.quiet_for(patience, patience) => return Verdict::Idle,
                 () = changed => {}
             }
         }
     }
 
-    /// The client was told to leave: forgets its charges, and gives it [`DRAIN_GRACE`] to read that, or [`LONGEST_END`] since
-    /// its last answer, which it may still be taking. To be followed by `quiet_for(LONGEST_END)`.
+    /// The client was told to leave: forgets its charges, and its time begins anew.
     pub(super) fn forgive(&self) {
         let now = Instant::now();
         let mut state = self.state();
-        let short = now - (LONGEST_END - DRAIN_GRACE);
-        state.quiet_since = match state.has_begun {
-            true => state.quiet_since.max(short),
-            false => short,
-        };
+        state.quiet_since = now;
         state.all_forgotten_at = now;
         state.is_flooded = false;
     }
@@ -147,18 +145,29 @@ impl Streams {
         }
     }
 
-    /// Waits until nothing has been open for `patience`.
-    pub(super) async fn quiet_for(&self, patience: Duration) {
+    /// Waits until nothing has been open for `patience`, or for `longest` while the client still has to take an answer.
+    pub(super) async fn quiet_for(&self, patience: Duration, longest: Duration) {
         loop {
             let now = Instant::now();
-            // While something is open, the earliest moment at which this may be true.
+            let needed = if self.is_sending() { longest } else { patience };
+            // The earliest moment at which it may be true, whatever ends meanwhile.
+            let earliest = now + patience.max(SHORTEST_LOOK);
             let until = match self.quiet_since() {
-                Some(since) if since + patience <= now => return,
-                Some(since) => since + patience,
-                None => now + patience,
+                Some(since) if since + needed <= now => return,
+                Some(since) => earliest.min(since + needed),
+                None => earliest,
             };
             reached(until).await;
         }
+    }
+
+    /// Whether an answer has begun and not ended, or the client does not take what is sent. Streams may be open all the same.
+    pub(super) fn is_sending(&self) -> bool {
+        self.is_sending.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_sending(&self, is_sending: bool) {
+        self.is_sending.store(is_sending, Ordering::Relaxed);
     }
 
     fn quiet_since(&self) -> Option<Instant> {
@@ -280,24 +289,32 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_was_answered_lately_may_take_longer_to_leave() {
-        let keep_alive = timeouts().keep_alive;
-        assert_eq!(patience(false, keep_alive).await, DRAIN_GRACE);
-        assert_eq!(patience(true, keep_alive).await, DRAIN_GRACE);
-        assert_eq!(patience(true, Duration::ZERO).await, LONGEST_END);
+    async fn a_client_that_still_takes_an_answer_may_take_longer_to_leave() {
+        let grace = Duration::from_secs(2);
+        for (is_sending, expected) in [(false, grace), (true, LONGEST_END)] {
+            let streams = Streams::new(Instant::now(), Some(MAX_CHARGED));
+            streams.open().answered();
+            streams.set_sending(is_sending);
+            streams.forgive();
+            let told = Instant::now();
+            streams.quiet_for(grace, LONGEST_END).await;
+            assert_eq!(told.elapsed().as_secs(), expected.as_secs());
+        }
     }
 
-    /// How long a client may take to leave that was told so `pause` after its answer, if it has had one.
-    async fn patience(is_answered: bool, pause: Duration) -> Duration {
+    #[tokio::test(start_paused = true)]
+    async fn its_time_is_over_soon_after_the_end_of_the_answer() {
         let streams = Streams::new(Instant::now(), Some(MAX_CHARGED));
-        if is_answered {
-            streams.open().answered();
-        }
-        tokio::time::sleep(pause).await;
+        streams.set_sending(true);
         streams.forgive();
         let told = Instant::now();
-        streams.quiet_for(LONGEST_END).await;
-        Duration::from_secs(told.elapsed().as_secs())
+        let grace = Duration::from_secs(2);
+        let taken = async {
+            tokio::time::sleep(Duration::from_secs(9)).await;
+            streams.set_sending(false);
+        };
+        tokio::join!(streams.quiet_for(grace, LONGEST_END), taken);
+        assert_eq!(told.elapsed().as_secs(), 10);
     }
 
     /// So many streams are taken back at once.
