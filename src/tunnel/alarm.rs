@@ -13,7 +13,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 pub(super) enum Alarm {
     /// The deadline of a drain: cut.
     Cut,
-    /// The time for the end of both sides is over: cut, unless one is still taking bytes.
+    /// The time for the end of both sides is over: cut, unless one is still taking bytes, or a frame may have more time.
     Close,
     /// A backend that may end its connection first has not.
     Yield,
@@ -73,6 +73,13 @@ impl Alarms {
     pub(super) fn set_at(&mut self, alarm: Alarm, at: Instant) {
         let armed = self.armed.get_or_insert_with(|| Box::pin(Armed::new(at)));
         armed.as_mut().set_sooner(alarm, at);
+    }
+
+    /// Takes `alarm` back. The timer may go off for it all the same, without an alarm.
+    pub(super) fn clear(&mut self, alarm: Alarm) {
+        if let Some(armed) = &mut self.armed {
+            armed.as_mut().project().due[alarm as usize] = NEVER;
+        }
     }
 
     /// Whether `alarm` is set.

@@ -78,6 +78,11 @@ impl Farewell {
         matches!(self.step, Step::Yielding | Step::Waiting | Step::Done)
     }
 
+    /// Whether nothing that this side has yet to take is waited for.
+    pub(super) fn is_given_up(&self) -> bool {
+        matches!(self.step, Step::Yielding | Step::Done)
+    }
+
     /// If it is still at `step`, goes on to end its stream.
     pub(super) fn end_from(&mut self, step: Step) {
         if self.step == step {

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::owed::Owed;
 use super::relay::Relay;
 use crate::stream::Stream;
 use crate::websocket::{ControlFrame, Side};
@@ -34,8 +33,10 @@ struct Ping {
     /// When the time for its Pong began: as it was sent, or later if the process was suspended or the side was taking what
     /// is in front of the Ping.
     since: Instant,
-    /// What the side had yet to take then.
-    owed: Owed,
+    /// How many bytes the side had acknowledged in all at the last look; 0 if that is not known.
+    acknowledged: u64,
+    /// How many it will have acknowledged once it has taken what is in front of the Ping.
+    in_front: u64,
 }
 
 impl Keepalive {
@@ -61,18 +62,22 @@ impl Keepalive {
         }
         from.take_has_received();
         let now = Instant::now();
+        let waiting = stream.unacknowledged() as u64;
+        let known = (waiting > 0).then(|| stream.acknowledged()).flatten();
+        let acknowledged = known.unwrap_or(0);
         let asked = self.asked.get_or_insert_default();
         *asked.of(side) = Some(Ping {
             sent: now,
             since: now,
-            owed: Owed::of(stream.unacknowledged()),
+            acknowledged,
+            in_front: acknowledged + waiting,
         });
         true
     }
 
     /// Whether `side` has sent no byte within `timeout` of its Ping. A side that sent bytes but no Pong is alive, and may be
     /// asked again. So may one that is not read, because the other side is full: what it sent is not known. One that has taken
-    /// some of what the kernel holds in front of the Ping, and has yet to take `owed`, gets the time once more.
+    /// some of what is in front of the Ping, as `acknowledged` shows, gets the time once more.
     ///
     /// If the check itself is late, the whole process was suspended (a debugger, a frozen container), and a Pong may wait
     /// unread: such a side gets a moment more.
@@ -81,7 +86,7 @@ impl Keepalive {
         side: Side,
         from: &mut Relay,
         timeout: Duration,
-        owed: impl FnOnce() -> usize,
+        acknowledged: impl FnOnce() -> Option<u64>,
     ) -> bool {
         let asked = self.asked.as_deref_mut();
         let Some(ping) = asked.and_then(|asked| asked.of(side).as_mut()) else {
@@ -99,7 +104,7 @@ impl Keepalive {
             self.take(side);
             return false;
         }
-        if ping.owed.shrinks_to(owed()) {
+        if ping.is_nearer(acknowledged().unwrap_or(0)) {
             ping.since = now;
             return false;
         }
@@ -128,11 +133,14 @@ impl Keepalive {
         }
     }
 
-    /// What `side` had yet to take when it was asked.
+    /// Has the Ping to `side` stand behind `waiting` bytes.
     #[cfg(test)]
-    pub(super) fn owed_by(&mut self, side: Side) -> Option<&mut Owed> {
-        let ping = self.asked.as_deref_mut()?.of(side).as_mut()?;
-        Some(&mut ping.owed)
+    pub(super) fn put_behind(&mut self, side: Side, waiting: u64) {
+        let ping = self
+            .asked
+            .as_deref_mut()
+            .and_then(|asked| asked.of(side).as_mut());
+        ping.expect("there is one").in_front = waiting;
     }
 
     fn take(&mut self, side: Side) -> Option<Ping> {
@@ -141,6 +149,14 @@ impl Keepalive {
             self.asked = None;
         }
         ping
+    }
+}
+
+impl Ping {
+    /// Whether the side, which had not taken all that is in front of the Ping at the last look, has taken some since.
+    fn is_nearer(&mut self, acknowledged: u64) -> bool {
+        let before = std::mem::replace(&mut self.acknowledged, acknowledged);
+        before < self.in_front && before < acknowledged
     }
 }
 

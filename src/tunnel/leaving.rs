@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::alarm::Alarm;
 use super::ending::Ending;
 use super::farewell::{Farewell, Pair, Step};
-use super::owed::Owed;
+use super::owed::{Acknowledged, Owed};
 use super::relay::{Lane, Relay};
 use super::terms::Terms;
 use super::{Phase, Tunnel};
@@ -33,6 +33,10 @@ pub(super) struct Leaving {
     /// What each had yet to take when `terms.close` began or began again.
     owed_to_client: Owed,
     owed_to_backend: Owed,
+    /// While a frame is being finished: what each had acknowledged when `terms.close` began again.
+    acknowledged: [Acknowledged; 2],
+    /// Whether a frame was being finished at the last look.
+    was_finishing: bool,
     /// How often `terms.close` began again for a frame.
     frame_extensions: u8,
 }
@@ -73,10 +77,16 @@ impl<G, L> Tunnel<G, L> {
             ),
             owed_to_client: Owed::UNKNOWN,
             owed_to_backend: Owed::UNKNOWN,
+            acknowledged: [Acknowledged::default(); 2],
+            was_finishing: true,
             frame_extensions: 0,
         };
+        // What moved before does not count.
+        for relay in [&mut self.upward, &mut self.downward] {
+            relay.take_has_received();
+            relay.writer.take_is_progressing();
+        }
         self.phase = Phase::Leaving(Box::new(leaving));
-        let _before = self.take_has_frame_moved();
         if ending != Ending::Drain {
             self.alarms.set(Alarm::Close, terms.close);
         }
@@ -88,11 +98,11 @@ impl<G, L> Tunnel<G, L> {
         let Phase::Leaving(leaving) = &mut self.phase else {
             return;
         };
-        let is_first_look = leaving.owed_to_client == Owed::UNKNOWN && !leaving.is_finishing();
-        if leaving.is_finishing() {
-            leaving.owed_to_client = Owed::UNKNOWN;
-            leaving.owed_to_backend = Owed::UNKNOWN;
-        } else {
+        let is_finishing = leaving.is_finishing();
+        let was_finishing = std::mem::replace(&mut leaving.was_finishing, is_finishing);
+        if !is_finishing && was_finishing {
+            // The frame has ended: the Close behind it has its whole time.
+            self.alarms.clear(Alarm::Close);
             self.alarms.set(Alarm::Close, self.terms.close);
         }
         if leaving.steps().contains(&Step::Yielding) {
@@ -102,7 +112,7 @@ impl<G, L> Tunnel<G, L> {
             self.alarms.set(Alarm::LastAnswer, LAST_ANSWER);
         }
         // Not when the end begins: most are over before they come here, and a look is a system call for each side.
-        if is_first_look {
+        if !is_finishing && was_finishing {
             let _before = self.take_has_taken();
         }
     }
@@ -127,10 +137,15 @@ impl<G, L> Tunnel<G, L> {
 
     /// Whether bytes of a frame that has to be finished came or were taken since the last call.
     fn take_has_frame_moved(&mut self) -> bool {
-        let relays = [&mut self.upward, &mut self.downward];
-        let moving =
-            relays.map(|relay| relay.take_has_received() | relay.writer.take_is_progressing());
-        moving.contains(&true)
+        let Phase::Leaving(leaving) = &mut self.phase else {
+            return false;
+        };
+        let [of_client, of_backend] = &mut leaving.acknowledged;
+        let mut has_moved = of_client.has_grown(&self.client) | of_backend.has_grown(&self.backend);
+        for relay in [&mut self.upward, &mut self.downward] {
+            has_moved |= relay.take_has_received() | relay.writer.take_is_progressing();
+        }
+        has_moved
     }
 
     /// Whether a side took some of what waits for it since the last call.
@@ -138,18 +153,13 @@ impl<G, L> Tunnel<G, L> {
         let Phase::Leaving(leaving) = &mut self.phase else {
             return false;
         };
-        let (to_client, to_backend) = (&mut self.downward.writer, &mut self.upward.writer);
-        let taking = [
-            leaving
-                .owed_to_client
-                .shrinks_to(to_client.owed(&self.client)),
-            leaving
-                .owed_to_backend
-                .shrinks_to(to_backend.owed(&self.backend)),
-            to_client.take_is_progressing(),
-            to_backend.take_is_progressing(),
-        ];
-        taking.contains(&true)
+        let (to_client, to_backend) = (&self.downward.writer, &self.upward.writer);
+        let (client, backend) = (&mut leaving.owed_to_client, &mut leaving.owed_to_backend);
+        let has_client =
+            !leaving.client.is_given_up() && client.shrinks_to(to_client.owed(&self.client));
+        let has_backend =
+            !leaving.backend.is_given_up() && backend.shrinks_to(to_backend.owed(&self.backend));
+        has_client || has_backend
     }
 
     /// Ends the streams of sides that are still at `step`.

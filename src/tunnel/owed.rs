@@ -1,7 +1,9 @@
 //! Whether a side takes what waits for it, in the gateway and in the kernel.
 //!
 //! A write shows that only where the kernel was full, and then in large steps. What the kernel holds behind the last write
-//! shows it to the end.
+//! shows it to the end; while more is being written, what the side has acknowledged in all does.
+
+use crate::stream::Stream;
 
 /// How many bytes a side had yet to take at the last look.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,6 +24,21 @@ impl Owed {
         match before {
             Self::UNKNOWN => bytes > 0,
             before => self.0 < before.0,
+        }
+    }
+}
+
+/// How many bytes a side had acknowledged in all at the last look.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Acknowledged(Option<u64>);
+
+impl Acknowledged {
+    /// Whether the side has acknowledged some since the last look; at the first, whether it has yet to.
+    pub(super) fn has_grown(&mut self, stream: &Stream) -> bool {
+        let now = stream.acknowledged();
+        match std::mem::replace(&mut self.0, now) {
+            None => stream.unacknowledged() > 0,
+            before => before < now,
         }
     }
 }

@@ -139,8 +139,8 @@ impl<G, L> Tunnel<G, L> {
                 Side::Client => (client, upward),
                 Side::Backend => (backend, downward),
             };
-            let owed = || stream.unacknowledged();
-            if keepalive.is_overdue(side, from, ping.timeout, owed) {
+            let acknowledged = || stream.acknowledged();
+            if keepalive.is_overdue(side, from, ping.timeout, acknowledged) {
                 return self.leave(Ending::PongOverdue(side));
             }
         }

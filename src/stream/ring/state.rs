@@ -100,6 +100,7 @@ impl State {
         buffers: &mut Buffers,
         room: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<Received>> {
+        let before = room.filled().len();
         if let Some(mut filled) = self.first.take() {
             let count = filled.len().min(room.remaining());
             room.put_slice(&buffers.bytes(&filled)[..count]);
@@ -108,9 +109,8 @@ impl State {
             } else {
                 self.first = Some(filled);
             }
-            return Poll::Ready(Ok(Received::Bytes));
         }
-        if !self.rest.is_empty() {
+        if self.first.is_none() && !self.rest.is_empty() {
             let count = self.unread().len().min(room.remaining());
             room.put_slice(&self.unread()[..count]);
             self.read += u32::try_from(count).expect("it is bounded by the largest backlog");
@@ -118,6 +118,8 @@ impl State {
                 // Frees the memory.
                 let _empty = self.take_rest();
             }
+        }
+        if room.filled().len() > before {
             return Poll::Ready(Ok(Received::Bytes));
         }
         match self.end {

@@ -4,12 +4,13 @@
 //! the ring, where a receive costs less; it changes back when it receives much at a time, for which large reads
 //! are faster, or when its peer is slow to take what is sent.
 //!
-//! One `unsafe`: how much the peer has yet to acknowledge.
+//! Two `unsafe`: how much the peer has yet to acknowledge, and how much it has acknowledged.
 
 #[cfg(test)]
 mod tests;
 
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::net::{self, Shutdown};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::pin::Pin;
@@ -119,6 +120,29 @@ impl TcpSocket {
             unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut unacknowledged) };
         let is_known = outcome == 0;
         is_known.then(|| usize::try_from(unacknowledged).unwrap_or(0))
+    }
+
+    /// How many bytes the peer has acknowledged in all (TCP_INFO, since Linux 4.1). `None` if the system does not know.
+    pub(super) fn acknowledged(&self) -> Option<u64> {
+        let socket = self.socket()?;
+        let mut info = MaybeUninit::<libc::tcp_info>::zeroed();
+        let mut size = libc::socklen_t::try_from(size_of::<libc::tcp_info>()).ok()?;
+        #[expect(unsafe_code, reason = "no library here has this option")]
+        // SAFETY: the descriptor is open while `socket` is borrowed, and the pointers are those of variables that live through
+        // the call, which writes at most `size` bytes.
+        let outcome = unsafe {
+            libc::getsockopt(
+                socket.as_raw_fd(),
+                libc::IPPROTO_TCP,
+                libc::TCP_INFO,
+                info.as_mut_ptr().cast(),
+                &raw mut size,
+            )
+        };
+        #[expect(unsafe_code, reason = "the kernel has filled it")]
+        // SAFETY: it consists of integers, and whatever the kernel has not written is zero.
+        let info = unsafe { info.assume_init() };
+        (outcome == 0).then_some(info.tcpi_bytes_acked)
     }
 
     /// As [`Stream::reset_on_close`](super::Stream::reset_on_close).

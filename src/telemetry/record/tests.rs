@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::config::{self, LogFormat, Name};
+use crate::session::{Initiator, Reason};
 use crate::telemetry::kept::Kept;
 use crate::telemetry::{FlushGuard, Telemetry};
 use crate::websocket::Opcode;

@@ -5,7 +5,6 @@ use std::time::Duration;
 use tokio::time::{Instant, advance};
 
 use super::super::keepalive::Keepalive;
-use super::super::owed::Owed;
 use super::super::relay::Relay;
 use super::super::tally::Tally;
 use super::frames::{PONG, frame};
@@ -28,41 +27,41 @@ fn asked() -> (Relay, Keepalive) {
 async fn a_side_is_overdue_when_its_time_is_over() {
     let (mut from, mut keepalive) = asked();
     advance(TIMEOUT - Duration::from_millis(1)).await;
-    assert!(!keepalive.is_overdue(Side::Client, &mut from, TIMEOUT, || 0));
+    assert!(!keepalive.is_overdue(Side::Client, &mut from, TIMEOUT, || None));
     advance(Duration::from_millis(20)).await;
-    assert!(keepalive.is_overdue(Side::Client, &mut from, TIMEOUT, || 0));
+    assert!(keepalive.is_overdue(Side::Client, &mut from, TIMEOUT, || None));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_look_that_comes_late_gives_a_moment_more() {
     let (mut from, mut keepalive) = asked();
     advance(TIMEOUT * 3).await;
-    assert!(!keepalive.is_overdue(Side::Client, &mut from, TIMEOUT, || 0));
+    assert!(!keepalive.is_overdue(Side::Client, &mut from, TIMEOUT, || None));
     let due = keepalive.first_since().expect("it waits still") + TIMEOUT;
     assert_eq!(due - Instant::now(), Duration::from_secs(1));
     advance(Duration::from_secs(1)).await;
-    assert!(keepalive.is_overdue(Side::Client, &mut from, TIMEOUT, || 0));
+    assert!(keepalive.is_overdue(Side::Client, &mut from, TIMEOUT, || None));
 }
 
 /// The Ping is behind what it takes.
 #[tokio::test(start_paused = true)]
 async fn a_side_that_takes_what_the_kernel_holds_is_not_overdue() {
     let (mut from, mut keepalive) = asked();
-    *keepalive.owed_by(Side::Client).unwrap() = Owed::of(1000);
-    let mut is_overdue = async |owed| {
+    keepalive.put_behind(Side::Client, 1000);
+    let mut is_overdue = async |acknowledged| {
         advance(TIMEOUT + Duration::from_millis(20)).await;
-        keepalive.is_overdue(Side::Client, &mut from, TIMEOUT, || owed)
+        keepalive.is_overdue(Side::Client, &mut from, TIMEOUT, || Some(acknowledged))
     };
-    assert!(!is_overdue(700).await);
-    assert!(!is_overdue(0).await);
-    assert!(is_overdue(0).await, "it has got the Ping");
+    assert!(!is_overdue(300).await);
+    assert!(!is_overdue(1000).await);
+    assert!(is_overdue(5000).await, "it has got the Ping");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_round_trip_is_as_long_as_it_was() {
     let (mut from, mut keepalive) = asked();
     advance(TIMEOUT * 3).await;
-    assert!(!keepalive.is_overdue(Side::Client, &mut from, TIMEOUT, || 0));
+    assert!(!keepalive.is_overdue(Side::Client, &mut from, TIMEOUT, || None));
     let pong = frame(Side::Client, PONG, &from.follower.await_pong());
     from.begin(&pong, &terms(), &mut Tally::default());
     let answered = keepalive.answered(Side::Client, &mut from);
