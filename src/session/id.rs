@@ -16,13 +16,12 @@ impl SessionId {
     /// The hexadecimal digits, in ASCII.
     #[must_use]
     pub fn digits(self) -> [u8; 32] {
-        let mut digits = [0; 32];
-        for (pair, byte) in digits.chunks_exact_mut(2).zip(self.0.to_be_bytes()) {
-            for (digit, half) in pair.iter_mut().zip([byte >> 4, byte & 15]) {
-                *digit = b"0123456789abcdef"[usize::from(half)];
-            }
-        }
-        digits
+        let bytes = self.0.to_be_bytes();
+        std::array::from_fn(|place| {
+            let byte = bytes[place / 2];
+            let half = if place % 2 == 0 { byte >> 4 } else { byte & 15 };
+            b"0123456789abcdef"[usize::from(half)]
+        })
     }
 }
 

@@ -5,90 +5,45 @@
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
-use std::time::SystemTime;
 
-use super::Rfc3339;
 use crate::config::LogFormat;
 
 /// Capacity for a typical line, to avoid reallocation.
 const USUAL_LENGTH: usize = 640;
 
-/// A key with what stands around it in each format: one constant to append. [`key!`] makes it.
-pub(super) struct Key {
-    pub(super) json: &'static str,
-    pub(super) text: &'static str,
-}
-
-macro_rules! key {
-    ($name:literal) => {
-        &$crate::telemetry::line::Key {
-            json: concat!(",\"", $name, "\":"),
-            text: concat!(" ", $name, "="),
-        }
-    };
-}
-pub(super) use key;
-
-/// A line under construction, or some of its fields; they appear in the order of the calls.
+/// A line under construction; fields appear in the order of the calls.
 pub(super) struct Line {
     format: LogFormat,
     buffer: String,
 }
 
 impl Line {
-    /// Begins a line with its time, `ts`.
-    pub(super) fn begin(format: LogFormat, time: SystemTime) -> Self {
-        let (before, after) = match format {
-            LogFormat::Json => ("{\"ts\":\"", "\""),
-            LogFormat::Text => ("ts=", ""),
-        };
-        let mut line = Self::fields(format, USUAL_LENGTH);
-        line.buffer.push_str(before);
-        // Writing to a String cannot fail.
-        let _ = write!(line.buffer, "{}", Rfc3339(time));
-        line.buffer.push_str(after);
-        line
-    }
-
-    /// Begins fields that will be added to lines, with room for `length` bytes.
-    pub(super) fn fields(format: LogFormat, length: usize) -> Self {
-        let buffer = String::with_capacity(length);
+    pub(super) fn new(format: LogFormat) -> Self {
+        let mut buffer = String::with_capacity(USUAL_LENGTH);
+        if format == LogFormat::Json {
+            buffer.push('{');
+        }
         Self { format, buffer }
     }
 
     /// Adds a value with arbitrary content.
-    pub(super) fn text(&mut self, key: &Key, value: &str) {
-        if self.format == LogFormat::Text && is_plain(value) {
-            return self.word(key, value);
+    pub(super) fn text(&mut self, key: &str, value: &str) {
+        self.key(key);
+        let quoted = match self.format {
+            LogFormat::Json => true,
+            LogFormat::Text => !is_plain(value),
+        };
+        if quoted {
+            self.buffer.push('"');
+            push_escaped(&mut self.buffer, value);
+            self.buffer.push('"');
+        } else {
+            self.buffer.push_str(value);
         }
-        self.key(key);
-        self.buffer.push('"');
-        push_escaped(&mut self.buffer, value);
-        self.buffer.push('"');
-    }
-
-    /// Adds a value that needs no escaping, such as a name or a label.
-    pub(super) fn word(&mut self, key: &Key, value: &str) {
-        self.key(key);
-        match self.format {
-            LogFormat::Json => {
-                self.buffer.push('"');
-                self.buffer.push_str(value);
-                self.buffer.push('"');
-            }
-            LogFormat::Text => self.buffer.push_str(value),
-        }
-    }
-
-    /// Adds a number.
-    pub(super) fn number(&mut self, key: &Key, value: impl Into<u64>) {
-        self.key(key);
-        self.buffer
-            .push_str(itoa::Buffer::new().format(value.into()));
     }
 
     /// Adds a value that needs no escaping, such as an id or an address.
-    pub(super) fn safe(&mut self, key: &Key, value: impl fmt::Display) {
+    pub(super) fn safe(&mut self, key: &str, value: impl fmt::Display) {
         self.key(key);
         let quote = match self.format {
             LogFormat::Json => "\"",
@@ -100,20 +55,11 @@ impl Line {
         self.buffer.push_str(quote);
     }
 
-    /// Adds fields that were rendered before, in the same format.
-    pub(super) fn rendered(&mut self, fields: &str) {
-        self.buffer.push_str(fields);
-    }
-
-    /// Adds a mark that no field contains.
-    pub(super) fn mark(&mut self, mark: char) {
-        debug_assert!(mark.is_control(), "fields may contain {mark:?}");
-        self.buffer.push(mark);
-    }
-
-    /// The fields alone.
-    pub(super) fn into_fields(self) -> String {
-        self.buffer
+    /// Adds a number.
+    pub(super) fn number(&mut self, key: &str, value: impl Into<u64>) {
+        self.key(key);
+        // Writing to a String cannot fail.
+        let _ = write!(self.buffer, "{}", value.into());
     }
 
     /// The finished line with a line feed.
@@ -125,11 +71,16 @@ impl Line {
         self.buffer
     }
 
-    fn key(&mut self, key: &Key) {
-        self.buffer.push_str(match self.format {
-            LogFormat::Json => key.json,
-            LogFormat::Text => key.text,
-        });
+    fn key(&mut self, key: &str) {
+        let (before, after) = match (self.format, self.buffer.len()) {
+            (LogFormat::Json, 1) => ("\"", "\":"),
+            (LogFormat::Json, _) => (",\"", "\":"),
+            (LogFormat::Text, 0) => ("", "="),
+            (LogFormat::Text, _) => (" ", "="),
+        };
+        for part in [before, key, after] {
+            self.buffer.push_str(part);
+        }
     }
 }
 
@@ -211,17 +162,11 @@ mod tests {
     use super::*;
 
     fn line(format: LogFormat, value: &str) -> String {
-        let mut line = Line::begin(format, SystemTime::UNIX_EPOCH);
-        line.text(key!("a"), value);
-        line.word(key!("b"), "x");
-        line.number(key!("c"), 7_u64);
-        let line = line.finish();
-        let time = match format {
-            LogFormat::Json => r#""ts":"1970-01-01T00:00:00.000Z","#,
-            LogFormat::Text => "ts=1970-01-01T00:00:00.000Z ",
-        };
-        assert!(line.contains(time), "{line:?}");
-        line.replacen(time, "", 1)
+        let mut line = Line::new(format);
+        line.text("a", value);
+        line.safe("b", "x");
+        line.number("c", 7_u64);
+        line.finish()
     }
 
     #[test]
