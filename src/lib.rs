@@ -41,6 +41,7 @@ pub mod dns;
 pub mod drain;
 pub mod gateway;
 pub mod listener;
+pub mod mutex;
 pub mod occupancy;
 pub mod proxy_protocol;
 pub mod route;
