@@ -11,13 +11,15 @@ use std::cmp::Reverse;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use slab::Slab;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
+
+use crate::mutex::lock;
 
 /// How far a drain has come.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -125,7 +127,7 @@ impl Drain {
     }
 
     fn join(&self, asking: Asking) -> DrainWatch {
-        let mut state = self.shared.state();
+        let mut state = lock(&self.shared.state);
         let watcher = Watcher {
             waker: None,
             is_counted_elsewhere: false,
@@ -162,7 +164,7 @@ impl Drain {
     /// The number of watchers.
     #[must_use]
     pub fn open(&self) -> usize {
-        self.shared.state().watchers.len()
+        lock(&self.shared.state).watchers.len()
     }
 
     /// The number of watchers that no other drain counts.
@@ -176,7 +178,7 @@ impl Drain {
         if count == 0 {
             return;
         }
-        let mut state = self.shared.state();
+        let mut state = lock(&self.shared.state);
         let watchers = state.watchers.iter();
         let askable = watchers.filter(|(_, watcher)| watcher.asking == Asking::Open);
         let mut order: Vec<(bool, Reverse<u32>, usize)> = askable
@@ -204,7 +206,7 @@ impl Drain {
     }
 
     fn count(&self, is_counted: impl Fn(&Watcher) -> bool) -> usize {
-        let state = self.shared.state();
+        let state = lock(&self.shared.state);
         let watchers = state.watchers.iter();
         watchers.filter(|(_, watcher)| is_counted(watcher)).count()
     }
@@ -231,7 +233,7 @@ impl Drain {
         self.begun().await;
         loop {
             let changed = self.shared.changed.notified();
-            let Some(plan) = self.shared.state().plan else {
+            let Some(plan) = lock(&self.shared.state).plan else {
                 return;
             };
             tokio::select! {
@@ -260,7 +262,7 @@ impl Drain {
     }
 
     fn advance(&self, stage: Stage, plan: Option<Plan>) {
-        let mut state = self.shared.state();
+        let mut state = lock(&self.shared.state);
         if self.shared.stage() >= stage {
             return;
         }
@@ -297,7 +299,7 @@ impl DrainWatch {
     /// The plan; `None` if the drain has not begun, or was cut without one.
     #[must_use]
     pub fn plan(&self) -> Option<Plan> {
-        self.shared.state().plan
+        lock(&self.shared.state).plan
     }
 
     /// How long a connection between two requests stays open: by the plan, or 2 s while there is none.
@@ -308,7 +310,7 @@ impl DrainWatch {
 
     /// Ready when the stage is beyond `seen`; until then the task is woken by the next change.
     pub fn poll_beyond(&self, seen: Stage, context: &mut Context<'_>) -> Poll<Stage> {
-        let mut state = self.shared.state();
+        let mut state = lock(&self.shared.state);
         let stage = self.shared.stage();
         if stage > seen {
             return Poll::Ready(stage);
@@ -325,7 +327,7 @@ impl DrainWatch {
 
     /// Excludes this watcher from [`Drain::counted`], as another drain counts it. This one still waits for it.
     pub fn count_elsewhere(&self) {
-        self.shared.state().watchers[self.key].is_counted_elsewhere = true;
+        lock(&self.shared.state).watchers[self.key].is_counted_elsewhere = true;
     }
 
     /// How often [`Drain::ask`] was called; one atomic load.
@@ -337,13 +339,13 @@ impl DrainWatch {
     /// Whether this watcher was asked to end.
     #[must_use]
     pub fn is_asked(&self) -> bool {
-        self.shared.state().watchers[self.key].asking == Asking::Asked
+        lock(&self.shared.state).watchers[self.key].asking == Asking::Asked
     }
 
     /// Reports whether the watcher is busy or has become idle. Takes a lock: to be called every few seconds, not for
     /// every message.
     pub fn report_busy(&self, is_busy: bool) {
-        let mut state = self.shared.state();
+        let mut state = lock(&self.shared.state);
         let now = state.tick();
         let watcher = &mut state.watchers[self.key];
         (watcher.is_busy, watcher.reported) = (is_busy, now);
@@ -378,7 +380,7 @@ impl DrainWatch {
 
 impl Drop for DrainWatch {
     fn drop(&mut self) {
-        let mut state = self.shared.state();
+        let mut state = lock(&self.shared.state);
         state.watchers.remove(self.key);
         if state.watchers.is_empty() {
             self.shared.changed.notify_waiters();
@@ -441,9 +443,5 @@ impl Shared {
             2 => Stage::Hastened,
             _ => Stage::Cut,
         }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

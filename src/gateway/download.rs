@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
 use bytes::Bytes;
@@ -12,6 +12,7 @@ use super::headers::filter_trailers;
 use crate::config::FieldRules;
 use crate::drain::{DrainWatch, Stage};
 use crate::listener::BodyError;
+use crate::mutex::lock;
 use crate::telemetry::{AnswerEnd, SessionRecord};
 use crate::upstream::{BodyProgress, Paced, Source};
 
@@ -129,7 +130,7 @@ impl Shared {
     }
 
     fn take(&self) -> Option<Exchange> {
-        let mut exchange = self.exchange().take()?;
+        let mut exchange = lock(&self.exchange).take()?;
         let bytes = self.bytes.load(Ordering::Relaxed);
         exchange.record.note_bodies(self.upload.bytes(), bytes);
         Some(exchange)
@@ -139,16 +140,12 @@ impl Shared {
     fn watch_drains(self: &Arc<Self>) {
         let waker = Waker::from(Arc::clone(self));
         let mut context = Context::from_waker(&waker);
-        let mut exchange = self.exchange();
+        let mut exchange = lock(&self.exchange);
         let is_cut = exchange.as_mut().is_some_and(|it| it.is_cut(&mut context));
         drop(exchange);
         if is_cut {
             self.end(AnswerEnd::Drained);
         }
-    }
-
-    fn exchange(&self) -> MutexGuard<'_, Option<Exchange>> {
-        self.exchange.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -2,13 +2,14 @@
 //! a short queue, or is refused if the queue is full.
 
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::config::ListenerLimits;
+use crate::mutex::lock;
 use crate::occupancy::Occupancy;
 
 /// The longest wait in a queue.
@@ -75,10 +76,6 @@ impl Throttle {
 fn gate(limits: &ListenerLimits) -> Option<Arc<Gate>> {
     let most = limits.concurrent_tls_handshakes?;
     Some(Arc::new(Gate::new(most)))
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The limit is exceeded, and the queue is full.

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
+
+use crate::mutex::lock;
 
 /// The number of a listener's connections by client. Clients without connections have no entry.
 #[derive(Debug, Default)]
@@ -58,8 +60,7 @@ impl Visitors {
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut HashMap<IpAddr, Count>) -> T) -> T {
-        // A panic cannot leave the map inconsistent, as each change is one step.
-        act(&mut self.open.lock().unwrap_or_else(PoisonError::into_inner))
+        act(&mut lock(&self.open))
     }
 }
 

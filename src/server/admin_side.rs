@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::RawFd;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::accepting::Service;
@@ -14,6 +14,7 @@ use crate::config::{
     self, Access, Address, ListenerLimits, ListenerTimeouts, Name, ProxyHeader, TrustedProxies,
 };
 use crate::listener::{Settings, Throttle};
+use crate::mutex::lock;
 use crate::telemetry::Telemetry;
 
 /// The listener name of the admin side, which no configured listener can have.
@@ -68,9 +69,7 @@ impl AdminSide {
 
     /// Binds its unix socket anew if the file was removed, and says so.
     pub(super) fn restore(&self) -> Vec<String> {
-        let ports = self.ports.lock();
-        let mut ports = ports.unwrap_or_else(PoisonError::into_inner);
-        ports.restore(&self.service)
+        lock(&self.ports).restore(&self.service)
     }
 }
 

@@ -2,7 +2,7 @@
 //! change (`findings`).
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use tokio::runtime::Handle;
@@ -16,6 +16,7 @@ use crate::config::{
 };
 use crate::dns::message::Kind;
 use crate::dns::{Answer, EMPTY_ANSWERS, Fault, Resolver};
+use crate::mutex::lock;
 use crate::telemetry::{DiscoveryMetrics, DiscoveryResult, Metrics};
 
 /// The minimum time between two queries, however short the TTL of an answer; `refresh` if that is shorter.
@@ -63,7 +64,7 @@ impl Discoveries {
     /// Runs a task for each pool of `config` with discovery. Tasks with unchanged settings go on; one with changed settings
     /// takes over what its predecessor knows of the hosts.
     pub(super) fn follow(&self, config: &Config, metrics: &Metrics, runtime: &Handle) {
-        let mut asking = self.asking();
+        let mut asking = lock(&self.asking);
         let wanted = |name: &Name| config.pools.get(name)?.discovery.as_ref();
         asking.retain(|name, _| wanted(name).is_some());
         self.first.retain(|name| wanted(name).is_some());
@@ -98,14 +99,9 @@ impl Discoveries {
 
     /// The result of a pool's discovery; `None` if it has no discovery.
     pub(super) fn progress(&self, pool: &Name) -> Option<Progress> {
-        let asking = self.asking();
-        let progress = &asking.get(pool)?.progress;
-        let progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
+        let asking = lock(&self.asking);
+        let progress = lock(&asking.get(pool)?.progress);
         Some(progress.clone())
-    }
-
-    fn asking(&self) -> MutexGuard<'_, BTreeMap<Name, Asking>> {
-        self.asking.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -202,7 +198,7 @@ impl Inquiry {
     /// Counts a result, and logs it if it differs from the one before.
     fn note(&self, result: DiscoveryResult, reason: &str) {
         self.metrics.asked(result);
-        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut progress = lock(&self.progress);
         if progress.last == Some(result) {
             return;
         }

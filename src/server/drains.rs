@@ -1,12 +1,13 @@
 //! The drains in progress.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use crate::config;
 use crate::drain::{Drain, Plan, Stage};
+use crate::mutex::lock;
 
 /// The drains in progress, in no particular order.
 #[derive(Debug, Default)]
@@ -41,7 +42,7 @@ impl Drains {
     }
 
     fn list(&self) -> MutexGuard<'_, Vec<Arc<Drain>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
 
 use super::shared::Shared;
 use crate::config::{Backend, Discovery, Name};
+use crate::mutex::lock;
 use crate::snapshot::Snapshot;
 use crate::telemetry::Metrics;
 
@@ -31,23 +32,19 @@ pub(super) struct Findings {
 
 impl Findings {
     pub(super) fn add(&self, pool: &Name, found: Discovered) {
-        self.waiting().insert(Arc::clone(pool), found);
+        lock(&self.waiting).insert(Arc::clone(pool), found);
         self.added.notify_one();
     }
 
     /// Takes all of them, as soon as there are some. Dropping the future loses none.
     pub(super) async fn taken(&self) -> BTreeMap<Name, Discovered> {
         loop {
-            let waiting = mem::take(&mut *self.waiting());
+            let waiting = mem::take(&mut *lock(&self.waiting));
             if !waiting.is_empty() {
                 return waiting;
             }
             self.added.notified().await;
         }
-    }
-
-    fn waiting(&self) -> MutexGuard<'_, BTreeMap<Name, Discovered>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -146,7 +143,7 @@ mod tests {
         let after = shared.current.load();
         let count = |pool: &str| after.pools[pool].members().len();
         assert_eq!((count("chat"), count("page")), (1, 2));
-        assert!(findings.waiting().is_empty());
+        assert!(lock(&findings.waiting).is_empty());
     }
 
     #[tokio::test]

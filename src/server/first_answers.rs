@@ -2,12 +2,13 @@
 //! a rollout would replace one that knows their backends by one that does not.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::config::{Config, Name};
+use crate::mutex::lock;
 
 /// How long these pools hold up readiness, if there are other pools.
 const MAX_WAIT: Duration = Duration::from_secs(30);
@@ -31,25 +32,21 @@ impl FirstAnswers {
 
     /// Notes an answer for `pool`: its backends are in use, or it was empty.
     pub(super) fn answered(&self, pool: &Name) {
-        self.missing().remove(pool);
+        lock(&self.missing).remove(pool);
     }
 
     /// Forgets pools that are not `is_wanted` any more.
     pub(super) fn retain(&self, is_wanted: impl Fn(&Name) -> bool) {
-        self.missing().retain(is_wanted);
+        lock(&self.missing).retain(is_wanted);
     }
 
     /// The pools that hold up readiness, of `all` pools. If all of them wait, there is no time limit.
     pub(super) fn awaited(&self, all: usize, now: Instant) -> Vec<Name> {
-        let mut missing = self.missing();
+        let mut missing = lock(&self.missing);
         if missing.len() < all && now.duration_since(self.began) >= MAX_WAIT {
             missing.clear();
         }
         missing.iter().cloned().collect()
-    }
-
-    fn missing(&self) -> MutexGuard<'_, BTreeSet<Name>> {
-        self.missing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,7 +1,7 @@
 //! State that the parts of the server share.
 
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::SystemTime;
 
 use tokio::runtime::Handle;
@@ -12,6 +12,7 @@ use super::command::Command;
 use super::discovery::Discoveries;
 use super::drains::Drains;
 use super::ports::Ports;
+use crate::mutex::lock;
 use crate::snapshot::{Current, Snapshot};
 
 /// State that the parts of the server share.
@@ -56,6 +57,6 @@ impl Shared {
 
     /// The open listeners; the lock is never held across an await.
     pub(super) fn ports(&self) -> MutexGuard<'_, Ports> {
-        self.ports.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.ports)
     }
 }

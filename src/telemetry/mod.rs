@@ -17,7 +17,7 @@ mod timestamp;
 mod traffic;
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 pub use access_log::{AccessLog, FlushGuard};
 pub use logging::{Logging, LoggingFault, Reader};
@@ -32,6 +32,7 @@ pub use timestamp::Rfc3339;
 pub use traffic::{DirectionTraffic, Traffic};
 
 use crate::config::Log;
+use crate::mutex::lock;
 use blocking::Blocking;
 
 /// The metrics and the access log of the process.
@@ -73,10 +74,7 @@ impl Telemetry {
     /// All metrics in Prometheus' text format ([`TEXT_FORMAT`]), without series whose handles are gone.
     #[must_use]
     pub fn render(&self) -> String {
-        let _one_at_a_time = self
-            .rendering
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = lock(&self.rendering);
         self.metrics
             .set_dropped_lines(self.access_log.dropped_lines());
         self.metrics.render()

@@ -1,13 +1,14 @@
 //! The health of a live backend as all threads share it, with its last change, last check and drain.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use tokio::time::Instant;
 
 use super::health::{Health, State};
 use crate::drain::{Drain, Stage};
+use crate::mutex::lock;
 
 /// The health of a live backend. To choose a backend, only the two flags are read, unless some backend is suspect. The lock is
 /// taken for changes, reports and watches of the drain.
@@ -109,11 +110,11 @@ impl Condition {
     }
 
     pub(super) fn state(&self) -> State {
-        self.known().last.to
+        lock(&self.known).last.to
     }
 
     pub(super) fn standing(&self) -> Standing {
-        let known = self.known();
+        let known = lock(&self.known);
         Standing {
             last: known.last.clone(),
             failures: known.health.attempts.failures(),
@@ -124,27 +125,27 @@ impl Condition {
 
     /// What ends the sessions that it has now.
     pub(super) fn drain(&self) -> Arc<Drain> {
-        Arc::clone(&self.known().drain)
+        Arc::clone(&lock(&self.known).drain)
     }
 
     /// Keeps the result of the last check; `None` makes the next check due at once.
     pub(super) fn note_check(&self, check: Option<LastCheck>) {
-        self.known().check = check;
+        lock(&self.known).check = check;
     }
 
     /// Whether the configuration no longer has it.
     pub(super) fn is_removed(&self) -> bool {
-        self.known().health.is_removed()
+        lock(&self.known).health.is_removed()
     }
 
     /// Whether it is ejected, and no trial is under way or admitted.
     pub(super) fn is_resting(&self) -> bool {
-        self.known().health.is_resting()
+        lock(&self.known).health.is_resting()
     }
 
     /// Whether neither checks nor attempts say that something is wrong with it.
     pub(super) fn is_up(&self) -> bool {
-        self.known().health.is_up()
+        lock(&self.known).health.is_up()
     }
 
     /// Changes the health. If that changes the state, `reason` is why.
@@ -153,7 +154,7 @@ impl Condition {
         change: impl FnOnce(&mut Health),
         reason: impl FnOnce(&Health) -> String,
     ) -> Altered {
-        let mut known = self.known();
+        let mut known = lock(&self.known);
         let from = known.health.state();
         change(&mut known.health);
         let to = known.health.state();
@@ -183,9 +184,5 @@ impl Condition {
             change: Some(known.last.clone()),
             admits_again,
         }
-    }
-
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -6,7 +6,7 @@
 use std::future::poll_fn;
 use std::os::fd::RawFd;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::task::ready;
 use std::thread::{self, ThreadId};
 use std::time::Duration;
@@ -27,6 +27,7 @@ use super::last_words::LastWords;
 use super::steering::Steering;
 use super::transport::Transport;
 use super::upload::{BodyProgress, Upload};
+use crate::mutex::lock;
 use crate::stream::Stream;
 use crate::websocket::list_items;
 
@@ -295,7 +296,7 @@ impl IdleConnections {
     }
 
     fn shelves(&self) -> MutexGuard<'_, Vec<Shelf>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -1,8 +1,9 @@
 //! The pool of a name that is in force, for requests that hold an earlier one.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use super::Pool;
+use crate::mutex::lock;
 
 /// Which pool of a name is in force; shared by all pools that had the name. The pointer is weak, so that a long request that
 /// holds the first pool does not keep later ones alive.
@@ -21,6 +22,6 @@ impl InForce {
     }
 
     fn pointer(&self) -> MutexGuard<'_, Weak<Pool>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }

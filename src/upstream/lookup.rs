@@ -6,7 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::fs::File;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 use std::{fmt, io};
@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use super::handshake::Failure;
+use crate::mutex::lock;
 
 /// After this time a look-up is slow, and a second one begins beside it; the first answer counts. If a datagram is lost, the
 /// system asks again only after five seconds. Each further look-up waits twice as long, so that not all of them fall into the
@@ -198,10 +199,6 @@ fn rotate(found: &mut [SocketAddr], by: usize) {
             .zip(rotated)
             .for_each(|(place, address)| *place = address);
     }
-}
-
-fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Asks the system. If no descriptor is left it cannot read /etc/hosts and may say that the name is unknown; opening a file

@@ -33,11 +33,12 @@ mod transport;
 mod upload;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::time::Instant;
 
 use crate::config::{self, HashKey, Name, Strategy};
+use crate::mutex::lock;
 use crate::telemetry::PoolMetrics;
 pub use backend::{Backend, Lease, Member};
 pub use balancer::Purpose;
@@ -105,7 +106,7 @@ impl Pool {
         let old_members = previous.map_or(&[][..], Self::members);
         let positions = positions(&members, old_members);
         if let Some(previous) = previous {
-            balancer.resume(&members, &previous.balancer(), old_members, &positions);
+            balancer.resume(&members, &lock(&previous.balancer), old_members, &positions);
         }
         let before = previous.and_then(|previous| previous.sticky.as_ref());
         let sticky = config.sticky.as_ref();
@@ -188,10 +189,6 @@ impl Pool {
         deadline: Instant,
     ) -> Candidates<'a> {
         Candidates::new(self, purpose, hints, deadline)
-    }
-
-    fn balancer(&self) -> MutexGuard<'_, Balancer> {
-        self.balancer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn claimed(&self, hints: &Hints<'_>) -> Claimed {

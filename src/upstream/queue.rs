@@ -15,9 +15,11 @@
 //! The queue belongs to the pool, not to one configuration of it, so waiters keep their place over a reload.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::{Notify, watch};
+
+use crate::mutex::lock;
 
 /// The queue of a pool.
 #[derive(Debug, Default)]
@@ -67,13 +69,13 @@ impl Call {
 impl Queue {
     /// To be called when a place has become free.
     pub(super) fn call_first(&self) {
-        self.line().call_at(0);
+        lock(&self.line).call_at(0);
     }
 
     /// To be called when backends' states have changed: there may be places, or nothing to wait for any more.
     pub fn call_all(&self) {
         self.changes.send_replace(());
-        let mut line = self.line();
+        let mut line = lock(&self.line);
         line.uncalled = Some(0);
         line.call_at(0);
     }
@@ -87,23 +89,23 @@ impl Queue {
     /// How many wait.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.line().entries.len()
+        lock(&self.line).entries.len()
     }
 
     /// Whether nobody waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.line().entries.is_empty()
+        lock(&self.line).entries.is_empty()
     }
 
     /// Whether a waiter is called and has not finished its try. If not, none of them could use a place that is free now.
     pub(super) fn is_calling(&self) -> bool {
-        self.line().call != Call::None
+        lock(&self.line).call != Call::None
     }
 
     /// Joins at the end; `None` where `most` wait already.
     pub(super) fn join(self: &Arc<Self>, most: usize) -> Option<Waiter> {
-        let mut line = self.line();
+        let mut line = lock(&self.line);
         if line.entries.len() >= most {
             return None;
         }
@@ -115,7 +117,7 @@ impl Queue {
     /// Takes the place of `ticket` again, for a session that was served and then failed by its backend. There is no bound, as
     /// it came before those behind that place.
     pub(super) fn rejoin(self: &Arc<Self>, ticket: u64) -> Waiter {
-        self.enter(&mut self.line(), ticket)
+        self.enter(&mut lock(&self.line), ticket)
     }
 
     fn enter(self: &Arc<Self>, line: &mut Line, ticket: u64) -> Waiter {
@@ -135,10 +137,6 @@ impl Queue {
             ticket,
             woken,
         }
-    }
-
-    fn line(&self) -> MutexGuard<'_, Line> {
-        self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -199,7 +197,7 @@ impl Waiter {
 
     /// Whether it is called; each call is heard once.
     fn hears(&mut self) -> bool {
-        let mut line = self.queue.line();
+        let mut line = lock(&self.queue.line);
         let is_called = line.call == Call::Made(self.ticket);
         if is_called {
             line.call = Call::Heard(self.ticket);
@@ -209,7 +207,7 @@ impl Waiter {
 
     /// It found no place; whether there is one that another waiter may be able to use.
     pub(super) fn pass(&self, is_place_left: bool) {
-        let mut line = self.queue.line();
+        let mut line = lock(&self.queue.line);
         // Otherwise there was another call during the try, and that one counts.
         if line.call == Call::Heard(self.ticket) {
             line.call_after(self.ticket, is_place_left);
@@ -219,7 +217,7 @@ impl Waiter {
 
 impl Drop for Waiter {
     fn drop(&mut self) {
-        let mut line = self.queue.line();
+        let mut line = lock(&self.queue.line);
         let own = line.index_from(self.ticket);
         line.entries.remove(own);
         if line.call.ticket() == Some(self.ticket) {

@@ -6,11 +6,13 @@
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
+
+use crate::mutex::lock;
 
 /// What one connection is told, and tells.
 #[derive(Debug, Default)]
@@ -63,7 +65,7 @@ impl Steering {
         }
         let before = self.hold.swap(Hold::Free as u8, Ordering::AcqRel);
         if is(before, Hold::Awaited)
-            && let Some(waker) = self.waiting().take()
+            && let Some(waker) = lock(&self.waiting).take()
         {
             waker.wake();
         }
@@ -74,7 +76,7 @@ impl Steering {
         if self.hold.load(Ordering::Acquire) == Hold::Free as u8 {
             return Poll::Ready(());
         }
-        let mut waiting = self.waiting();
+        let mut waiting = lock(&self.waiting);
         *waiting = Some(context.waker().clone());
         let [held, awaited] = [Hold::Held, Hold::Awaited].map(|it| it as u8);
         let order = (Ordering::AcqRel, Ordering::Acquire);
@@ -85,10 +87,6 @@ impl Steering {
             }
             Ok(_) | Err(_) => Poll::Pending,
         }
-    }
-
-    fn waiting(&self) -> MutexGuard<'_, Option<Waker>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use crate::mutex::lock;
 use crate::session::Rejection;
 
 /// How long the body waits for 100 (Continue). A backend need not send it (RFC 9110 section 10.1.1).
@@ -191,12 +192,12 @@ impl BodyProgress {
     }
 
     fn moved(&self) -> Option<Instant> {
-        *self.moved.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.moved)
     }
 
     /// Counts bytes that were passed on; returns the total.
     fn count(&self, bytes: u64) -> u64 {
-        *self.moved.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        *lock(&self.moved) = Some(Instant::now());
         self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes
     }
 

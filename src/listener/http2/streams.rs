@@ -1,7 +1,7 @@
 //! The streams of one connection: how many are open, since when it is idle, and whether its client floods the gateway.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::super::body::Room;
 use super::super::deadline::reached;
 use crate::config::ListenerTimeouts;
+use crate::mutex::lock;
 
 /// How many streams a client may reset before their answers, at once, beyond those whose answers it took: leaving a page may
 /// reset this many at once, but a flood of resets only costs the gateway and its backends (CVE-2023-44487). SETTINGS frames
@@ -72,7 +73,7 @@ impl Streams {
 
     /// Counts a stream as open until the guard is dropped.
     pub(super) fn open(self: &Arc<Self>) -> Arc<OpenStream> {
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         state.open += 1;
         let is_first = !std::mem::replace(&mut state.has_begun, true);
         drop(state);
@@ -91,7 +92,7 @@ impl Streams {
         loop {
             let changed = self.changed.notified();
             let (has_begun, is_flooded) = {
-                let state = self.state();
+                let state = lock(&self.state);
                 (state.has_begun, state.is_flooded)
             };
             if is_flooded {
@@ -112,7 +113,7 @@ impl Streams {
     /// The client was told to leave: forgets its charges, and its time begins anew.
     pub(super) fn forgive(&self) {
         let now = Instant::now();
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         state.quiet_since = now;
         state.all_forgotten_at = now;
         state.is_flooded = false;
@@ -125,7 +126,7 @@ impl Streams {
             return;
         };
         let now = Instant::now();
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         state.all_forgotten_at = state.all_forgotten_at.max(now) + FORGET_INTERVAL * count;
         if state.all_forgotten_at > now + FORGET_INTERVAL * most {
             state.is_flooded = true;
@@ -138,7 +139,7 @@ impl Streams {
     pub(super) async fn flooded(&self) {
         loop {
             let changed = self.changed.notified();
-            if self.state().is_flooded {
+            if lock(&self.state).is_flooded {
                 return;
             }
             changed.await;
@@ -171,12 +172,8 @@ impl Streams {
     }
 
     fn quiet_since(&self) -> Option<Instant> {
-        let state = self.state();
+        let state = lock(&self.state);
         (state.open == 0).then_some(state.quiet_since)
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -205,7 +202,7 @@ impl Drop for OpenStream {
     fn drop(&mut self) {
         let is_answered = *self.is_answered.get_mut();
         let now = Instant::now();
-        let mut state = self.streams.state();
+        let mut state = lock(&self.streams.state);
         state.open -= 1;
         state.quiet_since = now;
         if is_answered {

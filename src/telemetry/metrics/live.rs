@@ -1,11 +1,12 @@
 //! The handles in use, by the names that identify them.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::families::{Catalogue, Registrar};
 use super::family::AnyFamily;
 use crate::config::Name;
+use crate::mutex::lock;
 
 /// Hands out one handle per identity, and removes the series of handles that nobody holds.
 ///
@@ -37,14 +38,14 @@ impl<F, H> Live<F, H> {
     /// The handle of `identity`, created if there is none.
     pub(super) fn handle(&self, identity: &[&Name], make: impl FnOnce(&F) -> H) -> Arc<H> {
         let key: Box<[Name]> = identity.iter().map(|&name| Arc::clone(name)).collect();
-        let mut handles = self.lock();
+        let mut handles = lock(&self.handles);
         let handle = handles.entry(key);
         Arc::clone(handle.or_insert_with(|| Arc::new(make(&self.families))))
     }
 
     /// Removes handles that are held nowhere else, with their series.
     pub(super) fn sweep(&self) {
-        self.lock().retain(|identity, handle| {
+        lock(&self.handles).retain(|identity, handle| {
             // A count of one cannot grow meanwhile, as handles are only given out under the lock.
             let held = Arc::strong_count(handle) > 1;
             if !held {
@@ -52,9 +53,5 @@ impl<F, H> Live<F, H> {
             }
             held
         });
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<Box<[Name]>, Arc<H>>> {
-        self.handles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

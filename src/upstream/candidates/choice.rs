@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Candidate, Candidates};
+use crate::mutex::lock;
 use crate::upstream::backend::{Lease, Member};
 use crate::upstream::balancer::{Balancer, Field, Purpose, Reach};
 use crate::upstream::health::State;
@@ -50,7 +51,7 @@ impl Candidates<'_> {
     /// failed it and have recovered since; waiting for one that is full; ejected ones, if others have failed it. A backend whose
     /// trial is due counts among the first, for one trial of this session.
     pub(super) fn choose(&self) -> Choice {
-        let mut balancer = self.pool.balancer();
+        let mut balancer = lock(&self.pool.balancer);
         let field = self.field();
         let untried = Field {
             reach: Reach::Untried,
@@ -160,7 +161,7 @@ impl Candidates<'_> {
 
     fn choose_early(&self) -> Option<Taken> {
         // Held so that two sessions do not try the same backend.
-        let _choosing = self.pool.balancer();
+        let _choosing = lock(&self.pool.balancer);
         let field = Field {
             reach: Reach::Ejected,
             ..self.field()

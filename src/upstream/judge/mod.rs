@@ -12,7 +12,7 @@ mod question;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
@@ -24,6 +24,7 @@ use super::health::{Health, State};
 use super::{Pool, probe};
 use crate::config::{self, ActiveHealth, Check, OnUnhealthy, PassiveHealth};
 use crate::drain::Drain;
+use crate::mutex::lock;
 use crate::telemetry::{CheckResult, ConnectResult};
 
 /// How often [`Pool::reconsider_ejections`] may admit a trial, which costs the next client an attempt.
@@ -206,7 +207,7 @@ impl Pool {
         let Some(passive) = &self.health.passive else {
             return;
         };
-        let _one_at_a_time = self.ejecting();
+        let _one_at_a_time = lock(&self.ejecting);
         let may_eject = is_certain && self.may_eject(member, passive);
         let change = |health: &mut Health| {
             health
@@ -230,7 +231,7 @@ impl Pool {
         let Some(passive) = &self.health.passive else {
             return;
         };
-        let mut reconsidered = self.ejecting();
+        let mut reconsidered = lock(&self.ejecting);
         if reconsidered.is_some_and(|at| at.elapsed() < RECONSIDER_EVERY) {
             return;
         }
@@ -253,11 +254,6 @@ impl Pool {
                 |_| String::new(),
             );
         }
-    }
-
-    /// Held while an ejection is decided: two concurrent ones must not exceed `max_ejected` together.
-    fn ejecting(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.ejecting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether another backend is ready and `max_ejected` allows one more ejection.

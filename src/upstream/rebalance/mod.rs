@@ -5,7 +5,7 @@ mod plan;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use tokio::time::Instant;
 
@@ -13,6 +13,7 @@ use super::Pool;
 use super::backend::Member;
 use super::health::State;
 use crate::config;
+use crate::mutex::lock;
 use plan::{Load, Rebalancer};
 
 /// The rebalancing of a pool.
@@ -54,7 +55,7 @@ impl Progress {
             settings: settings_before,
             progress: before,
         } = &previous.rebalance;
-        let before = before.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = lock(before);
         let goes_on = *settings_before == settings;
         let place = |index| before.rebalancer.place(index, goes_on);
         let places = positions.iter().map(|it| it.map(place).unwrap_or_default());
@@ -79,7 +80,7 @@ impl Pool {
         let Some(settings) = settings else {
             return false;
         };
-        let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut progress = lock(progress);
         let last = progress.last.replace(now).unwrap_or(now);
         let loads = loads(&self.members, now);
         let was_at_rest = progress.rebalancer.is_at_rest();
