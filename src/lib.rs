@@ -39,6 +39,7 @@ pub mod cli;
 pub mod config;
 pub mod dns;
 pub mod drain;
+pub mod fields;
 pub mod gateway;
 pub mod listener;
 pub mod mutex;

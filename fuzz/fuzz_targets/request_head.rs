@@ -6,8 +6,9 @@
 use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, UPGRADE};
 use http::{HeaderMap, HeaderValue, Request, Response, Version, request};
 use libfuzzer_sys::fuzz_target;
+use wsgate::fields::write_name;
 use wsgate::websocket::{
-    AnswerError, Extensions, Key, accept_key, into_get, read_handshake, verify_answer, write_name,
+    AnswerError, Extensions, Key, accept_key, into_get, read_handshake, verify_answer,
 };
 
 const MAX_HEADERS: usize = 64;

@@ -5,8 +5,8 @@ use http::HeaderMap;
 use http::header::ORIGIN;
 
 use crate::config::{Origin, OriginFault, OriginList, Origins};
+use crate::fields::Sole;
 use crate::session::Rejection;
-use crate::websocket::Sole;
 
 // The texts for clients. None names an allowed origin, which would help attackers only.
 const MISSING: &str = "The Origin header is missing.";

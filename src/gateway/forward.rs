@@ -15,12 +15,12 @@ use super::unread::Unread;
 use super::{Outcome, RequestContext, cors, headers, path, respond};
 use crate::config::{FieldRules, Http};
 use crate::drain::{Drain, DrainWatch, Stage};
+use crate::fields::list_items;
 use crate::listener::Body;
 use crate::session::Rejection;
 use crate::snapshot::{PoolTarget, Route};
 use crate::telemetry::SessionRecord;
 use crate::upstream::{Answered, BodyProgress, Errand, ErrandTimeouts};
-use crate::websocket::list_items;
 
 const ONLY_WEBSOCKET: Rejection =
     Rejection::UpgradeRequired("Only WebSocket connections are accepted here.");

@@ -3,8 +3,8 @@
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{Method, Version, request};
 
+use crate::fields::Sole;
 use crate::session::Rejection;
-use crate::websocket::Sole;
 
 /// Requires exactly one Host (RFC 9112 section 3.2); HTTP/1.0 and HTTP/2 may omit it. Checked before routing, as the host
 /// chooses the route, so it also covers opening handshakes.

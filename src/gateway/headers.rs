@@ -9,9 +9,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version};
 use super::request_id::X_REQUEST_ID;
 use super::{RequestContext, provenance};
 use crate::config::{FieldRules, HeaderRules};
+use crate::fields::{list_has_token, list_items, write_name};
 use crate::snapshot::PoolTarget;
 use crate::upstream::{RequestHead, without_cookie};
-use crate::websocket::{list_has_token, list_items, write_name};
 
 pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub(super) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");

@@ -13,10 +13,10 @@ use super::headers::{
     X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PORT, X_FORWARDED_PROTO, X_REAL_IP,
 };
 use crate::config::HeaderRules;
+use crate::fields::Sole;
 use crate::listener::Client;
 use crate::route::without_port;
 use crate::session::Peer;
-use crate::websocket::Sole;
 
 /// Between two hops.
 const SEPARATOR: &[u8] = b", ";

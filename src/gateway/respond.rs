@@ -10,10 +10,11 @@ use hyper::ext::ReasonPhrase;
 use super::RequestContext;
 use super::headers::remove_hop_by_hop;
 use crate::config::{FixedAnswer, Piece, Redirect};
+use crate::fields::{Sole, list_items};
 use crate::listener::{Body, text};
 use crate::route::without_port;
 use crate::session::Rejection;
-use crate::websocket::{Sole, VERSION, list_items};
+use crate::websocket::VERSION;
 
 const PLAIN_TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");

@@ -10,7 +10,8 @@ use hyper::body::{Body, Incoming};
 use tokio::time::timeout;
 
 use super::respond::announce_close;
-use crate::websocket::{list_has_token, looks_like_websocket};
+use crate::fields::list_has_token;
+use crate::websocket::looks_like_websocket;
 
 /// The largest body that is read, in bytes.
 const LARGEST: usize = 64 * 1024;

@@ -23,8 +23,8 @@ use super::pulse::{Busy, Phase, Watched};
 use super::refusal::Fault;
 use super::{Handler, Settings, refusal};
 use crate::drain::{DrainWatch, Stage};
+use crate::fields::list_has_token;
 use crate::stream::Stream;
-use crate::websocket::list_has_token;
 
 /// The smallest buffer that hyper accepts, in bytes.
 const SMALLEST_BUFFER: usize = 8 * 1024;

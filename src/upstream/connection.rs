@@ -27,9 +27,9 @@ use super::last_words::LastWords;
 use super::steering::Steering;
 use super::transport::Transport;
 use super::upload::{BodyProgress, Upload};
+use crate::fields::list_items;
 use crate::mutex::lock;
 use crate::stream::Stream;
-use crate::websocket::list_items;
 
 /// How long a connection may be idle. Shorter than the keep-alive of common servers (Node and Apache: 5 s), so that a request
 /// is seldom sent over a connection that is just being closed.

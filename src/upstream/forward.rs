@@ -23,10 +23,10 @@ use super::steering::Paced;
 use super::upload::{BodyProgress, BodyStage, Upload};
 use super::{Failure, Pool};
 use crate::drain::{self, Drain, DrainWatch};
+use crate::fields::list_has_token;
 use crate::proxy_protocol::Ends;
 use crate::session::Rejection;
 use crate::telemetry::{BackendMetrics, ConnectResult};
-use crate::websocket::list_has_token;
 
 /// If an idle connection fails within this time after a request was sent, it had been closed while it was idle.
 const STALE: Duration = Duration::from_secs(1);

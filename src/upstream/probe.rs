@@ -16,11 +16,11 @@ use super::candidates::Setback as _;
 use super::connection::ConnectionTask;
 use super::handshake::{self, Answer, Failure, Opening, RequestHead, Switched};
 use crate::config::{ActiveHealth, Check, CheckRequest};
+use crate::fields::write_name;
 use crate::stream::Stream;
 use crate::telemetry::CheckResult;
 use crate::websocket::{
     Close, CloseCode, ControlFrame, Event, Extensions, FrameTracker, Key, Opcode, Side, VERSION,
-    write_name,
 };
 
 /// The payload of the Ping and its Pong.

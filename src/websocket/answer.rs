@@ -6,8 +6,8 @@
 use http::HeaderMap;
 use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, UPGRADE};
 
-use super::headers::{Sole, list_has_token, list_items};
 use super::key::{Key, accept_key};
+use crate::fields::{Sole, list_has_token, list_items};
 
 /// Checks that a 101 accepts the handshake that was sent with `key`.
 ///

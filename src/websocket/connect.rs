@@ -4,8 +4,8 @@ use http::header::{CONNECTION, SEC_WEBSOCKET_KEY, UPGRADE};
 use http::{HeaderValue, Method, request};
 
 use super::handshake::HandshakeError;
-use super::headers::Sole;
 use super::key::Key;
+use crate::fields::Sole;
 
 /// A request extension that marks an extended CONNECT with a Sec-WebSocket-Key. RFC 8441 has no key, but the client of
 /// Node 26 sends one and expects the Sec-WebSocket-Accept that answers it, as over HTTP/1.1.

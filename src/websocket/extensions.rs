@@ -3,8 +3,8 @@
 use http::HeaderMap;
 use http::header::SEC_WEBSOCKET_EXTENSIONS;
 
-use super::headers::list_items;
 use super::opcode::Opcode;
+use crate::fields::list_items;
 
 /// Which extensions a session uses, as far as that matters to the frame tracker.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

@@ -8,8 +8,8 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Method, Version, request};
 
-use super::headers::{Sole, list_has_token};
 use super::key::Key;
+use crate::fields::{Sole, list_has_token};
 
 /// The only supported version of the protocol (RFC 6455 section 4.1).
 pub const VERSION: &str = "13";

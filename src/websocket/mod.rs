@@ -9,7 +9,6 @@ mod control;
 mod extensions;
 mod frame;
 mod handshake;
-mod headers;
 mod key;
 mod opcode;
 mod protocol_error;
@@ -25,7 +24,6 @@ pub use frame::{FrameHeader, MAX_CONTROL_PAYLOAD, mask};
 pub use handshake::{
     HandshakeError, VERSION, asks_for_websocket, looks_like_websocket, read_handshake,
 };
-pub use headers::{Sole, list_has_token, list_items, write_name};
 pub use key::{Key, accept_key};
 pub use opcode::{Opcode, Side};
 pub use protocol_error::ProtocolError;

@@ -1,4 +1,4 @@
-//! Reading and writing header fields as the opening handshake needs it.
+//! Reading and writing header fields.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
