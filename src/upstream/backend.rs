@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::balancer::Purpose;
 use super::condition::{Altered, Change, Condition, LastCheck, Standing};
 use super::connection::IdleConnections;
-use super::handshake::Failure;
+use super::failure::Failure;
 use super::health::{Health, State};
 use super::progress::HandshakeProgress;
 use super::queue::Queue;

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::candidates::Setback as _;
-use super::handshake::Failure;
+use super::failure::Failure;
 use super::lookup::Lookups;
 use super::source::{Sources, bind};
 use crate::config::{BackendAddress, BackendHost};

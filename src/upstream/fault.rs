@@ -3,8 +3,8 @@
 use std::error::Error as _;
 use std::io;
 
-use super::Failure;
 use super::candidates::Setback;
+use super::failure::Failure;
 use super::forward::Errand;
 use super::judge::Evidence;
 use super::secure::tls_fault;

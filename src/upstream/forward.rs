@@ -13,15 +13,16 @@ use hyper::body::{Body, Incoming};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::Pool;
 use super::backend::{Lease, Member};
 use super::balancer::Purpose;
 use super::candidates::{Candidate, Hints, Setback as _};
 use super::connection::{Connection, ConnectionTask, is_readable};
+use super::failure::Failure;
 use super::fault::Fault;
 use super::judge::Evidence;
 use super::steering::Paced;
 use super::upload::{BodyProgress, BodyStage, Upload};
-use super::{Failure, Pool};
 use crate::drain::{self, Drain, DrainWatch};
 use crate::fields::list_has_token;
 use crate::proxy_protocol::Ends;

@@ -14,7 +14,7 @@ use std::{fmt, io};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
-use super::handshake::Failure;
+use super::failure::Failure;
 use crate::mutex::lock;
 
 /// After this time a look-up is slow, and a second one begins beside it; the first answer counts. If a datagram is lost, the

@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::asked::Asked;
 use super::connection::{ConnectionTask, is_readable};
-use super::handshake::Failure;
+use super::failure::Failure;
 use crate::stream::Backlog;
 
 /// Reads the answer that begins with `received` and continues in `stream`. The task ends with the answer: as the sender is

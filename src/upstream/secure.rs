@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustls::{CertificateError, ClientConfig, Error};
 use rustls_pki_types::ServerName;
 
-use super::handshake::Failure;
+use super::failure::Failure;
 use crate::config::{BackendAddress, BackendHost};
 use crate::stream::{Socket, Stream, TlsStream};
 use crate::tls::unsuitable;

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use socket2::Socket;
 
-use super::handshake::Failure;
+use super::failure::Failure;
 use crate::stream::last_descriptor;
 
 /// The local addresses of a pool, used in turn, and the descriptors that its connections may have.

@@ -7,7 +7,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, timeout_at};
 
 use super::connect::connect;
-use super::handshake::Failure;
+use super::failure::Failure;
 use super::lookup::Lookups;
 use super::secure::{name_of, secure};
 use super::source::Sources;

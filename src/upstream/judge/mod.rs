@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use super::backend::Member;
 use super::condition::{Change, LastCheck};
-use super::handshake::Failure;
+use super::failure::Failure;
 use super::health::{Health, State};
 use super::{Pool, probe};
 use crate::config::{self, ActiveHealth, Check, OnUnhealthy, PassiveHealth};
