@@ -36,7 +36,7 @@ const MOST_READ: usize = 1024 * 1024;
 
 /// Why a check did not pass.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Fault {
+pub(super) enum CheckFault {
     #[error("{0}")]
     Failed(#[from] Failure),
     #[error("there was no {0} in time")]
@@ -53,7 +53,7 @@ pub(super) enum Fault {
     TooMuch(&'static str),
 }
 
-impl Fault {
+impl CheckFault {
     /// How the check is counted.
     pub(super) fn result(&self) -> CheckResult {
         match self {
@@ -80,7 +80,7 @@ impl Fault {
 }
 
 /// Checks a backend once, within `settings.timeout`.
-pub(super) async fn check(member: &Member, settings: &ActiveHealth) -> Result<(), Fault> {
+pub(super) async fn check(member: &Member, settings: &ActiveHealth) -> Result<(), CheckFault> {
     let deadline = Instant::now() + settings.timeout;
     let mut stream = member.dial(None, deadline).await?;
     match &settings.check {
@@ -93,7 +93,7 @@ pub(super) async fn check(member: &Member, settings: &ActiveHealth) -> Result<()
             let passes = statuses
                 .iter()
                 .any(|range| range.contains(&status.as_u16()));
-            passes.then_some(()).ok_or(Fault::Status(status))
+            passes.then_some(()).ok_or(CheckFault::Status(status))
         }
         Check::WebSocket(request) => {
             let switched = open(member, request, stream, deadline).await?;
@@ -106,7 +106,10 @@ pub(super) async fn check(member: &Member, settings: &ActiveHealth) -> Result<()
 ///
 /// # Errors
 /// Why there is no answer.
-pub(super) async fn greet(member: &Member, checks: Option<&ActiveHealth>) -> Result<(), Fault> {
+pub(super) async fn greet(
+    member: &Member,
+    checks: Option<&ActiveHealth>,
+) -> Result<(), CheckFault> {
     let (path, like) = match checks.map(|settings| &settings.check) {
         Some(Check::Http(request, _)) => (request.path.as_str(), Some(request)),
         Some(Check::WebSocket(request)) => ("/", Some(request)),
@@ -120,7 +123,7 @@ pub(super) async fn greet(member: &Member, checks: Option<&ActiveHealth>) -> Res
     let deadline = Instant::now() + GREETING_TIMEOUT;
     let stream = member.dial(None, deadline).await?;
     match get(member, &request, stream, deadline).await {
-        Err(Fault::Failed(Failure::HeadTooLarge | Failure::UnknownCoding)) => Ok(()),
+        Err(CheckFault::Failed(Failure::HeadTooLarge | Failure::UnknownCoding)) => Ok(()),
         status => status.map(drop),
     }
 }
@@ -131,7 +134,7 @@ async fn get(
     request: &CheckRequest,
     stream: Stream,
     deadline: Instant,
-) -> Result<StatusCode, Fault> {
+) -> Result<StatusCode, CheckFault> {
     let head = head(member, request, "Connection: close\r\n");
     let opening = Opening::new(RequestHead::whole(head), Key::random(), None);
     match ask(member, &opening, stream, deadline).await? {
@@ -140,7 +143,7 @@ async fn get(
             tokio::spawn(finish(answer, task, deadline));
             Ok(status)
         }
-        Answer::Switched(_) => Err(Fault::Status(StatusCode::SWITCHING_PROTOCOLS)),
+        Answer::Switched(_) => Err(CheckFault::Status(StatusCode::SWITCHING_PROTOCOLS)),
     }
 }
 
@@ -150,7 +153,7 @@ async fn open(
     request: &CheckRequest,
     stream: Stream,
     deadline: Instant,
-) -> Result<Switched, Fault> {
+) -> Result<Switched, CheckFault> {
     let key = Key::random();
     let fields = format!(
         "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: {VERSION}\r\n\
@@ -164,7 +167,7 @@ async fn open(
         Answer::Other(answer, task) => {
             let status = answer.status();
             tokio::spawn(finish(answer, task, deadline));
-            Err(Fault::Status(status))
+            Err(CheckFault::Status(status))
         }
     }
 }
@@ -211,7 +214,7 @@ fn head(member: &Member, request: &CheckRequest, fields: &str) -> Vec<u8> {
 }
 
 /// A Ping and its Pong, a Close and its answer. Other frames of the backend are skipped.
-async fn converse(switched: Switched, deadline: Instant) -> Result<(), Fault> {
+async fn converse(switched: Switched, deadline: Instant) -> Result<(), CheckFault> {
     let mut conversation = Conversation {
         deadline,
         tracker: FrameTracker::new(Side::Backend, Extensions::agreed(&switched.headers)),
@@ -261,7 +264,11 @@ struct Conversation {
 
 impl Conversation {
     /// Sends a frame and reads until it is answered.
-    async fn exchange(&mut self, frame: &ControlFrame, awaited: &Awaited) -> Result<(), Fault> {
+    async fn exchange(
+        &mut self,
+        frame: &ControlFrame,
+        awaited: &Awaited,
+    ) -> Result<(), CheckFault> {
         let deadline = self.deadline;
         let exchanging = async {
             self.say(frame, awaited.name).await?;
@@ -269,11 +276,11 @@ impl Conversation {
         };
         timeout_at(deadline, exchanging)
             .await
-            .unwrap_or(Err(Fault::Late(awaited.name)))
+            .unwrap_or(Err(CheckFault::Late(awaited.name)))
     }
 
-    async fn say(&mut self, frame: &ControlFrame, awaited: &'static str) -> Result<(), Fault> {
-        let lost = |_: io::Error| Fault::Lost(awaited);
+    async fn say(&mut self, frame: &ControlFrame, awaited: &'static str) -> Result<(), CheckFault> {
+        let lost = |_: io::Error| CheckFault::Lost(awaited);
         self.stream
             .write_all(frame.as_bytes())
             .await
@@ -281,7 +288,7 @@ impl Conversation {
         self.stream.flush().await.map_err(lost)
     }
 
-    async fn hear(&mut self, awaited: &Awaited) -> Result<(), Fault> {
+    async fn hear(&mut self, awaited: &Awaited) -> Result<(), CheckFault> {
         let Awaited {
             opcode: wanted,
             begins,
@@ -301,22 +308,22 @@ impl Conversation {
                     opcode: Opcode::Close,
                     payload,
                 } => {
-                    return Err(Fault::Closed(told(payload.as_bytes()), name));
+                    return Err(CheckFault::Closed(told(payload.as_bytes()), name));
                 }
-                Event::Violation(_) => return Err(Fault::Broken(name)),
+                Event::Violation(_) => return Err(CheckFault::Broken(name)),
                 Event::Header { .. } | Event::DataEnd { .. } | Event::Control { .. } => {}
             }
         }
     }
 
-    async fn read_more(&mut self, awaited: &'static str) -> Result<(), Fault> {
+    async fn read_more(&mut self, awaited: &'static str) -> Result<(), CheckFault> {
         if self.read > MOST_READ {
-            return Err(Fault::TooMuch(awaited));
+            return Err(CheckFault::TooMuch(awaited));
         }
         self.unread.reserve(CHUNK);
         let count = self.stream.read_buf(&mut self.unread).await;
         match count {
-            Ok(0) | Err(_) => Err(Fault::Lost(awaited)),
+            Ok(0) | Err(_) => Err(CheckFault::Lost(awaited)),
             Ok(count) => {
                 self.read += count;
                 Ok(())

@@ -17,11 +17,12 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
+use super::Pool;
 use super::backend::Member;
 use super::condition::{Change, LastCheck};
 use super::failure::Failure;
 use super::health::{Health, State};
-use super::{Pool, probe};
+use super::probe::{self, CheckFault};
 use crate::config::{self, ActiveHealth, Check, OnUnhealthy, PassiveHealth};
 use crate::drain::Drain;
 use crate::mutex::lock;
@@ -321,7 +322,7 @@ impl Pool {
         let outcome = probe::check(member, settings).await;
         let result = outcome
             .as_ref()
-            .map_or_else(probe::Fault::result, |()| CheckResult::Success);
+            .map_or_else(CheckFault::result, |()| CheckResult::Success);
         member.metrics().check_finished(result);
         let latest = self.latest();
         if latest.health.active != self.health.active {
@@ -333,7 +334,7 @@ impl Pool {
         member
             .backend()
             .note_check(Some(LastCheck { at, begun, fault }));
-        if outcome.as_ref().is_err_and(probe::Fault::is_our_own) {
+        if outcome.as_ref().is_err_and(CheckFault::is_our_own) {
             return None;
         }
         let reason = |health: &Health| match health.failed_checks() {
