@@ -96,17 +96,17 @@ async fn attempt(
     let begun = Instant::now();
     let backend = Arc::clone(candidate.member().backend());
     let progress = backend.handshakes();
-    let asked = progress.ask();
-    let outcome = ask(candidate, opening, patience, || progress.is_queued(asked)).await;
+    let sent = progress.ask();
+    let outcome = ask(candidate, opening, patience, || progress.is_queued(sent)).await;
     if outcome.is_ok() {
-        progress.answer(asked);
+        progress.answer(sent);
     }
     let is_short = candidate.deadline < begun + patience.enough;
     let evidence = match &outcome {
         Err(Failure::LookupTimeout | Failure::ConnectTimeout | Failure::TlsTimeout) if is_short => {
             Evidence::None
         }
-        Err(Failure::AnswerTimeout) if is_short || progress.has_answered_others(asked) => {
+        Err(Failure::AnswerTimeout) if is_short || progress.has_answered_others(sent) => {
             Evidence::None
         }
         outcome => Evidence::of(outcome.as_ref().err()),

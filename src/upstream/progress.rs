@@ -11,7 +11,7 @@ const OVERTAKERS: usize = 8;
 /// The opening handshakes of a backend.
 #[derive(Default, Debug)]
 pub(super) struct HandshakeProgress {
-    asked: AtomicU64,
+    sent: AtomicU64,
     answered: AtomicU64,
     /// The highest numbers that have an answer, the highest first.
     furthest: [AtomicU64; OVERTAKERS + 1],
@@ -19,7 +19,7 @@ pub(super) struct HandshakeProgress {
 
 /// One handshake that waits for its answer.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asked {
+pub(super) struct Sent {
     number: u64,
     /// How many had been answered before it was sent.
     answered: u64,
@@ -27,17 +27,17 @@ pub(super) struct Asked {
 
 impl HandshakeProgress {
     /// One more is sent.
-    pub(super) fn ask(&self) -> Asked {
-        Asked {
-            number: self.asked.fetch_add(1, Ordering::Relaxed) + 1,
+    pub(super) fn ask(&self) -> Sent {
+        Sent {
+            number: self.sent.fetch_add(1, Ordering::Relaxed) + 1,
             answered: self.answered.load(Ordering::Relaxed),
         }
     }
 
     /// It is answered.
-    pub(super) fn answer(&self, asked: Asked) {
+    pub(super) fn answer(&self, sent: Sent) {
         self.answered.fetch_add(1, Ordering::Relaxed);
-        let mut number = asked.number;
+        let mut number = sent.number;
         for place in &self.furthest {
             // Each place keeps the higher one and hands the lower one down.
             let before = place.fetch_max(number, Ordering::Relaxed);
@@ -49,14 +49,14 @@ impl HandshakeProgress {
     }
 
     /// Whether others have been answered since it was sent.
-    pub(super) fn has_answered_others(&self, asked: Asked) -> bool {
-        self.answered.load(Ordering::Relaxed) != asked.answered
+    pub(super) fn has_answered_others(&self, sent: Sent) -> bool {
+        self.answered.load(Ordering::Relaxed) != sent.answered
     }
 
     /// Whether it is still waiting behind others: some have been answered since, but not many that were sent later.
-    pub(super) fn is_queued(&self, asked: Asked) -> bool {
+    pub(super) fn is_queued(&self, sent: Sent) -> bool {
         let last = self.furthest[OVERTAKERS].load(Ordering::Relaxed);
-        self.has_answered_others(asked) && last <= asked.number
+        self.has_answered_others(sent) && last <= sent.number
     }
 }
 
@@ -72,9 +72,9 @@ mod tests {
         assert!(!progress.is_queued(second), "nobody is answered");
         progress.answer(first);
         assert!(progress.is_queued(second));
-        let later: Vec<Asked> = (0..9).map(|_| progress.ask()).collect();
-        for asked in &later[..8] {
-            progress.answer(*asked);
+        let later: Vec<Sent> = (0..9).map(|_| progress.ask()).collect();
+        for sent in &later[..8] {
+            progress.answer(*sent);
         }
         assert!(progress.is_queued(second));
         progress.answer(later[8]);
@@ -85,14 +85,14 @@ mod tests {
     #[test]
     fn counts_answers_and_not_how_far_they_are() {
         let progress = HandshakeProgress::default();
-        let herd: Vec<Asked> = (0..20).map(|_| progress.ask()).collect();
+        let herd: Vec<Sent> = (0..20).map(|_| progress.ask()).collect();
         progress.answer(progress.ask());
-        assert!(herd.iter().all(|asked| progress.is_queued(*asked)));
+        assert!(herd.iter().all(|sent| progress.is_queued(*sent)));
         // In any order.
-        for asked in herd[1..].iter().rev() {
-            progress.answer(*asked);
+        for sent in herd[1..].iter().rev() {
+            progress.answer(*sent);
         }
-        let queued = herd.iter().filter(|asked| progress.is_queued(**asked));
+        let queued = herd.iter().filter(|sent| progress.is_queued(**sent));
         assert_eq!(queued.count(), 8, "the last ones are behind few");
         assert!(!progress.is_queued(herd[0]));
     }
