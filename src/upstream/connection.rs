@@ -128,6 +128,31 @@ impl Connection {
             || answer.status() == StatusCode::UNAUTHORIZED
                 && binds(answer.headers(), &WWW_AUTHENTICATE);
     }
+
+    /// Whether it may serve another request.
+    pub(super) fn is_reusable(&self) -> bool {
+        !self.is_spent && !self.is_closed()
+    }
+
+    /// Whether a request of a pool with this transport may be sent over it now.
+    pub(super) fn is_ready_for(&self, transport: &Arc<Transport>) -> bool {
+        self.sender.is_ready() && Arc::ptr_eq(&self.transport, transport)
+    }
+
+    /// Whether the backend, or its task, has closed it.
+    pub(super) fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
+    /// Whether it serves no new requests at `now`, because of its age.
+    pub(super) fn is_retired(&self, now: Instant) -> bool {
+        self.retires <= now
+    }
+
+    /// Whether its descriptor is in the upper half of those that the process may have.
+    pub(super) fn is_high(&self) -> bool {
+        self.is_high
+    }
 }
 
 /// Drives `connection` while `steering` does not hold it back. To hold back its stream instead would be too late, as hyper
@@ -239,37 +264,35 @@ impl IdleConnections {
         let mut shelves = self.shelves();
         let shelf = shelf_of(thread::current().id(), &mut shelves);
         let is_fit = |(since, connection): &(Instant, Connection)| {
-            connection.sender.is_ready()
-                && Arc::ptr_eq(&connection.transport, transport)
-                && now.saturating_duration_since(*since) < IDLE
+            connection.is_ready_for(transport) && now.saturating_duration_since(*since) < IDLE
         };
         let index = shelf.connections.iter().rposition(is_fit)?;
         let (_, connection) = shelf.connections.remove(index);
-        connection.steering.set_idle(false);
+        connection.steering().set_idle(false);
         Some(connection)
     }
 
     /// Keeps a connection whose last answer has ended, if it may serve another request.
     pub(super) fn put(self: &Arc<Self>, connection: Connection) {
         let now = Instant::now();
-        if connection.is_spent || connection.sender.is_closed() {
+        if !connection.is_reusable() {
             return;
         }
-        if connection.retires <= now {
-            connection.steering.set_idle(true);
+        if connection.is_retired(now) {
+            connection.steering().set_idle(true);
             return;
         }
         let worker = thread::current().id();
         let mut shelves = self.shelves();
         let shelf = shelf_of(worker, &mut shelves);
-        let most = match connection.is_high {
+        let most = match connection.is_high() {
             true => MOST_IDLE_HIGH,
             false => MOST_IDLE,
         };
         if shelf.connections.len() >= most {
             return;
         }
-        connection.steering.set_idle(true);
+        connection.steering().set_idle(true);
         shelf.connections.push((now, connection));
         if !shelf.is_swept {
             shelf.is_swept = true;
@@ -283,11 +306,11 @@ impl IdleConnections {
         let shelf = shelf_of(worker, &mut shelves);
         let mut closed = 0;
         shelf.connections.retain(|(since, connection)| {
-            let is_kept = since.elapsed() < IDLE && !connection.sender.is_closed();
+            let is_kept = since.elapsed() < IDLE && !connection.is_closed();
             if !is_kept {
                 closed += 1;
                 let is_in_order = closed <= MOST_CLOSED_IN_ORDER;
-                connection.steering.set_idle(is_in_order);
+                connection.steering().set_idle(is_in_order);
             }
             is_kept
         });
