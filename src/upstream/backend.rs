@@ -10,9 +10,9 @@ use tokio::time::Instant;
 
 use super::balancer::Purpose;
 use super::condition::{Altered, Change, Condition, LastCheck, Standing};
-use super::connection::IdleConnections;
 use super::failure::Failure;
 use super::health::{Health, State};
+use super::idle::IdleConnections;
 use super::progress::HandshakeProgress;
 use super::queue::Queue;
 use super::slow_start::Rise;

@@ -13,6 +13,7 @@ mod fault;
 mod forward;
 mod handshake;
 mod health;
+mod idle;
 mod in_force;
 mod judge;
 mod last_words;
