@@ -19,10 +19,10 @@ use tokio::time::Instant;
 
 use super::Pool;
 use super::backend::Member;
+use super::check::{self, CheckFault};
 use super::condition::{Change, LastCheck};
 use super::failure::Failure;
 use super::health::{Health, State};
-use super::probe::{self, CheckFault};
 use crate::config::{self, ActiveHealth, Check, OnUnhealthy, PassiveHealth};
 use crate::drain::Drain;
 use crate::mutex::lock;
@@ -319,7 +319,7 @@ impl Pool {
     pub async fn check(self: &Arc<Self>, member: &Member) -> Option<OnUnhealthy> {
         let settings = self.health.active.as_ref()?;
         let (at, begun) = (SystemTime::now(), Instant::now());
-        let outcome = probe::check(member, settings).await;
+        let outcome = check::run(member, settings).await;
         let result = outcome
             .as_ref()
             .map_or_else(CheckFault::result, |()| CheckResult::Success);

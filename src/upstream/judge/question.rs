@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::Evidence;
 use crate::upstream::backend::Member;
-use crate::upstream::{Pool, probe};
+use crate::upstream::{Pool, check};
 
 /// A question under way. On Drop its evidence is judged in place of that of the attempt.
 struct Question {
@@ -49,7 +49,7 @@ impl Pool {
         let fault = fault.to_owned();
         runtime.spawn(async move {
             let checks = question.pool.health.active.as_ref();
-            let evidence = match probe::greet(&question.member, checks).await {
+            let evidence = match check::greet(&question.member, checks).await {
                 Ok(()) => Evidence::Sound,
                 Err(lack) if lack.is_our_own() => Evidence::None,
                 Err(_) => Evidence::Faulty(fault),

@@ -80,7 +80,7 @@ impl CheckFault {
 }
 
 /// Checks a backend once, within `settings.timeout`.
-pub(super) async fn check(member: &Member, settings: &ActiveHealth) -> Result<(), CheckFault> {
+pub(super) async fn run(member: &Member, settings: &ActiveHealth) -> Result<(), CheckFault> {
     let deadline = Instant::now() + settings.timeout;
     let mut stream = member.dial(None, deadline).await?;
     match &settings.check {
