@@ -25,7 +25,7 @@ use crate::config::{HostPattern, RouteMatch};
 ///
 /// If no path of the best host matches, the next best host is tried: a route for one host adds to the routes for any host,
 /// and hides only the paths that it has itself. No two routes of a configuration match exactly the same requests.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct RouteTable<T> {
     targets: Vec<T>,
     exact: HashMap<String, Vec<Rule>>,

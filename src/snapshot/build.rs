@@ -58,7 +58,7 @@ impl Snapshot {
             transports,
             found,
             listeners,
-            certificates,
+            _certificates: certificates,
             departed: Departed::new(),
         };
         bare.furnish(metrics, previous)
@@ -71,25 +71,12 @@ impl Snapshot {
         changed: impl IntoIterator<Item = (Name, Vec<config::Backend>)>,
         metrics: &Metrics,
     ) -> Self {
-        let mut found = self.found.clone();
-        found.extend(changed);
-        let bare = Self {
-            generation: self.generation,
-            since: self.since,
-            config: self.config.clone(),
-            table: RouteTable::new([]),
-            routes: BTreeMap::new(),
-            pools: BTreeMap::new(),
-            transports: self.transports.clone(),
-            found,
-            listeners: self.listeners.clone(),
-            certificates: self.certificates.clone(),
-            departed: Departed::new(),
-        };
-        bare.furnish(metrics, Some(self))
+        let mut next = self.clone();
+        next.found.extend(changed);
+        next.furnish(metrics, Some(self))
     }
 
-    /// Builds the pools, and the routes that lead to them.
+    /// Builds the pools and the routes that lead to them, whatever they were before.
     fn furnish(mut self, metrics: &Metrics, previous: Option<&Self>) -> Self {
         self.pools = self.build_pools(metrics, previous);
         self.departed = previous.map_or_else(Departed::new, |previous| departed(previous, &self));

@@ -23,6 +23,7 @@ use crate::tunnel::Terms;
 use crate::upstream::{Backend, Member, Pool, Transport};
 
 /// An immutable view of all that a configuration decides.
+#[derive(Clone)]
 pub struct Snapshot {
     /// The number of configurations that have been in force, from 1.
     pub generation: u64,
@@ -43,7 +44,7 @@ pub struct Snapshot {
     /// The settings of each listener for new connections.
     pub listeners: BTreeMap<Name, Arc<Settings>>,
     /// Kept so that their metrics stay registered.
-    certificates: Vec<Arc<CertificateMetrics>>,
+    _certificates: Vec<Arc<CertificateMetrics>>,
     departed: Departed,
 }
 
