@@ -81,8 +81,7 @@ impl Control for Arc<Shared> {
             }
         };
         for drain in &drains {
-            self.drains
-                .begin(drain, &snapshot.config.drain, &self.runtime);
+            self.begin_drain(drain, &snapshot.config.drain);
         }
         (!drains.is_empty()).then(|| drains.iter().map(|drain| drain.open()).sum())
     }
@@ -92,9 +91,7 @@ impl Control for Arc<Shared> {
         let (pool, member) = snapshot.member(&target.pool, &target.backend)?;
         match order {
             BackendOrder::Drain => {
-                let drain = pool.drain(member);
-                self.drains
-                    .begin(&drain, &snapshot.config.drain, &self.runtime);
+                self.begin_drain(&pool.drain(member), &snapshot.config.drain);
             }
             BackendOrder::Resume => pool.resume(member),
         }

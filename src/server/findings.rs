@@ -87,8 +87,7 @@ impl Shared {
     /// Drains the routes and backends that are not in `after` any more.
     pub(super) fn retire(&self, before: &Snapshot, after: &Snapshot) {
         for drain in after.retire(before) {
-            self.drains
-                .begin(&drain, &after.config.drain, &self.runtime);
+            self.begin_drain(&drain, &after.config.drain);
         }
     }
 }

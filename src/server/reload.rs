@@ -8,7 +8,6 @@ use super::ports::{Port, Prepared};
 use super::source::Loaded;
 use crate::admin::ReloadReport;
 use crate::config::{self, Config, LogFormat};
-use crate::drain::Drain;
 use crate::snapshot::Snapshot;
 
 /// How many changes the log line of a reload lists. Log collectors cut lines of some ten kilobytes.
@@ -99,7 +98,7 @@ impl Server {
             ports.iter().for_each(|(_, port)| port.limit_changed());
             let close = |port: &mut Port| {
                 let closing = port.close();
-                self.begin(port.drain(), &config.drain);
+                self.shared.begin_drain(port.drain(), &config.drain);
                 closing
             };
             gone.iter_mut().map(close).collect()
@@ -107,10 +106,6 @@ impl Server {
         for closing in closing {
             closing.await;
         }
-    }
-
-    fn begin(&self, drain: &Arc<Drain>, plan: &config::Drain) {
-        self.shared.drains.begin(drain, plan, &self.shared.runtime);
     }
 
     fn apply_logging(&self, config: &Config) {

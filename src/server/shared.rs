@@ -12,6 +12,8 @@ use super::command::Command;
 use super::discovery::Discoveries;
 use super::drains::Drains;
 use super::ports::Ports;
+use crate::config;
+use crate::drain::Drain;
 use crate::mutex::lock;
 use crate::snapshot::{Current, Snapshot};
 
@@ -53,6 +55,11 @@ impl Shared {
     pub(super) fn replace(&self, snapshot: &Arc<Snapshot>) {
         self.current.replace(Arc::clone(snapshot));
         self.replaced.notify_one();
+    }
+
+    /// Begins `drain`; see [`Drains::begin`].
+    pub(super) fn begin_drain(&self, drain: &Arc<Drain>, plan: &config::Drain) {
+        self.drains.begin(drain, plan, &self.runtime);
     }
 
     /// The open listeners; the lock is never held across an await.

@@ -155,8 +155,7 @@ impl Shared {
                 ..plan
             },
         };
-        self.drains
-            .begin(&member.backend().drain(), &plan, &self.runtime);
+        self.begin_drain(&member.backend().drain(), &plan);
     }
 }
 
