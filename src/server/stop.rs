@@ -126,13 +126,13 @@ impl Orders<'_> {
     /// Ready at a second request to stop, which cuts the drain short.
     async fn second_stop(&mut self) {
         self.exit_allowed().await;
-        self.stop().await;
+        self.stop_asked().await;
     }
 
     /// Ready when the process may exit.
     async fn exit_allowed(&mut self) {
         if !self.may_exit {
-            self.stop().await;
+            self.stop_asked().await;
             self.allow_exit();
         }
     }
@@ -144,7 +144,7 @@ impl Orders<'_> {
 
     /// Ready when a stop is asked for. Reloads are refused meanwhile. Backends still come and go: sessions are opened in the
     /// time of grace, and open connections have their requests answered for longer.
-    async fn stop(&mut self) {
+    async fn stop_asked(&mut self) {
         let findings = &self.shared.discoveries.findings;
         loop {
             tokio::select! {
