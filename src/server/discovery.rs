@@ -285,7 +285,7 @@ async fn backends(
             (found.collect::<Vec<_>>(), lifetime)
         }
         Question::Services(name) => {
-            let Answer { found, lifetime } = hosts.places(resolver, name, families).await?;
+            let Answer { found, lifetime } = hosts.spots(resolver, name, families).await?;
             (found, lifetime)
         }
     };

@@ -49,7 +49,7 @@ impl Hosts {
     ///
     /// # Errors
     /// When the lookup of the service fails, or that of a host does and no address is known.
-    pub(super) async fn places(
+    pub(super) async fn spots(
         &mut self,
         resolver: &Resolver,
         name: &str,
@@ -60,7 +60,7 @@ impl Hosts {
         let (lifetime, fault) = self.look_up(resolver, hosts.collect(), families).await;
         let mut found: Vec<Spot> = Vec::new();
         if service.found.iter().any(|place| !self.is_absent(place)) {
-            found.extend(service.found.iter().flat_map(|place| self.spots(place)));
+            found.extend(service.found.iter().flat_map(|place| self.spots_of(place)));
         }
         match fault {
             Some(fault) if found.is_empty() => Err(fault),
@@ -159,7 +159,7 @@ impl Hosts {
         host.is_some_and(|host| host.absences > 0)
     }
 
-    fn spots(&self, place: &Service) -> impl Iterator<Item = Spot> {
+    fn spots_of(&self, place: &Service) -> impl Iterator<Item = Spot> {
         let host = self.by_name.get(&place.host);
         let addresses = host.map_or(&[][..], |host| &host.addresses);
         let (port, priority) = (place.port, place.priority);
