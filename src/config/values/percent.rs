@@ -1,5 +1,7 @@
 //! Shares of a whole: `10%`, `120%`, `1%/s`.
 
+use std::ops::RangeInclusive;
+
 use crate::config::problems::Complaint;
 use crate::config::reading::FromText;
 use crate::config::tree::{Kind, Scalar, quote};
@@ -14,7 +16,14 @@ impl FromText for Percent {
     const PATTERN: &'static str = "^0*(100|[0-9]{1,2})%$";
 
     fn from_text(text: &str) -> Result<f64, Complaint> {
-        parse(text).map_err(Complaint::from)
+        share(text, 0..=100).ok_or_else(|| match text.strip_suffix('%') {
+            Some(number) if is_whole(number) => "must be from `0%` to `100%`".into(),
+            _ => format!(
+                "{} is not a share: write a whole number and `%`",
+                quote(text)
+            )
+            .into(),
+        })
     }
 
     fn not_text(scalar: &Scalar) -> Option<Complaint> {
@@ -27,19 +36,10 @@ fn without_sign(scalar: &Scalar) -> Option<Complaint> {
     Some(format!("a share is written with its sign: `{number}%`").into())
 }
 
-fn parse(text: &str) -> Result<f64, String> {
-    let digits = text
-        .strip_suffix('%')
-        .filter(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()));
-    let Some(digits) = digits else {
-        return Err(format!(
-            "{} is not a share: write a whole number and `%`",
-            quote(text)
-        ));
-    };
-    let number = digits.parse::<u8>().ok().filter(|number| *number <= 100);
-    let share = number.map(|number| f64::from(number) / 100.0);
-    share.ok_or_else(|| "must be from `0%` to `100%`".to_owned())
+/// The share that is written as a percentage in `range`.
+fn share(text: &str, range: RangeInclusive<u16>) -> Option<f64> {
+    let number = text.strip_suffix('%').and_then(whole)?;
+    range.contains(&number).then(|| f64::from(number) / 100.0)
 }
 
 /// More than a whole, 101% to 1000%, read as a number from 1.01 to 10.
@@ -52,10 +52,7 @@ impl FromText for Surplus {
     const PATTERN: &'static str = "^0*(10[1-9]|1[1-9][0-9]|[2-9][0-9]{2}|1000)%$";
 
     fn from_text(text: &str) -> Result<f64, Complaint> {
-        let number = text.strip_suffix('%').and_then(digits);
-        let number = number.filter(|number| (101..=1000).contains(number));
-        let share = number.map(|number| f64::from(number) / 100.0);
-        share.ok_or_else(|| "must be from `101%` to `1000%`".into())
+        share(text, 101..=1000).ok_or_else(|| "must be from `101%` to `1000%`".into())
     }
 
     fn not_text(scalar: &Scalar) -> Option<Complaint> {
@@ -84,21 +81,25 @@ impl FromText for Rate {
 
 fn parse_rate(text: &str) -> Option<f64> {
     let text = text.strip_suffix("%/s")?;
-    let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
+    let (percent, part) = text.split_once('.').unwrap_or((text, "0"));
     let part = match part.len() {
-        1 => digits(part)? * 10,
-        2 => digits(part)?,
+        1 => whole(part)? * 10,
+        2 => whole(part)?,
         _ => return None,
     };
-    let hundredths = digits(whole)?.checked_mul(100)?.checked_add(part)?;
+    let hundredths = whole(percent)?.checked_mul(100)?.checked_add(part)?;
     (1..=10_000)
         .contains(&hundredths)
         .then(|| f64::from(hundredths) / 10_000.0)
 }
 
-fn digits(text: &str) -> Option<u16> {
-    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    is_number.then(|| text.parse().ok())?
+/// A whole number; `None` also if it is too large.
+fn whole(text: &str) -> Option<u16> {
+    is_whole(text).then(|| text.parse().ok())?
+}
+
+fn is_whole(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -108,7 +109,7 @@ mod tests {
     #[test]
     fn whole_shares() {
         for (text, fraction) in [("0%", 0.0), ("10%", 0.1), ("050%", 0.5), ("100%", 1.0)] {
-            assert_eq!(parse(text), Ok(fraction), "{text}");
+            assert_eq!(share(text, 0..=100), Some(fraction), "{text}");
         }
     }
 
@@ -117,7 +118,7 @@ mod tests {
         for text in [
             "", "%", "5", "101%", "999%", "-5%", "+5%", "1.5%", "5 %", "5%%", "x%",
         ] {
-            assert!(parse(text).is_err(), "{text}");
+            assert_eq!(share(text, 0..=100), None, "{text}");
         }
     }
 
