@@ -130,7 +130,7 @@ fn read(path: &Path) -> Result<(String, PathBuf, String), Problems> {
     Ok((name, directory, text))
 }
 
-/// The bytes of a file. One byte more than [`LARGEST`] is read, to know that it is too large.
+/// The bytes of a file.
 fn read_bytes(path: &Path) -> Result<Vec<u8>, String> {
     let cannot = |error: io::Error| format!("cannot be read: {error}");
     match not_a_file(path).map_err(cannot)? {
@@ -138,16 +138,20 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>, String> {
         None | Some(PIPE) => {}
         Some(other) => return Err(format!("is {other}, not a file")),
     }
-    let file = File::open(path).map_err(cannot)?;
+    let bytes = read_at_most(path, LARGEST).map_err(cannot)?;
+    bytes.ok_or_else(too_large)
+}
+
+/// The bytes of a file; `None` if it has more than `most`.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn read_at_most(path: &Path, most: usize) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
-    file.take(LARGEST as u64 + 1)
-        .read_to_end(&mut bytes)
-        .map_err(cannot)?;
-    if bytes.len() > LARGEST {
-        Err(too_large())
-    } else {
-        Ok(bytes)
-    }
+    // One more, to know that it is too large.
+    let mut file = File::open(path)?.take(most as u64 + 1);
+    file.read_to_end(&mut bytes)?;
+    Ok((bytes.len() <= most).then_some(bytes))
 }
 
 const PIPE: &str = "a pipe";

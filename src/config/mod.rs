@@ -27,7 +27,7 @@ mod warnings;
 mod yaml;
 
 pub use environment::Environment;
-pub use file::{Written, not_a_file};
+pub use file::{Written, not_a_file, read_at_most};
 pub use host::{HostFault, HostPattern, PortFault};
 pub use model::{
     AccessLog, ActiveHealth, Address, Admin, Backend, BackendAddress, BackendHost, BackendTls,

@@ -1,16 +1,14 @@
 //! Reads PEM files with certificates and private keys. Only this file uses the PEM library.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::error::{Problem, TlsError};
-use crate::config::{NamedFile, not_a_file};
+use crate::config::{NamedFile, not_a_file, read_at_most};
 
 /// The maximum size of a file in bytes, five times that of the bundle of all public authorities.
-const FILE_SIZE_MAX: u64 = 1 << 20;
+const FILE_SIZE_MAX: usize = 1 << 20;
 
 /// Editors on Windows write this at the beginning of a file (RFC 3629 section 6). The PEM library does not recognize a section
 /// behind it.
@@ -63,15 +61,8 @@ fn read(path: &Path) -> Result<Vec<u8>, Problem> {
     if let Some(other) = not_a_file(path).map_err(Problem::Unreadable)? {
         return Err(Problem::NotAFile(other));
     }
-    let file = File::open(path).map_err(Problem::Unreadable)?;
-    let mut content = Vec::new();
-    let size = file
-        .take(FILE_SIZE_MAX + 1)
-        .read_to_end(&mut content)
-        .map_err(Problem::Unreadable)?;
-    if size as u64 > FILE_SIZE_MAX {
-        return Err(Problem::TooLarge);
-    }
+    let content = read_at_most(path, FILE_SIZE_MAX).map_err(Problem::Unreadable)?;
+    let mut content = content.ok_or(Problem::TooLarge)?;
     if content.starts_with(BYTE_ORDER_MARK) {
         content.drain(..BYTE_ORDER_MARK.len());
     }
