@@ -36,12 +36,11 @@ pub(super) fn parse(text: &str) -> Result<Node, Fault> {
     check_characters(text)?;
     let mut walk = Walk::default();
     let mut documents = Deserializer::from_str(text);
-    let first = documents
-        .next()
-        .ok_or_else(|| Fault::new("the file is empty"))?;
-    let root = NodeSeed(&mut walk)
-        .deserialize(first)
-        .map_err(|error| Fault::explain(&error, walk.complaint.as_deref(), text))?;
+    let root = match documents.next() {
+        Some(first) => NodeSeed(&mut walk).deserialize(first),
+        None => NodeSeed(&mut walk).visit_unit(),
+    };
+    let root = root.map_err(|error| Fault::explain(&error, walk.complaint.as_deref(), text))?;
     match documents.next() {
         None => Ok(root),
         Some(second) => Err(second_document(second, text)),
@@ -130,13 +129,6 @@ impl Position {
 }
 
 impl Fault {
-    fn new(message: &str) -> Self {
-        Self {
-            position: None,
-            message: message.to_owned(),
-        }
-    }
-
     fn explain(error: &serde_yaml::Error, complaint: Option<&str>, text: &str) -> Self {
         let position = Position::of(error, text);
         let message = match (complaint, position) {
