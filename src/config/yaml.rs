@@ -75,19 +75,8 @@ fn check_characters(text: &str) -> Result<(), Fault> {
             continue;
         }
         for (index, character) in line.chars().enumerate() {
-            let message = match character {
-                '\t' | '\u{85}' => continue,
-                '[' | '{' if open < MAX_BRACKETS => {
-                    open += 1;
-                    continue;
-                }
-                ']' | '}' => {
-                    open = open.saturating_sub(1);
-                    continue;
-                }
-                '[' | '{' => TOO_DEEP,
-                _ if character.is_control() => "control characters are not allowed",
-                _ => continue,
+            let Some(message) = objection(character, &mut open) else {
+                continue;
             };
             let position = Position {
                 line: number + 1,
@@ -100,6 +89,25 @@ fn check_characters(text: &str) -> Result<(), Fault> {
         }
     }
     Ok(())
+}
+
+/// What is wrong with the next character, when this many brackets are `open`.
+fn objection(character: char, open: &mut usize) -> Option<&'static str> {
+    match character {
+        '[' | '{' => {
+            *open += 1;
+            (*open > MAX_BRACKETS).then_some(TOO_DEEP)
+        }
+        ']' | '}' => {
+            *open = open.saturating_sub(1);
+            None
+        }
+        '\t' | '\u{85}' => None,
+        _ => {
+            let is_control = character.is_control();
+            is_control.then_some("control characters are not allowed")
+        }
+    }
 }
 
 fn second_document(document: Deserializer<'_>, text: &str) -> Fault {
