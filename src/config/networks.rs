@@ -28,7 +28,7 @@ impl Networks {
 
     /// Whether one of them has the address. An IPv4 address mapped into IPv6 counts as IPv4.
     #[must_use]
-    pub fn contain(&self, address: IpAddr) -> bool {
+    pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))
     }
@@ -52,8 +52,8 @@ impl TrustedProxies {
 
     /// Whether a peer is one of them; a peer on a unix socket has no address.
     #[must_use]
-    pub fn contain(&self, address: Option<IpAddr>) -> bool {
-        address.map_or(self.unix, |address| self.networks.contain(address))
+    pub fn contains(&self, address: Option<IpAddr>) -> bool {
+        address.map_or(self.unix, |address| self.networks.contains(address))
     }
 }
 
@@ -70,7 +70,7 @@ impl Access {
     /// Whether a client at this address may connect.
     #[must_use]
     pub fn admits(&self, address: IpAddr) -> bool {
-        !self.deny.contain(address) && (self.allow.is_empty() || self.allow.contain(address))
+        !self.deny.contains(address) && (self.allow.is_empty() || self.allow.contains(address))
     }
 }
 
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn contain_what_is_in_one_of_them() {
+    fn contains_what_is_in_one_of_them() {
         let networks = networks(&["10.0.0.0/8", "2001:db8::/32"]);
         let cases = [
             ("10.1.2.3", true),
@@ -95,7 +95,7 @@ mod tests {
         ];
         for (address, is_in) in cases {
             let address = address.parse().expect("an address");
-            assert_eq!(networks.contain(address), is_in, "{address}");
+            assert_eq!(networks.contains(address), is_in, "{address}");
         }
     }
 

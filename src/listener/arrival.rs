@@ -51,7 +51,7 @@ fn visit(address: IpAddr, entry: &Entry) -> Result<Visit, ConnectionRejection> {
     }
     // The connections of a trusted proxy belong to many clients.
     let limit = settings.limits.max_connections_per_client;
-    let limit = limit.filter(|_| !settings.trusted_proxies.contain(Some(address)));
+    let limit = limit.filter(|_| !settings.trusted_proxies.contains(Some(address)));
     let visit = entry.visitors.enter(address, limit);
     if visit.surplus() > TOLERATED {
         return Err(ConnectionRejection::ClientFull);

@@ -43,7 +43,7 @@ impl Client {
     /// Whether this address is a trusted proxy.
     #[must_use]
     pub fn trusts(&self, address: IpAddr) -> bool {
-        self.settings.trusted_proxies.contain(Some(address))
+        self.settings.trusted_proxies.contains(Some(address))
     }
 
     /// Whether the listener, or the whole gateway, is stopping.

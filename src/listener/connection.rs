@@ -95,7 +95,7 @@ async fn establish(
         },
         address: peer.ip_value(),
         local,
-        is_trusted_proxy: entry.settings.trusted_proxies.contain(peer.ip()),
+        is_trusted_proxy: entry.settings.trusted_proxies.contains(peer.ip()),
         over_limit,
         settings: entry.settings,
         drain: entry.drain,

@@ -57,7 +57,7 @@ async fn read_if_expected(
 /// A peer on a unix socket is trusted: the permissions of the socket's file decide who may connect.
 fn is_trusted(peer: Peer, settings: &Settings) -> bool {
     let address = peer.ip();
-    address.is_none() || settings.trusted_proxies.contain(address)
+    address.is_none() || settings.trusted_proxies.contains(address)
 }
 
 async fn read_header(mut connection: Adopted, mode: ProxyHeader) -> Result<Adopted, Refused> {

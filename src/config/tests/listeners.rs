@@ -107,8 +107,8 @@ fn whoever_may_connect_to_a_unix_socket_may_be_believed() {
     let proxies = "\n    trusted_proxies: [unix, 10.0.0.0/8]";
     let config = sound(&SOUND.replacen("127.0.0.1:8080", &format!("unix:/a.sock{proxies}"), 1));
     let trusted = &config.listeners["public"].trusted_proxies;
-    assert!(trusted.contain(None));
-    assert!(trusted.contain("10.1.2.3".parse().ok()));
+    assert!(trusted.contains(None));
+    assert!(trusted.contains("10.1.2.3".parse().ok()));
     assert_eq!(
         problems_with("127.0.0.1:8080", &format!("127.0.0.1:8080{proxies}")),
         "wsgate.yaml:4:23: listeners.public.trusted_proxies[0]: has no effect: no client comes over a unix socket here"
