@@ -61,25 +61,25 @@ async fn ask_one(
     read: impl Fn(&[u8]) -> Result<Reply, Fault>,
 ) -> Result<Answer<Record>, Fault> {
     // An invalid packet may come from anybody, so the server still has its time. Then that packet was all there is.
-    let mut silence = Fault::Timeout;
+    let mut on_timeout = Fault::Timeout;
     let asking = async {
-        match ask_by_datagram(server, question, &read, &mut silence).await? {
+        match ask_by_datagram(server, question, &read, &mut on_timeout).await? {
             Some(answer) => Ok(answer),
             None => ask_by_stream(server, question, &read).await,
         }
     };
     match timeout(PATIENCE, asking).await {
         Ok(answer) => answer,
-        Err(_) => Err(silence),
+        Err(_) => Err(on_timeout),
     }
 }
 
-/// The answer, or `None` if it does not fit into a datagram. An invalid packet is put into `silence`.
+/// The answer, or `None` if it does not fit into a datagram. An invalid packet is put into `on_timeout`.
 async fn ask_by_datagram(
     server: SocketAddr,
     question: &[u8],
     read: impl Fn(&[u8]) -> Result<Reply, Fault>,
-    silence: &mut Fault,
+    on_timeout: &mut Fault,
 ) -> Result<Option<Answer<Record>>, Fault> {
     let socket = datagrams(server).await.map_err(Fault::Unreachable)?;
     socket.send(question).await.map_err(Fault::Unreachable)?;
@@ -90,7 +90,7 @@ async fn ask_by_datagram(
             Ok(Reply::Answer(answer)) => return Ok(Some(answer)),
             Ok(Reply::Truncated) => return Ok(None),
             Ok(Reply::Foreign) => {}
-            Err(Fault::Broken) => *silence = Fault::Broken,
+            Err(Fault::Broken) => *on_timeout = Fault::Broken,
             Err(fault) => return Err(fault),
         }
     }
