@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use super::headers;
 use crate::config::model::{ActiveHealth, Check, CheckRequest, Health, OnUnhealthy, PassiveHealth};
-use crate::config::problems::{Findings, Place};
+use crate::config::problems::Findings;
 use crate::config::reading::{Placed, Setting};
 use crate::config::schema;
 use crate::config::values::choice::CheckKind;
@@ -43,26 +43,22 @@ pub(super) fn resolve(raw: schema::Health, findings: &mut Findings) -> Option<He
 
 fn active(raw: schema::ActiveHealth, findings: &mut Findings) -> Option<ActiveHealth> {
     let kind = raw.r#type.sound(|| CheckKind::WebSocket)?;
-    let asks = match kind {
-        CheckKind::Tcp => [false, false],
-        CheckKind::Http => [true, true],
-        CheckKind::WebSocket => [true, false],
+    let (sends_request, reads_status) = match kind {
+        CheckKind::Tcp => (false, false),
+        CheckKind::Http => (true, true),
+        CheckKind::WebSocket => (true, false),
     };
     // The default may be written out.
     let path = raw.path.given().filter(|path| path.value != PATH);
     let keys = [
-        (path.map(|path| &path.place), asks[0]),
-        (raw.host.place(), asks[0]),
-        (raw.headers.place(), asks[0]),
-        (raw.statuses.place(), asks[1]),
+        (path.map(|path| &path.place), sends_request),
+        (raw.host.place(), sends_request),
+        (raw.headers.place(), sends_request),
+        (raw.statuses.place(), reads_status),
     ];
-    let idle: Vec<Place> = keys
-        .into_iter()
-        .filter(|(_, is_used)| !is_used)
-        .filter_map(|(place, _)| place.cloned())
-        .collect();
-    for place in idle {
-        findings.add(&place, "has no effect on checks of this `type`");
+    let unused = keys.into_iter().filter(|(_, is_used)| !is_used);
+    for place in unused.filter_map(|(place, _)| place) {
+        findings.add(place, "has no effect on checks of this `type`");
     }
     let request = CheckRequest {
         path: raw.path.value().unwrap_or_else(|| PATH.to_owned()),
