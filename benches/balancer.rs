@@ -73,8 +73,14 @@ async fn choose(pool: &Arc<Pool>) -> Duration {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(3600);
     let start = Instant::now();
     for client in 0..CHOICES {
-        let address = Some(IpAddr::V4(Ipv4Addr::from_bits(client)));
-        let hints = Hints::new(address, &headers, &uri);
+        let hints = Hints {
+            client: Some(IpAddr::V4(Ipv4Addr::from_bits(client))),
+            is_secure: false,
+            headers: &headers,
+            uri: &uri,
+            request_id: "",
+            drains: None,
+        };
         let mut candidates = pool.candidates(Purpose::Session, hints, deadline);
         let candidate = candidates.next().await;
         black_box(candidate.map_err(|_| ()).expect("every backend is ready"));

@@ -43,10 +43,10 @@ pub struct Hints<'a> {
     pub drains: Option<[&'a Drain; 2]>,
 }
 
+#[cfg(test)]
 impl<'a> Hints<'a> {
     /// Hints of a request without an ID, over a plain connection that nothing drains.
-    #[must_use]
-    pub fn new(client: Option<IpAddr>, headers: &'a HeaderMap, uri: &'a Uri) -> Self {
+    pub(crate) fn new(client: Option<IpAddr>, headers: &'a HeaderMap, uri: &'a Uri) -> Self {
         Self {
             client,
             is_secure: false,
