@@ -11,6 +11,8 @@ mod connection;
 mod cookie;
 mod failure;
 mod fault;
+#[cfg(test)]
+mod fixtures;
 mod forward;
 mod handshake;
 mod health;

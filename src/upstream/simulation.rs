@@ -1,18 +1,18 @@
 //! Pools in which backends join, leave, die and return, played through in paused time with sessions that come and go.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, Uri};
 use tokio::time::{Instant, advance};
 
-use super::judge::{Evidence, Witness};
-use super::{Backend, Failure, Hints, Lease, Member, Pool, Purpose, State, Transport};
-use crate::config::{self, HashKey, Name, Strategy};
+use super::fixtures::{answer, backend, build, config, number, refuse};
+use super::{Failure, Hints, Lease, Pool, Purpose, State};
+use crate::config::{self, HashKey, Strategy};
 use crate::session::Rejection;
-use crate::telemetry::{ConnectResult, Metrics};
+use crate::telemetry::Metrics;
 
 const STRATEGIES: [Strategy; 5] = [
     Strategy::RoundRobin,
@@ -123,86 +123,6 @@ impl World {
         let members = self.pool.members().iter();
         members.map(|member| member.backend().sessions()).sum()
     }
-}
-
-/// The backend that is tried opens the session.
-pub(super) fn answer(witness: &mut Witness) {
-    witness.testify(ConnectResult::Opened, Evidence::Sound);
-}
-
-/// The backend that is tried refuses the connection.
-pub(super) fn refuse(witness: &mut Witness) {
-    let failure = Failure::Refused;
-    witness.testify(failure.result(), Evidence::of(Some(&failure)));
-}
-
-/// A pool of three backends that ejects after two failures.
-pub(super) fn config(strategy: &Strategy) -> config::Pool {
-    config::Pool {
-        strategy: strategy.clone(),
-        sticky: None,
-        slow_start: Duration::from_secs(5),
-        queue: config::Queue {
-            max: 0,
-            timeout: Duration::from_secs(1),
-        },
-        attempts: 3,
-        backends: [0, 1, 2].map(backend).to_vec(),
-        discovery: None,
-        transport: config::Transport::default(),
-        health: config::Health {
-            active: None,
-            passive: Some(config::PassiveHealth {
-                failures: 2,
-                window: Duration::from_secs(30),
-                eject: Duration::from_secs(2),
-                max_ejected: 0.5,
-            }),
-            on_unhealthy: config::OnUnhealthy::Keep,
-        },
-        rebalance: None,
-    }
-}
-
-/// The backend of this number, which its name is, too.
-pub(super) fn backend(number: u16) -> config::Backend {
-    config::Backend {
-        name: number.to_string().into(),
-        address: SocketAddr::from(([127, 0, 0, 1], 9000 + number)).into(),
-        weight: 1,
-        max_sessions: None,
-        priority: 0,
-    }
-}
-
-/// That of one of these backends.
-pub(super) fn number(member: &Member) -> u16 {
-    member.name().parse().expect("its number is its name")
-}
-
-/// As a snapshot does: live state by address, and those that join begin slowly.
-pub(super) fn build(config: &config::Pool, metrics: &Metrics, previous: Option<&Pool>) -> Pool {
-    let name = Name::from("chat");
-    let queue = previous.map(Pool::queue).cloned().unwrap_or_default();
-    let members = config.backends.iter().map(|backend| {
-        let mut before = previous.into_iter().flat_map(Pool::members);
-        let kept = before.find(|member| member.address() == &backend.address);
-        let live = kept.map_or_else(
-            || {
-                let live = Backend::new(backend.address.clone(), &queue);
-                if previous.is_some() {
-                    live.became_ready(Instant::now());
-                }
-                Arc::new(live)
-            },
-            |member| Arc::clone(member.backend()),
-        );
-        let transport = Arc::new(Transport::new(&config.transport, None));
-        let metrics = metrics.member(&name, &backend.name);
-        Member::new(backend, config.slow_start, live, metrics, transport)
-    });
-    let members = members.collect();
-    Pool::new(config, members, queue, metrics.pool(&name), previous)
 }
 
 /// A session comes every tick, something happens every few seconds: none is refused, and none opens at a backend that is gone.

@@ -79,7 +79,7 @@ mod tests {
     use crate::config::{self, Strategy};
     use crate::telemetry::Metrics;
     use crate::upstream::Pool;
-    use crate::upstream::simulation::{backend, build, config};
+    use crate::upstream::fixtures::{backend, build, config};
 
     #[tokio::test(start_paused = true)]
     async fn grows_evenly_from_a_tenth() {

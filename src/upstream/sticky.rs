@@ -170,7 +170,7 @@ impl fmt::Debug for Sticky {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upstream::balancer::workshop::members;
+    use crate::upstream::fixtures::members;
 
     fn sticky(secret: Option<&str>, previous: Option<&Sticky>) -> Sticky {
         let config = config::Sticky {

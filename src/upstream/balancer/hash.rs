@@ -195,8 +195,8 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::upstream::balancer::workshop::member_of_priority;
     use crate::upstream::balancer::{Purpose, Reach};
+    use crate::upstream::fixtures::member_of_priority;
 
     #[test]
     fn spare_backends_of_the_last_priorities_cost_nothing_until_they_are_needed() {

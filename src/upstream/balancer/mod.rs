@@ -11,8 +11,6 @@ mod lots;
 mod round_robin;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-pub(super) mod workshop;
 
 use super::backend::Member;
 use crate::config::Strategy;

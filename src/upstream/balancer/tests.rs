@@ -8,10 +8,12 @@ use proptest::prelude::*;
 use tokio::time::{Instant, advance};
 
 use super::hash::{SIZE, number_at};
-use super::workshop::{Chooser, SLOW_START, member, member_of_priority, members, reweighted};
+use super::{Balancer, Field, Reach};
 use crate::config::{HashKey, Strategy as Word};
+use crate::upstream::backend::{Failed, Member};
+use crate::upstream::fixtures::{SLOW_START, member, member_of_priority, members, reweighted};
 use crate::upstream::health::Health;
-use crate::upstream::{Lease, Purpose};
+use crate::upstream::{Lease, Purpose, positions};
 
 const HASH: Word = Word::Hash(HashKey::Client);
 const ALL: [Word; 5] = [
@@ -21,6 +23,69 @@ const ALL: [Word; 5] = [
     Word::Random,
     HASH,
 ];
+
+/// A strategy that is asked for backends again and again.
+struct Chooser {
+    members: Vec<Member>,
+    balancer: Balancer,
+    key: u64,
+    purpose: Purpose,
+}
+
+impl Chooser {
+    fn new(strategy: &Word, members: Vec<Member>) -> Self {
+        Self {
+            balancer: Balancer::new(strategy, &members),
+            members,
+            key: 0,
+            purpose: Purpose::Session,
+        }
+    }
+
+    /// The next backend after these have been tried.
+    fn pick(&mut self, tried: &[usize]) -> Option<usize> {
+        let failed = |index: &usize| Failed::now(&self.members[*index]);
+        let failed: Vec<Failed> = tried.iter().map(failed).collect();
+        let field = Field {
+            members: &self.members,
+            failed: &failed,
+            has_made_trial: false,
+            reach: Reach::Untried,
+            purpose: self.purpose,
+            key: self.key,
+            now: Instant::now(),
+            priority: None,
+        };
+        let priorities = Field::priorities(&self.members);
+        self.balancer.pick(&field.narrowed(&priorities))
+    }
+
+    /// Chooses and takes a place.
+    fn open(&mut self) -> Option<(usize, Lease)> {
+        let index = self.pick(&[])?;
+        Some((index, self.members[index].lease(Purpose::Session)?))
+    }
+
+    /// How often each backend is chosen in `choices` choices, none of which lasts.
+    fn shares(&mut self, choices: usize) -> Vec<usize> {
+        let mut shares = vec![0; self.members.len()];
+        for _ in 0..choices {
+            self.key = fastrand::u64(..);
+            if let Some(index) = self.pick(&[]) {
+                shares[index] += 1;
+            }
+        }
+        shares
+    }
+
+    /// The members of the next configuration; what the strategy remembers is taken over.
+    fn reload(&mut self, strategy: &Word, members: Vec<Member>) {
+        let mut next = Balancer::new(strategy, &members);
+        let positions = positions(&members, &self.members);
+        next.resume(&members, &self.balancer, &self.members, &positions);
+        (self.balancer, self.members) = (next, members);
+    }
+}
 
 /// Some backends, each with its weight, whether it is ready and whether it is full.
 fn any_members() -> impl Strategy<Value = Vec<(u32, bool, bool)>> {

@@ -97,7 +97,7 @@ mod tests {
     use super::*;
     use crate::config::Strategy;
     use crate::telemetry::{ConnectResult, Metrics};
-    use crate::upstream::simulation::{build, config, refuse};
+    use crate::upstream::fixtures::{build, config, refuse};
 
     /// A pool whose first backend is ejected, accepts connections and never answers; its trial is due.
     async fn hanging() -> (Arc<Pool>, TcpListener) {

@@ -14,8 +14,8 @@ use super::{Evidence, State, Witness};
 use crate::config::{self, Check, Health, Name, OnUnhealthy, PassiveHealth};
 use crate::drain::{Plan, Stage};
 use crate::telemetry::Metrics;
+use crate::upstream::fixtures::refuse;
 use crate::upstream::health as machine;
-use crate::upstream::simulation::refuse;
 use crate::upstream::{Backend, Member, Pool, Purpose, Transport};
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -12,9 +12,8 @@ use crate::config::Rebalance;
 use crate::drain::Plan;
 use crate::telemetry::Metrics;
 use crate::upstream::Purpose;
-use crate::upstream::balancer::workshop::member_of_priority;
+use crate::upstream::fixtures::{backend, build, config, member_of_priority};
 use crate::upstream::health::Health;
-use crate::upstream::simulation::{backend, build, config};
 
 const SETTINGS: Rebalance = Rebalance {
     threshold: 1.2,

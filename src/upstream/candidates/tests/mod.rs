@@ -20,7 +20,7 @@ use tokio::time::{Instant, advance};
 use super::*;
 use crate::config::{self, HashKey, Strategy};
 use crate::telemetry::Metrics;
-use crate::upstream::simulation::{self, answer, backend, build, number, refuse};
+use crate::upstream::fixtures::{self, answer, backend, build, number, refuse};
 use crate::upstream::{Errand, ErrandTimeouts, Failure, State};
 
 /// No test lasts longer.
@@ -34,7 +34,7 @@ fn config() -> config::Pool {
     };
     config::Pool {
         queue,
-        ..simulation::config(&Strategy::RoundRobin)
+        ..fixtures::config(&Strategy::RoundRobin)
     }
 }
 
