@@ -373,11 +373,6 @@ impl Member {
         &self.transport
     }
 
-    /// Whether each connection begins with a PROXY header, and so serves one client only.
-    pub(super) fn introduces_clients(&self) -> bool {
-        self.transport.introduces_clients()
-    }
-
     /// Claims a place on it, atomically; `None` if all `max_sessions` places are taken.
     pub(super) fn lease(&self, purpose: Purpose) -> Option<Lease> {
         let session = match purpose {

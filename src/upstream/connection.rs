@@ -45,8 +45,8 @@ pub(super) struct Connection {
     unanswered: Option<Arc<BodyProgress>>,
     /// When it stops serving new requests; random, so that those that were opened together do not end together.
     retires: Instant,
-    /// Whether it must not serve another request: the backend has authenticated the client for the whole connection, or may take
-    /// unread bytes of this request for the next one.
+    /// Whether it must not serve another request: its PROXY header names one client, the backend has authenticated the client
+    /// for the whole connection, or may take unread bytes of this request for the next one.
     is_spent: bool,
     /// Whether its descriptor [is high](is_high).
     is_high: bool,
@@ -72,7 +72,7 @@ impl Connection {
             task: ConnectionTask::spawn(connection),
             unanswered: None,
             retires: Instant::now() + LIFETIME.mul_f32(0.5 + fastrand::f32() / 2.0),
-            is_spent: false,
+            is_spent: transport.introduces_clients(),
             is_high,
             steering,
         })

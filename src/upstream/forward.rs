@@ -83,10 +83,8 @@ pub struct Source {
 
 /// A connection, closed on Drop.
 enum Carrier {
-    /// It may serve other requests.
-    Shared(Connection),
-    /// It serves this client only.
-    Own(Connection),
+    /// It was opened for plain requests.
+    Request(Connection),
     /// It was opened for a session.
     Handshake { _task: ConnectionTask },
 }
@@ -109,10 +107,8 @@ impl Source {
     pub fn pace(&self, body: Incoming, upload: &BodyProgress) -> Paced {
         let is_paced = upload.is_whole() && !body.is_end_stream();
         let steering = match &self.carrier {
-            Carrier::Shared(connection) | Carrier::Own(connection) if is_paced => {
-                Some(Arc::clone(connection.steering()))
-            }
-            Carrier::Shared(_) | Carrier::Own(_) | Carrier::Handshake { .. } => None,
+            Carrier::Request(connection) if is_paced => Some(Arc::clone(connection.steering())),
+            Carrier::Request(_) | Carrier::Handshake { .. } => None,
         };
         Paced::new(body, steering)
     }
@@ -125,7 +121,7 @@ impl Source {
 
     /// The answer has ended: keeps the connection for other requests, if it may serve them.
     pub fn finished(self) {
-        if let Carrier::Shared(connection) = self.carrier {
+        if let Carrier::Request(connection) = self.carrier {
             self.lease.backend().idle().put(connection);
         }
     }
@@ -271,16 +267,12 @@ impl Pool {
             let fault = match asked {
                 Ok((answer, connection)) => {
                     witness.testify(ConnectResult::Answered, Evidence::Sound);
-                    let carrier = match witness.member().introduces_clients() {
-                        true => Carrier::Own(connection),
-                        false => Carrier::Shared(connection),
-                    };
                     return Ok(Answered {
                         answer,
                         metrics: Arc::clone(lease.metrics()),
                         cookie: candidates.answered(index),
                         source: Source {
-                            carrier,
+                            carrier: Carrier::Request(connection),
                             lease,
                             watch,
                         },
