@@ -122,12 +122,9 @@ impl Gateway {
         route: &Route,
         record: &mut SessionRecord,
     ) -> Result<Outcome, Rejection> {
-        record.route(&route.metrics);
+        record.route(&route.metrics, route.target.takes_http());
         let is_plain = context.is_plain;
         if is_plain {
-            if route.target.takes_http() {
-                record.taken();
-            }
             framing::check(context.request)?;
         }
         // A plain request on a connection that is draining is still served; the connection ends with its answer.

@@ -50,7 +50,7 @@ pub struct Request<'a> {
 
 /// The record of one request and of the session that it may open.
 ///
-/// Plain requests that a route takes have a record as well; see [`taken`](Self::taken).
+/// Plain requests that a route takes have a record as well; see [`route`](Self::route).
 ///
 /// Exactly one of these has an effect, the first that is called: [`refuse`](Self::refuse), [`relay`](Self::relay),
 /// [`answer`](Self::answer), [`open`](Self::open) followed by [`close`](Self::close), or [`pass`](Self::pass) followed by
@@ -155,9 +155,13 @@ impl SessionRecord {
         }
     }
 
-    /// Notes which route took the request.
-    pub fn route(&mut self, route: &Arc<RouteMetrics>) {
+    /// Notes the request's route. If that `takes_http`, the outcome of a plain request is counted as such, not as that of a
+    /// handshake.
+    pub fn route(&mut self, route: &Arc<RouteMetrics>, takes_http: bool) {
         self.route = Some(Arc::clone(route));
+        if takes_http && self.kind == Kind::Plain {
+            self.kind = Kind::Taken;
+        }
     }
 
     /// Notes which backend accepted or answered.

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use super::{HandshakeResult, Kind, SessionRecord, Stage, write_refusal};
+use super::{HandshakeResult, SessionRecord, Stage, write_refusal};
 use crate::session::Rejection;
 
 /// How a forwarded answer ended, unless the client left.
@@ -19,11 +19,6 @@ pub enum AnswerEnd {
 }
 
 impl SessionRecord {
-    /// Marks this as a plain request that a route took. Its outcome is counted as that of a plain request, not of a handshake.
-    pub fn taken(&mut self) {
-        self.kind = Kind::Taken;
-    }
-
     /// Notes that an Upgrade was not passed on; the line of an answered request says so.
     pub fn note_dropped_upgrade(&mut self) {
         self.has_dropped_upgrade = true;

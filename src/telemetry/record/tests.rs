@@ -77,7 +77,7 @@ impl Scenario {
 
     fn routed(&self) -> SessionRecord {
         let mut record = self.record(&request("/chat?token=secret&x&y="));
-        record.route(&self.route);
+        record.route(&self.route, true);
         record.backend(&self.backend);
         record
     }
