@@ -19,7 +19,7 @@ use crate::snapshot::{PoolTarget, Route};
 use crate::stream::Stream;
 use crate::telemetry::SessionRecord;
 use crate::tunnel::{Account, Agreed, End, Tunnel, Watches};
-use crate::upstream::{Answer, Answered, Lease, Opened, Opening, Source, Switched};
+use crate::upstream::{Lease, Opened, Opening, Switched};
 use crate::websocket::{
     BroughtKey, Extensions, HandshakeError, asks_for_websocket, into_get, read_handshake,
 };
@@ -83,29 +83,24 @@ pub(super) async fn open(
     let head = opening_head(context, target, &uri);
     let opening = Opening::new(head, key, context.ends());
     let hints = context.hints(Some([client.drain(), route.drain()]));
-    let Opened {
-        lease,
-        answer,
-        cookie,
-    } = target.pool.open(&opening, hints, &target.timeouts).await?;
-    record.backend(lease.metrics());
-    match answer {
-        // Over HTTP/2 a 2xx would tell the client that the session is open (RFC 8441 section 5).
-        Answer::Other(answer, _) if is_over_http2(request) && answer.status().is_success() => {
-            Err(Rejection::BackendFailed("answered without switching"))
-        }
-        Answer::Other(answer, task) => {
-            record.relay(answer.status());
-            let answered = Answered {
-                answer,
-                metrics: Arc::clone(lease.metrics()),
-                cookie,
-                source: Source::of_handshake(task, lease),
-            };
+    match target.pool.open(&opening, hints, &target.timeouts).await? {
+        Opened::Answered(answered) => {
+            record.backend(&answered.metrics);
+            let status = answered.answer.status();
+            // Over HTTP/2 a 2xx would tell the client that the session is open (RFC 8441 section 5).
+            if is_over_http2(request) && status.is_success() {
+                return Err(Rejection::BackendFailed("answered without switching"));
+            }
+            record.relay(status);
             let forwarded = Forwarded::instead_of_session(answered, of_route, route);
             Ok(Outcome::Forwarded(Box::new(forwarded)))
         }
-        Answer::Switched(backend) => {
+        Opened::Session {
+            lease,
+            switched: backend,
+            cookie,
+        } => {
+            record.backend(lease.metrics());
             let watches = [client.drain().watch(), of_route, lease.watch()];
             // It would be reset behind its 101.
             if watches.iter().any(|watch| watch.stage() == Stage::Cut) {

@@ -176,7 +176,7 @@ pub(super) fn is_readable(answer: &HeaderMap) -> bool {
 /// The task that drives a connection. Dropping it resets the connection, unless it finishes in order or the backend has
 /// closed.
 #[derive(Debug)]
-pub struct ConnectionTask(Option<JoinHandle<()>>);
+pub(super) struct ConnectionTask(Option<JoinHandle<()>>);
 
 impl ConnectionTask {
     /// Spawns `connection`. Its errors are reported to the task that waits for an answer.

@@ -89,19 +89,28 @@ enum Carrier {
     Handshake { _task: ConnectionTask },
 }
 
-impl Source {
-    /// The source of the answer to an opening handshake.
-    #[must_use]
-    pub fn of_handshake(task: ConnectionTask, lease: Lease) -> Self {
-        let watch = lease.watch_exempt();
-        let carrier = Carrier::Handshake { _task: task };
+impl Answered {
+    /// The answer to an opening handshake, and the connection that was opened for it.
+    pub(super) fn to_handshake(
+        answer: Response<Incoming>,
+        task: ConnectionTask,
+        lease: Lease,
+        cookie: Option<HeaderValue>,
+    ) -> Self {
         Self {
-            carrier,
-            lease,
-            watch,
+            answer,
+            metrics: Arc::clone(lease.metrics()),
+            cookie,
+            source: Source {
+                carrier: Carrier::Handshake { _task: task },
+                watch: lease.watch_exempt(),
+                lease,
+            },
         }
     }
+}
 
+impl Source {
     /// The body of the answer at the pace of the client. Not if the request is still being sent, which goes on at its own pace.
     #[must_use]
     pub fn pace(&self, body: Incoming, upload: &BodyProgress) -> Paced {

@@ -80,7 +80,7 @@ impl RequestHead {
 
 /// A backend's answer to an opening handshake.
 #[derive(Debug)]
-pub enum Answer {
+pub(super) enum Answer {
     /// A 101 that is valid by RFC 6455 section 4.1.
     Switched(Switched),
     /// Any other answer, which is passed to the client, and the connection over which it comes.

@@ -13,7 +13,8 @@ use super::backend::Lease;
 use super::balancer::Purpose;
 use super::candidates::{Candidate, Hints};
 use super::failure::Failure;
-use super::handshake::{self, Answer, Opening};
+use super::forward::Answered;
+use super::handshake::{self, Answer, Opening, Switched};
 use super::judge::Evidence;
 use crate::config::SessionTimeouts;
 use crate::session::Rejection;
@@ -22,14 +23,34 @@ use crate::telemetry::ConnectResult;
 /// How often a handshake that has had its share of the time is looked at: whether it still waits behind others.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
-/// A backend's answer to an opening handshake.
-pub struct Opened {
-    /// The claim on the backend that answered.
-    pub lease: Lease,
-    /// Its answer.
-    pub answer: Answer,
-    /// Set-Cookie for the client, beside those of the backend.
-    pub cookie: Option<HeaderValue>,
+/// How a backend answered an opening handshake.
+pub enum Opened {
+    /// It agreed.
+    Session {
+        /// The claim on it.
+        lease: Lease,
+        /// Its 101.
+        switched: Switched,
+        /// Set-Cookie for the client, beside those of the backend.
+        cookie: Option<HeaderValue>,
+    },
+    /// With any other answer, which is passed to the client.
+    Answered(Answered),
+}
+
+impl Opened {
+    fn of(answer: Answer, lease: Lease, cookie: Option<HeaderValue>) -> Self {
+        match answer {
+            Answer::Switched(switched) => Self::Session {
+                lease,
+                switched,
+                cookie,
+            },
+            Answer::Other(answer, task) => {
+                Self::Answered(Answered::to_handshake(answer, task, lease, cookie))
+            }
+        }
+    }
 }
 
 impl Pool {
@@ -61,11 +82,8 @@ impl Pool {
             let mut candidate = candidates.next().await?;
             match attempt(&mut candidate, opening, &patience).await {
                 Ok(answer) => {
-                    return Ok(Opened {
-                        cookie: candidates.answered(candidate.index),
-                        lease: candidate.lease,
-                        answer,
-                    });
+                    let cookie = candidates.answered(candidate.index);
+                    return Ok(Opened::of(answer, candidate.lease, cookie));
                 }
                 Err(failure) => candidates.failed(candidate.member(), &failure),
             }
