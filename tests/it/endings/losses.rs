@@ -7,7 +7,7 @@ use tokio::time::timeout;
 
 use super::{Pair, expect_closure, patient};
 use crate::harness::{Speaker, TEXT, TEXT_BEGUN};
-use crate::venue::{Transport, Venue, close_code, reset};
+use crate::venue::{Transport, Venue, reset};
 
 #[derive(Clone, Copy)]
 enum Way {
@@ -257,11 +257,14 @@ async fn the_loss_of_a_backend_is_told_as_the_route_says() {
         let (mut client, backend) = venue.session().await;
         backend.reset();
         let told = (code != 0).then_some(code);
-        let heard = match told {
-            Some(_) => client.take("....backend lost".len()).await,
-            None => client.rest().await,
-        };
-        assert_eq!(close_code(&heard), told);
+        match told {
+            Some(code) => {
+                client
+                    .expect_close(Speaker::Backend, code, "backend lost")
+                    .await
+            }
+            None => client.expect_end().await,
+        }
         drop(client);
         let line = venue.gateway.line("close").await;
         let recorded = told.map_or(Value::Null, Value::from);

@@ -100,6 +100,13 @@ impl Frame {
             payload: [&code.to_be_bytes(), reason.as_bytes()].concat(),
         }
     }
+
+    /// The code of a Close, if it has one.
+    pub(crate) fn close_code(&self) -> Option<u16> {
+        assert_eq!(self.first, CLOSE, "something else than a Close: {self:?}");
+        let code = self.payload.first_chunk();
+        code.map(|code| u16::from_be_bytes(*code))
+    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {

@@ -3,9 +3,9 @@
 use super::{becomes, configuration, shown, turns};
 use crate::backends::Mortal;
 use crate::harness::{Gateway, Opening, close_code, echo, open};
-use crate::venue::{self, Transport, Venue, agreement};
+use crate::venue::{Transport, Venue, agreement};
 
-/// Trap 20, and that it can be undone.
+/// And it can be undone.
 #[tokio::test]
 async fn a_drained_backend_gets_no_new_sessions_until_it_is_resumed() {
     let (a, b) = (Mortal::named("a").await, Mortal::named("b").await);
@@ -87,6 +87,7 @@ async fn a_session_on_its_way_when_the_drain_begins_is_drained_too() {
     backend.send(agreement()).await;
     assert_eq!(client.head().await.status(), 101);
     client.end().await;
-    assert_eq!(venue::close_code(&client.rest().await), Some(1012));
+    assert_eq!(client.frame().await.close_code(), Some(1012));
+    client.expect_end().await;
     backend.gone().await;
 }

@@ -1,7 +1,7 @@
 //! What passes, each way, of requests that nothing is wrong with.
 
 use super::{OK, Stage, configuration, get};
-use crate::harness::{Gateway, Opening, ask, eventually};
+use crate::harness::{Gateway, Opening, Speaker, ask, eventually};
 use crate::venue::Arrivals;
 
 #[tokio::test]
@@ -316,9 +316,9 @@ async fn websocket_and_http_share_a_route() {
     assert_eq!(head.line, "GET /poll HTTP/1.1");
     polled.send(OK).await;
     assert_eq!(poll.answer().await.body, "ok");
-    backend.send(crate::venue::text("still here")).await;
-    let frame = crate::venue::text("still here");
-    assert_eq!(client.take(frame.len()).await, frame);
+    let frame = Speaker::Backend.text("still here");
+    backend.send(&frame).await;
+    client.expect(&frame).await;
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use wsgate::server::Outcome;
 
 use crate::backends::Backend;
 use crate::harness::{Gateway, Opening, WebSocket, Wire, before, echo, open, repeatedly, soon};
-use crate::venue::{Side, Transport, Venue, agreement, close_code};
+use crate::venue::{Side, Transport, Venue, agreement};
 
 fn draining(backend: &Backend, drain: &str) -> String {
     format!("{}drain: {drain}\n", before(&[backend]))
@@ -154,7 +154,8 @@ async fn a_session_whose_101_is_under_way_is_drained_too() {
     assert_eq!(head.status(), 101);
     assert_eq!(head.values("connection"), ["Upgrade"]);
     client.end().await;
-    assert_eq!(close_code(&client.rest().await), Some(1012));
+    assert_eq!(client.frame().await.close_code(), Some(1012));
+    client.expect_end().await;
     drop(backend);
     assert_eq!(venue.gateway.outcome().await, Outcome::Drained);
 }

@@ -6,9 +6,9 @@ use rustix::process::Signal;
 use tokio::net::{UnixDatagram, UnixStream};
 use tokio::time::sleep;
 
-use crate::harness::{Wire, directory, eventually, repeatedly, soon};
+use crate::harness::{Speaker, Wire, directory, eventually, repeatedly, soon};
 use crate::process::Process;
-use crate::venue::{Arrivals, close, close_code, masked, open};
+use crate::venue::{Arrivals, open};
 
 const ROUTE: &str = "routes: { fixed: { respond: { status: 200, body: before } } }\n";
 
@@ -106,10 +106,10 @@ async fn drains(signal: Signal) {
     let mut process = Process::start(&yaml).await;
     let (mut client, mut backend) = session(&process, &arrivals).await;
     process.signal(signal);
-    assert_eq!(close_code(&client.take(19).await), Some(1012));
-    client.send(masked(close(1012))).await;
+    assert_eq!(client.frame().await.close_code(), Some(1012));
+    client.send(Speaker::Client.close(1012, "")).await;
     client.end().await;
-    backend.send(close(1001)).await;
+    backend.send(Speaker::Backend.close(1001, "")).await;
     backend.end().await;
     assert_eq!(process.exit_code().await, 0);
     assert!(!process.is_open().await);

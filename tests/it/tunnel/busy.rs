@@ -6,9 +6,9 @@ use wsgate::server::Outcome;
 
 use super::backpressure::the_sender_is_slowed;
 use super::loss::{expect_lost, learns};
-use crate::harness::{Wire, eventually};
+use crate::harness::{Speaker, Wire, eventually};
 use crate::process::Process;
-use crate::venue::{Side, Transport, Venue, masked, noise, reset, text};
+use crate::venue::{Side, Transport, Venue, noise, reset};
 
 /// More small messages than it takes.
 const MESSAGES: usize = 12;
@@ -38,9 +38,9 @@ async fn busy_session(venue: &Venue) -> (Wire<Side>, Wire) {
 
 async fn chat(client: &mut Wire<Side>, backend: &mut Wire) {
     for number in 0..MESSAGES {
-        let message = text(&format!("message {number:02}"));
-        passes(backend, client, &message).await;
-        passes(client, backend, &masked(message)).await;
+        let message = format!("message {number:02}");
+        passes(backend, client, &Speaker::Backend.text(&message)).await;
+        passes(client, backend, &Speaker::Client.text(&message)).await;
     }
 }
 

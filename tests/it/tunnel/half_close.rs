@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
-use crate::harness::{Wire, eventually};
-use crate::venue::{Transport, Venue, close, close_code, masked, noise};
+use crate::harness::{Speaker, Wire, eventually};
+use crate::venue::{Transport, Venue, noise};
 
 const LENGTH: usize = 4 << 20;
 
@@ -68,8 +68,8 @@ async fn an_end_passes_on_at_once() {
     backend.rest().await;
     let (mut client, mut backend) = venue.session().await;
     backend.end().await;
-    assert_eq!(close_code(&client.take(16).await), Some(1014));
-    client.send(masked(close(1014))).await;
+    assert_eq!(client.frame().await.close_code(), Some(1014));
+    client.send(Speaker::Client.close(1014, "")).await;
     client.rest().await;
 }
 
@@ -77,12 +77,14 @@ async fn an_end_passes_on_at_once() {
 async fn a_session_that_both_sides_ended_is_over() {
     let venue = Venue::start(Transport::Plain).await;
     let (mut client, mut backend) = venue.session().await;
-    backend.send(close(1000)).await;
+    backend.send(Speaker::Backend.close(1000, "")).await;
     backend.end().await;
-    assert_eq!(close_code(&client.rest().await), Some(1000));
-    client.send(masked(close(1000))).await;
+    assert_eq!(client.frame().await.close_code(), Some(1000));
+    client.expect_end().await;
+    client.send(Speaker::Client.close(1000, "")).await;
     client.end().await;
-    assert_eq!(close_code(&backend.rest().await), Some(1000));
+    assert_eq!(backend.frame().await.close_code(), Some(1000));
+    backend.expect_end().await;
     let line = venue.gateway.line("close").await;
     assert_eq!(line["close_initiator"], "backend", "{line}");
     assert_eq!(line["close_reason"], "finished", "{line}");
@@ -93,13 +95,14 @@ async fn a_session_that_both_sides_ended_is_over() {
 async fn a_backend_answers_a_close_before_it_sees_the_clients_end() {
     let venue = Venue::start(Transport::Plain).await;
     let (mut client, mut backend) = venue.session().await;
-    client.send(masked(close(1000))).await;
+    client.send(Speaker::Client.close(1000, "")).await;
     client.end().await;
-    assert_eq!(close_code(&backend.take(8).await), Some(1000));
+    assert_eq!(backend.frame().await.close_code(), Some(1000));
     let early = timeout(Duration::from_millis(300), backend.gone()).await;
     assert!(early.is_err(), "the end came before the answer");
-    backend.send(close(1000)).await;
-    assert_eq!(close_code(&client.rest().await), Some(1000));
+    backend.send(Speaker::Backend.close(1000, "")).await;
+    assert_eq!(client.frame().await.close_code(), Some(1000));
+    client.expect_end().await;
     backend.gone().await;
     let line = venue.gateway.line("close").await;
     assert_eq!(line["close_initiator"], "client", "{line}");

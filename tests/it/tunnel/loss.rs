@@ -6,8 +6,8 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
-use crate::harness::{Wire, eventually};
-use crate::venue::{Side, Transport, Venue, close_code, masked, reset, text};
+use crate::harness::{CLOSE, Speaker, Wire, eventually};
+use crate::venue::{Side, Transport, Venue, reset};
 
 #[tokio::test]
 async fn a_reset_of_the_client_ends_the_backend_over_ws() {
@@ -49,7 +49,7 @@ async fn a_reset_of_the_backend_ends_the_client(transport: Transport) {
     expect_lost(&venue, "backend").await;
 }
 
-/// Trap 15. A machine that is slower than that shows it in another session.
+/// A machine that is slower than that shows it in another session.
 #[tokio::test]
 async fn a_reset_ends_the_other_side_within_a_second() {
     let venue = Venue::start(Transport::Plain).await;
@@ -69,9 +69,9 @@ async fn a_reset_ends_the_other_side_within_a_second() {
 async fn what_was_sent_before_a_reset_of_the_other_side_still_arrives() {
     let venue = Venue::start(Transport::Plain).await;
     let (mut client, mut backend) = venue.session().await;
-    backend.send(text("last words")).await;
+    backend.send(Speaker::Backend.text("last words")).await;
     assert!(client.take(12).await.ends_with(b"last words"));
-    client.send(masked(text("nobody reads this"))).await;
+    client.send(Speaker::Client.text("nobody reads this")).await;
     backend.reset();
     learns(&mut client, 1014).await;
 }
@@ -94,13 +94,14 @@ async fn an_end_of_tls_without_close_notify_counts_as_lost() {
 /// is told in their place is seen above.
 #[tokio::test]
 async fn no_code_is_made_up_for_a_close_without_one() {
-    const CLOSE: [u8; 2] = [0x88, 0];
+    let without = |speaker: Speaker| speaker.frame(CLOSE, b"");
     let venue = Venue::start(Transport::Plain).await;
     let (mut client, mut backend) = venue.session().await;
-    backend.send(CLOSE).await;
-    assert_eq!(client.take(2).await, CLOSE);
-    client.send(masked(CLOSE.into())).await;
-    assert_eq!(close_code(&backend.rest().await), None);
+    backend.send(without(Speaker::Backend)).await;
+    assert_eq!(client.frame().await.close_code(), None);
+    client.send(without(Speaker::Client)).await;
+    assert_eq!(backend.frame().await.close_code(), None);
+    backend.expect_end().await;
     assert!(client.rest().await.is_empty(), "words after the last words");
     let line = venue.gateway.line("close").await;
     assert_eq!(line["close_code"], serde_json::Value::Null, "{line}");
@@ -127,13 +128,9 @@ async fn sessions_that_break_leave_nothing_behind() {
     eventually("no session is left", all_zero).await;
 }
 
-/// Sees the Close that tells `side` of the loss of the other one, or an end.
+/// Sees the Close that tells `side` of the loss of the other one, or of an end.
 pub(super) async fn learns<S: AsyncRead + AsyncWrite + Unpin>(side: &mut Wire<S>, code: u16) {
-    let told = side.take(4).await;
-    let is_masked = told[1] & 0x80 != 0;
-    let length = usize::from(told[1] & 0x7f) + if is_masked { 4 } else { 0 } - 2;
-    let told = [told, side.take(length).await].concat();
-    assert_eq!(close_code(&told), Some(code));
+    assert_eq!(side.frame().await.close_code(), Some(code));
 }
 
 pub(super) async fn expect_lost(venue: &Venue, initiator: &str) {
