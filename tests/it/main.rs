@@ -20,7 +20,6 @@ mod headers;
 mod health;
 mod http;
 mod http2;
-mod limits;
 mod listener;
 mod metrics;
 mod origin;

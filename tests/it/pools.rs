@@ -258,3 +258,15 @@ async fn a_backend_that_never_reads_holds_up_nobody_else() {
     );
     sending.abort();
 }
+
+#[tokio::test]
+async fn a_pool_without_backends_is_503() {
+    let gateway = Gateway::start(&before(&[])).await;
+    let no_backend = Refusal {
+        status: 503,
+        result: "no_ready_backend",
+        route: "chat",
+    };
+    let answer = gateway.expect_refusal(Opening::to("/"), no_backend).await;
+    assert!(answer.value("retry-after").is_some(), "{answer:?}");
+}

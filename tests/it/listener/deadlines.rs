@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::{REQUEST, ROUTE, listening, rejects};
+use super::{REQUEST, ROUTE, expect_cut_short, listening, rejects};
 use crate::harness::{Gateway, Identity, Wire, connect_tls, directory, eventually};
 
 const HEADER: &str = ", timeouts: { request_header: 1s, keep_alive: 1h }";
@@ -12,11 +12,7 @@ const HEADER: &str = ", timeouts: { request_header: 1s, keep_alive: 1h }";
 #[tokio::test]
 async fn a_head_that_stops_half_way_is_408() {
     let gateway = Gateway::start(&listening(HEADER)).await;
-    let mut wire = Wire::connect(gateway.address()).await;
-    wire.send("GET / HTTP/1.1\r\nHos").await;
-    assert_eq!(wire.answer().await.status(), 408);
-    assert!(wire.rest().await.is_empty());
-    assert_eq!(gateway.line("refused").await["result"], "head_too_slow");
+    expect_cut_short(&gateway, "GET / HTTP/1.1\r\nHos", 408, "head_too_slow").await;
 }
 
 #[tokio::test]

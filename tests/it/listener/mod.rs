@@ -9,7 +9,7 @@ mod sockets;
 mod throttles;
 mod uploads;
 
-use crate::harness::Gateway;
+use crate::harness::{Gateway, Wire, expect_few_words};
 
 /// A route that answers by itself.
 const ROUTE: &str = "routes: { fixed: { respond: { status: 200, body: in } } }\n";
@@ -26,4 +26,19 @@ fn listening(more: &str) -> String {
 fn rejects(gateway: &Gateway, reason: &str) -> f64 {
     let labels = [("listener", "main"), ("reason", reason)];
     gateway.count("wsgate_listener_rejects_total", &labels)
+}
+
+/// Sends bytes that never become a request, and expects to be told so and to be let go.
+async fn expect_cut_short(gateway: &Gateway, bytes: &str, status: u16, result: &str) {
+    let mut wire = Wire::connect(gateway.address()).await;
+    wire.send(bytes).await;
+    let answer = wire.answer().await;
+    assert_eq!(answer.status(), status, "{answer:?}");
+    expect_few_words(&answer);
+    assert_eq!(answer.values("connection"), ["close"]);
+    assert_eq!(wire.rest().await, b"");
+    let line = gateway.line("refused").await;
+    assert_eq!(line["status"], status, "{line}");
+    assert_eq!(line["result"], result, "{line}");
+    assert_eq!(gateway.handshakes("", result), 1.0);
 }

@@ -5,6 +5,7 @@ mod process;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -13,7 +14,10 @@ use wsgate::admin::ReloadReport;
 use wsgate::server::Outcome;
 
 use crate::backends::Backend;
-use crate::harness::{Gateway, Opening, WebSocket, Wire, before, echo, open, repeatedly, soon};
+use crate::harness::{
+    Gateway, Opening, WebSocket, Wire, ask, before, echo, eventually_some, expect_few_words, open,
+    repeatedly, soon,
+};
 use crate::venue::{Side, Transport, Venue, agreement};
 
 fn draining(backend: &Backend, drain: &str) -> String {
@@ -259,6 +263,39 @@ async fn a_tls_handshake_holds_up_no_stop() {
     silent.gone().await;
     half_way.gone().await;
     assert_eq!(venue.gateway.outcome().await, Outcome::Drained);
+}
+
+#[tokio::test]
+async fn a_request_that_comes_while_the_gateway_stops_is_503() {
+    let backend = Backend::echo().await;
+    let yaml = "runtime: { workers: 1 }\n".to_owned() + &before(&[&backend]);
+    let gateway = Gateway::start(&yaml).await;
+    let mut late = Wire::connect(gateway.address()).await;
+    let request = Opening::to("/").text();
+    let (beginning, rest) = request.split_at(20);
+    late.send(beginning).await;
+    // A connection without a byte would be ended. Once the only worker has answered a later one, it has
+    // read this one.
+    let later = ask(
+        gateway.address(),
+        Opening::to("/").without("Upgrade").text(),
+    )
+    .await;
+    assert_eq!(later.status(), 426);
+    gateway.stop().await;
+    // The drain begins as the listener closes.
+    is_refused(&gateway).await;
+    late.send(rest).await;
+    let answer = late.answer().await;
+    assert_eq!(answer.status(), 503, "{answer:?}");
+    expect_few_words(&answer);
+    assert!(answer.value("retry-after").is_some(), "{answer:?}");
+    let refused = |line: &Value| line["result"] == "draining";
+    let find = || gateway.log().lines().into_iter().find(refused);
+    // Its count went with the gateway, which had nothing else to wait for.
+    let line = eventually_some("a line of the refusal", find).await;
+    assert_eq!(line["route"], "chat", "{line}");
+    assert_eq!(backend.connections(), 0);
 }
 
 #[tokio::test]
