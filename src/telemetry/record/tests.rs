@@ -299,8 +299,7 @@ fn lines_with_all_fields(format: LogFormat) -> Vec<String> {
     let odd = http::HeaderValue::from_bytes("a=b\t\u{ad}ü".as_bytes()).unwrap();
     request.headers_mut().insert("user-agent", odd);
     let mut plain = scenario.record_of(&request, Some(&Method::POST));
-    plain.route(&scenario.route);
-    plain.taken();
+    plain.route(&scenario.route, true);
     plain.pass(StatusCode::OK);
     plain.note_bodies(3, 4);
     plain.end(AnswerEnd::Broken);
