@@ -101,6 +101,12 @@ impl Connection {
         &self.steering
     }
 
+    /// What holds it back behind each frame of an answer; `None` while the socket has not taken all that hyper has of the request,
+    /// as held back it would not write either.
+    pub(super) fn pacing(&self) -> Option<Arc<Steering>> {
+        (!self.steering.is_full()).then(|| Arc::clone(&self.steering))
+    }
+
     /// An answer with this head has arrived. If it came before the end of the request's body, the client alone decides when
     /// the rest is sent: a backend that does not read it would take it for the next request. After an answer of HTTP/1.0 hyper
     /// would send the next request as HTTP/1.0 too, without its body if that has no length.

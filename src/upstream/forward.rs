@@ -111,12 +111,13 @@ impl Answered {
 }
 
 impl Source {
-    /// The body of the answer at the pace of the client. Not if the request is still being sent, which goes on at its own pace.
+    /// The body of the answer at the pace of the client. Not if the request is still being sent, which goes on at its own pace;
+    /// hyper may have taken all of it that the socket has not.
     #[must_use]
     pub fn pace(&self, body: Incoming, upload: &BodyProgress) -> Paced {
         let is_paced = upload.is_whole() && !body.is_end_stream();
         let steering = match &self.carrier {
-            Carrier::Request(connection) if is_paced => Some(Arc::clone(connection.steering())),
+            Carrier::Request(connection) if is_paced => connection.pacing(),
             Carrier::Request(_) | Carrier::Handshake { .. } => None,
         };
         Paced::new(body, steering)

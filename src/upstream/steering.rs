@@ -137,12 +137,12 @@ impl Body for Paced {
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
-    use std::io::{ErrorKind, Write as _};
+    use std::io::{ErrorKind, Read as _, Write as _};
     use std::os::unix::net::UnixStream;
     use std::time::Duration;
 
-    use http::{HeaderMap, Method, Request};
-    use tokio::time::sleep;
+    use http::{HeaderValue, Request};
+    use tokio::time::{sleep, timeout};
 
     use super::super::connection::Connection;
     use super::super::transport::Transport;
@@ -168,8 +168,9 @@ mod tests {
         taken
     }
 
-    #[tokio::test]
-    async fn nothing_is_read_while_a_frame_waits_for_the_client() {
+    /// Sends a request with a field of `length` bytes and takes the head of its answer; returns the connection, the body of the
+    /// answer, and the backend's side.
+    async fn answered(length: usize) -> (Connection, Paced, UnixStream) {
         let (near, mut far) = UnixStream::pair().unwrap();
         for socket in [&near, &far] {
             socket.set_nonblocking(true).unwrap();
@@ -178,25 +179,53 @@ mod tests {
         let transport = Arc::new(Transport::new(&config::Transport::default(), None));
         let stream = Stream::Plain(Socket::Unix(near));
         let mut connection = Connection::open(stream, &transport).await.unwrap();
-        let mut request = Request::new(Upload::new(None, None, &BodyProgress::of_none()));
-        *request.method_mut() = Method::GET;
-        *request.headers_mut() = HeaderMap::new();
+        let upload = Upload::new(None, None, &BodyProgress::of_none());
+        let field = HeaderValue::try_from("x".repeat(length)).unwrap();
+        let request = Request::get("/").header("X", field).body(upload).unwrap();
         let answer = connection.send(request);
         let head = b"HTTP/1.1 200 OK\r\ncontent-length: 99999999\r\n\r\n";
         far.write_all(head).unwrap();
         let answer = answer.await.map_err(|_| "refused").unwrap();
-        let steering = Some(Arc::clone(connection.steering()));
-        let mut body = Paced::new(answer.into_body(), steering);
+        let body = Paced::new(answer.into_body(), connection.pacing());
+        (connection, body, far)
+    }
 
+    /// The length of the next frame.
+    async fn frame(body: &mut Paced) -> usize {
+        let frame = poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await;
+        frame.unwrap().unwrap().into_data().unwrap().len()
+    }
+
+    #[tokio::test]
+    async fn nothing_is_read_while_a_frame_waits_for_the_client() {
+        let (_connection, mut body, far) = answered(1).await;
         fill(&far).await;
-        let mut frame = async || {
-            let frame = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await;
-            frame.unwrap().unwrap().into_data().unwrap().len()
-        };
-        assert!(frame().await > 0);
+        assert!(frame(&mut body).await > 0);
         assert_eq!(fill(&far).await, 0, "read ahead of the client");
         for _ in 0..2 {
-            assert!(frame().await > 0);
+            assert!(frame(&mut body).await > 0);
+        }
+    }
+
+    /// The backend answers before it reads. A client that waits for what its request does would wait for ever.
+    #[tokio::test]
+    async fn the_rest_of_a_request_is_written_while_a_frame_waits_for_the_client() {
+        const LENGTH: usize = 4 * 1024 * 1024;
+        let (_connection, mut body, mut far) = answered(LENGTH).await;
+        far.write_all(b"frame").unwrap();
+        assert!(frame(&mut body).await > 0);
+        let reading = timeout(Duration::from_secs(10), read(far, LENGTH));
+        assert!(reading.await.is_ok(), "it is held back");
+    }
+
+    /// Reads until there were `length` bytes.
+    async fn read(mut far: UnixStream, length: usize) {
+        let (mut taken, mut buffer) = (0, vec![0; 65_536]);
+        while taken < length {
+            match far.read(&mut buffer) {
+                Ok(count @ 1..) => taken += count,
+                Ok(0) | Err(_) => sleep(Duration::from_millis(1)).await,
+            }
         }
     }
 }
