@@ -20,7 +20,8 @@ const ROUNDS: usize = 2;
 const DATAGRAM: usize = 4096;
 
 /// Asks the servers in turn until one answers; otherwise returns the fault of the last one. A server that does not understand
-/// EDNS is asked again without.
+/// EDNS is asked again without. Those that were silent are asked over TCP at last (RFC 7766 section 5): some firewalls drop
+/// datagrams with EDNS, or long ones.
 pub(super) async fn ask(
     servers: &[SocketAddr],
     name: &str,
@@ -28,7 +29,9 @@ pub(super) async fn ask(
 ) -> Result<Answer<Record>, Fault> {
     let mut last = Fault::NoServer;
     let mut with_edns = vec![true; servers.len()];
+    let mut silent = Vec::new();
     for _ in 0..ROUNDS {
+        silent.clear();
         for (server, with_edns) in servers.iter().zip(&mut with_edns) {
             let id = rand::random();
             let question = message::question(id, name, kind, *with_edns)?;
@@ -37,9 +40,18 @@ pub(super) async fn ask(
                 Ok(answer) => return Ok(answer),
                 Err(fault) => {
                     *with_edns &= !is_confused(&fault);
+                    let is_silent = matches!(fault, Fault::Timeout);
+                    silent.extend(is_silent.then_some((*server, id, question)));
                     last = fault;
                 }
             }
+        }
+    }
+    for (server, id, question) in silent {
+        let read = |packet: &[u8]| message::read(packet, id, name, kind);
+        let asking = ask_by_stream(server, &question, read);
+        if let Ok(Ok(answer)) = timeout(PATIENCE, asking).await {
+            return Ok(answer);
         }
     }
     Err(last)
