@@ -14,8 +14,8 @@ use crate::config::PassiveHealth;
 /// How often the length of an ejection doubles: the longest is 16 times `eject`.
 const MOST_DOUBLINGS: u32 = 4;
 
-/// How long a trial keeps others away. An opening handshake is usually over by then; a plain request may wait for its answer, or
-/// send its body, for much longer, and says nothing meanwhile.
+/// How long a trial may take before the gateway asks the backend itself. An opening handshake is usually over by then; a plain
+/// request may wait for its answer, or send its body, for much longer.
 const LONGEST_TRIAL: Duration = Duration::from_secs(10);
 
 /// Failures in a row, and the ejections that followed from them.
@@ -167,16 +167,15 @@ impl Attempts {
         self.expire(now);
     }
 
-    /// Ends a trial that takes too long, and admits one where the ejection is over by `now`.
-    pub(in crate::upstream) fn expire(&mut self, now: Instant) {
-        let Some(ejection) = &mut self.ejection else {
-            return;
-        };
-        if matches!(ejection.trial, Trial::Taken(since) if since + LONGEST_TRIAL <= now) {
-            ejection.trial = Trial::Closed;
+    /// Admits a trial where the ejection is over by `now`. Returns the one that is under way, if that has taken too long: it keeps
+    /// others away until something is known about the backend.
+    pub(in crate::upstream) fn expire(&mut self, now: Instant) -> Option<Instant> {
+        let ejection = self.ejection.as_mut()?;
+        match ejection.trial {
+            Trial::Taken(since) => return (since + LONGEST_TRIAL <= now).then_some(since),
+            Trial::Closed if ejection.until <= now => ejection.trial = Trial::Open,
+            Trial::Closed | Trial::Open => {}
         }
-        if ejection.trial == Trial::Closed && ejection.until <= now {
-            ejection.trial = Trial::Open;
-        }
+        None
     }
 }

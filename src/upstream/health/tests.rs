@@ -123,14 +123,18 @@ fn after_an_ejection_one_session_at_a_time_is_tried() {
     health.attempts.abandoned(trial, now);
     assert!(health.admits(), "it said nothing");
     let slow = health.attempts.begun(now);
-    health.attempts.expire(now + 9 * SECOND);
-    assert!(!health.admits(), "it may still say something");
-    health.attempts.expire(now + 10 * SECOND);
-    assert!(health.admits(), "others wait no longer for it");
-    let trial = health.attempts.begun(now + 10 * SECOND);
-    health.attempts.abandoned(slow, now + 10 * SECOND);
+    assert_eq!(health.attempts.expire(now + 9 * SECOND), None);
+    assert_eq!(health.attempts.expire(now + 10 * SECOND), slow);
+    assert!(!health.admits(), "it is asked about");
+    health
+        .attempts
+        .failed(slow, now + 12 * SECOND, &passive(), true);
+    let later = now + 72 * SECOND;
+    health.attempts.expire(later);
+    let trial = health.attempts.begun(later);
+    health.attempts.abandoned(slow, later);
     assert!(!health.admits(), "another one is under way");
-    health.attempts.succeeded(trial, now + 11 * SECOND);
+    health.attempts.succeeded(trial, later + SECOND);
     assert_eq!(health.state(), State::Ready);
 }
 

@@ -13,6 +13,7 @@ mod question;
 mod tests;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
@@ -33,6 +34,9 @@ const RECONSIDER_EVERY: Duration = Duration::from_secs(1);
 
 /// After this long without an answer a trial says something about the backend, even if its client leaves.
 const LONG_TRIAL: Duration = Duration::from_millis(500);
+
+/// What is said of such a trial.
+const VAIN: &str = "a trial got no answer";
 
 /// What an attempt says of the health of its backend.
 #[derive(Debug)]
@@ -119,7 +123,7 @@ impl Drop for Witness {
         match &self.evidence {
             Evidence::Unanswered(fault) => judge.unanswered(member, self.trial, fault),
             Evidence::None if self.is_vain_trial(lasted) => {
-                judge.unanswered(member, self.trial, "a trial got no answer");
+                judge.unanswered(member, self.trial, VAIN);
             }
             evidence => judge.attempt_ended(member, self.trial, evidence),
         }
@@ -289,17 +293,28 @@ impl Pool {
 
     /// Ends ejections that are over by `now`, shows how far slow starts are, and rebalances. Returns whether any of that is
     /// still under way; if not, nothing is left to do until a backend changes its state.
-    pub fn pass_time(&self, now: Instant) -> bool {
+    pub fn pass_time(self: &Arc<Self>, now: Instant) -> bool {
         let mut is_under_way = self.rebalance(now);
         for member in &self.members {
             member.show_weight(now);
             if member.backend().is_suspect() {
-                member.alter(|health| health.attempts.expire(now), |_| String::new());
+                self.expire(member, now);
             }
             is_under_way |= member.backend().state() == State::Ejected
                 || member.effective_weight(now) < member.full_weight();
         }
         is_under_way
+    }
+
+    /// Ends an ejection that is over by `now`. If its trial takes long the gateway asks the backend itself, as the next client
+    /// would only wait beside the first.
+    fn expire(self: &Arc<Self>, member: &Member, now: Instant) {
+        let mut overlong = None;
+        let expire = |health: &mut Health| overlong = health.attempts.expire(now);
+        member.alter(expire, |_| String::new());
+        if overlong.is_some() && !member.backend().questioned().load(Ordering::Acquire) {
+            self.unanswered(member, overlong, VAIN);
+        }
     }
 
     /// When the next check of `member` is due; at once if there was none. `None` if checks are off or have other settings by

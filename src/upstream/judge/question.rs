@@ -3,8 +3,8 @@
 //! That can be because of what the client asks for: servers close without a word what they do not serve, or ignore it. A
 //! stranger, or a page that asks for such a thing again and again, must not have backends ejected. So before an attempt like
 //! that ejects a backend, or fails as a trial, the gateway asks for something ordinary: any answer shows that the backend is
-//! there. It also asks when a trial's client left before the end: otherwise a silent backend would cost one client after
-//! another its wait.
+//! there. It also asks when a trial takes long, or its client left before the end: otherwise a silent backend would cost one
+//! client after another its wait.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -132,6 +132,24 @@ mod tests {
             pool.pass_time(Instant::now());
             assert!(!member.is_ready(), "{result:?}");
         }
+    }
+
+    /// Its client may wait for a minute. The question takes two seconds, and the next ejection four.
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_beside_a_trial_that_takes_long() {
+        let (pool, _silent) = hanging().await;
+        let member = &pool.members()[0];
+        let _waiting = Witness::of(&pool, member);
+        sleep(Duration::from_secs(10)).await;
+        for _ in 0..20 {
+            pool.pass_time(Instant::now());
+            assert!(!member.is_ready());
+            sleep(Duration::from_millis(250)).await;
+        }
+        assert!(member.backend().is_resting(), "its trial has failed");
+        sleep(Duration::from_secs(2)).await;
+        pool.pass_time(Instant::now());
+        assert!(member.is_ready());
     }
 
     /// Two at the same moment may both find that theirs is not the last failure before an ejection.

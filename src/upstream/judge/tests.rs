@@ -287,7 +287,7 @@ fn the_pool_in_force_judges() {
 
 #[tokio::test(start_paused = true)]
 async fn who_waits_hears_when_an_ejected_backend_may_be_tried() {
-    let pool = pool(2, health(0.5), None);
+    let pool = Arc::new(pool(2, health(0.5), None));
     let member = &pool.members()[0];
     let queue = member.backend().queue();
     let mut waiter = queue.join(1).expect("nobody else waits");
@@ -389,7 +389,7 @@ async fn a_check_that_a_reload_overtakes_judges_no_more() {
 /// spread in turn over those that are ready.
 #[tokio::test(start_paused = true)]
 async fn a_flapping_backend_costs_few_attempts() {
-    let pool = pool(4, health(0.5), None);
+    let pool = Arc::new(pool(4, health(0.5), None));
     let (mut failed, mut tried) = (0, BTreeSet::new());
     let mut turn = 0;
     for tick in 0..36_000_u32 {
@@ -432,7 +432,7 @@ proptest! {
     /// Whatever fails: as long as the operator has not drained all of them, one is ready.
     #[test]
     fn a_pool_never_ejects_itself_to_death(events in vec(any_event(), 1..200)) {
-        let pool = pool(4, health(1.0), None);
+        let pool = Arc::new(pool(4, health(1.0), None));
         let mut now = Instant::now();
         for event in events {
             match event {
