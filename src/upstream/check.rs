@@ -179,7 +179,7 @@ async fn finish(answer: Response<Incoming>, mut task: ConnectionTask, deadline: 
     let reading = async { while let Some(Ok(_)) = rest.frame().await {} };
     // What is longer, or endless, is broken off.
     let _ = timeout_at(deadline, reading).await;
-    task.finish();
+    task.finish(());
 }
 
 async fn ask(

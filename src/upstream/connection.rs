@@ -34,7 +34,7 @@ const LIFETIME: Duration = Duration::from_secs(120);
 const LAST_WRITES: Duration = Duration::from_secs(10);
 
 /// A connection to a backend; closed on Drop, even in the middle of an answer. What a full socket has not taken of a whole
-/// request is still written.
+/// request is still written, if not too many connections do so already.
 #[derive(Debug)]
 pub(super) struct Connection {
     /// How it was opened. Requests of a pool with another transport must not use it.
@@ -159,8 +159,10 @@ impl Drop for Connection {
     fn drop(&mut self) {
         let body = self.unanswered.as_ref();
         let is_left_whole = self.steering.is_full() && body.is_some_and(|body| body.is_whole());
-        if is_left_whole || self.steering.is_idle() {
-            self.task.finish();
+        if self.steering.is_idle() {
+            self.task.finish(());
+        } else if is_left_whole && let Some(place) = self.transport.place_to_finish() {
+            self.task.finish(place);
         }
     }
 }
@@ -192,8 +194,8 @@ impl ConnectionTask {
     }
 
     /// Lets the connection end in order, as hyper ends it when no request and no answer is in progress on it: everything is
-    /// written, then TLS is ended, then TCP.
-    pub(super) fn finish(&mut self) {
+    /// written, then TLS is ended, then TCP. `place` is held until then.
+    pub(super) fn finish(&mut self, place: impl Send + 'static) {
         // The runtime is gone when the process ends.
         let Ok(runtime) = Handle::try_current() else {
             return;
@@ -204,6 +206,7 @@ impl ConnectionTask {
                 // Aborting a task that has ended does nothing.
                 let _ = timeout(LAST_WRITES, task).await;
                 abort.abort();
+                drop(place);
             });
         }
     }
@@ -255,9 +258,9 @@ mod tests {
 
     /// Sends more than the system's buffers take, gives it up, and waits for `pause`; returns how much of it the backend then
     /// reads.
-    async fn read_after_giving_up(pause: Duration) -> usize {
+    async fn read_after_giving_up(transport: &Arc<Transport>, pause: Duration) -> usize {
         let (near, mut far) = UnixStream::pair().unwrap();
-        let mut connection = open(near, &transport()).await;
+        let mut connection = open(near, transport).await;
         let upload = Upload::new(None, None, &Arc::default());
         let value = HeaderValue::try_from("x".repeat(LARGE)).unwrap();
         let request = Request::get("/").header("X", value).body(upload).unwrap();
@@ -278,12 +281,22 @@ mod tests {
     /// A client posts and leaves, and a busy backend reads it later.
     #[tokio::test]
     async fn what_a_full_socket_has_not_taken_of_a_request_is_not_lost() {
-        assert!(read_after_giving_up(Duration::ZERO).await > LARGE);
+        assert!(read_after_giving_up(&transport(), Duration::ZERO).await > LARGE);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_backend_that_never_reads_is_not_waited_for() {
-        assert!(read_after_giving_up(LAST_WRITES * 2).await < LARGE);
+        assert!(read_after_giving_up(&transport(), LAST_WRITES * 2).await < LARGE);
+    }
+
+    /// No other limit counts them.
+    #[tokio::test]
+    async fn only_so_many_are_left_to_finish() {
+        let transport = transport();
+        let places: Vec<_> = std::iter::from_fn(|| transport.place_to_finish()).collect();
+        assert!(read_after_giving_up(&transport, Duration::ZERO).await < LARGE);
+        drop(places);
+        assert!(read_after_giving_up(&transport, Duration::ZERO).await > LARGE);
     }
 
     #[tokio::test(start_paused = true)]

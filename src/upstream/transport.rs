@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rustls::ClientConfig;
 use tokio::io::AsyncWriteExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 use super::connect::connect;
@@ -16,6 +17,10 @@ use crate::proxy_protocol::{Ends, Version, encode};
 use crate::stream::{Socket, Stream};
 use crate::tls::{ClientTls, Fingerprint, TlsSessions};
 
+/// How many connections of a pool may write the rest of a request whose client has left: each holds a descriptor and some 100 KB,
+/// and its client may come again meanwhile.
+const MOST_FINISHING: usize = 256;
+
 /// How the backends of a pool are connected to, by one configuration of the pool.
 #[derive(Debug)]
 pub struct Transport {
@@ -23,6 +28,7 @@ pub struct Transport {
     sources: Arc<Sources>,
     lookups: Lookups,
     tls: Option<ClientTls>,
+    finishing: Arc<Semaphore>,
 }
 
 impl Transport {
@@ -39,7 +45,13 @@ impl Transport {
             sources: Arc::new(Sources::new(&config.source_addresses)),
             lookups: Lookups::default(),
             tls,
+            finishing: Arc::new(Semaphore::new(MOST_FINISHING)),
         }
+    }
+
+    /// A place among the connections that write the rest of a request whose client has left; `None` if too many do.
+    pub(super) fn place_to_finish(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.finishing).try_acquire_owned().ok()
     }
 
     /// Differs if the TLS files have changed, even if the configuration has not.
