@@ -406,6 +406,8 @@ impl Member {
     #[must_use]
     pub fn remove(&self) -> Arc<Drain> {
         self.alter(Health::remove, |_| "removed".into());
+        // Also if it was drained, which changes no state: a check of it that is under way is given up.
+        self.backend().queue().call_all();
         self.backend().drain()
     }
 

@@ -307,6 +307,17 @@ async fn who_waits_hears_when_an_ejected_backend_may_be_tried() {
     assert!(hears.is_ok(), "the trial said nothing");
 }
 
+/// A check of it that hangs would hold its place.
+#[test]
+fn whoever_checks_a_drained_backend_hears_that_it_is_removed() {
+    let pool = pool(2, health(0.5), None);
+    let member = &pool.members()[0];
+    drop(pool.drain(member));
+    let changes = pool.queue().changes();
+    drop(member.remove());
+    assert!(changes.has_changed().unwrap());
+}
+
 /// The client of a request would not hear that it is to go elsewhere.
 #[test]
 fn requests_are_not_asked_to_go_elsewhere() {
