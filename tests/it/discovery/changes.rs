@@ -57,13 +57,13 @@ async fn backends_that_move_in_the_time_of_grace_are_followed() {
     let server = NameServer::start().await;
     let a = backend_at([127, 0, 0, 1], 0, "a").await;
     let port = a.address().port();
-    let b = backend_at([127, 0, 0, 2], port, "b").await;
+    let b = backend_at(OTHER, port, "b").await;
     server.set_addresses(NAME, &["127.0.0.1"]);
     let yaml = yaml(&server, port, "").replace("deadline: 5s", "grace: 1h, deadline: 2h");
     let gateway = Gateway::start(&yaml).await;
     has(&gateway, &[a.address().to_string()]).await;
     gateway.stop().await;
-    server.set_addresses(NAME, &["127.0.0.2"]);
+    server.set_addresses(NAME, &["127.0.98.2"]);
     has(&gateway, &[b.address().to_string()]).await;
     let answer = ask(gateway.address(), Opening::to("/").text()).await;
     assert_eq!(answer.value("x-backend"), Some("b"));
