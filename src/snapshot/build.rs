@@ -253,7 +253,8 @@ fn still_wanted(config: &Config, previous: &Snapshot) -> Found {
     config.pools.iter().filter_map(kept).collect()
 }
 
-/// Transports whose settings have not changed are kept, with their TLS session caches.
+/// Transports whose settings have not changed are kept, so that idle connections that they opened, and look-ups under way, still
+/// serve.
 fn build_transports(
     config: &Config,
     mut tls: BTreeMap<Name, ClientTls>,

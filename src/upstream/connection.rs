@@ -46,7 +46,7 @@ pub(super) struct Connection {
     /// When it stops serving new requests; random, so that those that were opened together do not end together.
     retires: Instant,
     /// Whether it must not serve another request: its PROXY header names one client, the backend has authenticated the client
-    /// for the whole connection, or may take unread bytes of this request for the next one.
+    /// for the whole connection, may take unread bytes of this request for the next one, or speaks HTTP/1.0.
     is_spent: bool,
     /// Whether its descriptor [is high](is_high).
     is_high: bool,

@@ -185,7 +185,8 @@ impl Pool {
             }
             (None, _) => {}
             (Some(_), Evidence::Faulty(fault)) => self.blame(member, trial, fault, true),
-            // It was not asked, as others failed at the same moment and one of them decides.
+            // It was not asked, as this one did not seem to decide. If it does (others failed at the same moment), it is asked
+            // about the next one.
             (Some(_), Evidence::Unanswered(fault)) => self.blame(member, trial, fault, false),
             (Some(_), Evidence::Sound | Evidence::None) if !was_suspect => {}
             (Some(_), Evidence::Sound) => {

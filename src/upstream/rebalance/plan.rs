@@ -44,7 +44,7 @@ pub(super) struct Rebalancer {
     sessions: usize,
     /// How many sessions the rate allows and have not been asked.
     pub(super) allowance: f64,
-    /// Seconds since a session was asked.
+    /// Seconds without a session to ask, whatever the rate.
     quiet: f64,
 }
 
