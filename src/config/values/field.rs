@@ -2,6 +2,7 @@
 
 use http::{HeaderName, HeaderValue, Method};
 
+use crate::config::host::{spell, split_port};
 use crate::config::model::Piece;
 use crate::config::problems::Complaint;
 use crate::config::reading::FromText;
@@ -63,10 +64,11 @@ impl FromText for Destination {
 }
 
 fn parse_destination(text: &str) -> Result<Vec<Piece>, String> {
-    let is_url = text.starts_with("https://") || text.starts_with("http://");
+    let mut schemes = ["https://", "http://"].into_iter();
+    let scheme = schemes.find(|scheme| text.starts_with(scheme));
     // `{path}` at the beginning, or after one slash, could name another host: `//host`.
     let is_path = text.starts_with('/') && !text.starts_with("//") && !text.starts_with("/{");
-    if !is_url && !is_path {
+    if scheme.is_none() && !is_path {
         return Err(format!(
             "{} must begin with `https://`, `http://`, or a slash and a name",
             quote(text)
@@ -75,9 +77,17 @@ fn parse_destination(text: &str) -> Result<Vec<Piece>, String> {
     if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err("a URL is visible ASCII".to_owned());
     }
-    if text.contains("://$") {
-        return Err("no host begins with `$`: that of the request is `{host}`".to_owned());
+    if text.contains('\\') {
+        return Err("must not contain `\\`, which browsers take for a slash".to_owned());
     }
+    let pieces = pieces(text)?;
+    if let Some(scheme) = scheme {
+        check_authority(&pieces, scheme)?;
+    }
+    Ok(pieces)
+}
+
+fn pieces(text: &str) -> Result<Vec<Piece>, String> {
     let mut pieces = Vec::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('{') {
@@ -98,6 +108,31 @@ fn parse_destination(text: &str) -> Result<Vec<Piece>, String> {
     }
     pieces.push(Piece::Text(rest.to_owned()));
     Ok(pieces)
+}
+
+/// Refuses a URL without a valid host. Browsers skip any number of slashes behind `https:`, so that the path of a request
+/// would name the host in `https://{path}`.
+fn check_authority(pieces: &[Piece], scheme: &str) -> Result<(), String> {
+    let mut authority = String::new();
+    for piece in pieces {
+        match piece {
+            Piece::Text(text) => {
+                let text = text.strip_prefix(scheme).unwrap_or(text);
+                let end = text.find(['/', '?', '#']);
+                authority.push_str(&text[..end.unwrap_or(text.len())]);
+                if end.is_some() {
+                    break;
+                }
+            }
+            Piece::Host => authority.push_str("host"),
+            Piece::Path | Piece::Query => break,
+        }
+    }
+    if authority.contains(['$', '%']) {
+        return Err("the host contains a variable: that of the request is `{host}`".to_owned());
+    }
+    let (host, _) = split_port(&authority).map_err(|fault| fault.to_string())?;
+    spell(host).map(drop).map_err(|fault| fault.to_string())
 }
 
 #[cfg(test)]
@@ -126,6 +161,11 @@ mod tests {
             "/new",
             "/new{path}",
             "http://a.test{path}",
+            "https://a.test:8443{query}",
+            "https://{host}:8443{path}",
+            "https://www.{host}?from={path}",
+            "https://[::1]/x",
+            "https://a.test/odata?$filter=x",
         ] {
             assert!(parse_destination(sound).is_ok(), "{sound}");
         }
@@ -144,8 +184,27 @@ mod tests {
             "https://a/{path",
             "https://a b",
             "https://$host/",
+            "https://{path}",
+            "https:///x",
+            "https://",
+            "https://{query}",
+            "https://?{path}",
+            "https://:443{path}",
+            "https://a.test$request_uri",
+            "https://a.test%[path]",
+            "https://a.test:99999/x",
+            "https://a.test:{query}",
+            "https://[::1/",
+            "https://user@a.test/",
+            "http://*.a.test/",
+            "https://a b.test/",
+            "https://a.test\\@b.test/",
+            "/\\a.test",
+            "/\\{path}",
         ] {
             assert!(parse_destination(text).is_err(), "{text}");
         }
+        let message = parse_destination("https://a.test$request_uri").expect_err("a variable");
+        assert!(message.contains("`{host}`"), "{message}");
     }
 }
