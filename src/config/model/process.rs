@@ -38,7 +38,7 @@ impl Address {
     pub fn collides(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Tcp(one), Self::Tcp(other)) => {
-                one.port() == other.port() && one.port() != 0 && overlap(one.ip(), other.ip())
+                one.port() == other.port() && one.port() != 0 && overlap(one, other)
             }
             (Self::Unix(one), Self::Unix(other)) => one == other,
             (Self::Tcp(_), Self::Unix(_)) | (Self::Unix(_), Self::Tcp(_)) => false,
@@ -46,11 +46,21 @@ impl Address {
     }
 }
 
-fn overlap(one: IpAddr, other: IpAddr) -> bool {
-    one == other || covers(one, other) || covers(other, one)
+fn overlap(one: &SocketAddr, other: &SocketAddr) -> bool {
+    let (ip, other_ip) = (one.ip(), other.ip());
+    let is_same = ip == other_ip && interface(one) == interface(other);
+    is_same || covers(ip, other_ip) || covers(other_ip, ip)
 }
 
-/// A socket at `[::]` accepts IPv4 as well.
+/// The number of the interface that has a link-local address; 0 for other addresses, for which it means nothing.
+fn interface(address: &SocketAddr) -> u32 {
+    match address {
+        SocketAddr::V6(address) if address.ip().is_unicast_link_local() => address.scope_id(),
+        SocketAddr::V6(_) | SocketAddr::V4(_) => 0,
+    }
+}
+
+/// A socket at `[::]` accepts IPv4 as well, and every interface.
 fn covers(wide: IpAddr, narrow: IpAddr) -> bool {
     wide.is_unspecified() && (wide.is_ipv6() || narrow.is_ipv4())
 }
@@ -119,4 +129,27 @@ pub struct Drain {
     pub close_code: u16,
     /// The reason in the Close frame; at most 123 bytes.
     pub reason: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_of_a_link_is_another_on_another_interface() {
+        for (one, other, collide) in [
+            ("[fe80::1%1]:80", "[fe80::1%2]:80", false),
+            ("[fe80::1%1]:80", "[fe80::1%1]:80", true),
+            ("[fe80::1%1]:80", "[fe80::1%1]:81", false),
+            ("[fe80::1%1]:80", "[::]:80", true),
+            ("[2001:db8::1%1]:80", "[2001:db8::1%2]:80", true),
+            ("[::]:80", "127.0.0.1:80", true),
+            ("0.0.0.0:80", "[::1]:80", false),
+        ] {
+            let address = |text: &str| Address::Tcp(text.parse().expect("an address"));
+            let (one, other) = (address(one), address(other));
+            assert_eq!(one.collides(&other), collide, "{one} {other}");
+            assert_eq!(other.collides(&one), collide, "{other} {one}");
+        }
+    }
 }
