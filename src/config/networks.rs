@@ -1,21 +1,28 @@
 //! Networks, and whether an address is in one of them.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
-/// A list of networks.
+/// A set of networks, which may be many: lists of whole countries are in use.
+///
+/// They are sorted, and none is within another one. As two networks cannot overlap in any other way, an address can only be
+/// in the last one that does not begin after it.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct Networks(Vec<IpNet>);
+pub struct Networks(Arc<[IpNet]>);
 
 impl Networks {
     /// These networks.
     #[must_use]
-    pub fn new(networks: Vec<IpNet>) -> Self {
-        Self(networks)
+    pub fn new(mut networks: Vec<IpNet>) -> Self {
+        // A network comes directly behind one that contains it, or behind others within that one.
+        networks.sort_unstable_by_key(|network| (network.network(), network.prefix_len()));
+        networks.dedup_by(|network, before| before.contains(&*network));
+        Self(networks.into())
     }
 
-    /// The networks in order.
+    /// The networks in order, without those within others.
     pub fn iter(&self) -> impl Iterator<Item = &IpNet> {
         self.0.iter()
     }
@@ -30,7 +37,9 @@ impl Networks {
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
-        self.0.iter().any(|network| network.contains(&address))
+        let behind = self.0.partition_point(|it| it.network() <= address);
+        let last = behind.checked_sub(1).map(|index| &self.0[index]);
+        last.is_some_and(|network| network.contains(&address))
     }
 }
 
@@ -76,6 +85,9 @@ impl Access {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
 
     fn networks(texts: &[&str]) -> Networks {
@@ -96,6 +108,44 @@ mod tests {
         for (address, is_in) in cases {
             let address = address.parse().expect("an address");
             assert_eq!(networks.contains(address), is_in, "{address}");
+        }
+    }
+
+    #[test]
+    fn one_within_another_is_left_out() {
+        let nested = [
+            "10.1.0.0/16",
+            "2001:db8::/32",
+            "10.0.0.0/8",
+            "::/1",
+            "10.0.0.0/16",
+            "10.0.0.0/8",
+            "9.255.255.255/32",
+        ];
+        let wide = ["9.255.255.255/32", "10.0.0.0/8", "::/1"];
+        assert_eq!(networks(&nested), networks(&wide));
+        assert_eq!(networks(&nested).iter().count(), wide.len());
+        assert!(!networks(&["::/0"]).contains(IpAddr::from([10, 1, 2, 3])));
+    }
+
+    proptest! {
+        #[test]
+        fn many_contain_what_one_of_them_does(
+            list in vec((any::<[u8; 2]>(), 0..=32_u8, any::<bool>()), 0..40),
+            [high, low] in any::<[u8; 2]>(),
+        ) {
+            // Few of all addresses, so that networks meet.
+            let v4 = |[high, low]: [u8; 2]| IpAddr::from([high & 3, low & 7, 0, 0]);
+            let v6 = |[high, low]: [u8; 2]| IpAddr::from([0x2001, u16::from(high & 3), u16::from(low), 0, 0, 0, 0, 0]);
+            let list = list.into_iter().map(|(bytes, length, is_v4)| {
+                let address = if is_v4 { v4(bytes) } else { v6(bytes) };
+                IpNet::new(address, length).expect("a network").trunc()
+            });
+            let list: Vec<IpNet> = list.collect();
+            for address in [v4([high, low]), v6([high, low])] {
+                let is_in = list.iter().any(|network| network.contains(&address));
+                prop_assert_eq!(Networks::new(list.clone()).contains(address), is_in);
+            }
         }
     }
 
