@@ -68,7 +68,7 @@ mod tests {
     fn list(allow: &[&str]) -> OriginList {
         let allow = allow.iter().map(|text| OriginPattern::parse(text).unwrap());
         OriginList {
-            allow: allow.collect(),
+            allow: allow.collect::<Vec<_>>().into(),
             allow_same: false,
             allow_missing: false,
             allow_opaque: false,

@@ -39,7 +39,7 @@ pub use model::{
     SessionTimeouts, Sticky, Strategy, Target, Tls, TlsVersion, Transport, WebSocket,
 };
 pub use networks::{Access, Networks, TrustedProxies};
-pub use origin::{Origin, OriginFault, OriginList, OriginPattern, Origins};
+pub use origin::{Origin, OriginFault, OriginList, OriginPattern, OriginPatterns, Origins};
 pub use problems::{Position, Problem, Problems};
 
 use reading::{Definitions, FromNode};

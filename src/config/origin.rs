@@ -4,6 +4,8 @@
 //! What does not parse is never allowed.
 
 use std::fmt;
+use std::iter;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use super::host::{HostFault, HostPattern, PortFault, spell, split_port};
@@ -20,8 +22,8 @@ pub enum Origins {
 /// The origins that are allowed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OriginList {
-    /// Patterns; one that matches suffices. All routes that inherit the list share it.
-    pub allow: Arc<[OriginPattern]>,
+    /// Patterns; one that matches suffices.
+    pub allow: OriginPatterns,
     /// Whether pages are allowed that were loaded from the address that they connect to.
     pub allow_same: bool,
     /// Whether a request without Origin is allowed.
@@ -34,7 +36,48 @@ impl OriginList {
     /// Whether one of the patterns matches.
     #[must_use]
     pub fn allows(&self, origin: &Origin) -> bool {
-        self.allow.iter().any(|pattern| pattern.matches(origin))
+        let mut matching = self.allow.matching_on_any_port(origin);
+        matching.any(|pattern| pattern.port == origin.port)
+    }
+}
+
+/// Patterns for origins, sorted to be looked up. There may be many, such as one for each customer; all routes that inherit
+/// them share them.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct OriginPatterns(Arc<[OriginPattern]>);
+
+impl OriginPatterns {
+    /// The patterns that match an origin whatever its port.
+    pub(super) fn matching_on_any_port<'o>(
+        &'o self,
+        origin: &'o Origin,
+    ) -> impl Iterator<Item = &'o OriginPattern> {
+        let Origin { scheme, host, .. } = origin;
+        // What is left of the host behind one or more labels.
+        let dots = host.match_indices('.').filter(|(dot, _)| *dot > 0);
+        let wildcards = dots.map(|(dot, _)| (&**scheme, true, &host[dot + 1..]));
+        let keys = iter::once((&**scheme, false, &**host)).chain(wildcards);
+        keys.flat_map(|key| {
+            let first = self.0.partition_point(|it| it.key() < key);
+            let others = self.0[first..].iter();
+            others.take_while(move |it| it.key() == key)
+        })
+    }
+}
+
+impl From<Vec<OriginPattern>> for OriginPatterns {
+    fn from(mut patterns: Vec<OriginPattern>) -> Self {
+        patterns.sort_by(|one, other| (one.key(), one.port).cmp(&(other.key(), other.port)));
+        patterns.dedup();
+        Self(patterns.into())
+    }
+}
+
+impl Deref for OriginPatterns {
+    type Target = [OriginPattern];
+
+    fn deref(&self) -> &[OriginPattern] {
+        &self.0
     }
 }
 
@@ -101,12 +144,16 @@ impl OriginPattern {
     /// Whether an origin matches; `*.` stands for one or more labels, never for none.
     #[must_use]
     pub fn matches(&self, origin: &Origin) -> bool {
-        self.port == origin.port && self.matches_on_any_port(origin)
+        let is_alike = self.port == origin.port && self.scheme == origin.scheme;
+        is_alike && self.host.matches(&origin.host)
     }
 
-    /// Whether an origin matches, whatever its port.
-    pub(super) fn matches_on_any_port(&self, origin: &Origin) -> bool {
-        self.scheme == origin.scheme && self.host.matches(&origin.host)
+    /// By what it is looked up: the scheme, whether it is a wildcard, and the host or its suffix.
+    fn key(&self) -> (&str, bool, &str) {
+        match &self.host {
+            HostPattern::Exact(host) => (&self.scheme, false, host),
+            HostPattern::Wildcard(suffix) => (&self.scheme, true, suffix),
+        }
     }
 
     /// For a `ws` or `wss` origin, which no page has: the origin of pages on the same host. A wildcard stays one.
@@ -215,11 +262,34 @@ fn write_port(formatter: &mut fmt::Formatter<'_>, scheme: &str, port: Option<u16
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
 
     fn matches(pattern: &str, origin: &str) -> bool {
         let pattern = OriginPattern::parse(pattern).expect(pattern);
         Origin::parse(origin).is_ok_and(|origin| pattern.matches(&origin))
+    }
+
+    proptest! {
+        #[test]
+        fn a_list_allows_what_one_of_its_patterns_matches(
+            patterns in vec("(https?|app)://(\\*\\.)?[a-b](\\.[a-b]){0,2}(:8[01])?", 0..20),
+            origin in "(https?|app)://[a-b](\\.[a-b]){0,3}(:8[01])?",
+        ) {
+            let patterns = patterns.iter().map(|text| OriginPattern::parse(text).expect("a pattern"));
+            let patterns: Vec<_> = patterns.collect();
+            let origin = Origin::parse(&origin).expect("an origin");
+            let matches = patterns.iter().any(|pattern| pattern.matches(&origin));
+            let list = OriginList {
+                allow: patterns.into(),
+                allow_same: false,
+                allow_missing: false,
+                allow_opaque: false,
+            };
+            prop_assert_eq!(list.allows(&origin), matches);
+        }
     }
 
     #[test]
