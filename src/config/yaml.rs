@@ -21,6 +21,10 @@ const MAX_DEPTH: usize = 32;
 /// Brackets open at once; more than [`MAX_DEPTH`], since some may be in strings.
 const MAX_BRACKETS: usize = 256;
 
+/// Marks such as `- `, `: ` and `,`: no more than values, but for those in text.
+const MAX_MARKS: usize = 2 * MAX_NODES;
+
+const TOO_MANY: &str = "the file has too many values, counting those that aliases repeat";
 const TOO_DEEP: &str = "maps and lists are nested too deeply";
 
 /// Why a text cannot be parsed at all.
@@ -66,48 +70,70 @@ fn without_mark(text: &str) -> &str {
 
 /// Rejects what the library would report without a position, or would take very long to parse.
 ///
-/// Its time grows with the square of the brackets open at once. Brackets in quotes are counted too, which is
-/// simpler; a file made to deceive the count only takes longer.
+/// Its time grows with the square of the brackets open at once, and it holds the whole document before the first value is
+/// counted. Quotes and comments are recognised within a line only, and block text is not; a file made to deceive the
+/// counts only takes longer, or more memory.
 fn check_characters(text: &str) -> Result<(), Fault> {
-    let mut open: usize = 0;
+    let (mut open, mut marks): (usize, usize) = (0, 0);
     for (number, line) in text.lines().enumerate() {
         if line.trim_start().starts_with('#') {
             continue;
         }
-        for (index, character) in line.chars().enumerate() {
-            let Some(message) = objection(character, &mut open) else {
-                continue;
-            };
+        let fault_at = |index: usize, message: &str| {
             let position = Position {
                 line: number + 1,
-                column: index + 1,
+                column: line[..index].chars().count() + 1,
             };
-            return Err(Fault {
+            Err(Fault {
                 position: Some(position),
                 message: message.to_owned(),
-            });
+            })
+        };
+        let is_refused =
+            |character: char| character.is_control() && !"\t\u{85}".contains(character);
+        if let Some(index) = line.find(is_refused) {
+            return fault_at(index, "control characters are not allowed");
+        }
+        for (index, character) in structure(line) {
+            match character {
+                '[' | '{' if open == MAX_BRACKETS => return fault_at(index, TOO_DEEP),
+                '[' | '{' => open += 1,
+                ']' | '}' => open = open.saturating_sub(1),
+                _ if marks == MAX_MARKS => return fault_at(index, TOO_MANY),
+                _ => marks += 1,
+            }
         }
     }
     Ok(())
 }
 
-/// What is wrong with the next character, when this many brackets are `open`.
-fn objection(character: char, open: &mut usize) -> Option<&'static str> {
-    match character {
-        '[' | '{' => {
-            *open += 1;
-            (*open > MAX_BRACKETS).then_some(TOO_DEEP)
-        }
-        ']' | '}' => {
-            *open = open.saturating_sub(1);
-            None
-        }
-        '\t' | '\u{85}' => None,
-        _ => {
-            let is_control = character.is_control();
-            is_control.then_some("control characters are not allowed")
-        }
-    }
+/// The brackets of a line, and the marks of which each value of a list and each key of a map has one; not those in quotes
+/// and in a comment.
+fn structure(line: &str) -> impl Iterator<Item = (usize, char)> {
+    let (mut before, mut quote, mut is_comment) = (' ', None, false);
+    line.char_indices().filter(move |(index, character)| {
+        let (character, after) = (*character, &line[index + character.len_utf8()..]);
+        let ends_word = after.is_empty() || after.starts_with(' ');
+        let is_structure = match character {
+            _ if is_comment => false,
+            _ if quote.is_some() => {
+                quote = quote.filter(|quote| *quote != character);
+                false
+            }
+            '#' if before.is_whitespace() => {
+                is_comment = true;
+                false
+            }
+            '"' | '\'' if !before.is_alphanumeric() && after.contains(character) => {
+                quote = Some(character);
+                false
+            }
+            '-' | '?' | ':' => ends_word,
+            _ => "[]{},".contains(character),
+        };
+        before = character;
+        is_structure
+    })
 }
 
 fn second_document(document: Deserializer<'_>, text: &str) -> Fault {
@@ -211,9 +237,7 @@ impl Walk {
         self.next += 1;
         self.text += text.len();
         if self.next > MAX_NODES || self.text > MAX_TEXT {
-            return Err(
-                self.complain("the file has too many values, counting those that aliases repeat")
-            );
+            return Err(self.complain(TOO_MANY));
         }
         Ok(id)
     }

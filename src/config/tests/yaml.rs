@@ -162,9 +162,29 @@ fn bombs_end_early_and_clearly() {
         (laughs, " ", REPEATED),
         (many(&format!("[{}]", "x,".repeat(100))), "1:38: ", MANY),
         (many(&"x".repeat(9000)), "1:4: ", MANY),
+        ("? ".repeat(1 << 20), "1:800001: ", MANY),
+        (format!("[{}", "b,".repeat(1 << 20)), "1:800003: ", MANY),
     ] {
         assert_eq!(problems(&text), format!("wsgate.yaml:{place}{message}"));
     }
+}
+
+#[test]
+fn brackets_in_comments_and_quotes_are_text() {
+    let lines = [
+        "- a # [{",
+        "- \"[{\" # {",
+        "- 'it''s [{'",
+        "# [{",
+    ];
+    let lines = lines.map(|line| format!("{line}\n").repeat(300));
+    assert!(yaml::parse(&lines.concat()).is_ok());
+    let open = format!("a: [b's, {}\n", "[".repeat(300));
+    assert!(
+        problems(&open).contains("nested too deeply"),
+        "{}",
+        problems(&open)
+    );
 }
 
 /// A hundred problems are told, the lines of as many are looked for as 8 MiB of walking allow, and the rest is counted.
