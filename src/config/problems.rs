@@ -8,6 +8,9 @@ use super::yaml;
 
 /// Problems reported for one file; more are only counted.
 const MAX_REPORTED: usize = 100;
+/// Known names compared with unknown ones of one file; beyond that no name is suggested. A file that a generator has written
+/// may have thousands of each.
+const MAX_COMPARED: usize = 10_000;
 /// Bytes parsed again to find the lines of problems. Each line costs a walk over the whole file; problems beyond this
 /// budget, which only files above 80 KiB reach, are reported by the path of their key alone.
 const MAX_WALKED: usize = 8 << 20;
@@ -182,6 +185,7 @@ impl Complaint {
 pub(super) struct Findings {
     found: Vec<(Place, Complaint)>,
     omitted: usize,
+    compared: usize,
 }
 
 impl Findings {
@@ -197,6 +201,20 @@ impl Findings {
         } else {
             self.found.push((place.clone(), complaint()));
         }
+    }
+
+    /// Adds a name that is unknown; the nearest known one is suggested.
+    pub(super) fn add_unknown<'k>(
+        &mut self,
+        place: &Place,
+        what: &str,
+        name: &str,
+        known: impl ExactSizeIterator<Item = &'k str>,
+    ) {
+        let is_compared = self.compared < MAX_COMPARED;
+        self.compared += known.len();
+        let candidates = known.take(if is_compared { usize::MAX } else { 0 });
+        self.add_with(place, || Complaint::unknown(what, name, candidates));
     }
 
     fn is_full(&self) -> bool {
@@ -243,14 +261,63 @@ pub(super) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> O
         return None;
     }
     let word = word.to_lowercase();
-    known
-        .map(|candidate| {
-            (
-                strsim::damerau_levenshtein(&word, &candidate.to_lowercase()),
-                candidate,
-            )
-        })
-        .filter(|(distance, candidate)| *distance <= (candidate.len() / 3).max(1))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate.to_owned())
+    let distances = known.filter_map(|candidate| {
+        let most = (candidate.len() / 3).max(1);
+        let distance = distance(&word, &candidate.to_lowercase(), most)?;
+        Some((distance, candidate))
+    });
+    let nearest = distances.min_by_key(|(distance, _)| *distance);
+    nearest.map(|(_, candidate)| candidate.to_owned())
+}
+
+/// How many characters differ, if at most `most`. What both begin and end with is left out, as names of one file often share
+/// most of it and comparing takes time by the product of both lengths.
+fn distance(one: &str, other: &str, most: usize) -> Option<usize> {
+    let length = |(one, other): (char, char)| (one == other).then(|| one.len_utf8());
+    let begin: usize = one.chars().zip(other.chars()).map_while(length).sum();
+    let (one, other) = (&one[begin..], &other[begin..]);
+    let (from_end, from_other_end) = (one.chars().rev(), other.chars().rev());
+    let end: usize = from_end.zip(from_other_end).map_while(length).sum();
+    let (one, other) = (&one[..one.len() - end], &other[..other.len() - end]);
+    let is_near = one.chars().count().abs_diff(other.chars().count()) <= most;
+    let distance = is_near.then(|| strsim::damerau_levenshtein(one, other));
+    distance.filter(|distance| *distance <= most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_is_what_differs_least() {
+        let known = ["handshake", "connect", "close", "half_close", "caf\u{e9}"];
+        for (word, expected) in [
+            ("handshke", Some("handshake")),
+            ("Conect", Some("connect")),
+            ("colse", Some("close")),
+            ("closee", Some("close")),
+            ("half-close", Some("half_close")),
+            ("caf\u{e8}", Some("caf\u{e9}")),
+            ("close", Some("close")),
+            ("", None),
+            ("c", None),
+            ("unlike", None),
+        ] {
+            let nearest = nearest(word, known.into_iter());
+            assert_eq!(nearest.as_deref(), expected, "{word}");
+        }
+    }
+
+    #[test]
+    fn suggestions_end_where_they_would_take_long() {
+        let known: Vec<String> = (0..3000).map(|number| format!("pool-{number}")).collect();
+        let mut findings = Findings::default();
+        for _ in 0..6 {
+            let names = known.iter().map(String::as_str);
+            findings.add_unknown(&Place::default(), "no pool is named", "pol-7", names);
+        }
+        let told = findings.locate("wsgate.yaml", "");
+        let suggested = told.iter().filter_map(|it| it.suggestion.as_deref());
+        assert_eq!(suggested.collect::<Vec<_>>(), ["pool-7"; 4]);
+    }
 }

@@ -11,7 +11,7 @@ use crate::config::model::{
     FixedAnswer, Name, PoolTarget, Route, RouteMatch, SessionTimeouts, Target,
 };
 use crate::config::origin::Origins;
-use crate::config::problems::{Complaint, Findings, Place};
+use crate::config::problems::{Findings, Place};
 use crate::config::reading::{Entry, Named, Placed, Setting};
 use crate::config::schema;
 use crate::config::tree::quote;
@@ -144,10 +144,9 @@ fn known(
     let (text, names) = (&mentioned.value, names.as_ref()?);
     let found = names.get(text.as_str()).cloned();
     if found.is_none() {
-        findings.add_with(&mentioned.place, || {
-            let candidates = names.iter().map(|name| &**name);
-            Complaint::unknown(&format!("no {what} is named"), text, candidates)
-        });
+        let candidates = names.iter().map(|name| &**name);
+        let what = format!("no {what} is named");
+        findings.add_unknown(&mentioned.place, &what, text, candidates);
     }
     found
 }
