@@ -1,6 +1,7 @@
 //! Header fields of requests to backends and of answers to clients: each key from the route, else from `defaults`. Fields
 //! that are set are inherited one by one.
 
+use std::collections::HashSet;
 use std::mem;
 
 use http::header::{
@@ -154,14 +155,14 @@ fn set_fields(
     towards: Towards,
     findings: &mut Findings,
 ) -> Vec<(HeaderName, HeaderValue)> {
-    let mut fields: Vec<(HeaderName, HeaderValue)> = Vec::new();
+    let (mut fields, mut seen) = (Vec::new(), HashSet::new());
     for Entry { name, place, value } in named.0 {
         let Ok(field) = HeaderName::from_bytes(name.as_bytes()) else {
             findings.add(&place, no_field_name(&name));
             continue;
         };
         check(&field, &place, towards, findings);
-        if fields.iter().any(|(other, _)| *other == field) {
+        if !seen.insert(field.clone()) {
             findings.add(&place, "the field is set already, in another spelling");
         }
         fields.extend(value.map(|value| (field, value)));

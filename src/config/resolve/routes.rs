@@ -1,6 +1,6 @@
 //! Routes: which requests they take, what answers, and what they inherit.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::mem;
 
 use ::http::StatusCode;
@@ -77,8 +77,11 @@ fn matcher(
     let hosts = raw.hosts.sound(Vec::new);
     let path = path(raw.path, exact, findings);
     let listeners = listeners(raw.listeners, scope, findings);
+    let mut seen = HashSet::new();
+    let mut hosts = Placed::values(hosts?);
+    hosts.retain(|host| seen.insert(host.clone()));
     Some(RouteMatch {
-        hosts: Placed::values(hosts?),
+        hosts,
         path: path?,
         exact,
         listeners: listeners?,

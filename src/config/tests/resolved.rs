@@ -216,6 +216,10 @@ fn hosts_and_backends_have_one_spelling() {
         ]
     );
     let backend = &config.pools["chat"].backends[0];
+    let twice = SOUND.replacen("pool:", "match: { hosts: [a.test, b.test, A.test, a.test] }\n    pool:", 1);
+    let hosts = &sound(&twice).routes["chat"].matcher.hosts;
+    let hosts: Vec<_> = hosts.iter().map(ToString::to_string).collect();
+    assert_eq!(hosts, ["a.test", "b.test"]);
     assert_eq!(&*backend.name, "[0::1]");
     assert_eq!(backend.address.to_string(), "[::1]:80");
 }
