@@ -147,10 +147,10 @@ pub(super) fn asks_for_other_upgrade(given: &HeaderMap) -> bool {
 /// gateway adds its cookie and CORS fields.
 pub(super) fn apply_rules(rules: Option<&FieldRules>, headers: &mut HeaderMap) {
     let Some(rules) = rules else { return };
-    for name in &rules.remove {
+    for name in rules.remove.iter() {
         headers.remove(name);
     }
-    for (name, value) in &rules.set {
+    for (name, value) in rules.set.iter() {
         headers.insert(name, value.clone());
     }
 }
@@ -158,7 +158,7 @@ pub(super) fn apply_rules(rules: Option<&FieldRules>, headers: &mut HeaderMap) {
 /// Adds to a refusal the fields that a route sets in its answers. Fields of the refusal itself stay, as they describe its
 /// body.
 pub(super) fn apply_rules_to_refusal(rules: Option<&FieldRules>, headers: &mut HeaderMap) {
-    for (name, value) in rules.into_iter().flat_map(|rules| &rules.set) {
+    for (name, value) in rules.into_iter().flat_map(|rules| rules.set.iter()) {
         headers.entry(name).or_insert_with(|| value.clone());
     }
 }

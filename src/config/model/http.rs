@@ -1,5 +1,6 @@
 //! What holds for plain HTTP requests, what is said to backends in fields, and redirects.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method, StatusCode};
@@ -52,20 +53,20 @@ pub struct HeaderRules {
     pub fields: FieldRules,
 }
 
-/// Fields that are removed, and then fields that are set.
+/// Fields that are removed, and then fields that are set. Routes that inherit a list share it.
 #[derive(Clone, PartialEq, Default, Debug)]
 pub struct FieldRules {
     /// Fields that are set, in the place of those with their names.
-    pub set: Vec<(HeaderName, HeaderValue)>,
+    pub set: Arc<[(HeaderName, HeaderValue)]>,
     /// Fields that are removed.
-    pub remove: Vec<HeaderName>,
+    pub remove: Arc<[HeaderName]>,
 }
 
 impl FieldRules {
     /// The names of all fields that are set or removed.
     pub fn names(&self) -> impl Iterator<Item = &HeaderName> {
         let set = self.set.iter().map(|(name, _)| name);
-        set.chain(&self.remove)
+        set.chain(self.remove.iter())
     }
 }
 

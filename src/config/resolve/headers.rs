@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::mem;
+use std::sync::Arc;
 
 use http::header::{
     CONNECTION, CONTENT_LENGTH, DATE, HOST, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
@@ -53,11 +54,13 @@ enum Towards {
     },
 }
 
+type FieldList = Arc<[(HeaderName, HeaderValue)]>;
+
 /// The fields that one place sets and removes.
 #[derive(Default)]
 struct Fields {
-    set: Vec<(HeaderName, HeaderValue)>,
-    remove: Option<Vec<HeaderName>>,
+    set: FieldList,
+    remove: Option<Arc<[HeaderName]>>,
 }
 
 /// Reads the rules of one place, noting problems.
@@ -123,17 +126,25 @@ pub(super) fn merge(own: Rules, inherited: &Rules) -> HeaderRules {
 }
 
 fn merge_fields(own: Fields, inherited: &Fields) -> FieldRules {
-    let is_own = |name: &HeaderName| {
-        let mut set = own.set.iter().map(|(set, _)| set);
-        set.any(|set| set == name) || own.remove.iter().flatten().any(|removed| removed == name)
-    };
-    let others = inherited.set.iter().filter(|(name, _)| !is_own(name));
-    let set = others.cloned().chain(own.set.iter().cloned()).collect();
+    let set = merge_set(&own, &inherited.set);
     let remove = own.remove.or_else(|| inherited.remove.clone());
     FieldRules {
         set,
         remove: remove.unwrap_or_default(),
     }
+}
+
+/// The inherited list itself, not a copy, where nothing of it changes: there may be many fields and many routes.
+fn merge_set(own: &Fields, inherited: &FieldList) -> FieldList {
+    let removed = own.remove.iter().flat_map(|names| names.iter());
+    let names = own.set.iter().map(|(name, _)| name).chain(removed);
+    let names: HashSet<_> = names.collect();
+    let stays = |(name, _): &&(HeaderName, HeaderValue)| !names.contains(name);
+    if own.set.is_empty() && inherited.iter().all(|field| stays(&field)) {
+        return Arc::clone(inherited);
+    }
+    let others = inherited.iter().filter(stays);
+    others.chain(own.set.iter()).cloned().collect()
 }
 
 fn fields(
@@ -143,10 +154,10 @@ fn fields(
     findings: &mut Findings,
 ) -> Fields {
     Fields {
-        set: set_fields(set.or_default(), towards, findings),
+        set: set_fields(set.or_default(), towards, findings).into(),
         remove: remove
             .value()
-            .map(|names| removed_fields(names, towards, findings)),
+            .map(|names| removed_fields(names, towards, findings).into()),
     }
 }
 

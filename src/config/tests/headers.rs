@@ -1,5 +1,7 @@
 //! What is said of fields: inheritance, and what cannot be said.
 
+use std::sync::Arc;
+
 use super::{SOUND, problems, problems_with, sound};
 use crate::config::FieldRules;
 
@@ -42,6 +44,25 @@ fn fields_are_inherited_one_by_one() {
         let rules = towards_backend(inherited, own);
         assert_eq!(written(&rules), (set.into(), removed.into()), "{own}");
     }
+}
+
+/// Thousands of routes may inherit hundreds of fields.
+#[test]
+fn routes_share_the_fields_that_they_inherit() {
+    let config = sound(
+        "listeners: { a: { address: \"127.0.0.1:0\" } }\n\
+         defaults: { origins: any, headers: { set: { X-A: 1a }, remove: [X-B] } }\n\
+         pools: { p: { backends: [ws://a] } }\n\
+         routes:\n  \
+           one: { match: { path: /1 }, pool: p }\n  \
+           two: { match: { path: /2 }, pool: p, headers: { remove: [X-C] } }\n",
+    );
+    let rules = |route: &str| {
+        let target = config.routes[route].target.pool().expect("a pool");
+        target.headers.fields.clone()
+    };
+    assert!(Arc::ptr_eq(&rules("one").set, &rules("two").set));
+    assert_eq!(written(&rules("two")), ("x-a: 1a".into(), "x-c".into()));
 }
 
 #[test]

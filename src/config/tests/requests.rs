@@ -93,7 +93,7 @@ pub(super) fn some_fields(is_set: bool) -> FieldRules {
     );
     FieldRules {
         set: is_set.then_some(field).into_iter().collect(),
-        remove: vec![HeaderName::from_static("x-c")],
+        remove: [HeaderName::from_static("x-c")].into(),
     }
 }
 
