@@ -84,6 +84,14 @@ impl Problems {
         self.reported.iter()
     }
 
+    /// One line for each problem, and one that counts those beyond the first 100.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let more = (self.omitted > 0).then(|| format!("and {} more", self.omitted));
+        let reported = self.reported.iter().map(ToString::to_string);
+        reported.chain(more).collect()
+    }
+
     /// The number of problems, including those beyond the first 100.
     #[must_use]
     pub fn count(&self) -> usize {
@@ -103,14 +111,7 @@ impl<'p> IntoIterator for &'p Problems {
 /// One problem a line.
 impl fmt::Display for Problems {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, problem) in self.reported.iter().enumerate() {
-            let separator = if index == 0 { "" } else { "\n" };
-            write!(formatter, "{separator}{problem}")?;
-        }
-        match self.omitted {
-            0 => Ok(()),
-            omitted => write!(formatter, "\nand {omitted} more"),
-        }
+        formatter.write_str(&self.lines().join("\n"))
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
-use crate::config::{Config, Problems, Written};
+use crate::config::{Config, Written};
 use crate::tls::{self, Material, Tickets};
 
 /// A configuration that has been read and checked, with what it needs for TLS.
@@ -70,12 +70,10 @@ impl Source for FileSource {
                 "{name}: is a pipe, which can be read at the start only"
             )]);
         }
-        let lines = |problems: Problems| -> Vec<String> {
-            problems.iter().map(ToString::to_string).collect()
-        };
-        let written = Written::load(&self.path, &*self.environment).map_err(lines)?;
+        let written = Written::load(&self.path, &*self.environment);
+        let written = written.map_err(|problems| problems.lines())?;
         let tls = tls::material(&written.config, &self.tickets);
-        let tls = tls.map_err(|errors| lines(written.problems(tls::told(&errors))))?;
+        let tls = tls.map_err(|errors| written.problems(tls::told(&errors)).lines())?;
         Ok(Loaded {
             config: written.config,
             tls,
@@ -90,4 +88,20 @@ impl Source for FileSource {
 /// A pipe cannot be read again: opening it blocks until another process writes, and what was written at the start is consumed.
 fn is_pipe(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn problems_beyond_the_first_hundred_are_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("wsgate.yaml");
+        let keys = (0..150).map(|number| format!("key{number}: 1\n"));
+        fs::write(&path, keys.collect::<String>()).unwrap();
+        let source = FileSource::new(path, Box::new(|_| None), Tickets::default());
+        let told = source.load().err().unwrap();
+        assert_eq!((told.len(), &*told[100]), (101, "and 52 more"));
+    }
 }
