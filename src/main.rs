@@ -150,18 +150,16 @@ struct DemoSource {
 impl Source for DemoSource {
     fn load(&self) -> Result<Loaded, Vec<String>> {
         let config = Config::parse(&self.text, &self.name(), Path::new("."), &environment)
-            .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+            .map_err(|problems| problems.lines())?;
         let chain = vec![self.certificate.clone()];
         let key = self.key.clone_key();
         let tls = tls::server_in_memory(chain, key, DEMO_HANDSHAKE, &self.tickets)
             .map_err(|problem| vec![problem.to_string()])?;
-        Ok(Loaded {
-            config,
-            tls: Material {
-                listeners: [(demo::SECURE_LISTENER.into(), tls)].into(),
-                ..Material::default()
-            },
-        })
+        let tls = Material {
+            listeners: [(demo::SECURE_LISTENER.into(), tls)].into(),
+            ..Material::default()
+        };
+        Ok(Loaded::new(config, tls))
     }
 
     fn name(&self) -> String {

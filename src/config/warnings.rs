@@ -1,35 +1,48 @@
 //! Warnings: what is valid but may not do what the operator expects.
 
-use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::Deref;
+
+use http::HeaderValue;
 
 use super::cookie_conflicts::CookieConflicts;
 use super::model::{
     Address, BackendAddress, BackendHost, Check, Config, Listener, Name, Pool, Queue, Route,
-    SameSite, Strategy, Target,
+    SameSite, Strategy,
 };
-use super::origin::Origins;
+use super::origin::{Origin, Origins};
 
 impl Config {
     /// One line for each warning, with the path of its key.
     pub fn warnings(&self) -> impl Iterator<Item = String> + '_ {
         let pools = self.pools.iter();
-        let of_pools = pools.flat_map(|pool| {
+        let sessions = self.pools_with_sessions();
+        let of_pools = pools.flat_map(move |pool| {
             let told = [
                 cookies_without_secret(pool),
                 unused_queue_timeout(pool),
                 rebalancing_in_vain(pool),
-                self.checks_without_sessions(pool),
+                checks_without_sessions(pool, &sessions),
                 self.loop_through(pool),
             ];
             told.into_iter().flatten()
         });
         let routes = self.routes.iter();
-        let of_routes = routes.flat_map(|route| {
-            let told = self.rejected_cookies(route).chain(foreign_variables(route));
-            told.chain(origins_of_sockets(route))
-        });
+        let of_routes = routes.flat_map(|route| self.rejected_cookies(route));
+        let of_lists = self.foreign_variables().chain(self.origins_of_sockets());
+        let of_routes = of_routes.chain(of_lists);
         of_pools.chain(of_routes).chain(self.conflicting_cookies())
+    }
+
+    /// The pools to which routes lead, and whether one of the routes takes WebSocket sessions.
+    fn pools_with_sessions(&self) -> BTreeMap<&Name, bool> {
+        let mut sessions = BTreeMap::new();
+        for target in self.routes.values().filter_map(|route| route.target.pool()) {
+            *sessions.entry(&target.pool).or_default() |= target.takes_websocket;
+        }
+        sessions
     }
 
     /// Pools whose sticky cookies overwrite each other: browsers keep cookies by host, whatever its port.
@@ -51,22 +64,56 @@ impl Config {
         warnings.into_values().collect()
     }
 
-    /// WebSocket checks of a pool to which no route sends sessions.
-    fn checks_without_sessions(&self, (name, pool): (&Name, &Pool)) -> Option<String> {
-        let active = pool.health.active.as_ref()?;
-        let targets = self.routes.values().filter_map(|route| route.target.pool());
-        let mut takes_websocket = targets
-            .filter(|target| target.pool == *name)
-            .map(|target| target.takes_websocket)
-            .peekable();
-        takes_websocket.peek()?;
-        let is_vain = matches!(active.check, Check::WebSocket(_)) && !takes_websocket.any(|it| it);
-        is_vain.then(|| {
-            format!(
-                "pools.{name}.health.active: checks open WebSocket sessions, which no route to the pool takes: \
-                 backends that have none are down; `type: http` and `type: tcp` do without"
-            )
-        })
+    /// Field values that look like variables of other proxies.
+    fn foreign_variables(&self) -> impl Iterator<Item = String> + use<> {
+        let to_backends = self.routes.iter().filter_map(|(name, route)| {
+            let rules = &route.target.pool()?.headers.fields;
+            Some((name, &rules.set))
+        });
+        let to_clients = self.routes.iter();
+        let to_clients = to_clients.map(|(name, route)| (name, &route.answer.set));
+        let (to_backends, to_clients) = (shared(to_backends), shared(to_clients));
+        let to_backends = to_backends.map(|list| ("backends", "headers.set", list));
+        let to_clients = to_clients.map(|list| ("clients", "headers.answer.set", list));
+        let mut repeated = Repeated::default();
+        for (who, key, (route, others, fields)) in to_backends.chain(to_clients) {
+            let is_foreign = |(_, value): &&(_, HeaderValue)| is_foreign_variable(value.as_bytes());
+            for (field, _) in fields.iter().filter(is_foreign) {
+                // The value is not shown: it may be a secret from the environment.
+                let message = format!(
+                    "{who} get the field `{field}` as `{key}` has it: there are no variables \
+                     but those of the environment, `${{NAME}}`"
+                );
+                repeated.add(format!("routes.{route}"), others, message);
+            }
+        }
+        repeated.lines()
+    }
+
+    /// `ws` and `wss` origins, which no page has, without the origin of the page.
+    fn origins_of_sockets(&self) -> impl Iterator<Item = String> + use<> {
+        let lists =
+            self.routes
+                .iter()
+                .filter_map(|(name, route)| match &route.target.pool()?.origins {
+                    Origins::List(list) if !list.allow_same => Some((name, &list.allow)),
+                    Origins::List(_) | Origins::Any => None,
+                });
+        let mut repeated = Repeated::default();
+        for (route, others, allowed) in shared(lists) {
+            let pages = allowed.iter();
+            let pages = pages.filter_map(|origin| Some((origin, origin.page_of_socket()?)));
+            let is_alone =
+                |(_, page): &(_, Origin)| allowed.matching_on_any_port(page).next().is_none();
+            for (origin, page) in pages.filter(is_alone) {
+                let message = format!(
+                    "no page has the origin `{origin}`, though some clients that are no browsers \
+                     send it (Starscream): to let pages in, add `{page}`"
+                );
+                repeated.add(format!("routes.{route}.origins"), others, message);
+            }
+        }
+        repeated.lines()
     }
 
     /// A backend that is a listener of the gateway itself, where a route leads to the same pool again. A listener that only
@@ -132,6 +179,21 @@ fn cookies_without_secret((name, pool): (&Name, &Pool)) -> Option<String> {
     })
 }
 
+/// WebSocket checks of a pool to which no route sends sessions.
+fn checks_without_sessions(
+    (name, pool): (&Name, &Pool),
+    sessions: &BTreeMap<&Name, bool>,
+) -> Option<String> {
+    let active = pool.health.active.as_ref()?;
+    let is_vain = matches!(active.check, Check::WebSocket(_)) && sessions.get(name) == Some(&false);
+    is_vain.then(|| {
+        format!(
+            "pools.{name}.health.active: checks open WebSocket sessions, which no route to the pool takes: \
+             backends that have none are down; `type: http` and `type: tcp` do without"
+        )
+    })
+}
+
 /// `queue.timeout` without a queue.
 fn unused_queue_timeout((name, pool): (&Name, &Pool)) -> Option<String> {
     let Queue { max, timeout } = pool.queue;
@@ -189,27 +251,6 @@ fn is_reached_at(listener: &Address, backend: &BackendAddress) -> bool {
     is_own && listener.port() == at
 }
 
-/// Field values that look like variables of other proxies.
-fn foreign_variables<'c>((name, route): (&'c Name, &'c Route)) -> impl Iterator<Item = String> {
-    let set = match &route.target {
-        Target::Pool(target) => &*target.headers.fields.set,
-        Target::Respond(_) | Target::Redirect(_) => &[],
-    };
-    let to_backends = set.iter().map(|field| ("backends", "headers.set", field));
-    let answer = route.answer.set.iter();
-    let to_clients = answer.map(|field| ("clients", "headers.answer.set", field));
-    let found = to_backends
-        .chain(to_clients)
-        .filter(|(.., (_, value))| is_foreign_variable(value.as_bytes()));
-    // The value is not shown: it may be a secret from the environment.
-    found.map(move |(who, key, (field, _))| {
-        format!(
-            "routes.{name}: {who} get the field `{field}` as `{key}` has it: there are no variables \
-             but those of the environment, `${{NAME}}`"
-        )
-    })
-}
-
 /// As nginx, HAProxy, Envoy and Caddy write them.
 fn is_foreign_variable(value: &[u8]) -> bool {
     let is_named =
@@ -226,20 +267,42 @@ fn is_foreign_variable(value: &[u8]) -> bool {
     }
 }
 
-/// `ws` and `wss` origins, which no page has, without the origin of the page.
-fn origins_of_sockets<'c>((name, route): (&'c Name, &'c Route)) -> impl Iterator<Item = String> {
-    let allowed = match route.target.pool().map(|target| &target.origins) {
-        Some(Origins::List(list)) if !list.allow_same => &*list.allow,
-        Some(Origins::List(_) | Origins::Any) | None => &[],
-    };
-    allowed.iter().filter_map(move |origin| {
-        let page = origin.page_of_socket()?;
-        let is_alone = !allowed.iter().any(|it| it.matches_on_any_port(&page));
-        is_alone.then(|| {
-            format!(
-                "routes.{name}.origins: no page has the origin `{origin}`, though some clients that are no browsers \
-                 send it (Starscream): to let pages in, add `{page}`"
-            )
+/// Lists of routes, each with the first route that has it and the number of others: what is inherited is looked at once.
+fn shared<'c, T, L: Deref<Target = [T]> + 'c>(
+    lists: impl Iterator<Item = (&'c Name, &'c L)>,
+) -> impl Iterator<Item = (&'c Name, usize, &'c L)> {
+    let (mut known, mut shared) = (HashMap::new(), Vec::new());
+    for (route, list) in lists {
+        match known.entry(list.as_ptr()) {
+            Entry::Vacant(entry) => {
+                entry.insert(shared.len());
+                shared.push((route, 0, list));
+            }
+            Entry::Occupied(entry) => shared[*entry.get()].1 += 1,
+        }
+    }
+    shared.into_iter()
+}
+
+/// Warnings of which many routes may cause the same, often by what they inherit.
+#[derive(Default)]
+struct Repeated(BTreeMap<String, (String, usize)>);
+
+impl Repeated {
+    /// Adds a warning about the key at `path` and those of `others` more routes.
+    fn add(&mut self, path: String, others: usize, message: String) {
+        self.0
+            .entry(message)
+            .and_modify(|(_, more)| *more += 1 + others)
+            .or_insert((path, others));
+    }
+
+    /// One line for each message, with the path of the first route.
+    fn lines(self) -> impl Iterator<Item = String> {
+        let lines = self.0.into_iter();
+        lines.map(|(message, (path, more))| match more {
+            0 => format!("{path}: {message}"),
+            _ => format!("{path} (and {more} more): {message}"),
         })
-    })
+    }
 }

@@ -75,8 +75,11 @@ impl Server {
         logging: Option<Logging>,
     ) -> Result<Self, Vec<String>> {
         limits::raise();
-        let warnings = loaded.warnings();
-        let Loaded { config, tls } = loaded;
+        let Loaded {
+            config,
+            tls,
+            warnings,
+        } = loaded;
         let mut ports = Ports::default();
         let addresses = config
             .listeners

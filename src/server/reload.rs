@@ -56,7 +56,6 @@ impl Server {
             }
         };
         let metrics = &self.telemetry.metrics;
-        let warnings = loaded.warnings();
         let after = Arc::new(Snapshot::build(
             loaded.config,
             loaded.tls,
@@ -70,7 +69,7 @@ impl Server {
         metrics.sweep();
         self.discover(&after.config);
         self.apply_logging(&after.config);
-        super::warn(&warnings);
+        super::warn(&loaded.warnings);
         if is_same_config {
             return ReloadReport::Unchanged { changes };
         }

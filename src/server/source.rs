@@ -16,13 +16,21 @@ pub struct Loaded {
     pub config: Config,
     /// What listeners and pools need for TLS.
     pub tls: Material,
+    /// What is valid but may surprise, to be logged when it comes into force.
+    pub(super) warnings: Vec<String>,
 }
 
 impl Loaded {
-    /// What is valid but may surprise, to be logged when it comes into force.
-    pub(super) fn warnings(&self) -> Vec<String> {
-        let of_certificates = self.tls.warnings(SystemTime::now());
-        self.config.warnings().chain(of_certificates).collect()
+    /// A configuration, and what its listeners and pools need for TLS.
+    #[must_use]
+    pub fn new(config: Config, tls: Material) -> Self {
+        let of_certificates = tls.warnings(SystemTime::now());
+        let warnings = config.warnings().chain(of_certificates).collect();
+        Self {
+            config,
+            tls,
+            warnings,
+        }
     }
 }
 
@@ -74,10 +82,7 @@ impl Source for FileSource {
         let written = written.map_err(|problems| problems.lines())?;
         let tls = tls::material(&written.config, &self.tickets);
         let tls = tls.map_err(|errors| written.problems(tls::told(&errors)).lines())?;
-        Ok(Loaded {
-            config: written.config,
-            tls,
-        })
+        Ok(Loaded::new(written.config, tls))
     }
 
     fn name(&self) -> String {

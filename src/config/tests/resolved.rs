@@ -216,7 +216,11 @@ fn hosts_and_backends_have_one_spelling() {
         ]
     );
     let backend = &config.pools["chat"].backends[0];
-    let twice = SOUND.replacen("pool:", "match: { hosts: [a.test, b.test, A.test, a.test] }\n    pool:", 1);
+    let twice = SOUND.replacen(
+        "pool:",
+        "match: { hosts: [a.test, b.test, A.test, a.test] }\n    pool:",
+        1,
+    );
     let hosts = &sound(&twice).routes["chat"].matcher.hosts;
     let hosts: Vec<_> = hosts.iter().map(ToString::to_string).collect();
     assert_eq!(hosts, ["a.test", "b.test"]);
@@ -313,13 +317,31 @@ fn origins_of_sockets_are_warned_of() {
     let config = sound(&SOUND.replace("[\"https://app.example.com\"]", origins));
     let told: Vec<_> = config.warnings().collect();
     assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].ends_with("add `http://*.a.test:81`"), "{told:?}");
     assert!(
-        told[0].ends_with("add `https://app.example.com`"),
+        told[1].ends_with("add `https://app.example.com`"),
         "{told:?}"
     );
-    assert!(told[1].ends_with("add `http://*.a.test:81`"), "{told:?}");
     let origins = "[\"wss://app.example.com:8443\", \"https://app.example.com\", \"wss://*.a.test\", \"wss://b.a.test\", \
                    \"https://*.a.test\"]";
     let config = sound(&SOUND.replace("[\"https://app.example.com\"]", origins));
     assert_eq!(config.warnings().next(), None);
+}
+
+/// They are inherited by as many routes as there are.
+#[test]
+fn a_warning_about_many_routes_is_one_line() {
+    let config = sound(
+        "listeners: { a: { address: \"127.0.0.1:0\" } }\n\
+         defaults: { origins: [wss://a.test], headers: { set: { X-A: $a } } }\n\
+         pools: { p: { backends: [ws://a] } }\n\
+         routes:\n  \
+           one: { match: { path: /1 }, pool: p }\n  \
+           two: { match: { path: /2 }, pool: p, origins: [wss://a.test] }\n  \
+           up: { match: { path: /3 }, pool: p, headers: { set: { X-B: b } } }\n",
+    );
+    let told: Vec<_> = config.warnings().collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].starts_with("routes.one (and 2 more): backends get the field `x-a`"));
+    assert!(told[1].starts_with("routes.one.origins (and 2 more): no page has"));
 }

@@ -171,12 +171,7 @@ fn bombs_end_early_and_clearly() {
 
 #[test]
 fn brackets_in_comments_and_quotes_are_text() {
-    let lines = [
-        "- a # [{",
-        "- \"[{\" # {",
-        "- 'it''s [{'",
-        "# [{",
-    ];
+    let lines = ["- a # [{", "- \"[{\" # {", "- 'it''s [{'", "# [{"];
     let lines = lines.map(|line| format!("{line}\n").repeat(300));
     assert!(yaml::parse(&lines.concat()).is_ok());
     let open = format!("a: [b's, {}\n", "[".repeat(300));
