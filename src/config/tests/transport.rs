@@ -32,6 +32,7 @@ fn a_backend_has_one_address_however_it_is_written() {
         ("http://A:8080", "a:8080"),
         ("wss://a", "wss://a:443"),
         ("HTTPS://[::1]:8443", "wss://[::1]:8443"),
+        ("ws://[::ffff:127.0.0.1]", "127.0.0.1:80"),
         ("unix:/run/a.sock", "unix:/run/a.sock"),
     ] {
         let pool = pool(&format!("backends: [\"{url}\"]"));

@@ -1,5 +1,6 @@
 //! Addresses of backends: `ws://127.0.0.1:9001`, `wss://chat.internal`, `unix:/run/chat.sock`.
 
+use std::net::IpAddr;
 use std::path::Path;
 
 use super::path::socket_path;
@@ -122,11 +123,11 @@ fn authority(text: &str) -> Result<(bool, &str), String> {
     }
 }
 
-/// A canonical host, parsed if it is an address.
+/// A canonical host, parsed if it is an address. An IPv4 address mapped into IPv6 is one of IPv4.
 pub(in crate::config) fn host_of(host: String) -> BackendHost {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
-    match bare.parse() {
-        Ok(ip) => BackendHost::Ip(ip),
+    match bare.parse::<IpAddr>() {
+        Ok(ip) => BackendHost::Ip(ip.to_canonical()),
         Err(_) => BackendHost::Name(host),
     }
 }
