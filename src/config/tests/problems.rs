@@ -3,6 +3,14 @@
 use super::{parse, problems, problems_after, problems_with};
 
 #[test]
+fn a_number_is_not_told_in_another_spelling() {
+    for written in ["1.10", "0x1F", "1e3"] {
+        let told = problems_with("pool: chat", &format!("pool: {written}"));
+        assert!(told.ends_with("must be text; write it in quotes"), "{told}");
+    }
+}
+
+#[test]
 fn all_problems_are_told_at_once_in_the_order_of_the_file() {
     let text = "\
 admin: { adress: 127.0.0.1:9901, address: 5 }

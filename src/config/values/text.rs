@@ -18,8 +18,8 @@ impl FromText for String {
 
     fn not_text(scalar: &Scalar) -> Option<Complaint> {
         let is_value = scalar.kind != Kind::Null;
-        let message = || format!("must be text; write it in quotes: \"{}\"", scalar.text);
-        is_value.then(|| message().into())
+        // Not quoted: YAML has made another text of `1.10` or `0x1F`.
+        is_value.then(|| "must be text; write it in quotes".into())
     }
 }
 
