@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::problems::Complaint;
 use crate::config::reading::FromText;
+use crate::config::tree::quote;
 
 /// The path of a file.
 pub(in crate::config) enum FilePath {}
@@ -31,7 +32,7 @@ pub(super) fn socket_path(directory: &Path, path: &Path) -> Result<PathBuf, Comp
     const LONGEST: usize = 107;
     let path = directory.join(path);
     if path.as_os_str().len() > LONGEST {
-        let path = path.display();
+        let path = quote(&path.display().to_string());
         return Err(format!("{path} is longer than the {LONGEST} bytes of a socket's path").into());
     }
     Ok(path)
