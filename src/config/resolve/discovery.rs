@@ -60,7 +60,9 @@ fn check_service(name: Option<&Placed<String>>, findings: &mut Findings) {
     let Some(Placed { value, place }) = name else {
         return;
     };
-    let labels: Vec<&str> = value.split('.').collect();
+    // A dot at the end makes the name fully qualified.
+    let bare = value.strip_suffix('.').unwrap_or(value);
+    let labels: Vec<&str> = bare.split('.').collect();
     let is_service = matches!(labels[..], [service, protocol, _, ..] if service.starts_with('_') && protocol.starts_with('_'));
     if !is_service {
         let message =

@@ -62,7 +62,9 @@ fn a_unix_socket_lies_beside_the_file_and_is_named_as_written() {
             .ends_with("/run/a.sock")
     );
     let long = format!("backends: [\"unix:/{}\"]", "x".repeat(107));
-    assert!(wrong(&long).contains("is longer than the 107 bytes of a socket's path"));
+    let told = wrong(&long);
+    assert!(told.contains("is longer than the 107 bytes of a socket's path"));
+    assert!(told.len() < 200, "{told}");
     assert_eq!(
         wrong("backends: [\"unix://run/a.sock\"]"),
         ".backends[0]: a unix socket is written without slashes of a scheme: `unix:run/a.sock`"
@@ -181,6 +183,21 @@ fn discovery_that_asks_for_nothing_or_too_much_is_wrong() {
     ] {
         assert_eq!(wrong(keys), expected);
     }
+}
+
+#[test]
+fn what_can_never_work_is_wrong() {
+    for keys in [
+        "discovery: { dns: a.b, port: 1, nameservers: [\"127.0.0.1:0\"] }",
+        "discovery: { dns: a.b, port: 1, nameservers: [224.0.0.1] }",
+        "discovery: { srv: _ws._tcp. }",
+        "backends: [wss://a], tls: { server_name: \"]]chat.internal[\" }",
+        "backends: [wss://a], tls: { server_name: \"[::1\" }",
+    ] {
+        assert!(!wrong(keys).is_empty(), "{keys}");
+    }
+    pool("backends: [wss://a], tls: { server_name: \"[::1]\" }");
+    pool("discovery: { srv: _ws._tcp.chat. }");
 }
 
 #[test]

@@ -34,7 +34,10 @@ impl FromText for ServerName<'static> {
     const WANTED: &'static str = "a name such as `chat.internal`";
 
     fn from_text(text: &str) -> Result<Self, Complaint> {
-        let name = Self::try_from(text.trim_matches(['[', ']']).to_ascii_lowercase());
+        let within = text
+            .strip_prefix('[')
+            .and_then(|text| text.strip_suffix(']'));
+        let name = Self::try_from(within.unwrap_or(text).to_ascii_lowercase());
         name.map_err(|_| {
             let wanted = "write a name such as `chat.internal`, or an address";
             format!("{} cannot be in a certificate: {wanted}", quote(text)).into()
@@ -78,7 +81,8 @@ impl FromText for NameServer {
         /// The port of the DNS (RFC 1035 section 4.2).
         const PORT: u16 = 53;
         let without_port = || Some(SocketAddr::new(text.parse().ok()?, PORT));
-        let server = text.parse().ok().or_else(without_port);
+        let server: Option<SocketAddr> = text.parse().ok().or_else(without_port);
+        let server = server.filter(|it| it.port() != 0 && !it.ip().is_multicast());
         server.ok_or_else(|| {
             let wanted = "write an address, such as `192.0.2.53` or `127.0.0.1:5353`";
             format!("{} is not a name server: {wanted}", quote(text)).into()
