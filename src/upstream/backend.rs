@@ -13,6 +13,7 @@ use super::condition::{Altered, Change, Condition, LastCheck, Standing};
 use super::failure::Failure;
 use super::health::{Health, State};
 use super::idle::IdleConnections;
+use super::known_host::KnownHost;
 use super::progress::HandshakeProgress;
 use super::queue::Queue;
 use super::slow_start::Rise;
@@ -35,6 +36,7 @@ pub struct Backend {
     requests: AtomicUsize,
     handshakes: HandshakeProgress,
     questioned: AtomicBool,
+    known_host: KnownHost,
     rise: Rise,
     condition: Condition,
     /// How often it has [recovered](Self::recovered).
@@ -57,6 +59,7 @@ impl Backend {
             requests: AtomicUsize::new(0),
             handshakes: HandshakeProgress::default(),
             questioned: AtomicBool::new(false),
+            known_host: KnownHost::default(),
             rise: Rise::new(),
             condition: Condition::new(),
             recoveries: AtomicU64::new(0),
@@ -115,6 +118,19 @@ impl Backend {
     /// Whether the gateway is asking it something itself; see `judge`.
     pub(super) fn questioned(&self) -> &AtomicBool {
         &self.questioned
+    }
+
+    /// It has answered a request with this Host soundly; none if that was its address. It is kept if none is, and anew after each
+    /// failure, as backends change.
+    pub(super) fn answered_to(&self, host: impl FnOnce() -> Option<String>) {
+        if !self.known_host.is_known() || self.is_suspect() {
+            self.known_host.keep(host());
+        }
+    }
+
+    /// A Host with which it has answered.
+    pub(super) fn known_host(&self) -> Option<String> {
+        self.known_host.get()
     }
 
     /// Its idle connections, for plain requests.

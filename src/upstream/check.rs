@@ -102,7 +102,8 @@ pub(super) async fn run(member: &Member, settings: &ActiveHealth) -> Result<(), 
     }
 }
 
-/// Asks a backend for what its checks ask for, or for `/` in their place; any answer will do.
+/// Asks a backend for what its checks ask for, or for `/` in their place; any answer will do. If they name no host, `/` is asked
+/// of one with which the backend has answered.
 ///
 /// # Errors
 /// Why there is no answer.
@@ -110,14 +111,15 @@ pub(super) async fn greet(
     member: &Member,
     checks: Option<&ActiveHealth>,
 ) -> Result<(), CheckFault> {
-    let (path, like) = match checks.map(|settings| &settings.check) {
-        Some(Check::Http(request, _)) => (request.path.as_str(), Some(request)),
-        Some(Check::WebSocket(request)) => ("/", Some(request)),
-        Some(Check::Tcp) | None => ("/", None),
+    let known = || member.backend().known_host();
+    let (path, like, host) = match checks.map(|settings| &settings.check) {
+        Some(Check::Http(request, _)) => (request.path.as_str(), Some(request), None),
+        Some(Check::WebSocket(request)) => ("/", Some(request), known()),
+        Some(Check::Tcp) | None => ("/", None, known()),
     };
     let request = CheckRequest {
         path: path.to_owned(),
-        host: like.and_then(|request| request.host.clone()),
+        host: like.and_then(|request| request.host.clone()).or(host),
         headers: like.map_or_else(Vec::new, |request| request.headers.clone()),
     };
     let deadline = Instant::now() + GREETING_TIMEOUT;

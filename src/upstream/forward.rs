@@ -215,6 +215,13 @@ impl<'a> Errand<'a> {
         request
     }
 
+    /// Its Host; none if that is each backend's address.
+    fn host(&self) -> Option<String> {
+        let fields = (self.fields)();
+        let host = fields.get(HOST)?.to_str().ok();
+        host.map(str::to_owned)
+    }
+
     /// Takes back a request of which nothing was sent.
     fn take_back(&mut self, request: Request<Upload>) {
         self.body = request.into_body().into_body();
@@ -277,6 +284,7 @@ impl Pool {
             let fault = match asked {
                 Ok((answer, connection)) => {
                     witness.testify(ConnectResult::Answered, Evidence::Sound);
+                    lease.backend().answered_to(|| errand.host());
                     return Ok(Answered {
                         answer,
                         metrics: Arc::clone(lease.metrics()),

@@ -43,6 +43,14 @@ impl Opening {
     pub(super) fn client(&self) -> Option<Ends> {
         self.client
     }
+
+    /// Its Host, which is the first field; none if that is each backend's address.
+    pub(super) fn host(&self) -> Option<String> {
+        let mut lines = self.head.bytes.split(|byte| *byte == b'\n');
+        let host = lines.nth(1)?.strip_prefix(b"Host: ")?;
+        let host = str::from_utf8(host.trim_ascii()).ok();
+        host.map(str::to_owned)
+    }
 }
 
 /// The head of a request as bytes.

@@ -19,6 +19,7 @@ mod health;
 mod idle;
 mod in_force;
 mod judge;
+mod known_host;
 mod last_words;
 mod lookup;
 mod open;

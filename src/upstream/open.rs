@@ -118,6 +118,7 @@ async fn attempt(
     let outcome = ask(candidate, opening, patience, || progress.is_queued(sent)).await;
     if outcome.is_ok() {
         progress.answer(sent);
+        backend.answered_to(|| opening.host());
     }
     let is_short = candidate.deadline < begun + patience.enough;
     let evidence = match &outcome {

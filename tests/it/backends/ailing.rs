@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::sound::echo;
 use super::{AGREEMENT, Backend, Visitor, derive_accept_key};
+use crate::harness::Head;
 
 impl Backend {
     /// Takes sessions and sends every message back; answers any other request with 200 while it is well, with
@@ -19,16 +20,26 @@ impl Backend {
     /// Ends a connection on which `/odd` is asked for, without a word, as servers do with what they do not serve; answers
     /// anything else with 200.
     pub(crate) async fn mute_at_odd() -> Self {
-        Self::start(async |mut visitor: Visitor| {
-            let head = visitor.head().await;
-            if !head.line.contains(" /odd ") {
-                visitor
-                    .wire
-                    .send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-                    .await;
-            }
-        })
-        .await
+        Self::serving(|head| !head.line.contains(" /odd ")).await
+    }
+
+    /// As [`Backend::mute_at_odd`], also for every other host than this one.
+    pub(crate) async fn mute_at_odd_and_to_other_hosts(host: &'static str) -> Self {
+        let is_served =
+            move |head: &Head| !head.line.contains(" /odd ") && head.value("host") == Some(host);
+        Self::serving(is_served).await
+    }
+
+    async fn serving(is_served: impl Fn(&Head) -> bool + Clone + Send + 'static) -> Self {
+        Self::start(move |visitor| serve_if(visitor, is_served.clone())).await
+    }
+}
+
+async fn serve_if(mut visitor: Visitor, is_served: impl Fn(&Head) -> bool) {
+    let head = visitor.head().await;
+    if is_served(&head) {
+        let answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+        visitor.wire.send(answer).await;
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{becomes, configuration, shown, turns, up};
 use crate::backends::{Backend, Mortal};
-use crate::harness::{Gateway, Opening, Wire, ask, eventually};
+use crate::harness::{Gateway, Head, Opening, Wire, ask, eventually};
 use crate::venue::Arrivals;
 
 const PASSIVE: &str = "health: { passive: { failures: 2, window: 30s, eject: 1s } },";
@@ -115,6 +115,42 @@ async fn what_one_client_asks_for_ejects_nobody() {
     eventually("the gateway asks itself", || asks(&a) || asks(&b)).await;
     for name in ["a", "b"] {
         assert_eq!(shown(&gateway, name).await["state"], "ready");
+    }
+}
+
+/// Such servers end what comes for a host that they do not know, too, and their own address is one.
+#[tokio::test]
+async fn backends_are_asked_by_a_host_that_they_answer() {
+    let session = Opening::to("/").set("Host", "chat.test").text();
+    let plain = "GET / HTTP/1.1\r\nHost: chat.test\r\n\r\n".to_owned();
+    for request in [session, plain] {
+        let backend = || Backend::mute_at_odd_and_to_other_hosts("chat.test");
+        let (a, b) = (backend().await, backend().await);
+        let entries = [("a", &a), ("b", &b)]
+            .map(|(name, backend)| format!("{{ name: {name}, url: \"{}\" }}", backend.url()));
+        let keys = PASSIVE.replace("1s", "1h");
+        let yaml = configuration(&keys, &entries)
+            .replace("origins: any", "origins: any, protocols: [websocket, http]");
+        let gateway = Gateway::start(&yaml).await;
+        for _ in 0..2 {
+            assert_eq!(ask(gateway.address(), &request).await.status(), 200);
+        }
+        let odd = "GET /odd HTTP/1.1\r\nHost: chat.test\r\n\r\n";
+        for _ in 0..12 {
+            assert_eq!(ask(gateway.address(), odd).await.status(), 502);
+        }
+        let questions = || {
+            let mut heads = [a.heads(), b.heads()].concat();
+            heads.retain(|head: &Head| head.value("user-agent") == Some("wsgate"));
+            heads
+        };
+        eventually("the gateway asks itself", || !questions().is_empty()).await;
+        for question in questions() {
+            assert_eq!(question.value("host"), Some("chat.test"));
+        }
+        for name in ["a", "b"] {
+            assert_eq!(shown(&gateway, name).await["state"], "ready");
+        }
     }
 }
 
