@@ -19,7 +19,7 @@ use super::client::Client;
 use super::connection::Negotiated;
 use super::head_clock::{ConnectionState, Expiry, HeadClock};
 use super::linger::{PAUSE, linger};
-use super::pulse::{Busy, Phase, Watched};
+use super::pulse::{Busy, Phase, Watched, is_blank};
 use super::refusal::Fault;
 use super::{Handler, Settings, refusal};
 use crate::drain::{DrainWatch, Stage};
@@ -120,7 +120,7 @@ async fn serve_until_idle<H: Handler>(
     let fault = match &outcome {
         _ if stream.has_fragment() => Some(Fault::bad("The target contains a fragment.")),
         Err(Expiry::Rest) => return Served::Idle(stream.with_unread(unread)),
-        Err(Expiry::Timeout) => (!unread.is_empty()).then_some(Fault::SLOW),
+        Err(Expiry::Timeout) => (!is_blank(&unread)).then_some(Fault::SLOW),
         Ok(Ok(())) => None,
         Ok(Err(error)) => Fault::of(error, &unread, settings.limits.request_head),
     };

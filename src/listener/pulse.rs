@@ -158,12 +158,13 @@ impl Watched {
         &self.pulse
     }
 
-    /// The stream of a connection that hyper has given up; `unread` is what it had read of the next head.
+    /// The stream of a connection that hyper has given up; `unread` is all that it had read of the next head.
     pub(super) fn with_unread(self, unread: Bytes) -> Self {
-        Self {
-            ahead: unread,
-            ..self
-        }
+        let ahead = match is_blank(&unread) {
+            true => Bytes::new(),
+            false => unread,
+        };
+        Self { ahead, ..self }
     }
 
     /// Ready with true when there is something to read, with false when the client is gone.
@@ -198,6 +199,11 @@ impl Watched {
     }
 }
 
+/// Whether there is nothing but empty lines, which some clients send behind a body (RFC 9112 section 2.2); no head begins with them.
+pub(super) fn is_blank(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n'))
+}
+
 impl AsyncRead for Watched {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -216,7 +222,9 @@ impl AsyncRead for Watched {
                 let half_close_grace = self.half_close_grace.get_or_insert_with(begin);
                 ready!(half_close_grace.as_mut().poll(context));
             }
-            Phase::Idle if !has_ended => {
+            // hyper skips empty lines, or needs them for the end of a head that it holds the beginning of.
+            Phase::Idle if is_blank(&buffer.filled()[before..]) => {}
+            Phase::Idle => {
                 self.pulse.enter(Phase::Head);
                 self.request_line = RequestLine::Awaited;
             }

@@ -110,6 +110,46 @@ async fn a_connection_that_has_rested_goes_on_as_before() {
     assert_eq!(wire.answer().await.status(), 408);
 }
 
+/// Some clients send one behind a body (RFC 9112 section 2.2).
+#[tokio::test]
+async fn an_empty_line_between_two_requests_is_no_head() {
+    let gateway = Gateway::start(&listening(HEADER)).await;
+    let mut with_request = Wire::connect(gateway.address()).await;
+    let mut at_once = Wire::connect(gateway.address()).await;
+    let mut later = Wire::connect(gateway.address()).await;
+    with_request.send([REQUEST, "\r\n"].concat()).await;
+    at_once.send(REQUEST).await;
+    later.send(REQUEST).await;
+    for wire in [&mut with_request, &mut at_once, &mut later] {
+        assert_eq!(wire.answer().await.status(), 200);
+    }
+    at_once.send("\r\n").await;
+    sleep(REST).await;
+    later.send("\r\n").await;
+    // Longer than a head may take.
+    sleep(REST).await;
+    for mut wire in [with_request, at_once, later] {
+        wire.send(["\n", REQUEST].concat()).await;
+        assert_eq!(wire.answer().await.status(), 200);
+    }
+    assert_eq!(rejects(&gateway, "head_too_slow"), 0.0);
+}
+
+#[tokio::test]
+async fn the_empty_line_at_the_end_of_a_head_counts_wherever_it_comes() {
+    let patient = ", timeouts: { request_header: 1h, keep_alive: 1h }";
+    let gateway = Gateway::start(&listening(patient)).await;
+    let (head, end) = REQUEST.split_at(REQUEST.len() - 2);
+    for pause in [Duration::ZERO, REST] {
+        let mut wire = Wire::connect(gateway.address()).await;
+        wire.send([REQUEST, head].concat()).await;
+        assert_eq!(wire.answer().await.status(), 200);
+        sleep(pause).await;
+        wire.send(end).await;
+        assert_eq!(wire.answer().await.status(), 200);
+    }
+}
+
 #[tokio::test]
 async fn half_a_head_that_came_with_the_request_before_it_has_no_rest() {
     let gateway = Gateway::start(&listening(HEADER)).await;
