@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 
 use super::findings::{Discovered, Findings};
 use super::first_answers::FirstAnswers;
@@ -23,6 +24,9 @@ use crate::telemetry::{DiscoveryMetrics, DiscoveryResult, Metrics};
 const SHORTEST: Duration = Duration::from_secs(1);
 /// How often that time doubles while the DNS fails.
 const MOST_DOUBLINGS: u32 = 16;
+/// Concurrent queries of all pools together, few enough not to take descriptors from sessions: pools with the same `refresh`
+/// stay in step.
+const QUERIES: usize = 64;
 /// The most backends taken from one answer.
 const BACKENDS: usize = 1000;
 
@@ -38,6 +42,8 @@ pub(super) struct Progress {
 /// The discovery tasks, by pool.
 pub(super) struct Discoveries {
     asking: Mutex<BTreeMap<Name, Asking>>,
+    /// Held by queries.
+    turns: Arc<Semaphore>,
     /// The pools that hold up readiness after the start.
     pub(super) first: Arc<FirstAnswers>,
     /// What they found and the server has not put into use yet.
@@ -56,6 +62,7 @@ impl Discoveries {
     pub(super) fn of(config: &Config) -> Self {
         Self {
             asking: Mutex::default(),
+            turns: Arc::new(Semaphore::new(QUERIES)),
             first: Arc::new(FirstAnswers::of(config)),
             findings: Arc::default(),
         }
@@ -77,6 +84,7 @@ impl Discoveries {
                 continue;
             }
             let hosts = before.map(|before| Arc::clone(&before.hosts));
+            let unknown = || Arc::new(tokio::sync::Mutex::new(Hosts::unknown(&self.turns)));
             let inquiry = Inquiry {
                 pool: Arc::clone(name),
                 discovery: discovery.clone(),
@@ -91,7 +99,7 @@ impl Discoveries {
                 is_over: false,
                 empty: 0,
                 first: Arc::clone(&self.first),
-                hosts: hosts.unwrap_or_default(),
+                hosts: hosts.unwrap_or_else(unknown),
             };
             asking.insert(Arc::clone(name), Asking::begin(inquiry, runtime));
         }
@@ -274,7 +282,7 @@ async fn backends(
     };
     let (mut found, lifetime) = match &discovery.question {
         Question::Addresses { name, port } => {
-            let answer = resolver.addresses(name, families, &mut hosts.trail);
+            let answer = hosts.addresses(resolver, name, families);
             let Answer { found, lifetime } = answer.await?;
             let found = found.into_iter().map(|ip| Spot {
                 ip,

@@ -27,11 +27,12 @@ pub(super) struct Spot {
 }
 
 /// What the last lookups of the hosts of a service found.
-#[derive(Default)]
 pub(super) struct Hosts {
     /// Of the name in the configuration, whether a service or a host.
-    pub(super) trail: Trail,
+    trail: Trail,
     by_name: BTreeMap<String, Host>,
+    /// Held by each query. Shared by all pools, as each query takes a descriptor.
+    turns: Arc<Semaphore>,
 }
 
 #[derive(Default)]
@@ -44,6 +45,29 @@ struct Host {
 }
 
 impl Hosts {
+    /// Nothing is known yet; each query takes one of `turns`.
+    pub(super) fn unknown(turns: &Arc<Semaphore>) -> Self {
+        Self {
+            trail: Trail::default(),
+            by_name: BTreeMap::new(),
+            turns: Arc::clone(turns),
+        }
+    }
+
+    /// Resolves the host `name`.
+    ///
+    /// # Errors
+    /// When the lookup fails.
+    pub(super) async fn addresses(
+        &mut self,
+        resolver: &Resolver,
+        name: &str,
+        families: &[Kind],
+    ) -> Result<Answer<IpAddr>, Fault> {
+        let _turn = self.turns.acquire().await;
+        resolver.addresses(name, families, &mut self.trail).await
+    }
+
     /// Resolves the service `name`, with all priorities. A host whose lookup fails keeps its last addresses. So does a
     /// host without addresses until its [`EMPTY_ANSWERS`]th empty lookup, unless no host has any.
     ///
@@ -55,7 +79,10 @@ impl Hosts {
         name: &str,
         families: &'static [Kind],
     ) -> Result<Answer<Spot>, Fault> {
-        let service = resolver.services(name, &mut self.trail).await?;
+        let service = {
+            let _turn = self.turns.acquire().await;
+            resolver.services(name, &mut self.trail).await?
+        };
         let hosts = service.found.iter().map(|place| place.host.clone());
         let (lifetime, fault) = self.look_up(resolver, hosts.collect(), families).await;
         let mut found: Vec<Spot> = Vec::new();
@@ -90,10 +117,12 @@ impl Hosts {
         let mut answers = JoinSet::new();
         for name in names {
             let (resolver, places) = (resolver.clone(), Arc::clone(&places));
+            let turns = Arc::clone(&self.turns);
             let host = self.by_name.get(&name);
             let mut trail = host.map(|host| host.trail.clone()).unwrap_or_default();
             answers.spawn(async move {
                 let _place = places.acquire().await;
+                let _turn = turns.acquire().await;
                 let full = format!("{name}.");
                 let answer = resolver.addresses(&full, families, &mut trail).await;
                 (name, answer, trail)
@@ -170,5 +199,56 @@ impl Hosts {
             priority,
             weight,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use tokio::net::UdpSocket;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// Expects that `ask` asks nobody while all turns are taken.
+    async fn expect_turns(ask: impl AsyncFnOnce(Hosts, Resolver)) {
+        let turns = Arc::new(Semaphore::new(1));
+        let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let resolver = Resolver::new(vec![server.local_addr().unwrap()]);
+        let taken = turns.acquire().await.unwrap();
+        let mut packet = [0; 512];
+        let asked = async {
+            tokio::select! {
+                () = ask(Hosts::unknown(&turns), resolver) => panic!("nobody has answered"),
+                asked = server.recv(&mut packet) => asked.unwrap(),
+            }
+        };
+        let mut asked = pin!(asked);
+        let early = timeout(Duration::from_millis(100), asked.as_mut()).await;
+        assert!(early.is_err(), "it had no turn");
+        drop(taken);
+        assert!(asked.await > 0);
+    }
+
+    #[tokio::test]
+    async fn all_pools_take_turns() {
+        expect_turns(async |mut hosts, resolver| {
+            drop(hosts.addresses(&resolver, "a.test.", &[Kind::A]).await);
+        })
+        .await;
+        expect_turns(async |mut hosts, resolver| {
+            drop(
+                hosts
+                    .places(&resolver, "_ws._tcp.a.test.", &[Kind::A])
+                    .await,
+            );
+        })
+        .await;
+        expect_turns(async |mut hosts, resolver| {
+            let names = BTreeSet::from(["b.test".to_owned()]);
+            drop(hosts.look_up(&resolver, names, &[Kind::A]).await);
+        })
+        .await;
     }
 }
