@@ -10,7 +10,7 @@ use tokio::task::coop::consume_budget;
 use super::workers::Places;
 use crate::config::Address;
 use crate::drain::Drain;
-use crate::listener::{Accepted, Bound, Entry, Handler, Listener, Settings, Visitors, serve};
+use crate::listener::{Accepted, Entry, Handler, Listener, Settings, Visitors, serve};
 use crate::occupancy::Occupancy;
 use crate::telemetry::{ConnectionRejection, ListenerMetrics, Telemetry};
 
@@ -38,7 +38,7 @@ pub(super) struct Service<H> {
 
 /// The accept loop of one listener.
 pub(super) struct Acceptor<H> {
-    pub(super) socket: Bound,
+    pub(super) listener: Listener,
     /// The address in the configuration.
     pub(super) configured: Address,
     pub(super) metrics: Arc<ListenerMetrics>,
@@ -53,7 +53,7 @@ impl<H: Handler> Acceptor<H> {
     /// Accepts until it is dropped.
     pub(super) async fn run(self) {
         let Self {
-            socket,
+            listener,
             configured,
             metrics,
             drain,
@@ -61,10 +61,6 @@ impl<H: Handler> Acceptor<H> {
             service,
         } = self;
         let name = Arc::clone(metrics.name());
-        let listener = match Listener::new(socket, service.last_descriptor) {
-            Ok(listener) => listener,
-            Err(error) => return tracing::error!(listener = %name, %error, "cannot accept"),
-        };
         let current = || (service.settings)(&name, &configured);
         let limit = || current().map_or(0, |settings| settings.limits.max_connections);
         let Some(mut settings) = current() else {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::accepting::Service;
-use super::ports::{Ports, Prepared};
+use super::ports::{Home, Ports, Prepared};
 use super::shared::Shared;
 use super::workers::Workers;
 use crate::admin::Admin;
@@ -39,8 +39,6 @@ impl AdminSide {
         shared: &Arc<Shared>,
     ) -> Result<Self, Vec<String>> {
         let fail = |error: io::Error| vec![format!("admin.address: {}: {error}", config.address)];
-        let prepared = Prepared::bind(&Name::from(ADMIN), &config.address).map_err(fail)?;
-        let address = prepared.address().clone();
         let thread = Workers::single(ADMIN)
             .map_err(|error| vec![format!("the admin side cannot be started: {error}")])?;
         let admin = Admin::new(Arc::clone(telemetry), Arc::clone(shared));
@@ -52,6 +50,9 @@ impl AdminSide {
             telemetry: Arc::clone(telemetry),
             last_descriptor: RawFd::MAX,
         });
+        let home = Home::of(&service, 0);
+        let prepared = Prepared::bind(&Name::from(ADMIN), &config.address, home).map_err(fail)?;
+        let address = prepared.address().clone();
         let mut ports = Ports::default();
         ports.open(prepared, &service);
         Ok(Self {

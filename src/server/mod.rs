@@ -80,23 +80,21 @@ impl Server {
             tls,
             warnings,
         } = loaded;
-        let mut ports = Ports::default();
-        let addresses = config
-            .listeners
-            .iter()
-            .map(|(name, listener)| (name, &listener.address));
-        let bound = ports.bind(addresses, None)?;
         let snapshot = Arc::new(Snapshot::build(config, tls, &telemetry.metrics, None));
         let (sender, commands) = mpsc::channel(COMMANDS);
         let shared = Arc::new(Shared::new(Arc::clone(&snapshot), sender));
         let current = Arc::clone(&shared.current);
-        let admin = AdminSide::start(&snapshot.config.admin, &telemetry, &shared)?;
         let workers = Workers::start(&snapshot.config.runtime)
             .map_err(|error| vec![format!("workers cannot be started: {error}")])?;
         let places = workers.places();
         let max_sessions = limits::max_sessions(places.count());
         let gateway = Gateway::new(Arc::clone(&current), Arc::clone(&telemetry), max_sessions);
         let service = service(places, gateway.await, current, &telemetry);
+        let mut ports = Ports::default();
+        let listeners = snapshot.config.listeners.iter();
+        let addresses = listeners.map(|(name, listener)| (name, &listener.address));
+        let bound = ports.bind(addresses, None, &service)?;
+        let admin = AdminSide::start(&snapshot.config.admin, &telemetry, &shared)?;
         for prepared in bound {
             ports.open(prepared, &service);
         }

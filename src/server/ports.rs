@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::os::fd::RawFd;
 use std::sync::Arc;
+
+use tokio::runtime::Handle;
 
 use super::accepting::{Acceptor, Service};
 use super::workers::{AbortOnDrop, spawn};
 use crate::config::{Address, Name};
 use crate::drain::Drain;
-use crate::listener::{Bound, Handler};
+use crate::listener::{Bound, Handler, Listener};
 use crate::occupancy::Occupancy;
 
 /// A bound socket. A listener that takes over the address of another one shares it; when the last of them is closed, the
@@ -26,8 +29,27 @@ pub(super) struct Prepared {
     name: Name,
     configured: Address,
     door: Arc<Door>,
-    /// For the accept loop.
-    socket: Bound,
+    /// For the accept loop, in the runtime of its home.
+    listener: Listener,
+    home: Home,
+}
+
+/// Where the accept loop of a listener runs.
+#[derive(Clone)]
+pub(super) struct Home {
+    runtime: Handle,
+    /// The highest descriptor that its connections may use.
+    last_descriptor: RawFd,
+}
+
+impl Home {
+    /// That of the listener with this number.
+    pub(super) fn of<H>(service: &Service<H>, number: usize) -> Self {
+        Self {
+            runtime: service.places.home(number).clone(),
+            last_descriptor: service.last_descriptor,
+        }
+    }
 }
 
 impl Prepared {
@@ -35,22 +57,27 @@ impl Prepared {
     ///
     /// # Errors
     /// The system's error.
-    pub(super) fn bind(name: &Name, address: &Address) -> io::Result<Self> {
-        Self::behind(Arc::new(Door(Bound::bind(address)?)), name, address)
+    pub(super) fn bind(name: &Name, address: &Address, home: Home) -> io::Result<Self> {
+        Self::behind(Arc::new(Door(Bound::bind(address)?)), name, address, home)
     }
 
-    fn behind(door: Arc<Door>, name: &Name, address: &Address) -> io::Result<Self> {
+    fn behind(door: Arc<Door>, name: &Name, address: &Address, home: Home) -> io::Result<Self> {
+        let listener = {
+            let _runtime = home.runtime.enter();
+            Listener::new(door.0.try_clone()?, home.last_descriptor)?
+        };
         Ok(Self {
             name: Arc::clone(name),
             configured: address.clone(),
-            socket: door.0.try_clone()?,
             door,
+            listener,
+            home,
         })
     }
 
     /// Its address; for port 0, with the port that the system chose.
     pub(super) fn address(&self) -> &Address {
-        self.socket.address()
+        self.door.0.address()
     }
 }
 
@@ -86,38 +113,39 @@ impl Port {
         &self.drain
     }
 
-    /// Accepts connections of the listener `name` from `socket` from now on.
+    /// Accepts connections of the listener `name` from now on.
     fn accept<H: Handler>(
         &mut self,
         name: &Name,
-        socket: Bound,
-        home: usize,
+        listener: Listener,
+        home: &Home,
         service: &Arc<Service<H>>,
     ) {
         let acceptor = Acceptor {
-            socket,
+            listener,
             configured: self.configured.clone(),
             metrics: service.telemetry.metrics.listener(name),
             drain: Arc::clone(&self.drain),
             connections: Arc::clone(&self.connections),
             service: Arc::clone(service),
         };
-        self.accepting = Some(spawn(service.places.home(home), acceptor.run()));
+        self.accepting = Some(spawn(&home.runtime, acceptor.run()));
     }
 
     /// Binds a unix socket anew if its file was removed; open connections are not touched. Says what it did.
     fn restore<H: Handler>(
         &mut self,
         name: &Name,
-        home: usize,
+        number: usize,
         service: &Arc<Service<H>>,
     ) -> Option<String> {
         let is_lost = self.door.as_ref()?.0.has_lost_its_file();
-        let bound = is_lost.then(|| Prepared::bind(name, &self.configured))?;
+        let home = Home::of(service, number);
+        let bound = is_lost.then(|| Prepared::bind(name, &self.configured, home))?;
         let outcome = match bound {
             Ok(prepared) => {
                 self.door = Some(prepared.door);
-                self.accept(name, prepared.socket, home, service);
+                self.accept(name, prepared.listener, &prepared.home, service);
                 "is bound anew".to_owned()
             }
             Err(error) => format!("cannot be bound anew: {error}"),
@@ -164,14 +192,15 @@ impl Ports {
     }
 
     /// Binds the addresses in `wanted` that are not open yet, and closes nothing. An address that another listener has now is
-    /// shared with it until that one closes; that of the admin side, `admin`, never is.
+    /// shared with it until that one closes; that of the admin side, `admin`, never is. `service` is for [`Self::open`].
     ///
     /// # Errors
     /// One line for each address that cannot be bound.
-    pub(super) fn bind<'a>(
+    pub(super) fn bind<'a, H>(
         &self,
         wanted: impl Iterator<Item = (&'a Name, &'a Address)>,
         admin: Option<&Address>,
+        service: &Service<H>,
     ) -> Result<Vec<Prepared>, Vec<String>> {
         let mut prepared = Vec::new();
         let mut errors = Vec::new();
@@ -180,7 +209,8 @@ impl Ports {
             if open.is_some_and(|port| port.configured == *address) {
                 continue;
             }
-            let one = self.bind_one(name, address).map_err(|error| {
+            let home = Home::of(service, self.open.len() + prepared.len());
+            let one = self.bind_one(name, address, home).map_err(|error| {
                 let in_the_way = error.kind() == io::ErrorKind::AddrInUse;
                 let in_the_way = in_the_way.then(|| self.in_the_way_of(address, admin));
                 in_the_way
@@ -199,12 +229,12 @@ impl Ports {
         }
     }
 
-    fn bind_one(&self, name: &Name, address: &Address) -> io::Result<Prepared> {
+    fn bind_one(&self, name: &Name, address: &Address, home: Home) -> io::Result<Prepared> {
         let is_same = |port: &&Port| port.configured == *address && !is_any_port(address);
         let holder = self.open.values().find(is_same);
         match holder.and_then(|port| port.door.clone()) {
-            Some(door) => Prepared::behind(door, name, address),
-            None => Prepared::bind(name, address),
+            Some(door) => Prepared::behind(door, name, address, home),
+            None => Prepared::bind(name, address, home),
         }
     }
 
@@ -230,7 +260,8 @@ impl Ports {
     /// Binds unix sockets anew whose files were removed, and says so.
     pub(super) fn restore<H: Handler>(&mut self, service: &Arc<Service<H>>) -> Vec<String> {
         let ports = self.open.iter_mut().enumerate();
-        let restored = ports.filter_map(|(home, (name, port))| port.restore(name, home, service));
+        let restored =
+            ports.filter_map(|(number, (name, port))| port.restore(name, number, service));
         restored.collect()
     }
 
@@ -253,7 +284,8 @@ impl Ports {
             name,
             configured,
             door,
-            socket,
+            listener,
+            home,
         } = prepared;
         let mut port = Port {
             configured,
@@ -263,7 +295,7 @@ impl Ports {
             connections: Arc::default(),
             accepting: None,
         };
-        port.accept(&name, socket, self.open.len(), service);
+        port.accept(&name, listener, &home, service);
         self.open.insert(name, port);
     }
 }
@@ -285,7 +317,28 @@ fn words(error: &io::Error, address: &Address) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tokio::runtime::Builder;
+
     use super::*;
+
+    /// Clients would connect to it and wait for ever.
+    #[test]
+    fn a_listener_that_could_not_accept_is_not_bound() {
+        let bind = |runtime| {
+            let home = Home {
+                runtime,
+                last_descriptor: RawFd::MAX,
+            };
+            let address = Address::Tcp(([127, 0, 0, 1], 0).into());
+            Prepared::bind(&Name::from("main"), &address, home)
+        };
+        let runtime = Builder::new_current_thread().enable_io().build().unwrap();
+        let handle = runtime.handle().clone();
+        assert!(bind(handle.clone()).is_ok());
+        // It takes no sockets any more.
+        drop(runtime);
+        assert!(bind(handle).is_err());
+    }
 
     #[test]
     fn a_low_port_says_what_it_asks_for() {

@@ -46,6 +46,7 @@ impl Server {
         let bound = self.shared.ports().bind(
             listeners.map(|(name, listener)| (name, &listener.address)),
             Some(self.admin.address()),
+            &self.service,
         );
         let bound = match bound {
             Ok(bound) => bound,
