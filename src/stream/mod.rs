@@ -129,6 +129,14 @@ impl Socket {
         }
     }
 
+    fn descriptor(&self) -> Option<RawFd> {
+        match self {
+            Self::Tcp(socket) => socket.descriptor(),
+            Self::Unix(socket) => Some(socket.as_raw_fd()),
+            Self::Replayed(replayed) => replayed.socket.descriptor(),
+        }
+    }
+
     fn is_broken(&self) -> bool {
         match self {
             Self::Tcp(socket) => socket.is_broken(),
@@ -156,10 +164,14 @@ impl Stream {
         }
     }
 
-    /// The descriptor of its TCP connection, if it has one for itself.
+    /// The descriptor of its socket, if it has one for itself.
     #[must_use]
     pub fn descriptor(&self) -> Option<RawFd> {
-        self.connection()?.descriptor()
+        match self {
+            Self::Plain(socket) => socket.descriptor(),
+            Self::Tls(tls) => tls.socket().descriptor(),
+            Self::Shared(_) => None,
+        }
     }
 
     /// Whether the peer has reset the connection, as far as that is known without reading.
@@ -366,6 +378,14 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_unix_socket_has_a_descriptor_as_well() {
+        let (socket, _peer) = UnixStream::pair().unwrap();
+        let descriptor = socket.as_raw_fd();
+        let stream = Stream::Plain(Socket::Unix(socket).replay(b"a"));
+        assert_eq!(stream.descriptor(), Some(descriptor));
+    }
 
     #[tokio::test]
     async fn reads_again_what_was_put_back() {

@@ -1,7 +1,6 @@
 //! An HTTP/1.1 connection to a backend for plain requests: whether it may serve another one, and how it ends.
 
 use std::future::poll_fn;
-use std::os::fd::RawFd;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::ready;
@@ -13,7 +12,6 @@ use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
-use rustix::process::{Resource, getrlimit};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
@@ -48,7 +46,7 @@ pub(super) struct Connection {
     /// Whether it must not serve another request: its PROXY header names one client, the backend has authenticated the client
     /// for the whole connection, may take unread bytes of this request for the next one, or speaks HTTP/1.0.
     is_spent: bool,
-    /// Whether its descriptor [is high](is_high).
+    /// Whether its descriptor [is high](Transport::is_high).
     is_high: bool,
     /// Shared with [`LastWords`].
     steering: Arc<Steering>,
@@ -57,7 +55,8 @@ pub(super) struct Connection {
 impl Connection {
     /// An HTTP/1.1 connection over `stream`, which `transport` has opened.
     pub(super) async fn open(stream: Stream, transport: &Arc<Transport>) -> hyper::Result<Self> {
-        let is_high = stream.descriptor().is_some_and(is_high);
+        let descriptor = stream.descriptor();
+        let is_high = descriptor.is_some_and(|it| transport.is_high(it));
         let steering = Arc::<Steering>::default();
         let stream = LastWords::new(stream, Arc::clone(&steering));
         let (sender, connection) = Builder::new()
@@ -165,13 +164,6 @@ impl Drop for Connection {
             self.task.finish(place);
         }
     }
-}
-
-/// Whether a descriptor is in the upper half of those that the process may have. The system assigns the lowest free one, so
-/// these are in use only when there are many.
-fn is_high(descriptor: RawFd) -> bool {
-    let most = getrlimit(Resource::Nofile).current;
-    most.is_some_and(|most| u64::try_from(descriptor).is_ok_and(|it| it >= most / 2))
 }
 
 /// Whether the body of an answer has no transfer coding except chunked, the only one that hyper decodes.

@@ -36,6 +36,12 @@ impl Sources {
         may_have.then_some(()).ok_or(Failure::NoDescriptor)
     }
 
+    /// Whether a descriptor is in the upper half of those that connections may have. The system assigns the lowest free one, so
+    /// these are in use only when there are many.
+    pub(super) fn is_high(&self, descriptor: RawFd) -> bool {
+        descriptor > self.last_descriptor / 2
+    }
+
     /// The sources of the destination's family, beginning with the next in turn.
     pub(super) fn in_turn(&self, destination: SocketAddr) -> Vec<IpAddr> {
         let is_fitting = |source: &&IpAddr| source.is_ipv4() == destination.is_ipv4();

@@ -1,5 +1,6 @@
 //! How the backends of a pool are connected to: a socket, then a PROXY header, then TLS.
 
+use std::os::fd::RawFd;
 use std::sync::Arc;
 
 use rustls::ClientConfig;
@@ -63,6 +64,11 @@ impl Transport {
     /// Whether each connection begins with a PROXY header, and so serves one client only.
     pub(super) fn introduces_clients(&self) -> bool {
         self.proxy_protocol.is_some()
+    }
+
+    /// Whether few connections should be kept that have such a descriptor.
+    pub(super) fn is_high(&self, descriptor: RawFd) -> bool {
+        self.sources.is_high(descriptor)
     }
 
     /// The settings for TLS with one backend; `None` if the pool uses none.
