@@ -182,7 +182,13 @@ async fn both_ends_can_be_ours() {
     let settings = settings(&[&TLS12, &TLS13]);
     let (one, other) = chopped();
     let accepting = TlsStream::accept(Socket::Unix(one), settings.server);
-    let connecting = TlsStream::connect(Socket::Unix(other), settings.client, name());
+    let connecting = async {
+        let socket = Socket::Unix(other);
+        let mut client = TlsStream::connect(socket, settings.client, name()).await?;
+        // Its last message would go out with its first bytes.
+        client.flush().await?;
+        std::io::Result::Ok(client)
+    };
     let both = async { tokio::join!(accepting, connecting) };
     let (server, client) = soon("a handshake", both).await;
     let (server, client) = (server.expect("it agrees"), client.expect("it agrees"));
@@ -293,6 +299,7 @@ async fn an_end_within_a_message_of_a_handshake_ends_the_stream_alone() {
     let mut stream = connected.expect("no panic").expect("they agree");
     let _finish =
         tokio::spawn(async move { tokio::io::copy(&mut from_ours, &mut to_theirs).await });
+    stream.flush().await.expect("we are there");
     let ticket = record(&mut from_theirs).await;
     to_ours.write_all(&ticket).await.expect("we read");
     drop(to_ours);

@@ -166,13 +166,11 @@ impl TlsStream {
         ready!(with_records(|records| {
             self.poll_records(context, records, &mut nothing, is_done)
         }))?;
-        // What a TLS 1.3 server has left to send are session tickets; they go out with the first answer.
-        let version = self.agreed().protocol_version();
-        match self.connection {
-            Connection::Server(_) if version == Some(ProtocolVersion::TLSv1_3) => {
-                Poll::Ready(Ok(()))
-            }
-            Connection::Server(_) | Connection::Client(_) => self.poll_send(context),
+        match self.agreed().protocol_version() {
+            // What a server has left to send are session tickets, and a client its last message. They go out with the first answer
+            // and request.
+            Some(ProtocolVersion::TLSv1_3) => Poll::Ready(Ok(())),
+            _ => self.poll_send(context),
         }
     }
 

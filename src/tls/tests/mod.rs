@@ -2,5 +2,5 @@
 
 mod files;
 mod handshakes;
-mod used_up;
+mod streams;
 mod workshop;
