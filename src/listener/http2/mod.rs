@@ -94,10 +94,15 @@ pub(super) async fn serve<H: Handler>(
         let mut connection = pin!(connection);
         let mut is_flooded = false;
         if client.over_limit.is_none() {
-            tokio::select! {
-                result = connection.as_mut() => return conclude(result, client),
-                _ = watch.beyond(Stage::Open) => {}
-                verdict = streams.verdict(&settings.timeouts) => is_flooded = verdict == Verdict::Flooded,
+            let served = async {
+                tokio::select! {
+                    result = connection.as_mut() => Err(result),
+                    verdict = streams.verdict(&settings.timeouts) => Ok(verdict),
+                }
+            };
+            match watch.within(Stage::Open, pin!(served)).await {
+                Some(Err(result)) => return conclude(result, client),
+                verdict => is_flooded = matches!(verdict, Some(Ok(Verdict::Flooded))),
             }
         }
         if is_flooded {
