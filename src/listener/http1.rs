@@ -174,9 +174,12 @@ async fn end<H: Handler>(ended: Ended, client: &Client, handler: &H) {
     }
 }
 
-/// Shuts the sending half down, as under TLS a close without close_notify looks like a truncation (RFC 8446 section 6.1).
-/// Polled once: the few bytes are either sent at once or never.
+/// Ends TLS, as a close without close_notify looks like a truncation (RFC 8446 section 6.1). Polled once: the few bytes are either
+/// sent at once or never.
 async fn shut_down(mut stream: Stream) {
+    if !matches!(stream, Stream::Tls(_)) {
+        return;
+    }
     poll_fn(|context| {
         let _ = Pin::new(&mut stream).poll_shutdown(context);
         Poll::Ready(())

@@ -75,6 +75,11 @@ impl Pulse {
         self.has_body.load(Ordering::Relaxed)
     }
 
+    /// Nothing more arrives.
+    fn body_has_ended(&self) {
+        self.has_body.store(false, Ordering::Relaxed);
+    }
+
     /// Notes whether the stream took what was written to it.
     fn written<T>(&self, written: Poll<T>) -> Poll<T> {
         self.is_full.store(written.is_pending(), Ordering::Relaxed);
@@ -230,6 +235,9 @@ impl AsyncRead for Watched {
             }
             _ => {}
         }
+        if has_ended {
+            self.pulse.body_has_ended();
+        }
         self.request_line.follow(&buffer.filled()[before..]);
         if self.has_fragment() {
             return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
@@ -261,11 +269,9 @@ impl AsyncWrite for Watched {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.pulse.phase() == Phase::Head {
-            return Poll::Ready(Ok(()));
-        }
-        Pin::new(&mut self.stream).poll_shutdown(context)
+    /// The end of the connection is not hyper's: it may be refused, or its client may still send.
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_flush(context)
     }
 
     fn poll_write_vectored(
