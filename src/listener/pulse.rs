@@ -81,9 +81,8 @@ impl Pulse {
     }
 
     /// Notes whether the stream took what was written to it.
-    fn written<T>(&self, written: Poll<T>) -> Poll<T> {
+    fn written<T>(&self, written: &Poll<T>) {
         self.is_full.store(written.is_pending(), Ordering::Relaxed);
-        written
     }
 
     /// Begins a request; it is in progress until the guard is dropped.
@@ -128,6 +127,9 @@ impl Drop for Busy {
 /// request and close without waiting for the answer; this gives the request time to reach the backend.
 const HALF_CLOSE_GRACE: Duration = Duration::from_secs(1);
 
+/// How long a unix socket may take nothing of an answer; as long as the kernel gives TCP.
+const LONGEST_STALL: Duration = Duration::from_secs(60);
+
 /// How many bytes are read to learn that there are some. They are copied once more when hyper reads.
 const FIRST_READ: usize = 64;
 
@@ -141,6 +143,8 @@ pub(super) struct Watched {
     ahead: Bytes,
     /// Set when the end of the stream was read during a request.
     half_close_grace: Option<Pin<Box<Sleep>>>,
+    /// Set while a unix socket takes nothing.
+    stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl Watched {
@@ -151,6 +155,7 @@ impl Watched {
             request_line: RequestLine::Awaited,
             ahead: Bytes::new(),
             half_close_grace: None,
+            stalled: None,
         }
     }
 
@@ -197,6 +202,24 @@ impl Watched {
         let count = self.ahead.len().min(buffer.remaining());
         buffer.put_slice(&self.ahead.split_to(count));
         Poll::Ready(Ok(()))
+    }
+
+    /// What is made of an attempt to write. The kernel ends a TCP connection whose client takes nothing, but no unix socket.
+    fn poll_written<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        self.pulse.written(&written);
+        if written.is_ready() {
+            self.stalled = None;
+        } else if !self.stream.is_tcp() {
+            let begin = || Box::pin(sleep(LONGEST_STALL));
+            let stalled = self.stalled.get_or_insert_with(begin);
+            ready!(stalled.as_mut().poll(context));
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        written
     }
 
     pub(super) fn into_stream(self) -> Stream {
@@ -256,12 +279,12 @@ impl AsyncWrite for Watched {
             return Poll::Ready(Ok(bytes.len()));
         }
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.pulse.written(written)
+        self.poll_written(context, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(context);
-        ready!(self.pulse.written(flushed))?;
+        ready!(self.poll_written(context, flushed))?;
         // hyper writes its own buffer before it flushes the stream.
         if self.pulse.phase() == Phase::Answered {
             self.pulse.enter(Phase::Idle);
@@ -283,10 +306,31 @@ impl AsyncWrite for Watched {
             return Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()));
         }
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.pulse.written(written)
+        self.poll_written(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::UnixStream;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::stream::Socket;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_at_a_unix_socket_that_reads_nothing_is_given_up() {
+        let (near, _far) = UnixStream::pair().unwrap();
+        let mut stream = Watched::new(Stream::Plain(Socket::Unix(near)));
+        let _busy = stream.pulse().busy(false);
+        let begun = Instant::now();
+        let written = stream.write_all(&[0; 4 * 1024 * 1024]).await;
+        assert_eq!(written.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert!(begun.elapsed() >= LONGEST_STALL);
     }
 }

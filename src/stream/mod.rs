@@ -16,7 +16,7 @@ mod tls;
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -162,6 +162,12 @@ impl Stream {
             Self::Tls(tls) => tls.socket().connection(),
             Self::Shared(_) => None,
         }
+    }
+
+    /// Whether it is a TCP connection of its own, with TLS or without.
+    #[must_use]
+    pub fn is_tcp(&self) -> bool {
+        self.connection().is_some()
     }
 
     /// The descriptor of its socket, if it has one for itself.
