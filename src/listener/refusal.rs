@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use super::body::{Body, text};
 use super::linger::{PAUSE, linger};
+use crate::proxy_protocol::is_header;
 use crate::session::Rejection;
 use crate::stream::Stream;
 use crate::telemetry::ConnectionRejection;
@@ -61,10 +62,14 @@ impl Fault {
                 reason: ConnectionRejection::HeadTooLarge,
             });
         }
-        let is_tls = received.starts_with(TLS_HANDSHAKE);
-        error.is_parse().then(|| match is_tls {
-            true => Self::bad("This is TLS, but the listener does not use TLS."),
-            false => Self::bad("The request is not valid HTTP."),
+        error.is_parse().then(|| {
+            Self::bad(if received.starts_with(TLS_HANDSHAKE) {
+                "This is TLS, but the listener does not use TLS."
+            } else if is_header(received) {
+                "This is a PROXY header, but the listener has no `proxy_protocol`."
+            } else {
+                "The request is not valid HTTP."
+            })
         })
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use rustls::{Error, PeerIncompatible, PeerMisbehaved};
+use rustls::{Error, InvalidMessage, PeerIncompatible, PeerMisbehaved};
 
 /// Shows an error of a TLS handshake; where the library's words do not lead to the cause, behind a sentence that does.
 pub(super) struct Explained<'a>(pub(super) &'a io::Error);
@@ -39,6 +39,9 @@ fn cause(error: &Error) -> Option<&'static str> {
         Error::PeerMisbehaved(PeerMisbehaved::ServerNameMustContainOneHostName) => {
             "its SNI is not a host name"
         }
+        Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            "it begins with something else than TLS, such as plain HTTP or a PROXY header"
+        }
         _ => return None,
     })
 }
@@ -66,6 +69,10 @@ mod tests {
             (
                 told(PeerMisbehaved::ServerNameMustContainOneHostName),
                 "its SNI is not a host name: peer misbehaved: ServerNameMustContainOneHostName",
+            ),
+            (
+                told(InvalidMessage::InvalidContentType),
+                "it begins with something else than TLS, such as plain HTTP or a PROXY header: received corrupt message of type InvalidContentType",
             ),
             (told(Error::DecryptError), "cannot decrypt peer's message"),
         ] {

@@ -47,6 +47,13 @@ pub fn decode(bytes: &[u8]) -> Decoded {
     }
 }
 
+/// Whether what is no request to an HTTP server is a header. Such a server skips empty lines, with which one of version 2 begins.
+#[must_use]
+pub fn is_header(bytes: &[u8]) -> bool {
+    let is_binary = |bytes: &[u8]| bytes.starts_with(SIGNATURE.trim_ascii_start());
+    matches!(decode(bytes), Decoded::Header { .. }) || is_binary(bytes.trim_ascii_start())
+}
+
 /// Whether `bytes` begin with `start`, or are a prefix of it.
 fn begins(bytes: &[u8], start: &[u8]) -> bool {
     let length = bytes.len().min(start.len());

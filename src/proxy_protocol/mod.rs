@@ -8,7 +8,7 @@ mod encode;
 
 use std::net::SocketAddr;
 
-pub use decode::{Decoded, LONGEST, decode};
+pub use decode::{Decoded, LONGEST, decode, is_header};
 pub use encode::encode;
 
 /// The version of a header.

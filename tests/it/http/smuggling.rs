@@ -227,6 +227,27 @@ async fn tls_on_a_plain_listener_is_named() {
     );
 }
 
+/// Of both versions; the address that they name is of no use here.
+#[tokio::test]
+async fn a_proxy_header_on_a_listener_that_expects_none_is_named() {
+    let binary = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\x7f\0\0\x01\x7f\0\0\x01\x04\0\0\x50";
+    for header in [
+        &b"PROXY TCP4 192.0.2.1 192.0.2.2 1024 80\r\n"[..],
+        b"PROXY UNKNOWN\r\n",
+        binary,
+    ] {
+        let stage = Stage::set().await;
+        let mut client = Wire::connect(stage.gateway.address()).await;
+        client.send([header, get("/").as_bytes()].concat()).await;
+        let answer = client.answer().await;
+        assert_eq!(answer.status(), 400);
+        let words = "This is a PROXY header, but the listener has no `proxy_protocol`.";
+        assert_eq!(answer.body.trim_end(), words);
+        let line = stage.gateway.line("refused").await;
+        assert_eq!(line["detail"], words);
+    }
+}
+
 /// The library for targets drops what it takes for a fragment: a DELETE of `/a/#b` would reach the backend as one of `/a/`.
 #[tokio::test]
 async fn a_target_with_a_fragment_is_refused() {
