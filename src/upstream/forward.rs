@@ -397,6 +397,6 @@ async fn in_time<F: Future>(
         biased;
         answer = answer => Some(answer),
         () = progress.still_for(since, patience) => None,
-        () = progress.slow_for(least, patience), if least > 0 => None,
+        () = progress.slow_for(least, patience), if least > 0 && !progress.is_whole() => None,
     }
 }
