@@ -238,11 +238,7 @@ mod tests {
         })
         .await;
         expect_turns(async |mut hosts, resolver| {
-            drop(
-                hosts
-                    .places(&resolver, "_ws._tcp.a.test.", &[Kind::A])
-                    .await,
-            );
+            drop(hosts.spots(&resolver, "_ws._tcp.a.test.", &[Kind::A]).await);
         })
         .await;
         expect_turns(async |mut hosts, resolver| {
