@@ -9,7 +9,7 @@ use std::fmt::{self, Write};
 use crate::config::LogFormat;
 
 /// Capacity for a typical line, to avoid reallocation.
-const USUAL_LENGTH: usize = 640;
+const USUAL_LENGTH: usize = 1024;
 
 /// A line under construction; fields appear in the order of the calls.
 pub(super) struct Line {
