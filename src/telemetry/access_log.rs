@@ -59,8 +59,8 @@ impl AccessLog {
         Ok((access_log, FlushGuard { _writing: writing }))
     }
 
-    /// Applies which lines are written and whether queries are redacted, from the next line on. The format of lines is fixed
-    /// at the start.
+    /// Applies which lines are written and whether queries are redacted, from the next line on. Lines that are turned on
+    /// are those of requests that begin later. The format of lines is fixed at the start.
     pub fn apply(&self, settings: &config::AccessLog) {
         self.open.store(settings.open, Relaxed);
         self.close.store(settings.close, Relaxed);

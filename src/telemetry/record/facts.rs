@@ -54,6 +54,10 @@ impl Facts {
         Self(texts.into_boxed_str())
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Adds `request_id`.
     pub(super) fn write_identity(&self, line: &mut Line) {
         self.write(line, &["request_id"], 0);

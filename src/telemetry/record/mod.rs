@@ -197,7 +197,7 @@ impl SessionRecord {
             route.session_opened(duration);
         }
         let log = &self.telemetry.access_log;
-        if log.writes_open() {
+        if self.is_written(log.writes_open()) {
             let status = Some(self.opening_status());
             log.write(self.line("open", HandshakeResult::Accepted, status, duration));
         }
@@ -234,7 +234,7 @@ impl SessionRecord {
             route.session_closed(&closure, duration);
         }
         let log = &self.telemetry.access_log;
-        if log.writes_close() {
+        if self.is_written(log.writes_close()) {
             let status = Some(self.opening_status());
             let mut line = self.line("close", HandshakeResult::Accepted, status, duration);
             line.number("bytes_in", self.inward.bytes);
@@ -267,17 +267,22 @@ impl SessionRecord {
             None => self.telemetry.metrics.unrouted(result),
         }
         let log = &self.telemetry.access_log;
-        let is_written = match self.kind {
+        let is_on = match self.kind {
             Kind::Taken => return self.write_request(result, status),
             Kind::Plain => log.writes_request(),
             Kind::Opening => log.writes_close(),
         };
-        if is_written {
+        if self.is_written(is_on) {
             let mut line = self.line(event, result, status, self.began.elapsed());
             self.facts.write_method(&mut line);
             write_refusal(result, &mut line);
             log.write(line);
         }
+    }
+
+    /// Whether a line is written that `is_on` now. Not if it was off when the request began: then nothing is known of it.
+    fn is_written(&self, is_on: bool) -> bool {
+        is_on && !self.facts.is_empty()
     }
 
     /// Begins a line with the fields that all lines have.

@@ -60,7 +60,7 @@ impl SessionRecord {
 
     pub(super) fn write_request(&self, result: HandshakeResult, status: Option<StatusCode>) {
         let log = &self.telemetry.access_log;
-        if !log.writes_request() {
+        if !self.is_written(log.writes_request()) {
             return;
         }
         let mut line = self.line("request", result, status, self.began.elapsed());

@@ -403,6 +403,7 @@ fn a_reload_changes_which_lines_are_written() {
         redact_query: true,
     });
     scenario.routed().refuse(Rejection::Draining);
+    let mut begun_before = scenario.routed();
     let all = config::AccessLog {
         open: true,
         close: true,
@@ -410,6 +411,7 @@ fn a_reload_changes_which_lines_are_written() {
         redact_query: true,
     };
     scenario.telemetry.access_log.apply(&all);
+    begun_before.refuse(Rejection::Draining);
     scenario.routed().refuse(Rejection::NoReadyBackend);
     let lines = scenario.lines();
     assert_eq!(lines.len(), 1);
