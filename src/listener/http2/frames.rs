@@ -91,27 +91,10 @@ mod tests {
         let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
         let settings = [0, 0, 6, Frame::SETTINGS, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 1];
         let acknowledged = [0, 0, 0, Frame::SETTINGS, 1, 0, 0, 0, 0];
-        // Its payload looks like SETTINGS, and the reserved bit of its stream is set.
-        let data = [
-            0,
-            0,
-            9,
-            0,
-            1,
-            0x80,
-            0,
-            1,
-            2,
-            0,
-            0,
-            0,
-            Frame::SETTINGS,
-            0,
-            0,
-            0,
-            0,
-            0,
-        ];
+        // The payload looks like SETTINGS, and the reserved bit of the stream is set.
+        let header = [0, 0, 9, Frame::DATA, 1, 0x80, 0, 1, 2];
+        let payload = [0, 0, 0, Frame::SETTINGS, 0, 0, 0, 0, 0];
+        let data = [header, payload].concat();
         let sent = [preface, &settings[..], &data, &acknowledged, &data].concat();
         let frame = |kind, flags, stream| Frame {
             kind,

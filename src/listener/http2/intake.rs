@@ -59,9 +59,7 @@ impl Intake {
     fn stream(&mut self) -> &mut Stream {
         self.stream.as_mut().expect("it is taken out on Drop")
     }
-}
 
-impl Intake {
     /// Looks at what the client sent.
     fn hear(&mut self, bytes: &[u8]) {
         let mut settings = 0;
@@ -103,28 +101,6 @@ impl Intake {
     fn tell_whether_sending(&self) {
         let is_sending = self.is_blocked || !self.unfinished.0.is_empty();
         self.streams.set_sending(is_sending);
-    }
-}
-
-/// The streams whose answers have begun and not ended.
-#[derive(Default, Debug)]
-struct Unfinished(Vec<u32>);
-
-impl Unfinished {
-    /// A frame of the gateway was sent.
-    fn pass(&mut self, frame: Frame) {
-        match frame.kind {
-            Frame::HEADERS | Frame::DATA if frame.has_first_flag() => self.end(frame.stream),
-            Frame::RST_STREAM => self.end(frame.stream),
-            Frame::HEADERS if !self.0.contains(&frame.stream) => self.0.push(frame.stream),
-            _ => {}
-        }
-    }
-
-    fn end(&mut self, stream: u32) {
-        if let Some(place) = self.0.iter().position(|it| *it == stream) {
-            self.0.swap_remove(place);
-        }
     }
 }
 
@@ -194,6 +170,28 @@ impl AsyncWrite for Intake {
         self.stream
             .as_ref()
             .is_some_and(AsyncWrite::is_write_vectored)
+    }
+}
+
+/// The streams whose answers have begun and not ended.
+#[derive(Default, Debug)]
+struct Unfinished(Vec<u32>);
+
+impl Unfinished {
+    /// A frame of the gateway was sent.
+    fn pass(&mut self, frame: Frame) {
+        match frame.kind {
+            Frame::HEADERS | Frame::DATA if frame.has_first_flag() => self.end(frame.stream),
+            Frame::RST_STREAM => self.end(frame.stream),
+            Frame::HEADERS if !self.0.contains(&frame.stream) => self.0.push(frame.stream),
+            _ => {}
+        }
+    }
+
+    fn end(&mut self, stream: u32) {
+        if let Some(place) = self.0.iter().position(|it| *it == stream) {
+            self.0.swap_remove(place);
+        }
     }
 }
 

@@ -94,16 +94,21 @@ async fn an_answer_with_too_many_fields_ejects_nobody() {
     assert_eq!(up(&gateway, "a"), 1.0);
 }
 
-/// A stranger may ask for what the backends end without an answer, as often as it likes.
-#[tokio::test]
-async fn what_one_client_asks_for_ejects_nobody() {
-    let (a, b) = (Backend::mute_at_odd().await, Backend::mute_at_odd().await);
-    let entries = [("a", &a), ("b", &b)]
+/// A gateway before two backends, which takes plain requests as well and ejects for an hour.
+async fn before_both(a: &Backend, b: &Backend) -> Gateway {
+    let entries = [("a", a), ("b", b)]
         .map(|(name, backend)| format!("{{ name: {name}, url: \"{}\" }}", backend.url()));
     let keys = PASSIVE.replace("1s", "1h");
     let yaml = configuration(&keys, &entries)
         .replace("origins: any", "origins: any, protocols: [websocket, http]");
-    let gateway = Gateway::start(&yaml).await;
+    Gateway::start(&yaml).await
+}
+
+/// A stranger may ask for what the backends end without an answer, as often as it likes.
+#[tokio::test]
+async fn what_one_client_asks_for_ejects_nobody() {
+    let (a, b) = (Backend::mute_at_odd().await, Backend::mute_at_odd().await);
+    let gateway = before_both(&a, &b).await;
     let get = "GET /odd HTTP/1.1\r\nHost: a\r\n\r\n".to_owned();
     for request in [Opening::to("/odd").text(), get].iter().cycle().take(12) {
         assert_eq!(ask(gateway.address(), request).await.status(), 502);
@@ -126,12 +131,7 @@ async fn backends_are_asked_by_a_host_that_they_answer() {
     for request in [session, plain] {
         let backend = || Backend::mute_at_odd_and_to_other_hosts("chat.test");
         let (a, b) = (backend().await, backend().await);
-        let entries = [("a", &a), ("b", &b)]
-            .map(|(name, backend)| format!("{{ name: {name}, url: \"{}\" }}", backend.url()));
-        let keys = PASSIVE.replace("1s", "1h");
-        let yaml = configuration(&keys, &entries)
-            .replace("origins: any", "origins: any, protocols: [websocket, http]");
-        let gateway = Gateway::start(&yaml).await;
+        let gateway = before_both(&a, &b).await;
         for _ in 0..2 {
             assert_eq!(ask(gateway.address(), &request).await.status(), 200);
         }
