@@ -77,7 +77,10 @@ impl Config {
         let to_clients = to_clients.map(|list| ("clients", "headers.answer.set", list));
         let mut repeated = Repeated::default();
         for (who, key, (route, others, fields)) in to_backends.chain(to_clients) {
-            let is_foreign = |(_, value): &&(_, HeaderValue)| is_foreign_variable(value.as_bytes());
+            // What the environment gives is expanded already.
+            let is_foreign = |(_, value): &&(_, HeaderValue)| {
+                !value.is_sensitive() && value.to_str().is_ok_and(has_foreign_variable)
+            };
             for (field, _) in fields.iter().filter(is_foreign) {
                 // The value is not shown: it may be a secret from the environment.
                 let message = format!(
@@ -251,20 +254,31 @@ fn is_reached_at(listener: &Address, backend: &BackendAddress) -> bool {
     is_own && listener.port() == at
 }
 
-/// As nginx, HAProxy, Envoy and Caddy write them.
-fn is_foreign_variable(value: &[u8]) -> bool {
-    let is_named =
-        |name: &[u8], is_part: fn(&u8) -> bool| !name.is_empty() && name.iter().all(is_part);
-    match value {
-        [b'$', b'a'..=b'z', ..] | [b'%', b'[', ..] => true,
-        [b'%', name @ .., b'%'] => {
-            is_named(name, |byte| byte.is_ascii_uppercase() || *byte == b'_')
-        }
-        [b'{', name @ .., b'}'] => is_named(name, |byte| {
-            byte.is_ascii_lowercase() || b"_.".contains(byte)
-        }),
-        _ => false,
-    }
+/// Whether there is one as nginx, HAProxy or Envoy write them, or the value is one of Caddy.
+fn has_foreign_variable(value: &str) -> bool {
+    let is_marked = |part: &[u8]| {
+        matches!(
+            part,
+            [b'$', b'a'..=b'z', b'a'..=b'z' | b'_'] | [b'%', b'[', _]
+        )
+    };
+    // Shorter ones may be bytes in percent-encoding.
+    let is_envoys = |part: &str| {
+        let name = part.find('(').map_or(part, |end| &part[..end]);
+        name.len() > 2 && (name.bytes()).all(|byte| byte.is_ascii_uppercase() || byte == b'_')
+    };
+    let is_caddys = |name: &str| {
+        let is_part = |byte: u8| byte.is_ascii_lowercase() || b"_.".contains(&byte);
+        !name.is_empty() && name.bytes().all(is_part)
+    };
+    let parts = value.split('%');
+    let mut between = parts.clone().skip(1).zip(parts.skip(2));
+    value.as_bytes().windows(3).any(is_marked)
+        || between.any(|(part, _)| is_envoys(part))
+        || (value
+            .strip_prefix('{')
+            .and_then(|rest| rest.strip_suffix('}')))
+        .is_some_and(is_caddys)
 }
 
 /// Lists of routes, each with the first route that has it and the number of others: what is inherited is looked at once.

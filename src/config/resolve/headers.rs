@@ -16,7 +16,7 @@ use crate::config::model::{FieldRules, Forwarded, HeaderRules};
 use crate::config::problems::{Findings, Place};
 use crate::config::reading::{Entry, Named, Placed, Setting};
 use crate::config::schema;
-use crate::config::values::field::no_field_name;
+use crate::config::values::check::is_host;
 
 /// Fields that frame or carry a message; only the gateway writes them.
 const RESERVED: [HeaderName; 11] = [
@@ -168,13 +168,18 @@ fn set_fields(
 ) -> Vec<(HeaderName, HeaderValue)> {
     let (mut fields, mut seen) = (Vec::new(), HashSet::new());
     for Entry { name, place, value } in named.0 {
+        // What is no name of a field was no name at all, which has been noted.
         let Ok(field) = HeaderName::from_bytes(name.as_bytes()) else {
-            findings.add(&place, no_field_name(&name));
             continue;
         };
         check(&field, &place, towards, findings);
         if !seen.insert(field.clone()) {
             findings.add(&place, "the field is set already, in another spelling");
+        }
+        if let (Towards::Backend, true, Some(value)) = (towards, field == HOST, &value)
+            && !value.to_str().is_ok_and(is_host)
+        {
+            findings.add(&place, "must be a host such as `chat.example.com`");
         }
         fields.extend(value.map(|value| (field, value)));
     }

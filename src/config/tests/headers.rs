@@ -158,12 +158,34 @@ fn variables_of_other_proxies_in_answers_are_warned_of() {
     );
 }
 
-/// It may be one from the environment.
+/// It is expanded, and may be a secret.
 #[test]
-fn no_warning_shows_the_value_of_a_field() {
+fn nothing_is_said_of_a_value_from_the_environment() {
     let keys = "    pool: chat\n    headers: { set: { X-Api-Key: \"${DOLLAR}\" } }\n";
     let config = sound(&SOUND.replacen("    pool: chat\n", keys, 1));
-    let told: Vec<_> = config.warnings().collect();
-    assert!(told[0].contains("the field `x-api-key`"), "{told:?}");
-    assert!(!told[0].contains("ecret"), "{told:?}");
+    assert_eq!(config.warnings().next(), None);
+    let fields = &config.routes["chat"].target.pool().expect("a pool").headers;
+    assert!(!format!("{fields:?}").contains("ecret"), "{fields:?}");
+}
+
+#[test]
+fn what_cannot_be_the_value_of_a_field() {
+    let with = |field: &str| {
+        let keys = format!("    pool: chat\n    headers: {{ set: {{ {field} }} }}\n");
+        problems(&SOUND.replacen("    pool: chat\n", &keys, 1))
+    };
+    for (field, message) in [
+        ("X: 1.10", "must be text; write it in quotes"),
+        (
+            "X: \"${LINES}\"",
+            "must be one line of visible ASCII; what the environment gives is not",
+        ),
+        ("Host: \"\"", "must be a host such as `chat.example.com`"),
+        ("host: a b", "must be a host such as `chat.example.com`"),
+    ] {
+        let told = with(field);
+        assert!(told.ends_with(message), "{told}");
+    }
+    let told = with("\":path\": x");
+    assert_eq!(told.lines().count(), 1, "{told}");
 }

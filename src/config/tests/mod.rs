@@ -45,6 +45,7 @@ fn parse(text: &str) -> Result<Config, Problems> {
         "FLAG" => Some("false".into()),
         "SECRET" => Some("hunter2".into()),
         "DOLLAR" => Some("$ecret".into()),
+        "LINES" => Some("one\n".into()),
         _ => None,
     };
     Config::parse(text, "wsgate.yaml", Path::new("/etc/wsgate"), &environment)

@@ -300,6 +300,11 @@ fn variables_of_other_proxies_are_warned_of() {
         ("\"%[src]\"", true),
         ("\"%DOWNSTREAM_REMOTE_ADDRESS%\"", true),
         ("\"{http.request.host}\"", true),
+        ("for=$remote_addr;proto=$scheme", true),
+        ("\"for=%[src]\"", true),
+        ("\"a %REQ(:path)%\"", true),
+        ("\"$2b$10$a/b\"", false),
+        ("\"%EF%BB%BF\"", false),
         ("\"{}\"", false),
         ("\"{ \\\"a\\\": 1 }\"", false),
         ("\"100%\"", false),
@@ -333,7 +338,7 @@ fn origins_of_sockets_are_warned_of() {
 fn a_warning_about_many_routes_is_one_line() {
     let config = sound(
         "listeners: { a: { address: \"127.0.0.1:0\" } }\n\
-         defaults: { origins: [wss://a.test], headers: { set: { X-A: $a } } }\n\
+         defaults: { origins: [wss://a.test], headers: { set: { X-A: $host } } }\n\
          pools: { p: { backends: [ws://a] } }\n\
          routes:\n  \
            one: { match: { path: /1 }, pool: p }\n  \

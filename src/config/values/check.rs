@@ -44,13 +44,17 @@ impl FromText for HostField {
     const PATTERN: &'static str = "^[!-.0-~]+$";
 
     fn from_text(text: &str) -> Result<String, Complaint> {
-        let is_in_a_host = |byte: u8| byte.is_ascii_graphic() && byte != b'/';
-        let is_sound = !text.is_empty() && text.bytes().all(is_in_a_host);
-        match is_sound {
+        match is_host(text) {
             true => Ok(text.to_owned()),
             false => Err(format!("{} is not a host", quote(text)).into()),
         }
     }
+}
+
+/// Whether a text may be a field Host. It is not looked at closely: backends may want something odd.
+pub(in crate::config) fn is_host(text: &str) -> bool {
+    let is_in_a_host = |byte: u8| byte.is_ascii_graphic() && byte != b'/';
+    !text.is_empty() && text.bytes().all(is_in_a_host)
 }
 
 /// Statuses of an answer: `204`, `200-399`.

@@ -5,8 +5,8 @@ use http::{HeaderName, HeaderValue, Method};
 use crate::config::host::{spell, split_port};
 use crate::config::model::Piece;
 use crate::config::problems::Complaint;
-use crate::config::reading::FromText;
-use crate::config::tree::quote;
+use crate::config::reading::{FromScalar, FromText};
+use crate::config::tree::{Kind, Scalar, quote};
 
 impl FromText for HeaderName {
     type Value = Self;
@@ -14,23 +14,29 @@ impl FromText for HeaderName {
     const WANTED: &'static str = "the name of a header field";
 
     fn from_text(text: &str) -> Result<Self, Complaint> {
-        Self::from_bytes(text.as_bytes()).map_err(|_| no_field_name(text).into())
+        let complaint = || format!("{} is not the name of a header field", quote(text)).into();
+        Self::from_bytes(text.as_bytes()).map_err(|_| complaint())
     }
 }
 
-/// The problem with a text that is not a name of a field.
-pub(in crate::config) fn no_field_name(text: &str) -> String {
-    format!("{} is not the name of a header field", quote(text))
-}
-
-impl FromText for HeaderValue {
+impl FromScalar for HeaderValue {
     type Value = Self;
 
-    const WANTED: &'static str = "text";
+    const WANTED: &'static str = "one line of visible ASCII";
 
-    fn from_text(text: &str) -> Result<Self, Complaint> {
-        let complaint = "the value of a header field is one line of visible ASCII";
-        Self::from_str(text).map_err(|_| complaint.into())
+    fn written() -> Vec<serde_json::Value> {
+        String::written()
+    }
+
+    fn from_scalar(scalar: &Scalar) -> Option<Result<Self, Complaint>> {
+        let read = String::from_scalar(scalar)?;
+        Some(read.and_then(|text| {
+            let complaint = "the value of a header field is one line of visible ASCII";
+            let mut value = Self::from_str(&text).map_err(|_| Complaint::from(complaint))?;
+            // It may be a secret.
+            value.set_sensitive(scalar.kind == Kind::Expanded);
+            Ok(value)
+        }))
     }
 }
 
