@@ -1,7 +1,7 @@
 //! Warnings: what is valid but may not do what the operator expects.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Deref;
 
@@ -10,7 +10,7 @@ use http::HeaderValue;
 use super::cookie_conflicts::CookieConflicts;
 use super::model::{
     Address, BackendAddress, BackendHost, Check, Config, Listener, Name, Pool, Queue, Route,
-    SameSite, Strategy,
+    SameSite, Strategy, Target,
 };
 use super::origin::{Origin, Origins};
 
@@ -32,7 +32,7 @@ impl Config {
         let routes = self.routes.iter();
         let of_routes = routes.flat_map(|route| self.rejected_cookies(route));
         let of_lists = self.foreign_variables().chain(self.origins_of_sockets());
-        let of_routes = of_routes.chain(of_lists);
+        let of_routes = of_routes.chain(of_lists).chain(self.circles());
         of_pools.chain(of_routes).chain(self.conflicting_cookies())
     }
 
@@ -114,6 +114,38 @@ impl Config {
                      send it (Starscream): to let pages in, add `{page}`"
                 );
                 repeated.add(format!("routes.{route}.origins"), others, message);
+            }
+        }
+        repeated.lines()
+    }
+
+    /// Redirects to the place that was asked for, where nothing else answers there.
+    fn circles(&self) -> impl Iterator<Item = String> + use<> {
+        let place = |route: &Route| (route.matcher.path.clone(), route.matcher.exact);
+        let is_answer = |route: &&Route| !matches!(route.target, Target::Redirect(_));
+        let answers: HashSet<_> = self.routes.values().filter(is_answer).map(place).collect();
+        let mut repeated = Repeated::default();
+        for (name, route) in &self.routes {
+            let Target::Redirect(redirect) = &route.target else {
+                continue;
+            };
+            let scheme = redirect.to_same_place();
+            let mut listeners = self.listeners.iter();
+            let listener = listeners.find(|(name, listener)| {
+                let is_same = match scheme {
+                    Some("https://") => listener.tls.is_some(),
+                    Some("http://") => is_reached_without_tls(listener),
+                    _ => false,
+                };
+                is_same && route.matcher.is_on(name)
+            });
+            if let Some((listener, _)) = listener
+                && !answers.contains(&place(route))
+            {
+                let message = format!(
+                    "clients of the listener `{listener}` are sent back to where they are: name the others in `match.listeners`"
+                );
+                repeated.add(format!("routes.{name}.redirect"), 0, message);
             }
         }
         repeated.lines()

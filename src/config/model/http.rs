@@ -106,6 +106,19 @@ pub struct Redirect {
     pub status: StatusCode,
 }
 
+impl Redirect {
+    /// The beginning of a destination that is the place of the request otherwise: a scheme, perhaps with a label of the host.
+    pub(in crate::config) fn to_same_place(&self) -> Option<&str> {
+        let is_empty = |piece: &&Piece| matches!(piece, Piece::Text(text) if text.is_empty());
+        let mut pieces = self.to.iter().filter(|piece| !is_empty(piece));
+        let Some(Piece::Text(scheme)) = pieces.next() else {
+            return None;
+        };
+        let others: Vec<_> = pieces.filter(|piece| **piece != Piece::Query).collect();
+        (others == [&Piece::Host, &Piece::Path]).then_some(scheme)
+    }
+}
+
 /// A piece of the destination of a redirect.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Piece {

@@ -316,6 +316,46 @@ fn variables_of_other_proxies_are_warned_of() {
 }
 
 #[test]
+fn redirects_in_a_circle_are_warned_of() {
+    let warnings = |routes: &str| {
+        let config = sound(&format!(
+            "listeners:\n  \
+               plain: {{ address: \"127.0.0.1:80\" }}\n  \
+               secure: {{ address: \"127.0.0.1:443\", tls: {{ certificates: [{{ certificate: a, key: b }}] }} }}\n\
+             routes: {{ {routes} }}\n"
+        ));
+        config.warnings().collect::<Vec<_>>()
+    };
+    let to = |to: &str| format!("up: {{ redirect: {{ to: \"{to}\" }} }}");
+    for (destination, listener) in [
+        ("https://{host}{path}{query}", "secure"),
+        ("https://{host}{path}", "secure"),
+        ("http://{host}{path}{query}", "plain"),
+    ] {
+        let told = warnings(&to(destination));
+        let expected =
+            format!("routes.up.redirect: clients of the listener `{listener}` are sent back");
+        assert!(
+            told.len() == 1 && told[0].starts_with(&expected),
+            "{told:?}"
+        );
+    }
+    let all = "https://{host}{path}{query}";
+    for sound in [
+        to("https://www.{host}{path}"),
+        to("https://{host}:8443{path}"),
+        to("https://{host}/"),
+        format!("up: {{ match: {{ listeners: [plain] }}, redirect: {{ to: \"{all}\" }} }}"),
+        format!(
+            "a: {{ match: {{ listeners: [secure] }}, respond: {{ status: 200 }} }}, {}",
+            to(all)
+        ),
+    ] {
+        assert_eq!(warnings(&sound), [""; 0], "{sound}");
+    }
+}
+
+#[test]
 fn origins_of_sockets_are_warned_of() {
     let origins = "[\"wss://app.example.com\", \"ws://*.a.test:81\", \"https://b.test\", \"wss-x://c.test\", \
                    \"https://a.test\"]";
