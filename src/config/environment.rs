@@ -2,6 +2,8 @@
 
 use std::ffi::OsString;
 
+use super::tree::quote;
+
 /// Where the values of variables come from; the environment of the process is read in `main` only.
 pub type Environment<'e> = &'e dyn Fn(&str) -> Option<OsString>;
 
@@ -37,10 +39,11 @@ fn look_up(name: &str, environment: Environment<'_>) -> Result<String, String> {
     if !begins_well || !characters.all(|next| next.is_ascii_alphanumeric() || next == '_') {
         return Err("`${…}` must hold a name of letters, digits and `_`".to_owned());
     }
+    let variable = || quote(&format!("${{{name}}}"));
     environment(name)
-        .ok_or_else(|| format!("`${{{name}}}` is not set in the environment"))?
+        .ok_or_else(|| format!("{} is not set in the environment", variable()))?
         .into_string()
-        .map_err(|_value| format!("`${{{name}}}` is not UTF-8 in the environment"))
+        .map_err(|_value| format!("{} is not UTF-8 in the environment", variable()))
 }
 
 #[cfg(test)]

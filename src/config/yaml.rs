@@ -195,12 +195,15 @@ fn without_place(error: &serde_yaml::Error) -> String {
     words.replace(&place, "")
 }
 
-/// What to do if a value such as `*.example.com` or `[::]:8080` in `line` is to blame, which YAML takes for more than text.
+/// What to do if a value such as `*.example.com`, `[::]:8080` or `${NAME}` in `line` is to blame, which YAML takes for more
+/// than text.
 fn missing_quotes(words: &str, line: &str) -> &'static str {
     if words.contains("scanning an alias") {
         "; a value that begins with `*` needs quotes"
     } else if words.contains("expected node content") && line.contains("::") {
         "; an address such as `[::]:8080` needs quotes"
+    } else if words.contains("did not find expected ','") && line.contains("${") {
+        "; between brackets `${NAME}` needs quotes"
     } else {
         ""
     }

@@ -294,6 +294,12 @@ impl<'r> Reader<'r> {
         let tree::Value::Map(pairs) = &at.node.value else {
             return self.refuse_kind(at, "a map");
         };
+        if let Some(merge) = pairs.iter().find(|pair| pair.key == "<<") {
+            let message = "merge keys have no meaning here: write the keys out, or repeat a whole map by an alias";
+            self.findings
+                .add(&at.place.key(merge.key_id, "<<"), message);
+            return None;
+        }
         let mut seen = HashSet::new();
         let (first, repeated): (Vec<_>, Vec<_>) = pairs
             .iter()

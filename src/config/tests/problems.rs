@@ -135,6 +135,8 @@ fn a_listener_has_an_address_and_a_port() {
         );
         assert!(told.starts_with(&expected), "{told}");
     }
+    let told = problems_with("127.0.0.1:8080", "\"[fe80::1%eth0]:80\"");
+    assert!(told.contains("by its number"), "{told}");
 }
 
 #[test]
@@ -215,6 +217,8 @@ fn variables_that_are_wrong_are_told_without_their_values() {
         problems_with("127.0.0.1:8080", "\"127.0.0.1:${PROT}\""),
         "wsgate.yaml:3:14: listeners.public.address: `${PROT}` is not set in the environment"
     );
+    let told = problems_with("127.0.0.1:8080", &format!("${{{}}}", "A".repeat(5000)));
+    assert!(told.len() < 200, "{told}");
     assert_eq!(
         problems_with("127.0.0.1:8080", "\"${SECRET}\""),
         "wsgate.yaml:3:14: listeners.public.address: must be an address such as `127.0.0.1:8080`; \

@@ -114,6 +114,11 @@ fn what_is_no_document_is_told_with_its_place() {
             "wsgate.yaml:1:11: not valid YAML: did not find expected node content, while parsing a flow node; \
              an address such as `[::]:8080` needs quotes",
         ),
+        (
+            "a: { b: ${C} }\n",
+            "wsgate.yaml:1:10: not valid YAML: did not find expected ',' or '}', while parsing a flow mapping at \
+             line 1 column 4; between brackets `${NAME}` needs quotes",
+        ),
         ("- a\n", "wsgate.yaml:1:1: must be a map, not a list"),
         (
             "hello",

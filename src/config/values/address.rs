@@ -39,13 +39,15 @@ impl FromStr for Address {
             return sound.ok_or_else(|| "`unix:` must be followed by a path".to_owned());
         }
         let address = without_name(text).parse();
-        address.map(|address| Self::Tcp(canonical(address))).map_err(|_| {
-            format!(
-                "{} is not an address to listen at: write an address (no name but `localhost`) and a port, \
-                 such as `127.0.0.1:8080`, `[::]:8443` for every address, or `unix:/path`",
-                quote(text)
-            )
-        })
+        let wanted = if text.contains('%') {
+            "give the interface by its number, such as `[fe80::1%2]:8080`"
+        } else {
+            "write an address (no name but `localhost`) and a port, such as `127.0.0.1:8080`, `[::]:8443` for every \
+             address, or `unix:/path`"
+        };
+        address
+            .map(|address| Self::Tcp(canonical(address)))
+            .map_err(|_| format!("{} is not an address to listen at: {wanted}", quote(text)))
     }
 }
 
