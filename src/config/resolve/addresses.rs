@@ -22,10 +22,11 @@ pub(super) fn check(file: &schema::File, findings: &mut Findings) {
 }
 
 fn all(file: &schema::File) -> Vec<(Place, Address)> {
-    let admin = file
-        .admin
-        .given()
-        .map_or(&Setting::Absent, |admin| &admin.value.address);
+    let admin = match &file.admin {
+        Setting::Absent => &Setting::Absent,
+        Setting::Invalid => &Setting::Invalid,
+        Setting::Given(admin) => &admin.value.address,
+    };
     let admin = match admin {
         Setting::Absent => Some((Place::default(), Admin::default().address)),
         given => placed(given),

@@ -94,7 +94,7 @@ pub(super) fn answer(
         Setting::Absent | Setting::Invalid => schema::FieldRules::default(),
     };
     let towards = Towards::Client {
-        has_cors: plain::has_cors(&route.http),
+        has_cors: plain::has_cors(&route.http) == Some(true),
     };
     let own = fields(own.set, own.remove, towards, findings);
     merge_fields(own, &inherited.answer)

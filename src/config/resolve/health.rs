@@ -42,11 +42,12 @@ pub(super) fn resolve(raw: schema::Health, findings: &mut Findings) -> Option<He
 }
 
 fn active(raw: schema::ActiveHealth, findings: &mut Findings) -> Option<ActiveHealth> {
-    let kind = raw.r#type.sound(|| CheckKind::WebSocket)?;
+    let kind = raw.r#type.sound(|| CheckKind::WebSocket);
     let (sends_request, reads_status) = match kind {
-        CheckKind::Tcp => (false, false),
-        CheckKind::Http => (true, true),
-        CheckKind::WebSocket => (true, false),
+        Some(CheckKind::Tcp) => (false, false),
+        Some(CheckKind::WebSocket) => (true, false),
+        // Of an invalid type nothing is known.
+        Some(CheckKind::Http) | None => (true, true),
     };
     // The default may be written out.
     let path = raw.path.given().filter(|path| path.value != PATH);
@@ -65,11 +66,11 @@ fn active(raw: schema::ActiveHealth, findings: &mut Findings) -> Option<ActiveHe
         host: raw.host.value(),
         headers: headers::of_check(raw.headers, findings),
     };
-    let statuses = statuses(raw.statuses, findings)?;
+    let statuses = statuses(raw.statuses, findings);
     Some(ActiveHealth {
-        check: match kind {
+        check: match kind? {
             CheckKind::Tcp => Check::Tcp,
-            CheckKind::Http => Check::Http(request, statuses),
+            CheckKind::Http => Check::Http(request, statuses?),
             CheckKind::WebSocket => Check::WebSocket(request),
         },
         interval: raw.interval.or_seconds(5),

@@ -17,6 +17,11 @@ pub(super) struct Protocols {
 }
 
 impl Protocols {
+    pub(super) const ALL: Self = Self {
+        websocket: true,
+        http: true,
+    };
+
     /// Those that `target` takes. Fixed answers and redirects answer opening handshakes, too.
     pub(super) fn of(target: &Target) -> Self {
         let pool = match target {
@@ -37,10 +42,7 @@ pub(super) fn protocols(
 ) -> Option<Protocols> {
     let Placed { value, place } = match setting {
         Setting::Absent => {
-            return Some(Protocols {
-                websocket: true,
-                http: true,
-            });
+            return Some(Protocols::ALL);
         }
         Setting::Invalid => return None,
         Setting::Given(placed) => placed,
@@ -56,10 +58,17 @@ pub(super) fn protocols(
     })
 }
 
-/// Whether the gateway answers for CORS.
-pub(super) fn has_cors(http: &Setting<schema::Http>) -> bool {
-    http.given()
-        .is_some_and(|http| http.value.cors.given().is_some())
+/// Whether the gateway answers for CORS; `None` if that is invalid.
+pub(super) fn has_cors(http: &Setting<schema::Http>) -> Option<bool> {
+    let cors = match http {
+        Setting::Absent => return Some(false),
+        Setting::Invalid => return None,
+        Setting::Given(http) => &http.value.cors,
+    };
+    match cors {
+        Setting::Invalid => None,
+        cors => Some(cors.given().is_some()),
+    }
 }
 
 /// What holds for plain requests; `origins` are those whose scripts CORS is about.

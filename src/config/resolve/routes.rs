@@ -5,6 +5,7 @@ use std::mem;
 
 use ::http::StatusCode;
 
+use super::http::Protocols;
 use super::matches::Matches;
 use super::{headers, http, origins, websocket};
 use crate::config::model::{
@@ -73,9 +74,9 @@ fn matcher(
         return None;
     }
     let raw = setting.or_default();
-    let exact = raw.exact.or(false);
+    let exact = raw.exact.sound(|| false);
     let hosts = raw.hosts.sound(Vec::new);
-    let path = path(raw.path, exact, findings);
+    let path = path(raw.path, exact.unwrap_or(true), findings);
     let listeners = listeners(raw.listeners, scope, findings);
     let mut seen = HashSet::new();
     let mut hosts = Placed::values(hosts?);
@@ -83,7 +84,7 @@ fn matcher(
     Some(RouteMatch {
         hosts,
         path: path?,
-        exact,
+        exact: exact?,
         listeners: listeners?,
     })
 }
@@ -242,16 +243,17 @@ fn pool_target(
 ) -> Option<PoolTarget> {
     let pool = raw.pool.placed();
     let pool = pool.and_then(|name| known("pool", &name, &scope.pools, findings));
-    let protocols = http::protocols(raw.protocols, findings)?;
-    let needs_origins = protocols.websocket || http::has_cors(&raw.http);
+    let told = http::protocols(raw.protocols, findings);
+    // Of what is invalid nothing is known: no key is in vain then, and none is missing.
+    let protocols = told.unwrap_or(Protocols::ALL);
+    let has_cors = http::has_cors(&raw.http);
+    let needs_origins = protocols.websocket || has_cors != Some(false);
     let unused = (!needs_origins)
         .then(|| origins::restricting(&raw.origins))
         .flatten();
-    if let (false, Some(place)) = (protocols.websocket, raw.websocket.place().or(unused)) {
-        refuse_without("websocket", place, findings);
-    }
     if !protocols.websocket {
-        for place in session_timeouts(&raw.timeouts) {
+        let keys = raw.websocket.place().into_iter().chain(unused);
+        for place in keys.chain(session_timeouts(&raw.timeouts)) {
             refuse_without("websocket", place, findings);
         }
     }
@@ -262,7 +264,8 @@ fn pool_target(
         true => origins::resolve(raw.origins, &scope.origins, findings),
         false => origins::nobody(place),
     };
-    if matches!(origins, Setting::Absent) {
+    let is_known = told.is_some_and(|it| it.websocket) || has_cors == Some(true);
+    if matches!(origins, Setting::Absent) && is_known {
         origins::missing(place, findings);
     }
     let http = http::resolve(raw.http.or_default(), &origins, findings);
@@ -270,6 +273,7 @@ fn pool_target(
     let headers = headers::read(raw.headers.or_default(), findings);
     let timeouts = timeouts(raw.timeouts.or_default(), &scope.timeouts);
     let websocket = websocket::resolve(raw.websocket.or_default(), &scope.websocket);
+    told?;
     Some(PoolTarget {
         pool: pool?,
         takes_websocket: protocols.websocket,

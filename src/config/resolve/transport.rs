@@ -48,18 +48,16 @@ fn tls(
         findings.add(&place, message.to_owned());
         is_sound = false;
     };
-    let identity = match (raw.certificate.placed(), raw.key.placed()) {
-        (Some(certificate), Some(key)) => Some((certificate, key)),
-        (None, None) => None,
-        (Some(_), None) => {
+    match (&raw.certificate, &raw.key) {
+        (Setting::Given(_), Setting::Absent) => {
             complain("the key `key` is missing: a certificate is shown with its key");
-            None
         }
-        (None, Some(_)) => {
+        (Setting::Absent, Setting::Given(_)) => {
             complain("the key `certificate` is missing: a key belongs to a certificate");
-            None
         }
-    };
+        _ => {}
+    }
+    let identity = raw.certificate.placed().zip(raw.key.placed());
     let ca = raw.ca.placed();
     let server_name = raw.server_name.value();
     let is_empty = identity.is_none() && ca.is_none() && server_name.is_none();

@@ -264,6 +264,57 @@ fn what_could_not_be_read_makes_no_further_problems() {
     assert!(told.starts_with("wsgate.yaml:2:3: listeners.pub lic: ") && told.lines().count() == 1);
 }
 
+/// What stands beside a wrong value is told in the same run.
+#[test]
+fn a_wrong_value_hides_no_other() {
+    let route = |keys: &str| problems_with("pool: chat\n", &format!("pool: chat\n    {keys}\n"));
+    let told =
+        route("protocols: [ws]\n    headers: { set: { connection: close } }\n    add_prefix: /a/");
+    assert_eq!(told.lines().count(), 3, "{told}");
+    let told = route("protocols: [http]\n    websocket: { idle: 1m }");
+    assert!(
+        told.contains("origins: has no") && told.contains("websocket: has no"),
+        "{told}"
+    );
+    let check = "health: { active: { type: htp, headers: { connection: a }, statuses: [] } }";
+    let told = problems_with("    backends:", &format!("    {check}\n    backends:"));
+    assert_eq!(told.lines().count(), 3, "{told}");
+}
+
+#[test]
+fn what_follows_from_a_wrong_value_is_not_told() {
+    let route = |keys: &str| problems_with("pool: chat\n", &format!("pool: chat\n    {keys}\n"));
+    let secure = super::SOUND.replace("ws://", "wss://");
+    for told in [
+        route("protocols: [http]\n    http: { cors: 5 }"),
+        route("protocols: [http]\n    http: 5"),
+        problems_with("origins: [\"https://app.example.com\"]", "protocols: [htp]"),
+        route("match: { path: /a/, exact: yes }"),
+        problems(&secure.replace(
+            "    backends",
+            "    tls: { certificate: \"\", key: k }\n    backends",
+        )),
+        problems(&format!(
+            "{}admin: 5\n",
+            super::SOUND.replace("8080", "9901")
+        )),
+    ] {
+        assert_eq!(told.lines().count(), 1, "{told}");
+    }
+}
+
+#[test]
+fn merge_keys_are_called_by_their_name() {
+    let text = super::SOUND.replacen("    pool: chat", "    <<: *base", 1);
+    let text = text.replacen("listeners:", "log: &base {}\nlisteners:", 1);
+    let told = problems(&text);
+    let expected = "wsgate.yaml:8:5: routes.chat.<<: merge keys have no meaning here:";
+    assert!(
+        told.starts_with(expected) && told.lines().count() == 1,
+        "{told}"
+    );
+}
+
 #[test]
 fn a_key_that_stands_elsewhere_is_told_with_its_place() {
     let text = "\
