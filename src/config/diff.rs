@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::model::{Backend, BackendAddress, Config, Name, Pool};
+use super::model::{Backend, BackendAddress, Config, Listener, Name, Pool};
 
 impl Config {
     /// What changed since `old`, each change in a few words: `added route chat`, `changed pool chat: removed backend b`.
@@ -27,11 +27,8 @@ impl Config {
         ];
         let differing = settings.iter().filter(|(_, differs)| *differs);
         let mut changes: Vec<String> = differing.map(|(key, _)| format!("changed {key}")).collect();
-        let no_details = String::new;
-        changes.extend(named("listener", &old.listeners, listeners, |_, _| {
-            no_details()
-        }));
-        changes.extend(named("route", &old.routes, routes, |_, _| no_details()));
+        changes.extend(named("listener", &old.listeners, listeners, moved));
+        changes.extend(named("route", &old.routes, routes, |_, _| String::new()));
         changes.extend(named("pool", &old.pools, pools, backends));
         changes
     }
@@ -53,6 +50,14 @@ fn named<T: PartialEq>(
         Some(format!("changed {what} {name}{}", details(old, new)))
     });
     added.chain(removed).chain(changed).collect()
+}
+
+/// Where a listener is if it has moved, which drains its connections.
+fn moved(old: &Listener, new: &Listener) -> String {
+    match old.address == new.address {
+        true => String::new(),
+        false => format!(": now at {}", new.address),
+    }
 }
 
 /// What changed among the backends of a pool, behind a colon. A backend is the same while its address is.

@@ -66,6 +66,15 @@ fn a_changed_pool_tells_its_backends() {
 }
 
 #[test]
+fn a_listener_that_moves_tells_where_it_is() {
+    let new = SOUND.replacen("127.0.0.1:8080", "127.0.0.1:8081", 1);
+    let told = ["changed listener public: now at 127.0.0.1:8081"];
+    assert_eq!(changes(SOUND, &new), told);
+    let new = SOUND.replacen("8080\n", "8080\n    limits: { http2_streams: 5 }\n", 1);
+    assert_eq!(changes(SOUND, &new), ["changed listener public"]);
+}
+
+#[test]
 fn what_answers_say_is_part_of_a_route() {
     let rule = "    headers: { answer: { remove: [Server] } }\n    pool:";
     let new = SOUND.replacen("    pool:", rule, 1);
