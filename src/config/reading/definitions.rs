@@ -28,25 +28,22 @@ pub(in crate::config) fn written<T: FromNode>(definitions: &mut Definitions) -> 
     }
 }
 
-/// The description of a mandatory key begins with this. Keys that may replace each other are listed by the map instead.
-const REQUIRED: &str = "Required.";
-
 impl Definitions {
-    /// Adds a map; it needs all keys of one of the groups in `either`.
+    /// Adds a map; it needs all keys of one of the groups in `needed`.
     pub(in crate::config) fn add(
         &mut self,
         name: &str,
         about: &str,
         keys: Vec<Key>,
-        either: &[&[&str]],
+        needed: &[&[&str]],
     ) {
-        let required = keys.iter().filter(|key| key.1.starts_with(REQUIRED));
-        let required: Vec<&str> = required.map(|key| key.0).collect();
-        let either = either.iter().map(|keys| json!({ "required": keys }));
-        let either: Vec<Value> = either.collect();
+        let required = match needed {
+            [only] => only,
+            _ => &[][..],
+        };
         let properties = keys.into_iter().map(|(key, about, written)| {
             let mut forms = written.forms;
-            if written.null_is_no_key && !about.starts_with(REQUIRED) {
+            if written.null_is_no_key && !required.contains(&key) {
                 forms.push(null());
             }
             (
@@ -61,8 +58,9 @@ impl Definitions {
             "properties": properties.collect::<Map<_, _>>(),
             "required": required,
         });
-        if !either.is_empty() {
-            schema["anyOf"] = either.into();
+        if needed.len() > 1 {
+            let groups = needed.iter().map(|keys| json!({ "required": keys }));
+            schema["anyOf"] = groups.collect();
         }
         self.0.insert(name.to_owned(), schema);
     }

@@ -95,11 +95,11 @@ fn elsewhere(name: &str, key: &str) -> Option<String> {
 }
 
 /// Declares a map of the configuration: its keys, the kind of each, and its description in the JSON Schema. The only
-/// place where a key has to be declared.
+/// place where a key has to be declared. The schema demands all keys of one of the groups behind `needs`.
 macro_rules! keys {
     ($(
         #[doc = $about:literal]
-        $name:ident $(either [$([$($either:literal),*]),*])? {
+        $name:ident $(needs [$([$($needed:literal),*]),*])? {
             $(#[doc = $key_about:literal] $key:ident: $kind:ty,)*
         }
     )*) => {$(
@@ -132,7 +132,7 @@ macro_rules! keys {
                     $key_about.trim(),
                     $crate::config::reading::written::<$kind>(definitions),
                 )),*];
-                definitions.add(stringify!($name), $about.trim(), keys, &[$($(&[$($either),*]),*)?]);
+                definitions.add(stringify!($name), $about.trim(), keys, &[$($(&[$($needed),*]),*)?]);
                 vec![serde_json::json!({ "$ref": concat!("#/$defs/", stringify!($name)) })]
             }
         }

@@ -58,7 +58,7 @@ keys! {
     }
 
     /// Where a client is sent instead.
-    Redirect {
+    Redirect needs [["to"]] {
         /// Required. A URL or a path; {host}, {path} and {query} stand for those of the request.
         to: Destination,
         /// 301, 302, 303, 307, or 308, the default.

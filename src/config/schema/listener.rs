@@ -11,7 +11,7 @@ use crate::config::values::{FilePath, Size, Timeout, TrustedProxy, Whole};
 
 keys! {
     /// An address where clients connect.
-    Listener {
+    Listener needs [["address"]] {
         /// Required. An address and a port, or unix: and a path.
         address: Address,
         /// Proxies that are believed when they name the client: networks, or unix on a unix socket; none by default.
@@ -35,7 +35,7 @@ keys! {
     }
 
     /// TLS settings of a listener.
-    Tls {
+    Tls needs [["certificates"]] {
         /// Required. Chosen by SNI; the first answers when none fits.
         certificates: Vec<Placed<CertificateFiles>>,
         /// The oldest version spoken; 1.2 by default.
@@ -47,7 +47,7 @@ keys! {
     }
 
     /// A certificate chain and its key, as PEM files.
-    CertificateFiles {
+    CertificateFiles needs [["certificate", "key"]] {
         /// Required. The chain, leaf first.
         certificate: FilePath,
         /// Required. The key: PKCS#8, PKCS#1 or SEC1.

@@ -28,7 +28,7 @@ use super::reading::{Named, keys};
 
 keys! {
     /// The configuration of wsgate.
-    File {
+    File needs [["listeners", "routes"]] {
         /// The admin side: metrics, health, status, reload.
         admin: Admin,
         /// What is logged and how.

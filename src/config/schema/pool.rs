@@ -17,7 +17,7 @@ use crate::config::values::{
 
 keys! {
     /// Backends and how sessions are spread over them.
-    Pool either [["backends"], ["discovery"]] {
+    Pool needs [["backends"], ["discovery"]] {
         /// How the order of candidates is found; round_robin by default.
         strategy: StrategyWord,
         /// For the strategy hash: what is hashed.
@@ -53,7 +53,7 @@ keys! {
     }
 
     /// A key of the request; one of the four.
-    HashKeyPart either [["header"], ["cookie"], ["query"], ["path_segment"]] {
+    HashKeyPart needs [["header"], ["cookie"], ["query"], ["path_segment"]] {
         /// The value of this header field.
         header: HeaderName,
         /// The value of this cookie.
@@ -93,7 +93,7 @@ keys! {
     }
 
     /// Backends that are found in the DNS.
-    Discovery either [["dns", "port"], ["srv"]] {
+    Discovery needs [["dns", "port"], ["srv"]] {
         /// Required, or srv. A name; each of its addresses is a backend.
         dns: DnsName,
         /// Required beside dns.
@@ -125,7 +125,7 @@ keys! {
     }
 
     /// One backend of a pool.
-    BackendKeys {
+    BackendKeys needs [["url"]] {
         /// Its name, a metric label; the address by default.
         name: GivenName,
         /// Required. ws://host:port, wss://host:port or unix:/path

@@ -23,7 +23,7 @@ keys! {
     }
 
     /// Which requests match, and what becomes of them.
-    Route either [["pool"], ["respond"], ["redirect"]] {
+    Route needs [["pool"], ["respond"], ["redirect"]] {
         /// Which requests match.
         r#match: RouteMatch,
         /// Which origins may open sessions; required here or in defaults.
@@ -77,7 +77,7 @@ keys! {
     }
 
     /// A fixed answer.
-    FixedAnswer {
+    FixedAnswer needs [["status"]] {
         /// Required. 200 to 599.
         status: Whole<u16, 200, 599>,
         /// The body, as plain text; empty by default. With status 204, 205 or 304 there is none.

@@ -193,6 +193,8 @@ fn the_schema_says_which_keys_must_be_there() {
         ("CertificateFiles", &["certificate", "key"]),
         ("BackendKeys", &["url"]),
         ("FixedAnswer", &["status"]),
+        ("Redirect", &["to"]),
+        ("Tls", &["certificates"]),
     ] {
         assert_eq!(of(holder)["required"], json!(keys), "{holder}");
     }
