@@ -53,7 +53,7 @@ impl<T> Setting<T> {
     }
 
     /// The value, or the default if absent; `None` if invalid.
-    pub(in crate::config) fn sound(self, default: impl FnOnce() -> T) -> Option<T> {
+    pub(in crate::config) fn unless_invalid(self, default: impl FnOnce() -> T) -> Option<T> {
         match self {
             Self::Given(placed) => Some(placed.value),
             Self::Absent => Some(default()),

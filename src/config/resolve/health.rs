@@ -42,7 +42,7 @@ pub(super) fn resolve(raw: schema::Health, findings: &mut Findings) -> Option<He
 }
 
 fn active(raw: schema::ActiveHealth, findings: &mut Findings) -> Option<ActiveHealth> {
-    let kind = raw.r#type.sound(|| CheckKind::WebSocket);
+    let kind = raw.r#type.unless_invalid(|| CheckKind::WebSocket);
     let (sends_request, reads_status) = match kind {
         Some(CheckKind::Tcp) => (false, false),
         Some(CheckKind::WebSocket) => (true, false),

@@ -116,7 +116,7 @@ fn check_trust(raw: &schema::Listener, header: ProxyHeader, findings: &mut Findi
 }
 
 fn trusted_proxies(setting: Setting<Vec<Placed<TrustedProxy>>>) -> Option<TrustedProxies> {
-    let list = setting.sound(Vec::new)?;
+    let list = setting.unless_invalid(Vec::new)?;
     let unix = list.iter().any(is_unix);
     let networks = list.into_iter().filter_map(|placed| match placed.value {
         TrustedProxy::Network(network) => Some(network),
@@ -131,7 +131,7 @@ fn trusted_proxies(setting: Setting<Vec<Placed<TrustedProxy>>>) -> Option<Truste
 /// `None` if one is invalid: the others alone would mean something else.
 fn networks(setting: Setting<Vec<Placed<IpNet>>>) -> Option<Networks> {
     setting
-        .sound(Vec::new)
+        .unless_invalid(Vec::new)
         .map(Placed::values)
         .map(Networks::new)
 }
@@ -233,7 +233,7 @@ fn client_auth(
         return Some(ClientAuth::None);
     };
     let with_authorities: fn(NamedFile) -> ClientAuth =
-        match raw.mode.sound(|| ClientAuthMode::None)? {
+        match raw.mode.unless_invalid(|| ClientAuthMode::None)? {
             ClientAuthMode::None => {
                 refuse_unasked(&raw.ca, findings);
                 return Some(ClientAuth::None);

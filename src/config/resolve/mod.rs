@@ -30,7 +30,7 @@ pub(super) fn file(file: schema::File, findings: &mut Findings) -> Option<Config
     addresses::check(&file, findings);
     let listeners = required(file.listeners, "listeners", findings);
     let routes = required(file.routes, "routes", findings);
-    let pools = file.pools.sound(Named::default);
+    let pools = file.pools.unless_invalid(Named::default);
     let defaults = file.defaults.or_default();
     let scope = routes::Scope {
         listeners: names(listeners.as_ref()),

@@ -101,7 +101,7 @@ fn by_rules(rules: schema::OriginRules, inherited: &Setting<Origins>) -> Option<
     Some(OriginList {
         allow: match rules.allow {
             Setting::Absent => inherited.allow,
-            own => Placed::values(own.sound(Vec::new)?).into(),
+            own => Placed::values(own.unless_invalid(Vec::new)?).into(),
         },
         allow_same: allows(rules.same, inherited.allow_same)?,
         allow_missing: allows(rules.missing, inherited.allow_missing)?,

@@ -74,8 +74,8 @@ fn matcher(
         return None;
     }
     let raw = setting.or_default();
-    let exact = raw.exact.sound(|| false);
-    let hosts = raw.hosts.sound(Vec::new);
+    let exact = raw.exact.unless_invalid(|| false);
+    let hosts = raw.hosts.unless_invalid(Vec::new);
     let path = path(raw.path, exact.unwrap_or(true), findings);
     let listeners = listeners(raw.listeners, scope, findings);
     let mut seen = HashSet::new();
@@ -102,7 +102,7 @@ fn path(setting: Setting<String>, exact: bool, findings: &mut Findings) -> Optio
         );
         findings.add(place, message);
     }
-    setting.sound(|| "/".to_owned())
+    setting.unless_invalid(|| "/".to_owned())
 }
 
 /// What is put before paths, which begin with a slash themselves.
@@ -128,7 +128,7 @@ fn listeners(
     scope: &Scope,
     findings: &mut Findings,
 ) -> Option<Vec<Name>> {
-    let mentioned = setting.sound(Vec::new)?;
+    let mentioned = setting.unless_invalid(Vec::new)?;
     let names = mentioned
         .iter()
         .map(|name| known("listener", name, &scope.listeners, findings));
