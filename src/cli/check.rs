@@ -56,7 +56,7 @@ fn check_certificates(written: &Written, output: &mut dyn Write) -> io::Result<b
             Ok(true)
         }
         Err(errors) => {
-            writeln!(output, "{}", written.problems(tls::told(&errors)))?;
+            writeln!(output, "{}", written.problems(tls::problems(&errors)))?;
             Ok(false)
         }
     }

@@ -20,14 +20,14 @@ impl Config {
         let pools = self.pools.iter();
         let sessions = self.pools_with_sessions();
         let of_pools = pools.flat_map(move |pool| {
-            let told = [
+            let warnings = [
                 cookies_without_secret(pool),
                 unused_queue_timeout(pool),
                 rebalancing_in_vain(pool),
                 checks_without_sessions(pool, &sessions),
                 self.loop_through(pool),
             ];
-            told.into_iter().flatten()
+            warnings.into_iter().flatten()
         });
         let routes = self.routes.iter();
         let of_routes = routes.flat_map(|route| self.rejected_cookies(route));
@@ -188,7 +188,7 @@ impl Config {
         let listeners = self.listeners.iter().filter(|(name, listener)| {
             route.matcher.is_on(name) && is_reached_without_tls(listener)
         });
-        let told = move |(listener, _): (&Name, &Listener)| {
+        let warning = move |(listener, _): (&Name, &Listener)| {
             let cookie = &demanding?.cookie;
             let reason = match demanding?.same_site {
                 SameSite::None => "`same_site: none`",
@@ -199,7 +199,7 @@ impl Config {
                  {reason} asks for TLS"
             ))
         };
-        listeners.filter_map(told)
+        listeners.filter_map(warning)
     }
 }
 

@@ -125,9 +125,9 @@ fn is_truncated(packet: &[u8], id: u16) -> bool {
 /// The records of `name` among these, with aliases followed.
 fn answer(records: &[ResourceRecord<'_>], name: &str, kind: Kind) -> Answer<Record> {
     let (name, ways) = follow_aliases(records, name);
-    let said = records.iter().filter(|record| is_of(record, &name));
-    let said = said.filter_map(|record| Some((found(&record.rdata, kind)?, record.ttl)));
-    let (found, lifetimes): (Vec<_>, Vec<_>) = said.unzip();
+    let of_name = records.iter().filter(|record| is_of(record, &name));
+    let of_name = of_name.filter_map(|record| Some((found(&record.rdata, kind)?, record.ttl)));
+    let (found, lifetimes): (Vec<_>, Vec<_>) = of_name.unzip();
     let lifetime = lifetimes.into_iter().chain(ways).min();
     let lifetime = lifetime.filter(|_| !found.is_empty());
     Answer {

@@ -45,9 +45,9 @@ impl Grant {
 
     /// Writes it into an answer, replacing the backend's CORS fields.
     pub(super) fn write(self, headers: &mut HeaderMap) {
-        let said = |name: &&HeaderName| name.as_str().starts_with("access-control-");
-        let said: Vec<_> = headers.keys().filter(said).cloned().collect();
-        for name in said {
+        let is_cors = |name: &&HeaderName| name.as_str().starts_with("access-control-");
+        let others: Vec<_> = headers.keys().filter(is_cors).cloned().collect();
+        for name in others {
             headers.remove(name);
         }
         headers.append(VARY, HeaderValue::from_static("Origin"));

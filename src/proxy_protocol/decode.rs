@@ -69,7 +69,7 @@ fn text(bytes: &[u8]) -> Decoded {
         };
     };
     let words = str::from_utf8(&line[WORD.len()..end]).ok();
-    match words.and_then(said) {
+    match words.and_then(addresses) {
         Some(ends) => Decoded::Header {
             ends,
             length: end + 2,
@@ -79,7 +79,7 @@ fn text(bytes: &[u8]) -> Decoded {
 }
 
 /// The addresses of a line; `None` if it is invalid, `Some(None)` for UNKNOWN.
-fn said(words: &str) -> Option<Option<Ends>> {
+fn addresses(words: &str) -> Option<Option<Ends>> {
     let mut words = words.split(' ');
     let family = words.next()?;
     if family == "UNKNOWN" {

@@ -81,7 +81,7 @@ impl Source for FileSource {
         let written = Written::load(&self.path, &*self.environment);
         let written = written.map_err(|problems| problems.lines())?;
         let tls = tls::material(&written.config, &self.tickets);
-        let tls = tls.map_err(|errors| written.problems(tls::told(&errors)).lines())?;
+        let tls = tls.map_err(|errors| written.problems(tls::problems(&errors)).lines())?;
         Ok(Loaded::new(written.config, tls))
     }
 

@@ -29,7 +29,7 @@ impl TlsError {
 }
 
 /// The errors in the form that [`Written::problems`](crate::config::Written::problems) takes.
-pub fn told(errors: &[TlsError]) -> impl Iterator<Item = (&NamedFile, String)> {
+pub fn problems(errors: &[TlsError]) -> impl Iterator<Item = (&NamedFile, String)> {
     errors.iter().map(|error| (&error.file, error.to_string()))
 }
 

@@ -27,7 +27,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 pub use self::backends::{ClientTls, TlsSessions, Verifiers, client, client_in_memory};
 use self::certificate::Certificate;
-pub use self::error::{Problem, TlsError, told};
+pub use self::error::{Problem, TlsError, problems};
 pub use self::provider::{Tickets, provider};
 pub use self::self_signed::self_signed;
 pub use self::settings::HTTP2;
@@ -63,8 +63,8 @@ impl Material {
     pub fn warnings(&self, now: SystemTime) -> Vec<String> {
         let of_listener = |(name, tls): (&Name, &ServerTls)| {
             let warnings = tls.certificates.iter().filter_map(|one| one.warning(now));
-            let told = warnings.map(|warning| format!("{warning} (listener {name})"));
-            told.collect::<Vec<_>>()
+            let warnings = warnings.map(|warning| format!("{warning} (listener {name})"));
+            warnings.collect::<Vec<_>>()
         };
         let of_pool = |(name, tls): (&Name, &ClientTls)| {
             let warning = tls.certificate.as_ref()?.warning(now)?;

@@ -310,7 +310,7 @@ impl Conversation {
                     opcode: Opcode::Close,
                     payload,
                 } => {
-                    return Err(CheckFault::Closed(told(payload.as_bytes()), name));
+                    return Err(CheckFault::Closed(words(payload.as_bytes()), name));
                 }
                 Event::Violation(_) => return Err(CheckFault::Broken(name)),
                 Event::Header { .. } | Event::DataEnd { .. } | Event::Control { .. } => {}
@@ -335,7 +335,7 @@ impl Conversation {
 }
 
 /// A Close in words.
-fn told(payload: &[u8]) -> String {
+fn words(payload: &[u8]) -> String {
     let close = Close::parse(payload);
     match close.ok().and_then(|close| close.code) {
         Some(code) => format!("Close {}", code.number()),

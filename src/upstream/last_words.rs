@@ -40,7 +40,7 @@ impl LastWords {
     }
 
     /// The result of a write for hyper, once there is one: success with `instead` if the backend has closed.
-    fn told<T>(
+    fn outcome<T>(
         &mut self,
         outcome: Poll<io::Result<T>>,
         instead: impl FnOnce() -> T,
@@ -94,7 +94,7 @@ impl AsyncWrite for LastWords {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.told(written, || bytes.len())
+        self.outcome(written, || bytes.len())
     }
 
     fn poll_write_vectored(
@@ -103,7 +103,7 @@ impl AsyncWrite for LastWords {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.told(written, || slices.iter().map(|slice| slice.len()).sum())
+        self.outcome(written, || slices.iter().map(|slice| slice.len()).sum())
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -112,7 +112,7 @@ impl AsyncWrite for LastWords {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(context);
-        self.told(flushed, || ())
+        self.outcome(flushed, || ())
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -243,9 +243,9 @@ fn pool_target(
 ) -> Option<PoolTarget> {
     let pool = raw.pool.placed();
     let pool = pool.and_then(|name| known("pool", &name, &scope.pools, findings));
-    let told = http::protocols(raw.protocols, findings);
+    let accepted = http::protocols(raw.protocols, findings);
     // Of what is invalid nothing is known: no key is in vain then, and none is missing.
-    let protocols = told.unwrap_or(Protocols::ALL);
+    let protocols = accepted.unwrap_or(Protocols::ALL);
     let has_cors = http::has_cors(&raw.http);
     let needs_origins = protocols.websocket || has_cors != Some(false);
     let unused = (!needs_origins)
@@ -264,7 +264,7 @@ fn pool_target(
         true => origins::resolve(raw.origins, &scope.origins, findings),
         false => origins::nobody(place),
     };
-    let is_known = told.is_some_and(|it| it.websocket) || has_cors == Some(true);
+    let is_known = accepted.is_some_and(|it| it.websocket) || has_cors == Some(true);
     if matches!(origins, Setting::Absent) && is_known {
         origins::missing(place, findings);
     }
@@ -273,7 +273,7 @@ fn pool_target(
     let headers = headers::read(raw.headers.or_default(), findings);
     let timeouts = timeouts(raw.timeouts.or_default(), &scope.timeouts);
     let websocket = websocket::resolve(raw.websocket.or_default(), &scope.websocket);
-    told?;
+    accepted?;
     Some(PoolTarget {
         pool: pool?,
         takes_websocket: protocols.websocket,
