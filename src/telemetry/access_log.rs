@@ -90,8 +90,8 @@ impl AccessLog {
         self.redact_query.load(Relaxed)
     }
 
-    pub(super) fn line(&self) -> Line {
-        Line::new(self.format)
+    pub(super) fn format(&self) -> LogFormat {
+        self.format
     }
 
     pub(super) fn write(&self, line: Line) {

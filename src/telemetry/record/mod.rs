@@ -12,9 +12,9 @@ use http::{HeaderMap, Method, StatusCode, Version};
 use facts::Facts;
 pub use plain::AnswerEnd;
 
-use super::line::Line;
+use super::line::{Line, key};
 use super::metrics::{BackendMetrics, HandshakeResult, ListenerMetrics, RouteMetrics};
-use super::{DirectionTraffic, Rfc3339, Telemetry, Traffic};
+use super::{DirectionTraffic, Telemetry, Traffic};
 use crate::config::TlsVersion;
 use crate::session::{Closure, Peer, Rejection, SessionId};
 
@@ -58,7 +58,8 @@ pub struct Request<'a> {
 /// dropped while the session is open, as a session that was cut. So there is always one final line and one set of counts.
 pub struct SessionRecord {
     telemetry: Arc<Telemetry>,
-    connection: Connection,
+    listener: Arc<ListenerMetrics>,
+    tls_version: Option<TlsVersion>,
     /// The session's id, in all its lines.
     id: SessionId,
     began: Instant,
@@ -69,8 +70,6 @@ pub struct SessionRecord {
     /// From the backend to the client.
     outward: Total,
     facts: Facts,
-    /// Whether the query in `facts` is redacted.
-    is_redacted: bool,
     http2: bool,
     kind: Kind,
     /// Whether an Upgrade of the client was not passed on.
@@ -122,21 +121,18 @@ impl SessionRecord {
         request: Request<'_>,
     ) -> Self {
         let log = &telemetry.access_log;
-        let is_redacted = log.redacts_query();
         let is_told = match request.method {
             Some(_) => log.writes_request(),
             None => log.writes_open() || log.writes_close(),
         };
         let facts = match is_told {
-            true => Facts::of(&request, is_redacted),
+            true => Facts::of(&request, log.format(), log.redacts_query()),
             false => Facts::default(),
         };
         Self {
             telemetry: Arc::clone(telemetry),
-            connection: Connection {
-                client: request.client,
-                ..connection.clone()
-            },
+            listener: Arc::clone(&connection.listener),
+            tls_version: connection.tls_version,
             id: SessionId::random(),
             began: Instant::now(),
             route: None,
@@ -144,7 +140,6 @@ impl SessionRecord {
             inward: Total::default(),
             outward: Total::default(),
             facts,
-            is_redacted,
             kind: match request.method {
                 Some(_) => Kind::Plain,
                 None => Kind::Opening,
@@ -237,17 +232,17 @@ impl SessionRecord {
         if self.is_written(log.writes_close()) {
             let status = Some(self.opening_status());
             let mut line = self.line("close", HandshakeResult::Accepted, status, duration);
-            line.number("bytes_in", self.inward.bytes);
-            line.number("bytes_out", self.outward.bytes);
-            line.number("messages_in", self.inward.messages);
-            line.number("messages_out", self.outward.messages);
+            line.number(key!("bytes_in"), self.inward.bytes);
+            line.number(key!("bytes_out"), self.outward.bytes);
+            line.number(key!("messages_in"), self.inward.messages);
+            line.number(key!("messages_out"), self.outward.messages);
             if let Some(code) = closure.code {
-                line.number("close_code", code);
+                line.number(key!("close_code"), code);
             }
-            line.text("close_initiator", closure.initiator.label());
-            line.text("close_reason", closure.reason.label());
+            line.word(key!("close_initiator"), closure.initiator.label());
+            line.word(key!("close_reason"), closure.reason.label());
             if !closure.detail.is_empty() {
-                line.text("detail", closure.detail);
+                line.text(key!("detail"), closure.detail);
             }
             log.write(line);
         }
@@ -293,36 +288,32 @@ impl SessionRecord {
         status: Option<StatusCode>,
         duration: Duration,
     ) -> Line {
-        let mut line = self.telemetry.access_log.line();
-        line.safe("ts", Rfc3339(SystemTime::now()));
-        line.text("event", event);
-        line.safe("session_id", self.id);
+        let log = &self.telemetry.access_log;
+        let mut line = Line::begin(log.format(), SystemTime::now());
+        line.word(key!("event"), event);
+        line.safe(key!("session_id"), self.id);
         self.facts.write_identity(&mut line);
-        line.safe("client", self.connection.client);
-        line.text("listener", self.connection.listener.name());
+        line.word(key!("listener"), self.listener.name());
         if let Some(route) = &self.route {
-            line.text("route", route.name());
+            line.word(key!("route"), route.name());
             if let Some(pool) = route.pool() {
-                line.text("pool", pool);
+                line.word(key!("pool"), pool);
             }
         }
         if let Some(backend) = &self.backend {
-            line.text("backend", backend.name());
+            // Its address, if it has no other name.
+            line.text(key!("backend"), backend.name());
         }
-        if self.is_redacted || !self.telemetry.access_log.redacts_query() {
-            self.facts.write_request(&mut line);
-        } else {
-            self.facts.write_redacted_request(&mut line);
-        }
-        line.text("protocol", if self.http2 { "h2" } else { "h1" });
-        if let Some(version) = self.connection.tls_version {
-            line.text("tls_version", tls_label(version));
+        self.facts.write_request(log.redacts_query(), &mut line);
+        line.word(key!("protocol"), if self.http2 { "h2" } else { "h1" });
+        if let Some(version) = self.tls_version {
+            line.word(key!("tls_version"), tls_label(version));
         }
         if let Some(status) = status {
-            line.number("status", status.as_u16());
+            line.number(key!("status"), status.as_u16());
         }
-        line.text("result", result.label());
-        line.number("duration_ms", whole_millis(duration));
+        line.word(key!("result"), result.label());
+        line.number(key!("duration_ms"), whole_millis(duration));
         line
     }
 
@@ -355,9 +346,9 @@ fn write_refusal(result: HandshakeResult, line: &mut Line) {
     let HandshakeResult::Refused(rejection) = result else {
         return;
     };
-    line.safe("level", rejection.level());
+    line.word(key!("level"), rejection.level().as_str());
     if !rejection.detail().is_empty() {
-        line.text("detail", rejection.detail());
+        line.text(key!("detail"), rejection.detail());
     }
 }
 

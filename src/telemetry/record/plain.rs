@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use super::{HandshakeResult, SessionRecord, Stage, write_refusal};
+use super::{HandshakeResult, SessionRecord, Stage, key, write_refusal};
 use crate::session::Rejection;
 
 /// How a forwarded answer ended, unless the client left.
@@ -65,11 +65,11 @@ impl SessionRecord {
         }
         let mut line = self.line("request", result, status, self.began.elapsed());
         self.facts.write_method(&mut line);
-        line.number("bytes_in", self.inward.bytes);
-        line.number("bytes_out", self.outward.bytes);
+        line.number(key!("bytes_in"), self.inward.bytes);
+        line.number(key!("bytes_out"), self.outward.bytes);
         write_refusal(result, &mut line);
         if self.has_dropped_upgrade && result == HandshakeResult::BackendAnswered {
-            line.text("detail", "Upgrade is passed on for websocket only");
+            line.text(key!("detail"), "Upgrade is passed on for websocket only");
         }
         log.write(line);
     }

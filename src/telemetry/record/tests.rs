@@ -144,7 +144,7 @@ fn traffic(client_to_backend: u64, backend_to_client: u64) -> Traffic {
 #[test]
 fn is_small_while_the_session_is_idle() {
     assert!(
-        size_of::<SessionRecord>() <= 160,
+        size_of::<SessionRecord>() <= 144,
         "{}",
         size_of::<SessionRecord>()
     );
