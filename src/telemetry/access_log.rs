@@ -5,10 +5,11 @@
 
 use std::io::{self, Write};
 use std::mem;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
+
+use prometheus::IntCounter;
 
 use super::line::Line;
 use super::queue::{Queue, Writing, write_as_much_as_goes};
@@ -26,8 +27,8 @@ const BATCH_SIZE: usize = 64 * 1024;
 /// The access log of the process.
 pub struct AccessLog {
     queue: Queue,
-    /// Lines that could not be written.
-    lost: Arc<AtomicU64>,
+    /// Lines that were dropped.
+    dropped: IntCounter,
     format: LogFormat,
     open: AtomicBool,
     close: AtomicBool,
@@ -36,20 +37,21 @@ pub struct AccessLog {
 }
 
 impl AccessLog {
-    /// Starts the thread that writes to `writer`; dropping the guard writes out what is queued.
+    /// Starts the thread that writes to `writer`; dropping the guard writes out what is queued. Lines that find no room in the
+    /// queue or cannot be written are counted in `dropped`.
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn start(
+    pub(super) fn start(
         log: &config::Log,
         writer: impl Write + Send + 'static,
+        dropped: IntCounter,
     ) -> io::Result<(Self, FlushGuard)> {
-        let lost = Arc::<AtomicU64>::default();
-        let batches = Batches::new(writer, Arc::clone(&lost));
+        let batches = Batches::new(writer, dropped.clone());
         let (queue, writing) = Queue::start("access-log", QUEUED_LINES, batches)?;
         let access_log = Self {
             queue,
-            lost,
+            dropped,
             format: log.format,
             open: AtomicBool::new(log.access.open),
             close: AtomicBool::new(log.access.close),
@@ -66,12 +68,6 @@ impl AccessLog {
         self.close.store(settings.close, Relaxed);
         self.request.store(settings.request, Relaxed);
         self.redact_query.store(settings.redact_query, Relaxed);
-    }
-
-    /// The number of lines dropped because the queue was full or they could not be written.
-    #[must_use]
-    pub fn dropped_lines(&self) -> u64 {
-        self.queue.dropped() + self.lost.load(Relaxed)
     }
 
     pub(super) fn writes_open(&self) -> bool {
@@ -95,7 +91,9 @@ impl AccessLog {
     }
 
     pub(super) fn write(&self, line: Line) {
-        self.queue.add(line.finish().into());
+        if !self.queue.add(line.finish().into()) {
+            self.dropped.inc();
+        }
     }
 }
 
@@ -114,17 +112,17 @@ struct Batches<W> {
     lines: Vec<u8>,
     /// Whether the first line has been written in part.
     is_partial: bool,
-    lost: Arc<AtomicU64>,
+    dropped: IntCounter,
     is_failing: bool,
 }
 
 impl<W: Write> Batches<W> {
-    fn new(writer: W, lost: Arc<AtomicU64>) -> Self {
+    fn new(writer: W, dropped: IntCounter) -> Self {
         Self {
             writer,
             lines: Vec::with_capacity(BATCH_SIZE),
             is_partial: false,
-            lost,
+            dropped,
             is_failing: false,
         }
     }
@@ -151,7 +149,7 @@ impl<W: Write> Batches<W> {
         let end = self.lines.iter().position(|byte| *byte == b'\n');
         let kept = end.filter(|_| self.is_partial).map_or(0, |end| end + 1);
         let lost = self.lines[kept..].iter().filter(|byte| **byte == b'\n');
-        self.lost.fetch_add(lost.count() as u64, Relaxed);
+        self.dropped.inc_by(lost.count() as u64);
         self.lines.truncate(kept);
         if !mem::replace(&mut self.is_failing, true) {
             tracing::error!(%error, "the access log cannot be written: lines are lost");
@@ -181,6 +179,11 @@ mod tests {
     use super::*;
     use crate::telemetry::kept::Disk;
 
+    fn batches(room: usize) -> Batches<Disk> {
+        let dropped = IntCounter::new("dropped", "Lines that were dropped.").unwrap();
+        Batches::new(Disk::with_room(room), dropped)
+    }
+
     fn write(log: &mut Batches<Disk>, lines: &[&str]) {
         for line in lines {
             log.write_all(line.as_bytes()).unwrap();
@@ -190,28 +193,28 @@ mod tests {
 
     #[test]
     fn lines_that_find_no_room_are_counted_and_none_is_torn() {
-        let mut log = Batches::new(Disk::with_room(6), Arc::default());
+        let mut log = batches(6);
         write(&mut log, &["one\n", "two\n", "three\n"]);
-        assert_eq!(log.lost.load(Relaxed), 1);
+        assert_eq!(log.dropped.get(), 1);
         write(&mut log, &["four\n", "five\n"]);
-        assert_eq!(log.lost.load(Relaxed), 3);
+        assert_eq!(log.dropped.get(), 3);
         assert!(log.is_failing);
         log.writer.room = 100;
         write(&mut log, &["six\n"]);
         assert_eq!(log.writer.kept, b"one\ntwo\nsix\n");
-        assert_eq!(log.lost.load(Relaxed), 3);
+        assert_eq!(log.dropped.get(), 3);
         assert!(!log.is_failing);
     }
 
     #[test]
     fn no_more_gathers_than_is_written_at_once() {
-        let mut log = Batches::new(Disk::with_room(0), Arc::default());
+        let mut log = batches(0);
         let line = "x".repeat(1000) + "\n";
         for _ in 0..1000 {
             log.write_all(line.as_bytes()).unwrap();
             assert!(log.lines.len() <= BATCH_SIZE);
         }
         log.flush().unwrap();
-        assert_eq!(log.lost.load(Relaxed), 1000);
+        assert_eq!(log.dropped.get(), 1000);
     }
 }

@@ -17,7 +17,7 @@ mod timestamp;
 mod traffic;
 
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 pub use access_log::{AccessLog, FlushGuard};
 pub use logging::{Logging, LoggingFault, Reader};
@@ -32,7 +32,6 @@ pub use timestamp::Rfc3339;
 pub use traffic::{DirectionTraffic, Traffic};
 
 use crate::config::Log;
-use crate::mutex::lock;
 use blocking::Blocking;
 
 /// The metrics and the access log of the process.
@@ -41,8 +40,6 @@ pub struct Telemetry {
     pub metrics: Metrics,
     /// The access log.
     pub access_log: AccessLog,
-    // Concurrent scrapes would count dropped lines twice.
-    rendering: Mutex<()>,
 }
 
 impl Telemetry {
@@ -62,11 +59,11 @@ impl Telemetry {
         log: &Log,
         writer: impl io::Write + Send + 'static,
     ) -> io::Result<(Arc<Self>, FlushGuard)> {
-        let (access_log, guard) = AccessLog::start(log, writer)?;
+        let metrics = Metrics::new();
+        let (access_log, guard) = AccessLog::start(log, writer, metrics.dropped_lines().clone())?;
         let telemetry = Self {
-            metrics: Metrics::new(),
+            metrics,
             access_log,
-            rendering: Mutex::new(()),
         };
         Ok((Arc::new(telemetry), guard))
     }
@@ -74,9 +71,6 @@ impl Telemetry {
     /// All metrics in Prometheus' text format ([`TEXT_FORMAT`]), without series whose handles are gone.
     #[must_use]
     pub fn render(&self) -> String {
-        let _one_at_a_time = lock(&self.rendering);
-        self.metrics
-            .set_dropped_lines(self.access_log.dropped_lines());
         self.metrics.render()
     }
 }

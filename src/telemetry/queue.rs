@@ -1,10 +1,10 @@
 //! A bounded queue of log lines, and the thread that writes them.
 //!
-//! Adding a line never blocks: if the queue is full, in lines or in bytes, the line is dropped and counted. `tracing-appender` does the same, but
-//! panics if no thread can be started, prints to stdout if it cannot shut down, and may wait for that for ever.
+//! Adding a line never blocks: if the queue is full, in lines or in bytes, the line is dropped. `tracing-appender` does the
+//! same, but panics if no thread can be started, prints to stdout if it cannot shut down, and may wait for that for ever.
 
 use std::io::{self, ErrorKind, Write};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -23,7 +23,6 @@ pub(super) struct Queue {
     lines: SyncSender<Vec<u8>>,
     /// The bytes that the waiting lines take.
     bytes: Arc<AtomicUsize>,
-    dropped: Arc<AtomicU64>,
 }
 
 /// The running thread. Dropping this writes out what is queued, for at most [`FLUSH_TIMEOUT`], and ends the thread.
@@ -56,33 +55,24 @@ impl Queue {
         let held = Arc::clone(&bytes);
         let work = move || {
             write_all(&waiting, &held, writer, &is_ending);
-            // From now on lines are dropped and counted.
+            // From now on lines are dropped.
             drop(waiting);
             drop(end);
         };
         thread::Builder::new().name(thread.to_owned()).spawn(work)?;
-        let queue = Self {
-            lines,
-            bytes,
-            dropped: Arc::default(),
-        };
-        Ok((queue, writing))
+        Ok((Self { lines, bytes }, writing))
     }
 
-    /// The number of dropped lines.
-    pub(super) fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
-    }
-
-    /// Adds a line, or drops and counts it if the queue is full.
-    pub(super) fn add(&self, line: Vec<u8>) {
+    /// Adds a line, or drops it if the queue is full. Returns whether it was added.
+    pub(super) fn add(&self, line: Vec<u8>) -> bool {
         let size = line.capacity();
         let waiting = self.bytes.fetch_add(size, Ordering::Relaxed);
         let has_room = waiting.saturating_add(size) <= QUEUED_BYTES;
-        if !has_room || self.lines.try_send(line).is_err() {
+        let is_added = has_room && self.lines.try_send(line).is_ok();
+        if !is_added {
             self.bytes.fetch_sub(size, Ordering::Relaxed);
-            self.dropped.fetch_add(1, Ordering::Relaxed);
         }
+        is_added
     }
 }
 
@@ -178,24 +168,21 @@ mod tests {
         let kept = Kept::default();
         let (queue, writing) = Queue::start("test", 64, kept.clone()).unwrap();
         for number in 0..64 {
-            queue.add(format!("{number}\n").into());
+            assert!(queue.add(format!("{number}\n").into()), "{number}");
         }
         drop(writing);
-        assert_eq!(kept.text().lines().count() as u64 + queue.dropped(), 64);
-        assert_eq!(queue.dropped(), 0);
-        queue.add(b"late\n".to_vec());
-        assert_eq!(queue.dropped(), 1, "nobody is there to write it");
+        assert_eq!(kept.text().lines().count(), 64);
+        let is_added = queue.add(b"late\n".to_vec());
+        assert!(!is_added, "nobody is there to write it");
     }
 
     #[test]
     fn long_lines_wait_only_as_far_as_there_is_room_for_their_bytes() {
         let (release, held) = mpsc::channel();
         let (queue, writing) = Queue::start("test", 1024, Stuck(held)).unwrap();
-        for _ in 0..100 {
-            queue.add(vec![b'x'; 1 << 20]);
-        }
+        let added = (0..100).filter(|_| queue.add(vec![b'x'; 1 << 20])).count();
         let bytes = || queue.bytes.load(Ordering::Relaxed);
-        assert!(queue.dropped() >= 83, "sixteen wait, one is being written");
+        assert!(added <= 17, "sixteen wait, one is being written");
         assert!(bytes() <= QUEUED_BYTES, "{}", bytes());
         drop(release);
         let begun = Instant::now();
@@ -227,10 +214,8 @@ mod tests {
     fn a_reader_that_stands_still_holds_up_neither_lines_nor_the_end() {
         let (_release, held) = mpsc::channel();
         let (queue, writing) = Queue::start("test", 8, Stuck(held)).unwrap();
-        for _ in 0..100 {
-            queue.add(b"line\n".to_vec());
-        }
-        assert!(queue.dropped() >= 91, "eight wait, one is being written");
+        let added = (0..100).filter(|_| queue.add(b"line\n".to_vec())).count();
+        assert!(added <= 9, "eight wait, one is being written");
         let before = Instant::now();
         drop(writing);
         assert!(before.elapsed() < 10 * FLUSH_TIMEOUT);

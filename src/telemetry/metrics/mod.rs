@@ -23,7 +23,7 @@ mod text;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use prometheus::{Registry, TextEncoder};
+use prometheus::{IntCounter, Registry, TextEncoder};
 
 pub use backend::{BackendMetrics, BackendSession, MemberMetrics, PoolMetrics};
 pub use certificate::CertificateMetrics;
@@ -190,10 +190,9 @@ impl Metrics {
             .set(i64::try_from(sessions).unwrap_or(i64::MAX));
     }
 
-    /// Raises the count of dropped access-log lines to `total`. Not for concurrent calls.
-    pub(super) fn set_dropped_lines(&self, total: u64) {
-        let counter = &self.process.dropped_lines;
-        counter.inc_by(total.saturating_sub(counter.get()));
+    /// The counter of dropped access-log lines.
+    pub(super) fn dropped_lines(&self) -> &IntCounter {
+        &self.process.dropped_lines
     }
 
     /// Counts a request that ended before a route took it.
