@@ -47,7 +47,7 @@ pub(super) async fn serve<H: Handler>(
             Served::Ended(ended) => return end(ended, client, &*handler).await,
             Served::Upgraded => return,
         }
-        if !is_resumed(&mut stream, &mut clock, watch).await {
+        if !wait_for_head(&mut stream, &mut clock, watch).await {
             return shut_down(stream.into_stream()).await;
         }
     }
@@ -133,7 +133,7 @@ async fn serve_until_idle<H: Handler>(
 }
 
 /// Waits for the next head on an idle connection; false if the connection is to be closed.
-async fn is_resumed(stream: &mut Watched, clock: &mut HeadClock, watch: &DrainWatch) -> bool {
+async fn wait_for_head(stream: &mut Watched, clock: &mut HeadClock, watch: &DrainWatch) -> bool {
     poll_fn(|context| {
         if let Poll::Ready(has_bytes) = stream.poll_client(context) {
             return Poll::Ready(has_bytes);

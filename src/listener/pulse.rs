@@ -93,9 +93,9 @@ impl Pulse {
         Busy(Arc::clone(self))
     }
 
-    /// Whether to discard what hyper writes, as it can only be hyper's own bare status. In `Idle` that is the answer to a
-    /// head that was read together with the last request, so the connection is in that head now.
-    fn discards_writes(&self) -> bool {
+    /// Notes that hyper writes. True if that is to be discarded, as it can only be hyper's own bare status. In `Idle` it is the
+    /// answer to a head that was read together with the last request, so the connection is in that head now.
+    fn note_write(&self) -> bool {
         if self.phase() == Phase::Idle {
             self.enter(Phase::Head);
         }
@@ -275,7 +275,7 @@ impl AsyncWrite for Watched {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.pulse.discards_writes() {
+        if self.pulse.note_write() {
             return Poll::Ready(Ok(bytes.len()));
         }
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
@@ -302,7 +302,7 @@ impl AsyncWrite for Watched {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.pulse.discards_writes() {
+        if self.pulse.note_write() {
             return Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()));
         }
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);

@@ -90,7 +90,7 @@ pub(super) async fn serve<H: Handler>(
     };
     let (intake, returned) = Intake::new(negotiated.stream, Arc::clone(&streams));
     let connection = builder(settings, &bounds).serve_connection(TokioIo::new(intake), service);
-    let is_in_order = async {
+    let serving = async {
         let mut connection = pin!(connection);
         let mut is_flooded = false;
         if client.over_limit.is_none() {
@@ -122,9 +122,8 @@ pub(super) async fn serve<H: Handler>(
             () = streams.flooded() => false,
         }
     };
-    if is_in_order.await
-        && let Ok(stream) = returned.await
-    {
+    let has_ended_in_order = serving.await;
+    if has_ended_in_order && let Ok(stream) = returned.await {
         // The client may not have got all that was sent, and goes on sending WINDOW_UPDATE and PING for it.
         let has_all = stream.unacknowledged() == 0;
         linger(stream, if has_all { SHORT_PAUSE } else { PAUSE }).await;
