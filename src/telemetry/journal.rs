@@ -1,16 +1,12 @@
-//! Puts lines of the diagnostic log into its queue, with a priority if they go to systemd's journal.
+//! Whether systemd's journal reads stderr, and the priority that it takes with a line.
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 
-use tracing::{Level, Metadata};
-use tracing_subscriber::fmt::MakeWriter;
-
-use super::line::as_one_line;
-use super::queue::Queue;
+use tracing::Level;
 
 /// Whether stderr goes to the journal: `address`, the value of JOURNAL_STREAM, is its device and inode (systemd.exec(5)).
 #[must_use]
@@ -33,57 +29,5 @@ pub fn priority(level: Level) -> &'static str {
         Level::WARN => "<4>",
         Level::INFO => "<6>",
         _ => "<7>",
-    }
-}
-
-/// Makes a [`Line`] for each event.
-pub(super) struct Lines {
-    queue: Queue,
-    is_journal: bool,
-}
-
-impl Lines {
-    pub(super) fn new(queue: Queue, is_journal: bool) -> Self {
-        Self { queue, is_journal }
-    }
-}
-
-impl<'w> MakeWriter<'w> for Lines {
-    type Writer = Line<'w>;
-
-    fn make_writer(&'w self) -> Line<'w> {
-        Line {
-            queue: &self.queue,
-            priority: "",
-        }
-    }
-
-    fn make_writer_for(&'w self, event: &Metadata<'_>) -> Line<'w> {
-        let mut line = self.make_writer();
-        if self.is_journal {
-            line.priority = priority(*event.level());
-        }
-        line
-    }
-}
-
-/// One line. The formatter writes a whole line by one call.
-pub(super) struct Line<'w> {
-    queue: &'w Queue,
-    priority: &'static str,
-}
-
-impl Write for Line<'_> {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let text = String::from_utf8_lossy(line);
-        let text = as_one_line(text.strip_suffix('\n').unwrap_or(&text));
-        let whole = [self.priority, &*text, "\n"].concat();
-        // Nobody counts those that find no room.
-        let _ = self.queue.add(whole.into_bytes());
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

@@ -1,16 +1,18 @@
 //! The diagnostic log: what the gateway says about itself, on stderr.
 
-use std::io;
+use std::io::{self, Write};
 
 use tracing::level_filters::LevelFilter;
-use tracing::{Level, Subscriber};
+use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Registry, fmt, reload};
 
 use super::blocking::Blocking;
-use super::journal::Lines;
+use super::journal;
+use super::line::as_one_line;
 use super::queue::{Queue, Writing};
 use crate::config::{Log, LogFormat};
 
@@ -79,7 +81,8 @@ fn subscriber(
     reader: Reader,
 ) -> (impl Subscriber + Send + Sync + 'static, LevelHandle) {
     let (filter, level) = reload::Layer::new(targets(log.level));
-    let layer = fmt::layer().with_writer(Lines::new(queue, reader == Reader::Journal));
+    let is_journal = reader == Reader::Journal;
+    let layer = fmt::layer().with_writer(Lines { queue, is_journal });
     let lines = match log.format {
         LogFormat::Json => layer
             .json()
@@ -101,6 +104,52 @@ fn targets(level: Level) -> Targets {
     Targets::new()
         .with_default(level.min(LevelFilter::ERROR))
         .with_target("wsgate", level)
+}
+
+/// Makes a [`LogLine`] for each event.
+struct Lines {
+    queue: Queue,
+    is_journal: bool,
+}
+
+impl<'w> MakeWriter<'w> for Lines {
+    type Writer = LogLine<'w>;
+
+    fn make_writer(&'w self) -> LogLine<'w> {
+        LogLine {
+            queue: &self.queue,
+            priority: "",
+        }
+    }
+
+    fn make_writer_for(&'w self, event: &Metadata<'_>) -> LogLine<'w> {
+        let mut line = self.make_writer();
+        if self.is_journal {
+            line.priority = journal::priority(*event.level());
+        }
+        line
+    }
+}
+
+/// One line. The formatter writes a whole line by one call.
+struct LogLine<'w> {
+    queue: &'w Queue,
+    priority: &'static str,
+}
+
+impl Write for LogLine<'_> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        let text = as_one_line(text.strip_suffix('\n').unwrap_or(&text));
+        let whole = [self.priority, &*text, "\n"].concat();
+        // Nobody counts those that find no room.
+        let _ = self.queue.add(whole.into_bytes());
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 #[cfg(test)]
