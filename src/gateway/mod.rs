@@ -140,7 +140,7 @@ impl Gateway {
             }
             // A success would tell the client that the session is open (RFC 8441 section 5).
             Target::Respond(answer)
-                if answer.status.is_success() && session::is_over_http2(context.request) =>
+                if answer.status.is_success() && session::opens_over_http2(context.request) =>
             {
                 return Err(session::NO_WEBSOCKET);
             }

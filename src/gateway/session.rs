@@ -88,7 +88,7 @@ pub(super) async fn open(
             record.backend(&answered.metrics);
             let status = answered.answer.status();
             // Over HTTP/2 a 2xx would tell the client that the session is open (RFC 8441 section 5).
-            if is_over_http2(request) && status.is_success() {
+            if opens_over_http2(request) && status.is_success() {
                 return Err(Rejection::BackendFailed("answered without switching"));
             }
             record.relay(status);
@@ -135,7 +135,7 @@ fn acceptance(
     request: &request::Parts,
     route: &Route,
 ) -> Response<Body> {
-    let mut answer = match is_over_http2(request) {
+    let mut answer = match opens_over_http2(request) {
         true => respond::connected(headers, request.extensions.get::<BroughtKey>().is_some()),
         false => respond::switching(headers),
     };
@@ -230,7 +230,7 @@ pub(super) fn connect_to_get(request: &mut request::Parts) -> Result<(), Rejecti
 }
 
 /// Whether a request asks for WebSocket over HTTP/2.
-pub(super) fn is_over_http2(request: &request::Parts) -> bool {
+pub(super) fn opens_over_http2(request: &request::Parts) -> bool {
     request.version == Version::HTTP_2 && asks_for_websocket(&request.headers)
 }
 

@@ -14,7 +14,6 @@ use crate::admin::{
     BackendOrder, BackendStatus, BackendTarget, Control, DiscoveryStatus, DrainTarget,
     ListenerStatus, PoolStatus, Readiness, ReloadReport, RouteStatus, Status,
 };
-use crate::drain::Stage;
 use crate::snapshot::{Route, Snapshot};
 use crate::upstream::{Member, Pool};
 
@@ -67,11 +66,14 @@ impl Control for Arc<Shared> {
                 return Some(self.ports().drains().iter().map(|drain| drain.open()).sum());
             }
             DrainTarget::Route(name) => {
-                let drain = snapshot.route_drain(&name);
-                if drain.as_ref().is_some_and(|it| it.stage() == Stage::Open) {
+                let route = snapshot.routes.get(name.as_str());
+                if route.is_some_and(|route| !route.is_draining()) {
                     tracing::info!(route = name, "drained by the operator");
                 }
-                drain.into_iter().collect()
+                route
+                    .map(|route| Arc::clone(route.drain()))
+                    .into_iter()
+                    .collect()
             }
             DrainTarget::Backend(name) => {
                 let members = snapshot.members(&name);

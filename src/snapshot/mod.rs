@@ -134,12 +134,6 @@ impl Route {
 }
 
 impl Snapshot {
-    /// The drain of the route of this name.
-    #[must_use]
-    pub fn route_drain(&self, name: &str) -> Option<Arc<Drain>> {
-        self.routes.get(name).map(|route| Arc::clone(&route.drain))
-    }
-
     /// The backend `backend` of the pool `pool`.
     #[must_use]
     pub fn member(&self, pool: &str, backend: &str) -> Option<(&Pool, &Member)> {

@@ -78,7 +78,7 @@ pub(super) async fn serve<H: Handler>(
     handler: Arc<H>,
 ) {
     let settings = &*client.settings;
-    let bounds = Bounds::of(client, settings);
+    let bounds = Bounds::of(client);
     let streams = Streams::new(negotiated.since, bounds.charged);
     let service = {
         let (streams, client) = (Arc::clone(&streams), Arc::clone(client));
@@ -204,8 +204,8 @@ struct Bounds {
 
 impl Bounds {
     /// Behind a trusted proxy the limits are wider, as one client could otherwise end the connection of all.
-    fn of(client: &Client, settings: &Settings) -> Self {
-        let streams = settings.limits.http2_streams;
+    fn of(client: &Client) -> Self {
+        let streams = client.settings.limits.http2_streams;
         if client.is_trusted_proxy {
             Self {
                 charged: None,
