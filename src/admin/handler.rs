@@ -17,6 +17,6 @@ impl<C: Control + 'static> Handler for Admin<C> {
     }
 
     fn refuse(&self, rejection: Rejection, _: Option<&request::Parts>, client: &Client) {
-        tracing::info!(client = %client.connection.client, "admin request refused: {}", rejection.message());
+        tracing::info!(client = %client.connection.peer, "admin request refused: {}", rejection.message());
     }
 }

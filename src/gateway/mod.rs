@@ -175,7 +175,7 @@ impl Gateway {
         let request = context.request;
         let facts = telemetry::Request {
             id: context.id.as_str(),
-            client: context.peer,
+            peer: context.peer,
             method: context.is_plain.then_some(&request.method),
             host: context.raw_host,
             target: request.uri.path_and_query(),
@@ -190,7 +190,7 @@ impl Gateway {
         let id = RequestId::random();
         let facts = telemetry::Request {
             id: id.as_str(),
-            client: client.connection.client,
+            peer: client.connection.peer,
             method: None,
             host: b"",
             target: None,

@@ -23,7 +23,7 @@ const SEPARATOR: &[u8] = b", ";
 
 /// The client of a request: the last hop that is not a trusted proxy, or the first hop if all are trusted.
 pub(super) fn client_of(client: &Client, headers: &HeaderMap) -> Peer {
-    let peer = client.connection.client;
+    let peer = client.connection.peer;
     if !client.is_trusted_proxy {
         return peer;
     }
@@ -117,7 +117,7 @@ fn write_x_forwarded(
     append(X_FORWARDED_HOST, host);
     let hop = client.address.clone();
     // If X-Forwarded-For named no client, a trusted peer may still have named its client in X-Real-IP.
-    let real = match context.peer == client.connection.client {
+    let real = match context.peer == client.connection.peer {
         true => trusted.and_then(real_ip).or_else(|| hop.clone()),
         false => context.peer.ip_value(),
     };
@@ -191,7 +191,7 @@ fn has_closed_quotes(field: &HeaderValue) -> bool {
 
 /// The gateway's own element of Forwarded (RFC 7239 section 4).
 fn own_element(context: RequestContext<'_>) -> String {
-    let node = node(context.client.connection.client.ip());
+    let node = node(context.client.connection.peer.ip());
     let host = match context.host() {
         "" => String::new(),
         host => format!("host={};", quoted(host)),

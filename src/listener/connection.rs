@@ -90,7 +90,7 @@ async fn establish(
     let client = Client {
         connection: Connection {
             listener: entry.metrics,
-            client: peer,
+            peer,
             tls_version: negotiated.tls_version,
         },
         address: peer.ip_value(),

@@ -187,13 +187,13 @@ fn record() -> SessionRecord {
     let telemetry = &TELEMETRY.0;
     let connection = Connection {
         listener: telemetry.metrics.listener(&Name::from("public")),
-        client: session::Peer::Unix,
+        peer: session::Peer::Unix,
         tls_version: None,
     };
     let request = http::Request::new(());
     let facts = Request {
         id: "request",
-        client: connection.client,
+        peer: connection.peer,
         method: None,
         host: b"",
         target: None,

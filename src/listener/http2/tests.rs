@@ -53,7 +53,7 @@ fn client() -> Arc<Client> {
     Arc::new(Client {
         connection: Connection {
             listener: Metrics::new().listener(&Name::from("main")),
-            client: Peer::Unix,
+            peer: Peer::Unix,
             tls_version: None,
         },
         address: None,

@@ -43,7 +43,7 @@ impl Facts {
         // Without userinfo, which may contain a password (RFC 9110 section 4.2.4).
         let host = request.host.rsplit(|byte| *byte == b'@').next();
         let host = host.unwrap_or(request.host);
-        let client = request.client.to_string();
+        let client = request.peer.to_string();
         let method = request.method.map_or("", Method::as_str).as_bytes();
         let target = request.target.map_or("", PathAndQuery::as_str);
         let path = if redact_query { "" } else { target };

@@ -23,8 +23,8 @@ use crate::session::{Closure, Peer, Rejection, SessionId};
 pub struct Connection {
     /// The listener that accepted it.
     pub listener: Arc<ListenerMetrics>,
-    /// The client's address.
-    pub client: Peer,
+    /// Its other end: the client or a proxy.
+    pub peer: Peer,
     /// The TLS version; none on a plain connection.
     pub tls_version: Option<TlsVersion>,
 }
@@ -35,7 +35,7 @@ pub struct Request<'a> {
     /// The X-Request-ID: the client's if it was accepted, or a new one.
     pub id: &'a str,
     /// The client, as trusted proxies report it.
-    pub client: Peer,
+    pub peer: Peer,
     /// The requested host; empty if unknown.
     pub host: &'a [u8],
     /// The request target; none if unknown.

@@ -44,7 +44,7 @@ impl Scenario {
         let (telemetry, guard) = Telemetry::with_writer(&log, kept.clone()).unwrap();
         let connection = Connection {
             listener: telemetry.metrics.listener(&Name::from("public")),
-            client: Peer::tcp("[::ffff:192.0.2.1]:5000".parse().unwrap()),
+            peer: Peer::tcp("[::ffff:192.0.2.1]:5000".parse().unwrap()),
             tls_version: Some(TlsVersion::Tls13),
         };
         let (route, pool) = (Name::from("chat"), Name::from("rooms"));
@@ -65,7 +65,7 @@ impl Scenario {
     fn record_of(&self, request: &http::Request<()>, method: Option<&Method>) -> SessionRecord {
         let request = Request {
             id: "request-1",
-            client: self.connection.client,
+            peer: self.connection.peer,
             method,
             host: request.headers().get("host").unwrap().as_bytes(),
             target: request.uri().path_and_query(),

@@ -80,13 +80,13 @@ fn record(log: impl Write + Send + 'static) -> (SessionRecord, FlushGuard) {
     let (telemetry, guard) = Telemetry::with_writer(&settings, log).unwrap();
     let connection = Connection {
         listener: telemetry.metrics.listener(&Name::from("public")),
-        client: Peer::Unix,
+        peer: Peer::Unix,
         tls_version: None,
     };
     let request = http::Request::new(());
     let facts = Request {
         id: "request",
-        client: connection.client,
+        peer: connection.peer,
         method: None,
         host: b"",
         target: request.uri().path_and_query(),
