@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::accepting::Service;
-use super::ports::{Home, Ports, Prepared};
+use super::listeners::{Home, OpenListeners, Prepared};
 use super::shared::Shared;
 use super::workers::Workers;
 use crate::admin::Admin;
@@ -23,7 +23,7 @@ const ADMIN: &str = "admin";
 /// The running admin side; dropping this stops it.
 pub(super) struct AdminSide {
     address: Address,
-    ports: Mutex<Ports>,
+    listeners: Mutex<OpenListeners>,
     service: Arc<Service<Admin<Arc<Shared>>>>,
     _thread: Workers,
 }
@@ -53,11 +53,11 @@ impl AdminSide {
         let home = Home::of(&service, 0);
         let prepared = Prepared::bind(&Name::from(ADMIN), &config.address, home).map_err(fail)?;
         let address = prepared.address().clone();
-        let mut ports = Ports::default();
-        ports.open(prepared, &service);
+        let mut listeners = OpenListeners::default();
+        listeners.open(prepared, &service);
         Ok(Self {
             address,
-            ports: Mutex::new(ports),
+            listeners: Mutex::new(listeners),
             service,
             _thread: thread,
         })
@@ -70,7 +70,7 @@ impl AdminSide {
 
     /// Binds its unix socket anew if the file was removed, and says so.
     pub(super) fn restore(&self) -> Vec<String> {
-        lock(&self.ports).restore(&self.service)
+        lock(&self.listeners).restore(&self.service)
     }
 }
 

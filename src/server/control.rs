@@ -8,12 +8,13 @@ use tokio::time::Instant;
 
 use super::command::Command;
 use super::discovery::Progress;
-use super::ports::Ports;
+use super::listeners::{OpenListener, OpenListeners};
 use super::shared::Shared;
 use crate::admin::{
     BackendOrder, BackendStatus, BackendTarget, Control, DiscoveryStatus, DrainTarget,
     ListenerStatus, PoolStatus, Readiness, ReloadReport, RouteStatus, Status,
 };
+use crate::config::Name;
 use crate::snapshot::{Route, Snapshot};
 use crate::upstream::{Member, Pool};
 
@@ -39,7 +40,7 @@ impl Control for Arc<Shared> {
             configured: snapshot.since,
             draining: self.stopping.load(Ordering::Relaxed),
             drain_sessions: self.drain_sessions(),
-            listeners: listener_status(&snapshot, &self.ports()),
+            listeners: listener_status(&snapshot, &self.listeners()),
             routes: snapshot
                 .routes
                 .values()
@@ -63,7 +64,8 @@ impl Control for Arc<Shared> {
             DrainTarget::Gateway => {
                 // This fails only if the gateway has stopped.
                 let _ = self.commands.send(Command::Drain).await;
-                return Some(self.ports().drains().iter().map(|drain| drain.open()).sum());
+                let drains = self.listeners().drains();
+                return Some(drains.iter().map(|drain| drain.open()).sum());
             }
             DrainTarget::Route(name) => {
                 let route = snapshot.routes.get(name.as_str());
@@ -114,17 +116,17 @@ impl Control for Arc<Shared> {
     }
 }
 
-fn listener_status(snapshot: &Snapshot, ports: &Ports) -> Vec<ListenerStatus> {
-    let status = |(name, port): (&crate::config::Name, &super::ports::Port)| ListenerStatus {
+fn listener_status(snapshot: &Snapshot, listeners: &OpenListeners) -> Vec<ListenerStatus> {
+    let status = |(name, open): (&Name, &OpenListener)| ListenerStatus {
         name: Arc::clone(name),
-        address: port.address().to_string(),
+        address: open.address().to_string(),
         tls: snapshot
             .listeners
             .get(name)
             .is_some_and(|settings| settings.tls.is_some()),
-        connections: port.connections() as u64,
+        connections: open.connections() as u64,
     };
-    ports.iter().map(status).collect()
+    listeners.iter().map(status).collect()
 }
 
 fn route_status(route: &Route) -> RouteStatus {

@@ -9,8 +9,8 @@ mod drains;
 mod findings;
 mod first_answers;
 mod limits;
+mod listeners;
 mod loading;
-mod ports;
 mod reload;
 mod services;
 mod shared;
@@ -34,9 +34,9 @@ use crate::telemetry::{Logging, Telemetry};
 use accepting::Service;
 use admin_side::AdminSide;
 pub use command::Command;
+use listeners::OpenListeners;
 use loading::Loading;
 pub use loading::load;
-use ports::Ports;
 use reload::Booted;
 use shared::Shared;
 pub use signals::{Hangup, Signals, hold_signals};
@@ -90,19 +90,19 @@ impl Server {
         let max_sessions = limits::max_sessions(places.count());
         let gateway = Gateway::new(Arc::clone(&current), Arc::clone(&telemetry), max_sessions);
         let service = service(places, gateway.await, current, &telemetry);
-        let mut ports = Ports::default();
-        let listeners = snapshot.config.listeners.iter();
-        let addresses = listeners.map(|(name, listener)| (name, &listener.address));
-        let bound = ports.bind(addresses, None, &service)?;
+        let mut listeners = OpenListeners::default();
+        let configured = snapshot.config.listeners.iter();
+        let addresses = configured.map(|(name, listener)| (name, &listener.address));
+        let bound = listeners.bind(addresses, None, &service)?;
         let admin = AdminSide::start(&snapshot.config.admin, &telemetry, &shared)?;
         for prepared in bound {
-            ports.open(prepared, &service);
+            listeners.open(prepared, &service);
         }
-        announce(&ports, admin.address(), max_sessions);
+        announce(&listeners, admin.address(), max_sessions);
         supervisor::ready();
         warn(&warnings);
         let tending = spawn(&shared.runtime, tending::tend(Arc::clone(&shared)));
-        *shared.ports() = ports;
+        *shared.listeners() = listeners;
         let server = Self {
             loading: Loading::new(source),
             booted: Booted::with(&snapshot.config),
@@ -128,10 +128,10 @@ impl Server {
     /// The address of each listener; for port 0, with the port that the system chose.
     #[must_use]
     pub fn addresses(&self) -> BTreeMap<Name, Address> {
-        let ports = self.shared.ports();
-        ports
+        let listeners = self.shared.listeners();
+        listeners
             .iter()
-            .map(|(name, port)| (Arc::clone(name), port.address().clone()))
+            .map(|(name, open)| (Arc::clone(name), open.address().clone()))
             .collect()
     }
 
@@ -165,9 +165,9 @@ impl Server {
 }
 
 /// Logs the addresses of the gateway.
-fn announce(ports: &Ports, admin: &Address, max_sessions: usize) {
-    for (name, port) in ports.iter() {
-        tracing::info!(listener = %name, address = %port.address(), "listening");
+fn announce(listeners: &OpenListeners, admin: &Address, max_sessions: usize) {
+    for (name, open) in listeners.iter() {
+        tracing::info!(listener = %name, address = %open.address(), "listening");
     }
     let version = env!("CARGO_PKG_VERSION");
     tracing::info!(version, %admin, max_sessions, "ready");

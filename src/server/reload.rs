@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::Server;
-use super::ports::{Port, Prepared};
+use super::listeners::{OpenListener, Prepared};
 use super::source::Loaded;
 use crate::admin::ReloadReport;
 use crate::config::{self, Config, LogFormat};
@@ -34,7 +34,7 @@ impl Server {
         let differing = loaded.config.changes_since(&before.config);
         let is_same_config = differing.is_empty();
         let is_same = is_same_config && renewed.is_empty();
-        let restored = self.shared.ports().restore(&self.service);
+        let restored = self.shared.listeners().restore(&self.service);
         let restored = [restored, self.admin.restore()].concat();
         let deferred = self.booted.deferred(&loaded.config);
         // What must not be missed comes first: the log cuts the end.
@@ -43,7 +43,7 @@ impl Server {
             return ReloadReport::Unchanged { changes };
         }
         let listeners = loaded.config.listeners.iter();
-        let bound = self.shared.ports().bind(
+        let bound = self.shared.listeners().bind(
             listeners.map(|(name, listener)| (name, &listener.address)),
             Some(self.admin.address()),
             &self.service,
@@ -89,16 +89,18 @@ impl Server {
     /// Opens new listeners, then closes removed ones. Ready when their addresses are free.
     async fn exchange_listeners(&self, config: &Config, bound: Vec<Prepared>) {
         let closing: Vec<_> = {
-            let mut ports = self.shared.ports();
+            let mut listeners = self.shared.listeners();
             let address = |name: &str| config.listeners.get(name).map(|to| to.address.clone());
-            let mut gone = ports.take_gone(address);
+            let mut gone = listeners.take_gone(address);
             for prepared in bound {
-                ports.open(prepared, &self.service);
+                listeners.open(prepared, &self.service);
             }
-            ports.iter().for_each(|(_, port)| port.limit_changed());
-            let close = |port: &mut Port| {
-                let closing = port.close();
-                self.shared.begin_drain(port.drain(), &config.drain);
+            for (_, open) in listeners.iter() {
+                open.limit_changed();
+            }
+            let close = |gone: &mut OpenListener| {
+                let closing = gone.close();
+                self.shared.begin_drain(gone.drain(), &config.drain);
                 closing
             };
             gone.iter_mut().map(close).collect()

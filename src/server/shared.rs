@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::command::Command;
 use super::discovery::Discoveries;
 use super::drains::Drains;
-use super::ports::Ports;
+use super::listeners::OpenListeners;
 use crate::config;
 use crate::drain::Drain;
 use crate::mutex::lock;
@@ -22,7 +22,7 @@ pub(super) struct Shared {
     pub(super) current: Arc<Current>,
     /// Notified when another snapshot is in force.
     pub(super) replaced: Notify,
-    pub(super) ports: Mutex<Ports>,
+    pub(super) listeners: Mutex<OpenListeners>,
     pub(super) started: SystemTime,
     /// The same moment on the monotonic clock.
     pub(super) began: Instant,
@@ -41,7 +41,7 @@ impl Shared {
             discoveries: Discoveries::of(&snapshot.config),
             current: Arc::new(Current::new(snapshot)),
             replaced: Notify::new(),
-            ports: Mutex::default(),
+            listeners: Mutex::default(),
             started: SystemTime::now(),
             began: Instant::now(),
             stopping: AtomicBool::new(false),
@@ -63,7 +63,7 @@ impl Shared {
     }
 
     /// The open listeners; the lock is never held across an await.
-    pub(super) fn ports(&self) -> MutexGuard<'_, Ports> {
-        lock(&self.ports)
+    pub(super) fn listeners(&self) -> MutexGuard<'_, OpenListeners> {
+        lock(&self.listeners)
     }
 }

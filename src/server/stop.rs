@@ -30,7 +30,7 @@ const LAST_RECORDS: Duration = Duration::from_secs(1);
 impl Server {
     /// Drains, and returns when the process may exit: after [`Command::Drain`] only once a stop is asked for.
     pub(super) async fn stop(mut self, command: Command) -> Outcome {
-        let drains = self.shared.ports().drains();
+        let drains = self.shared.listeners().drains();
         drains
             .iter()
             .for_each(|drain| self.shared.drains.note(drain));
@@ -54,9 +54,9 @@ impl Server {
         };
         // Nobody binds these addresses again, so there is no need to wait until they are free.
         self.shared
-            .ports()
+            .listeners()
             .iter_mut()
-            .for_each(|port| drop(port.close()));
+            .for_each(|open| drop(open.close()));
         if may_drain {
             drain_all(&drains, plan.window, deadline, &mut orders).await;
         }

@@ -82,7 +82,7 @@ impl Prepared {
 }
 
 /// An open listener.
-pub(super) struct Port {
+pub(super) struct OpenListener {
     configured: Address,
     address: Address,
     /// None once it is closed. Until then the system queues new connections.
@@ -92,7 +92,7 @@ pub(super) struct Port {
     accepting: Option<AbortOnDrop>,
 }
 
-impl Port {
+impl OpenListener {
     /// Its address; for port 0, with the port that the system chose.
     pub(super) fn address(&self) -> &Address {
         &self.address
@@ -170,24 +170,24 @@ impl Port {
 
 /// All open listeners by name.
 #[derive(Default)]
-pub(super) struct Ports {
-    open: BTreeMap<Name, Port>,
+pub(super) struct OpenListeners {
+    open: BTreeMap<Name, OpenListener>,
     /// Drains of closed listeners that still have connections.
     leaving: Vec<Arc<Drain>>,
 }
 
-impl Ports {
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&Name, &Port)> {
+impl OpenListeners {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Name, &OpenListener)> {
         self.open.iter()
     }
 
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Port> {
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut OpenListener> {
         self.open.values_mut()
     }
 
     /// The drains of all listeners, including closed ones that still have connections.
     pub(super) fn drains(&self) -> Vec<Arc<Drain>> {
-        let open = self.open.values().map(Port::drain);
+        let open = self.open.values().map(OpenListener::drain);
         open.chain(&self.leaving).map(Arc::clone).collect()
     }
 
@@ -206,7 +206,7 @@ impl Ports {
         let mut errors = Vec::new();
         for (name, address) in wanted {
             let open = self.open.get(name);
-            if open.is_some_and(|port| port.configured == *address) {
+            if open.is_some_and(|open| open.configured == *address) {
                 continue;
             }
             let home = Home::of(service, self.open.len() + prepared.len());
@@ -230,9 +230,9 @@ impl Ports {
     }
 
     fn bind_one(&self, name: &Name, address: &Address, home: Home) -> io::Result<Prepared> {
-        let is_same = |port: &&Port| port.configured == *address && !is_any_port(address);
+        let is_same = |open: &&OpenListener| open.configured == *address && !is_any_port(address);
         let holder = self.open.values().find(is_same);
-        match holder.and_then(|port| port.door.clone()) {
+        match holder.and_then(|open| open.door.clone()) {
             Some(door) => Prepared::behind(door, name, address, home),
             None => Prepared::bind(name, address, home),
         }
@@ -245,9 +245,10 @@ impl Ports {
                 "the admin side holds this port at {at} until the process ends: another `admin.address` takes a restart"
             ));
         }
-        let is_at = |port: &Port| port.door.as_ref().is_some_and(|door| door.0.is_at(address));
-        let (name, port) = self.iter().find(|(_, port)| is_at(port))?;
-        let (at, what) = match &port.address {
+        let is_at =
+            |open: &OpenListener| open.door.as_ref().is_some_and(|door| door.0.is_at(address));
+        let (name, holder) = self.iter().find(|(_, open)| is_at(open))?;
+        let (at, what) = match &holder.address {
             at @ Address::Tcp(_) => (at, "port"),
             at @ Address::Unix(_) => (at, "socket"),
         };
@@ -259,21 +260,24 @@ impl Ports {
 
     /// Binds unix sockets anew whose files were removed, and says so.
     pub(super) fn restore<H: Handler>(&mut self, service: &Arc<Service<H>>) -> Vec<String> {
-        let ports = self.open.iter_mut().enumerate();
+        let open = self.open.iter_mut().enumerate();
         let restored =
-            ports.filter_map(|(number, (name, port))| port.restore(name, number, service));
+            open.filter_map(|(number, (name, open))| open.restore(name, number, service));
         restored.collect()
     }
 
     /// Removes and returns the listeners that are not in `wanted`, or have another address there.
-    pub(super) fn take_gone(&mut self, wanted: impl Fn(&str) -> Option<Address>) -> Vec<Port> {
+    pub(super) fn take_gone(
+        &mut self,
+        wanted: impl Fn(&str) -> Option<Address>,
+    ) -> Vec<OpenListener> {
         let (stays, gone): (BTreeMap<_, _>, BTreeMap<_, _>) = std::mem::take(&mut self.open)
             .into_iter()
-            .partition(|(name, port)| wanted(name).as_ref() == Some(&port.configured));
+            .partition(|(name, open)| wanted(name).as_ref() == Some(&open.configured));
         self.open = stays;
         self.leaving.retain(|drain| drain.open() > 0);
         self.leaving
-            .extend(gone.values().map(|port| Arc::clone(port.drain())));
+            .extend(gone.values().map(|open| Arc::clone(open.drain())));
         gone.into_values().collect()
     }
 
@@ -287,7 +291,7 @@ impl Ports {
             listener,
             home,
         } = prepared;
-        let mut port = Port {
+        let mut open = OpenListener {
             configured,
             address,
             door: Some(door),
@@ -295,8 +299,8 @@ impl Ports {
             connections: Arc::default(),
             accepting: None,
         };
-        port.accept(&name, listener, &home, service);
-        self.open.insert(name, port);
+        open.accept(&name, listener, &home, service);
+        self.open.insert(name, open);
     }
 }
 
