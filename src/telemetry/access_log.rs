@@ -12,7 +12,7 @@ use std::time::Duration;
 use prometheus::IntCounter;
 
 use super::line::Line;
-use super::queue::{Queue, Writing, write_as_much_as_goes};
+use super::queue::{Output, Queue, Writing, write_as_much_as_goes};
 use crate::config::{self, LogFormat};
 
 /// The capacity of the queue in lines.
@@ -103,10 +103,7 @@ pub struct FlushGuard {
     _writing: Writing,
 }
 
-/// Collects lines and writes them in batches. The thread of the queue calls `flush` whenever the queue is empty, before it
-/// waits for the next line.
-///
-/// It never returns errors, as that thread ignores them; it counts and logs them itself.
+/// Collects lines and writes them in batches. Lines that cannot be written are counted and logged.
 struct Batches<W> {
     writer: W,
     lines: Vec<u8>,
@@ -157,20 +154,18 @@ impl<W: Write> Batches<W> {
     }
 }
 
-impl<W: Write> Write for Batches<W> {
+impl<W: Write + Send + 'static> Output for Batches<W> {
     /// Adds a line to the batch.
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+    fn add(&mut self, line: &[u8]) {
         if self.lines.len() + line.len() > BATCH_SIZE {
             self.write_out();
         }
         self.lines.extend_from_slice(line);
-        Ok(line.len())
     }
 
-    fn flush(&mut self) -> io::Result<()> {
+    fn pause(&mut self) {
         self.write_out();
         thread::sleep(BATCH_TIME);
-        Ok(())
     }
 }
 
@@ -186,9 +181,9 @@ mod tests {
 
     fn write(log: &mut Batches<Disk>, lines: &[&str]) {
         for line in lines {
-            log.write_all(line.as_bytes()).unwrap();
+            log.add(line.as_bytes());
         }
-        log.flush().unwrap();
+        log.pause();
     }
 
     #[test]
@@ -211,10 +206,10 @@ mod tests {
         let mut log = batches(0);
         let line = "x".repeat(1000) + "\n";
         for _ in 0..1000 {
-            log.write_all(line.as_bytes()).unwrap();
+            log.add(line.as_bytes());
             assert!(log.lines.len() <= BATCH_SIZE);
         }
-        log.flush().unwrap();
+        log.pause();
         assert_eq!(log.dropped.get(), 1000);
     }
 }

@@ -13,7 +13,7 @@ use tracing_subscriber::{Registry, fmt, reload};
 use super::blocking::Blocking;
 use super::journal;
 use super::line::as_one_line;
-use super::queue::{Queue, Writing};
+use super::queue::{Direct, Queue, Writing};
 use crate::config::{Log, LogFormat};
 
 /// The capacity of the queue in lines; further lines are dropped.
@@ -55,8 +55,9 @@ impl Logging {
     /// # Errors
     /// When there is a diagnostic log already, or no thread can be started.
     pub fn start(log: &Log, reader: Reader) -> Result<Self, LoggingFault> {
-        let (queue, writing) = Queue::start("log", QUEUED_LINES, Blocking(io::stderr()))
-            .map_err(LoggingFault::NoThread)?;
+        let (queue, writing) =
+            Queue::start("log", QUEUED_LINES, Direct::new(Blocking(io::stderr())))
+                .map_err(LoggingFault::NoThread)?;
         let (subscriber, level) = subscriber(log, queue, reader);
         subscriber
             .try_init()
@@ -178,7 +179,7 @@ mod tests {
             access,
         };
         let kept = Kept::default();
-        let (queue, writing) = Queue::start("test", 64, kept.clone()).unwrap();
+        let (queue, writing) = Queue::start("test", 64, Direct::new(kept.clone())).unwrap();
         let (subscriber, level) = subscriber(&log, queue, reader);
         tracing::subscriber::with_default(Arc::new(subscriber), || act(&level));
         drop(writing);

@@ -1,8 +1,9 @@
-//! A bounded queue of log lines, and the thread that writes them.
+//! A bounded queue of log lines, and the thread that puts them out.
 //!
 //! Adding a line never blocks: if the queue is full, in lines or in bytes, the line is dropped. `tracing-appender` does the
 //! same, but panics if no thread can be started, prints to stdout if it cannot shut down, and may wait for that for ever.
 
+use std::borrow::Cow;
 use std::io::{self, ErrorKind, Write};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender};
@@ -16,6 +17,15 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 /// The maximum size of all lines that wait, in bytes: clients decide how long a line is. Every queue has room for all its lines
 /// of usual length.
 const QUEUED_BYTES: usize = 16 * 1024 * 1024;
+
+/// Where the thread of a queue puts lines.
+pub(super) trait Output: Send + 'static {
+    /// Puts out a line, or keeps it until the next pause at most.
+    fn add(&mut self, line: &[u8]);
+
+    /// The queue is empty: the next line may be long in coming.
+    fn pause(&mut self);
+}
 
 /// The sending end of the queue.
 #[derive(Clone)]
@@ -34,14 +44,14 @@ pub(super) struct Writing {
 }
 
 impl Queue {
-    /// Starts a thread that writes to `writer`, with a queue of `room` lines.
+    /// Starts a thread that puts lines into `output`, with a queue of `room` lines.
     ///
     /// # Errors
     /// When no thread can be started.
     pub(super) fn start(
         thread: &str,
         room: usize,
-        writer: impl Write + Send + 'static,
+        output: impl Output,
     ) -> io::Result<(Self, Writing)> {
         let (lines, waiting) = mpsc::sync_channel(room);
         let (end, ended) = mpsc::sync_channel::<()>(0);
@@ -54,7 +64,7 @@ impl Queue {
         let bytes = Arc::<AtomicUsize>::default();
         let held = Arc::clone(&bytes);
         let work = move || {
-            write_all(&waiting, &held, writer, &is_ending);
+            put_out(&waiting, &held, output, &is_ending);
             // From now on lines are dropped.
             drop(waiting);
             drop(end);
@@ -76,23 +86,20 @@ impl Queue {
     }
 }
 
-/// Writes lines until shutdown is requested and the queue is empty. Flushes whenever the queue is empty.
-/// Takes the size of each line from `bytes`.
-fn write_all(
+/// Puts out lines until shutdown is requested and the queue is empty. Takes the size of each line from `bytes`.
+fn put_out(
     waiting: &Receiver<Vec<u8>>,
     bytes: &AtomicUsize,
-    mut writer: impl Write,
+    mut output: impl Output,
     is_ending: &AtomicBool,
 ) {
-    let mut is_torn = false;
     loop {
         // Read before the queue, so that every line added before the request is still found below.
         let is_last_look = is_ending.load(Ordering::Acquire);
         let line = match waiting.try_recv() {
             Ok(line) => line,
             Err(_) => {
-                // The reader of this log is gone, or the disk is full: there is no place to report an error.
-                let _ = writer.flush();
+                output.pause();
                 if is_last_look {
                     return;
                 }
@@ -101,16 +108,42 @@ fn write_all(
             }
         };
         bytes.fetch_sub(line.capacity(), Ordering::Relaxed);
-        // The rest of a line that did not fit is lost, but not the beginning of the next one.
-        let line = if is_torn {
-            [b"\n", &*line].concat()
-        } else {
-            line
-        };
-        let (written, _) = write_as_much_as_goes(&mut writer, &line);
-        if let Some(last) = line[..written].last() {
-            is_torn = *last != b'\n';
+        output.add(&line);
+    }
+}
+
+/// Writes each line at once. What cannot be written is lost: the reader is gone or the disk is full, and there is no place to
+/// report it.
+pub(super) struct Direct<W> {
+    writer: W,
+    /// Whether the last line has been written in part.
+    is_torn: bool,
+}
+
+impl<W> Direct<W> {
+    pub(super) fn new(writer: W) -> Self {
+        Self {
+            writer,
+            is_torn: false,
         }
+    }
+}
+
+impl<W: Write + Send + 'static> Output for Direct<W> {
+    fn add(&mut self, line: &[u8]) {
+        // The rest of a line that did not fit is lost, but not the beginning of the next one.
+        let line = match self.is_torn {
+            true => Cow::Owned([b"\n", line].concat()),
+            false => Cow::Borrowed(line),
+        };
+        let (written, _) = write_as_much_as_goes(&mut self.writer, &line);
+        if let Some(last) = line[..written].last() {
+            self.is_torn = *last != b'\n';
+        }
+    }
+
+    fn pause(&mut self) {
+        let _ = self.writer.flush();
     }
 }
 
@@ -149,24 +182,21 @@ mod tests {
     use super::*;
     use crate::telemetry::kept::{Disk, Kept};
 
-    /// A writer that blocks until it is released.
+    /// An output that blocks until it is released.
     struct Stuck(Receiver<()>);
 
-    impl Write for Stuck {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    impl Output for Stuck {
+        fn add(&mut self, _line: &[u8]) {
             let _ = self.0.recv();
-            Ok(bytes.len())
         }
 
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
+        fn pause(&mut self) {}
     }
 
     #[test]
     fn the_end_waits_for_every_line() {
         let kept = Kept::default();
-        let (queue, writing) = Queue::start("test", 64, kept.clone()).unwrap();
+        let (queue, writing) = Queue::start("test", 64, Direct::new(kept.clone())).unwrap();
         for number in 0..64 {
             assert!(queue.add(format!("{number}\n").into()), "{number}");
         }
@@ -195,17 +225,14 @@ mod tests {
 
     #[test]
     fn a_line_after_a_torn_one_begins_anew() {
-        let (sender, waiting) = mpsc::sync_channel(8);
-        for line in ["one\n", "two\n", "three\n", "four\n"] {
-            sender.send(line.into()).unwrap();
-        }
-        drop(sender);
         let mut disk = Disk::with_room(6);
         disk.grows_after_failures = Some((1, 100));
-        let bytes = AtomicUsize::new(usize::MAX);
-        write_all(&waiting, &bytes, &mut disk, &AtomicBool::new(true));
+        let mut direct = Direct::new(disk);
+        for line in ["one\n", "two\n", "three\n", "four\n"] {
+            direct.add(line.as_bytes());
+        }
         assert_eq!(
-            String::from_utf8_lossy(&disk.kept),
+            String::from_utf8_lossy(&direct.writer.kept),
             "one\ntw\nthree\nfour\n"
         );
     }
