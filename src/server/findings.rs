@@ -37,7 +37,7 @@ impl Findings {
     }
 
     /// Takes all of them, as soon as there are some. Dropping the future loses none.
-    pub(super) async fn taken(&self) -> BTreeMap<Name, Discovered> {
+    pub(super) async fn take(&self) -> BTreeMap<Name, Discovered> {
         loop {
             let waiting = mem::take(&mut *lock(&self.waiting));
             if !waiting.is_empty() {
@@ -136,7 +136,7 @@ mod tests {
         for (pool, count) in [("chat", 2), ("page", 2), ("chat", 1)] {
             findings.add(&pool.into(), discovered(&before, pool, count));
         }
-        let found = findings.taken().await;
+        let found = findings.take().await;
         assert_eq!(found.len(), 2);
         shared.take_found(found, &metrics);
         let after = shared.current.load();

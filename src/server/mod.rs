@@ -154,7 +154,7 @@ impl Server {
                     let report = self.reload(outcome).await;
                     self.loading.report(&report);
                 }
-                found = self.shared.discoveries.findings.taken() => {
+                found = self.shared.discoveries.findings.take() => {
                     self.shared.take_found(found, &self.telemetry.metrics);
                 }
             }

@@ -153,7 +153,7 @@ impl Orders<'_> {
                     Some(Command::Drain) => {}
                     Some(Command::Reload(answer)) => self.refuse(answer),
                 },
-                found = findings.taken() => self.shared.take_found(found, self.metrics),
+                found = findings.take() => self.shared.take_found(found, self.metrics),
             }
         }
     }
