@@ -156,7 +156,7 @@ impl<'a> Candidates<'a> {
                     Ok(self.candidate(taken))
                 }
             },
-            Choice::Nobody => Err(self.none()),
+            Choice::Nobody => Err(self.rejection()),
         }
     }
 
@@ -245,10 +245,11 @@ impl<'a> Candidates<'a> {
     /// To be called when the client is refused because a candidate failed; what it is told.
     pub(super) fn refuse(&self) -> Rejection {
         self.pool.reconsider_ejections();
-        self.none()
+        self.rejection()
     }
 
-    fn none(&self) -> Rejection {
+    /// What the client is told if there is no candidate.
+    fn rejection(&self) -> Rejection {
         self.last.unwrap_or(Rejection::NoReadyBackend)
     }
 
@@ -286,7 +287,7 @@ impl<'a> Candidates<'a> {
             }
             Ok(None) => {
                 waiting.ends(QueueResult::Dismissed);
-                Err(self.none())
+                Err(self.rejection())
             }
             Err(_) => {
                 waiting.ends(QueueResult::Timeout);
