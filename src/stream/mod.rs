@@ -84,7 +84,7 @@ const LONGEST_USER_TIMEOUT: Duration = Duration::from_millis(i32::MAX as u64);
 /// writable again when half of them are sent: in steps of that size the gateway sees that a peer takes bytes.
 const NOTSENT_LOWAT: u32 = 128 * 1024;
 
-/// Sets the options of every TCP connection: no Nagle delay, keepalive, limits on unacknowledged and unsent bytes. On
+/// Sets the options of a TCP connection that lasts: no Nagle delay, keepalive, limits on unacknowledged and unsent bytes. On
 /// Linux, connections inherit them from their listening socket.
 ///
 /// # Errors
@@ -187,6 +187,13 @@ impl Stream {
             Self::Plain(socket) => socket.is_broken(),
             Self::Tls(tls) => tls.socket().is_broken(),
             Self::Shared(shared) => shared.is_broken(),
+        }
+    }
+
+    /// Sets the options of a connection that lasts, as [`tune`] does, unless others share it.
+    pub fn tune(&self) {
+        if let Some(connection) = self.connection() {
+            connection.tune();
         }
     }
 

@@ -37,10 +37,12 @@ pub(super) enum Alarm {
     Ping,
     /// Add the counts to the shared counters.
     Report,
+    /// Set the socket options of a session that lasts.
+    Tune,
 }
 
 impl Alarm {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Cut,
         Self::Close,
         Self::Yield,
@@ -54,6 +56,7 @@ impl Alarm {
         Self::Idle,
         Self::Ping,
         Self::Report,
+        Self::Tune,
     ];
 }
 

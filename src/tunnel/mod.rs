@@ -150,9 +150,6 @@ impl<G, L> Tunnel<G, L> {
         tunnel
             .downward
             .begin(backend.early, &tunnel.terms, &mut tunnel.tally);
-        for stream in [&tunnel.client, &tunnel.backend] {
-            stream.tolerate_stall(tunnel.terms.websocket.stall);
-        }
         tunnel.set_alarms();
         tunnel
     }

@@ -161,6 +161,16 @@ impl TcpSocket {
         }
     }
 
+    /// As [`Stream::tune`](super::Stream::tune).
+    pub(super) fn tune(&self) {
+        if let Some(socket) = self.socket()
+            && let Err(error) = super::tune(&SockRef::from(&socket))
+        {
+            // The peer may be gone already; whoever reads or writes will learn that.
+            tracing::debug!(%error, "socket options refused");
+        }
+    }
+
     /// Sets TCP_USER_TIMEOUT; `None` for the default of the system.
     pub(super) fn set_user_timeout(&self, timeout: Option<Duration>) {
         if let Some(socket) = self.socket() {
