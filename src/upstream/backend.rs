@@ -13,7 +13,7 @@ use super::condition::{Altered, Change, Condition, LastCheck, Standing};
 use super::failure::Failure;
 use super::health::{Health, State};
 use super::idle::IdleConnections;
-use super::known_host::KnownHost;
+use super::known_hosts::KnownHosts;
 use super::progress::HandshakeProgress;
 use super::queue::Queue;
 use super::slow_start::Rise;
@@ -36,7 +36,7 @@ pub struct Backend {
     requests: AtomicUsize,
     handshakes: HandshakeProgress,
     questioned: AtomicBool,
-    known_host: KnownHost,
+    known_hosts: KnownHosts,
     rise: Rise,
     condition: Condition,
     /// How often it has [recovered](Self::recovered).
@@ -59,7 +59,7 @@ impl Backend {
             requests: AtomicUsize::new(0),
             handshakes: HandshakeProgress::default(),
             questioned: AtomicBool::new(false),
-            known_host: KnownHost::default(),
+            known_hosts: KnownHosts::default(),
             rise: Rise::new(),
             condition: Condition::new(),
             recoveries: AtomicU64::new(0),
@@ -120,17 +120,17 @@ impl Backend {
         &self.questioned
     }
 
-    /// It has answered a request with this Host soundly; none if that was its address. It is kept if none is, and anew after each
-    /// failure, as backends change.
+    /// It has answered a request with this Host soundly; none if that was its address. It is kept if none is, and after a
+    /// failure.
     pub(super) fn answered_to(&self, host: impl FnOnce() -> Option<String>) {
-        if !self.known_host.is_known() || self.is_suspect() {
-            self.known_host.keep(host());
+        if !self.known_hosts.is_any() || self.is_suspect() {
+            self.known_hosts.keep(host());
         }
     }
 
-    /// A Host with which it has answered.
-    pub(super) fn known_host(&self) -> Option<String> {
-        self.known_host.get()
+    /// Hosts with which it has answered.
+    pub(super) fn known_hosts(&self) -> &KnownHosts {
+        &self.known_hosts
     }
 
     /// Its idle connections, for plain requests.

@@ -8,6 +8,7 @@ use http::{HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use super::asked::Asked;
@@ -103,28 +104,63 @@ pub(super) async fn run(member: &Member, settings: &ActiveHealth) -> Result<(), 
 }
 
 /// Asks a backend for what its checks ask for, or for `/` in their place; any answer will do. If they name no host, `/` is asked
-/// of one with which the backend has answered.
+/// of all with which the backend has answered, at the same time.
 ///
 /// # Errors
-/// Why there is no answer.
+/// Why there is no answer, to none of them.
 pub(super) async fn greet(
     member: &Member,
     checks: Option<&ActiveHealth>,
 ) -> Result<(), CheckFault> {
-    let known = || member.backend().known_host();
-    let (path, like, host) = match checks.map(|settings| &settings.check) {
-        Some(Check::Http(request, _)) => (request.path.as_str(), Some(request), None),
-        Some(Check::WebSocket(request)) => ("/", Some(request), known()),
-        Some(Check::Tcp) | None => ("/", None, known()),
-    };
-    let request = CheckRequest {
-        path: path.to_owned(),
-        host: like.and_then(|request| request.host.clone()).or(host),
-        headers: like.map_or_else(Vec::new, |request| request.headers.clone()),
-    };
     let deadline = Instant::now() + GREETING_TIMEOUT;
+    let mut greetings = JoinSet::new();
+    for request in greeting(member, checks) {
+        greetings.spawn(greet_by(member.clone(), request, deadline));
+    }
+    let mut lack = CheckFault::Late("answer");
+    while let Some(Ok(outcome)) = greetings.join_next().await {
+        match outcome {
+            Ok(()) => return Ok(()),
+            Err(_) if lack.is_our_own() => {}
+            Err(fault) => lack = fault,
+        }
+    }
+    if !lack.is_our_own() {
+        member.backend().known_hosts().doubt();
+    }
+    Err(lack)
+}
+
+/// The requests of which any may be answered.
+fn greeting(member: &Member, checks: Option<&ActiveHealth>) -> Vec<CheckRequest> {
+    let headers = match checks.map(|settings| &settings.check) {
+        Some(Check::Http(request, _)) => return vec![request.clone()],
+        Some(Check::WebSocket(request)) if request.host.is_some() => {
+            let path = "/".to_owned();
+            return vec![CheckRequest {
+                path,
+                ..request.clone()
+            }];
+        }
+        Some(Check::WebSocket(request)) => &request.headers[..],
+        Some(Check::Tcp) | None => &[],
+    };
+    let hosts = member.backend().known_hosts().all();
+    let request = |host| CheckRequest {
+        path: "/".to_owned(),
+        host,
+        headers: headers.to_vec(),
+    };
+    hosts.into_iter().map(request).collect()
+}
+
+async fn greet_by(
+    member: Member,
+    request: CheckRequest,
+    deadline: Instant,
+) -> Result<(), CheckFault> {
     let stream = member.dial(None, deadline).await?;
-    match get(member, &request, stream, deadline).await {
+    match get(&member, &request, stream, deadline).await {
         Err(CheckFault::Failed(Failure::HeadTooLarge | Failure::UnknownCoding)) => Ok(()),
         status => status.map(drop),
     }

@@ -19,7 +19,7 @@ mod health;
 mod idle;
 mod in_force;
 mod judge;
-mod known_host;
+mod known_hosts;
 mod last_words;
 mod lookup;
 mod open;

@@ -30,6 +30,18 @@ impl Backend {
         Self::serving(is_served).await
     }
 
+    /// As the last, and serves the host `partial` at `/v1` only.
+    pub(crate) async fn mute_at_odd_and_partly_to(
+        host: &'static str,
+        partial: &'static str,
+    ) -> Self {
+        let is_served = move |head: &Head| match head.value("host") {
+            Some(name) if name == partial => head.line.contains(" /v1 "),
+            name => name == Some(host) && !head.line.contains(" /odd "),
+        };
+        Self::serving(is_served).await
+    }
+
     async fn serving(is_served: impl Fn(&Head) -> bool + Clone + Send + 'static) -> Self {
         Self::start(move |visitor| serve_if(visitor, is_served.clone())).await
     }

@@ -154,6 +154,37 @@ async fn backends_are_asked_by_a_host_that_they_answer() {
     }
 }
 
+/// A stranger may have the gateway keep such a host, too.
+#[tokio::test]
+async fn a_host_that_is_served_at_one_path_only_ejects_nobody() {
+    let backend = || Backend::mute_at_odd_and_partly_to("chat.test", "api.test");
+    let (a, b) = (backend().await, backend().await);
+    let gateway = before_both(&a, &b).await;
+    let get = async |host: &str, path: &str| {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        ask(gateway.address(), &request).await.status()
+    };
+    for _ in 0..2 {
+        assert_eq!(get("chat.test", "/").await, 200);
+    }
+    assert_eq!(get("chat.test", "/odd").await, 502);
+    for _ in 0..4 {
+        assert_eq!(get("api.test", "/v1").await, 200);
+    }
+    for _ in 0..12 {
+        assert_eq!(get("chat.test", "/odd").await, 502);
+    }
+    let asked = |backend: &Backend| {
+        let heads = backend.heads();
+        let is_own = |head: &&Head| head.value("user-agent") == Some("wsgate");
+        heads.iter().filter(is_own).count()
+    };
+    eventually("the gateway asks itself", || asked(&a) + asked(&b) >= 2).await;
+    for name in ["a", "b"] {
+        assert_eq!(shown(&gateway, name).await["state"], "ready");
+    }
+}
+
 /// The one that is left counts as ready, as nothing else is.
 #[tokio::test]
 async fn where_all_others_fail_an_ejected_backend_is_tried() {
