@@ -37,8 +37,9 @@ impl Pool {
         let Some(runtime) = runtime.filter(|_| self.would_decide(member, trial)) else {
             return self.attempt_ended(member, trial, &Evidence::Unanswered(fault.to_owned()));
         };
+        // A trial goes on as far as others are concerned: if the question is not about it, another one follows when it takes long.
         if member.backend().questioned().swap(true, Ordering::AcqRel) {
-            return self.attempt_ended(member, trial, &Evidence::None);
+            return;
         }
         let mut question = Question {
             pool: Arc::clone(self),
@@ -150,6 +151,25 @@ mod tests {
         sleep(Duration::from_secs(2)).await;
         pool.pass_time(Instant::now());
         assert!(member.is_ready());
+    }
+
+    /// As before: the next client would have to wait for what the question is about to find.
+    #[tokio::test(start_paused = true)]
+    async fn nobody_is_let_through_while_the_gateway_asks_about_a_trial() {
+        let (pool, _silent) = hanging().await;
+        let member = &pool.members()[0];
+        let waiting = Witness::of(&pool, member);
+        sleep(Duration::from_secs(10)).await;
+        pool.pass_time(Instant::now());
+        sleep(Duration::from_secs(1)).await;
+        drop(waiting);
+        for _ in 0..4 {
+            pool.pass_time(Instant::now());
+            assert!(!member.is_ready());
+            sleep(Duration::from_millis(250)).await;
+        }
+        sleep(Duration::from_secs(1)).await;
+        assert!(member.backend().is_resting(), "its trial has failed");
     }
 
     /// Two at the same moment may both find that theirs is not the last failure before an ejection.
