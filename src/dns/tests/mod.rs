@@ -1,5 +1,7 @@
 //! Questions to a server that answers by a table.
 
+mod transport;
+
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -281,110 +283,6 @@ async fn finds_services() {
     };
     assert_eq!((service.priority, service.weight, service.port), (1, 2, 3));
     assert_eq!(service.host, "a.internal");
-}
-
-#[tokio::test]
-async fn asks_by_tcp_for_what_is_too_long() {
-    let server = server(|asked, reply| {
-        let many = |address| record("many.internal", 1, RData::A(A { address }));
-        if is_v4(asked) {
-            reply.answers.extend((1..=100).map(many));
-        }
-    });
-    let answer = Resolver::new(vec![server.await])
-        .addresses("many.internal", FAMILIES, &mut Trail::default())
-        .await
-        .unwrap();
-    assert_eq!(answer.found.len(), 100);
-}
-
-/// Nothing else comes from this server: what cannot be read is told, and not silence.
-#[tokio::test(start_paused = true)]
-async fn an_answer_that_cannot_be_read_is_told() {
-    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let server = socket.local_addr().unwrap();
-    tokio::spawn(async move {
-        let mut packet = [0; 512];
-        while let Ok((length, client)) = socket.recv_from(&mut packet).await {
-            packet[2] |= 0x80;
-            socket.send_to(&packet[..length - 1], client).await.unwrap();
-        }
-    });
-    let outcome = Resolver::new(vec![server])
-        .addresses("chat.internal", FAMILIES, &mut Trail::default())
-        .await;
-    assert!(matches!(outcome, Err(Fault::Broken)), "{outcome:?}");
-}
-
-/// Answers as Consul does.
-fn few_without_edns(asked: &Packet<'_>, reply: &mut Packet<'_>) {
-    let one = |address| record("many.internal", 1, RData::A(A { address }));
-    let count = if asked.opt().is_some() { 9 } else { 3 };
-    if is_v4(asked) {
-        reply.answers.extend((1..=count).map(one));
-    }
-}
-
-/// A lost datagram says nothing of what the server understands.
-#[tokio::test(start_paused = true)]
-async fn a_question_that_was_lost_is_asked_again_as_it_was() {
-    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let server = socket.local_addr().unwrap();
-    tokio::spawn(async move {
-        let mut packet = [0; 512];
-        socket.recv_from(&mut packet).await.unwrap();
-        while let Ok((length, client)) = socket.recv_from(&mut packet).await {
-            let reply = reply(&packet[..length], few_without_edns);
-            socket.send_to(&reply, client).await.unwrap();
-        }
-    });
-    let answer = Resolver::new(vec![server])
-        .addresses("many.internal", FAMILIES, &mut Trail::default())
-        .await
-        .unwrap();
-    assert_eq!(answer.found.len(), 9);
-}
-
-/// As behind a firewall that drops questions with EDNS, or long answers.
-#[tokio::test(start_paused = true)]
-async fn a_server_whose_datagrams_are_lost_is_asked_over_tcp() {
-    let (stream, _silent) = sockets().await;
-    let server = stream.local_addr().unwrap();
-    tokio::spawn(serve_streams(stream, few_without_edns));
-    let answer = Resolver::new(vec![server])
-        .addresses("many.internal", FAMILIES, &mut Trail::default())
-        .await
-        .unwrap();
-    assert_eq!(answer.found.len(), 9);
-}
-
-#[tokio::test]
-async fn a_server_that_tells_few_to_who_names_no_room_tells_all() {
-    let resolver = Resolver::new(vec![server(few_without_edns).await]);
-    let answer = resolver
-        .addresses("many.internal", FAMILIES, &mut Trail::default())
-        .await
-        .unwrap();
-    assert_eq!(answer.found.len(), 9);
-}
-
-#[tokio::test]
-async fn a_server_that_does_not_understand_room_is_asked_without() {
-    let server = server(|asked, reply| {
-        if asked.opt().is_some() {
-            *reply.rcode_mut() = RCODE::FormatError;
-            reply.questions.clear();
-        } else if is_v4(asked) {
-            let data = RData::A(A { address: 1 });
-            reply.answers.push(record("old.internal", 1, data));
-        }
-    });
-    let resolver = Resolver::new(vec![server.await]);
-    let answer = resolver
-        .addresses("old.internal", FAMILIES, &mut Trail::default())
-        .await
-        .unwrap();
-    assert_eq!(answer.found.len(), 1);
 }
 
 #[tokio::test]
