@@ -1,4 +1,4 @@
-//! Asking name servers one after the other: over UDP, and over TCP if the answer is truncated.
+//! Asking name servers one after the other: over UDP, and over TCP if the answer is truncated or does not come.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -19,39 +19,85 @@ const ROUNDS: usize = 2;
 /// The longest datagram that is read; servers should send none that is longer than the question allows.
 const DATAGRAM: usize = 4096;
 
-/// Asks the servers in turn until one answers; otherwise returns the fault of the last one. A server that does not understand
-/// EDNS is asked again without. Those that were silent are asked over TCP at last (RFC 7766 section 5): some firewalls drop
-/// datagrams with EDNS, or long ones.
+/// A name server, and how it is asked, as far as that was found out.
+pub(super) struct Server {
+    address: SocketAddr,
+    with_edns: bool,
+    /// Its datagrams get lost, and it answers over TCP.
+    by_stream: bool,
+}
+
+impl Server {
+    /// One of which nothing is known.
+    pub(super) fn at(address: SocketAddr) -> Self {
+        Self {
+            address,
+            with_edns: true,
+            by_stream: false,
+        }
+    }
+
+    /// Asks it once, and takes note of how it wants to be asked.
+    async fn ask(&mut self, name: &str, kind: Kind) -> Result<Answer<Record>, Fault> {
+        let id = rand::random();
+        let question = message::question(id, name, kind, self.with_edns)?;
+        let read = |packet: &[u8]| message::read(packet, id, name, kind);
+        let outcome = match self.by_stream {
+            true => timeout(PATIENCE, ask_by_stream(self.address, &question, read))
+                .await
+                .unwrap_or(Err(Fault::Timeout)),
+            false => ask_one(self.address, &question, read).await,
+        };
+        if let Err(fault) = &outcome {
+            self.with_edns &= !is_confused(fault);
+            self.by_stream &= matches!(fault, Fault::Refused(_));
+        }
+        outcome
+    }
+}
+
+/// Asks the servers in turn until one answers, which is the first to be asked from then on; otherwise returns the fault of the
+/// last one. A server that does not understand EDNS is asked again without. Those that were silent are asked over TCP at last
+/// (RFC 7766 section 5): some firewalls drop datagrams with EDNS, or long ones.
 pub(super) async fn ask(
-    servers: &[SocketAddr],
+    servers: &mut [Server],
     name: &str,
     kind: Kind,
 ) -> Result<Answer<Record>, Fault> {
+    let (index, answer) = ask_in_turn(servers, name, kind).await?;
+    servers[..=index].rotate_right(1);
+    Ok(answer)
+}
+
+/// The answer, and which server it is from.
+async fn ask_in_turn(
+    servers: &mut [Server],
+    name: &str,
+    kind: Kind,
+) -> Result<(usize, Answer<Record>), Fault> {
     let mut last = Fault::NoServer;
-    let mut with_edns = vec![true; servers.len()];
     let mut silent = Vec::new();
     for _ in 0..ROUNDS {
         silent.clear();
-        for (server, with_edns) in servers.iter().zip(&mut with_edns) {
-            let id = rand::random();
-            let question = message::question(id, name, kind, *with_edns)?;
-            let read = |packet: &[u8]| message::read(packet, id, name, kind);
-            match ask_one(*server, &question, read).await {
-                Ok(answer) => return Ok(answer),
+        for (index, server) in servers.iter_mut().enumerate() {
+            match server.ask(name, kind).await {
+                Ok(answer) => return Ok((index, answer)),
+                Err(fault @ Fault::BadName(_)) => return Err(fault),
                 Err(fault) => {
-                    *with_edns &= !is_confused(&fault);
                     let is_silent = matches!(fault, Fault::Timeout);
-                    silent.extend(is_silent.then_some((*server, id, question)));
+                    silent.extend(is_silent.then_some(index));
                     last = fault;
                 }
             }
         }
     }
-    for (server, id, question) in silent {
-        let read = |packet: &[u8]| message::read(packet, id, name, kind);
-        let asking = ask_by_stream(server, &question, read);
-        if let Ok(Ok(answer)) = timeout(PATIENCE, asking).await {
-            return Ok(answer);
+    for index in silent {
+        servers[index].by_stream = true;
+        match servers[index].ask(name, kind).await {
+            Ok(answer) => return Ok((index, answer)),
+            Err(fault @ Fault::Refused(_)) => last = fault,
+            // It is as silent as before.
+            Err(_) => {}
         }
     }
     Err(last)

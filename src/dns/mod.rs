@@ -13,6 +13,7 @@ mod trail;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use exchange::Server;
 use message::{Kind, Record};
 use simple_dns::RCODE;
 pub use trail::{EMPTY_ANSWERS, Trail};
@@ -143,8 +144,9 @@ impl Resolver {
         trail: &mut Trail,
     ) -> Result<Answer<Record>, Fault> {
         let (mut refused, mut has_missed) = (None, false);
+        let mut servers: Vec<Server> = self.servers.iter().copied().map(Server::at).collect();
         for full in self.full_names(name) {
-            match self.ask(&full, kinds).await {
+            match ask(&mut servers, &full, kinds).await {
                 Ok(None) => has_missed |= trail.is_at(&full),
                 Ok(Some((kind, answer))) => {
                     has_missed |= trail.is_before(&full, kind, kinds);
@@ -166,21 +168,6 @@ impl Resolver {
         Ok(Answer::nothing())
     }
 
-    /// The records of the first of these kinds that has any.
-    async fn ask(
-        &self,
-        full: &str,
-        kinds: &[Kind],
-    ) -> Result<Option<(Kind, Answer<Record>)>, Fault> {
-        for kind in kinds {
-            let answer = exchange::ask(&self.servers, full, *kind).await?;
-            if !answer.found.is_empty() {
-                return Ok(Some((*kind, answer)));
-            }
-        }
-        Ok(None)
-    }
-
     /// The names to try, as in resolv.conf(5): a name that ends with a dot as it is; one with few dots with the suffixes first;
     /// any other without them first.
     fn full_names(&self, name: &str) -> Vec<String> {
@@ -197,6 +184,21 @@ impl Resolver {
         names.insert(place, name.to_owned());
         names
     }
+}
+
+/// The records of the first of these kinds that has any.
+async fn ask(
+    servers: &mut [Server],
+    full: &str,
+    kinds: &[Kind],
+) -> Result<Option<(Kind, Answer<Record>)>, Fault> {
+    for kind in kinds {
+        let answer = exchange::ask(servers, full, *kind).await?;
+        if !answer.found.is_empty() {
+            return Ok(Some((*kind, answer)));
+        }
+    }
+    Ok(None)
 }
 
 fn address(record: Record) -> Option<IpAddr> {

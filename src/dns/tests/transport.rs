@@ -82,6 +82,60 @@ async fn a_server_whose_datagrams_are_lost_is_asked_over_tcp() {
     assert_eq!(answer.found.len(), 9);
 }
 
+/// Whoever has a search list would wait again for each name of it, and each family.
+#[tokio::test(start_paused = true)]
+async fn a_server_that_was_silent_is_asked_over_tcp_for_the_other_names_too() {
+    let (stream, silent) = sockets().await;
+    let server = stream.local_addr().unwrap();
+    tokio::spawn(serve_streams(stream, few_without_edns));
+    let resolver = Resolver {
+        servers: vec![server],
+        search: vec!["one.test".to_owned(), "two.test".to_owned()],
+        dots: 5,
+    };
+    let answer = resolver
+        .addresses("many.internal", FAMILIES, &mut Trail::default())
+        .await
+        .unwrap();
+    assert_eq!(answer.found.len(), 9);
+    let mut packet = [0; 512];
+    let datagrams = std::iter::from_fn(|| silent.try_recv(&mut packet).ok());
+    assert_eq!(datagrams.count(), 2, "those for the first name");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_server_says_over_tcp_is_told() {
+    let (stream, _silent) = sockets().await;
+    let server = stream.local_addr().unwrap();
+    let refuse = |_: &Packet<'_>, reply: &mut Packet<'_>| *reply.rcode_mut() = RCODE::Refused;
+    tokio::spawn(serve_streams(stream, refuse));
+    let outcome = Resolver::new(vec![server])
+        .addresses("chat.internal", FAMILIES, &mut Trail::default())
+        .await;
+    assert!(matches!(outcome, Err(Fault::Refused(_))), "{outcome:?}");
+}
+
+/// A dead one costs each name its time otherwise.
+#[tokio::test(start_paused = true)]
+async fn a_server_that_has_answered_is_asked_first() {
+    let (silent, dead) = sockets().await;
+    drop(silent);
+    let servers = vec![dead.local_addr().unwrap(), server(few_without_edns).await];
+    let resolver = Resolver {
+        servers,
+        search: vec!["one.test".to_owned(), "two.test".to_owned()],
+        dots: 5,
+    };
+    let answer = resolver
+        .addresses("many.internal", FAMILIES, &mut Trail::default())
+        .await
+        .unwrap();
+    assert_eq!(answer.found.len(), 9);
+    let mut packet = [0; 512];
+    let datagrams = std::iter::from_fn(|| dead.try_recv(&mut packet).ok());
+    assert_eq!(datagrams.count(), 1);
+}
+
 #[tokio::test]
 async fn a_server_that_tells_few_to_who_names_no_room_tells_all() {
     let resolver = Resolver::new(vec![server(few_without_edns).await]);
