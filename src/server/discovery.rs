@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
 
 use super::findings::{Discovered, Findings};
 use super::first_answers::FirstAnswers;
 use super::services::{Hosts, Spot};
+use super::turns::Turns;
 use super::workers::{AbortOnDrop, spawn};
 use crate::config::{
     Backend, BackendAddress, BackendHost, Config, Discovery, Family, Name, Question,
@@ -24,9 +24,6 @@ use crate::telemetry::{DiscoveryMetrics, DiscoveryResult, Metrics};
 const SHORTEST: Duration = Duration::from_secs(1);
 /// How often that time doubles while the DNS fails.
 const MOST_DOUBLINGS: u32 = 16;
-/// Concurrent queries of all pools together, few enough not to take descriptors from sessions: pools with the same `refresh`
-/// stay in step.
-const QUERIES: usize = 64;
 /// The most backends taken from one answer.
 const BACKENDS: usize = 1000;
 
@@ -43,7 +40,7 @@ pub(super) struct Progress {
 pub(super) struct Discoveries {
     asking: Mutex<BTreeMap<Name, Asking>>,
     /// Held by queries.
-    turns: Arc<Semaphore>,
+    turns: Arc<Turns>,
     /// The pools that hold up readiness after the start.
     pub(super) first: Arc<FirstAnswers>,
     /// What they found and the server has not put into use yet.
@@ -62,7 +59,7 @@ impl Discoveries {
     pub(super) fn of(config: &Config) -> Self {
         Self {
             asking: Mutex::default(),
-            turns: Arc::new(Semaphore::new(QUERIES)),
+            turns: Arc::new(Turns::new()),
             first: Arc::new(FirstAnswers::of(config)),
             findings: Arc::default(),
         }

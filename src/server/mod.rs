@@ -19,6 +19,7 @@ mod source;
 mod stop;
 mod supervisor;
 mod tending;
+mod turns;
 mod workers;
 
 use std::collections::BTreeMap;

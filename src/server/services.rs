@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use super::turns::Turns;
 use crate::dns::message::Kind;
 use crate::dns::{Answer, EMPTY_ANSWERS, Fault, Resolver, Service, Trail};
 
@@ -31,8 +32,8 @@ pub(super) struct Hosts {
     /// Of the name in the configuration, whether a service or a host.
     trail: Trail,
     by_name: BTreeMap<String, Host>,
-    /// Held by each query. Shared by all pools, as each query takes a descriptor.
-    turns: Arc<Semaphore>,
+    /// Each query takes one. Shared by all pools.
+    turns: Arc<Turns>,
 }
 
 #[derive(Default)]
@@ -46,7 +47,7 @@ struct Host {
 
 impl Hosts {
     /// Nothing is known yet; each query takes one of `turns`.
-    pub(super) fn unknown(turns: &Arc<Semaphore>) -> Self {
+    pub(super) fn unknown(turns: &Arc<Turns>) -> Self {
         Self {
             trail: Trail::default(),
             by_name: BTreeMap::new(),
@@ -64,8 +65,7 @@ impl Hosts {
         name: &str,
         families: &[Kind],
     ) -> Result<Answer<IpAddr>, Fault> {
-        let _turn = self.turns.acquire().await;
-        resolver.addresses(name, families, &mut self.trail).await
+        addresses(&self.turns, resolver, name, families, &mut self.trail).await
     }
 
     /// Resolves the service `name`, with all priorities. A host whose lookup fails keeps its last addresses. So does a
@@ -79,9 +79,10 @@ impl Hosts {
         name: &str,
         families: &'static [Kind],
     ) -> Result<Answer<Spot>, Fault> {
-        let service = {
-            let _turn = self.turns.acquire().await;
-            resolver.services(name, &mut self.trail).await?
+        let trail = &mut self.trail;
+        let service = match self.turns.soon(resolver.services(name, trail)).await {
+            Some(service) => service?,
+            None => self.turns.late(resolver.services(name, trail)).await?,
         };
         let hosts = service.found.iter().map(|place| place.host.clone());
         let (lifetime, fault) = self.look_up(resolver, hosts.collect(), families).await;
@@ -122,9 +123,8 @@ impl Hosts {
             let mut trail = host.map(|host| host.trail.clone()).unwrap_or_default();
             answers.spawn(async move {
                 let _place = places.acquire().await;
-                let _turn = turns.acquire().await;
                 let full = format!("{name}.");
-                let answer = resolver.addresses(&full, families, &mut trail).await;
+                let answer = addresses(&turns, &resolver, &full, families, &mut trail).await;
                 (name, answer, trail)
             });
         }
@@ -202,6 +202,20 @@ impl Hosts {
     }
 }
 
+/// Resolves the host `name` in its turn.
+async fn addresses(
+    turns: &Turns,
+    resolver: &Resolver,
+    name: &str,
+    families: &[Kind],
+    trail: &mut Trail,
+) -> Result<Answer<IpAddr>, Fault> {
+    match turns.soon(resolver.addresses(name, families, trail)).await {
+        Some(answer) => answer,
+        None => turns.late(resolver.addresses(name, families, trail)).await,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::pin::pin;
@@ -213,10 +227,10 @@ mod tests {
 
     /// Expects that `ask` asks nobody while all turns are taken.
     async fn expect_turns(ask: impl AsyncFnOnce(Hosts, Resolver)) {
-        let turns = Arc::new(Semaphore::new(1));
+        let turns = Arc::new(Turns::of(1));
         let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let resolver = Resolver::new(vec![server.local_addr().unwrap()]);
-        let taken = turns.acquire().await.unwrap();
+        let taken = turns.first.acquire().await.unwrap();
         let mut packet = [0; 512];
         let asked = async {
             tokio::select! {
