@@ -71,12 +71,15 @@ fn without_mark(text: &str) -> &str {
 /// Rejects what the library would report without a position, or would take very long to parse.
 ///
 /// Its time grows with the square of the brackets open at once, and it holds the whole document before the first value is
-/// counted. Quotes and comments are recognised within a line only, and block text is not; a file made to deceive the
-/// counts only takes longer, or more memory.
+/// counted. Quotes and comments are recognised within a line only, and block text by its indentation; a file made to deceive
+/// the counts only takes longer, or more memory.
 fn check_characters(text: &str) -> Result<(), Fault> {
     let (mut open, mut marks): (usize, usize) = (0, 0);
+    let mut block: Option<usize> = None;
     for (number, line) in text.lines().enumerate() {
-        if line.trim_start().starts_with('#') {
+        let indentation = line.len() - line.trim_start_matches(' ').len();
+        let is_text = block.is_some_and(|outer| indentation > outer || line.trim().is_empty());
+        if !is_text && line.trim_start().starts_with('#') {
             continue;
         }
         let fault_at = |index: usize, message: &str| {
@@ -94,6 +97,10 @@ fn check_characters(text: &str) -> Result<(), Fault> {
         if let Some(index) = line.find(is_refused) {
             return fault_at(index, "control characters are not allowed");
         }
+        if is_text {
+            continue;
+        }
+        block = block_begins(line);
         for (index, character) in structure(line) {
             match character {
                 '[' | '{' if open == MAX_BRACKETS => return fault_at(index, TOO_DEEP),
@@ -105,6 +112,21 @@ fn check_characters(text: &str) -> Result<(), Fault> {
         }
     }
     Ok(())
+}
+
+/// The indentation that the lines behind this one exceed as far as they are text, if it ends with `|`, `>` or the like.
+fn block_begins(line: &str) -> Option<usize> {
+    let line = line.split(" #").next().unwrap_or(line).trim_end();
+    let entry = line.trim_start_matches([' ', '-']);
+    let style = entry.rsplit(' ').next().unwrap_or(entry);
+    let signs = style.strip_prefix(['|', '>'])?;
+    if !signs.bytes().all(|sign| b"+-123456789".contains(&sign)) {
+        return None;
+    }
+    let indentation = line.len() - entry.len();
+    // The text is the value of a list, whose `- ` is as deep as it.
+    let is_item = style.len() == entry.len();
+    Some(indentation - if is_item { indentation.min(2) } else { 0 })
 }
 
 /// The brackets of a line, and the marks of which each value of a list and each key of a map has one; not those in quotes

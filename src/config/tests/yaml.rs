@@ -187,6 +187,27 @@ fn brackets_in_comments_and_quotes_are_text() {
     );
 }
 
+/// Such as a page with drawings.
+#[test]
+fn brackets_and_commas_in_block_text_are_text() {
+    let body = |depth: usize| format!("{}/* don't {{ [,,, */\n\n", " ".repeat(depth)).repeat(300);
+    for (begin, depth) in [
+        ("a: |", 1),
+        ("a: >-", 1),
+        ("a: &a |2+ # a page", 2),
+        ("- |", 1),
+        ("- a: |", 3),
+        ("-   - >", 5),
+    ] {
+        let text = format!("{begin}\n{}", body(depth));
+        assert!(yaml::parse(&text).is_ok(), "{begin}");
+    }
+    for (begin, depth) in [("- a: |\n  b: x", 2), ("a: |\nb: x", 0), ("a: b|", 1)] {
+        let text = format!("{begin}\n{}", body(depth));
+        assert!(problems(&text).contains("nested too deeply"), "{begin}");
+    }
+}
+
 /// A hundred problems are told, the lines of as many are looked for as 8 MiB of walking allow, and the rest is counted.
 #[test]
 fn a_file_of_problems_is_told_in_part() {
