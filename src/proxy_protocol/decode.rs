@@ -47,7 +47,8 @@ pub fn decode(bytes: &[u8]) -> Decoded {
     }
 }
 
-/// Whether what is no request to an HTTP server is a header. Such a server skips empty lines, with which one of version 2 begins.
+/// Whether bytes that an HTTP server could not read begin with a header. Such a server has skipped empty lines by then, with
+/// which one of version 2 begins.
 #[must_use]
 pub fn is_header(bytes: &[u8]) -> bool {
     let is_binary = |bytes: &[u8]| bytes.starts_with(SIGNATURE.trim_ascii_start());
