@@ -31,7 +31,7 @@ impl Frame {
 pub(super) struct Frames {
     /// How many bytes there are until the next header.
     rest: usize,
-    /// The bytes of that header which have passed.
+    /// The bytes of that header which have passed; all of them, while the rest of its frame passes.
     header: [u8; HEADER],
     passed: usize,
 }
@@ -54,12 +54,16 @@ impl Frames {
         }
     }
 
-    /// Tells `found` of the frames whose headers end in `bytes`.
+    /// Tells `found` of the frames that end in `bytes`: nobody acts on a frame before.
     pub(super) fn follow(&mut self, mut bytes: &[u8], mut found: impl FnMut(Frame)) {
         loop {
             let skipped = self.rest.min(bytes.len());
             self.rest -= skipped;
             bytes = &bytes[skipped..];
+            if self.rest == 0 && self.passed == HEADER {
+                self.passed = 0;
+                found(self.frame());
+            }
             if bytes.is_empty() {
                 return;
             }
@@ -68,16 +72,19 @@ impl Frames {
             self.passed += taken.len();
             bytes = after;
             if self.passed == HEADER {
-                let [high, middle, low, kind, flags, stream @ ..] = self.header;
+                let [high, middle, low, ..] = self.header;
                 self.rest = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
-                self.passed = 0;
-                let stream = u32::from_be_bytes(stream) & (u32::MAX >> 1);
-                found(Frame {
-                    kind,
-                    flags,
-                    stream,
-                });
             }
+        }
+    }
+
+    /// The one whose header has passed.
+    fn frame(&self) -> Frame {
+        let [_, _, _, kind, flags, stream @ ..] = self.header;
+        Frame {
+            kind,
+            flags,
+            stream: u32::from_be_bytes(stream) & (u32::MAX >> 1),
         }
     }
 }
@@ -114,5 +121,16 @@ mod tests {
             }
             assert_eq!(found, expected, "in pieces of {size}");
         }
+    }
+
+    #[test]
+    fn finds_a_frame_when_it_is_complete() {
+        let sent = [0, 0, 4, Frame::RST_STREAM, 0, 0, 0, 0, 1, 0, 0, 0, 8];
+        let (mut frames, mut found) = (Frames::of_server(), 0);
+        for (place, byte) in sent.iter().enumerate() {
+            assert_eq!(found, 0, "after {place} bytes");
+            frames.follow(&[*byte], |_| found += 1);
+        }
+        assert_eq!(found, 1);
     }
 }
