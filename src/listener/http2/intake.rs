@@ -21,6 +21,9 @@ const TURN: usize = 64 * 1024;
 /// As how many bytes of a turn a SETTINGS frame counts. What one read brings may still be a thousand of them, which take some
 /// 10 ms with 500 streams.
 const COST_OF_SETTINGS: usize = 1024;
+/// How many resets by the client are remembered; h2 holds 16 KiB of what it is to write, and hardly more heads than this.
+const MOST_RESET: usize = 1024;
+
 /// A client's stream under hyper.
 #[derive(Debug)]
 pub(super) struct Intake {
@@ -32,7 +35,7 @@ pub(super) struct Intake {
     received: Frames,
     sent: Frames,
     unfinished: Unfinished,
-    /// Whether the socket did not take the last write.
+    /// Whether the socket did not take all of what was written last. Otherwise h2 holds no frames.
     is_blocked: bool,
     /// How many bytes were read in this turn, with what SETTINGS frames count beyond their own.
     read: usize,
@@ -66,7 +69,7 @@ impl Intake {
         let unfinished = &mut self.unfinished;
         self.received.follow(bytes, |frame| match frame.kind {
             Frame::SETTINGS => settings += u32::from(!frame.has_first_flag()),
-            Frame::RST_STREAM => unfinished.end(frame.stream),
+            Frame::RST_STREAM => unfinished.reset(frame.stream),
             _ => {}
         });
         if settings > 0 {
@@ -99,7 +102,7 @@ impl Intake {
     }
 
     fn tell_whether_sending(&self) {
-        let is_sending = self.is_blocked || !self.unfinished.0.is_empty();
+        let is_sending = self.is_blocked || !self.unfinished.begun.is_empty();
         self.streams.set_sending(is_sending);
     }
 }
@@ -122,6 +125,9 @@ impl AsyncRead for Intake {
         let read = std::mem::take(&mut self.read);
         if read >= TURN {
             return poll_again(context);
+        }
+        if !self.is_blocked {
+            self.unfinished.forget_resets();
         }
         let before = buffer.filled().len();
         ready!(Pin::new(self.stream()).poll_read(context, buffer))?;
@@ -175,7 +181,11 @@ impl AsyncWrite for Intake {
 
 /// The streams whose answers have begun and not ended.
 #[derive(Default, Debug)]
-struct Unfinished(Vec<u32>);
+struct Unfinished {
+    begun: Vec<u32>,
+    /// Those that the client has reset lately. h2 may hold their heads, and sends nothing behind them.
+    reset: Vec<u32>,
+}
 
 impl Unfinished {
     /// A frame of the gateway was sent.
@@ -183,23 +193,42 @@ impl Unfinished {
         match frame.kind {
             Frame::HEADERS | Frame::DATA if frame.has_first_flag() => self.end(frame.stream),
             Frame::RST_STREAM => self.end(frame.stream),
-            Frame::HEADERS if !self.0.contains(&frame.stream) => self.0.push(frame.stream),
+            Frame::HEADERS if !self.is_known(frame.stream) => self.begun.push(frame.stream),
             _ => {}
         }
     }
 
+    fn is_known(&self, stream: u32) -> bool {
+        self.reset.contains(&stream) || self.begun.contains(&stream)
+    }
+
     fn end(&mut self, stream: u32) {
-        if let Some(place) = self.0.iter().position(|it| *it == stream) {
-            self.0.swap_remove(place);
+        if let Some(place) = self.begun.iter().position(|it| *it == stream) {
+            self.begun.swap_remove(place);
         }
+    }
+
+    /// The client has reset a stream.
+    fn reset(&mut self, stream: u32) {
+        self.end(stream);
+        if self.reset.len() < MOST_RESET {
+            self.reset.push(stream);
+        }
+    }
+
+    /// h2 holds no head of a stream that was reset: it has handled all that it has read, and written all that it had.
+    fn forget_resets(&mut self) {
+        self.reset.clear();
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::AsyncWriteExt;
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::UnixStream;
-    use tokio::time::Instant;
+    use tokio::time::{Instant, timeout};
 
     use super::*;
     use crate::stream::Socket;
@@ -224,8 +253,50 @@ mod tests {
             (frame(Frame::RST_STREAM, 0, 5), 0),
         ] {
             unfinished.pass(frame);
-            assert_eq!(unfinished.0.len(), left, "{frame:?}");
+            assert_eq!(unfinished.begun.len(), left, "{frame:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_leaves_behind_the_reset_of_its_stream_begins_nothing() {
+        let (socket, mut peer) = UnixStream::pair().unwrap();
+        let streams = Streams::new(Instant::now(), None);
+        let socket = Stream::Plain(Socket::Unix(socket));
+        let (mut intake, _returned) = Intake::new(socket, Arc::clone(&streams));
+        // More than the socket takes, and a head behind it.
+        let data = [0x40, 0, 0, Frame::DATA, 1, 0, 0, 0, 1];
+        let head = [0, 0, 0, Frame::HEADERS, 0, 0, 0, 0, 3];
+        let bytes = [&data[..], &vec![0; 0x40_0000], &head].concat();
+        let mut sent = 0;
+        let moment = Duration::from_millis(1);
+        while let Ok(written) = timeout(moment, intake.write(&bytes[sent..])).await {
+            sent += written.unwrap();
+        }
+        assert!(streams.is_sending());
+
+        let reset = [0, 0, 4, Frame::RST_STREAM, 0, 0, 0, 0, 3, 0, 0, 0, 8];
+        peer.write_all(&[&[0; 24][..], &reset].concat())
+            .await
+            .unwrap();
+        hear(&mut intake, 24 + reset.len()).await;
+        let mut received = vec![0; bytes.len()];
+        let taken = peer.read_exact(&mut received);
+        let (written, taken) = tokio::join!(intake.write_all(&bytes[sent..]), taken);
+        written.and(taken.map(drop)).unwrap();
+        assert!(!streams.is_sending());
+
+        // The next ones are others.
+        let acknowledgement = [0, 0, 0, Frame::SETTINGS, 1, 0, 0, 0, 0];
+        peer.write_all(&acknowledgement).await.unwrap();
+        hear(&mut intake, acknowledgement.len()).await;
+        intake.write_all(&head).await.unwrap();
+        assert!(streams.is_sending());
+    }
+
+    /// Reads all of what the peer sent.
+    async fn hear(intake: &mut Intake, length: usize) {
+        let mut heard = vec![0; length];
+        intake.read_exact(&mut heard).await.unwrap();
     }
 
     #[tokio::test]
