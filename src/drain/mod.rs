@@ -65,11 +65,12 @@ impl Plan {
         }
     }
 
-    /// The same for a drain that is cut after `time`: what is idle ends well before.
+    /// The same for a drain that is cut after `time`: what is idle ends well before, also where its client then has up to twice
+    /// as long to close.
     #[must_use]
     pub fn to_end_within(self, time: Duration) -> Self {
         Self {
-            idle_grace: self.idle_grace.min(time / 2),
+            idle_grace: self.idle_grace.min(time / 4),
             ..self
         }
     }

@@ -161,13 +161,13 @@ fn spreads_what_is_left_over_an_earlier_window() {
 async fn what_is_idle_ends_well_before_the_deadline() {
     let grace = |time| plan().to_end_within(Duration::from_millis(time)).idle_grace;
     assert_eq!(grace(60_000), Duration::from_secs(2));
-    assert_eq!(grace(1000), Duration::from_millis(500));
+    assert_eq!(grace(1000), Duration::from_millis(250));
     let drain = Drain::default();
     let watch = drain.watch();
     assert_eq!(watch.idle_grace(), Duration::from_secs(2));
     drain.begin(plan());
     drain.hasten(Plan::now(Duration::ZERO).to_end_within(Duration::from_secs(1)));
-    assert_eq!(watch.idle_grace(), Duration::from_millis(500));
+    assert_eq!(watch.idle_grace(), Duration::from_millis(250));
 }
 
 #[tokio::test(start_paused = true)]

@@ -18,7 +18,7 @@ use super::body::BusyBody;
 use super::client::Client;
 use super::connection::Negotiated;
 use super::head_clock::{ConnectionState, Expiry, HeadClock};
-use super::linger::{PAUSE, linger};
+use super::linger::{PAUSE, linger_for};
 use super::pulse::{Busy, Phase, Watched, is_blank};
 use super::refusal::Fault;
 use super::{Handler, Settings, refusal};
@@ -44,7 +44,7 @@ pub(super) async fn serve<H: Handler>(
     loop {
         match serve_until_idle(stream, &mut clock, client, watch, &*handler).await {
             Served::Idle(idle) => stream = idle,
-            Served::Ended(ended) => return end(ended, client, &*handler).await,
+            Served::Ended(ended) => return end(ended, client, watch, &*handler).await,
             Served::Upgraded => return,
         }
         if !wait_for_head(&mut stream, &mut clock, watch).await {
@@ -148,7 +148,7 @@ async fn wait_for_head(stream: &mut Watched, clock: &mut HeadClock, watch: &Drai
 }
 
 /// Refuses the last head, if it was at fault, and closes the connection.
-async fn end<H: Handler>(ended: Ended, client: &Client, handler: &H) {
+async fn end<H: Handler>(ended: Ended, client: &Client, watch: &DrainWatch, handler: &H) {
     let Ended {
         stream,
         fault,
@@ -168,7 +168,7 @@ async fn end<H: Handler>(ended: Ended, client: &Client, handler: &H) {
         // Dropped without a shutdown.
         _ if is_broken => {}
         // The last body was not read to its end, perhaps.
-        _ if pulse.has_body() && !is_late => linger(stream, PAUSE).await,
+        _ if pulse.has_body() && !is_late => linger_for(client, watch, stream, PAUSE).await,
         _ if is_between => shut_down(stream).await,
         _ => {}
     }

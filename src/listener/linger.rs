@@ -8,25 +8,95 @@
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
+use super::client::Client;
+use crate::drain::{DrainWatch, Stage};
 use crate::stream::Stream;
 
 /// How long in total.
 const LONGEST: Duration = Duration::from_secs(30);
 /// The longest pause of a client that is sending.
 pub(super) const PAUSE: Duration = Duration::from_secs(5);
+/// The same where the client needs to be waited for only until its system has all that was sent.
+pub(super) const SHORT_PAUSE: Duration = Duration::from_secs(1);
+/// How long a client that is only refused has to read the refusal and close.
+pub(super) const REFUSED: Duration = Duration::from_secs(2);
 /// The size of a read, in bytes.
 const PIECE: usize = 16 * 1024;
 
-/// Shuts the sending half down, then reads and drops until the client closes, pauses for `pause`, or its time is over.
-pub(super) async fn linger(mut stream: Stream, pause: Duration) {
-    let farewell = async {
-        stream.shutdown().await?;
-        let mut dropped = vec![0; PIECE];
-        while timeout(pause, stream.read(&mut dropped)).await?? > 0 {}
-        std::io::Result::Ok(())
+/// As [`linger`], but only for a while if the client was only refused, and once its listener stops.
+pub(super) async fn linger_for(
+    client: &Client,
+    watch: &DrainWatch,
+    stream: Stream,
+    pause: Duration,
+) {
+    let pause = match watch.stage() {
+        Stage::Open => pause,
+        Stage::Draining | Stage::Hastened | Stage::Cut => pause.min(watch.idle_grace()),
     };
+    let longest = match client.over_limit {
+        Some(_) => REFUSED,
+        None => LONGEST,
+    };
+    tokio::select! {
+        _ = timeout(longest, linger(stream, pause)) => {}
+        () = has_stopped(watch) => {}
+    }
+}
+
+/// Waits until the listener has stopped and whoever sends all before it reads should have noticed.
+async fn has_stopped(watch: &DrainWatch) {
+    watch.beyond(Stage::Open).await;
+    sleep(watch.idle_grace() * 2).await;
+}
+
+/// Shuts the sending half down, then reads and drops until the client closes, or pauses: for `pause`, or for [`PAUSE`] while it
+/// has not acknowledged all that was sent. Callers limit the time in total.
+pub(super) async fn linger(mut stream: Stream, pause: Duration) {
     // On an error the client has left.
-    let _ = timeout(LONGEST, farewell).await;
+    if stream.shutdown().await.is_err() {
+        return;
+    }
+    let mut dropped = vec![0; PIECE];
+    let look = pause.min(SHORT_PAUSE);
+    let mut paused = Duration::ZERO;
+    while paused < pause || paused < PAUSE && stream.unacknowledged() > 0 {
+        match timeout(look, stream.read(&mut dropped)).await {
+            Err(_) => paused += look,
+            Ok(Ok(1..)) => paused = Duration::ZERO,
+            Ok(Ok(0) | Err(_)) => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::{TcpListener, TcpStream, UnixStream};
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::stream::Socket;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_has_yet_to_take_what_was_sent_may_pause_for_longer() {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        assert_eq!(waited_for(Socket::Unix(ours)).await, SHORT_PAUSE);
+
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let ours = TcpStream::connect(listener.local_addr().unwrap()).await;
+        let (_theirs, _) = listener.accept().await.unwrap();
+        let mut ours = ours.unwrap();
+        let moment = Duration::from_millis(1);
+        while timeout(moment, ours.write(&[0; PIECE])).await.is_ok() {}
+        assert_eq!(waited_for(Socket::Tcp(ours.into())).await, PAUSE);
+    }
+
+    /// How many whole seconds a client was waited for that sends nothing.
+    async fn waited_for(socket: Socket) -> Duration {
+        let begun = Instant::now();
+        linger(Stream::Plain(socket), SHORT_PAUSE).await;
+        Duration::from_secs(begun.elapsed().as_secs())
+    }
 }

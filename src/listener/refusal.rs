@@ -1,21 +1,16 @@
 //! Refusing a head that never became a request.
 
-use std::time::Duration;
-
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response};
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
 use super::body::{Body, text};
-use super::linger::{PAUSE, linger};
+use super::linger::{PAUSE, REFUSED, linger};
 use crate::proxy_protocol::is_header;
 use crate::session::Rejection;
 use crate::stream::Stream;
 use crate::telemetry::ConnectionRejection;
-
-/// How long a refused client has to read the refusal and close.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The beginning of a TLS connection: the type of the record and its major version (RFC 8446 section 5.1).
 const TLS_HANDSHAKE: &[u8] = b"\x16\x03";
@@ -82,7 +77,7 @@ pub(super) async fn refuse(mut stream: Stream, rejection: Rejection) {
             linger(stream, PAUSE).await;
         }
     };
-    let _ = timeout(PATIENCE, refused).await;
+    let _ = timeout(REFUSED, refused).await;
 }
 
 fn answer(rejection: Rejection) -> String {

@@ -25,7 +25,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use super::body::{Body, BusyBody, text};
 use super::client::Client;
 use super::connection::Negotiated;
-use super::linger::{PAUSE, linger};
+use super::linger::{SHORT_PAUSE, linger_for};
 use super::refusal::Fault;
 use super::{Handler, Settings, refusal};
 use crate::drain::{DrainWatch, Stage};
@@ -66,9 +66,6 @@ const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// How long the answer to a Ping may take. The Ping queues behind all that the kernel holds for a slow client; a client that
 /// is gone is noticed sooner, as it acknowledges no bytes.
 const PING_TIMEOUT: Duration = Duration::from_secs(120);
-
-/// The longest pause, at the end, of a client whose system has all that was sent.
-const SHORT_PAUSE: Duration = Duration::from_secs(1);
 
 /// Serves a connection until it ends, is idle for too long, or is drained.
 pub(super) async fn serve<H: Handler>(
@@ -125,8 +122,7 @@ pub(super) async fn serve<H: Handler>(
     let has_ended_in_order = serving.await;
     if has_ended_in_order && let Ok(stream) = returned.await {
         // The client may not have got all that was sent, and goes on sending WINDOW_UPDATE and PING for it.
-        let has_all = stream.unacknowledged() == 0;
-        linger(stream, if has_all { SHORT_PAUSE } else { PAUSE }).await;
+        linger_for(client, watch, stream, SHORT_PAUSE).await;
     }
 }
 

@@ -1,9 +1,9 @@
-//! Connections whose clients send nothing.
+//! Connections whose clients send nothing, or are only refused.
 
 use http::Request;
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
 use crate::config::{Access, ListenerLimits, ListenerTimeouts, Name, ProxyHeader, TrustedProxies};
@@ -27,7 +27,7 @@ impl Handler for Deaf {
     fn refuse(&self, _: Rejection, _: Option<&http::request::Parts>, _: &Client) {}
 }
 
-fn client() -> Arc<Client> {
+fn client(over_limit: Option<Rejection>) -> Arc<Client> {
     let limits = ListenerLimits {
         max_connections: 1,
         max_connections_per_client: None,
@@ -59,7 +59,7 @@ fn client() -> Arc<Client> {
         address: None,
         local: None,
         is_trusted_proxy: false,
-        over_limit: None,
+        over_limit,
         settings: Arc::new(settings),
         drain: Arc::default(),
         presence: Arc::new(Presence {
@@ -72,6 +72,10 @@ fn client() -> Arc<Client> {
 
 /// Serves the peer of `socket`.
 async fn serve(socket: UnixStream) {
+    serve_as(&client(None), socket).await;
+}
+
+async fn serve_as(client: &Arc<Client>, socket: UnixStream) {
     let negotiated = Negotiated {
         stream: Stream::Plain(Socket::Unix(socket)),
         tls_version: None,
@@ -79,20 +83,45 @@ async fn serve(socket: UnixStream) {
         since: Instant::now(),
     };
     let drain = Drain::default();
-    super::serve(negotiated, &client(), &drain.watch(), Arc::new(Deaf)).await;
+    super::serve(negotiated, client, &drain.watch(), Arc::new(Deaf)).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_answers_no_ping_is_ended() {
     let (ours, mut theirs) = UnixStream::pair().unwrap();
-    let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
-    let preface = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &settings[..]].concat();
-    theirs.write_all(&preface).await.unwrap();
+    theirs.write_all(&preface()).await.unwrap();
     let begun = Instant::now();
     serve(ours).await;
     let patience = PING_INTERVAL + PING_TIMEOUT;
     let waited = begun.elapsed();
     assert!((patience..patience * 2).contains(&waited), "{waited:?}");
+}
+
+/// With the first SETTINGS frame.
+fn preface() -> Vec<u8> {
+    let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &settings[..]].concat()
+}
+
+/// It has answered the PING, and goes on sending.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_is_only_refused_is_left_soon() {
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    // The opaque data is that of h2.
+    let pong = b"\0\0\x08\x06\x01\0\0\0\0\x0B\x7B\xA2\xF0\x8B\x9B\xFE\x54";
+    theirs.write_all(&preface()).await.unwrap();
+    let sending = async {
+        sleep(Duration::from_millis(100)).await;
+        theirs.write_all(pong).await.unwrap();
+        let update = [0, 0, 4, 8, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+        while theirs.write_all(&update).await.is_ok() {
+            sleep(SHORT_PAUSE / 2).await;
+        }
+    };
+    let begun = Instant::now();
+    let refused = client(Some(Rejection::GatewayFull));
+    tokio::join!(serve_as(&refused, ours), sending);
+    assert!(begun.elapsed() < LONGEST_END / 4);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,9 +1,13 @@
 //! Clients that are answered before they have sent all.
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use std::time::Duration;
 
-use super::listening;
-use crate::harness::{Gateway, Identity, Wire, connect_tls, directory};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::sleep;
+use wsgate::server::Outcome;
+
+use super::{REQUEST, listening};
+use crate::harness::{Gateway, Identity, Wire, connect_tls, directory, soon};
 
 /// More than sockets and buffers on the way hold.
 const LENGTH: usize = 24 << 20;
@@ -38,11 +42,32 @@ async fn who_sends_all_before_reading_has_the_answer_over_tls() {
 
 #[tokio::test]
 async fn a_stop_does_not_wait_for_who_goes_on_sending() {
-    let mut gateway = Gateway::start(&listening("")).await;
+    let drain = "drain: { deadline: 8s }\n";
+    let mut gateway = Gateway::start(&format!("{}{drain}", listening(""))).await;
     let mut client = Wire::connect(gateway.address()).await;
     client.send(head()).await;
     assert_eq!(client.answer().await.status(), 200);
     gateway.stop().await;
-    while client.try_send([b'x'; 1024]).await {}
-    gateway.outcome().await;
+    go_on(&mut client).await;
+    assert_eq!(gateway.outcome().await, Outcome::Drained);
+}
+
+/// It holds one of the few places for those that are only refused.
+#[tokio::test]
+async fn who_is_refused_and_goes_on_sending_is_left_soon() {
+    let gateway = Gateway::start(&listening(", limits: { max_connections: 1 }")).await;
+    let mut held = Wire::connect(gateway.address()).await;
+    held.send(REQUEST).await;
+    assert_eq!(held.answer().await.status(), 200);
+    let mut surplus = Wire::connect(gateway.address()).await;
+    surplus.send(head()).await;
+    assert_eq!(surplus.answer().await.status(), 503);
+    soon("it is left", go_on(&mut surplus)).await;
+}
+
+/// Sends more of a body, bit by bit, until the other side has left.
+async fn go_on(client: &mut Wire) {
+    while client.try_send([b'x'; 1024]).await {
+        sleep(Duration::from_millis(20)).await;
+    }
 }

@@ -180,9 +180,15 @@ async fn a_stop_waits_for_sessions_of_a_listener_that_was_removed() {
 
 #[tokio::test]
 async fn connections_without_a_session_hold_up_no_stop() {
-    for drain in ["{ deadline: 1h }", "{ window: 0s, deadline: 3s }"] {
-        let fixed = "routes: { fixed: { respond: { status: 200, body: in } } }";
+    for drain in ["{ deadline: 1h }", "{ window: 0s, deadline: 2s }"] {
+        let fixed = "listeners: { main: { address: \"127.0.0.1:0\", h2c: true } }\n\
+                     routes: { fixed: { respond: { status: 200, body: in } } }";
         let mut gateway = Gateway::start(&format!("{fixed}\ndrain: {drain}\n")).await;
+        // Some read nothing while they have no request, and leave their end open.
+        let mut reads_nothing = Wire::connect(gateway.address()).await;
+        let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+        reads_nothing.send(preface).await;
+        reads_nothing.take(9).await;
         let mut silent = Wire::connect(gateway.address()).await;
         let mut resting = Wire::connect(gateway.address()).await;
         resting
