@@ -5,6 +5,7 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Poll, ready};
+use std::time::Duration;
 
 use http::header::{CONNECTION, CONTENT_LENGTH};
 use http::{HeaderValue, Request, Response, StatusCode, Version};
@@ -12,7 +13,8 @@ use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::AsyncWrite;
+use tokio::io::AsyncWriteExt;
+use tokio::time::timeout;
 
 use super::body::BusyBody;
 use super::client::Client;
@@ -48,7 +50,7 @@ pub(super) async fn serve<H: Handler>(
             Served::Upgraded => return,
         }
         if !wait_for_head(&mut stream, &mut clock, watch).await {
-            return shut_down(stream.into_stream()).await;
+            return shut_down(stream.into_stream(), Duration::ZERO).await;
         }
     }
 }
@@ -169,22 +171,21 @@ async fn end<H: Handler>(ended: Ended, client: &Client, watch: &DrainWatch, hand
         _ if is_broken => {}
         // The last body was not read to its end, perhaps.
         _ if pulse.has_body() && !is_late => linger_for(client, watch, stream, PAUSE).await,
-        _ if is_between => shut_down(stream).await,
+        _ if is_between => {
+            // A client that is slow may have to take some of the answer first.
+            shut_down(stream, if is_late { Duration::ZERO } else { PAUSE }).await;
+        }
         _ => {}
     }
 }
 
-/// Ends TLS, as a close without close_notify looks like a truncation (RFC 8446 section 6.1). Polled once: the few bytes are either
-/// sent at once or never.
-async fn shut_down(mut stream: Stream) {
-    if !matches!(stream, Stream::Tls(_)) {
-        return;
+/// Ends TLS, as a close without close_notify looks like a truncation (RFC 8446 section 6.1). Without `patience` the few bytes are
+/// either sent at once or never, which is enough for an idle connection.
+async fn shut_down(mut stream: Stream, patience: Duration) {
+    if matches!(stream, Stream::Tls(_)) {
+        // On an error the client has left.
+        let _ = timeout(patience, stream.shutdown()).await;
     }
-    poll_fn(|context| {
-        let _ = Pin::new(&mut stream).poll_shutdown(context);
-        Poll::Ready(())
-    })
-    .await;
 }
 
 async fn answer<H: Handler>(

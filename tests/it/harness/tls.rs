@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, ServerName};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -90,11 +91,11 @@ pub(crate) async fn connect_tls(
 }
 
 /// Speaks TLS over `stream`, asking for `name`.
-pub(crate) async fn speak_tls(
-    stream: TcpStream,
+pub(crate) async fn speak_tls<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
     name: &str,
     config: impl Into<Arc<ClientConfig>>,
-) -> std::io::Result<TlsStream<TcpStream>> {
+) -> std::io::Result<TlsStream<S>> {
     let name = ServerName::try_from(name.to_owned()).expect("a sound name");
     let connector = TlsConnector::from(config.into());
     soon("a TLS handshake", connector.connect(name, stream)).await

@@ -3,7 +3,7 @@
 use tokio::net::UnixStream;
 
 use super::{REQUEST, ROUTE};
-use crate::harness::{Gateway, Wire, ask, directory, repeatedly, soon};
+use crate::harness::{Gateway, Identity, Wire, ask, directory, repeatedly, soon, speak_tls};
 
 async fn start(address: &str) -> Gateway {
     Gateway::start(&format!(
@@ -81,4 +81,47 @@ async fn a_socket_that_was_left_behind_is_replaced_and_one_in_use_is_not() {
     let problems = problems.expect("the address is taken");
     assert!(problems[0].contains("in use"), "{problems:?}");
     drop(gateway);
+}
+
+/// It ends with its connection, and without its close_notify it would look truncated. The socket is full of it, so that there is
+/// no room for that at first.
+#[tokio::test]
+async fn an_answer_that_just_fits_into_the_socket_is_whole_under_tls() {
+    let directory = directory();
+    let identity = Identity::make(directory.path(), "site", &["gateway.test"]);
+    let path = directory.path().join("socket");
+    let mut yaml = format!(
+        "runtime: {{ workers: 1 }}\n\
+         listeners:\n  main: {{ address: \"127.0.0.1:0\" }}\n  tls: {{ address: \"unix:{}\", \
+         tls: {{ certificates: [{}] }} }}\nroutes:\n",
+        path.display(),
+        identity.yaml()
+    );
+    // The system gives a socket 208 KiB; some of these fill it.
+    let lengths: Vec<usize> = (202..212).map(|part| part * 1000).collect();
+    for length in &lengths {
+        let body = "x".repeat(*length);
+        yaml += &format!(
+            "  r{length}: {{ match: {{ path: /{length} }}, \
+             respond: {{ status: 200, body: {body} }} }}\n"
+        );
+    }
+    yaml += "  rest: { match: { path: / }, respond: { status: 200, body: in } }\n";
+    let gateway = Gateway::start_in(directory, &yaml).await;
+    for length in lengths {
+        let stream = soon("a connection", UnixStream::connect(&path)).await;
+        let stream = stream.expect("the socket takes connections");
+        let stream = speak_tls(stream, "gateway.test", identity.trust()).await;
+        let mut wire = Wire::new(stream.expect("TLS"));
+        wire.send(format!(
+            "GET /{length} HTTP/1.1\r\nHost: gateway.test\r\nConnection: close\r\n\r\n"
+        ))
+        .await;
+        // The only worker has written all it could when it has answered these.
+        for _ in 0..3 {
+            assert_eq!(ask(gateway.address(), REQUEST).await.body, "in");
+        }
+        assert_eq!(wire.answer().await.body.len(), length);
+        assert_eq!(wire.rest().await, b"");
+    }
 }
