@@ -124,7 +124,7 @@ async fn serve_until_idle<H: Handler>(
         Err(Expiry::Rest) => return Served::Idle(stream.with_unread(unread)),
         Err(Expiry::Timeout) => (!is_blank(&unread)).then_some(Fault::SLOW),
         Ok(Ok(())) => None,
-        Ok(Err(error)) => Fault::of(error, &unread, settings.limits.request_head),
+        Ok(Err(error)) => Fault::of(error, &unread, settings),
     };
     Served::Ended(Ended {
         stream,

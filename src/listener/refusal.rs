@@ -5,8 +5,10 @@ use http::{HeaderValue, Response};
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
+use super::Settings;
 use super::body::{Body, text};
 use super::linger::{PAUSE, REFUSED, linger};
+use crate::config::ProxyHeader;
 use crate::proxy_protocol::is_header;
 use crate::session::Rejection;
 use crate::stream::Stream;
@@ -45,9 +47,10 @@ impl Fault {
 
     /// Translates an error of hyper; `None` if there is no client left to answer.
     ///
-    /// `received` is what was read of the head, `limit` the most bytes that it may have.
-    pub(super) fn of(error: &hyper::Error, received: &[u8], limit: usize) -> Option<Self> {
+    /// `received` is what was read of the head.
+    pub(super) fn of(error: &hyper::Error, received: &[u8], settings: &Settings) -> Option<Self> {
         if error.is_parse_too_large() {
+            let limit = settings.limits.request_head;
             let has_target = received.iter().take(limit).any(|byte| *byte == b'\n');
             return Some(Self {
                 rejection: match has_target {
@@ -61,11 +64,22 @@ impl Fault {
             Self::bad(if received.starts_with(TLS_HANDSHAKE) {
                 "This is TLS, but the listener does not use TLS."
             } else if is_header(received) {
-                "This is a PROXY header, but the listener has no `proxy_protocol`."
+                unread_header(settings.proxy_protocol)
             } else {
                 "The request is not valid HTTP."
             })
         })
+    }
+}
+
+/// Why a PROXY header was taken for a request.
+fn unread_header(mode: ProxyHeader) -> &'static str {
+    match mode {
+        ProxyHeader::None => "This is a PROXY header, but the listener has no `proxy_protocol`.",
+        ProxyHeader::Accept => {
+            "This is a PROXY header of a peer that is not in `trusted_proxies`, or a second one."
+        }
+        ProxyHeader::Require => "This is a second PROXY header.",
     }
 }
 

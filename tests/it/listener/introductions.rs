@@ -200,10 +200,22 @@ async fn accepting_takes_connections_with_and_without_a_header() {
 }
 
 #[tokio::test]
+async fn a_second_header_is_named() {
+    for keys in [ACCEPT, REQUIRE] {
+        let gateway = Gateway::start(&listening(keys)).await;
+        let answer = ask_behind(&gateway, [LINE, LINE].concat()).await;
+        assert_eq!(answer.status(), 400);
+        assert!(answer.body.contains("second"), "{answer:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_stranger_is_believed_nothing() {
     let keys = ", trusted_proxies: [203.0.113.0/24], proxy_protocol: accept";
     let gateway = Gateway::start(&listening(keys)).await;
-    assert_eq!(ask_behind(&gateway, LINE).await.status(), 400);
+    let answer = ask_behind(&gateway, LINE).await;
+    assert_eq!(answer.status(), 400);
+    assert!(answer.body.contains("`trusted_proxies`"), "{answer:?}");
     assert_eq!(ask_behind(&gateway, "").await.status(), 200);
     gateway
         .change(&listening(&keys.replace("accept", "require")))
