@@ -18,8 +18,8 @@ const NOT_ALLOWED: &str = "This origin is not allowed here.";
 /// Lets a request pass if the route allows its Origin. `own` returns the Origin of pages at the requested address, if there can
 /// be such pages.
 ///
-/// # Errors [`Rejection::OriginDenied`], saying whether the header is missing, opaque, repeated, not an origin, or not in the
-/// list.
+/// # Errors
+/// [`Rejection::OriginDenied`], saying whether the header is missing, opaque, repeated, not an origin, or not in the list.
 pub fn check(
     headers: &HeaderMap,
     origins: &Origins,

@@ -5,7 +5,8 @@
 //! arrives and when an answer has been written. While no request is in progress it discards what hyper writes, so that the
 //! connection can send its own refusal. While one is, it delays the end of the stream.
 //!
-//! It also refuses a target with a [fragment](RequestLine).
+//! It also refuses a target with a [fragment](RequestLine), gives up a unix socket that takes nothing of an answer, and knows
+//! that nothing more of a body arrives where the client has ended.
 
 use std::io;
 use std::pin::Pin;
