@@ -116,6 +116,21 @@ fn what_is_large_changes_it_back() {
 }
 
 #[test]
+fn what_came_in_several_receives_is_read_at_once() {
+    with_ring(async {
+        let (mut ours, mut peer) = pair_on_ring().await;
+        for part in numbered(3000).chunks(1000) {
+            peer.write_all(part).await.unwrap();
+            // The ring has its turn.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let mut heard = [0; 4000];
+        assert_eq!(ours.read(&mut heard).await.unwrap(), 3000);
+        assert!(heard[..3000] == numbered(3000), "every byte, in order");
+    });
+}
+
+#[test]
 fn what_is_large_changes_it_back_when_buffers_run_out_too() {
     with_ring(async {
         let mut pairs = Vec::new();

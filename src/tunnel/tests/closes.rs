@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::super::End;
 use super::frames::{TEXT, close, frame};
@@ -80,6 +80,36 @@ async fn no_close_follows_half_a_header() {
     let ended = timeout(Duration::from_secs(30), client.read_to_end(&mut received)).await;
     ended.expect("the session ends").unwrap();
     assert_eq!(received, [TEXT, 126]);
+}
+
+/// The frame takes nearly all of its time.
+#[tokio::test(start_paused = true)]
+async fn the_close_behind_a_frame_has_its_whole_time() {
+    let [(mut client, to_client), (mut backend, to_backend)] = [pair(), pair()];
+    let mut terms = terms();
+    terms.websocket.max_age = Some(Duration::from_secs(1));
+    let time = terms.close - Duration::from_millis(100);
+    let (log, _lines) = channel();
+    let (record, _flushing) = record(Log(log));
+    let ends = [to_client, to_backend];
+    let session = tokio::spawn(tunnel(ends, terms, &Drain::default(), record));
+    let message = frame(Side::Backend, TEXT, b"a frame in two parts");
+    let (first, rest) = message.split_at(10);
+    backend.write_all(first).await.unwrap();
+    sleep(Duration::from_secs(1) + time).await;
+    backend.write_all(rest).await.unwrap();
+    sleep(time).await;
+    for (peer, sender) in [(&mut client, Side::Client), (&mut backend, Side::Backend)] {
+        let answer = peer.write_all(&close(sender, 1000)).await;
+        answer.expect("it is waited for");
+    }
+    drop(backend);
+    let mut received = Vec::new();
+    client.read_to_end(&mut received).await.unwrap();
+    let told = received.strip_prefix(&message[..]).expect("the frame");
+    assert!(told.ends_with(b"session too old"), "{told:?}");
+    drop(client);
+    session.await.unwrap();
 }
 
 /// The line of a session whose peers end when it looks at what they sent.
