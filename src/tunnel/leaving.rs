@@ -7,7 +7,6 @@ use std::time::Duration;
 use super::alarm::Alarm;
 use super::ending::Ending;
 use super::farewell::{Farewell, Pair, Step};
-use super::owed::{Acknowledged, Owed};
 use super::relay::{Lane, Relay};
 use super::terms::Terms;
 use super::{Phase, Tunnel};
@@ -30,13 +29,8 @@ pub(super) struct Leaving {
     said: Option<(Side, Option<u16>)>,
     client: Farewell,
     backend: Farewell,
-    /// What each had yet to take when `terms.close` began or began again.
-    owed_to_client: Owed,
-    owed_to_backend: Owed,
-    /// While a frame is being finished: what each had acknowledged when `terms.close` began again.
-    acknowledged: [Acknowledged; 2],
-    /// Whether a frame was being finished at the last look.
-    was_finishing: bool,
+    /// Whether a frame was being finished when `terms.close` began; `None` before.
+    was_finishing: Option<bool>,
     /// How often `terms.close` began again for a frame.
     frame_extensions: u8,
 }
@@ -75,91 +69,65 @@ impl<G, L> Tunnel<G, L> {
                 &self.downward,
                 &terms,
             ),
-            owed_to_client: Owed::UNKNOWN,
-            owed_to_backend: Owed::UNKNOWN,
-            acknowledged: [Acknowledged::default(); 2],
-            was_finishing: true,
+            was_finishing: None,
             frame_extensions: 0,
         };
-        // What moved before does not count.
-        for relay in [&mut self.upward, &mut self.downward] {
-            relay.take_has_received();
-            relay.writer.take_is_progressing();
-        }
         self.phase = Phase::Leaving(Box::new(leaving));
-        if ending != Ending::Drain {
-            self.alarms.set(Alarm::Close, terms.close);
-        }
     }
 
-    /// Sets the alarms of the farewell: for the cut once no frame has to be finished, and for steps that must not wait
-    /// that long.
+    /// Sets the alarms of the farewell: for the cut, and for steps that must not wait that long. Most farewells are over
+    /// before they come here, and do not pay for a look at what their sides take.
     pub(super) fn limit_farewell(&mut self) {
         let Phase::Leaving(leaving) = &mut self.phase else {
             return;
         };
-        let is_finishing = leaving.is_finishing();
-        let was_finishing = std::mem::replace(&mut leaving.was_finishing, is_finishing);
-        if !is_finishing && was_finishing {
-            // The frame has ended: the Close behind it has its whole time.
-            self.alarms.clear(Alarm::Close);
-            self.alarms.set(Alarm::Close, self.terms.close);
-        }
         if leaving.steps().contains(&Step::Yielding) {
             self.alarms.set(Alarm::Yield, YIELD);
         }
         if matches!(leaving.ending, Ending::Lost(_)) && leaving.steps().contains(&Step::Hearing) {
             self.alarms.set(Alarm::LastAnswer, LAST_ANSWER);
         }
-        // Not when the end begins: most are over before they come here, and a look is a system call for each side.
-        if !is_finishing && was_finishing {
-            let _before = self.take_has_taken();
+        let is_finishing = leaving.is_finishing();
+        if leaving.was_finishing.replace(is_finishing) == Some(is_finishing) {
+            return;
+        }
+        // A frame and the Close behind it have their time each; at a drain a frame has until the deadline.
+        if !(is_finishing && leaving.ending == Ending::Drain) {
+            self.alarms.clear(Alarm::Close);
+            self.alarms.set(Alarm::Close, self.terms.close);
+            let _before = self.take_has_moved();
         }
     }
 
     /// `terms.close` is over: cuts, unless a side is still taking what waits for it. That only shrinks, so it ends. A frame
     /// that has begun may not, so it is waited for again only if nothing is wrong, it moves, and that not for too long.
     pub(super) fn close(&mut self) -> Option<Closure> {
+        let has_moved = self.take_has_moved();
         let Phase::Leaving(leaving) = &mut self.phase else {
             return Some(self.cut());
         };
-        let goes_on = if leaving.is_finishing() {
-            leaving.may_extend_frame() && self.take_has_frame_moved()
-        } else {
-            self.take_has_taken()
-        };
-        if !goes_on {
+        if !has_moved || leaving.is_finishing() && !leaving.may_extend_frame() {
             return Some(self.cut());
         }
         self.alarms.set(Alarm::Close, self.terms.close);
         None
     }
 
-    /// Whether bytes of a frame that has to be finished came or were taken since the last call.
-    fn take_has_frame_moved(&mut self) -> bool {
-        let Phase::Leaving(leaving) = &mut self.phase else {
+    /// Whether a side took some of what waits for it since the last call, or bytes of a frame that has to be finished came.
+    fn take_has_moved(&mut self) -> bool {
+        let Phase::Leaving(leaving) = &self.phase else {
             return false;
         };
-        let [of_client, of_backend] = &mut leaving.acknowledged;
-        let mut has_moved = of_client.has_grown(&self.client) | of_backend.has_grown(&self.backend);
-        for relay in [&mut self.upward, &mut self.downward] {
-            has_moved |= relay.take_has_received() | relay.writer.take_is_progressing();
+        let sides = [
+            (&leaving.client, &mut self.downward, &self.client),
+            (&leaving.backend, &mut self.upward, &self.backend),
+        ];
+        let mut has_moved = false;
+        for (farewell, towards, stream) in sides {
+            has_moved |= towards.take_has_received();
+            has_moved |= !farewell.is_given_up() && towards.writer.take_has_peer_taken(stream);
         }
         has_moved
-    }
-
-    /// Whether a side took some of what waits for it since the last call.
-    fn take_has_taken(&mut self) -> bool {
-        let Phase::Leaving(leaving) = &mut self.phase else {
-            return false;
-        };
-        let (to_client, to_backend) = (&self.downward.writer, &self.upward.writer);
-        let (client, backend) = (&mut leaving.owed_to_client, &mut leaving.owed_to_backend);
-        let has_client =
-            !leaving.client.is_given_up() && client.shrinks_to(to_client.owed(&self.client));
-        let has_backend =
-            !leaving.backend.is_given_up() && backend.shrinks_to(to_backend.owed(&self.backend));
-        has_client || has_backend
     }
 
     /// Ends the streams of sides that are still at `step`.

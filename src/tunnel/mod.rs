@@ -10,7 +10,6 @@ mod farewell;
 mod follow;
 mod keepalive;
 mod leaving;
-mod owed;
 mod relay;
 mod tally;
 mod terms;
@@ -34,7 +33,6 @@ use ending::Ending;
 use follow::{Finding, SeenClose};
 use keepalive::Keepalive;
 use leaving::{Leaving, close_frame};
-use owed::Owed;
 use relay::{Lane, Relay, Verdict};
 use tally::Tally;
 pub use terms::{Terms, Words};
@@ -83,8 +81,6 @@ pub struct Tunnel<G, L> {
     idle_parts: u8,
     /// How often `half_close` was extended because the client was still taking bytes.
     half_close_extensions: u8,
-    /// What the client had yet to take when `half_close` began or was extended.
-    owed_to_client: Owed,
     /// `None` once the session is settled.
     account: Option<Account<L>>,
     /// The stage of each drain when it was last checked; `None` before the first poll.
@@ -136,7 +132,6 @@ impl<G, L> Tunnel<G, L> {
             phase: Phase::Open,
             idle_parts: 0,
             half_close_extensions: 0,
-            owed_to_client: Owed::UNKNOWN,
             account: Some(account),
             heard: [None; 3],
             drain_share: fastrand::f32(),
@@ -346,8 +341,6 @@ impl<G, L> Tunnel<G, L> {
         match (&self.phase, ending) {
             (Phase::Open, _) => {
                 self.phase = Phase::HalfOpen(ending);
-                // What the client took before does not extend the time.
-                let _before = self.downward.writer.take_is_progressing();
                 self.alarms.set(Alarm::HalfClose, self.terms.half_close);
             }
             (Phase::HalfOpen(Ending::Finished(first, code)), Ending::Lost(lost))
@@ -357,13 +350,6 @@ impl<G, L> Tunnel<G, L> {
             }
             (Phase::HalfOpen(_) | Phase::Leaving(_), _) => {}
         }
-    }
-
-    /// Whether the client took some of what waits for it since the last call.
-    fn take_has_client_taken(&mut self) -> bool {
-        let writer = &mut self.downward.writer;
-        let has_shrunk = self.owed_to_client.shrinks_to(writer.owed(&self.client));
-        writer.take_is_progressing() || has_shrunk
     }
 
     /// Whether `side` ended or broke first, without a Close.

@@ -184,7 +184,8 @@ impl<G, L> Tunnel<G, L> {
     /// The half-close time is over. It is extended while the client takes bytes, as the awaited Close may come behind them.
     /// It is not extended for a slow backend, as the client could keep that up for as long as it likes.
     fn check_half_close(&mut self, ending: Ending) {
-        if self.take_has_client_taken() && self.half_close_extensions < MAX_HALF_CLOSE_EXTENSIONS {
+        let may_extend = self.half_close_extensions < MAX_HALF_CLOSE_EXTENSIONS;
+        if may_extend && self.downward.writer.take_has_peer_taken(&self.client) {
             self.half_close_extensions += 1;
             self.alarms.set(Alarm::HalfClose, self.terms.half_close);
         } else if let Ending::Finished(side, code) = ending {

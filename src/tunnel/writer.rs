@@ -12,6 +12,10 @@ use tokio::io::AsyncWrite;
 use crate::stream::{Backlog, Spliced, Stream, poll_splice};
 use crate::websocket::ControlFrame;
 
+/// More than a Close and the end of the stream take, also with TLS. The kernel of a peer acknowledges them even if the peer
+/// reads nothing.
+const A_CLOSE: usize = 256;
+
 /// The only writer of a sink.
 #[derive(Default, Debug)]
 pub(super) struct Writer {
@@ -23,8 +27,10 @@ pub(super) struct Writer {
     unflushed: bool,
     /// Whether the sink took bytes since the last [`Writer::take_has_progress`], for the stall check.
     has_progress: bool,
-    /// The same since the last [`Writer::take_is_progressing`], for the waits at the end of a session.
-    has_progress_at_end: bool,
+    /// How often the sink took bytes.
+    writes: u32,
+    /// The [`Writer::mark`] of the last [`Writer::take_has_peer_taken`], for the waits at the end of a session.
+    mark: u64,
 }
 
 /// Whether the stream to the sink is ended.
@@ -170,25 +176,32 @@ impl Writer {
         self.backlog.is_empty() && !self.unflushed
     }
 
-    /// How many bytes the peer behind `sink` has yet to take, as far as that is known.
-    pub(super) fn owed(&self, sink: &Stream) -> usize {
-        self.backlog.rest().len() + sink.unacknowledged()
+    /// Whether the peer behind `sink` took some of what waits for it, here or in the kernel, since the last call. At the first
+    /// call, whether something waits. A Close alone does not count. Costs system calls.
+    pub(super) fn take_has_peer_taken(&mut self, sink: &Stream) -> bool {
+        let mark = self.mark(sink);
+        std::mem::replace(&mut self.mark, mark) != mark
+    }
+
+    /// A number that changes only if the peer takes some of what waits for it: how much it has acknowledged in all. Where that
+    /// is not known, how often the sink took bytes, and how many of them TLS holds. 0 if nothing waits.
+    fn mark(&self, sink: &Stream) -> u64 {
+        let written = sink.unacknowledged();
+        if self.is_clear() && written <= A_CLOSE {
+            return 0;
+        }
+        let taken = || u64::from(self.writes) << 32 | written as u64;
+        sink.acknowledged().unwrap_or_else(taken)
     }
 
     fn note_progress(&mut self) {
         self.has_progress = true;
-        self.has_progress_at_end = true;
+        self.writes = self.writes.wrapping_add(1);
     }
 
     /// Whether the sink took bytes since the last call.
     pub(super) fn take_has_progress(&mut self) -> bool {
         std::mem::take(&mut self.has_progress)
-    }
-
-    /// Whether the sink took bytes since the last call, and more of them or its end are still to come.
-    pub(super) fn take_is_progressing(&mut self) -> bool {
-        let has_progress_at_end = std::mem::take(&mut self.has_progress_at_end);
-        has_progress_at_end && (!self.is_clear() || self.end == SinkEnd::Asked)
     }
 }
 

@@ -142,7 +142,8 @@ impl TcpSocket {
         #[expect(unsafe_code, reason = "the kernel has filled it")]
         // SAFETY: it consists of integers, and whatever the kernel has not written is zero.
         let info = unsafe { info.assume_init() };
-        (outcome == 0).then_some(info.tcpi_bytes_acked)
+        let acknowledged = info.tcpi_bytes_acked;
+        (outcome == 0 && acknowledged > 0).then_some(acknowledged)
     }
 
     /// As [`Stream::reset_on_close`](super::Stream::reset_on_close).
