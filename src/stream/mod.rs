@@ -84,18 +84,30 @@ const LONGEST_USER_TIMEOUT: Duration = Duration::from_millis(i32::MAX as u64);
 /// writable again when half of them are sent: in steps of that size the gateway sees that a peer takes bytes.
 const NOTSENT_LOWAT: u32 = 128 * 1024;
 
-/// Sets the options of a TCP connection that lasts: no Nagle delay, keepalive, limits on unacknowledged and unsent bytes. On
-/// Linux, connections inherit them from their listening socket.
+/// Sets the options of a TCP connection. On Linux, connections inherit them from their listening socket.
 ///
 /// # Errors
 /// Those of the system; also if the peer is already gone.
 pub fn tune(socket: &SockRef<'_>) -> io::Result<()> {
+    tune_at_once(socket)?;
+    tune_lasting(socket)
+}
+
+/// Sets the options that it needs before the first byte: no Nagle delay, and a limit on unsent bytes.
+///
+/// # Errors
+/// As [`tune`].
+pub fn tune_at_once(socket: &SockRef<'_>) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_notsent_lowat(NOTSENT_LOWAT)
+}
+
+/// Sets the options of one that lasts: keepalive, and a limit on unacknowledged bytes.
+fn tune_lasting(socket: &SockRef<'_>) -> io::Result<()> {
     let keepalive = TcpKeepalive::new()
         .with_time(KEEPALIVE_TIME)
         .with_interval(KEEPALIVE_INTERVAL);
-    socket.set_tcp_nodelay(true)?;
     socket.set_tcp_keepalive(&keepalive)?;
-    socket.set_tcp_notsent_lowat(NOTSENT_LOWAT)?;
     socket.set_tcp_user_timeout(Some(USER_TIMEOUT))
 }
 
@@ -190,10 +202,10 @@ impl Stream {
         }
     }
 
-    /// Sets the options of a connection that lasts, as [`tune`] does, unless others share it.
-    pub fn tune(&self) {
+    /// Sets the options of a TCP connection that lasts: keepalive, and a limit on unacknowledged bytes.
+    pub fn tune_lasting(&self) {
         if let Some(connection) = self.connection() {
-            connection.tune();
+            connection.tune_lasting();
         }
     }
 

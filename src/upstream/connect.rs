@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::io::Errno;
-use socket2::{Domain, Type};
+use socket2::{Domain, SockRef, Type};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -17,7 +17,7 @@ use super::failure::Failure;
 use super::lookup::Lookups;
 use super::source::{Sources, bind};
 use crate::config::{BackendAddress, BackendHost};
-use crate::stream::Socket;
+use crate::stream::{Socket, tune_at_once};
 
 /// How long after an attempt at one address the next begins beside it (RFC 8305 section 5).
 const STAGGER: Duration = Duration::from_millis(250);
@@ -30,7 +30,7 @@ const LONGEST_CROWDED: Duration = Duration::from_millis(160);
 const ADDRESSES: usize = 16;
 
 /// Connects to `address`. The caller enforces the deadline, which is known here to tell a slow look-up by its name, and calls
-/// [`Stream::tune`](crate::stream::Stream::tune) if the connection lasts.
+/// [`Stream::tune_lasting`](crate::stream::Stream::tune_lasting) if the connection lasts.
 ///
 /// # Errors
 /// The most informative failure of its addresses.
@@ -50,9 +50,9 @@ pub(super) async fn connect(
             }
         },
     };
-    if let Err(error) = socket.set_nodelay(true) {
+    if let Err(error) = tune_at_once(&SockRef::from(&socket)) {
         // The peer may be gone already; the handshake will report that better.
-        tracing::debug!(%error, "TCP_NODELAY refused");
+        tracing::debug!(%error, "socket options refused");
     }
     Ok(Socket::Tcp(socket.into()))
 }

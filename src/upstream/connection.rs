@@ -55,7 +55,7 @@ pub(super) struct Connection {
 impl Connection {
     /// An HTTP/1.1 connection over `stream`, which `transport` has opened.
     pub(super) async fn open(stream: Stream, transport: &Arc<Transport>) -> hyper::Result<Self> {
-        stream.tune();
+        stream.tune_lasting();
         let descriptor = stream.descriptor();
         let is_high = descriptor.is_some_and(|it| transport.is_high(it));
         let steering = Arc::<Steering>::default();

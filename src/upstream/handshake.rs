@@ -139,7 +139,7 @@ pub(super) async fn ask(
                 }));
             }
             Head::Other => {
-                stream.tune();
+                stream.tune_lasting();
                 let (answer, task) = replay::answer(stream, &received[interim..]).await?;
                 return Ok(Answer::Other(answer, task));
             }

@@ -162,10 +162,10 @@ impl TcpSocket {
         }
     }
 
-    /// As [`Stream::tune`](super::Stream::tune).
-    pub(super) fn tune(&self) {
+    /// As [`Stream::tune_lasting`](super::Stream::tune_lasting).
+    pub(super) fn tune_lasting(&self) {
         if let Some(socket) = self.socket()
-            && let Err(error) = super::tune(&SockRef::from(&socket))
+            && let Err(error) = super::tune_lasting(&SockRef::from(&socket))
         {
             // The peer may be gone already; whoever reads or writes will learn that.
             tracing::debug!(%error, "socket options refused");
