@@ -22,6 +22,8 @@ pub(super) const PAUSE: Duration = Duration::from_secs(5);
 pub(super) const SHORT_PAUSE: Duration = Duration::from_secs(1);
 /// How long a client that is only refused has to read the refusal and close.
 pub(super) const REFUSED: Duration = Duration::from_secs(2);
+/// The shortest time after which a client that pauses is looked at again.
+const SHORTEST_LOOK: Duration = Duration::from_millis(50);
 /// The size of a read, in bytes.
 const PIECE: usize = 16 * 1024;
 
@@ -60,7 +62,8 @@ pub(super) async fn linger(mut stream: Stream, pause: Duration) {
         return;
     }
     let mut dropped = vec![0; PIECE];
-    let look = pause.min(SHORT_PAUSE);
+    // At a drain without a deadline there is no pause: it would look without end.
+    let look = pause.clamp(SHORTEST_LOOK, SHORT_PAUSE);
     let mut paused = Duration::ZERO;
     while paused < pause || paused < PAUSE && stream.unacknowledged() > 0 {
         match timeout(look, stream.read(&mut dropped)).await {
