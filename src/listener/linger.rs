@@ -5,6 +5,8 @@
 //! uploads would see a broken connection instead of a 413 or 502, one with a head that is too large instead of a 431. So what
 //! still arrives is read and dropped.
 
+use std::future::pending;
+use std::pin::pin;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -42,10 +44,7 @@ pub(super) async fn linger_for(
         Some(_) => REFUSED,
         None => LONGEST,
     };
-    tokio::select! {
-        _ = timeout(longest, linger(stream, pause)) => {}
-        () = has_stopped(watch) => {}
-    }
+    let _ = timeout(longest, linger_until(has_stopped(watch), stream, pause)).await;
 }
 
 /// Waits until the listener has stopped and whoever sends all before it reads should have noticed.
@@ -56,7 +55,12 @@ async fn has_stopped(watch: &DrainWatch) {
 
 /// Shuts the sending half down, then reads and drops until the client closes, or pauses: for `pause`, or for [`PAUSE`] while it
 /// has not acknowledged all that was sent. Callers limit the time in total.
-pub(super) async fn linger(mut stream: Stream, pause: Duration) {
+pub(super) async fn linger(stream: Stream, pause: Duration) {
+    linger_until(pending(), stream, pause).await;
+}
+
+/// As [`linger`]; once `stopped` is ready a client that has acknowledged all is not waited for any more.
+async fn linger_until(stopped: impl Future<Output = ()>, mut stream: Stream, pause: Duration) {
     // On an error the client has left.
     if stream.shutdown().await.is_err() {
         return;
@@ -65,17 +69,26 @@ pub(super) async fn linger(mut stream: Stream, pause: Duration) {
     // At a drain without a deadline there is no pause: it would look without end.
     let look = pause.clamp(SHORTEST_LOOK, SHORT_PAUSE);
     let mut paused = Duration::ZERO;
+    let (mut stopped, mut is_over) = (pin!(stopped), false);
     while paused < pause || paused < PAUSE && stream.unacknowledged() > 0 {
-        match timeout(look, stream.read(&mut dropped)).await {
-            Err(_) => paused += look,
-            Ok(Ok(1..)) => paused = Duration::ZERO,
-            Ok(Ok(0) | Err(_)) => return,
+        if is_over && stream.unacknowledged() == 0 {
+            return;
+        }
+        tokio::select! {
+            read = timeout(look, stream.read(&mut dropped)) => match read {
+                Err(_) => paused += look,
+                Ok(Ok(1..)) => paused = Duration::ZERO,
+                Ok(Ok(0) | Err(_)) => return,
+            },
+            () = &mut stopped, if !is_over => is_over = true,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::future::ready;
+
     use tokio::net::{TcpListener, TcpStream, UnixStream};
     use tokio::time::Instant;
 
@@ -94,6 +107,36 @@ mod tests {
         let moment = Duration::from_millis(1);
         while timeout(moment, ours.write(&[0; PIECE])).await.is_ok() {}
         assert_eq!(waited_for(Socket::Tcp(ours.into())).await, PAUSE);
+    }
+
+    /// It may be slow, and what it has yet to take would be lost.
+    #[tokio::test]
+    async fn a_stop_ends_it_only_for_who_has_all() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let ours = TcpStream::connect(listener.local_addr().unwrap()).await;
+        let (mut theirs, _) = listener.accept().await.unwrap();
+        let mut ours = ours.unwrap();
+        let mut sent = 0;
+        let moment = Duration::from_millis(1);
+        while let Ok(Ok(count)) = timeout(moment, ours.write(&[0; PIECE])).await {
+            sent += count;
+        }
+        let stream = Stream::Plain(Socket::Tcp(ours.into()));
+        let lingering = tokio::spawn(linger_until(ready(()), stream, PAUSE));
+        let mut taken = 0;
+        let mut part = vec![0; 256 * 1024];
+        while taken < sent {
+            // As HTTP/2 does for what it has taken.
+            theirs.write_all(b"more").await.unwrap();
+            sleep(moment).await;
+            taken += theirs.read(&mut part).await.unwrap();
+        }
+        assert_eq!(theirs.read(&mut part).await.unwrap(), 0, "the end");
+        theirs.write_all(b"more").await.unwrap();
+        timeout(PAUSE / 2, lingering)
+            .await
+            .expect("it has all")
+            .unwrap();
     }
 
     /// How many whole seconds a client was waited for that sends nothing.
