@@ -119,7 +119,8 @@ impl Config {
         repeated.lines()
     }
 
-    /// Redirects to the place that was asked for, where nothing else answers there.
+    /// Redirects to the place that was asked for, where nothing else answers there. A route that is on listeners of one kind only
+    /// may lead from one port to another.
     fn circles(&self) -> impl Iterator<Item = String> + use<> {
         let place = |route: &Route| (route.matcher.path.clone(), route.matcher.exact);
         let is_answer = |route: &&Route| !matches!(route.target, Target::Redirect(_));
@@ -129,17 +130,22 @@ impl Config {
             let Target::Redirect(redirect) = &route.target else {
                 continue;
             };
-            let scheme = redirect.to_same_place();
-            let mut listeners = self.listeners.iter();
-            let listener = listeners.find(|(name, listener)| {
-                let is_same = match scheme {
-                    Some("https://") => listener.tls.is_some(),
-                    Some("http://") => is_reached_without_tls(listener),
-                    _ => false,
-                };
-                is_same && route.matcher.is_on(name)
-            });
-            if let Some((listener, _)) = listener
+            let with_tls = match redirect.to_same_place() {
+                Some("https://") => true,
+                Some("http://") => false,
+                _ => continue,
+            };
+            let listeners = self.listeners.iter();
+            let of_route = listeners.filter(|(name, _)| route.matcher.is_on(name));
+            let (secure, plain): (Vec<_>, Vec<_>) = of_route
+                .filter(|(_, it)| it.tls.is_some() || is_reached_without_tls(it))
+                .partition(|(_, it)| it.tls.is_some());
+            let (same, others) = if with_tls {
+                (secure, plain)
+            } else {
+                (plain, secure)
+            };
+            if let ([(listener, _), ..], [_, ..]) = (&same[..], &others[..])
                 && !answers.contains(&place(route))
             {
                 let message = format!(

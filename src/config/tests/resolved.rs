@@ -346,6 +346,8 @@ fn redirects_in_a_circle_are_warned_of() {
         to("https://{host}:8443{path}"),
         to("https://{host}/"),
         format!("up: {{ match: {{ listeners: [plain] }}, redirect: {{ to: \"{all}\" }} }}"),
+        // As from another port.
+        format!("up: {{ match: {{ listeners: [secure] }}, redirect: {{ to: \"{all}\" }} }}"),
         format!(
             "a: {{ match: {{ listeners: [secure] }}, respond: {{ status: 200 }} }}, {}",
             to(all)
