@@ -1,5 +1,7 @@
 //! How servers are asked: over UDP or TCP, with EDNS or without, and in which order.
 
+use std::net::SocketAddr;
+
 use simple_dns::rdata::{A, RData};
 use simple_dns::{Packet, RCODE};
 use tokio::net::UdpSocket;
@@ -49,6 +51,30 @@ fn few_without_edns(asked: &Packet<'_>, reply: &mut Packet<'_>) {
     }
 }
 
+/// All that [`few_without_edns`] has is found.
+async fn expect_all(resolver: &Resolver) {
+    let answer = resolver
+        .addresses("many.internal", FAMILIES, &mut Trail::default())
+        .await
+        .unwrap();
+    assert_eq!(answer.found.len(), 9);
+}
+
+/// Names with few dots are asked for under two others first.
+fn with_search_list(servers: Vec<SocketAddr>) -> Resolver {
+    Resolver {
+        servers,
+        search: vec!["one.test".to_owned(), "two.test".to_owned()],
+        dots: 5,
+    }
+}
+
+/// How many datagrams wait in a socket that nobody reads.
+fn datagrams(socket: &UdpSocket) -> usize {
+    let mut packet = [0; 512];
+    std::iter::from_fn(|| socket.try_recv(&mut packet).ok()).count()
+}
+
 /// A lost datagram says nothing of what the server understands.
 #[tokio::test(start_paused = true)]
 async fn a_question_that_was_lost_is_asked_again_as_it_was() {
@@ -62,11 +88,7 @@ async fn a_question_that_was_lost_is_asked_again_as_it_was() {
             socket.send_to(&reply, client).await.unwrap();
         }
     });
-    let answer = Resolver::new(vec![server])
-        .addresses("many.internal", FAMILIES, &mut Trail::default())
-        .await
-        .unwrap();
-    assert_eq!(answer.found.len(), 9);
+    expect_all(&Resolver::new(vec![server])).await;
 }
 
 /// As behind a firewall that drops questions with EDNS, or long answers.
@@ -75,11 +97,7 @@ async fn a_server_whose_datagrams_are_lost_is_asked_over_tcp() {
     let (stream, _silent) = sockets().await;
     let server = stream.local_addr().unwrap();
     tokio::spawn(serve_streams(stream, few_without_edns));
-    let answer = Resolver::new(vec![server])
-        .addresses("many.internal", FAMILIES, &mut Trail::default())
-        .await
-        .unwrap();
-    assert_eq!(answer.found.len(), 9);
+    expect_all(&Resolver::new(vec![server])).await;
 }
 
 /// Whoever has a search list would wait again for each name of it, and each family.
@@ -88,19 +106,9 @@ async fn a_server_that_was_silent_is_asked_over_tcp_for_the_other_names_too() {
     let (stream, silent) = sockets().await;
     let server = stream.local_addr().unwrap();
     tokio::spawn(serve_streams(stream, few_without_edns));
-    let resolver = Resolver {
-        servers: vec![server],
-        search: vec!["one.test".to_owned(), "two.test".to_owned()],
-        dots: 5,
-    };
-    let answer = resolver
-        .addresses("many.internal", FAMILIES, &mut Trail::default())
-        .await
-        .unwrap();
-    assert_eq!(answer.found.len(), 9);
-    let mut packet = [0; 512];
-    let datagrams = std::iter::from_fn(|| silent.try_recv(&mut packet).ok());
-    assert_eq!(datagrams.count(), 2, "those for the first name");
+    let resolver = with_search_list(vec![server]);
+    expect_all(&resolver).await;
+    assert_eq!(datagrams(&silent), 2, "those for the first name");
 }
 
 #[tokio::test(start_paused = true)]
@@ -121,29 +129,15 @@ async fn a_server_that_has_answered_is_asked_first() {
     let (silent, dead) = sockets().await;
     drop(silent);
     let servers = vec![dead.local_addr().unwrap(), server(few_without_edns).await];
-    let resolver = Resolver {
-        servers,
-        search: vec!["one.test".to_owned(), "two.test".to_owned()],
-        dots: 5,
-    };
-    let answer = resolver
-        .addresses("many.internal", FAMILIES, &mut Trail::default())
-        .await
-        .unwrap();
-    assert_eq!(answer.found.len(), 9);
-    let mut packet = [0; 512];
-    let datagrams = std::iter::from_fn(|| dead.try_recv(&mut packet).ok());
-    assert_eq!(datagrams.count(), 1);
+    let resolver = with_search_list(servers);
+    expect_all(&resolver).await;
+    assert_eq!(datagrams(&dead), 1);
 }
 
 #[tokio::test]
 async fn a_server_that_tells_few_to_who_names_no_room_tells_all() {
     let resolver = Resolver::new(vec![server(few_without_edns).await]);
-    let answer = resolver
-        .addresses("many.internal", FAMILIES, &mut Trail::default())
-        .await
-        .unwrap();
-    assert_eq!(answer.found.len(), 9);
+    expect_all(&resolver).await;
 }
 
 #[tokio::test]

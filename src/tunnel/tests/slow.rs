@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::super::End;
 use super::super::ending::Ending;
+use super::super::terms::Terms;
 use super::frames::{TEXT, close, frame};
 use super::loss::pair;
 use super::{record, terms, tunnel};
@@ -84,14 +85,20 @@ async fn a_client_that_reads_slowly_gets_what_the_kernel_holds_and_its_close() {
     }
 }
 
+/// The terms of a session that is too old at once, and whose Close has two seconds.
+fn soon_too_old() -> Terms {
+    let mut terms = terms();
+    terms.close = Duration::from_secs(2);
+    terms.websocket.max_age = Some(Duration::from_millis(100));
+    terms
+}
+
 /// Nothing comes of its frame meanwhile, and all that did is in the kernel.
 #[tokio::test]
 async fn a_frame_has_more_time_while_the_kernel_hands_it_over() {
     let (mut client, to_client) = slow_pair(4096).await;
     let (mut backend, to_backend) = pair(256 << 10);
-    let mut terms = terms();
-    terms.close = Duration::from_secs(2);
-    terms.websocket.max_age = Some(Duration::from_millis(100));
+    let terms = soon_too_old();
     let session = tunnel(
         [to_client, to_backend],
         terms,
@@ -116,10 +123,8 @@ async fn a_frame_has_more_time_while_the_kernel_hands_it_over() {
 async fn a_frame_has_no_more_time_where_nothing_moves() {
     let (client, to_client) = slow_pair(4096).await;
     let (mut backend, to_backend) = pair(256 << 10);
-    let mut terms = terms();
-    let close = Duration::from_secs(2);
-    terms.close = close;
-    terms.websocket.max_age = Some(Duration::from_millis(100));
+    let terms = soon_too_old();
+    let close = terms.close;
     let ends = [to_client, to_backend];
     let session = tunnel(ends, terms, &Drain::default(), record(io::sink()).0);
     let sent = frame(Side::Backend, TEXT, &[b'x'; 60_000]);
@@ -136,10 +141,8 @@ async fn a_side_that_does_not_answer_its_close_has_its_time_once() {
     // As for a peer that has been talking: it acknowledges after the first look at it.
     client.set_quickack(false).unwrap();
     backend.set_quickack(false).unwrap();
-    let mut terms = terms();
-    let close = Duration::from_secs(2);
-    terms.close = close;
-    terms.websocket.max_age = Some(Duration::from_millis(100));
+    let terms = soon_too_old();
+    let close = terms.close;
     let ends = [to_client, to_backend];
     let session = tunnel(ends, terms, &Drain::default(), record(io::sink()).0);
     let time = time_of(session).await;
