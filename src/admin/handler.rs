@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use http::{Request, Response, request};
+use http::{Request, request};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 use super::{Admin, Control};
-use crate::listener::{Body, Client, Handler};
+use crate::listener::{Answer, Client, Handler};
 use crate::session::Rejection;
 
 impl<C: Control + 'static> Handler for Admin<C> {
-    async fn handle(&self, request: Request<Incoming>, _: Arc<Client>) -> Response<Body> {
+    async fn handle(&self, request: Request<Incoming>, _: Arc<Client>) -> Answer {
         let answer = self.answer(request).await;
-        answer.map(|body| body.map_err(|never| match never {}).boxed_unsync())
+        let answer = answer.map(|body| body.map_err(|never| match never {}).boxed_unsync());
+        answer.into()
     }
 
     fn refuse(&self, rejection: Rejection, _: Option<&request::Parts>, client: &Client) {

@@ -21,7 +21,7 @@ use http::{Extensions, HeaderMap, Method, Request, Response, Version, request};
 use hyper::body::Incoming;
 
 use crate::admission::Admission;
-use crate::listener::{Body, Client, Handler, Upgrade};
+use crate::listener::{Answer, Body, Client, Handler};
 use crate::session::Rejection;
 use crate::snapshot::{Current, Route, Snapshot, Target};
 use crate::telemetry::{self, SessionRecord, Telemetry};
@@ -42,8 +42,8 @@ pub struct Gateway {
 
 /// What a request leads to.
 enum Outcome {
-    /// A session: the backend accepted the opening handshake.
-    Session(Box<Ready>),
+    /// The backend accepted the opening handshake; with the answer to it.
+    Session(Response<Body>, Box<Ready>),
     /// A backend's answer to a plain request, or its refusal of an opening handshake.
     Forwarded(Box<Forwarded>),
     /// The gateway answers by itself.
@@ -52,9 +52,8 @@ enum Outcome {
 
 impl Handler for Gateway {
     /// The whole path of a request, from its head to the answer.
-    async fn handle(&self, mut request: Request<Incoming>, client: Arc<Client>) -> Response<Body> {
+    async fn handle(&self, request: Request<Incoming>, client: Arc<Client>) -> Answer {
         let id = RequestId::of(request.headers());
-        let upgrade = Upgrade::of(&mut request);
         let (mut request, body) = request.into_parts();
         let mut unread = Unread::of(body);
         let converted = session::connect_to_get(&mut request);
@@ -69,10 +68,10 @@ impl Handler for Gateway {
         };
 
         let mut answer = match outcome {
-            Ok(Outcome::Session(ready)) => {
-                return ready.start(upgrade, &client, record, &self.spelling);
+            Ok(Outcome::Session(response, ready)) => {
+                return ready.answer(response, &client, record, &self.spelling);
             }
-            Ok(Outcome::Forwarded(forwarded)) => return forwarded.start(record),
+            Ok(Outcome::Forwarded(forwarded)) => return forwarded.start(record).into(),
             Ok(Outcome::Answer(answer)) => {
                 record.answer(answer.status());
                 answer
@@ -84,7 +83,7 @@ impl Handler for Gateway {
         };
         let fields = answer.headers_mut();
         unread.discard_or_close(&request, fields).await;
-        answer
+        answer.into()
     }
 
     fn refuse(&self, rejection: Rejection, request: Option<&request::Parts>, client: &Client) {

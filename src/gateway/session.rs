@@ -1,8 +1,7 @@
 //! An opening handshake: admit, open the backend, answer, start the tunnel.
 
-use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version, request};
@@ -13,7 +12,7 @@ use super::headers::{apply_rules, opening_head};
 use super::{Outcome, RequestContext, path, respond};
 use crate::admission::{self, Admission, Permit};
 use crate::drain::Stage;
-use crate::listener::{Body, Client, Presence, Upgrade};
+use crate::listener::{Answer, Body, Client, Presence, Takeover};
 use crate::session::{Closure, Initiator, Reason, Rejection};
 use crate::snapshot::{PoolTarget, Route};
 use crate::stream::Stream;
@@ -36,10 +35,9 @@ const CLIENT_GONE: Closure = Closure {
     detail: "",
 };
 
-/// A session that the backend accepted, before the client has its answer.
+/// A session that the backend accepted.
 pub(super) struct Ready {
-    /// The 101; over HTTP/2, the 200.
-    answer: Response<Body>,
+    /// To the backend.
     stream: Stream,
     /// What the backend sent behind its 101.
     early: Bytes,
@@ -47,6 +45,15 @@ pub(super) struct Ready {
     watches: Watches,
     permit: Permit,
     lease: Lease,
+}
+
+/// A session that begins when the client has its answer; dropped before that, it closes its record.
+struct Waiting(Option<Accepted>);
+
+struct Accepted {
+    ready: Box<Ready>,
+    record: SessionRecord,
+    presence: Arc<Presence>,
 }
 
 /// What a session holds until its sockets are closed.
@@ -103,7 +110,7 @@ pub(super) async fn open(
             record.backend(lease.metrics());
             let watches = [client.drain().watch(), of_route, lease.watch()];
             // It would be reset behind its 101.
-            if watches.iter().any(|watch| watch.stage() == Stage::Cut) {
+            if is_cut(&watches) {
                 return Err(Rejection::Draining);
             }
             let Switched {
@@ -115,15 +122,16 @@ pub(super) async fn open(
                 terms: Arc::clone(&target.terms),
                 extensions: Extensions::agreed(&headers),
             };
-            Ok(Outcome::Session(Box::new(Ready {
-                answer: acceptance(headers, cookie, request, route),
+            let ready = Ready {
                 stream,
                 early,
                 agreed,
                 watches,
                 permit,
                 lease,
-            })))
+            };
+            let answer = acceptance(headers, cookie, request, route);
+            Ok(Outcome::Session(answer, Box::new(ready)))
         }
     }
 }
@@ -144,76 +152,89 @@ fn acceptance(
     answer
 }
 
-/// Waits until one of the drains has come to its deadline.
-async fn cut(watches: &Watches) {
-    poll_fn(|context| {
-        let mut cuts = watches
-            .iter()
-            .map(|watch| watch.poll_beyond(Stage::BEFORE_CUT, context));
-        cuts.find(Poll::is_ready)
-            .map_or(Poll::Pending, |_| Poll::Ready(()))
-    })
-    .await;
+/// Whether one of the drains has come to its deadline.
+fn is_cut(watches: &Watches) -> bool {
+    watches.iter().any(|watch| watch.stage() == Stage::Cut)
 }
 
 impl Ready {
-    /// Answers the client. The tunnel starts once that is written, in a task of its own, so that the memory of the handshake
-    /// is freed.
-    pub(super) fn start(
-        self,
-        upgrade: Upgrade,
+    /// The answer to the client. The tunnel starts once that is written.
+    pub(super) fn answer(
+        self: Box<Self>,
+        mut response: Response<Body>,
         client: &Client,
         mut record: SessionRecord,
         spelling: &http::Extensions,
-    ) -> Response<Body> {
-        let Self {
-            mut answer,
-            stream,
-            early,
-            agreed,
-            watches,
-            permit,
-            lease,
-        } = self;
-        if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-            *answer.extensions_mut() = spelling.clone();
+    ) -> Answer {
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            *response.extensions_mut() = spelling.clone();
         }
-        let presence = Arc::clone(&client.presence);
         // Before the client can see the answer, so that a client that has it finds the session counted.
         record.open();
-        tokio::spawn(async move {
-            // The answer may wait behind another one that the client does not read.
-            let client = tokio::select! {
-                biased;
-                client = upgrade.into_stream() => client.ok_or(CLIENT_GONE),
-                () = cut(&watches) => Err(Closure::CUT),
-            };
-            let (client_stream, client_early) = match client {
-                Ok(client) => client,
-                Err(closure) => return record.close(closure),
-            };
-            let ends = [
-                End {
-                    stream: client_stream,
-                    early: &client_early,
-                },
-                End {
-                    stream,
-                    early: &early,
-                },
-            ];
-            let guards = Guards {
-                _presence: presence,
-                _permit: permit,
-            };
-            let account = Account {
-                watches,
-                record,
-                lease,
-            };
-            tokio::spawn(Tunnel::new(ends, agreed, account, guards));
-        });
-        answer
+        let accepted = Accepted {
+            ready: self,
+            record,
+            presence: Arc::clone(&client.presence),
+        };
+        Answer {
+            response,
+            takeover: Some(Box::new(Waiting(Some(accepted)))),
+        }
+    }
+}
+
+impl Takeover for Waiting {
+    /// The answer may wait behind another one that the client does not read.
+    fn poll_given_up(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let watches = self.0.iter().flat_map(|accepted| &accepted.ready.watches);
+        let mut cuts = watches.map(|watch| watch.poll_beyond(Stage::BEFORE_CUT, context));
+        cuts.find(Poll::is_ready)
+            .map_or(Poll::Pending, |_| Poll::Ready(()))
+    }
+
+    /// The tunnel gets a task of its own, so that the memory of the handshake is freed.
+    fn begin(mut self: Box<Self>, stream: Stream, early: Bytes) {
+        let Some(accepted) = self.0.take() else {
+            return;
+        };
+        let Accepted {
+            ready,
+            record,
+            presence,
+        } = accepted;
+        let ends = [
+            End {
+                stream,
+                early: &early,
+            },
+            End {
+                stream: ready.stream,
+                early: &ready.early,
+            },
+        ];
+        let account = Account {
+            watches: ready.watches,
+            record,
+            lease: ready.lease,
+        };
+        let guards = Guards {
+            _presence: presence,
+            _permit: ready.permit,
+        };
+        tokio::spawn(Tunnel::new(ends, ready.agreed, account, guards));
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(accepted) = &mut self.0 {
+            accepted
+                .record
+                .close(match is_cut(&accepted.ready.watches) {
+                    true => Closure::CUT,
+                    false => CLIENT_GONE,
+                });
+        }
     }
 }
 

@@ -3,19 +3,20 @@
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Poll, ready};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::header::{CONNECTION, CONTENT_LENGTH};
 use http::{HeaderValue, Request, Response, StatusCode, Version};
 use hyper::body::{Body, Incoming};
-use hyper::server::conn::http1::Builder;
+use hyper::server::conn::http1::{Builder, Parts};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
+use super::answer::Takeover;
 use super::body::BusyBody;
 use super::client::Client;
 use super::connection::Negotiated;
@@ -26,6 +27,7 @@ use super::refusal::Fault;
 use super::{Handler, Settings, refusal};
 use crate::drain::{DrainWatch, Stage};
 use crate::fields::list_has_token;
+use crate::mutex::lock;
 use crate::stream::Stream;
 
 /// The smallest buffer that hyper accepts, in bytes.
@@ -47,7 +49,7 @@ pub(super) async fn serve<H: Handler>(
         match serve_until_idle(stream, &mut clock, client, watch, &*handler).await {
             Served::Idle(idle) => stream = idle,
             Served::Ended(ended) => return end(ended, client, watch, &*handler).await,
-            Served::Upgraded => return,
+            Served::TakenOver => return,
         }
         if !wait_for_head(&mut stream, &mut clock, watch).await {
             return shut_down(stream.into_stream(), Duration::ZERO).await;
@@ -60,7 +62,8 @@ enum Served {
     /// It has been idle for a while.
     Idle(Watched),
     Ended(Ended),
-    Upgraded,
+    /// A session has it.
+    TakenOver,
 }
 
 /// A connection that is to be closed.
@@ -84,15 +87,14 @@ async fn serve_until_idle<H: Handler>(
 ) -> Served {
     let settings = &*client.settings;
     let pulse = Arc::clone(stream.pulse());
+    let takeover = Mutex::new(None);
     let service = service_fn(|request: Request<Incoming>| {
         // Here, not when the future is first polled: hyper reads on before that.
         let busy = pulse.busy(!request.body().is_end_stream());
         // Boxed, as hyper holds room for the future also between requests.
-        Box::pin(answer(request, busy, client, handler))
+        Box::pin(answer(request, busy, client, handler, &takeover))
     });
-    let mut connection = builder(settings)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
+    let mut connection = builder(settings).serve_connection(TokioIo::new(stream), service);
     let (mut seen, mut grace) = (None, None);
     // hyper is not told of a drain: it would close the connection under a client that is sending a request. The next answer
     // ends it (see `answer`), or the clock.
@@ -109,16 +111,19 @@ async fn serve_until_idle<H: Handler>(
         if let Poll::Ready(result) = Pin::new(&mut connection).poll(context) {
             return Poll::Ready(Ok(result));
         }
+        drop_given_up(&takeover, context);
         let now = ConnectionState::of(&pulse, grace);
         clock.poll(now, context).map(Err)
     })
     .await;
 
-    let Some(parts) = connection.into_parts() else {
-        return Served::Upgraded;
-    };
-    let stream = parts.io.into_inner();
-    let unread = parts.read_buf;
+    let Parts { io, read_buf, .. } = connection.into_parts();
+    let (stream, unread) = (io.into_inner(), read_buf);
+    // It was set when the last answer was complete, and hyper is done when that is written.
+    if let (Ok(Ok(())), Some(takeover)) = (&outcome, lock(&takeover).take()) {
+        takeover.begin(stream.into_stream(), unread);
+        return Served::TakenOver;
+    }
     let fault = match &outcome {
         _ if stream.has_fragment() => Some(Fault::bad("The target contains a fragment.")),
         Err(Expiry::Rest) => return Served::Idle(stream.with_unread(unread)),
@@ -132,6 +137,15 @@ async fn serve_until_idle<H: Handler>(
         is_late: outcome.is_err(),
         is_broken: matches!(outcome, Ok(Err(error)) if error.is_user()),
     })
+}
+
+/// Drops what waits for the stream if it waits no longer.
+fn drop_given_up(takeover: &Mutex<Option<Box<dyn Takeover>>>, context: &mut Context<'_>) {
+    let mut takeover = lock(takeover);
+    let is_given_up = |it: &mut Box<dyn Takeover>| it.poll_given_up(context).is_ready();
+    if takeover.as_mut().is_some_and(is_given_up) {
+        *takeover = None;
+    }
 }
 
 /// Waits for the next head on an idle connection; false if the connection is to be closed.
@@ -193,9 +207,12 @@ async fn answer<H: Handler>(
     busy: Busy,
     client: &Arc<Client>,
     handler: &H,
+    takeover: &Mutex<Option<Box<dyn Takeover>>>,
 ) -> Result<Response<BusyBody<Busy>>, Infallible> {
     let is_http10 = request.version() == Version::HTTP_10;
-    let mut response = handler.handle(request, Arc::clone(client)).await;
+    let answer = handler.handle(request, Arc::clone(client)).await;
+    let mut response = answer.response;
+    *lock(takeover) = answer.takeover;
     // To HTTP/1.0, an answer without a length ends with the connection.
     let is_last = client.is_draining() || is_http10 && has_no_length(&response);
     let has_close = (is_last || is_http10) && has_close(&response);

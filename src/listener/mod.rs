@@ -1,6 +1,7 @@
 //! From a socket to HTTP requests, which go to the [`Handler`] that is given. Knows WebSocket only as what takes over a
 //! connection.
 
+mod answer;
 mod arrival;
 mod body;
 mod client;
@@ -19,13 +20,12 @@ mod socket;
 mod throttle;
 mod tls;
 mod tls_fault;
-mod upgrade;
 mod visitors;
 
 use std::future::Future;
 use std::sync::Arc;
 
-use http::{Request, Response, request};
+use http::{Request, request};
 use hyper::body::Incoming;
 
 use crate::config::{Access, ListenerLimits, ListenerTimeouts, ProxyHeader, TrustedProxies};
@@ -34,12 +34,12 @@ use crate::occupancy::Slot;
 use crate::session::Rejection;
 use crate::telemetry::ListenerMetrics;
 use crate::tls::ServerTls;
+pub use answer::{Answer, Takeover};
 pub use body::{Body, BodyError, text};
 pub use client::{Client, Presence};
 pub use connection::serve;
 pub use socket::{Accepted, Bound, Listener};
 pub use throttle::Throttle;
-pub use upgrade::Upgrade;
 pub use visitors::Visitors;
 
 /// What answers the requests of a listener.
@@ -49,7 +49,7 @@ pub trait Handler: Send + Sync + 'static {
         &self,
         request: Request<Incoming>,
         client: Arc<Client>,
-    ) -> impl Future<Output = Response<Body>> + Send;
+    ) -> impl Future<Output = Answer> + Send;
 
     /// Is told of a head that was refused before it became a request; the client has its answer already. `request` is what
     /// could be read of it.

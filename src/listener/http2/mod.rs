@@ -11,17 +11,22 @@ mod upgraded;
 
 use std::convert::Infallible;
 use std::error::Error;
-use std::pin::pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderValue, Method, Request, Response};
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http2::Builder;
 use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
 
+use super::answer::{Answer, Takeover};
 use super::body::{Body, BusyBody, text};
 use super::client::Client;
 use super::connection::Negotiated;
@@ -33,7 +38,7 @@ use crate::telemetry::ConnectionRejection;
 use intake::Intake;
 use spawn::Spawn;
 use streams::{LONGEST_END, MAX_CHARGED, OpenStream, Streams, Verdict};
-pub(super) use upgraded::Claim;
+use upgraded::Claim;
 
 /// The flow-control window of a stream, in bytes. The connection's window covers many streams, so that stalled sessions do not
 /// block the others. It bounds the speed of an upload: one window per round trip.
@@ -150,28 +155,45 @@ async fn answer<H: Handler>(
 ) -> Result<Response<BusyBody<Arc<OpenStream>>>, Infallible> {
     let (mut parts, body) = request.into_parts();
     let is_head = parts.method == Method::HEAD;
-    let response = match head::normalize(&mut parts, client.settings.limits.request_head) {
+    let mut upgrade = None;
+    let answer = match head::normalize(&mut parts, client.settings.limits.request_head) {
         Err(Fault { rejection, reason }) => {
             client.connection.listener.rejected(reason);
             handler.refuse(rejection, Some(&parts), &client);
-            refusal::response(rejection)
+            refusal::response(rejection).into()
         }
         Ok(()) => {
-            if parts.method == Method::CONNECT {
-                parts.extensions.insert(Claim::new(Arc::clone(&stream)));
-            }
+            upgrade = parts.extensions.remove();
             handler
                 .handle(Request::from_parts(parts, body), client)
                 .await
         }
     };
     stream.answered();
+    let Answer { response, takeover } = answer;
+    if let (Some(upgrade), Some(takeover)) = (upgrade, takeover) {
+        hand_over(upgrade, &stream, takeover);
+    }
     let response = if is_head {
         without_body(response)
     } else {
         response
     };
     Ok(response.map(|body| BusyBody::new(body, stream)))
+}
+
+/// Waits for the stream in a task of its own, as hyper hands it over when the answer is on its way.
+fn hand_over(mut upgrade: OnUpgrade, open: &Arc<OpenStream>, mut takeover: Box<dyn Takeover>) {
+    let claim = Claim::new(Arc::clone(open));
+    tokio::spawn(async move {
+        let upgraded = poll_fn(|context| match Pin::new(&mut upgrade).poll(context) {
+            Poll::Ready(upgraded) => Poll::Ready(upgraded.ok()),
+            Poll::Pending => takeover.poll_given_up(context).map(|()| None),
+        });
+        if let Some(upgraded) = upgraded.await {
+            takeover.begin(claim.into_stream(upgraded), Bytes::new());
+        }
+    });
 }
 
 /// The answer to HEAD has the body's Content-Length and no body (RFC 9110 section 9.3.2). hyper drops the body only over

@@ -20,7 +20,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 struct Deaf;
 
 impl Handler for Deaf {
-    async fn handle(&self, _: Request<Incoming>, _: Arc<Client>) -> Response<Body> {
+    async fn handle(&self, _: Request<Incoming>, _: Arc<Client>) -> Answer {
         std::future::pending().await
     }
 

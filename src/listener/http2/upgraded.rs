@@ -18,8 +18,8 @@ use crate::stream::{SharedStream, Stream};
 const WRITE: usize = 16 * 1024;
 
 /// What a request needs to take its stream over as a session.
-#[derive(Clone, Debug)]
-pub(in crate::listener) struct Claim {
+#[derive(Debug)]
+pub(super) struct Claim {
     writer: Writer,
     open: Arc<OpenStream>,
 }
@@ -34,7 +34,7 @@ impl Claim {
     }
 
     /// The stream, after hyper has handed it over.
-    pub(in crate::listener) fn into_stream(self, upgraded: Upgraded) -> Stream {
+    pub(super) fn into_stream(self, upgraded: Upgraded) -> Stream {
         Stream::Shared(Box::new(SessionStream {
             bytes: TokioIo::new(upgraded),
             writer: self.writer,
