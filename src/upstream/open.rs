@@ -111,7 +111,7 @@ async fn attempt(
     opening: &Opening,
     patience: &Patience,
 ) -> Result<Answer, Failure> {
-    let begun = Instant::now();
+    let begun = candidate.witness.begun();
     let backend = Arc::clone(candidate.member().backend());
     let progress = backend.handshakes();
     let sent = progress.ask();
@@ -149,7 +149,7 @@ async fn ask(
     is_queued: impl Fn() -> bool,
 ) -> Result<Answer, Failure> {
     let (member, deadline) = (candidate.member(), candidate.deadline);
-    let connected = deadline.min(Instant::now() + patience.connect);
+    let connected = deadline.min(candidate.witness.begun() + patience.connect);
     let stream = member.dial(opening.client(), connected).await?;
     let mut asking = pin!(handshake::ask(
         Asked::by_client(stream),

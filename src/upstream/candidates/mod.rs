@@ -177,7 +177,7 @@ impl<'a> Candidates<'a> {
             witness,
         } = taken;
         let deadline = match self.purpose {
-            Purpose::Session => self.share(index, Instant::now()),
+            Purpose::Session => self.share(index, witness.begun()),
             Purpose::Request => self.deadline,
         };
         self.has_made_trial |= witness.is_trial();

@@ -92,6 +92,11 @@ impl Witness {
         &self.member
     }
 
+    /// When the attempt began.
+    pub(super) fn begun(&self) -> Instant {
+        self.begun
+    }
+
     /// Whether the attempt is a trial of an ejected backend.
     pub(super) fn is_trial(&self) -> bool {
         self.trial.is_some()
