@@ -6,6 +6,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version};
 
+use super::field_list::{FieldList, Fields};
 use super::request_id::X_REQUEST_ID;
 use super::{RequestContext, provenance};
 use crate::config::{FieldRules, HeaderRules};
@@ -61,7 +62,7 @@ pub(super) fn opening_head(
     target: &PoolTarget,
     uri: &Uri,
 ) -> RequestHead {
-    let fields = fields(context, target);
+    let fields: FieldList = fields(context, target);
     let mut head = Vec::with_capacity(1024);
     head.extend_from_slice(b"GET ");
     // In absolute form the path may be missing before a query; `path()` gives a slash then.
@@ -72,7 +73,7 @@ pub(super) fn opening_head(
     }
     head.extend_from_slice(b" HTTP/1.1\r\n");
     let line = head.len();
-    let host = fields.get(HOST);
+    let host = fields.values(&HOST).next();
     if let Some(host) = host {
         write_field(&mut head, &HOST, host.as_bytes());
     }
@@ -95,7 +96,7 @@ pub(super) fn opening_head(
 /// cannot send a 100, and for HTTP/1.0 clients, who do not know it (RFC 9110 section 10.1.1): they send their bodies without
 /// being asked.
 pub(super) fn plain_fields(context: RequestContext<'_>, target: &PoolTarget) -> HeaderMap {
-    let mut fields = fields(context, target);
+    let mut fields: HeaderMap = fields(context, target);
     if list_has_token(&context.request.headers, &TE, "trailers") {
         fields.insert(TE, HeaderValue::from_static("trailers"));
         fields.insert(CONNECTION, HeaderValue::from_static("TE"));
@@ -109,10 +110,10 @@ pub(super) fn plain_fields(context: RequestContext<'_>, target: &PoolTarget) -> 
 /// The fields of any request, except those that frame its body: first the client's fields without those that Connection
 /// lists, then what the gateway says about the client, then the rules of the route. Host is left out if the backend's address
 /// takes its place.
-fn fields(context: RequestContext<'_>, target: &PoolTarget) -> HeaderMap {
+fn fields<F: Fields>(context: RequestContext<'_>, target: &PoolTarget) -> F {
     let RequestContext { request, id, .. } = context;
     let (given, rules) = (&request.headers, &target.headers);
-    let mut fields = HeaderMap::with_capacity(given.keys_len() + 8);
+    let mut fields = F::with_capacity(given.len() + 8);
     if let (true, Some(host)) = (rules.preserve_host, context.host_value()) {
         fields.append(HOST, host);
     }
@@ -121,17 +122,19 @@ fn fields(context: RequestContext<'_>, target: &PoolTarget) -> HeaderMap {
             continue;
         }
         if let Some(value) = without_own_cookie(name, value, target.pool.sticky_cookie()) {
-            fields.append(name, value);
+            fields.append(name.clone(), value);
         }
     }
     remove_listed(&mut fields, given.get_all(CONNECTION));
     join_cookies(&mut fields);
     filter_trailer_field(&mut fields, given, rules);
     provenance::write(context, rules, &mut fields);
-    if let (Some(prefix), true) = (&target.prefix, rules.forwarded.says_x_forwarded()) {
-        fields.extend(HeaderValue::from_str(prefix).map(|prefix| (X_FORWARDED_PREFIX, prefix)));
+    if let (Some(prefix), true) = (&target.prefix, rules.forwarded.says_x_forwarded())
+        && let Ok(prefix) = HeaderValue::from_str(prefix)
+    {
+        fields.append(X_FORWARDED_PREFIX, prefix);
     }
-    fields.insert(X_REQUEST_ID, id.value());
+    fields.append(X_REQUEST_ID, id.value());
     apply_rules(Some(&rules.fields), &mut fields);
     fields
 }
@@ -145,13 +148,13 @@ pub(super) fn asks_for_other_upgrade(given: &HeaderMap) -> bool {
 
 /// Applies a route's rules to header fields. In answers this comes after hop-by-hop fields are removed, and before the
 /// gateway adds its cookie and CORS fields.
-pub(super) fn apply_rules(rules: Option<&FieldRules>, headers: &mut HeaderMap) {
+pub(super) fn apply_rules(rules: Option<&FieldRules>, headers: &mut impl Fields) {
     let Some(rules) = rules else { return };
     for name in rules.remove.iter() {
-        headers.remove(name);
+        headers.delete(name.as_str());
     }
     for (name, value) in rules.set.iter() {
-        headers.insert(name, value.clone());
+        headers.replace(name.clone(), value.clone());
     }
 }
 
@@ -164,34 +167,33 @@ pub(super) fn apply_rules_to_refusal(rules: Option<&FieldRules>, headers: &mut H
 }
 
 /// Joins the parts of Cookie into one field: HTTP/2 may split it, HTTP/1.1 may not (RFC 9113 section 8.2.3).
-fn join_cookies(fields: &mut HeaderMap) {
-    let crumbs: Vec<_> = fields
-        .get_all(COOKIE)
-        .iter()
-        .map(HeaderValue::as_bytes)
-        .collect();
+fn join_cookies(fields: &mut impl Fields) {
+    let crumbs = fields.values(&COOKIE).map(HeaderValue::as_bytes);
+    let crumbs: Vec<_> = crumbs.collect();
     if crumbs.len() > 1
         && let Ok(whole) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..]))
     {
-        fields.insert(COOKIE, whole);
+        fields.replace(COOKIE, whole);
     }
 }
 
 /// Removes from Trailer the names of fields that are dropped. hyper forwards exactly the trailers that Trailer names.
-fn filter_trailer_field(fields: &mut HeaderMap, given: &HeaderMap, rules: &HeaderRules) {
-    if !fields.contains_key(TRAILER) {
+fn filter_trailer_field(fields: &mut impl Fields, given: &HeaderMap, rules: &HeaderRules) {
+    if fields.values(&TRAILER).next().is_none() {
         return;
     }
-    let names = list_items(fields, &TRAILER).take(MAX_TRAILERS);
+    let names = list_items(given, &TRAILER).take(MAX_TRAILERS);
     let named = names.filter_map(|name| Some((HeaderName::from_bytes(name).ok()?, name)));
     let is_refused = |name: &HeaderName| HEAD_ONLY.contains(name) || is_dropped(name, rules);
     let mut passing: HeaderMap<&[u8]> = named.filter(|(name, _)| !is_refused(name)).collect();
-    remove_listed(&mut passing, given.get_all(CONNECTION));
+    for name in listed(given.get_all(CONNECTION)) {
+        passing.remove(name);
+    }
     let passing: Vec<_> = passing.values().copied().collect();
     match HeaderValue::from_bytes(&passing.join(&b", "[..])) {
-        Ok(names) if !names.is_empty() => fields.insert(TRAILER, names),
-        Ok(_) | Err(_) => fields.remove(TRAILER),
-    };
+        Ok(names) if !names.is_empty() => fields.replace(TRAILER, names),
+        Ok(_) | Err(_) => fields.delete(TRAILER.as_str()),
+    }
 }
 
 /// A field's value without the gateway's own cookie; `None` if nothing else is left.
@@ -237,27 +239,34 @@ pub(super) fn filter_trailers(rules: Option<&FieldRules>, trailers: &mut HeaderM
     }
 }
 
-/// Removes the fields that Connection lists. Each name is looked up, as both lists may be as long as a head.
-fn remove_listed<'a, T>(
-    fields: &mut HeaderMap<T>,
+/// Removes the fields that Connection lists.
+fn remove_listed<'a>(
+    fields: &mut impl Fields,
     connection: impl IntoIterator<Item = &'a HeaderValue>,
 ) {
-    let lists = connection.into_iter().map(HeaderValue::as_bytes);
-    let names = lists.flat_map(|list| list.split(|byte| *byte == b','));
-    for name in names.filter_map(|name| str::from_utf8(name.trim_ascii()).ok()) {
-        if !is_end_to_end(name) {
-            fields.remove(name);
-        }
+    for name in listed(connection) {
+        fields.delete(name);
     }
 }
 
-/// Whether Connection cannot remove it, as both ends of a WebSocket need it.
-fn is_end_to_end(name: &str) -> bool {
+/// The fields that Connection removes by listing them, beside those that are hop-by-hop anyway.
+fn listed<'a>(
+    connection: impl IntoIterator<Item = &'a HeaderValue>,
+) -> impl Iterator<Item = &'a str> {
+    let lists = connection.into_iter().map(HeaderValue::as_bytes);
+    let items = lists.flat_map(|list| list.split(|byte| *byte == b','));
+    let names = items.filter_map(|item| str::from_utf8(item.trim_ascii()).ok());
+    names.filter(|name| !stays(name))
+}
+
+/// Whether listing it in Connection removes nothing: it is no field, or removed already; or both ends of a WebSocket need it.
+fn stays(name: &str) -> bool {
     let begins = |start: &str| {
         let beginning = name.get(..start.len());
         beginning.is_some_and(|beginning| beginning.eq_ignore_ascii_case(start))
     };
-    name.eq_ignore_ascii_case(HOST.as_str()) || begins("sec-websocket-")
+    let mut known = ["", "upgrade", "keep-alive", "close", "host"].iter();
+    known.any(|known| name.eq_ignore_ascii_case(known)) || begins("sec-websocket-")
 }
 
 /// Whether a field is hop-by-hop (RFC 9110 section 7.6.1). This runs for each field; matching the text rejects most names by

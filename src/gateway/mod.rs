@@ -3,6 +3,7 @@
 mod context;
 mod cors;
 mod download;
+mod field_list;
 mod forward;
 mod framing;
 mod gather;

@@ -9,6 +9,7 @@ use http::header::FORWARDED;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::RequestContext;
+use super::field_list::Fields;
 use super::headers::{
     X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PORT, X_FORWARDED_PROTO, X_REAL_IP,
 };
@@ -73,7 +74,7 @@ pub(super) fn is_secure(context: RequestContext<'_>) -> bool {
 
 /// Adds X-Forwarded-*, X-Real-IP and Forwarded, as `rules` say. What a trusted proxy sent is continued; what any other peer
 /// sent is replaced.
-pub(super) fn write(context: RequestContext<'_>, rules: &HeaderRules, fields: &mut HeaderMap) {
+pub(super) fn write(context: RequestContext<'_>, rules: &HeaderRules, fields: &mut impl Fields) {
     let RequestContext {
         request, client, ..
     } = context;
@@ -85,7 +86,9 @@ pub(super) fn write(context: RequestContext<'_>, rules: &HeaderRules, fields: &m
     if style.says_forwarded() {
         let earlier = trusted.map_or_else(Vec::new, earlier_elements);
         let elements = [earlier, own_element(context).into_bytes()].concat();
-        fields.extend(HeaderValue::try_from(elements).map(|value| (FORWARDED, value)));
+        if let Ok(value) = HeaderValue::try_from(elements) {
+            fields.append(FORWARDED, value);
+        }
     }
 }
 
@@ -93,7 +96,7 @@ fn write_x_forwarded(
     context: RequestContext<'_>,
     trusted: Option<&HeaderMap>,
     rules: &HeaderRules,
-    fields: &mut HeaderMap,
+    fields: &mut impl Fields,
 ) {
     let client = context.client;
     let mut append = |name: HeaderName, value: Option<HeaderValue>| {
