@@ -3,6 +3,7 @@
 import os
 import shutil
 import string
+import sys
 from pathlib import Path
 
 from rig.programs import Program, ProgramFailed, eventually, free_ports, is_listening
@@ -81,6 +82,17 @@ def proxies(binary):
         Proxy("nginx, defaults", "nginx.conf", lambda config: ["nginx", "-c", config], NOT_KEPT),
         Proxy("haproxy", "haproxy.cfg", lambda config: ["haproxy", "-db", "-f", config]),
     ]
+
+
+def keep_cores_awake():
+    """Has idle cores poll instead of halt while the returned file is open, as `proxies` does; only root may."""
+    try:
+        control = open("/dev/cpu_dma_latency", "wb", buffering=0)
+    except OSError as error:
+        print(f"idle cores may halt, which favours proxies that keep the generator busy: {error}\n")
+        return None
+    control.write((0).to_bytes(4, sys.byteorder))
+    return control
 
 
 def processor_seconds(pid):

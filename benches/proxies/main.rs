@@ -28,6 +28,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Parser;
 
 use cases::{CASES, Case};
+use machine::Awake;
 use options::Options;
 use proxy::Proxy;
 use report::{Report, Row};
@@ -47,6 +48,7 @@ fn main() -> Result<ExitCode> {
     let (cases, proxies) = (options.cases()?, options.proxies()?);
     ensure!(!proxies.is_empty(), "none of these proxies is installed");
     print_conditions(&options, &proxies);
+    let _awake = keep_awake(&options);
     let bench = prepare(&options)?;
     let mut reports = Vec::new();
     for case in &cases {
@@ -107,6 +109,26 @@ fn run_case<'a>(bench: &Bench, case: &'a Case, proxies: &[Proxy], rounds: usize)
         }
     }
     Report { case, rows }
+}
+
+/// Keeps idle cores awake if that is wanted and allowed; says what they do.
+fn keep_awake(options: &Options) -> Option<Awake> {
+    if options.halt {
+        println!("idle cores halt");
+        return None;
+    }
+    match Awake::keep() {
+        Ok(awake) => {
+            println!("idle cores poll");
+            Some(awake)
+        }
+        Err(error) => {
+            println!(
+                "idle cores may halt, which favours proxies that keep the generator busy: {error}"
+            );
+            None
+        }
+    }
 }
 
 fn print_conditions(options: &Options, proxies: &[Proxy]) {

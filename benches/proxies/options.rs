@@ -49,6 +49,10 @@ pub(crate) struct Options {
     #[arg(long)]
     other: Option<PathBuf>,
 
+    /// Let idle cores halt: then waking them is part of the figures
+    #[arg(long)]
+    pub(crate) halt: bool,
+
     /// Print the names of cases and proxies
     #[arg(long)]
     pub(crate) list: bool,
