@@ -2,8 +2,8 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// Fields in their order, repeated ones included. There are some dozens at most, so looking through all of them for the few
-/// that are removed costs less than a table for finding each.
+/// Fields in their order, repeated ones included. A head has some hundred at most, and few names are looked for: going through
+/// all of them costs less than a table would.
 #[derive(Debug)]
 pub(super) struct FieldList(Vec<(HeaderName, HeaderValue)>);
 
@@ -16,26 +16,28 @@ impl FieldList {
 
 /// A collection of fields.
 pub(super) trait Fields {
-    fn with_capacity(capacity: usize) -> Self;
+    /// An empty one with room for some.
+    fn with_room_for(count: usize) -> Self;
 
-    fn append(&mut self, name: HeaderName, value: HeaderValue);
+    /// Puts a field behind the others.
+    fn add(&mut self, name: HeaderName, value: HeaderValue);
 
     /// The values of all fields with this name.
     fn values(&self, name: &HeaderName) -> impl Iterator<Item = &HeaderValue>;
 
-    /// Removes all fields with this name, in any case.
-    fn delete(&mut self, name: &str);
+    /// Removes all fields with this name.
+    fn delete(&mut self, name: &HeaderName);
 
     /// Puts one field in the place of all with this name.
     fn replace(&mut self, name: HeaderName, value: HeaderValue);
 }
 
 impl Fields for FieldList {
-    fn with_capacity(capacity: usize) -> Self {
-        Self(Vec::with_capacity(capacity))
+    fn with_room_for(count: usize) -> Self {
+        Self(Vec::with_capacity(count))
     }
 
-    fn append(&mut self, name: HeaderName, value: HeaderValue) {
+    fn add(&mut self, name: HeaderName, value: HeaderValue) {
         self.0.push((name, value));
     }
 
@@ -44,23 +46,22 @@ impl Fields for FieldList {
         fields.map(|(_, value)| value)
     }
 
-    fn delete(&mut self, name: &str) {
-        let is_other = |given: &HeaderName| !given.as_str().eq_ignore_ascii_case(name);
-        self.0.retain(|(given, _)| is_other(given));
+    fn delete(&mut self, name: &HeaderName) {
+        self.0.retain(|(given, _)| given != name);
     }
 
     fn replace(&mut self, name: HeaderName, value: HeaderValue) {
-        self.0.retain(|(given, _)| *given != name);
-        self.append(name, value);
+        self.delete(&name);
+        self.add(name, value);
     }
 }
 
 impl Fields for HeaderMap {
-    fn with_capacity(capacity: usize) -> Self {
-        Self::with_capacity(capacity)
+    fn with_room_for(count: usize) -> Self {
+        Self::with_capacity(count)
     }
 
-    fn append(&mut self, name: HeaderName, value: HeaderValue) {
+    fn add(&mut self, name: HeaderName, value: HeaderValue) {
         self.append(name, value);
     }
 
@@ -68,7 +69,7 @@ impl Fields for HeaderMap {
         self.get_all(name).iter()
     }
 
-    fn delete(&mut self, name: &str) {
+    fn delete(&mut self, name: &HeaderName) {
         self.remove(name);
     }
 

@@ -113,28 +113,28 @@ pub(super) fn plain_fields(context: RequestContext<'_>, target: &PoolTarget) -> 
 fn fields<F: Fields>(context: RequestContext<'_>, target: &PoolTarget) -> F {
     let RequestContext { request, id, .. } = context;
     let (given, rules) = (&request.headers, &target.headers);
-    let mut fields = F::with_capacity(given.len() + 8);
+    let mut fields = F::with_room_for(given.len() + 8);
     if let (true, Some(host)) = (rules.preserve_host, context.host_value()) {
-        fields.append(HOST, host);
+        fields.add(HOST, host);
     }
+    let listed = listed_among(given);
     for (name, value) in given {
-        if is_dropped(name, rules) {
+        if is_dropped(name, rules) || listed.contains_key(name) {
             continue;
         }
         if let Some(value) = without_own_cookie(name, value, target.pool.sticky_cookie()) {
-            fields.append(name.clone(), value);
+            fields.add(name.clone(), value);
         }
     }
-    remove_listed(&mut fields, given.get_all(CONNECTION));
     join_cookies(&mut fields);
     filter_trailer_field(&mut fields, given, rules);
     provenance::write(context, rules, &mut fields);
     if let (Some(prefix), true) = (&target.prefix, rules.forwarded.says_x_forwarded())
         && let Ok(prefix) = HeaderValue::from_str(prefix)
     {
-        fields.append(X_FORWARDED_PREFIX, prefix);
+        fields.add(X_FORWARDED_PREFIX, prefix);
     }
-    fields.append(X_REQUEST_ID, id.value());
+    fields.add(X_REQUEST_ID, id.value());
     apply_rules(Some(&rules.fields), &mut fields);
     fields
 }
@@ -151,7 +151,7 @@ pub(super) fn asks_for_other_upgrade(given: &HeaderMap) -> bool {
 pub(super) fn apply_rules(rules: Option<&FieldRules>, headers: &mut impl Fields) {
     let Some(rules) = rules else { return };
     for name in rules.remove.iter() {
-        headers.delete(name.as_str());
+        headers.delete(name);
     }
     for (name, value) in rules.set.iter() {
         headers.replace(name.clone(), value.clone());
@@ -192,7 +192,7 @@ fn filter_trailer_field(fields: &mut impl Fields, given: &HeaderMap, rules: &Hea
     let passing: Vec<_> = passing.values().copied().collect();
     match HeaderValue::from_bytes(&passing.join(&b", "[..])) {
         Ok(names) if !names.is_empty() => fields.replace(TRAILER, names),
-        Ok(_) | Err(_) => fields.delete(TRAILER.as_str()),
+        Ok(_) | Err(_) => fields.delete(&TRAILER),
     }
 }
 
@@ -226,7 +226,9 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     for name in ending.cloned().collect::<Vec<_>>() {
         headers.remove(name);
     }
-    remove_listed(headers, connection.iter().chain(&repeated));
+    for name in listed(connection.iter().chain(&repeated)) {
+        headers.remove(name);
+    }
 }
 
 /// Removes from an answer's trailers hop-by-hop fields, Content-Length (RFC 9110 section 6.5.1; it would break an HTTP/2
@@ -239,34 +241,35 @@ pub(super) fn filter_trailers(rules: Option<&FieldRules>, trailers: &mut HeaderM
     }
 }
 
-/// Removes the fields that Connection lists.
-fn remove_listed<'a>(
-    fields: &mut impl Fields,
-    connection: impl IntoIterator<Item = &'a HeaderValue>,
-) {
-    for name in listed(connection) {
-        fields.delete(name);
-    }
+/// The fields of a request that its Connection lists. Each name is looked up, as both lists may be as long as a head.
+fn listed_among(given: &HeaderMap) -> HeaderMap<()> {
+    let present = listed(given.get_all(CONNECTION)).filter(|name| given.contains_key(*name));
+    let names = present.filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok());
+    names.map(|name| (name, ())).collect()
 }
 
-/// The fields that Connection removes by listing them, beside those that are hop-by-hop anyway.
+/// The names that these values of Connection list, as far as that removes them.
 fn listed<'a>(
     connection: impl IntoIterator<Item = &'a HeaderValue>,
 ) -> impl Iterator<Item = &'a str> {
     let lists = connection.into_iter().map(HeaderValue::as_bytes);
     let items = lists.flat_map(|list| list.split(|byte| *byte == b','));
     let names = items.filter_map(|item| str::from_utf8(item.trim_ascii()).ok());
-    names.filter(|name| !stays(name))
+    names.filter(|name| !is_end_to_end(name) && !is_mostly_listed(name))
 }
 
-/// Whether listing it in Connection removes nothing: it is no field, or removed already; or both ends of a WebSocket need it.
-fn stays(name: &str) -> bool {
+/// Whether Connection cannot remove it, as both ends of a WebSocket need it.
+fn is_end_to_end(name: &str) -> bool {
     let begins = |start: &str| {
         let beginning = name.get(..start.len());
         beginning.is_some_and(|beginning| beginning.eq_ignore_ascii_case(start))
     };
-    let mut known = ["", "upgrade", "keep-alive", "close", "host"].iter();
-    known.any(|known| name.eq_ignore_ascii_case(known)) || begins("sec-websocket-")
+    name.eq_ignore_ascii_case(HOST.as_str()) || begins("sec-websocket-")
+}
+
+/// Whether it is what Connection lists nearly always. These are removed wherever they stand.
+fn is_mostly_listed(name: &str) -> bool {
+    name.eq_ignore_ascii_case("upgrade") || name.eq_ignore_ascii_case("keep-alive")
 }
 
 /// Whether a field is hop-by-hop (RFC 9110 section 7.6.1). This runs for each field; matching the text rejects most names by
@@ -309,4 +312,29 @@ fn are_same_variable(one: &str, other: &str) -> bool {
         one == other || !one.is_ascii_alphanumeric() && !other.is_ascii_alphanumeric()
     };
     one.len() == other.len() && one.bytes().zip(other.bytes()).all(is_alike)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::SEC_WEBSOCKET_KEY;
+
+    use super::*;
+
+    #[test]
+    fn connection_removes_what_is_there_and_is_not_needed_end_to_end() {
+        let given = [
+            (CONNECTION, "X-A, , upgrade,X-Absent, x-a"),
+            (CONNECTION, "Host, Sec-WebSocket-Key, close"),
+            (HOST, "a"),
+            (SEC_WEBSOCKET_KEY, "key"),
+            (HeaderName::from_static("x-a"), "1"),
+            (HeaderName::from_static("x-b"), "2"),
+            (HeaderName::from_static("close"), "3"),
+        ];
+        let given = given.map(|(name, value)| (name, HeaderValue::from_static(value)));
+        let listed = listed_among(&given.into_iter().collect());
+        let mut names: Vec<_> = listed.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["close", "x-a"]);
+    }
 }

@@ -87,7 +87,7 @@ pub(super) fn write(context: RequestContext<'_>, rules: &HeaderRules, fields: &m
         let earlier = trusted.map_or_else(Vec::new, earlier_elements);
         let elements = [earlier, own_element(context).into_bytes()].concat();
         if let Ok(value) = HeaderValue::try_from(elements) {
-            fields.append(FORWARDED, value);
+            fields.add(FORWARDED, value);
         }
     }
 }
@@ -101,7 +101,7 @@ fn write_x_forwarded(
     let client = context.client;
     let mut append = |name: HeaderName, value: Option<HeaderValue>| {
         if let Some(value) = value {
-            fields.append(name, value);
+            fields.add(name, value);
         }
     };
     // A route may set the protocol or the host itself; a port that is not named is derived from what the backend gets.
