@@ -47,7 +47,8 @@ pub(super) struct Ready {
     lease: Lease,
 }
 
-/// A session that begins when the client has its answer; dropped before that, it closes its record.
+/// A session that begins when the client has its answer. Dropped before that, it closes its record; what has begun is taken
+/// out of it.
 struct Waiting(Option<Accepted>);
 
 struct Accepted {
@@ -225,6 +226,7 @@ impl Takeover for Waiting {
     }
 }
 
+/// It was given up, its client has left, or a drain ended the whole connection.
 impl Drop for Waiting {
     fn drop(&mut self) {
         if let Some(accepted) = &mut self.0 {

@@ -12,7 +12,7 @@ use crate::stream::Stream;
 pub struct Answer {
     /// What the client is told.
     pub response: Response<Body>,
-    /// What takes the stream over once `response` is written: a session, behind a 101 or, over HTTP/2, a 200.
+    /// What takes the stream over once `response` is written, which is a 101 then, or over HTTP/2 a 200.
     pub takeover: Option<Box<dyn Takeover>>,
 }
 

@@ -119,7 +119,7 @@ async fn serve_until_idle<H: Handler>(
 
     let Parts { io, read_buf, .. } = connection.into_parts();
     let (stream, unread) = (io.into_inner(), read_buf);
-    // It was set when the last answer was complete, and hyper is done when that is written.
+    // hyper is done with a 101 once that is flushed; a client that ends before is an error.
     if let (Ok(Ok(())), Some(takeover)) = (&outcome, lock(&takeover).take()) {
         takeover.begin(stream.into_stream(), unread);
         return Served::TakenOver;
@@ -212,7 +212,10 @@ async fn answer<H: Handler>(
     let is_http10 = request.version() == Version::HTTP_10;
     let answer = handler.handle(request, Arc::clone(client)).await;
     let mut response = answer.response;
-    *lock(takeover) = answer.takeover;
+    if let Some(waiting) = answer.takeover {
+        debug_assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
+        *lock(takeover) = Some(waiting);
+    }
     // To HTTP/1.0, an answer without a length ends with the connection.
     let is_last = client.is_draining() || is_http10 && has_no_length(&response);
     let has_close = (is_last || is_http10) && has_close(&response);
@@ -245,4 +248,129 @@ fn builder(settings: &Settings) -> Builder {
         .header_read_timeout(None)
         .title_case_headers(true);
     builder
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http::request;
+    use tokio::io::AsyncReadExt;
+    use tokio::net::UnixStream;
+    use tokio::sync::{mpsc, oneshot};
+
+    use super::*;
+    use crate::drain::Drain;
+    use crate::listener::answer::Answer;
+    use crate::listener::body::text;
+    use crate::listener::fixtures::{client, negotiated};
+    use crate::session::Rejection;
+
+    const OPENING: &[u8] =
+        b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+
+    /// What became of a takeover: the bytes with which it began, or that it never did.
+    type Teller = mpsc::UnboundedSender<Option<Bytes>>;
+
+    struct Waiting {
+        teller: Option<Teller>,
+        given_up: oneshot::Receiver<()>,
+    }
+
+    impl Takeover for Waiting {
+        fn poll_given_up(&mut self, context: &mut Context<'_>) -> Poll<()> {
+            Pin::new(&mut self.given_up).poll(context).map(drop)
+        }
+
+        fn begin(mut self: Box<Self>, _: Stream, early: Bytes) {
+            let teller = self.teller.take();
+            teller.unwrap().send(Some(early)).unwrap();
+        }
+    }
+
+    impl Drop for Waiting {
+        fn drop(&mut self) {
+            if let Some(teller) = &self.teller {
+                teller.send(None).unwrap();
+            }
+        }
+    }
+
+    /// Accepts one session.
+    struct Accepting(Mutex<Option<Waiting>>);
+
+    impl Handler for Accepting {
+        async fn handle(&self, _: Request<Incoming>, _: Arc<Client>) -> Answer {
+            let mut response = Response::new(text(""));
+            *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+            let waiting = lock(&self.0).take().unwrap();
+            Answer {
+                response,
+                takeover: Some(Box::new(waiting)),
+            }
+        }
+
+        fn refuse(&self, _: Rejection, _: Option<&request::Parts>, _: &Client) {}
+    }
+
+    /// Serves the peer of `socket`: what gives its session up, and what becomes of that.
+    fn begin(socket: UnixStream) -> (oneshot::Sender<()>, mpsc::UnboundedReceiver<Option<Bytes>>) {
+        let (teller, outcome) = mpsc::unbounded_channel();
+        let (give_up, given_up) = oneshot::channel();
+        let waiting = Waiting {
+            teller: Some(teller),
+            given_up,
+        };
+        let handler = Arc::new(Accepting(Mutex::new(Some(waiting))));
+        tokio::spawn(async move {
+            let watch = Drain::default().watch();
+            serve(negotiated(socket), &client(None), &watch, handler).await;
+        });
+        (give_up, outcome)
+    }
+
+    async fn told(outcome: &mut mpsc::UnboundedReceiver<Option<Bytes>>) -> Option<Bytes> {
+        let told = timeout(Duration::from_secs(60), outcome.recv()).await;
+        told.expect("nothing became of it").unwrap()
+    }
+
+    /// Fills the socket, so that nothing can be written until its peer reads.
+    fn fill(socket: &UnixStream) {
+        while socket.try_write(&[0; 4096]).is_ok() {}
+    }
+
+    #[tokio::test]
+    async fn a_session_begins_with_what_was_read_behind_its_head() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let (_give_up, mut outcome) = begin(ours);
+        theirs
+            .write_all(&[OPENING, b"early"].concat())
+            .await
+            .unwrap();
+        assert_eq!(told(&mut outcome).await, Some("early".into()));
+    }
+
+    #[tokio::test]
+    async fn a_session_is_given_up_while_its_answer_waits() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        ours.writable().await.unwrap();
+        fill(&ours);
+        let (give_up, mut outcome) = begin(ours);
+        theirs.write_all(OPENING).await.unwrap();
+        give_up.send(()).unwrap();
+        assert_eq!(told(&mut outcome).await, None);
+        let mut rest = Vec::new();
+        theirs.read_to_end(&mut rest).await.unwrap();
+        assert!(rest.windows(12).any(|bytes| bytes == b"HTTP/1.1 101"));
+    }
+
+    #[tokio::test]
+    async fn no_session_begins_whose_client_left_before_its_answer() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        ours.writable().await.unwrap();
+        fill(&ours);
+        let (_give_up, mut outcome) = begin(ours);
+        theirs.write_all(OPENING).await.unwrap();
+        drop(theirs);
+        assert_eq!(told(&mut outcome).await, None);
+    }
 }

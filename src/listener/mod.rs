@@ -7,6 +7,8 @@ mod body;
 mod client;
 mod connection;
 mod deadline;
+#[cfg(test)]
+mod fixtures;
 mod head_clock;
 mod http1;
 mod http2;

@@ -163,7 +163,7 @@ async fn answer<H: Handler>(
             refusal::response(rejection).into()
         }
         Ok(()) => {
-            upgrade = parts.extensions.remove();
+            upgrade = parts.extensions.remove::<OnUpgrade>();
             handler
                 .handle(Request::from_parts(parts, body), client)
                 .await

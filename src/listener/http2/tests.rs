@@ -6,15 +6,9 @@ use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
-use crate::config::{Access, ListenerLimits, ListenerTimeouts, Name, ProxyHeader, TrustedProxies};
 use crate::drain::Drain;
-use crate::listener::{Presence, Throttle};
-use crate::occupancy::Occupancy;
-use crate::session::{Peer, Rejection};
-use crate::stream::{Socket, Stream};
-use crate::telemetry::{Connection, Metrics};
-
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+use crate::listener::fixtures::{DAY, client, negotiated};
+use crate::session::Rejection;
 
 /// Never answers.
 struct Deaf;
@@ -27,63 +21,14 @@ impl Handler for Deaf {
     fn refuse(&self, _: Rejection, _: Option<&http::request::Parts>, _: &Client) {}
 }
 
-fn client(over_limit: Option<Rejection>) -> Arc<Client> {
-    let limits = ListenerLimits {
-        max_connections: 1,
-        max_connections_per_client: None,
-        concurrent_tls_handshakes: None,
-        handshakes_per_second: None,
-        request_head: 32 * 1024,
-        http2_streams: 8,
-    };
-    let settings = Settings {
-        trusted_proxies: TrustedProxies::default(),
-        proxy_protocol: ProxyHeader::None,
-        access: Access::default(),
-        tls: None,
-        h2c: true,
-        timeouts: ListenerTimeouts {
-            request_header: DAY,
-            keep_alive: DAY,
-        },
-        throttle: Arc::new(Throttle::new(&limits)),
-        limits,
-    };
-    let places = Arc::new(Occupancy::default());
-    Arc::new(Client {
-        connection: Connection {
-            listener: Metrics::new().listener(&Name::from("main")),
-            peer: Peer::Unix,
-            tls_version: None,
-        },
-        address: None,
-        local: None,
-        is_trusted_proxy: false,
-        over_limit,
-        settings: Arc::new(settings),
-        drain: Arc::default(),
-        presence: Arc::new(Presence {
-            _slots: [places.take(), places.take()],
-            _surplus: None,
-            _visit: None,
-        }),
-    })
-}
-
 /// Serves the peer of `socket`.
 async fn serve(socket: UnixStream) {
     serve_as(&client(None), socket).await;
 }
 
 async fn serve_as(client: &Arc<Client>, socket: UnixStream) {
-    let negotiated = Negotiated {
-        stream: Stream::Plain(Socket::Unix(socket)),
-        tls_version: None,
-        is_http2: true,
-        since: Instant::now(),
-    };
     let drain = Drain::default();
-    super::serve(negotiated, client, &drain.watch(), Arc::new(Deaf)).await;
+    super::serve(negotiated(socket), client, &drain.watch(), Arc::new(Deaf)).await;
 }
 
 #[tokio::test(start_paused = true)]

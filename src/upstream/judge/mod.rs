@@ -92,7 +92,7 @@ impl Witness {
         &self.member
     }
 
-    /// When the attempt began.
+    /// When the attempt began, which is when its backend was chosen.
     pub(super) fn begun(&self) -> Instant {
         self.begun
     }
