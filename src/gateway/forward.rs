@@ -65,15 +65,15 @@ pub(super) async fn open(
     };
     // Plain requests never wait for a free backend, so no drain has to end a wait.
     let hints = context.hints(None);
+    let tell = |backend: &_| record.backend(backend);
     let answered = watch
         .within(
             Stage::BEFORE_CUT,
-            pin!(target.pool.forward(&mut errand, hints, timeouts)),
+            pin!(target.pool.forward(&mut errand, hints, timeouts, tell)),
         )
         .await
         .ok_or(Rejection::Draining)?;
     let answered = answered.inspect_err(|_| *unread = left_of(&mut errand))?;
-    record.backend(&answered.metrics);
     if headers::asks_for_other_upgrade(&context.request.headers) {
         record.note_dropped_upgrade();
     }

@@ -91,9 +91,10 @@ pub(super) async fn open(
     let head = opening_head(context, target, &uri);
     let opening = Opening::new(head, key, context.ends());
     let hints = context.hints(Some([client.drain(), route.drain()]));
-    match target.pool.open(&opening, hints, &target.timeouts).await? {
+    let tell = |backend: &_| record.backend(backend);
+    let opened = target.pool.open(&opening, hints, &target.timeouts, tell);
+    match opened.await? {
         Opened::Answered(answered) => {
-            record.backend(&answered.metrics);
             let status = answered.answer.status();
             // Over HTTP/2 a 2xx would tell the client that the session is open (RFC 8441 section 5).
             if opens_over_http2(request) && status.is_success() {
@@ -108,7 +109,6 @@ pub(super) async fn open(
             switched: backend,
             cookie,
         } => {
-            record.backend(lease.metrics());
             let watches = [client.drain().watch(), of_route, lease.watch()];
             // It would be reset behind its 101.
             if is_cut(&watches) {

@@ -63,8 +63,6 @@ pub struct ErrandTimeouts {
 pub struct Answered {
     /// The answer.
     pub answer: Response<Incoming>,
-    /// The metrics of the backend, which know its name.
-    pub metrics: Arc<BackendMetrics>,
     /// Set-Cookie for the client, beside those of the backend.
     pub cookie: Option<HeaderValue>,
     /// The connection over which it comes.
@@ -99,7 +97,6 @@ impl Answered {
     ) -> Self {
         Self {
             answer,
-            metrics: Arc::clone(lease.metrics()),
             cookie,
             source: Source {
                 carrier: Carrier::Handshake { _task: task },
@@ -253,7 +250,8 @@ fn framing(method: &Method, upload: &Upload) -> Option<(HeaderName, HeaderValue)
 }
 
 impl Pool {
-    /// Sends a plain request to candidates in order, until one answers or the request may not be sent again.
+    /// Sends a plain request to candidates in order, until one answers or the request may not be sent again. `tell` hears of
+    /// each that is tried.
     ///
     /// # Errors
     /// The rejection of the last failure, or [`Rejection::NoReadyBackend`].
@@ -262,6 +260,7 @@ impl Pool {
         errand: &mut Errand<'_>,
         hints: Hints<'_>,
         timeouts: ErrandTimeouts,
+        mut tell: impl FnMut(&Arc<BackendMetrics>),
     ) -> Result<Answered, Rejection> {
         // Not enforced for requests: each attempt has limits of its own.
         let deadline = Instant::now() + timeouts.answer;
@@ -273,6 +272,7 @@ impl Pool {
                 mut witness,
                 ..
             } = candidates.next().await?;
+            tell(lease.metrics());
             let watch = lease.watch();
             let asked = watch
                 .within(
@@ -287,7 +287,6 @@ impl Pool {
                     lease.backend().answered_to(|| errand.host());
                     return Ok(Answered {
                         answer,
-                        metrics: Arc::clone(lease.metrics()),
                         cookie: candidates.answered(index),
                         source: Source {
                             carrier: Carrier::Request(connection),

@@ -18,7 +18,7 @@ use super::handshake::{self, Answer, Opening, Switched};
 use super::judge::Evidence;
 use crate::config::SessionTimeouts;
 use crate::session::Rejection;
-use crate::telemetry::ConnectResult;
+use crate::telemetry::{BackendMetrics, ConnectResult};
 
 /// How often a handshake that has had its share of the time is looked at: whether it still waits behind others.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
@@ -57,7 +57,7 @@ impl Pool {
     /// Opens a session: dials candidates in order and sends each the opening handshake, until one answers.
     ///
     /// Any valid answer ends the search, also if it is not a 101. The next candidate is tried if a backend cannot be reached,
-    /// does not answer in its share of `timeouts.handshake`, or breaks the handshake.
+    /// does not answer in its share of `timeouts.handshake`, or breaks the handshake. `tell` hears of each that is tried.
     ///
     /// # Errors
     /// Those of [`Candidates::next`](super::Candidates::next).
@@ -66,6 +66,7 @@ impl Pool {
         opening: &Opening,
         hints: Hints<'_>,
         timeouts: &SessionTimeouts,
+        mut tell: impl FnMut(&Arc<BackendMetrics>),
     ) -> Result<Opened, Rejection> {
         let deadline = Instant::now() + timeouts.handshake;
         let mut candidates = self.candidates(Purpose::Session, hints, deadline);
@@ -80,6 +81,7 @@ impl Pool {
         };
         loop {
             let mut candidate = candidates.next().await?;
+            tell(candidate.lease.metrics());
             match attempt(&mut candidate, opening, &patience).await {
                 Ok(answer) => {
                     let cookie = candidates.answered(candidate.index);

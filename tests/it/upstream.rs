@@ -182,6 +182,10 @@ async fn a_client_that_leaves_early_frees_the_backend() {
     backend.is_left().await;
     let line = gateway.line("refused").await;
     assert_eq!(line["result"], "client_gone");
+    assert!(
+        backend.url().ends_with(line["backend"].as_str().unwrap()),
+        "{line}"
+    );
     assert_eq!(gateway.handshakes("chat", "client_gone"), 1.0);
     let connects = [("pool", "chat"), ("result", "abandoned")];
     assert_eq!(

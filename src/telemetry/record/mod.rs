@@ -159,7 +159,7 @@ impl SessionRecord {
         }
     }
 
-    /// Notes which backend accepted or answered.
+    /// Notes which backend is tried; the last one accepted or answered, or did not.
     pub fn backend(&mut self, backend: &Arc<BackendMetrics>) {
         self.backend = Some(Arc::clone(backend));
     }

@@ -374,7 +374,10 @@ async fn a_request_that_may_not_be_repeated_has_an_ejected_backend_tried() {
     };
     let mut errand = Errand::new(Method::POST, uri.clone(), &HeaderMap::new, None);
     let hints = Hints::new(None, &headers, &uri);
-    let refused = pool.forward(&mut errand, hints, timeouts).await.err();
+    let refused = pool
+        .forward(&mut errand, hints, timeouts, |_| {})
+        .await
+        .err();
     assert_eq!(refused, Some(Rejection::BackendFailed("answer_failed")));
     assert_eq!(admitted(&pool), 1);
     accepting.abort();
