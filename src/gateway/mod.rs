@@ -16,12 +16,16 @@ mod session;
 mod spelling;
 mod unread;
 
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 
 use http::{Extensions, HeaderMap, Method, Request, Response, Version, request};
 use hyper::body::Incoming;
 
 use crate::admission::Admission;
+use crate::drain::Stage;
 use crate::listener::{Answer, Body, Client, Handler};
 use crate::session::Rejection;
 use crate::snapshot::{Current, Route, Snapshot, Target};
@@ -64,7 +68,10 @@ impl Handler for Gateway {
         let snapshot = self.current.load();
         let route = converted.and_then(|()| find_route(&snapshot, context));
         let outcome = match route {
-            Ok(route) => self.open(context, &mut unread, route, &mut record).await,
+            Ok(route) => {
+                let opening = pin!(self.open(context, &mut unread, route, &mut record));
+                unless_cut(&client, opening).await
+            }
             Err(rejection) => Err(rejection),
         };
 
@@ -199,6 +206,21 @@ impl Gateway {
         };
         SessionRecord::begin(&self.telemetry, &client.connection, facts)
     }
+}
+
+/// Does `work` until the listener's drain has come to its deadline. That wakes the task of the connection; over HTTP/2 it ends the
+/// connection, which wakes those of its streams.
+async fn unless_cut<T>(
+    client: &Client,
+    mut work: Pin<&mut impl Future<Output = Result<T, Rejection>>>,
+) -> Result<T, Rejection> {
+    poll_fn(|context| match work.as_mut().poll(context) {
+        Poll::Pending if client.drain().stage() == Stage::Cut => {
+            Poll::Ready(Err(Rejection::Draining))
+        }
+        polled => polled,
+    })
+    .await
 }
 
 /// The route of a request. Refuses connections over a limit, and requests with more than one Host, before looking for it.

@@ -15,8 +15,8 @@ use wsgate::server::Outcome;
 
 use crate::backends::Backend;
 use crate::harness::{
-    Gateway, Opening, WebSocket, Wire, ask, before, echo, eventually_some, expect_few_words, open,
-    repeatedly, soon,
+    Gateway, Opening, WebSocket, Wire, ask, before, echo, eventually, eventually_some,
+    expect_few_words, open, repeatedly, soon,
 };
 use crate::venue::{Side, Transport, Venue, agreement};
 
@@ -112,6 +112,39 @@ async fn a_stop_ends_at_its_deadline_although_nobody_answers() {
     let _sessions = [venue.session().await, venue.session().await];
     venue.gateway.stop().await;
     assert_eq!(venue.gateway.outcome().await, Outcome::Cut(2));
+}
+
+/// An opening handshake and a plain request.
+#[tokio::test]
+async fn what_has_no_answer_at_the_deadline_is_refused() {
+    let backend = Backend::silent().await;
+    let drain = "{ window: 0s, deadline: 300ms }";
+    let mut gateway = Gateway::start(&draining(&backend, drain)).await;
+    let mut wires = Vec::new();
+    for asked in [
+        Opening::to("/"),
+        Opening::to("/")
+            .without("Upgrade")
+            .without("Sec-WebSocket-Key"),
+    ] {
+        let mut wire = Wire::connect(gateway.address()).await;
+        wire.send(asked.text()).await;
+        wires.push(wire);
+    }
+    eventually("both are asked", || backend.heads().len() == 2).await;
+    gateway.stop().await;
+    for mut wire in wires {
+        assert_eq!(wire.answer().await.status(), 503);
+    }
+    for event in ["refused", "request"] {
+        let line = gateway.line(event).await;
+        assert_eq!(line["result"], "draining", "{line}");
+        assert!(
+            backend.url().ends_with(line["backend"].as_str().unwrap()),
+            "{line}"
+        );
+    }
+    assert_eq!(gateway.outcome().await, Outcome::Cut(2));
 }
 
 #[tokio::test]
