@@ -33,6 +33,7 @@ routes:
     origins:
       allow: ["http://localhost:{port}", "http://{page}"]
       missing: allow
+    protocols: [websocket]
     pool: echo
   hello:
     match: {{ path: /, exact: true }}
