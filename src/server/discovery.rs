@@ -218,10 +218,10 @@ impl Inquiry {
             DiscoveryResult::Success if is_first => {}
             DiscoveryResult::Success => tracing::info!(%pool, name, "discovery answers"),
             DiscoveryResult::Empty => {
-                tracing::warn!(%pool, name, "no backend was found; the pool keeps those that it has for now");
+                tracing::warn!(%pool, name, "no backend was found; the pool keeps those that it has, if any, for now");
             }
             DiscoveryResult::Timeout | DiscoveryResult::Failure => {
-                tracing::warn!(%pool, name, "discovery failed; the pool keeps its backends: {reason}");
+                tracing::warn!(%pool, name, "discovery failed; the pool keeps the backends that it has, if any: {reason}");
             }
         }
     }

@@ -35,7 +35,11 @@ impl Server {
             .iter()
             .for_each(|drain| self.shared.drains.note(drain));
         self.shared.stopping.store(true, Ordering::Relaxed);
-        tracing::info!(connections = open(&drains), "draining");
+        let asked_by = match command {
+            Command::Drain => "POST /drain",
+            Command::Stop | Command::Reload(_) => "a request to stop",
+        };
+        tracing::info!(connections = open(&drains), asked_by, "draining");
         let plan = self.shared.current.load().config.drain.clone();
         let deadline = Instant::now() + plan.deadline;
         let mut orders = Orders {
@@ -57,35 +61,35 @@ impl Server {
             .listeners()
             .iter_mut()
             .for_each(|open| drop(open.close()));
-        if may_drain {
-            drain_all(&drains, plan.window, deadline, &mut orders).await;
-        }
-        let outcome = cut(&drains).await;
+        let is_time_over =
+            may_drain && drain_all(&drains, plan.window, deadline, &mut orders).await;
+        let outcome = cut(&drains, is_time_over).await;
         orders.exit_allowed().await;
         outcome
     }
 }
 
-/// Begins all `drains`; ready when they have ended, at the deadline, or at a second request to stop.
+/// Begins all `drains`; ready when they have ended, at the deadline, or at a second request to stop. False in the last case.
 async fn drain_all(
     drains: &[Arc<Drain>],
     window: Duration,
     deadline: Instant,
     orders: &mut Orders<'_>,
-) {
+) -> bool {
     let plan = Plan::now(window).to_end_within(deadline.saturating_duration_since(Instant::now()));
     for drain in drains {
         // That of a removed listener has begun, perhaps over a longer window.
         drain.hasten(plan);
     }
     tokio::select! {
-        () = ended(drains) => {}
-        () = sleep_until(deadline) => {}
-        () = orders.second_stop() => {}
+        () = ended(drains) => true,
+        () = sleep_until(deadline) => true,
+        () = orders.second_stop() => false,
     }
 }
 
-async fn cut(drains: &[Arc<Drain>]) -> Outcome {
+/// Cuts what is left, because the time is over or somebody asked a second time.
+async fn cut(drains: &[Arc<Drain>], is_time_over: bool) -> Outcome {
     let left = open(drains);
     if left == 0 {
         tracing::info!("drained");
@@ -94,9 +98,13 @@ async fn cut(drains: &[Arc<Drain>]) -> Outcome {
     drains.iter().for_each(|drain| drain.cut());
     // A session that does not react in time ends with its worker.
     let _ = timeout(LAST_RECORDS, ended(drains)).await;
+    let cause = match is_time_over {
+        true => "the drain is over",
+        false => "asked to stop again",
+    };
     tracing::warn!(
         connections = left,
-        "the drain is over; the remaining connections were cut"
+        "{cause}; the remaining connections were cut"
     );
     Outcome::Cut(left)
 }

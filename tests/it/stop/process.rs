@@ -139,6 +139,7 @@ async fn a_second_signal_cuts_at_once() {
     process.signal(Signal::INT);
     client.gone().await;
     assert_eq!(process.exit_code().await, 1);
+    assert!(process.log().contains("asked to stop again"));
 }
 
 #[tokio::test]
