@@ -1,7 +1,9 @@
 //! One HTTP/1.1 connection: deadlines, refusals, drain; and idle ones, which hyper does not hold.
 
 use std::convert::Infallible;
+use std::error::Error;
 use std::future::{Future, poll_fn};
+use std::io::{self, ErrorKind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
@@ -62,7 +64,7 @@ enum Served {
     /// It has been idle for a while.
     Idle(Watched),
     Ended(Ended),
-    /// A session has it.
+    /// A session has it, or would have had it.
     TakenOver,
 }
 
@@ -120,8 +122,12 @@ async fn serve_until_idle<H: Handler>(
     let Parts { io, read_buf, .. } = connection.into_parts();
     let (stream, unread) = (io.into_inner(), read_buf);
     // hyper is done with a 101 once that is flushed; a client that ends before is an error.
-    if let (Ok(Ok(())), Some(takeover)) = (&outcome, lock(&takeover).take()) {
-        takeover.begin(stream.into_stream(), unread);
+    let is_written = matches!(outcome, Ok(Ok(())));
+    if let Some(takeover) = lock(&takeover).take() {
+        // Where the client has broken the connection, the backend is told as it is of any other session's client.
+        if is_written || is_broken_connection(&outcome) {
+            takeover.begin(stream.into_stream(), unread);
+        }
         return Served::TakenOver;
     }
     let fault = match &outcome {
@@ -136,6 +142,20 @@ async fn serve_until_idle<H: Handler>(
         fault,
         is_late: outcome.is_err(),
         is_broken: matches!(outcome, Ok(Err(error)) if error.is_user()),
+    })
+}
+
+/// Whether hyper ended because nothing more can be written to the client.
+fn is_broken_connection(outcome: &Result<hyper::Result<()>, Expiry>) -> bool {
+    let Ok(Err(error)) = outcome else {
+        return false;
+    };
+    let error = error.source().and_then(|cause| cause.downcast_ref());
+    error.is_some_and(|error: &io::Error| {
+        matches!(
+            error.kind(),
+            ErrorKind::BrokenPipe | ErrorKind::ConnectionReset
+        )
     })
 }
 

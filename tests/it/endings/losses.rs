@@ -6,8 +6,8 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::{Pair, expect_closure, patient};
-use crate::harness::{Speaker, TEXT, TEXT_BEGUN};
-use crate::venue::{Transport, Venue, reset};
+use crate::harness::{Opening, Speaker, TEXT, TEXT_BEGUN};
+use crate::venue::{Transport, Venue, agree, reset};
 
 #[derive(Clone, Copy)]
 enum Way {
@@ -181,6 +181,25 @@ async fn a_side_that_does_not_answer_is_ended_soon_where_the_other_was_reset() {
         told.expect_end().await;
         expect_closure(&venue, lost.label(), Some(code), "lost").await;
     }
+}
+
+/// With a frame behind its head hyper reads no further, so only the answer finds it gone.
+#[tokio::test]
+async fn a_client_that_is_reset_before_its_101_is_lost_like_any_other() {
+    let venue = patient(Transport::Plain).await;
+    let mut client = venue.connect().await;
+    let early = Speaker::Client.text("early");
+    let opening = Opening::to("/").text();
+    client.send([opening.as_bytes(), &early].concat()).await;
+    let (head, mut backend) = venue.arrivals.met().await;
+    reset(&*client.into_stream());
+    agree(&head, &mut backend).await;
+    backend.expect(&early).await;
+    backend.expect_close(Speaker::Client, 1001, "").await;
+    backend.send(Speaker::Backend.close(1001, "")).await;
+    backend.expect_end().await;
+    backend.end().await;
+    expect_closure(&venue, "client", Some(1001), "lost").await;
 }
 
 /// What the backend still says to a client that is gone does not hold the session up.
