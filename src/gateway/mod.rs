@@ -41,7 +41,7 @@ pub struct Gateway {
     current: Arc<Current>,
     telemetry: Arc<Telemetry>,
     admission: Admission,
-    /// Makes hyper write the header names of a 101 as RFC 6455 spells them.
+    /// Makes hyper write the header names of answers to opening handshakes as RFC 6455 spells them.
     spelling: Extensions,
 }
 
@@ -79,7 +79,13 @@ impl Handler for Gateway {
             Ok(Outcome::Session(response, ready)) => {
                 return ready.answer(response, &client, record, &self.spelling);
             }
-            Ok(Outcome::Forwarded(forwarded)) => return forwarded.start(record).into(),
+            Ok(Outcome::Forwarded(forwarded)) => {
+                let mut answer = forwarded.start(record);
+                if !context.is_plain {
+                    answer.extensions_mut().extend(self.spelling.clone());
+                }
+                return answer.into();
+            }
             Ok(Outcome::Answer(answer)) => {
                 record.answer(answer.status());
                 answer

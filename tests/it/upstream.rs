@@ -255,6 +255,7 @@ async fn a_426_keeps_what_it_asks_for() {
     let answer = relayed(Backend::answering(answer).await, 426).await;
     assert_eq!(answer.values("upgrade"), ["websocket"]);
     assert_eq!(answer.values("sec-websocket-version"), ["8"]);
+    assert!(answer.head.spells("Sec-WebSocket-Version"), "{answer:?}");
 }
 
 #[tokio::test]
