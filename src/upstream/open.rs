@@ -117,6 +117,7 @@ async fn attempt(
     let backend = Arc::clone(candidate.member().backend());
     let progress = backend.handshakes();
     let sent = progress.ask();
+    candidate.witness.note_opening(sent);
     let outcome = ask(candidate, opening, patience, || progress.is_queued(sent)).await;
     if outcome.is_ok() {
         progress.answer(sent);

@@ -24,6 +24,7 @@ use super::check::{self, CheckFault};
 use super::condition::{Change, LastCheck};
 use super::failure::Failure;
 use super::health::{Health, State};
+use super::progress::Sent;
 use crate::config::{self, ActiveHealth, Check, OnUnhealthy, PassiveHealth};
 use crate::drain::Drain;
 use crate::mutex::lock;
@@ -35,8 +36,15 @@ const RECONSIDER_EVERY: Duration = Duration::from_secs(1);
 /// After this long without an answer a trial says something about the backend, even if its client leaves.
 const LONG_TRIAL: Duration = Duration::from_millis(500);
 
+/// After this long without an answer an opening handshake says something about the backend, even if its client leaves: many
+/// clients have less patience than the gateway.
+const LONG_OPENING: Duration = Duration::from_secs(1);
+
 /// What is said of such a trial.
 const VAIN: &str = "a trial got no answer";
+
+/// What is said of such an opening handshake.
+const GIVEN_UP: &str = "a client left without an answer";
 
 /// What an attempt says of the health of its backend.
 #[derive(Debug)]
@@ -70,6 +78,8 @@ pub(super) struct Witness {
     begun: Instant,
     /// See [`Member::begin_attempt`].
     trial: Option<Instant>,
+    /// The opening handshake that it is; `None` for a plain request.
+    opening: Option<Sent>,
     result: ConnectResult,
     evidence: Evidence,
 }
@@ -82,6 +92,7 @@ impl Witness {
             member: member.clone(),
             begun: Instant::now(),
             trial: member.begin_attempt(),
+            opening: None,
             result: ConnectResult::Abandoned,
             evidence: Evidence::None,
         }
@@ -112,6 +123,21 @@ impl Witness {
         is_vain && self.is_trial() && lasted >= LONG_TRIAL
     }
 
+    /// Whether it was an opening handshake that took long, until its client lost patience, while the backend answered no other
+    /// one either.
+    fn is_vain_opening(&self, lasted: Duration) -> bool {
+        let progress = self.member.backend().handshakes();
+        let is_ignored = |sent| !progress.has_answered_others(sent);
+        self.result == ConnectResult::Abandoned
+            && lasted >= LONG_OPENING
+            && self.opening.is_some_and(is_ignored)
+    }
+
+    /// Notes that the attempt is this opening handshake.
+    pub(super) fn note_opening(&mut self, sent: Sent) {
+        self.opening = Some(sent);
+    }
+
     /// Sets the outcome of the attempt. Without it the attempt counts as abandoned and says nothing.
     pub(super) fn testify(&mut self, result: ConnectResult, evidence: Evidence) {
         (self.result, self.evidence) = (result, evidence);
@@ -129,6 +155,9 @@ impl Drop for Witness {
             Evidence::Unanswered(fault) => judge.unanswered(member, self.trial, fault),
             Evidence::None if self.is_vain_trial(lasted) => {
                 judge.unanswered(member, self.trial, VAIN);
+            }
+            Evidence::None if self.is_vain_opening(lasted) => {
+                judge.unanswered(member, self.trial, GIVEN_UP);
             }
             evidence => judge.attempt_ended(member, self.trial, evidence),
         }

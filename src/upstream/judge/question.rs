@@ -100,12 +100,17 @@ mod tests {
     use crate::telemetry::{ConnectResult, Metrics};
     use crate::upstream::fixtures::{build, config, refuse};
 
-    /// A pool whose first backend is ejected, accepts connections and never answers; its trial is due.
-    async fn hanging() -> (Arc<Pool>, TcpListener) {
+    /// A pool whose first backend accepts connections and never answers.
+    fn silent() -> (Arc<Pool>, TcpListener) {
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut config = config(&Strategy::RoundRobin);
         config.backends[0].address = silent.local_addr().unwrap().into();
-        let pool = Arc::new(build(&config, &Metrics::new(), None));
+        (Arc::new(build(&config, &Metrics::new(), None)), silent)
+    }
+
+    /// As [`silent`]; the backend is ejected, and its trial is due.
+    async fn hanging() -> (Arc<Pool>, TcpListener) {
+        let (pool, silent) = silent();
         let member = &pool.members()[0];
         for _ in 0..2 {
             refuse(&mut Witness::of(&pool, member));
@@ -184,6 +189,41 @@ mod tests {
         assert!(pool.would_decide(member, None));
         pool.attempt_ended(member, None, &Evidence::Faulty("refused".to_owned()));
         assert_eq!(member.backend().state(), State::Ejected);
+    }
+
+    /// Clients that wait for less long than the gateway would.
+    #[tokio::test(start_paused = true)]
+    async fn a_backend_that_hangs_is_ejected_although_all_clients_leave() {
+        let (pool, _silent) = silent();
+        let member = &pool.members()[0];
+        let progress = member.backend().handshakes();
+        let give_up = async |after| {
+            let mut witness = Witness::of(&pool, member);
+            witness.note_opening(progress.ask());
+            advance(Duration::from_secs(after)).await;
+        };
+        for _ in 0..4 {
+            give_up(0).await;
+        }
+        assert_eq!(member.backend().standing().failures, 0, "nobody waited");
+        give_up(1).await;
+        give_up(1).await;
+        sleep(Duration::from_secs(3)).await;
+        assert_eq!(member.backend().state(), State::Ejected);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_backend_that_answers_others_is_not_asked_when_clients_leave() {
+        let (pool, _silent) = silent();
+        let member = &pool.members()[0];
+        let progress = member.backend().handshakes();
+        for _ in 0..4 {
+            let mut witness = Witness::of(&pool, member);
+            witness.note_opening(progress.ask());
+            advance(Duration::from_secs(1)).await;
+            progress.answer(progress.ask());
+        }
+        assert_eq!(member.backend().standing().failures, 0);
     }
 
     /// A client that leaves at once has not waited for anything.
