@@ -89,13 +89,13 @@ impl Pool {
             // It was not asked, as this one did not seem to decide. If it does (others failed at the same moment), it is asked
             // about the next one.
             (Some(_), Evidence::Unanswered(fault)) => self.blame(member, trial, fault, false),
-            (Some(_), Evidence::Sound | Evidence::None) if !was_suspect => {}
+            (Some(_), Evidence::Sound | Evidence::None | Evidence::Awaited(_)) if !was_suspect => {}
             (Some(_), Evidence::Sound) => {
                 let now = Instant::now();
                 let reason = |_: &Health| "an attempt succeeded".to_owned();
                 member.alter(|health| health.attempts.succeeded(trial, now), reason);
             }
-            (Some(_), Evidence::None) => {
+            (Some(_), Evidence::None | Evidence::Awaited(_)) => {
                 let now = Instant::now();
                 let no_reason = |_: &Health| String::new();
                 member.alter(|health| health.attempts.abandoned(trial, now), no_reason);

@@ -35,6 +35,8 @@ pub(in crate::upstream) enum Evidence {
     Unanswered(String),
     /// Nothing: the client left, or the gateway lacked something.
     None,
+    /// Nothing yet: this opening handshake waits for its answer.
+    Awaited(Sent),
 }
 
 impl Evidence {
@@ -56,8 +58,6 @@ pub(in crate::upstream) struct Witness {
     begun: Instant,
     /// See [`Member::begin_attempt`].
     trial: Option<Instant>,
-    /// The opening handshake that it is; `None` for a plain request.
-    opening: Option<Sent>,
     result: ConnectResult,
     evidence: Evidence,
 }
@@ -70,7 +70,6 @@ impl Witness {
             member: member.clone(),
             begun: Instant::now(),
             trial: member.begin_attempt(),
-            opening: None,
             result: ConnectResult::Abandoned,
             evidence: Evidence::None,
         }
@@ -101,19 +100,30 @@ impl Witness {
         is_vain && self.is_trial() && lasted >= LONG_TRIAL
     }
 
-    /// Whether it was an opening handshake that took long, until its client lost patience, while the backend answered no other
-    /// one either.
-    fn is_vain_opening(&self, lasted: Duration) -> bool {
+    /// Whether this opening handshake took long, until its client lost patience, and the backend answered no other one
+    /// meanwhile.
+    fn is_vain_opening(&self, sent: Sent, lasted: Duration) -> bool {
         let progress = self.member.backend().handshakes();
-        let is_ignored = |sent| !progress.has_answered_others(sent);
-        self.result == ConnectResult::Abandoned
-            && lasted >= LONG_OPENING
-            && self.opening.is_some_and(is_ignored)
+        lasted >= LONG_OPENING && !progress.has_answered_others(sent)
+    }
+
+    /// What it says now that it is over.
+    fn take_evidence(&mut self, lasted: Duration) -> Evidence {
+        match std::mem::replace(&mut self.evidence, Evidence::None) {
+            Evidence::Awaited(sent) if self.is_vain_opening(sent, lasted) => {
+                Evidence::Unanswered(GIVEN_UP.to_owned())
+            }
+            Evidence::None | Evidence::Awaited(_) if self.is_vain_trial(lasted) => {
+                Evidence::Unanswered(VAIN.to_owned())
+            }
+            Evidence::Awaited(_) => Evidence::None,
+            evidence => evidence,
+        }
     }
 
     /// Notes that the attempt is this opening handshake.
     pub(in crate::upstream) fn note_opening(&mut self, sent: Sent) {
-        self.opening = Some(sent);
+        self.evidence = Evidence::Awaited(sent);
     }
 
     /// Sets the outcome of the attempt. Without it the attempt counts as abandoned and says nothing.
@@ -124,20 +134,14 @@ impl Witness {
 
 impl Drop for Witness {
     fn drop(&mut self) {
-        let metrics = self.member.metrics();
         let lasted = self.begun.elapsed();
-        metrics.connect_finished(self.result, lasted);
+        self.member.metrics().connect_finished(self.result, lasted);
+        let evidence = self.take_evidence(lasted);
         let judge = self.pool.latest();
         let member = judge.own(&self.member);
-        match &self.evidence {
-            Evidence::Unanswered(fault) => judge.unanswered(member, self.trial, fault),
-            Evidence::None if self.is_vain_trial(lasted) => {
-                judge.unanswered(member, self.trial, VAIN);
-            }
-            Evidence::None if self.is_vain_opening(lasted) => {
-                judge.unanswered(member, self.trial, GIVEN_UP);
-            }
-            evidence => judge.attempt_ended(member, self.trial, evidence),
+        match evidence {
+            Evidence::Unanswered(fault) => judge.unanswered(member, self.trial, &fault),
+            evidence => judge.attempt_ended(member, self.trial, &evidence),
         }
         if self.result == ConnectResult::Abandoned {
             judge.reconsider_ejections();
