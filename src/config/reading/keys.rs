@@ -40,7 +40,7 @@ impl<'n> Keys<'n> {
         }
         let at = At {
             node: &pair.value,
-            place: place_of(pair, &self.place),
+            place: place_of(pair, key, &self.place),
         };
         match T::read(&at, reader) {
             Some(value) => Setting::Given(Placed {

@@ -317,11 +317,11 @@ fn shortened(key: &str) -> String {
     quote(key).trim_matches('`').to_owned()
 }
 
-/// The place of a value in a map: its own if it is a scalar, else that of its key.
-fn place_of(pair: &Pair, above: &Place) -> Place {
+/// The place of a value in a map: its own if it is a scalar, else that of its key, which paths show as `key`.
+fn place_of(pair: &Pair, key: &str, above: &Place) -> Place {
     let id = match &pair.value.value {
         tree::Value::Scalar(scalar) if scalar.kind != Kind::Null => pair.value.id,
         tree::Value::Scalar(_) | tree::Value::List(_) | tree::Value::Map(_) => pair.key_id,
     };
-    above.key(id, &pair.key)
+    above.key(id, key)
 }

@@ -1,10 +1,13 @@
 //! Maps whose keys are names given by the operator.
 
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 
 use super::{At, Definitions, FromNode, Reader, place_of, shortened};
 use crate::config::model::Name;
 use crate::config::problems::Place;
+use crate::config::tree::Pair;
 use crate::config::values::name;
 
 /// A map whose keys are names given by the operator, in the order of the file.
@@ -32,23 +35,13 @@ impl<T: FromNode> FromNode for Named<T> {
     fn read(at: &At<'_>, reader: &mut Reader<'_>) -> Option<Self::Value> {
         let mut named = Vec::new();
         for pair in reader.pairs(at)? {
-            let name = Name::from(&*pair.key);
-            if let Err(complaint) = name::check(&name) {
-                let place = at.place.key(pair.key_id, &shortened(&name));
-                reader.findings.add(&place, complaint);
-                named.push(Entry {
-                    name,
-                    place,
-                    value: None,
-                });
-                continue;
-            }
+            let key = checked(pair, &at.place, reader);
             let at = At {
                 node: &pair.value,
-                place: place_of(pair, &at.place),
+                place: place_of(pair, &key, &at.place),
             };
             named.push(Entry {
-                name,
+                name: Name::from(&*pair.key),
                 value: T::read(&at, reader),
                 place: at.place,
             });
@@ -64,4 +57,15 @@ impl<T: FromNode> FromNode for Named<T> {
             "additionalProperties": values,
         })]
     }
+}
+
+/// The key as a part of a path. One that is no name is noted; what it names is read all the same, for its own problems.
+fn checked<'p>(pair: &'p Pair, above: &Place, reader: &mut Reader<'_>) -> Cow<'p, str> {
+    let Err(complaint) = name::check(&pair.key) else {
+        return Cow::Borrowed(&pair.key);
+    };
+    let key = shortened(&pair.key);
+    let place = above.key(pair.key_id, &key);
+    reader.findings.add(&place, complaint);
+    Cow::Owned(key)
 }

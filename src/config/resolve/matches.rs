@@ -1,6 +1,7 @@
 //! Checks that no two routes take the same requests.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::http::Protocols;
 use crate::config::host::HostPattern;
@@ -24,7 +25,8 @@ struct Key {
 
 #[derive(Clone)]
 struct Taken {
-    route: Name,
+    /// The path of the route, which is fit to be shown also if its name is invalid.
+    route: Arc<str>,
     listeners: Vec<Name>,
     protocols: Protocols,
 }
@@ -33,7 +35,6 @@ impl Matches {
     /// Adds a route, noting a problem where another one takes the same requests.
     pub(super) fn add(
         &mut self,
-        name: &Name,
         Route {
             matcher, target, ..
         }: &Route,
@@ -41,15 +42,15 @@ impl Matches {
         findings: &mut Findings,
     ) {
         let route = Taken {
-            route: Name::clone(name),
+            route: place.path.as_str().into(),
             listeners: matcher.listeners.clone(),
             protocols: Protocols::of(target),
         };
         for key in keys(matcher) {
             let taken = self.taken.entry(key).or_default();
-            let mut others = taken.iter().filter(|other| other.route != *name);
+            let mut others = taken.iter().filter(|other| *other.route != *place.path);
             if let Some(other) = others.find(|other| other.conflicts_with(&route)) {
-                let message = format!("takes the same requests as routes.{}", other.route);
+                let message = format!("takes the same requests as {}", other.route);
                 findings.add(place, message);
                 return;
             }

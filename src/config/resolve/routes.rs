@@ -57,7 +57,7 @@ pub(super) fn all(
                 target,
                 answer,
             };
-            matches.add(&name, &route, &place, findings);
+            matches.add(&route, &place, findings);
             routes.insert(name, route);
         }
     }

@@ -53,6 +53,7 @@ wsgate.yaml:11:5: listeners.public.adress: unknown key; did you mean `address`?
 wsgate.yaml:12:5: listeners.public.tls: the key `certificates` is missing
 wsgate.yaml:12:25: listeners.public.tls.min_version: needs quotes, as YAML reads it as a number: \"1.2\"
 wsgate.yaml:13:3: listeners.bad name: `bad name` is not a name: at most 63 letters, digits, `_`, `.` and `-`, a letter or digit first
+wsgate.yaml:13:3: listeners.bad name: the key `address` is missing
 wsgate.yaml:15:3: routes.chat: a route that takes WebSockets must say which origins may open it: `origins: [...]` or `origins: any`
 wsgate.yaml:16:22: routes.chat.match.hosts[0]: `a.b:80` has a port: hosts are compared without
 wsgate.yaml:16:39: routes.chat.match.path: `chat` must begin with a slash
@@ -301,6 +302,36 @@ fn what_follows_from_a_wrong_value_is_not_told() {
     ] {
         assert_eq!(told.lines().count(), 1, "{told}");
     }
+}
+
+/// Its other problems are told in the same run, and what refers to it finds it.
+#[test]
+fn what_has_a_wrong_name_is_read_all_the_same() {
+    let text = "\
+listeners:
+  public: { address: 127.0.0.1:8080 }
+  q 2: { address: 127.0.0.1:8080, nonsense: 1 }
+  \"q\\e3\": { adress: 127.0.0.1:8081 }
+routes:
+  r 1: { match: { listeners: [\"q 2\"] }, origins: any, pool: p 1 }
+  r2: { match: { listeners: [q 2] }, origins: any, pool: p 1 }
+pools:
+  p 1: { backends: [ws://a, ws://a] }
+";
+    let told = problems(text);
+    let told: Vec<_> = told
+        .lines()
+        .filter(|it| !it.contains("not a name"))
+        .collect();
+    let expected = [
+        "wsgate.yaml:3:19: listeners.q 2.address: listeners.public.address listens there already",
+        "wsgate.yaml:3:35: listeners.q 2.nonsense: unknown key",
+        "wsgate.yaml:4:3: listeners.q\\u{1b}3: the key `address` is missing",
+        "wsgate.yaml:4:13: listeners.q\\u{1b}3.adress: unknown key; did you mean `address`?",
+        "wsgate.yaml:7:3: routes.r2: takes the same requests as routes.r 1",
+        "wsgate.yaml:9:29: pools.p 1.backends[1]: pools.p 1.backends[0] has the same address",
+    ];
+    assert_eq!(told, expected);
 }
 
 #[test]
