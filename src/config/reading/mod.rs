@@ -160,27 +160,43 @@ impl<T: FromNode> FromNode for Vec<Placed<T>> {
     type Value = Vec<Placed<T::Value>>;
 
     fn read(at: &At<'_>, reader: &mut Reader<'_>) -> Option<Self::Value> {
-        let tree::Value::List(items) = &at.node.value else {
-            return reader.refuse_kind(at, "a list");
-        };
-        let mut list = Vec::with_capacity(items.len());
-        for (index, node) in items.iter().enumerate() {
-            let at = At {
-                node,
-                place: at.place.item(node.id, index),
-            };
-            let value = T::read(&at, reader);
-            list.extend(value.map(|value| Placed {
-                value,
-                place: at.place,
-            }));
-        }
-        (list.len() == items.len()).then_some(list)
+        Each::<T>::read(at, reader)?.into_iter().collect()
     }
 
     fn forms(definitions: &mut Definitions) -> Vec<Value> {
         let items = json!({ "anyOf": T::forms(definitions) });
         vec![json!({ "type": "array", "items": items })]
+    }
+}
+
+/// A list whose items are checked further, against one another or for missing keys. `None` stands for an invalid item, so
+/// that the problems of the others are told in the same run.
+pub(in crate::config) struct Each<T>(PhantomData<T>);
+
+/// What is read of such a list.
+pub(in crate::config) type Items<V> = Vec<Option<Placed<V>>>;
+
+impl<T: FromNode> FromNode for Each<T> {
+    type Value = Items<T::Value>;
+
+    fn read(at: &At<'_>, reader: &mut Reader<'_>) -> Option<Self::Value> {
+        let tree::Value::List(items) = &at.node.value else {
+            return reader.refuse_kind(at, "a list");
+        };
+        let items = items.iter().enumerate().map(|(index, node)| {
+            let place = at.place.item(node.id, index);
+            let at = At { node, place };
+            let value = T::read(&at, reader)?;
+            Some(Placed {
+                value,
+                place: at.place,
+            })
+        });
+        Some(items.collect())
+    }
+
+    fn forms(definitions: &mut Definitions) -> Vec<Value> {
+        Vec::<Placed<T>>::forms(definitions)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::config::model::{
 };
 use crate::config::networks::{Access, Networks, TrustedProxies};
 use crate::config::problems::{Findings, Place};
-use crate::config::reading::{Placed, Setting};
+use crate::config::reading::{Items, Placed, Setting};
 use crate::config::schema;
 use crate::config::values::TrustedProxy;
 use crate::config::values::choice::ClientAuthMode;
@@ -201,7 +201,7 @@ fn tls(
 
 fn certificates(
     place: &Place,
-    setting: Setting<Vec<Placed<schema::CertificateFiles>>>,
+    setting: Setting<Items<schema::CertificateFiles>>,
     findings: &mut Findings,
 ) -> Option<Vec<CertificateFiles>> {
     let list = setting.require("certificates", place, findings)?;
@@ -211,8 +211,11 @@ fn certificates(
             "must hold at least one certificate and its key",
         );
     }
-    let files = list.value.into_iter().map(|raw| {
-        let (files, place) = (raw.value, raw.place);
+    let files = list.value.into_iter().map(|item| {
+        let Placed {
+            value: files,
+            place,
+        } = item?;
         let certificate = files.certificate.require("certificate", &place, findings);
         let key = files.key.require("key", &place, findings);
         Some(CertificateFiles {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{balancing, discovery, health, transport};
 use crate::config::model::{Backend, BackendAddress, Discovery, Name, Pool, Rebalance};
 use crate::config::problems::{Findings, Place};
-use crate::config::reading::{Placed, ScalarOrMap, Setting};
+use crate::config::reading::{Items, Placed, ScalarOrMap, Setting};
 use crate::config::schema;
 use crate::config::tree::quote;
 use crate::config::values::BackendUrl;
@@ -78,7 +78,7 @@ impl Members {
 
 fn members(
     place: &Place,
-    backends: Setting<Vec<Placed<schema::Backend>>>,
+    backends: Setting<Items<schema::Backend>>,
     discovery: Setting<schema::Discovery>,
     findings: &mut Findings,
 ) -> Option<Members> {
@@ -99,21 +99,23 @@ fn members(
     })
 }
 
+/// `None` if one is invalid.
 fn named(
     place: &Place,
-    setting: Setting<Vec<Placed<schema::Backend>>>,
+    setting: Setting<Items<schema::Backend>>,
     findings: &mut Findings,
 ) -> Option<Vec<Backend>> {
     let list = setting.require("backends", place, findings)?.value;
     let mut seen = Seen::default();
-    let mut backends = Vec::with_capacity(list.len());
-    for Placed { value, place } in list {
-        if let Some(backend) = backend(&place, value, findings) {
-            seen.check(&backend, &place, findings);
-            backends.push(backend);
-        }
-    }
-    Some(backends)
+    let backends = list.into_iter().map(|item| {
+        let Placed { value, place } = item?;
+        let backend = backend(&place, value, findings)?;
+        seen.check(&backend, &place, findings);
+        Some(backend)
+    });
+    // Not collected at once: the problems of all of them are noted.
+    let backends: Vec<Option<Backend>> = backends.collect();
+    backends.into_iter().collect()
 }
 
 fn backend(place: &Place, raw: schema::Backend, findings: &mut Findings) -> Option<Backend> {

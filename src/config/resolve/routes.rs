@@ -13,7 +13,7 @@ use crate::config::model::{
 };
 use crate::config::origin::Origins;
 use crate::config::problems::{Findings, Place};
-use crate::config::reading::{Entry, Named, Placed, Setting};
+use crate::config::reading::{Entry, Items, Named, Placed, Setting};
 use crate::config::schema;
 use crate::config::tree::quote;
 
@@ -124,14 +124,14 @@ fn added_prefix(setting: Setting<String>, findings: &mut Findings) -> Option<Str
 }
 
 fn listeners(
-    setting: Setting<Vec<Placed<String>>>,
+    setting: Setting<Items<String>>,
     scope: &Scope,
     findings: &mut Findings,
 ) -> Option<Vec<Name>> {
     let mentioned = setting.unless_invalid(Vec::new)?;
     let names = mentioned
         .iter()
-        .map(|name| known("listener", name, &scope.listeners, findings));
+        .map(|name| known("listener", name.as_ref()?, &scope.listeners, findings));
     // Not collected at once: all unknown names are noted.
     let names: Vec<Option<Name>> = names.collect();
     let names: Option<BTreeSet<Name>> = names.into_iter().collect();

@@ -5,13 +5,13 @@ use std::net::IpAddr;
 
 use crate::config::model::{BackendTls, CertificateFiles, NamedFile, ProxyProtocol, Transport};
 use crate::config::problems::Findings;
-use crate::config::reading::{Placed, Setting};
+use crate::config::reading::{Items, Placed, Setting};
 use crate::config::schema;
 
 /// `is_secure` tells whether a backend of the pool uses TLS.
 pub(super) fn resolve(
     proxy_protocol: Setting<ProxyProtocol>,
-    source_addresses: Setting<Vec<Placed<IpAddr>>>,
+    source_addresses: Setting<Items<IpAddr>>,
     tls: Setting<schema::BackendTls>,
     is_secure: bool,
     findings: &mut Findings,
@@ -19,19 +19,20 @@ pub(super) fn resolve(
     let tls = self::tls(tls, is_secure, findings);
     Some(Transport {
         proxy_protocol: proxy_protocol.or(ProxyProtocol::None),
-        source_addresses: sources(source_addresses.or_default(), findings),
+        source_addresses: sources(source_addresses.or_default(), findings)?,
         tls: tls?,
     })
 }
 
-fn sources(list: Vec<Placed<IpAddr>>, findings: &mut Findings) -> Vec<IpAddr> {
+/// `None` if one is invalid.
+fn sources(list: Items<IpAddr>, findings: &mut Findings) -> Option<Vec<IpAddr>> {
     let mut seen = BTreeSet::new();
-    for Placed { value, place } in &list {
+    for Placed { value, place } in list.iter().flatten() {
         if !seen.insert(*value) {
             findings.add(place, "is in the list already");
         }
     }
-    Placed::values(list)
+    list.into_iter().map(|item| Some(item?.value)).collect()
 }
 
 /// `None` if invalid, `Some(None)` if no backend uses TLS.

@@ -5,7 +5,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use ipnet::IpNet;
 
 use crate::config::model::{Address, ProxyHeader, TlsVersion};
-use crate::config::reading::{NotEmpty, Placed, keys};
+use crate::config::reading::{Each, NotEmpty, Placed, keys};
 use crate::config::values::choice::ClientAuthMode;
 use crate::config::values::{FilePath, Size, Timeout, TrustedProxy, Whole};
 
@@ -37,7 +37,7 @@ keys! {
     /// TLS settings of a listener.
     Tls needs [["certificates"]] {
         /// Required. Chosen by SNI; the first answers when none fits.
-        certificates: Vec<Placed<CertificateFiles>>,
+        certificates: Each<CertificateFiles>,
         /// The oldest version spoken; 1.2 by default.
         min_version: TlsVersion,
         /// How long a TLS handshake may take, once its turn has come; 10s by default.

@@ -8,7 +8,7 @@ use rustls_pki_types::ServerName;
 
 use super::Health;
 use crate::config::model::{Family, ProxyProtocol, SameSite, Secret};
-use crate::config::reading::{Placed, ScalarOrMap, keys};
+use crate::config::reading::{Each, Placed, ScalarOrMap, keys};
 use crate::config::values::choice::{HashWord, StrategyWord};
 use crate::config::values::{
     BackendUrl, CookieName, DnsName, FilePath, GivenName, LocalAddress, NameServer, QueryName,
@@ -29,13 +29,13 @@ keys! {
         /// Backends tried before the client is refused; 3 by default.
         attempts: Whole<usize, 1, 100>,
         /// Required, or discovery. Addresses such as ws://127.0.0.1:9001, or maps; [] where there are none for now.
-        backends: Vec<Placed<Backend>>,
+        backends: Each<Backend>,
         /// Backends that are found in the DNS.
         discovery: Discovery,
         /// The PROXY header that a connection to a backend begins with; none by default.
         proxy_protocol: ProxyProtocol,
         /// Local addresses that connections go out from, in turn; the system chooses by default.
-        source_addresses: Vec<Placed<LocalAddress>>,
+        source_addresses: Each<LocalAddress>,
         /// How TLS is spoken to wss backends.
         tls: BackendTls,
         /// Which backends get sessions, and what becomes of open ones.

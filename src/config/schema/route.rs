@@ -4,7 +4,7 @@ use super::{Headers, Http, Redirect, WebSocket};
 use crate::config::host::HostPattern;
 use crate::config::origin::OriginPattern;
 use crate::config::problems::Complaint;
-use crate::config::reading::{At, Definitions, FromNode, FromScalar, Placed, Reader, keys};
+use crate::config::reading::{At, Definitions, Each, FromNode, FromScalar, Placed, Reader, keys};
 use crate::config::tree::{Scalar, Value};
 use crate::config::values::choice::{Protocol, Verdict};
 use crate::config::values::{NotYet, PathText, Timeout, Whole};
@@ -61,7 +61,7 @@ keys! {
         /// Whether the path must be equal; false by default.
         exact: bool,
         /// Names of listeners; all by default.
-        listeners: Vec<Placed<String>>,
+        listeners: Each<String>,
     }
 
     /// Deadlines of a session.

@@ -335,6 +335,45 @@ pools:
 }
 
 #[test]
+fn a_wrong_item_hides_nothing_of_the_others() {
+    let backends = |list: &str| problems_with("[\"ws://127.0.0.1:9001\"]", list);
+    assert_eq!(
+        backends("[ws://h:1, ws://h:1, ws://h:0, { name: b }]")
+            .lines()
+            .map(|line| line.split(": ").nth(2).unwrap_or_default())
+            .collect::<Vec<_>>(),
+        [
+            "pools.chat.backends[0] has the same address",
+            "the port must be a number from 1 to 65535",
+            "the key `url` is missing",
+        ]
+    );
+    for (told, message) in [
+        (
+            backends("[ws://a]\n    source_addresses: [10.0.0.1, 10.0.0.1, 5]"),
+            "source_addresses[1]: is in the list already",
+        ),
+        (
+            problems_with(
+                "origins:",
+                "match: { listeners: [5, publik] }\n    origins:",
+            ),
+            "listeners[1]: no listener is named `publik`; did you mean `public`?",
+        ),
+        (
+            problems_with("8080", "8080\n    tls: { certificates: [5, { key: a }] }"),
+            "certificates[1]: the key `certificate` is missing",
+        ),
+    ] {
+        assert_eq!(told.lines().count(), 2, "{told}");
+        assert!(told.contains(message), "{told}");
+    }
+    // A wrong backend may be the one that `tls` is for.
+    let told = backends("[{ url: wss://h:0 }]\n    tls: { server_name: a }");
+    assert_eq!(told.lines().count(), 1, "{told}");
+}
+
+#[test]
 fn merge_keys_are_called_by_their_name() {
     let text = super::SOUND.replacen("    pool: chat", "    <<: *base", 1);
     let text = text.replacen("listeners:", "log: &base {}\nlisteners:", 1);
