@@ -1,5 +1,6 @@
 //! Maps with known keys.
 
+use super::foreign::translated;
 use super::{At, FromNode, Placed, Reader, Setting, place_of, shortened};
 use crate::config;
 use crate::config::problems::{Complaint, Place, nearest};
@@ -58,6 +59,7 @@ impl<'n> Keys<'n> {
             reader.findings.add_with(&place, || Complaint {
                 message: "unknown key".to_owned(),
                 suggestion: nested(&pair.key, &self.known)
+                    .or_else(|| translated(&pair.key, &self.known))
                     .or_else(|| nearest(&pair.key, self.known.iter().copied()))
                     .or_else(|| elsewhere(name, &pair.key)),
             });

@@ -4,6 +4,7 @@
 //! skip silently.
 
 mod definitions;
+mod foreign;
 mod keys;
 mod named;
 mod setting;

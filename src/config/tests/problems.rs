@@ -411,3 +411,63 @@ wsgate.yaml:9:62: pools.chat.health.interval: unknown key; did you mean `active.
 wsgate.yaml:9:78: pools.chat.proxy_pass: unknown key";
     assert_eq!(problems(text), expected);
 }
+
+#[test]
+fn words_of_other_proxies_are_translated_where_their_key_is() {
+    let text = "\
+upstreams: {}
+servers: {}
+listeners:
+  public: { listen: 80, bind: 80, SSL: on, ssl: on, timeout: 5s }
+  secure: { address: 127.0.0.1:1, tls: { cert: a, certificates: [{ cert: a, certificate: a, key: a }] } }
+routes:
+  chat: { allowed_origins: any, origins: any, proxy_pass: a, upstream: a, pool: chat }
+pools:
+  chat:
+    servers: []
+    upstreams: []
+    balance: a
+    lb: a
+    algorithm: a
+    policy: a
+    healthcheck: {}
+    health_check: {}
+    healthCheck: {}
+    backends: [{ url: wss://a }]
+    tls: { cert: a }
+";
+    let told = problems(text);
+    let told = told.lines().filter_map(|line| line.split_once(": "));
+    let told = told.filter_map(|(_, rest)| rest.split_once(": unknown key"));
+    let told: Vec<(&str, &str)> = told.collect();
+    let meant = |key: &str| format!("; did you mean `{key}`?");
+    let expected = [
+        ("upstreams", meant("pools")),
+        ("servers", String::new()),
+        ("listeners.public.listen", meant("address")),
+        ("listeners.public.bind", meant("address")),
+        ("listeners.public.SSL", meant("tls")),
+        ("listeners.public.ssl", meant("tls")),
+        ("listeners.public.timeout", meant("timeouts")),
+        ("listeners.secure.tls.cert", meant("certificates")),
+        (
+            "listeners.secure.tls.certificates[0].cert",
+            meant("certificate"),
+        ),
+        ("routes.chat.allowed_origins", meant("origins")),
+        ("routes.chat.proxy_pass", meant("pool")),
+        ("routes.chat.upstream", meant("pool")),
+        ("pools.chat.servers", meant("backends")),
+        ("pools.chat.upstreams", meant("backends")),
+        ("pools.chat.balance", meant("strategy")),
+        ("pools.chat.lb", meant("strategy")),
+        ("pools.chat.algorithm", meant("strategy")),
+        ("pools.chat.policy", meant("strategy")),
+        ("pools.chat.healthcheck", meant("health")),
+        ("pools.chat.health_check", meant("health")),
+        ("pools.chat.healthCheck", meant("health")),
+        ("pools.chat.tls.cert", meant("certificate")),
+    ];
+    let expected: Vec<(&str, &str)> = expected.iter().map(|(key, it)| (*key, &**it)).collect();
+    assert_eq!(told, expected);
+}
