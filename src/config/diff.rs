@@ -2,29 +2,35 @@
 
 use std::collections::BTreeMap;
 
-use super::model::{Backend, BackendAddress, Config, Listener, Name, Pool};
+use super::model::{Admin, Backend, BackendAddress, Config, Listener, Log, Name, Pool, Runtime};
 
 impl Config {
     /// What changed since `old`, each change in a few words: `added route chat`, `changed pool chat: removed backend b`.
-    /// Empty when the two are equal.
+    /// Empty when the two are equal, or differ only in what takes effect after a restart.
     #[must_use]
     pub fn changes_since(&self, old: &Self) -> Vec<String> {
         // Named one by one, so that a new field of Config is not forgotten here.
         let Self {
-            admin,
-            log,
-            runtime,
+            // What takes effect after a restart has not changed anything yet; `server/reload` tells of it.
+            admin: Admin { address: _ },
+            runtime:
+                Runtime {
+                    workers: _,
+                    io_uring: _,
+                },
+            log:
+                Log {
+                    format: _,
+                    level,
+                    access,
+                },
             listeners,
             routes,
             pools,
             drain,
         } = self;
-        let settings = [
-            ("admin", *admin != old.admin),
-            ("log", *log != old.log),
-            ("runtime", *runtime != old.runtime),
-            ("drain", *drain != old.drain),
-        ];
+        let is_log_same = *level == old.log.level && *access == old.log.access;
+        let settings = [("log", !is_log_same), ("drain", *drain != old.drain)];
         let differing = settings.iter().filter(|(_, differs)| *differs);
         let mut changes: Vec<String> = differing.map(|(key, _)| format!("changed {key}")).collect();
         changes.extend(named("listener", &old.listeners, listeners, moved));

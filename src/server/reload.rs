@@ -32,7 +32,7 @@ impl Server {
         let before = self.shared.current.load();
         let renewed = renewed_certificates(&before, &loaded);
         let differing = loaded.config.changes_since(&before.config);
-        let is_same_config = differing.is_empty();
+        let is_same_config = loaded.config == before.config;
         let is_same = is_same_config && renewed.is_empty();
         let restored = self.shared.listeners().restore(&self.service);
         let restored = [restored, self.admin.restore()].concat();

@@ -35,6 +35,17 @@ fn what_came_and_went_has_a_name() {
     );
 }
 
+/// The reload itself says that they wait.
+#[test]
+fn what_waits_for_a_restart_is_no_change() {
+    let waiting = "admin: { address: 127.0.0.1:9902 }\nruntime: { workers: 1, io_uring: false }\n";
+    let with = |log: &str| format!("{SOUND}{waiting}log: {{ {log} }}\n");
+    assert_eq!(changes(SOUND, &with("format: text")), [""; 0]);
+    for log in ["format: text, level: debug", "access: { open: false }"] {
+        assert_eq!(changes(SOUND, &with(log)), ["changed log"], "{log}");
+    }
+}
+
 #[test]
 fn a_changed_pool_tells_its_backends() {
     let pool = |keys: &str| SOUND.replacen("backends: [\"ws://127.0.0.1:9001\"]", keys, 1);

@@ -33,6 +33,7 @@ async fn what_takes_a_restart_is_told_and_stays_as_it_was() {
         assert!(changes[..4].contains(&told), "{key} in {changes:?}");
         assert!(again.contains(&told), "{key} in {again:?}");
     }
+    assert_eq!(changes.len(), 4, "{changes:?}");
     assert_eq!(gateway.admin("GET", "/healthz").await.status(), 200);
     // Lines are read as JSON.
     assert!(gateway.lines_so_far().await.is_empty());
