@@ -79,16 +79,23 @@ fn backends(old: &Pool, new: &Pool) -> String {
     let removed = removed.map(|(_, it)| format!("removed backend {}", it.name));
     let both = before.iter();
     let both = both.filter_map(|(address, was)| Some((*was, *after.get(address)?)));
-    let (same_name, renamed): (Vec<_>, Vec<_>) = both.partition(|(was, is)| was.name == is.name);
-    let changed = same_name.into_iter().filter(|(was, is)| was != is);
-    let changed = changed.map(|(was, _)| format!("changed backend {}", was.name));
-    let renamed = renamed.into_iter();
+    let renamed = both.clone().filter(|(was, is)| was.name != is.name);
     let renamed = renamed.map(|(was, is)| format!("renamed backend {} to {}", was.name, is.name));
-    let changes: Vec<String> = added.chain(removed).chain(changed).chain(renamed).collect();
+    let changed = both.filter(|(was, is)| differ_beside_the_name(was, is));
+    let changed = changed.map(|(_, is)| format!("changed backend {}", is.name));
+    let changes: Vec<String> = added.chain(removed).chain(renamed).chain(changed).collect();
     match &*changes {
         [] => String::new(),
         changes => format!(": {}", changes.join(", ")),
     }
+}
+
+fn differ_beside_the_name(was: &Backend, is: &Backend) -> bool {
+    let renamed = Backend {
+        name: Name::clone(&is.name),
+        ..was.clone()
+    };
+    renamed != *is
 }
 
 fn by_address(pool: &Pool) -> BTreeMap<&BackendAddress, &Backend> {

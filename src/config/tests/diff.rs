@@ -55,10 +55,15 @@ fn a_changed_pool_tells_its_backends() {
         changes(&old, &new),
         ["changed pool chat: added backend c, removed backend b, changed backend a"]
     );
-    let new = pool("backends: [{ name: a, url: ws://a }, { name: c, url: ws://b, weight: 2 }]");
+    let new = pool("backends: [{ name: a, url: ws://a }, { name: c, url: ws://b }]");
     assert_eq!(
         changes(&old, &new),
         ["changed pool chat: renamed backend b to c"]
+    );
+    let new = pool("backends: [{ name: a, url: ws://a }, { name: c, url: ws://b, weight: 2 }]");
+    assert_eq!(
+        changes(&old, &new),
+        ["changed pool chat: renamed backend b to c, changed backend c"]
     );
     let new = pool("backends: [{ name: a, url: ws://c }, { name: b, url: ws://b }]");
     assert_eq!(
