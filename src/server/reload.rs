@@ -194,14 +194,18 @@ fn tell(report: &ReloadReport, source: &str) {
 }
 
 /// The first changes, long ones cut, and how many more there are. POST /reload answers with all of them as they are.
-fn summary(changes: &[String]) -> String {
+/// `None`, which leaves the field out, if there are none.
+fn summary(changes: &[String]) -> Option<String> {
+    if changes.is_empty() {
+        return None;
+    }
     let shown = changes.len().min(LOGGED_CHANGES);
     let text: Vec<_> = changes[..shown].iter().map(|change| cut(change)).collect();
     let text = text.join("; ");
-    match changes.len() - shown {
+    Some(match changes.len() - shown {
         0 => text,
         more => format!("{text}; and {more} more"),
-    }
+    })
 }
 
 /// `change`; if it is too long, only what is before its last comma that fits, and how many items follow.
@@ -226,18 +230,20 @@ mod tests {
     #[test]
     fn the_log_lists_no_more_changes_than_a_line_can_hold() {
         let changes = vec!["changed".to_owned(); LOGGED_CHANGES + 5];
-        assert_eq!(summary(&changes[..2]), "changed; changed");
-        assert!(summary(&changes[..LOGGED_CHANGES]).ends_with("changed"));
-        assert!(summary(&changes).ends_with("changed; and 5 more"));
+        let logged = |count: usize| summary(&changes[..count]).unwrap_or_default();
+        assert_eq!(logged(2), "changed; changed");
+        assert!(logged(LOGGED_CHANGES).ends_with("changed"));
+        assert!(logged(LOGGED_CHANGES + 5).ends_with("changed; and 5 more"));
     }
 
     #[test]
     fn the_log_cuts_a_change_that_lists_thousands() {
         let backends = vec!["added backend 10.0.0.1:80"; 5000].join(", ");
-        let logged = summary(&[format!("changed pool chat: {backends}")]);
-        assert!(logged.len() < 350, "{}", logged.len());
-        assert!(logged.ends_with("added backend 10.0.0.1:80 and 4990 more"));
+        let logged = |change: String| summary(&[change]).unwrap_or_default();
+        let cut = logged(format!("changed pool chat: {backends}"));
+        assert!(cut.len() < 350, "{}", cut.len());
+        assert!(cut.ends_with("added backend 10.0.0.1:80 and 4990 more"));
         let name = "é".repeat(5000);
-        assert!(summary(&[format!("added route {name}")]).ends_with("é…"));
+        assert!(logged(format!("added route {name}")).ends_with("é…"));
     }
 }

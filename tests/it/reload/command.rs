@@ -12,6 +12,11 @@ async fn says_what_came_of_it_and_ends_accordingly() {
     let process = Process::start(BEFORE).await;
     let (code, said) = process.ask_for_reload().await;
     assert_eq!((code, &*said), (Some(0), "the configuration is the same\n"));
+    let is_same = |line: &&str| line.contains("configuration is the same");
+    let logged = || process.log().lines().find(is_same).map(str::to_owned);
+    eventually("a line about it", || logged().is_some()).await;
+    let line = logged().expect("a line");
+    assert!(!line.contains("changes"), "{line}");
     process.rewrite(&BEFORE.replace("before", "after"));
     let (code, said) = process.ask_for_reload().await;
     assert_eq!((code, &*said), (Some(0), "changed route fixed\nreloaded\n"));
