@@ -41,6 +41,23 @@ fn every_example_is_sound() {
     assert!(loaded.len() >= 5);
 }
 
+/// A file of `certs` is made by `certs/make-local`, or by a command that the example itself shows.
+#[test]
+fn every_example_says_how_its_certificates_are_made() {
+    let examples = fs::read_dir(directory().join("examples")).expect("config/examples");
+    for example in examples {
+        let path = example.expect("entry").path();
+        let text = fs::read_to_string(&path).expect("text");
+        let (head, keys) = text.split_once("\n\n").expect("a head");
+        let files = keys.split("../../certs/").skip(1);
+        let names = files.filter_map(|rest| rest.split([' ', '\n', ',', ']']).next());
+        for name in names.filter(|name| !name.starts_with("local.")) {
+            let is_made = head.contains(&format!("out {name}"));
+            assert!(is_made, "{name} in {}", path.display());
+        }
+    }
+}
+
 #[test]
 fn the_reference_states_the_defaults() {
     let reference = load(&directory().join("reference.yaml"));
