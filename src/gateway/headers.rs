@@ -245,7 +245,12 @@ pub(super) fn filter_trailers(rules: Option<&FieldRules>, trailers: &mut HeaderM
 fn listed_among(given: &HeaderMap) -> HeaderMap<()> {
     let present = listed(given.get_all(CONNECTION)).filter(|name| given.contains_key(*name));
     let names = present.filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok());
-    names.map(|name| (name, ())).collect()
+    // Not collected, which would keep every repetition.
+    let mut listed = HeaderMap::default();
+    for name in names {
+        listed.insert(name, ());
+    }
+    listed
 }
 
 /// The names that these values of Connection list, as far as that removes them.

@@ -384,13 +384,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_session_begins_whose_client_left_before_its_answer() {
+    async fn a_session_begins_whose_client_broke_away_before_its_answer() {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         ours.writable().await.unwrap();
         fill(&ours);
         let (_give_up, mut outcome) = begin(ours);
-        theirs.write_all(OPENING).await.unwrap();
+        // With something behind the head hyper does not read on, and finds it gone only when it writes.
+        theirs
+            .write_all(&[OPENING, b"early"].concat())
+            .await
+            .unwrap();
         drop(theirs);
-        assert_eq!(told(&mut outcome).await, None);
+        assert_eq!(told(&mut outcome).await, Some("early".into()));
     }
 }

@@ -203,11 +203,11 @@ mod tests {
             advance(Duration::from_secs(after)).await;
         };
         for _ in 0..4 {
-            give_up(0).await;
+            give_up(1).await;
         }
         assert_eq!(member.backend().standing().failures, 0, "nobody waited");
-        give_up(1).await;
-        give_up(1).await;
+        give_up(2).await;
+        give_up(2).await;
         sleep(Duration::from_secs(3)).await;
         assert_eq!(member.backend().state(), State::Ejected);
     }
@@ -220,7 +220,7 @@ mod tests {
         for _ in 0..4 {
             let mut witness = Witness::of(&pool, member);
             witness.note_opening(progress.ask());
-            advance(Duration::from_secs(1)).await;
+            advance(Duration::from_secs(2)).await;
             progress.answer(progress.ask());
         }
         assert_eq!(member.backend().standing().failures, 0);

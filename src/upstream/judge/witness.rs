@@ -15,8 +15,8 @@ use crate::upstream::progress::Sent;
 const LONG_TRIAL: Duration = Duration::from_millis(500);
 
 /// After this long without an answer an opening handshake says something about the backend, even if its client leaves: many
-/// clients have less patience than the gateway.
-const LONG_OPENING: Duration = Duration::from_secs(1);
+/// clients have less patience than the gateway. That a client has closed its connection shows only after a second.
+const LONG_OPENING: Duration = Duration::from_secs(2);
 
 /// What is said of such a trial.
 pub(super) const VAIN: &str = "a trial got no answer";

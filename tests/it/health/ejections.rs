@@ -1,5 +1,7 @@
 //! Backends whose attempts fail are left alone for a while.
 
+use std::time::Duration;
+
 use super::{becomes, configuration, shown, turns, up};
 use crate::backends::{Backend, Mortal};
 use crate::harness::{Gateway, Head, Opening, Wire, ask, eventually};
@@ -35,6 +37,31 @@ async fn failures_in_a_row_eject_and_the_backend_is_tried_again() {
     );
     assert_eq!(up(&gateway, "a"), 1.0);
     assert_eq!(turns(&gateway, 8).await.matches('a').count(), 4);
+}
+
+/// As when it hangs; its clients have less patience than the gateway.
+#[tokio::test]
+async fn a_backend_that_answers_nobody_is_ejected_although_its_clients_leave() {
+    let (silent, b) = (Backend::silent().await, Mortal::named("b").await);
+    let a = format!("{{ name: a, url: \"{}\" }}", silent.url());
+    let patient = "defaults: { timeouts: { handshake: 1h } }\n";
+    let yaml = patient.to_owned() + &configuration(PASSIVE, &[a, b.entry()]);
+    let gateway = Gateway::start(&yaml.replace("eject: 1s", "eject: 1h")).await;
+    let mut clients = Vec::new();
+    for _ in 0..4 {
+        let mut client = Wire::connect(gateway.address()).await;
+        client.send(Opening::to("/").text()).await;
+        clients.push(client);
+    }
+    eventually("two wait", || silent.heads().len() == 2).await;
+    // What clients wait for is time.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    drop(clients);
+    let ejected = becomes(&gateway, "a", "ejected").await;
+    assert_eq!(
+        ejected["reason"],
+        "2 attempts in a row failed: a client left without an answer"
+    );
 }
 
 #[tokio::test]
