@@ -353,9 +353,12 @@ mod tests {
         told.expect("nothing became of it").unwrap()
     }
 
-    /// Fills the socket, so that nothing can be written until its peer reads.
-    fn fill(socket: &UnixStream) {
-        while socket.try_write(&[0; 4096]).is_ok() {}
+    /// A socket to which nothing can be written until its peer reads, and that peer.
+    async fn full() -> (UnixStream, UnixStream) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        ours.writable().await.unwrap();
+        while ours.try_write(&[0; 4096]).is_ok() {}
+        (ours, theirs)
     }
 
     #[tokio::test]
@@ -371,9 +374,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_session_is_given_up_while_its_answer_waits() {
-        let (ours, mut theirs) = UnixStream::pair().unwrap();
-        ours.writable().await.unwrap();
-        fill(&ours);
+        let (ours, mut theirs) = full().await;
         let (give_up, mut outcome) = begin(ours);
         theirs.write_all(OPENING).await.unwrap();
         give_up.send(()).unwrap();
@@ -385,9 +386,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_session_begins_whose_client_broke_away_before_its_answer() {
-        let (ours, mut theirs) = UnixStream::pair().unwrap();
-        ours.writable().await.unwrap();
-        fill(&ours);
+        let (ours, mut theirs) = full().await;
         let (_give_up, mut outcome) = begin(ours);
         // With something behind the head hyper does not read on, and finds it gone only when it writes.
         theirs
